@@ -1,0 +1,5 @@
+"""`python -m poise`, for when the `poise` script is not on the path."""
+
+from poise.cli.main import main
+
+main()

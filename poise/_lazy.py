@@ -1,0 +1,51 @@
+"""Lazy re-exports: a package lists its public names, the modules load when one is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from poise.errors import nearest
+
+__all__ = ["attach"]
+
+
+def attach(
+    package: str, names: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return `__getattr__`, `__dir__`, `__all__` for a package.
+
+    Args:
+        package: `__name__` of the calling package.
+        names: module (absolute, or relative to the package, such as "resnet") -> its public
+            names, space separated. An empty string exports the module itself.
+
+    Example:
+        In `poise/codecs/__init__.py`:
+        `__getattr__, __dir__, __all__ = attach(__name__, {"msra_heatmap": "MSRAHeatmap"})`
+    """
+    home: dict[str, str] = {}
+    modules: set[str] = set()
+    for module, exported in names.items():
+        path = module if module.startswith("poise.") else f"{package}.{module}"
+        if not exported:
+            modules.add(module)
+        for name in exported.split():
+            home[name] = path
+
+    def load(name: str) -> Any:
+        if name in modules:
+            return importlib.import_module(f"{package}.{name}")
+        if name not in home:
+            raise AttributeError(
+                f"module '{package}' has no attribute '{name}'{nearest(name, public)}"
+            )
+        value = getattr(importlib.import_module(home[name]), name)
+        # later look-ups do not come here again
+        setattr(sys.modules[package], name, value)
+        return value
+
+    public = sorted(home) + sorted(modules)
+    return load, lambda: sorted(public), public

@@ -1,0 +1,108 @@
+"""`poise`: the command that leads to all others.
+
+A command's module is imported when the command runs, so `poise --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+import poise
+from poise.errors import PoiseError, nearest
+
+__all__ = ["app", "main"]
+
+#: command -> (module:object, the line that --help shows). An object named `app` is a group.
+COMMANDS = {
+    "predict": ("poise.cli.predict:predict", "Find poses in images or folders of images."),
+    "train": ("poise.cli.train:train", "Train a model from a config."),
+    "test": ("poise.cli.test:test", "Evaluate a checkpoint with a config's metrics."),
+    "config": ("poise.cli.config:app", "Show and compare configs."),
+    "migrate": ("poise.cli.migrate:migrate", "Rewrite a file's MMPose imports to Poise's."),
+    "doctor": ("poise.cli.doctor:doctor", "Say what is installed and what would go wrong."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Command group that knows its commands by name and imports the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Click command of a name; a stand-in with the help line while only listing."""
+        if cmd_name not in COMMANDS:
+            return None
+        target, help_line = COMMANDS[cmd_name]
+        if _only_listing():
+            return click.Command(cmd_name, help=help_line)
+        module, _, name = target.partition(":")
+        found = getattr(importlib.import_module(module), name)
+        if isinstance(found, typer.Typer):
+            return typer.main.get_command(found)
+        single = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        single.command(name=cmd_name, help=None)(found)
+        return typer.main.get_command(single)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Command of the first argument; an unknown one is answered with the nearest."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            hint = nearest(args[0], COMMANDS)
+            ctx.fail(
+                f"there is no command '{args[0]}'{hint or '. Commands: ' + ', '.join(COMMANDS)}"
+            )
+        return super().resolve_command(ctx, args)
+
+
+def _only_listing() -> bool:
+    """Whether the call is `poise` or `poise --help`, which need no command's own module."""
+    return all(a in ("--help", "-h") for a in sys.argv[1:])
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    name="poise",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"poise {poise.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Pose estimation for PyTorch: people, hands, faces, animals, in 2D and 3D."""
+
+
+def main() -> None:
+    """Run the command line; errors meant for people are shown as one text, without a traceback.
+
+    `POISE_TRACEBACK=1` shows the traceback, for reports of faults in Poise itself.
+    """
+    try:
+        app()
+    except PoiseError as error:
+        if os.environ.get("POISE_TRACEBACK"):
+            raise
+        notes = "".join(f"\n  {n}" for n in getattr(error, "__notes__", ()))
+        sys.stderr.write(f"error: {error}{notes}\n")
+        raise SystemExit(1) from None

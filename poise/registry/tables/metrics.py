@@ -1,0 +1,5 @@
+"""Where each registered name of the kind `metrics` lives."""
+
+TABLE: dict[str, dict[str, str]] = {
+    "mmpose": {},
+}

@@ -1,0 +1,12 @@
+"""Where each registered name of the kind `optim_wrapper_constructors` lives."""
+
+TABLE: dict[str, dict[str, str]] = {
+    "mmpose": {
+        "poise.training.optim": (
+            "ForceDefaultOptimWrapperConstructor LayerDecayOptimWrapperConstructor"
+        ),
+    },
+    "mmengine": {
+        "poise.training.optim": "DefaultOptimWrapperConstructor",
+    },
+}

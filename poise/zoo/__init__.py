@@ -1,0 +1,5 @@
+"""Released models by name: recipes that expand to config trees."""
+
+from poise._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(__name__, {"loading": "load_config"})

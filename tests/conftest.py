@@ -1,0 +1,23 @@
+"""Fixtures for all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--golden-all", action="store_true", help="all reference cases instead of a spread"
+    )
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with the reference numbers and real data; a test that needs it skips without it."""
+    path = Path(os.environ.get("POISE_SHARED") or ROOT.parent / "shared")
+    if not path.is_dir():
+        pytest.skip(f"needs the reference data: {path} is absent (set POISE_SHARED)")
+    return path.resolve()
