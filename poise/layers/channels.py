@@ -1,0 +1,50 @@
+"""Arithmetic and shuffling of channels."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from poise.errors import DataError
+
+__all__ = ["channel_shuffle", "make_divisible"]
+
+
+def channel_shuffle(x: Tensor, groups: int) -> Tensor:
+    """Deal channels out over groups, so that grouped convolutions see one another (ShuffleNet).
+
+    Args:
+        x: (B, C, H, W).
+        groups: number of groups; divides C.
+
+    Raises:
+        DataError: C is not divisible by `groups`.
+
+    Example:
+        >>> import torch
+        >>> channel_shuffle(torch.arange(6).view(1, 6, 1, 1), 2).flatten().tolist()
+        [0, 3, 1, 4, 2, 5]
+    """
+    channels = x.shape[1]
+    if channels % groups:
+        raise DataError(f"{channels} channels cannot be shuffled over {groups} groups")
+    return x.unflatten(1, (groups, channels // groups)).transpose(1, 2).flatten(1, 2)
+
+
+def make_divisible(
+    value: float, divisor: int, min_value: int | None = None, min_ratio: float = 0.9
+) -> int:
+    """Nearest multiple of `divisor`, but not below `min_ratio` of the value (MobileNet).
+
+    Args:
+        value: wanted number of channels.
+        divisor: what divides the result.
+        min_value: smallest result; `divisor` if None.
+        min_ratio: smallest result relative to `value`.
+
+    Example:
+        >>> make_divisible(24 * 0.75, 8), make_divisible(11, 8)
+        (24, 16)
+    """
+    lowest = divisor if min_value is None else min_value
+    rounded = max(lowest, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < min_ratio * value else rounded

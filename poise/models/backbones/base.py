@@ -1,0 +1,113 @@
+"""What every backbone is, and what they have in common as functions.
+
+Freezing and norm modes are applied from outside, so that families share no chain of bases.
+"""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from poise.errors import ConfigError
+from poise.layers import BaseModule, constant_init
+
+__all__ = [
+    "BaseBackbone",
+    "check_frozen_stages",
+    "check_out_indices",
+    "freeze",
+    "set_norm_eval",
+    "zero_last_norms",
+]
+
+
+class BaseBackbone(BaseModule, metaclass=ABCMeta):
+    """A network from pictures to feature maps.
+
+    Subclasses define `forward(x)`: (B, 3, H, W) float32 -> a tuple of feature maps
+    (B, C, H', W'), and may define `_freeze_stages()`, called whenever the mode changes.
+    A class attribute or argument `norm_eval` keeps batch norms on their running statistics.
+    """
+
+    norm_eval: bool = False
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) -> feature maps."""
+
+    def _freeze_stages(self) -> None:
+        """Freeze what `frozen_stages` names; nothing here."""
+
+    def train(self, mode: bool = True) -> BaseBackbone:
+        """Set the mode, but keep frozen parts and, with `norm_eval`, batch norms in eval mode."""
+        super().train(mode)
+        self._freeze_stages()
+        if mode and self.norm_eval:
+            set_norm_eval(self)
+        return self
+
+
+def freeze(modules: Iterable[nn.Module], *, evaluate: bool = True) -> None:
+    """Stop gradients of modules and set them to eval mode.
+
+    Args:
+        modules: parts of a network.
+        evaluate: False leaves their mode.
+    """
+    for module in modules:
+        if evaluate:
+            module.eval()
+        module.requires_grad_(False)
+
+
+def set_norm_eval(module: nn.Module) -> None:
+    """Let every batch norm use its running statistics, and keep them."""
+    for part in module.modules():
+        if isinstance(part, _BatchNorm):
+            part.eval()
+
+
+def zero_last_norms(module: nn.Module, names: Mapping[type, str]) -> None:
+    """Start residual blocks as identity: the last norm of each is 0 (Goyal 2017, 5.1).
+
+    Weights that come from a file are left alone.
+
+    Args:
+        module: a network with `init_cfg`.
+        names: block class -> attribute of its last norm.
+    """
+    if is_pretrained(module):
+        return
+    for part in module.modules():
+        for cls, name in names.items():
+            if isinstance(part, cls):
+                constant_init(getattr(part, name), 0)
+                break
+
+
+def is_pretrained(module: nn.Module) -> bool:
+    """Whether `init_cfg` of a module is one dict that reads weights from a file."""
+    cfg: Any = getattr(module, "init_cfg", None)
+    return isinstance(cfg, Mapping) and str(cfg.get("type")).endswith("Pretrained")
+
+
+def check_frozen_stages(frozen_stages: int, stages: int) -> None:
+    """Raise ConfigError unless `frozen_stages` is -1 (none) ... `stages`."""
+    if frozen_stages not in range(-1, stages + 1):
+        raise ConfigError(
+            f"frozen_stages must be in range(-1, {stages + 1}), -1 for none; got {frozen_stages}"
+        )
+
+
+def check_out_indices(out_indices: Iterable[int], stages: int) -> None:
+    """Raise ConfigError unless all `out_indices` are stages 0 ... `stages` - 1."""
+    wrong = [i for i in out_indices if i not in range(stages)]
+    if wrong:
+        raise ConfigError(
+            f"out_indices must name stages in range(0, {stages}), got {wrong} among "
+            f"{tuple(out_indices)}"
+        )
