@@ -1,0 +1,120 @@
+"""Samples of one picture put together, and instances taken apart for JSON."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import DataError
+from poise.geometry.warps import get_warp_matrix
+from poise.structures.element import is_tensor
+from poise.structures.instance_data import InstanceData
+from poise.structures.pixel_data import PixelData
+from poise.structures.pose_data_sample import PoseDataSample
+
+__all__ = ["merge_data_samples", "revert_heatmap", "split_instances"]
+
+
+def merge_data_samples(data_samples: Sequence[PoseDataSample]) -> PoseDataSample:
+    """One sample with the instances of all, and their heatmaps painted over the picture.
+
+    A top-down model gives a sample per person; a picture of everyone needs them in one.
+
+    Args:
+        data_samples: samples of one picture. The meta information is the first one's; fields
+            that the first one has are merged.
+
+    Raises:
+        DataError: something else than samples.
+    """
+    wrong = [type(s).__name__ for s in data_samples if not isinstance(s, PoseDataSample)]
+    if wrong or not isinstance(data_samples, (list, tuple)):
+        came = wrong[0] if wrong else type(data_samples).__name__
+        raise DataError(f"merge_data_samples takes a list of PoseDataSample, got {came}")
+    if not data_samples:
+        warnings.warn("merging an empty list of samples gives an empty sample", stacklevel=2)
+        return PoseDataSample()
+    first = data_samples[0]
+    merged = PoseDataSample(metainfo=first.metainfo)
+    for name in ("gt_instances", "pred_instances"):
+        if name in first:
+            parts = [getattr(sample, name) for sample in data_samples]
+            setattr(merged, name, InstanceData.cat(parts))
+    for name in ("pred_fields", "gt_fields"):
+        fields = first.get(name)
+        if isinstance(fields, PixelData) and "heatmaps" in fields:
+            painted = [
+                revert_heatmap(
+                    getattr(s, name).heatmaps, s.input_center, s.input_scale, s.ori_shape
+                )
+                for s in data_samples
+            ]
+            setattr(merged, name, PixelData(heatmaps=np.max(painted, axis=0)))
+    return merged
+
+
+def revert_heatmap(
+    heatmap: Any,
+    input_center: NDArray[Any],
+    input_scale: NDArray[Any],
+    img_shape: tuple[int, int],
+) -> NDArray[Any]:
+    """Heatmaps of a crop at their place in the picture.
+
+    Args:
+        heatmap: (K, H, W) or (H, W), output space; numpy or torch.
+        input_center: (2,) or (1, 2) centre of the crop, image space.
+        input_scale: (2,) or (1, 2) size of the crop in pixels.
+        img_shape: (height, width) of the picture.
+
+    Returns:
+        (K, height, width) or (height, width), image space, 0 outside of the crop.
+    """
+    maps = heatmap.detach().cpu().numpy() if is_tensor(heatmap) else heatmap
+    height, width = img_shape[:2]
+    matrix = get_warp_matrix(
+        np.reshape(input_center, 2),
+        np.reshape(input_scale, 2),
+        rot=0,
+        output_size=maps.shape[:-3:-1],
+        inv=True,
+    )
+    channels_last = maps if maps.ndim == 2 else np.moveaxis(maps, 0, -1)
+    painted = cv2.warpAffine(channels_last, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    if maps.ndim == 2:
+        return painted
+    # OpenCV drops the axis of a single channel
+    return np.moveaxis(painted.reshape(height, width, -1), -1, 0)
+
+
+def split_instances(instances: InstanceData | None) -> list[dict[str, Any]]:
+    """One plain dict per instance, for JSON.
+
+    Args:
+        instances: with `keypoints` and `keypoint_scores`, perhaps `bboxes` and `bbox_scores`;
+            None gives an empty list.
+
+    Returns:
+        Dicts with 'keypoints', 'keypoint_scores', and where there are boxes 'bbox' (a tuple
+        that holds the one box, as MMPose writes it) and 'bbox_score'.
+    """
+    if instances is None:
+        return []
+    rows: list[dict[str, Any]] = []
+    has_boxes, has_scores = "bboxes" in instances, "bbox_scores" in instances
+    for index in range(len(instances.keypoints)):
+        row = {
+            "keypoints": instances.keypoints[index].tolist(),
+            "keypoint_scores": instances.keypoint_scores[index].tolist(),
+        }
+        if has_boxes:
+            row["bbox"] = (instances.bboxes[index].tolist(),)
+            if has_scores:
+                row["bbox_score"] = instances.bbox_scores[index]
+        rows.append(row)
+    return rows

@@ -1,0 +1,95 @@
+"""Who the keypoints are, as arrays: the parsed form of a dataset's meta information."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from poise.errors import DataError, UnknownNameError, nearest
+
+__all__ = ["parse_pose_metainfo"]
+
+_REQUIRED = ("dataset_name", "keypoint_info", "skeleton_info", "joint_weights", "sigmas")
+# for keypoints and links that give no colour
+_KEYPOINT_COLOR = (255, 128, 0)
+_LINK_COLOR = (96, 96, 255)
+
+
+def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
+    """Index lists and arrays from the raw description of a set of keypoints.
+
+    Args:
+        metainfo: 'dataset_name', 'keypoint_info' (id -> name, type, swap, color),
+            'skeleton_info' (id -> link, color), 'joint_weights', 'sigmas', perhaps
+            'stats_info'; or 'from_file', the path or name of a schema that says all that.
+
+    Returns:
+        'dataset_name', 'num_keypoints' (K), 'keypoint_id2name', 'keypoint_name2id',
+        'upper_body_ids', 'lower_body_ids', 'flip_indices' (K), 'flip_pairs',
+        'keypoint_colors' (K, 3) uint8, 'num_skeleton_links', 'skeleton_links',
+        'skeleton_link_colors' (L, 3) uint8, 'dataset_keypoint_weights' and 'sigmas' float32 as
+        they were given, 'stats_info' where given.
+
+    Raises:
+        DataError: a part is missing.
+        UnknownNameError: a swap or link names a keypoint that does not exist.
+    """
+    if "from_file" in metainfo:
+        from poise import schemas
+
+        metainfo = schemas.get(metainfo["from_file"])
+    missing = [name for name in _REQUIRED if name not in metainfo]
+    if missing:
+        raise DataError(
+            f"keypoint metainfo {metainfo.get('dataset_name', '')!r} lacks {missing}; it has"
+            f" {sorted(metainfo)}"
+        )
+    keypoints, links = metainfo["keypoint_info"], metainfo["skeleton_info"]
+    name2id = {point["name"]: index for index, point in keypoints.items()}
+
+    def number(name: str, where: str) -> int:
+        if name not in name2id:
+            raise UnknownNameError(
+                f"{where} of {metainfo['dataset_name']!r} names the keypoint {name!r}, which does"
+                f" not exist{nearest(str(name), name2id)}"
+            )
+        return name2id[name]
+
+    # a keypoint on the body's midline has no other side
+    other = {point["name"]: point.get("swap", "") or point["name"] for point in keypoints.values()}
+    pairs = dict.fromkeys((swap, name) for name, swap in other.items() if swap != name)
+    parsed: dict[str, Any] = {
+        "dataset_name": metainfo["dataset_name"],
+        "num_keypoints": len(keypoints),
+        "keypoint_id2name": {index: point["name"] for index, point in keypoints.items()},
+        "keypoint_name2id": name2id,
+        "upper_body_ids": [i for i, point in keypoints.items() if point.get("type") == "upper"],
+        "lower_body_ids": [i for i, point in keypoints.items() if point.get("type") == "lower"],
+        "flip_indices": [
+            number(point.get("swap", "") or point["name"], f"'swap' of keypoint {index}")
+            for index, point in keypoints.items()
+        ],
+        "flip_pairs": [(number(a, "a swap"), number(b, "a swap")) for a, b in pairs],
+        "keypoint_colors": _colors(keypoints, _KEYPOINT_COLOR),
+        "num_skeleton_links": len(links),
+        "skeleton_links": [
+            type(link["link"])(number(name, f"skeleton link {index}") for name in link["link"])
+            for index, link in links.items()
+        ],
+        "skeleton_link_colors": _colors(links, _LINK_COLOR),
+        "dataset_keypoint_weights": np.array(metainfo["joint_weights"], dtype=np.float32),
+        "sigmas": np.array(metainfo["sigmas"], dtype=np.float32),
+    }
+    if "stats_info" in metainfo:
+        parsed["stats_info"] = {
+            name: np.array(value, dtype=np.float32)
+            for name, value in metainfo["stats_info"].items()
+        }
+    return parsed
+
+
+def _colors(entries: Mapping[int, Mapping[str, Any]], default: tuple[int, int, int]) -> Any:
+    """(n, 3) uint8 colours, (0,) where there are none."""
+    return np.array([entry.get("color", default) for entry in entries.values()], dtype=np.uint8)
