@@ -9,7 +9,7 @@ from typing import Any
 
 from poise.errors import nearest
 
-__all__ = ["attach"]
+__all__ = ["alias", "attach"]
 
 
 def attach(
@@ -49,3 +49,22 @@ def attach(
 
     public = sorted(home) + sorted(modules)
     return load, lambda: sorted(public), public
+
+
+def alias(target: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return `__getattr__`, `__dir__` of a package that has another package's names.
+
+    MMPose keeps transforms below datasets, losses below models and so on; such paths lead here.
+
+    Args:
+        target: the package whose names are meant, as text: it may lie in a higher layer.
+    """
+
+    def load(name: str) -> Any:
+        if name == "__all__":
+            return list(importlib.import_module(target).__all__)
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(target), name)
+
+    return load, lambda: sorted(importlib.import_module(target).__all__)

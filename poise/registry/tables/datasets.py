@@ -1,5 +1,20 @@
 """Where each registered name of the kind `datasets` lives."""
 
 TABLE: dict[str, dict[str, str]] = {
-    "mmpose": {},
+    "mmpose": {
+        "poise.datasets.base.coco_style": "BaseCocoStyleDataset",
+        "poise.datasets.catalog": (
+            "AFLWDataset AP10KDataset ATRWDataset AicDataset AnimalKingdomDataset "
+            "AnimalPoseDataset COFWDataset CocoDataset CocoWholeBodyDataset "
+            "CocoWholeBodyFaceDataset CrowdPoseDataset DeepFashion2Dataset ExlposeDataset "
+            "Face300VWDataset Face300WDataset Face300WLPDataset FlyDataset FreiHandDataset "
+            "HalpeDataset Horse10Dataset HumanArt21Dataset HumanArtDataset JhmdbDataset "
+            "LapaDataset LocustDataset MacaqueDataset MhpDataset OCHumanDataset "
+            "OneHand10KDataset PanopticHand2DDataset PoseTrack18Dataset Rhd2DDataset "
+            "UBody2dDataset WFLWDataset ZebraDataset"
+        ),
+    },
+    "mmengine": {
+        "poise.datasets.base.dataset": "BaseDataset",
+    },
 }

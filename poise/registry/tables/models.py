@@ -28,4 +28,9 @@ TABLE: dict[str, dict[str, str]] = {
     "mmpretrain": {
         "poise.layers.norms": "LN2d=LayerNorm2d",
     },
+    "poise": {
+        "poise.models.backbones.movenet": "MoveNetBackbone",
+        "poise.models.heads.movenet": "MoveNetHead",
+        "poise.models.necks.movenet": "MoveNetFPN",
+    },
 }

@@ -1,5 +1,25 @@
 """Where each registered name of the kind `param_schedulers` lives."""
 
+_MODULE = "poise.training.schedules"
+
 TABLE: dict[str, dict[str, str]] = {
-    "mmpose": {},
+    "mmpose": {
+        _MODULE: (
+            "ConstantLR QuadraticWarmupLR QuadraticWarmupMomentum QuadraticWarmupParamScheduler"
+        ),
+    },
+    "mmengine": {
+        _MODULE: (
+            "ConstantLR ConstantMomentum ConstantParamScheduler "
+            "CosineAnnealingLR CosineAnnealingMomentum CosineAnnealingParamScheduler "
+            "CosineRestartLR CosineRestartMomentum CosineRestartParamScheduler "
+            "ExponentialLR ExponentialMomentum ExponentialParamScheduler "
+            "LinearLR LinearMomentum LinearParamScheduler "
+            "MultiStepLR MultiStepMomentum MultiStepParamScheduler "
+            "OneCycleLR OneCycleParamScheduler "
+            "PolyLR PolyMomentum PolyParamScheduler "
+            "ReduceOnPlateauLR ReduceOnPlateauMomentum ReduceOnPlateauParamScheduler "
+            "StepLR StepMomentum StepParamScheduler"
+        ),
+    },
 }

@@ -1,5 +1,22 @@
 """Where each registered name of the kind `transforms` lives."""
 
 TABLE: dict[str, dict[str, str]] = {
-    "mmpose": {},
+    "mmpose": {
+        "poise.transforms.loading": "LoadImage",
+        "poise.transforms.box": "GetBBoxCenterScale RandomBBoxTransform RandomHalfBody",
+        "poise.transforms.flip": "HandRandomFlip RandomFlip RandomFlipAroundRoot",
+        "poise.transforms.topdown": "TopdownAffine",
+        "poise.transforms.color": "PhotometricDistortion YOLOXHSVRandomAug",
+        "poise.transforms.albumentation": "Albumentation",
+        "poise.transforms.target": "GenerateTarget",
+        "poise.transforms.packing": "PackPoseInputs",
+        "poise.transforms.converting": "KeypointConverter SingleHandConverter",
+    },
+    "mmcv": {
+        "poise.transforms.compose": "Compose",
+        "poise.transforms.loading": "LoadImageFromFile",
+    },
+    "mmdet": {
+        "poise.transforms.color": "YOLOXHSVRandomAug",
+    },
 }

@@ -1,0 +1,1 @@
+"""MMPose's path of the hooks, which live in `poise.training.hooks`."""

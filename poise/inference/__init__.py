@@ -1,0 +1,14 @@
+"""From pictures to poses: sources, the pipeline around a model, results, files."""
+
+from poise._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "boxes": "check_boxes read_boxes",
+        "inferencer": "Inferencer",
+        "results": "PoseResult RESULT_VERSION",
+        "sinks": "ResultWriter",
+        "sources": "Picture list_pictures to_bgr",
+    },
+)

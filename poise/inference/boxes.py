@@ -1,0 +1,106 @@
+"""Boxes that the caller gives, instead of a detector's."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise.errors import DataError, FileMissingError
+
+__all__ = ["BoxFile", "check_boxes", "read_boxes"]
+
+
+def check_boxes(boxes: Any, *, where: str = "boxes") -> tuple[np.ndarray, np.ndarray]:
+    """Boxes in any usual form -> arrays, or a text that says which box is wrong.
+
+    Args:
+        boxes: (N, 4) or (N, 5) numbers: x1, y1, x2, y2 in pixels of the picture, and a score
+            (1 where there is none). N may be 0.
+        where: for the error text.
+
+    Returns:
+        boxes (N, 4) float32 xyxy, scores (N,) float32.
+
+    Raises:
+        DataError: wrong shape, NaN, or a box without area.
+    """
+    try:
+        array = np.asarray(boxes, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where} must be numbers [[x1, y1, x2, y2], ...]: {error}") from error
+    if array.size == 0:
+        array = array.reshape(0, 4)
+    if array.ndim == 1 and len(array) in (4, 5):
+        array = array[None]
+    if array.ndim != 2 or array.shape[1] not in (4, 5):
+        raise DataError(
+            f"{where} must have the shape (N, 4) or (N, 5): x1, y1, x2, y2 and perhaps a score; "
+            f"got {array.shape}"
+        )
+    xyxy = array[:, :4]
+    bad = ~np.isfinite(array).all(1) | ~(xyxy[:, 2:] > xyxy[:, :2]).all(1)
+    if bad.any():
+        i = int(bad.argmax())
+        raise DataError(
+            f"{where}: box {i} is {array[i].tolist()}; expected finite x1 < x2 and y1 < y2. "
+            f"Boxes of the form x, y, width, height become x, y, x + width, y + height"
+        )
+    scores = array[:, 4] if array.shape[1] == 5 else np.ones(len(array), np.float32)
+    return xyxy, scores
+
+
+class BoxFile:
+    """Boxes by picture, from a JSON file.
+
+    Two layouts are read: `{"photo.jpg": [[x1, y1, x2, y2, score?], ...], ...}`, and COCO's
+    (`images` and `annotations`, boxes as x, y, width, height).
+    """
+
+    def __init__(self, path: Path | None, boxes: dict[str, list[list[float]]]) -> None:
+        self._path, self._boxes = path, boxes
+
+    def describe(self) -> str:
+        """How an error text calls this."""
+        return f"the file of boxes '{self._path}'" if self._path else "the dict of boxes"
+
+    def of(self, name: str) -> list[list[float]] | None:
+        """Boxes of a picture, by its path or its file name; None where the file has none."""
+        if name in self._boxes:
+            return self._boxes[name]
+        return self._boxes.get(Path(name).name)
+
+
+def read_boxes(path: str | os.PathLike[str]) -> BoxFile:
+    """Read a JSON file of boxes.
+
+    Raises:
+        FileMissingError, DataError: no such file; not JSON; neither of the two layouts.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileMissingError(f"there is no file of boxes '{path}'")
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise DataError(f"'{path}' is not JSON: {error}") from error
+    if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
+        return BoxFile(path, _from_coco(content))
+    if isinstance(content, dict) and all(isinstance(v, list) for v in content.values()):
+        return BoxFile(path, content)
+    raise DataError(
+        f"'{path}' must be {{'photo.jpg': [[x1, y1, x2, y2], ...]}} or a COCO file with 'images' "
+        f"and 'annotations'; got a {type(content).__name__}"
+    )
+
+
+def _from_coco(content: dict[str, Any]) -> dict[str, list[list[float]]]:
+    names = {image["id"]: image["file_name"] for image in content["images"]}
+    boxes: dict[str, list[list[float]]] = {name: [] for name in names.values()}
+    for ann in content["annotations"]:
+        x, y, w, h = ann["bbox"]
+        boxes[names[ann["image_id"]]].append([x, y, x + w, y + h, ann.get("score", 1.0)])
+    return boxes

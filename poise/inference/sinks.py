@@ -1,0 +1,99 @@
+"""Where results go: a drawn picture and a JSON file for each."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from poise.errors import DataError
+from poise.inference.results import PoseResult
+
+__all__ = ["ResultWriter"]
+
+_JPEG_QUALITY = 92
+
+
+class ResultWriter:
+    """Writes `NAME.json` and `NAME_pose.jpg` below a folder, one pair a result.
+
+    Args:
+        folder: made where absent.
+        draw: also write the picture with the poses drawn in.
+        keypoint_threshold: keypoints with a lower score are not drawn (they stay in the JSON).
+        style: options for `poise.visualization.PoseLocalVisualizer`.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        draw: bool = True,
+        keypoint_threshold: float = 0.3,
+        style: dict[str, Any] | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.draw = draw
+        self.keypoint_threshold = keypoint_threshold
+        self._style = dict(style or {})
+        self._taken: set[Path] = set()
+        self._visualizer: Any = None
+
+    def write(self, result: PoseResult, relative: Path) -> list[Path]:
+        """Write one result.
+
+        Args:
+            result: what to write.
+            relative: path of the picture below the folder that was asked for; kept below
+                `folder`, without its suffix.
+
+        Returns:
+            The files that were written.
+        """
+        stem = self._free_stem(self.folder / relative.with_suffix(""))
+        try:
+            stem.parent.mkdir(parents=True, exist_ok=True)
+            json_path = stem.with_name(f"{stem.name}.json")
+            _write_whole(json_path, json.dumps(result.to_dict(), indent=1).encode())
+        except OSError as error:
+            raise DataError(f"cannot write below '{self.folder}': {error}") from error
+        written = [json_path]
+        if self.draw and result.image is not None:
+            picture = stem.with_name(f"{stem.name}_pose.jpg")
+            ok, data = cv2.imencode(
+                ".jpg", self._drawn(result), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+            )
+            if not ok:
+                raise DataError(f"OpenCV could not encode the drawn picture '{picture}'")
+            _write_whole(picture, data.tobytes())
+            written.append(picture)
+        return written
+
+    def _free_stem(self, stem: Path) -> Path:
+        """a.jpg and a.png of one folder must not write the same file."""
+        free, n = stem, 2
+        while free in self._taken:
+            free, n = stem.with_name(f"{stem.name}-{n}"), n + 1
+        self._taken.add(free)
+        return free
+
+    def _drawn(self, result: PoseResult) -> Any:
+        from poise.visualization import draw_instances
+
+        return draw_instances(
+            result.image.copy(),
+            result.instances,
+            result.metainfo,
+            keypoint_threshold=self.keypoint_threshold,
+            **self._style,
+        )
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """A reader never sees half a file."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(data)
+    partial.replace(path)

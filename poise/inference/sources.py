@@ -1,0 +1,126 @@
+"""Where pictures come from: files, folders, patterns, arrays, PIL images."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from poise.errors import DataError, FileMissingError
+
+__all__ = ["IMAGE_SUFFIXES", "Picture", "list_pictures", "read_picture", "to_bgr"]
+
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2")
+)
+
+
+class Picture(NamedTuple):
+    """A picture that is to be read.
+
+    `source` is a path or pixels; `name` tells it apart in results; `relative` is the path below
+    the folder that was asked for, which the result files keep.
+    """
+
+    name: str
+    source: Path | np.ndarray | Any
+    relative: Path
+
+
+def list_pictures(inputs: Any) -> Iterator[Picture]:
+    """Every picture of `inputs`, in a fixed order.
+
+    Args:
+        inputs: path, folder (searched whole), pattern with `*`, array (H, W), (H, W, 3 or 4) in
+            BGR order, PIL image, or a list of these.
+
+    Raises:
+        FileMissingError: a path or pattern that leads to nothing.
+    """
+    items = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    for i, item in enumerate(items):
+        if isinstance(item, (str, os.PathLike)):
+            yield from _from_path(os.fspath(item))
+        elif isinstance(item, np.ndarray) or hasattr(item, "convert"):
+            yield Picture(f"array-{i}", item, Path(f"array-{i}"))
+        else:
+            raise DataError(
+                f"input {i} is a {type(item).__name__}; give a path, a folder, a pattern, a numpy "
+                f"array (H, W, 3) in BGR order, a PIL image, or a list of these"
+            )
+
+
+def _from_path(text: str) -> Iterator[Picture]:
+    path = Path(text)
+    if path.is_dir():
+        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        if not found:
+            raise FileMissingError(
+                f"folder '{path}' holds no pictures "
+                f"(looked for {', '.join(sorted(IMAGE_SUFFIXES))})"
+            )
+        yield from (Picture(str(p), p, p.relative_to(path)) for p in found)
+    elif path.exists() or not glob.has_magic(text):
+        # a missing file is reported when it is read, so that one of many stops nothing
+        yield Picture(text, path, Path(path.name))
+    else:
+        matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 (patterns may be absolute)
+        if not matches:
+            raise FileMissingError(f"no file matches '{text}' (looked in {Path.cwd()})")
+        yield from (Picture(m, Path(m), Path(Path(m).name)) for m in matches)
+
+
+def read_picture(picture: Picture) -> np.ndarray:
+    """(H, W, 3) uint8 BGR, turned as its EXIF orientation says.
+
+    Raises:
+        FileMissingError: no such file.
+        DataError: the file is no picture that can be decoded, or an array of a wrong kind.
+    """
+    if not isinstance(picture.source, Path):
+        return to_bgr(picture.source, name=picture.name)
+    if not picture.source.is_file():
+        raise FileMissingError(f"there is no picture '{picture.name}' (looked in {Path.cwd()})")
+    raw = np.fromfile(picture.source, np.uint8)
+    image = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
+    if image is None:
+        what = "is empty" if raw.size == 0 else f"({raw.size} bytes) is no readable picture"
+        raise DataError(f"'{picture.name}' {what}; open it in a viewer, or save it anew")
+    return image
+
+
+def to_bgr(image: Any, *, name: str = "the picture") -> np.ndarray:
+    """Pixels in any usual form -> (H, W, 3) uint8 BGR.
+
+    Args:
+        image: numpy array (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA; uint8, uint16
+            (scaled down) or bool; or a PIL image of any mode.
+        name: for the error text.
+
+    Raises:
+        DataError: another shape or dtype.
+    """
+    if hasattr(image, "convert"):
+        return np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    elif image.dtype == bool:
+        image = image.astype(np.uint8) * 255
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or channels not in (1, 3, 4):
+        raise DataError(
+            f"{name} must be uint8 of shape (H, W), (H, W, 3) or (H, W, 4), got {image.dtype} "
+            f"{image.shape}; a float picture in 0..1 becomes one by (255 * x).astype('uint8')"
+        )
+    if 0 in image.shape:
+        raise DataError(f"{name} has no pixels: shape {image.shape}")
+    if channels == 1:
+        return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2BGR)
+    if channels == 4:
+        return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGRA2BGR)
+    return np.ascontiguousarray(image)

@@ -1,0 +1,95 @@
+"""MoveNet's four output branches and their decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from poise.errors import ConfigError
+from poise.models.necks.movenet import SeparableConv
+from poise.registry import KEYPOINT_CODECS, MODELS
+from poise.structures import InstanceData
+
+__all__ = ["MoveNetHead"]
+
+#: branch -> channels per keypoint; the centre has one channel for all
+_BRANCHES = {"heatmaps": 1, "centers": 0, "regressions": 2, "offsets": 2}
+_HIDDEN = 96
+
+
+@MODELS.register_module(scope="poise")
+class MoveNetHead(nn.Module):
+    """Keypoint heatmaps, person centre, regression from the centre, offsets inside cells.
+
+    The released networks are for inference: this head has no loss.
+
+    Args:
+        in_channels: channels of the feature map.
+        out_channels: number of keypoints K.
+        decoder: `MoveNetLabel` codec, as a config dict or built.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 24,
+        out_channels: int = 17,
+        *,
+        decoder: Mapping[str, Any] | Any,
+        test_cfg: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.test_cfg = dict(test_cfg or {})
+        self.decoder = KEYPOINT_CODECS.build(decoder)
+        self.branches = nn.ModuleDict(
+            {
+                name: nn.Sequential(
+                    SeparableConv(in_channels, _HIDDEN),
+                    nn.Conv2d(_HIDDEN, per_keypoint * out_channels or 1, 1),
+                )
+                for name, per_keypoint in _BRANCHES.items()
+            }
+        )
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features -> heatmaps (B, K, h, w) and centers (B, 1, h, w) in 0..1, regressions and
+        offsets (B, 2K, h, w) in cells.
+        """
+        x = feats[-1]
+        heatmaps, centers, regressions, offsets = (self.branches[name](x) for name in _BRANCHES)
+        return heatmaps.sigmoid(), centers.sigmoid(), regressions, offsets
+
+    def predict(
+        self,
+        feats: Sequence[Tensor],
+        batch_data_samples: Sequence[Any],
+        test_cfg: Mapping[str, Any] | None = None,
+    ) -> list[InstanceData]:
+        """Keypoints (1, K, 2) in input space and keypoint_scores (1, K) of each sample.
+
+        Raises:
+            ConfigError: flip test was asked for.
+        """
+        if (test_cfg or {}).get("flip_test"):
+            raise ConfigError(
+                "MoveNet has no flip test: its branches disagree under a mirror. "
+                "Set model.test_cfg.flip_test=False"
+            )
+        keypoints, scores = self.decoder.batch_decode(*self.forward(feats))
+        return [
+            InstanceData(keypoints=k, keypoint_scores=s)
+            for k, s in zip(keypoints, scores, strict=True)
+        ]
+
+    def loss(self, feats: Sequence[Tensor], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """Refused.
+
+        Raises:
+            ConfigError: always; the text names a model to train instead.
+        """
+        raise ConfigError(
+            "MoveNet is shipped for inference and cannot be trained here. "
+            "For training take RTMPose: configs/lspet/ shows a config for data of your own"
+        )

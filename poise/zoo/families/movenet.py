@@ -1,0 +1,66 @@
+"""MoveNet SinglePose (Google, 2021): the models that come inside the package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["MODELS", "movenet"]
+
+#: name -> (channel factor, side of the square input, channels at strides 4 to 32)
+_ROWS: dict[str, tuple[float, int, list[int]]] = {
+    "movenet-thunder": (1.75, 256, [40, 56, 112, 1280]),
+    "movenet-lightning": (1.0, 192, [24, 32, 64, 1280]),
+}
+MODELS = tuple(_ROWS)
+
+
+def movenet(name: str) -> dict[str, Any]:
+    """Config tree of a MoveNet; 17 COCO keypoints of the one person in a square crop."""
+    width, side, channels = _ROWS[name]
+    codec = dict(type="MoveNetLabel", input_size=(side, side))
+    pipeline = [
+        dict(type="LoadImage"),
+        dict(type="GetBBoxCenterScale"),
+        dict(type="TopdownAffine", input_size=(side, side)),
+        dict(type="PackPoseInputs"),
+    ]
+    dataloader = dict(
+        batch_size=32,
+        num_workers=2,
+        persistent_workers=True,
+        drop_last=False,
+        sampler=dict(type="DefaultSampler", shuffle=False, round_up=False),
+        dataset=dict(
+            type="CocoDataset",
+            data_root="data/coco/",
+            data_mode="topdown",
+            ann_file="annotations/person_keypoints_val2017.json",
+            data_prefix=dict(img="val2017/"),
+            test_mode=True,
+            pipeline=pipeline,
+        ),
+    )
+    evaluator = dict(
+        type="CocoMetric", ann_file="data/coco/annotations/person_keypoints_val2017.json"
+    )
+    return dict(
+        default_scope="mmpose",
+        codec=codec,
+        model=dict(
+            type="TopdownPoseEstimator",
+            # the released graph takes RGB in -1..1
+            data_preprocessor=dict(
+                type="PoseDataPreprocessor", mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True
+            ),
+            backbone=dict(type="MoveNetBackbone", width=width),
+            neck=dict(type="MoveNetFPN", in_channels=channels),
+            head=dict(type="MoveNetHead", in_channels=24, out_channels=17, decoder=codec),
+            test_cfg=dict(flip_test=False),
+        ),
+        val_dataloader=dataloader,
+        test_dataloader=dataloader,
+        val_cfg=dict(),
+        test_cfg=dict(),
+        val_evaluator=evaluator,
+        test_evaluator=evaluator,
+    )
