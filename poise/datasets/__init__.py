@@ -1,0 +1,26 @@
+"""Readers of annotation formats, a catalog of data sets, mixtures, samplers and loaders."""
+
+from poise._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "base.dataset": "BaseDataset force_full_init",
+        "base.coco_style": "BaseCocoStyleDataset",
+        "catalog": (
+            "AFLWDataset AP10KDataset ATRWDataset AicDataset AnimalKingdomDataset "
+            "AnimalPoseDataset COFWDataset CocoDataset CocoWholeBodyDataset "
+            "CocoWholeBodyFaceDataset CrowdPoseDataset DeepFashion2Dataset ExlposeDataset "
+            "Face300VWDataset Face300WDataset Face300WLPDataset FlyDataset FreiHandDataset "
+            "HalpeDataset Horse10Dataset HumanArt21Dataset HumanArtDataset JhmdbDataset "
+            "LapaDataset LocustDataset MacaqueDataset MhpDataset OCHumanDataset "
+            "OneHand10KDataset PanopticHand2DDataset PoseTrack18Dataset Rhd2DDataset "
+            "UBody2dDataset WFLWDataset ZebraDataset"
+        ),
+        "coco_file": "CocoFile",
+        "instances": "InstanceRule",
+        "records": "Records",
+        "report": "LoadReport",
+        "poise.structures.metainfo": "parse_pose_metainfo",
+    },
+)

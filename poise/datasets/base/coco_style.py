@@ -1,0 +1,498 @@
+"""COCO-style data sets: one record a person (top-down) or a picture (bottom-up)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from poise.datasets.base.dataset import BaseDataset, force_full_init
+from poise.datasets.coco_file import CocoFile, read_json, shown
+from poise.datasets.grouping import group_by_image
+from poise.datasets.instances import (
+    Columns,
+    InstanceRule,
+    invalid_reasons,
+    nan_instances,
+    read_instances,
+    row,
+)
+from poise.datasets.paths import join_path
+from poise.datasets.records import Records
+from poise.datasets.report import LoadReport
+from poise.datasets.table import pack_columns, select_columns
+from poise.errors import ArgumentError, DataError
+from poise.geometry import bbox_xywh2xyxy
+from poise.registry import DATASETS
+from poise.structures.metainfo import parse_pose_metainfo
+
+__all__ = ["BaseCocoStyleDataset", "PoseMetainfo"]
+
+DATA_MODES = ("topdown", "bottomup")
+PERSON_CATEGORY = 1
+
+# what COCO, and the readers without a rule of their own, hand on
+COCO_RULE = InstanceRule(
+    needs=("bbox", "keypoints"),
+    count="field or counted",
+    extras=("area", "segmentation", "category_array", "raw_ann_info", "crowd_index"),
+)
+
+
+class PoseMetainfo:
+    """Mixin: metainfo is a pose schema, parsed; records carry what the pipeline needs of it."""
+
+    METAINFO: dict[str, Any] = {}
+    RECORD_METAINFO: ClassVar[tuple[str, ...]] = (
+        "upper_body_ids",
+        "lower_body_ids",
+        "flip_pairs",
+        "dataset_keypoint_weights",
+        "flip_indices",
+        "skeleton_links",
+    )
+
+    @classmethod
+    def _load_metainfo(cls, metainfo: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Parse `metainfo`, or the class's `METAINFO` where none is given."""
+        if metainfo is None:
+            metainfo = copy.deepcopy(cls.METAINFO)
+        if not isinstance(metainfo, Mapping):
+            raise ArgumentError(
+                f"{cls.__name__}: `metainfo` must be a dict, got {type(metainfo).__name__}"
+            )
+        return parse_pose_metainfo(metainfo) if metainfo else dict(metainfo)
+
+    def add_metainfo(self, info: dict[str, Any], metainfo: Mapping[str, Any]) -> dict[str, Any]:
+        """Put the schema's keys into a record.
+
+        Raises:
+            DataError: the record has such a key already, or the schema lacks one.
+        """
+        for key in self.RECORD_METAINFO:
+            if key in info:
+                raise DataError(
+                    f"{type(self).__name__}: a record has the key `{key}`, which is reserved for "
+                    "the schema; name it otherwise in `parse_data_info`"
+                )
+            if key not in metainfo:
+                raise DataError(
+                    f"{type(self).__name__} has no schema (`{key}` is missing): give `metainfo`, "
+                    'such as dict(from_file="configs/_base_/datasets/coco.py"), or set METAINFO'
+                )
+            value = metainfo[key]
+            # one level: the pairs and links inside are never changed in place
+            info[key] = copy.copy(value) if isinstance(value, list | np.ndarray) else value
+        return info
+
+
+@DATASETS.register_module()
+class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
+    """Reader of COCO's keypoint format, and base of those of your own.
+
+    A subclass sets `METAINFO`, and `rule` where its annotations differ from COCO's; or it
+    overrides `_load_annotations` (its own file format), `parse_data_info` (one annotation) or
+    `_is_valid_instance`.
+
+    Args:
+        ann_file: annotation file, below `data_root` if relative.
+        bbox_file: boxes of a detector, a list of `{image_id, category_id, bbox, score}`, used
+            instead of annotated people; top-down tests only.
+        data_mode: `topdown`, a record for each person; `bottomup`, one for each picture.
+        metainfo: schema, instead of the class's `METAINFO`.
+        data_root: folder of `ann_file` and `data_prefix`.
+        data_prefix: `dict(img=folder of the images)`.
+        filter_cfg: `bbox_score_thr`: least score of the boxes of `bbox_file`; `on_bad="skip"`:
+            leave out, and count, annotations with NaN or duplicated ids, which are errors
+            otherwise.
+        indices: keep only the first (negative: last) so many records, or those listed.
+        serialize_data: hold records in buffers that workers share.
+        pipeline: transforms or their configs.
+        test_mode: keep pictures without people (bottom-up), fail on a dropped sample.
+        lazy_init: load annotations at the first use.
+        max_refetch: while training, draws of another record for a dropped one.
+        sample_interval: use only images whose id is a multiple of this.
+
+    Attributes:
+        rule: class attribute, how annotations are written.
+        report: counts of the last load, what was left out and why.
+
+    Raises:
+        DataError: unknown `data_mode`; `bbox_file` in bottom-up mode or while training; wrong
+            annotations.
+        FileMissingError: an annotation file does not exist.
+    """
+
+    METAINFO: dict[str, Any] = {}
+    RECORD_METAINFO = ("dataset_name", *PoseMetainfo.RECORD_METAINFO)
+    rule: ClassVar[InstanceRule] = COCO_RULE
+
+    def __init__(
+        self,
+        ann_file: str = "",
+        bbox_file: str | None = None,
+        data_mode: str = "topdown",
+        metainfo: dict[str, Any] | None = None,
+        data_root: str | None = None,
+        data_prefix: Mapping[str, str] = {"img": ""},  # noqa: B006 copied by the base
+        filter_cfg: dict[str, Any] | None = None,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
+        sample_interval: int = 1,
+    ) -> None:
+        check_data_mode(data_mode, type(self).__name__)
+        if bbox_file:
+            check_topdown_test("bbox_file", data_mode, test_mode, type(self).__name__)
+        self.data_mode = data_mode
+        self.bbox_file = bbox_file
+        self.sample_interval = sample_interval
+        self.report = LoadReport(ann_file)
+        super().__init__(
+            ann_file=ann_file,
+            metainfo=metainfo,
+            data_root=data_root,
+            data_prefix=data_prefix,
+            filter_cfg=filter_cfg,
+            indices=indices,
+            serialize_data=serialize_data,
+            pipeline=pipeline,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+            max_refetch=max_refetch,
+        )
+
+    # access -------------------------------------------------------------------------------
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Record `idx` with the schema's keys that the pipeline needs."""
+        return self.add_metainfo(super().get_data_info(idx), self._metainfo)
+
+    @force_full_init
+    def prepare_data(self, idx: int) -> Any:
+        """Record `idx` after the pipeline, which may draw more records from `dataset`."""
+        info = self.get_data_info(idx)
+        # set here and not in get_data_info, or mixing transforms would pass it on without end
+        info["dataset"] = self
+        return self.pipeline(info)
+
+    # loading ------------------------------------------------------------------------------
+
+    def load_data_list(self) -> Sequence[dict[str, Any]]:
+        """Records of people or pictures, from annotations or from a detector's boxes."""
+        self.report = LoadReport(self.ann_file or "")
+        if self.bbox_file:
+            records: Sequence[dict[str, Any]] = self._load_detection_results()
+        elif self._reads_columns():
+            records = self._load_columns()
+        else:
+            instances, images = self._load_annotations()
+            if self.data_mode == "topdown":
+                records = self._get_topdown_data_infos(instances)
+            else:
+                records = self._get_bottomup_data_infos(instances, images)
+        if hasattr(self, "coco"):
+            del self.coco
+        if not len(records):
+            raise DataError(f"{type(self).__name__}: nothing is left to use: {self.report}")
+        self.report.log()
+        return records
+
+    def _reads_columns(self) -> bool:
+        """Whether all steps from file to person are ours, so that they can be taken at once."""
+        steps = ("_load_annotations", "parse_data_info", "_is_valid_instance")
+        steps += ("_get_topdown_data_infos",) if self.data_mode == "topdown" else ()
+        own = all(getattr(type(self), s) is getattr(BaseCocoStyleDataset, s) for s in steps)
+        return own and self.data_mode == "topdown"
+
+    def _load_columns(self) -> Records:
+        anns, images, _ = self._select_annotations()
+        if not anns:
+            return Records({}, 0)
+        columns = self._read_instances(anns, images)
+        keep = np.ones(len(anns), dtype=bool)
+        for reason, found in invalid_reasons(columns).items():
+            self.report.drop(reason, int(found.sum()))
+            keep &= ~found
+        keep &= ~self._refuse_nan(columns, keep)
+        self.report.kept = int(keep.sum())
+        self._count_images({columns["img_id"][i] for i in np.flatnonzero(keep)})
+        return pack_columns(select_columns(columns, np.flatnonzero(keep)))
+
+    def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Read `ann_file`.
+
+        Returns:
+            people, each as `parse_data_info` gives it, in the order of their pictures; and the
+            pictures, with `img_id` and `img_path`.
+        """
+        anns, images, pictures = self._select_annotations()
+        if not anns:
+            return [], pictures
+        if type(self).parse_data_info is BaseCocoStyleDataset.parse_data_info:
+            columns = self._read_instances(anns, images)
+            self._refuse_nan(columns, np.ones(len(anns), dtype=bool))
+            instances = [row(columns, i) for i in range(len(anns))]
+        else:
+            parsed = [
+                self.parse_data_info({"raw_ann_info": ann, "raw_img_info": image})
+                for ann, image in zip(anns, images, strict=True)
+            ]
+            instances = [p for p in parsed if p]
+            self.report.drop("left out by parse_data_info", len(parsed) - len(instances))
+        return instances, pictures
+
+    def _select_annotations(
+        self,
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+        """Annotations that can be parsed, the image of each, and all images."""
+        may_lack = self.test_mode and self.data_mode == "bottomup"
+        self.coco = CocoFile(
+            self.ann_file or "", owner=type(self).__name__, need_annotations=not may_lack
+        )
+        self.coco.check_images()
+        self.report.total = len(self.coco.annotations)
+        if "categories" in self.coco.dataset:
+            self._metainfo["CLASSES"] = list(self.coco.cats.values())
+        duplicated = self._refuse_duplicates()
+        unchecked = type(self).parse_data_info is not BaseCocoStyleDataset.parse_data_info
+        anns, images, pictures = [], [], []
+        for img_id, image in self.coco.imgs.items():
+            if self.sample_interval != 1 and img_id % self.sample_interval != 0:
+                continue
+            image["img_id"] = img_id
+            image["img_path"] = join_path(self.data_prefix["img"], image["file_name"])
+            pictures.append(image)
+            for ann in self.coco.by_image.get(img_id, ()):
+                refusal = None if unchecked else self.rule.refusal(ann)
+                if ann["id"] in duplicated and ann is not self.coco.anns[ann["id"]]:
+                    refusal = "with a duplicated id"
+                if refusal is not None:
+                    self.report.drop(refusal)
+                    continue
+                anns.append(ann)
+                images.append(image)
+        self._count_unreached(len(anns))
+        self._need_keypoints(anns)
+        self.report.images = len(pictures)
+        return anns, images, pictures
+
+    def _refuse_duplicates(self) -> set[Any]:
+        duplicated = self.coco.duplicated_ids()
+        if duplicated and not self._skips_bad():
+            raise DataError(
+                f"{type(self).__name__}: {self.ann_file}: {len(duplicated)} annotation ids occur "
+                f"more than once ({shown(duplicated)}), so results cannot be matched to people; "
+                'give every annotation its own id, or set filter_cfg=dict(on_bad="skip") to use '
+                "the last of each"
+            )
+        return set(duplicated)
+
+    def _count_unreached(self, taken: int) -> None:
+        listed = self.coco.imgs
+        lost = sum(len(a) for i, a in self.coco.by_image.items() if i not in listed)
+        self.report.drop("of an image that is not listed", lost)
+        left = self.report.total - taken - sum(self.report.dropped.values())
+        self.report.drop(f"outside sample_interval={self.sample_interval}", left)
+
+    def _need_keypoints(self, anns: Sequence[dict[str, Any]]) -> None:
+        if anns or not self.report.total:
+            return
+        without = self.report.dropped.get("without keypoints", 0)
+        if without == self.report.total:
+            has = ", ".join(self.coco.annotations[0])
+            fields = " + ".join(f"`{k}`" for k in self.rule.keypoints)
+            raise DataError(
+                f"{type(self).__name__}: no annotation of {self.ann_file} has {fields} (the first "
+                f"one has: {has}); is it a file of boxes? COCO's keypoints are in "
+                "person_keypoints_*.json"
+            )
+
+    def _read_instances(
+        self, anns: Sequence[dict[str, Any]], images: Sequence[dict[str, Any]]
+    ) -> Columns:
+        return read_instances(
+            anns,
+            images,
+            self.rule,
+            num_keypoints=self._metainfo.get("num_keypoints"),
+            image_root=self.data_prefix.get("img", ""),
+            test_mode=self.test_mode,
+            source=f"{type(self).__name__}: {self.ann_file}",
+        )
+
+    def _refuse_nan(self, columns: Columns, kept: np.ndarray) -> np.ndarray:
+        """`(N,)` bool: to be left out for NaN."""
+        wrong = nan_instances(columns) & kept
+        if wrong.any() and not self._skips_bad():
+            ids = [columns["id"][i] for i in np.flatnonzero(wrong)]
+            raise DataError(
+                f"{type(self).__name__}: {self.ann_file}: NaN, null or infinity in the box or the "
+                f"keypoints of {len(ids)} annotations (id {shown(ids)}); one of them would turn "
+                'the loss into NaN. Correct them, or set filter_cfg=dict(on_bad="skip") to leave '
+                "them out"
+            )
+        self.report.drop("with NaN", int(wrong.sum()))
+        return wrong
+
+    def _skips_bad(self) -> bool:
+        return bool(self.filter_cfg) and self.filter_cfg.get("on_bad") == "skip"
+
+    def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | None:
+        """One annotation as a record.
+
+        Args:
+            raw_data_info: `raw_ann_info`, the annotation, and `raw_img_info`, its image.
+
+        Returns:
+            dict of the person, or `None` where the annotation cannot be used.
+        """
+        ann = raw_data_info["raw_ann_info"]
+        if self.rule.refusal(ann) is not None:
+            return None
+        return copy.deepcopy(row(self._read_instances([ann], [raw_data_info["raw_img_info"]]), 0))
+
+    @staticmethod
+    def _is_valid_instance(data_info: dict[str, Any]) -> bool:
+        """Whether one can learn from a person: no crowd, a box, a keypoint in the picture."""
+        if data_info.get("iscrowd"):
+            return False
+        if data_info.get("num_keypoints") == 0:
+            return False
+        if "bbox" in data_info:
+            left, top, right, bottom = data_info["bbox"][0]
+            if right - left <= 0 or bottom - top <= 0:
+                return False
+        return "keypoints" not in data_info or not np.max(data_info["keypoints"]) <= 0
+
+    def _get_topdown_data_infos(
+        self, instance_list: Sequence[dict[str, Any]]
+    ) -> Sequence[dict[str, Any]]:
+        """The people one can learn from."""
+        kept = [person for person in instance_list if self._is_valid_instance(person)]
+        self.report.total = self.report.total or len(instance_list)
+        self.report.kept = len(kept)
+        self.report.drop("crowd, without keypoints or box", len(instance_list) - len(kept))
+        return kept
+
+    def _get_bottomup_data_infos(
+        self, instance_list: Sequence[dict[str, Any]], image_list: Sequence[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """One record a picture, with all its people; in test mode also pictures without any."""
+        records = group_by_image(instance_list, self._is_valid_instance)
+        self.report.total = self.report.total or len(instance_list)
+        self.report.kept = len(instance_list)
+        used = {record["img_id"] for record in records}
+        self._count_images(used)
+        if self.test_mode:
+            records += [
+                {
+                    "img_id": image["img_id"],
+                    "img_path": image["img_path"],
+                    "id": [],
+                    "raw_ann_info": None,
+                }
+                for image in image_list
+                if image["img_id"] not in used
+            ]
+        return records
+
+    def _count_images(self, used: set[Any]) -> None:
+        self.report.images_without = max(self.report.images - len(used), 0)
+
+    def _load_detection_results(self) -> Sequence[dict[str, Any]]:
+        """People as a detector found them, with keypoints to be filled in."""
+        found = read_detections(self.bbox_file or "", type(self).__name__)
+        self.coco = CocoFile(self.ann_file or "", owner=type(self).__name__, need_annotations=False)
+        self._metainfo["CLASSES"] = list(self.coco.cats.values())
+        self.report = LoadReport(self.bbox_file or "", total=len(found))
+        people = [d for d in found if d["category_id"] == PERSON_CATEGORY]
+        self.report.drop("of another category than person", len(found) - len(people))
+        if not people:
+            return []
+        self.report.kept = len(people)
+        images = [self._image_of(d) for d in people]
+        boxes = np.array([d["bbox"][:4] for d in people], dtype=np.float32)
+        scores = np.array([d["score"] for d in people], dtype=np.float32)
+        K, N = self._metainfo["num_keypoints"], len(people)
+        columns: Columns = {
+            "img_id": [d["image_id"] for d in people],
+            "img_path": [join_path(self.data_prefix["img"], i["file_name"]) for i in images],
+            "img_shape": [(i["height"], i["width"]) for i in images],
+            "bbox": bbox_xywh2xyxy(boxes)[:, None],
+            "bbox_score": scores.reshape(-1, 1),
+            "keypoints": np.zeros((N, 1, K, 2), dtype=np.float32),
+            "keypoints_visible": np.ones((N, 1, K), dtype=np.float32),
+            "id": list(range(N)),
+        }
+        return pack_columns(columns)
+
+    def _image_of(self, detection: dict[str, Any]) -> dict[str, Any]:
+        image = self.coco.imgs.get(detection["image_id"])
+        if image is None:
+            raise DataError(
+                f"{type(self).__name__}: {self.bbox_file} has a box for image "
+                f"{detection['image_id']}, which {self.ann_file} does not list; do both files "
+                "belong to the same images?"
+            )
+        return image
+
+    def filter_data(self) -> Sequence[dict[str, Any]]:
+        """Leave out boxes of a detector whose score is below `filter_cfg['bbox_score_thr']`."""
+        if not self.filter_cfg or "bbox_score_thr" not in self.filter_cfg:
+            return self.data_list
+        if self.data_mode != "topdown":
+            raise DataError(
+                f"{type(self).__name__}: filter_cfg has `bbox_score_thr`, which works in topdown "
+                f"mode only, and data_mode is {self.data_mode!r}"
+            )
+        records = Records.pack(self.data_list)
+        scores = records.array("bbox_score")
+        if scores is None:
+            scores = np.array([np.min(r["bbox_score"]) for r in records])
+        keep = ~(scores.reshape(len(records), -1) < self.filter_cfg["bbox_score_thr"]).any(axis=1)
+        return records.select(np.flatnonzero(keep))
+
+
+def check_data_mode(data_mode: str, owner: str) -> None:
+    """Raise a DataError (a ValueError) for an unknown mode."""
+    if data_mode not in DATA_MODES:
+        raise DataError(
+            f'{owner} got invalid data_mode: {data_mode}. Should be "topdown" (a record for each '
+            'person) or "bottomup" (one for each picture)'
+        )
+
+
+def check_topdown_test(argument: str, data_mode: str, test_mode: bool, owner: str) -> None:
+    """Raise a DataError (a ValueError) where a test-time file meets another mode."""
+    if data_mode != "topdown":
+        raise DataError(
+            f"{owner} is set to {data_mode} mode, while `{argument}` is only supported in topdown "
+            "mode"
+        )
+    if not test_mode:
+        raise DataError(
+            f"{owner} has test_mode=False, while `{argument}` is only supported when "
+            "test_mode=True; training uses annotated people"
+        )
+
+
+def read_detections(path: str, owner: str) -> list[dict[str, Any]]:
+    """A detector's boxes.
+
+    Raises:
+        DataError: the file is not a list of objects with `image_id`, `bbox`, `score`.
+    """
+    found = read_json(path, "bbox_file", owner=owner)
+    if not isinstance(found, list) or not all(isinstance(d, dict) for d in found):
+        kind = type(found).__name__
+        raise DataError(
+            f"{owner}: {path} must be a list of objects with `image_id`, `category_id`, `bbox` "
+            f"(xywh) and `score`, found a {kind}"
+        )
+    return found

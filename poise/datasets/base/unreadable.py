@@ -1,0 +1,72 @@
+"""Images that cannot be read while training: named, skipped, counted, up to a limit."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from poise.errors import DataError
+
+__all__ = ["UnreadableImages", "image_problem"]
+
+logger = logging.getLogger("poise.datasets")
+
+NAMED_ONE_BY_ONE = 10
+
+
+def image_problem(path: str) -> str | None:
+    """Why the image at `path` cannot be read, or `None` where it can."""
+    file = Path(path)
+    if not file.is_file():
+        return "does not exist"
+    if file.stat().st_size == 0:
+        return "is an empty file"
+    if cv2.imread(str(file), cv2.IMREAD_UNCHANGED) is None:
+        return "cannot be decoded"
+    return None
+
+
+class UnreadableImages:
+    """The unreadable images that one process has met.
+
+    Args:
+        limit: how many different images may be unreadable before training stops.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.paths: dict[str, str] = {}
+
+    def note(self, record: dict[str, Any], owner: str) -> bool:
+        """Whether an image of `record` is unreadable; if so it is logged and counted.
+
+        Raises:
+            DataError: more than `limit` different images are unreadable.
+        """
+        found = self._look(record)
+        for path, problem in found.items():
+            if path in self.paths:
+                continue
+            self.paths[path] = problem
+            if len(self.paths) <= NAMED_ONE_BY_ONE:
+                logger.warning("%s: image %s %s; it is skipped", owner, path, problem)
+            else:
+                logger.info("%s: image %s %s; it is skipped", owner, path, problem)
+        if len(self.paths) > self.limit:
+            examples = "; ".join(f"{p} {why}" for p, why in list(self.paths.items())[:3])
+            raise DataError(
+                f"{owner}: {len(self.paths)} images are unreadable, more than the limit of "
+                f"{self.limit} (`max_unreadable`): {examples}; ... Check `data_root` and "
+                "`data_prefix`"
+            )
+        return bool(found)
+
+    @staticmethod
+    def _look(record: dict[str, Any]) -> dict[str, str]:
+        paths = record.get("img_path") or record.get("img_paths") or []
+        paths = [paths] if isinstance(paths, str) else list(paths)
+        problems = {str(p): image_problem(str(p)) for p in paths}
+        return {path: why for path, why in problems.items() if why is not None}

@@ -1,0 +1,316 @@
+"""From COCO-style annotations to columns of instances, many at a time.
+
+Most data sets differ only in which fields hold the keypoints, how the box is found and which
+facts are handed on. `InstanceRule` says so, and `read_instances` does the arithmetic for all
+annotations of a file in a few numpy calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from poise.datasets.coco_file import shown
+from poise.datasets.paths import join_path
+from poise.errors import DataError
+from poise.geometry import bbox_cs2xyxy
+
+__all__ = ["Columns", "InstanceRule", "invalid_reasons", "nan_instances", "read_instances", "row"]
+
+# centre and scale of MPII, 300W, AFLW, WFLW: a scale of 1 is a box of 200 pixels
+PIXELS_PER_SCALE = 200.0
+# share of its box that a person covers, where no mask gives the area
+AREA_PER_BOX = 0.53
+
+Columns = dict[str, "np.ndarray | list[Any]"]
+
+
+@dataclass(frozen=True)
+class InstanceRule:
+    """How one data set writes its instances.
+
+    Attributes:
+        keypoints: fields of `(x, y, visible)` triples, joined in this order.
+        box: `clipped`: the field `box_field` as xywh, cut to the picture; `centre_scale`: from
+            the fields `center` and `scale` (in units of 200 pixels); a number: the whole
+            picture, that many pixels wide and high.
+        box_field: field of a `clipped` box.
+        offset: added to box and keypoints; -1 for annotations that count from 1.
+        needs: annotations without one of these fields are left out.
+        flag: field that must be true, and then one keypoint positive, or the annotation is
+            left out.
+        count: where `num_keypoints` comes from: the field if it is there, the field, or the
+            number of keypoints that are not at the origin.
+        extras: further keys, names in `_EXTRAS`.
+        test_extras: further keys in test mode.
+        exact: keep keypoints in float64 and visibility as integers (COCO-WholeBody).
+    """
+
+    keypoints: tuple[str, ...] = ("keypoints",)
+    box: Literal["clipped", "centre_scale"] | float = "clipped"
+    box_field: str = "bbox"
+    offset: float = 0.0
+    needs: tuple[str, ...] = ()
+    flag: str | None = None
+    count: Literal["field or counted", "field", "counted"] = "counted"
+    extras: tuple[str, ...] = ()
+    test_extras: tuple[str, ...] = ()
+    exact: bool = False
+
+    def refusal(self, ann: dict[str, Any]) -> str | None:
+        """Why an annotation is left out unread, or `None`."""
+        for field in self.needs:
+            if field not in ann:
+                return "without box" if field == self.box_field else "without keypoints"
+        if self.flag is not None:
+            numbers = ann[self.keypoints[0]]
+            if not ann[self.flag] or max(numbers) <= 0:
+                return f"without {self.flag}"
+        return None
+
+
+def read_instances(
+    anns: Sequence[dict[str, Any]],
+    images: Sequence[dict[str, Any]],
+    rule: InstanceRule,
+    *,
+    num_keypoints: int | None,
+    image_root: str = "",
+    test_mode: bool = False,
+    source: str = "the annotations",
+) -> Columns:
+    """Parse N annotations at once.
+
+    Args:
+        anns: N annotations that the rule does not refuse.
+        images: the image of each.
+        rule: how the data set writes them.
+        num_keypoints: K of the schema, `None` to take it from the first annotation.
+        image_root: folder of the images.
+        test_mode: whether to add the rule's `test_extras`.
+        source: the file, for error texts.
+
+    Returns:
+        key -> `(N, ...)` array or list of N. Image space throughout: `bbox` `(N, 1, 4)` xyxy,
+        `keypoints` `(N, 1, K, 2)`, `keypoints_visible` `(N, 1, K)`, float32.
+
+    Raises:
+        DataError: a field is missing, a box has not four numbers, the number of keypoints is
+            not the schema's; names the annotation.
+    """
+    triples = _triples(anns, rule, num_keypoints, source)
+    keypoints = triples[..., :2]
+    if not rule.exact:
+        triples = triples.astype(np.float32)
+        keypoints = triples[..., :2] + np.float32(rule.offset) if rule.offset else triples[..., :2]
+    boxes, exact_boxes = _boxes(anns, images, rule, source)
+    columns: Columns = {
+        "img_id": _field(anns, "image_id", source),
+        "img_path": [
+            i["img_path"] if "img_path" in i else join_path(image_root, i["file_name"])
+            for i in images
+        ],
+        **boxes,
+        "bbox_score": np.ones((len(anns), 1), dtype=np.float32),
+        "num_keypoints": _counts(anns, keypoints, rule, source),
+        "keypoints": np.ascontiguousarray(keypoints[:, None]),
+        "keypoints_visible": _visible(triples[..., 2], exact=rule.exact)[:, None],
+        "iscrowd": [a.get("iscrowd", 0) for a in anns],
+        "id": _field(anns, "id", source),
+    }
+    for name in rule.extras + (rule.test_extras if test_mode else ()):
+        columns.update(_extra(name, anns, images, exact_boxes, source))
+    return columns
+
+
+def row(columns: Columns, i: int) -> dict[str, Any]:
+    """Instance `i` as a dict; keys whose value is `MISSING` are left out."""
+    values = {k: v[i, ...] if isinstance(v, np.ndarray) else v[i] for k, v in columns.items()}
+    return {k: v for k, v in values.items() if v is not MISSING}
+
+
+MISSING = object()
+
+
+def invalid_reasons(columns: Columns) -> dict[str, np.ndarray]:
+    """Which instances cannot be learnt from, by reason, in the order of the tests.
+
+    Returns:
+        reason -> `(N,)` bool; an instance stands under its first reason only.
+    """
+    keypoints = np.asarray(columns["keypoints"])
+    boxes = np.asarray(columns["bbox"])[:, 0]
+    tests = {
+        "crowd": np.array([bool(c) for c in columns["iscrowd"]], dtype=bool),
+        "without keypoints": np.array([n == 0 for n in columns["num_keypoints"]], dtype=bool),
+        "zero-size box": ((boxes[:, 2:] - boxes[:, :2]) <= 0).any(axis=1),
+        # numpy's max gives NaN where one coordinate is NaN, and NaN <= 0 is false
+        "without keypoints in the picture": keypoints.max(axis=(1, 2, 3), initial=-np.inf) <= 0,
+    }
+    seen = np.zeros(len(keypoints), dtype=bool)
+    reasons = {}
+    for reason, found in tests.items():
+        reasons[reason] = found & ~seen
+        seen |= found
+    return reasons
+
+
+def nan_instances(columns: Columns) -> np.ndarray:
+    """`(N,)` bool: a coordinate of box or keypoints is NaN or infinite."""
+    wrong = np.zeros(len(columns["keypoints"]), dtype=bool)
+    for name in ("bbox", "keypoints", "keypoints_visible"):
+        values = np.asarray(columns[name])
+        wrong |= ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    return wrong
+
+
+def _triples(
+    anns: Sequence[dict[str, Any]], rule: InstanceRule, num_keypoints: int | None, source: str
+) -> np.ndarray:
+    """`(N, K, 3)` float64."""
+    parts = [_field(anns, name, source) for name in rule.keypoints]
+    rows = parts[0] if len(parts) == 1 else [sum(p, []) for p in zip(*parts, strict=True)]
+    numbers = None if num_keypoints is None else 3 * num_keypoints
+    try:
+        flat = np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+    except (ValueError, TypeError):
+        flat = None
+    if flat is not None and flat.shape[1] % 3 == 0 and numbers in (None, flat.shape[1]):
+        return flat.reshape(len(rows), -1, 3)
+    numbers = np.size(rows[0]) if numbers is None else numbers
+    for ann, triples in zip(anns, rows, strict=True):
+        size = _size(triples)
+        if size != numbers or size % 3:
+            raise DataError(
+                f"{source}: annotation {ann.get('id')}: {size} numbers in "
+                f"{' + '.join(f'`{k}`' for k in rule.keypoints)}, expected {numbers} "
+                f"({numbers // 3} keypoints of the schema x 3: x, y, visible); is `metainfo` "
+                "that of this file?"
+            )
+    raise DataError(f"{source}: keypoints hold something else than numbers")
+
+
+def _size(triples: Any) -> int:
+    try:
+        return int(np.size(triples))
+    except ValueError:
+        return sum(_size(t) for t in triples)
+
+
+def _visible(flags: np.ndarray, *, exact: bool) -> np.ndarray:
+    """`(N, K)`: visibility 0 (unlabelled), 1 (hidden), 2 (visible) to 0 or 1."""
+    return np.minimum(1, flags > 0) if exact else np.minimum(np.float32(1), flags)
+
+
+def _boxes(
+    anns: Sequence[dict[str, Any]],
+    images: Sequence[dict[str, Any]],
+    rule: InstanceRule,
+    source: str,
+) -> tuple[Columns, np.ndarray]:
+    """Columns of the boxes, and the boxes `(N, 4)` xyxy in the precision areas come from."""
+    if rule.box == "centre_scale":
+        centres = np.array(_field(anns, "center", source), dtype=np.float32).reshape(-1, 2)
+        sides = np.array(_field(anns, "scale", source), dtype=np.float32).reshape(-1, 1)
+        scales = np.repeat(sides, 2, axis=1) * np.float32(PIXELS_PER_SCALE)
+        found = bbox_cs2xyxy(centres, scales)
+        columns: Columns = {
+            "bbox": found[:, None],
+            "bbox_center": centres[:, None],
+            "bbox_scale": scales[:, None],
+        }
+        return columns, found
+    if rule.box == "clipped":
+        found = _clipped_boxes(anns, images, rule, source)
+    else:
+        found = np.tile([0.0, 0.0, float(rule.box), float(rule.box)], (len(anns), 1))
+    return {"bbox": found[:, None].astype(np.float32)}, found
+
+
+def _clipped_boxes(
+    anns: Sequence[dict[str, Any]],
+    images: Sequence[dict[str, Any]],
+    rule: InstanceRule,
+    source: str,
+) -> np.ndarray:
+    rows = _field(anns, rule.box_field, source)
+    wrong = [a.get("id") for a, box in zip(anns, rows, strict=True) if _size(box) != 4]
+    if wrong:
+        raise DataError(
+            f"{source}: `{rule.box_field}` must be four numbers x, y, width, height; it is not "
+            f"in annotation {shown(wrong)}"
+        )
+    xywh = np.array(rows, dtype=np.float64)
+    try:
+        sizes = np.array([(i["width"], i["height"]) for i in images], dtype=np.float64)
+    except KeyError as error:
+        lacking = next(i for i in images if error.args[0] not in i)
+        raise DataError(
+            f"{source}: image {lacking.get('id')} has no `{error.args[0]}`, which boxes are cut to"
+        ) from error
+    corner = xywh[:, :2] + rule.offset
+    corners = np.stack([corner, corner + xywh[:, 2:]], axis=1)
+    # the last pixel has the index size - 1
+    return np.clip(corners, 0, sizes[:, None] - 1).reshape(-1, 4)
+
+
+def _counts(
+    anns: Sequence[dict[str, Any]], keypoints: np.ndarray, rule: InstanceRule, source: str
+) -> list[Any]:
+    """Labelled keypoints of each instance: as the file says, or those not at the origin."""
+    if rule.count == "field":
+        return _field(anns, "num_keypoints", source)
+    counted = np.count_nonzero(keypoints.max(axis=2), axis=1).tolist()
+    if rule.count == "counted":
+        return counted
+    return [a.get("num_keypoints", n) for a, n in zip(anns, counted, strict=True)]
+
+
+def _extra(
+    name: str,
+    anns: Sequence[dict[str, Any]],
+    images: Sequence[dict[str, Any]],
+    boxes: np.ndarray,
+    source: str,
+) -> Columns:
+    """One of the further keys; most are fields that are handed on as they stand."""
+    if name == "area":
+        from_box = _area(boxes)
+        given = [a.get("area", b) for a, b in zip(anns, from_box, strict=True)]
+        return {"area": np.array(given, dtype=np.float32)}
+    if name == "box_area":
+        return {"area": _area(boxes).astype(np.float32)}
+    if name == "category_array":
+        values = _field(anns, "category_id", source)
+        plain = all(type(v) is int for v in values)
+        return {"category_id": np.array(values) if plain else [np.array(v) for v in values]}
+    if name == "category_or_1":
+        return {"category_id": [a.get("category_id", [1]) for a in anns]}
+    if name == "segmentation":
+        return {"segmentation": [a.get("segmentation") for a in anns]}
+    if name == "crowd_index":
+        found = [i.get("crowdIndex", MISSING) for i in images]
+        return {} if all(f is MISSING for f in found) else {"crowd_index": found}
+    if name == "raw_ann_info":
+        return {"raw_ann_info": list(anns)}
+    if name == "no_keypoints_3d":
+        return {"keypoints_3d": [None] * len(anns)}
+    return {name: _field(anns, name, source)}
+
+
+def _area(boxes: np.ndarray) -> np.ndarray:
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return np.maximum(sides[:, 0] * sides[:, 1] * AREA_PER_BOX, 1.0)
+
+
+def _field(anns: Sequence[dict[str, Any]], name: str, source: str) -> list[Any]:
+    try:
+        return [a[name] for a in anns]
+    except KeyError as error:
+        lacking = [a.get("id") for a in anns if name not in a]
+        raise DataError(
+            f"{source}: {len(lacking)} annotations have no `{name}` ({shown(lacking)})"
+        ) from error

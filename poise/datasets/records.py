@@ -1,0 +1,294 @@
+"""Many small dicts held in a few numpy buffers.
+
+A data set of 150,000 people is 150,000 dicts of arrays. As Python objects they are heavy, and
+every forked worker copies the pages whose reference counts it touches. Here each key is one
+column over all records, so workers share the pages, a record costs a few microseconds to read,
+and a key can be looked at over the whole data set at once.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, overload
+
+import numpy as np
+
+__all__ = ["Column", "Records", "column_of"]
+
+
+class Column(Protocol):
+    """The values of one key for all records."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the numpy buffers."""
+
+    def row(self, i: int) -> Any:
+        """Value of record `i`, a fresh object that may be changed freely."""
+
+    def take(self, indices: np.ndarray) -> Column:
+        """The column of the chosen records, in that order."""
+
+
+class ArrayColumn:
+    """Arrays of one shape and dtype, stacked: `(N, ...)`."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    @property
+    def nbytes(self) -> int:
+        return self.values.nbytes
+
+    def row(self, i: int) -> np.ndarray:
+        # the ellipsis keeps 0-d values arrays, as they were
+        return self.values[i, ...].copy()
+
+    def take(self, indices: np.ndarray) -> ArrayColumn:
+        return ArrayColumn(self.values[indices])
+
+
+class RaggedColumn:
+    """Arrays that differ in their first size only, end to end: `(sum of sizes, ...)`."""
+
+    def __init__(self, values: np.ndarray, ends: np.ndarray) -> None:
+        self.values = values
+        self.ends = ends
+
+    @property
+    def nbytes(self) -> int:
+        return self.values.nbytes + self.ends.nbytes
+
+    def row(self, i: int) -> np.ndarray:
+        return self.values[_start(self.ends, i) : self.ends[i]].copy()
+
+    def take(self, indices: np.ndarray) -> RaggedColumn:
+        parts = [self.row(int(i)) for i in indices]
+        values = np.concatenate(parts) if parts else self.values[:0]
+        return RaggedColumn(values, _ends(len(p) for p in parts))
+
+
+class ScalarColumn:
+    """Python or numpy numbers of one type, as an array `(N,)`."""
+
+    def __init__(self, values: np.ndarray, cast: Callable[[Any], Any] | None) -> None:
+        self.values = values
+        self.cast = cast
+
+    @property
+    def nbytes(self) -> int:
+        return self.values.nbytes
+
+    def row(self, i: int) -> Any:
+        value = self.values[i]
+        return value if self.cast is None else self.cast(value)
+
+    def take(self, indices: np.ndarray) -> ScalarColumn:
+        return ScalarColumn(self.values[indices], self.cast)
+
+
+class TextColumn:
+    """Strings; each distinct one is stored once (people of one image share its path)."""
+
+    def __init__(self, codes: np.ndarray, buffer: np.ndarray, ends: np.ndarray) -> None:
+        self.codes = codes
+        self.buffer = buffer
+        self.ends = ends
+
+    @classmethod
+    def pack(cls, values: Iterable[str]) -> TextColumn:
+        """Encode `values` as UTF-8 with one entry for each distinct string."""
+        known: dict[str, int] = {}
+        codes = np.array([known.setdefault(v, len(known)) for v in values], dtype=np.int64)
+        encoded = [v.encode("utf-8", "surrogatepass") for v in known]
+        return cls(codes, _buffer(encoded), _ends(len(e) for e in encoded))
+
+    @property
+    def nbytes(self) -> int:
+        return self.codes.nbytes + self.buffer.nbytes + self.ends.nbytes
+
+    def row(self, i: int) -> str:
+        k = int(self.codes[i])
+        raw = self.buffer[_start(self.ends, k) : self.ends[k]].tobytes()
+        return raw.decode("utf-8", "surrogatepass")
+
+    def take(self, indices: np.ndarray) -> TextColumn:
+        return TextColumn(self.codes[indices], self.buffer, self.ends)
+
+
+class ConstantColumn:
+    """One immutable value that all records have (`None`, as a rule)."""
+
+    nbytes = 0
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def row(self, i: int) -> Any:
+        return self.value
+
+    def take(self, indices: np.ndarray) -> ConstantColumn:
+        return self
+
+
+class PickleColumn:
+    """Whatever fits no other kind, pickled record by record into one buffer."""
+
+    def __init__(self, buffer: np.ndarray, ends: np.ndarray) -> None:
+        self.buffer = buffer
+        self.ends = ends
+
+    @classmethod
+    def pack(cls, values: Iterable[Any]) -> PickleColumn:
+        """Pickle each value by itself."""
+        encoded = [pickle.dumps(v, protocol=5) for v in values]
+        return cls(_buffer(encoded), _ends(len(e) for e in encoded))
+
+    @property
+    def nbytes(self) -> int:
+        return self.buffer.nbytes + self.ends.nbytes
+
+    def row(self, i: int) -> Any:
+        # only reads what this process pickled itself
+        return pickle.loads(memoryview(self.buffer[_start(self.ends, i) : self.ends[i]]))
+
+    def take(self, indices: np.ndarray) -> PickleColumn:
+        parts = [self.buffer[_start(self.ends, i) : self.ends[i]] for i in indices]
+        buffer = np.concatenate(parts) if parts else self.buffer[:0]
+        return PickleColumn(buffer, _ends(len(p) for p in parts))
+
+
+class Records(Sequence[dict[str, Any]]):
+    """A sequence of dicts stored as columns.
+
+    Reading record `i` gives a new dict with the keys, types, dtypes and shapes it was made
+    from.
+
+    Args:
+        columns: key -> column.
+        size: number of records.
+        rest: column of dicts with the keys that have no column of their own, or `None`.
+
+    Example:
+        >>> people = Records.pack([{"id": 7, "bbox": np.zeros((1, 4))}, {"id": 9, "note": [1]}])
+        >>> people[0]["id"], sorted(people[1]), people[0]["bbox"].shape
+        (7, ['id', 'note'], (1, 4))
+    """
+
+    def __init__(
+        self, columns: Mapping[str, Column], size: int, rest: PickleColumn | None = None
+    ) -> None:
+        self.columns = dict(columns)
+        self.size = size
+        self.rest = rest
+
+    @classmethod
+    def pack(cls, records: Sequence[dict[str, Any]]) -> Records:
+        """Turn dicts into columns; keys that only some records have are kept aside."""
+        if isinstance(records, Records):
+            return records
+        if not records:
+            return cls({}, 0)
+        names: dict[str, None] = dict.fromkeys(records[0])
+        common = set(names)
+        for record in records:
+            if record.keys() != common:
+                names.update(dict.fromkeys(record))
+                common &= record.keys()
+        columns = {}
+        for name in names:
+            column = column_of([r[name] for r in records]) if name in common else None
+            if column is not None:
+                columns[name] = column
+        left = [name for name in names if name not in columns]
+        if not left:
+            return cls(columns, len(records))
+        rest = PickleColumn.pack({k: r[k] for k in left if k in r} for r in records)
+        return cls(columns, len(records), rest)
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, i: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, i: slice) -> Records: ...
+    def __getitem__(self, i: int | slice) -> dict[str, Any] | Records:
+        if isinstance(i, slice):
+            return self.select(range(*i.indices(self.size)))
+        if not -self.size <= i < self.size:
+            raise IndexError(f"record {i} of {self.size}")
+        i = int(i) % self.size
+        record = {name: column.row(i) for name, column in self.columns.items()}
+        if self.rest is not None:
+            record.update(self.rest.row(i))
+        return record
+
+    def select(self, indices: Iterable[int]) -> Records:
+        """The chosen records as new columns; negative indices count from the end."""
+        chosen = np.fromiter(indices, dtype=np.int64)
+        if chosen.size and not (-self.size <= chosen.min() and chosen.max() < self.size):
+            raise IndexError(f"indices {chosen.min()}..{chosen.max()} of {self.size} records")
+        chosen %= max(self.size, 1)
+        columns = {name: column.take(chosen) for name, column in self.columns.items()}
+        rest = None if self.rest is None else self.rest.take(chosen)
+        return Records(columns, len(chosen), rest)
+
+    def array(self, name: str) -> np.ndarray | None:
+        """All values of a key as one array `(N, ...)`, or `None` where they do not stack."""
+        column = self.columns.get(name)
+        return column.values if isinstance(column, ArrayColumn | ScalarColumn) else None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all buffers."""
+        columns = sum(column.nbytes for column in self.columns.values())
+        return columns + (0 if self.rest is None else self.rest.nbytes)
+
+
+def column_of(values: Sequence[Any]) -> Column | None:
+    """The column that gives back exactly `values`, or `None` where only pickling can."""
+    kinds = set(map(type, values))
+    if len(kinds) != 1:
+        return None
+    kind = kinds.pop()
+    if kind is np.ndarray:
+        return _array_column(values)
+    if kind is str:
+        return TextColumn.pack(values)
+    if kind in (int, float, bool):
+        try:
+            return ScalarColumn(np.array(values, dtype=_PLAIN_DTYPES[kind]), kind)
+        except OverflowError:
+            return None
+    if issubclass(kind, np.generic) and kind.__name__ not in ("str_", "bytes_", "object_", "void"):
+        return ScalarColumn(np.array(values, dtype=kind), None)
+    return ConstantColumn(None) if kind is type(None) else None
+
+
+_PLAIN_DTYPES: dict[type, type] = {int: np.int64, float: np.float64, bool: np.bool_}
+
+
+def _array_column(values: Sequence[np.ndarray]) -> Column | None:
+    dtypes = {v.dtype for v in values}
+    if len(dtypes) != 1 or next(iter(dtypes)).hasobject:
+        return None
+    shapes = {v.shape for v in values}
+    if len(shapes) == 1:
+        return ArrayColumn(np.stack(values))
+    if () in shapes or len({shape[1:] for shape in shapes}) != 1:
+        return None
+    return RaggedColumn(np.concatenate(values), _ends(len(v) for v in values))
+
+
+def _start(ends: np.ndarray, i: int) -> int:
+    return int(ends[i - 1]) if i else 0
+
+
+def _ends(sizes: Iterable[int]) -> np.ndarray:
+    return np.cumsum(np.fromiter(sizes, dtype=np.int64), dtype=np.int64)
+
+
+def _buffer(parts: Sequence[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(parts), dtype=np.uint8)
