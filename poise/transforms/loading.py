@@ -1,0 +1,121 @@
+"""From a path to a picture."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from poise.errors import ArgumentError, DataError, PoiseError, nearest
+from poise.registry import TRANSFORMS
+from poise.transforms.base import BaseTransform
+from poise.transforms.image import COLOR_TYPES, DECODERS, decode_image, read_bytes
+
+__all__ = ["LoadImage", "LoadImageFromFile"]
+
+
+@TRANSFORMS.register_module(scope="mmcv")
+class LoadImageFromFile(BaseTransform):
+    """Read `results['img_path']` into `img`, and set `img_shape` and `ori_shape` (H, W).
+
+    Args:
+        to_float32: give float32 instead of uint8.
+        color_type: "color" (BGR), "grayscale" or "unchanged"; the first two turn the picture as
+            its EXIF orientation says, unless "_ignore_orientation" is appended.
+        imdecode_backend: "cv2", "pillow", "turbojpeg" or "tifffile".
+        file_client_args: old name of `backend_args`.
+        ignore_empty: drop the sample (return None) where the picture cannot be read.
+        backend_args: see `poise.transforms.image.read_bytes`.
+
+    Raises:
+        FileMissingError: the file does not exist.
+        DataError: the file is not a readable picture.
+    """
+
+    def __init__(
+        self,
+        to_float32: bool = False,
+        color_type: str = "color",
+        imdecode_backend: str | None = "cv2",
+        file_client_args: dict[str, Any] | None = None,
+        ignore_empty: bool = False,
+        *,
+        backend_args: dict[str, Any] | None = None,
+    ) -> None:
+        if file_client_args is not None:
+            if backend_args is not None:
+                raise DataError(
+                    "file_client_args is the old name of backend_args; give only backend_args"
+                )
+            warnings.warn(
+                "file_client_args is the old name of backend_args; rename it",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        _one_of("color_type", color_type, COLOR_TYPES)
+        _one_of("imdecode_backend", imdecode_backend or "cv2", DECODERS)
+        self.to_float32 = to_float32
+        self.color_type = color_type
+        self.imdecode_backend = imdecode_backend or "cv2"
+        self.ignore_empty = ignore_empty
+        self.backend_args = dict(backend_args or file_client_args or {})
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
+        """Add `img`, `img_shape`, `ori_shape`."""
+        path = results["img_path"]
+        try:
+            image = decode_image(
+                read_bytes(path, self.backend_args), self.color_type, self.imdecode_backend
+            )
+        except (PoiseError, OSError) as error:
+            if self.ignore_empty:
+                return None
+            if isinstance(error, DataError):
+                raise DataError(f"picture {str(path)!r} cannot be read: {error}") from error
+            raise
+        return self._put(results, image)
+
+    def _put(self, results: dict[str, Any], image: np.ndarray) -> dict[str, Any]:
+        if self.to_float32:
+            image = image.astype(np.float32)
+        results["img"] = image
+        results["img_shape"] = results["ori_shape"] = image.shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(to_float32={self.to_float32}, "
+            f"color_type={self.color_type!r}, imdecode_backend={self.imdecode_backend!r}, "
+            f"ignore_empty={self.ignore_empty}, backend_args={self.backend_args or None})"
+        )
+
+
+@TRANSFORMS.register_module()
+class LoadImage(LoadImageFromFile):
+    """Like `LoadImageFromFile`, but a picture already in `results['img']` is taken as it is.
+
+    `img_path` becomes None where there was none; such a picture stays as given unless
+    `to_float32` is set and the pipeline comes to it.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
+        """Add `img` if it is not there, `img_shape`, `ori_shape`, `img_path`."""
+        if "img" not in results:
+            return super().transform(results)
+        image = results["img"]
+        results.setdefault("img_path", None)
+        if not isinstance(image, np.ndarray) or image.ndim < 2:
+            shape = f" of shape {image.shape}" if isinstance(image, np.ndarray) else ""
+            raise DataError(
+                f"results['img'] must be a numpy array (H, W, 3), got {type(image).__name__}"
+                f"{shape} (img_path {results['img_path']!r}); convert the picture first"
+            )
+        return self._put(results, image)
+
+
+def _one_of(name: str, value: str, known: dict[str, Any]) -> None:
+    if value not in known:
+        raise ArgumentError(
+            f"{name} must be one of {', '.join(known)}, got {value!r}{nearest(str(value), known)}"
+        )
