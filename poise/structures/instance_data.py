@@ -98,7 +98,7 @@ class InstanceData(BaseDataElement):
         if str(index.dtype).endswith("bool"):
             if len(index) != count:
                 raise DataError(f"a mask of {len(index)} entries does not fit {count} instances")
-            return index.nonzero().flatten() if is_tensor(index) else np.flatnonzero(index)
+            return index.nonzero().flatten() if is_tensor(index) else np.flatnonzero(index)  # type: ignore[union-attr]
         return index
 
     @staticmethod

@@ -1,0 +1,19 @@
+"""Metrics: `process` collects what a batch needs, `evaluate` computes the figures."""
+
+from poise._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "functional": "",
+        "base": "BaseMetric",
+        "evaluator": "Evaluator MultiDatasetEvaluator",
+        "coco": "CocoMetric",
+        "coco_wholebody": "CocoWholeBodyMetric",
+        "keypoint_2d": "AUC EPE JhmdbPCKAccuracy MpiiPCKAccuracy NME PCKAccuracy",
+        "keypoint_3d": "MPJPE SimpleMPJPE",
+        "interhand": "InterHandMetric",
+        "partition": "KeypointPartitionMetric",
+        "posetrack18": "PoseTrack18Metric",
+    },
+)
