@@ -1,0 +1,105 @@
+"""Pictures in, poses out, with the embedded model."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from poise.errors import DataError, FileMissingError
+from poise.inference import Inferencer, ResultWriter
+
+PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
+
+
+@pytest.fixture(scope="module")
+def inferencer():
+    return Inferencer(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return cv2.imread(str(PHOTO))
+
+
+def test_face_of_the_astronaut_is_where_it_is(inferencer):
+    (result,) = inferencer(PHOTO)
+    names = result.to_dict()["keypoint_names"]
+    nose = result.keypoints[0, names.index("nose")]
+    # the nose of the shipped photo, read off the picture
+    assert np.linalg.norm(nose - (226, 115)) < 15
+    left, right = (result.keypoints[0, names.index(f"{s}_shoulder")] for s in ("left", "right"))
+    assert left[0] > right[0], "her left is on the right of the picture"
+
+
+def test_batches_give_what_single_calls_give(inferencer, photo):
+    boxes = [[60, 0, 420, 512], [100, 20, 380, 400], [0, 0, 512, 512]]
+    one = [inferencer(photo, boxes=[b])[0].keypoints[0] for b in boxes]
+    together = inferencer(photo, boxes=boxes, batch_size=2)[0]
+    np.testing.assert_allclose(together.keypoints, np.stack(one), atol=1e-2)
+
+
+def test_people_of_several_pictures_share_batches_and_keep_their_order(inferencer, photo):
+    small = cv2.resize(photo, (256, 256))
+    boxes = [[[0, 0, 512, 512], [60, 0, 420, 512]], [], [[0, 0, 256, 256]]]
+    results = inferencer([photo, photo, small], boxes=boxes, batch_size=8)
+    assert [len(r) for r in results] == [2, 0, 1]
+    assert [r.name for r in results] == ["array-0", "array-1", "array-2"]
+    np.testing.assert_allclose(results[2].keypoints[0] * 2, results[0].keypoints[0], atol=12)
+
+
+def test_picture_without_boxes_gives_an_empty_result(inferencer, photo):
+    (result,) = inferencer(photo, boxes=np.zeros((0, 4)))
+    assert result.keypoints.shape == (0, 17, 2)
+    assert result.to_dict()["instances"] == []
+
+
+def test_boxes_by_name_and_a_name_that_is_absent(inferencer):
+    (result,) = inferencer(PHOTO, boxes={"astronaut.png": [[0, 0, 512, 512]]})
+    assert len(result) == 1
+    with pytest.raises(DataError, match=r"the dict of boxes has no entry for '.*astronaut.png'"):
+        inferencer(PHOTO, boxes={"other.png": [[0, 0, 1, 1]]})
+
+
+def test_boxes_for_another_number_of_pictures_are_refused(inferencer, photo):
+    with pytest.raises(DataError, match="there are 2 pictures and boxes for 1"):
+        inferencer([photo, photo], boxes=[[[0, 0, 5, 5]]])
+
+
+def test_bad_picture_raises_or_is_reported_as_asked(inferencer, photo):
+    with pytest.raises(FileMissingError, match="no picture 'nowhere.jpg'"):
+        inferencer(["nowhere.jpg", photo])
+    results = inferencer(["nowhere.jpg", photo], keep_going=True)
+    assert "no picture 'nowhere.jpg'" in results[0].error
+    assert results[1].error is None
+    assert len(results[1]) == 1
+
+
+def test_results_come_before_all_pictures_are_read(inferencer, photo):
+    results = inferencer.predict([photo, "nowhere.jpg"], batch_size=1)
+    assert len(next(results)) == 1
+
+
+def test_json_holds_the_documented_keys(inferencer, tmp_path):
+    (result,) = inferencer(PHOTO)
+    writer = ResultWriter(tmp_path)
+    files = writer.write(result, Path("sub/astronaut.png"))
+    assert [f.relative_to(tmp_path).as_posix() for f in files] == [
+        "sub/astronaut.json",
+        "sub/astronaut_pose.jpg",
+    ]
+    content = json.loads(files[0].read_text())
+    assert (content["version"], content["width"], content["height"]) == (1, 512, 512)
+    assert content["schema"] == "coco"
+    (person,) = content["instances"]
+    assert person["bbox"] == [0, 0, 512, 512]
+    assert len(person["keypoints"]) == len(person["keypoint_scores"]) == 17
+    assert cv2.imread(str(files[1])).shape == (512, 512, 3)
+
+
+def test_pictures_of_one_name_do_not_overwrite_each_other(inferencer, photo, tmp_path):
+    (result,) = inferencer(photo)
+    writer = ResultWriter(tmp_path, draw=False)
+    first, second = (writer.write(result, Path(n))[0] for n in ("a.jpg", "a.png"))
+    assert first != second

@@ -1,0 +1,92 @@
+"""Pictures from everywhere become (H, W, 3) uint8 BGR."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from poise.errors import DataError, FileMissingError
+from poise.inference.sources import Picture, list_pictures, read_picture, to_bgr
+
+RED = np.zeros((4, 6, 3), np.uint8)
+RED[..., 2] = 255
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "inner").mkdir()
+    for name in ("b.png", "a.jpg", "inner/c.png"):
+        cv2.imwrite(str(tmp_path / name), RED)
+    (tmp_path / "notes.txt").write_text("x")
+    return tmp_path
+
+
+def test_folder_is_searched_whole_and_in_order(folder):
+    found = [p.relative.as_posix() for p in list_pictures(folder)]
+    assert found == ["a.jpg", "b.png", "inner/c.png"]
+
+
+def test_pattern_lists_what_matches(folder):
+    assert [p.relative.name for p in list_pictures(f"{folder}/*.png")] == ["b.png"]
+
+
+def test_list_may_mix_paths_and_arrays(folder):
+    pictures = list(list_pictures([folder / "a.jpg", RED]))
+    assert [p.name for p in pictures] == [str(folder / "a.jpg"), "array-1"]
+
+
+def test_empty_folder_is_an_error(tmp_path):
+    with pytest.raises(FileMissingError, match="holds no pictures"):
+        list(list_pictures(tmp_path))
+
+
+def test_pattern_without_match_is_an_error(tmp_path):
+    with pytest.raises(FileMissingError, match="no file matches"):
+        list(list_pictures(f"{tmp_path}/*.png"))
+
+
+def test_other_kinds_of_input_are_refused():
+    with pytest.raises(DataError, match="input 0 is a int; give a path"):
+        list(list_pictures(3))
+
+
+def test_missing_picture_is_named_with_the_folder():
+    with pytest.raises(FileMissingError, match="no picture 'nowhere.jpg' .looked in"):
+        read_picture(Picture("nowhere.jpg", Path("nowhere.jpg"), Path("nowhere.jpg")))
+
+
+@pytest.mark.parametrize(("raw", "text"), [(b"", "is empty"), (b"JUNK", r"\(4 bytes\) is no")])
+def test_broken_picture_is_named(tmp_path, raw, text):
+    path = tmp_path / "x.jpg"
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match=text):
+        read_picture(Picture(str(path), path, Path("x.jpg")))
+
+
+def test_gray_and_alpha_and_16_bit_become_bgr():
+    assert to_bgr(RED[..., 2]).shape == (4, 6, 3)
+    assert (to_bgr(np.dstack([RED, RED[..., 2]])) == RED).all()
+    assert (to_bgr(RED.astype(np.uint16) * 257) == RED).all()
+
+
+def test_pil_image_of_any_mode_becomes_bgr():
+    image_module = pytest.importorskip("PIL.Image")
+    image = image_module.fromarray(RED[..., ::-1])
+    assert (to_bgr(image) == RED).all()
+    assert to_bgr(image.convert("CMYK")).shape == RED.shape
+
+
+def test_float_picture_is_refused_with_the_conversion():
+    with pytest.raises(DataError, match=r"got float32.*\(255 \* x\)"):
+        to_bgr(np.zeros((4, 4, 3), np.float32))
+
+
+def test_exif_orientation_is_followed(tmp_path):
+    image_module = pytest.importorskip("PIL.Image")
+    image = image_module.fromarray(np.zeros((4, 6, 3), np.uint8))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    path = tmp_path / "turned.jpg"
+    image.save(path, exif=exif)
+    assert read_picture(Picture(str(path), path, Path("turned.jpg"))).shape == (6, 4, 3)
