@@ -1,0 +1,67 @@
+"""Importing the user modules that a config names in `custom_imports`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from poise.errors import ConfigError, MissingDependencyError
+
+__all__ = ["apply_custom_imports"]
+
+
+def apply_custom_imports(cfg: Any) -> list[str]:
+    """Import what `cfg.custom_imports` names, so that its classes are registered.
+
+    The reader only records the setting: importing runs code, so it happens when something is
+    built. Modules are searched on `sys.path`, then in the working folder and the config's
+    folder, which are appended to `sys.path`.
+
+    Args:
+        cfg: Config or dict; `custom_imports=dict(imports=[...], allow_failed_imports=False)`.
+
+    Returns:
+        Names of the modules that are imported now.
+
+    Raises:
+        MissingDependencyError: a module cannot be imported (unless failed imports are allowed).
+    """
+    setting = cfg.get("custom_imports")
+    if not setting:
+        return []
+    if not isinstance(setting, Mapping) or "imports" not in setting:
+        raise ConfigError(
+            "custom_imports is a dict with the key 'imports', such as "
+            f"dict(imports=['my_package.models']), got {setting!r}"
+        )
+    names = setting["imports"]
+    names = [names] if isinstance(names, str) else list(names or ())
+    filename = getattr(cfg, "filename", None)
+    _extend_path([Path.cwd(), *([Path(filename).resolve().parent] if filename else [])])
+    return [name for name in names if _import(name, setting.get("allow_failed_imports", False))]
+
+
+def _extend_path(folders: list[Path]) -> None:
+    for folder in map(str, folders):
+        if folder not in sys.path:
+            sys.path.append(folder)
+
+
+def _import(name: str, may_fail: bool) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        missing = (getattr(error, "name", None) or "").split(".")[0]
+        hint = "put the folder that contains it on PYTHONPATH, or start in that folder"
+        if missing in ("mmpose", "mmengine", "mmcv", "mmdet"):
+            hint = f"it imports {missing}; `poise migrate FILE.py` rewrites such imports to Poise's"
+        text = f"custom_imports names '{name}', which cannot be imported ({error}); {hint}"
+        if not may_fail:
+            raise MissingDependencyError(text) from error
+        warnings.warn(text, UserWarning, stacklevel=3)
+        return False
+    return True
