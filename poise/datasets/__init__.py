@@ -18,9 +18,16 @@ __getattr__, __dir__, __all__ = attach(
             "UBody2dDataset WFLWDataset ZebraDataset"
         ),
         "coco_file": "CocoFile",
+        "collate": "default_collate pseudo_collate",
         "instances": "InstanceRule",
+        "loader": "build_dataloader build_dataset worker_init_fn",
+        "mixtures": "ClassBalancedDataset CombinedDataset ConcatDataset RepeatDataset",
+        "readers.deepfashion": "DeepFashionDataset",
+        "readers.mpii": "MpiiDataset MpiiTrbDataset",
+        "readers.wholebody_hand": "CocoWholeBodyHandDataset",
         "records": "Records",
         "report": "LoadReport",
+        "samplers": "DefaultSampler InfiniteSampler MultiSourceSampler",
         "poise.structures.metainfo": "parse_pose_metainfo",
     },
 )

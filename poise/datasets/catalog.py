@@ -163,5 +163,5 @@ def _make(row: Row) -> type[BaseCocoStyleDataset]:
 # as attributes of this module, so that the classes can be imported and pickled
 for _row in CATALOG:
     globals()[_row.name] = _make(_row)
-    __all__.append(_row.name)  # noqa: PYI056
+    __all__.append(_row.name)
 del _row

@@ -136,7 +136,7 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
         data_mode: str = "topdown",
         metainfo: dict[str, Any] | None = None,
         data_root: str | None = None,
-        data_prefix: Mapping[str, str] = {"img": ""},  # noqa: B006 copied by the base
+        data_prefix: Mapping[str, str] = {"img": ""},
         filter_cfg: dict[str, Any] | None = None,
         indices: int | Sequence[int] | None = None,
         serialize_data: bool = True,

@@ -82,7 +82,7 @@ class BaseDataset:
         ann_file: str | None = "",
         metainfo: Mapping[str, Any] | None = None,
         data_root: str | None = "",
-        data_prefix: Mapping[str, str] = {"img_path": ""},  # noqa: B006 copied below
+        data_prefix: Mapping[str, str] = {"img_path": ""},
         filter_cfg: dict[str, Any] | None = None,
         indices: int | Sequence[int] | None = None,
         serialize_data: bool = True,
@@ -102,6 +102,8 @@ class BaseDataset:
         self.max_refetch = max_refetch
         self.data_list: Sequence[dict[str, Any]] = []
         self.unreadable = UnreadableImages(self.max_unreadable)
+        # images of the sample being made: its own and those that are mixed into it
+        self._fetched: list[str] = []
         self._join_prefix()
         self.pipeline = Compose(list(pipeline))
         if not lazy_init:
@@ -219,7 +221,12 @@ class BaseDataset:
             stored if isinstance(self.data_list, Records) else copy.deepcopy(stored)
         )
         info["sample_idx"] = idx if idx >= 0 else len(self) + idx
+        self._note_images(info)
         return info
+
+    def _note_images(self, info: dict[str, Any]) -> None:
+        paths = info.get("img_path") or info.get("img_paths") or ()
+        self._fetched += [paths] if isinstance(paths, str) else [str(p) for p in paths]
 
     def prepare_data(self, idx: int) -> Any:
         """Record `idx` after the pipeline; `None` where the pipeline drops it."""
@@ -235,6 +242,7 @@ class BaseDataset:
         """
         owner = type(self).__name__
         if self.test_mode:
+            self._fetched = []
             sample = self.prepare_data(idx)
             if sample is None:
                 raise DataError(
@@ -255,12 +263,13 @@ class BaseDataset:
         )
 
     def _try_sample(self, idx: int) -> Any:
+        self._fetched = []
         try:
             return self.prepare_data(idx)
         except Exception:
             # an image that cannot be read is no reason to end a training of days; any other
-            # fault is, so the image is looked at rather than the kind of exception
-            if self.unreadable.note(self.get_data_info(idx), type(self).__name__):
+            # fault is, so the images are looked at rather than the kind of exception
+            if self.unreadable.note(self._fetched, type(self).__name__):
                 return None
             raise
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import cv2
 
@@ -40,13 +40,14 @@ class UnreadableImages:
         self.limit = limit
         self.paths: dict[str, str] = {}
 
-    def note(self, record: dict[str, Any], owner: str) -> bool:
-        """Whether an image of `record` is unreadable; if so it is logged and counted.
+    def note(self, paths: Iterable[str], owner: str) -> bool:
+        """Whether one of the images is unreadable; if so it is logged and counted.
 
         Raises:
             DataError: more than `limit` different images are unreadable.
         """
-        found = self._look(record)
+        problems = {path: image_problem(path) for path in dict.fromkeys(paths)}
+        found = {path: why for path, why in problems.items() if why is not None}
         for path, problem in found.items():
             if path in self.paths:
                 continue
@@ -63,10 +64,3 @@ class UnreadableImages:
                 "`data_prefix`"
             )
         return bool(found)
-
-    @staticmethod
-    def _look(record: dict[str, Any]) -> dict[str, str]:
-        paths = record.get("img_path") or record.get("img_paths") or []
-        paths = [paths] if isinstance(paths, str) else list(paths)
-        problems = {str(p): image_problem(str(p)) for p in paths}
-        return {path: why for path, why in problems.items() if why is not None}

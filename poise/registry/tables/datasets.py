@@ -13,8 +13,13 @@ TABLE: dict[str, dict[str, str]] = {
             "OneHand10KDataset PanopticHand2DDataset PoseTrack18Dataset Rhd2DDataset "
             "UBody2dDataset WFLWDataset ZebraDataset"
         ),
+        "poise.datasets.mixtures": "CombinedDataset",
+        "poise.datasets.readers.deepfashion": "DeepFashionDataset",
+        "poise.datasets.readers.mpii": "MpiiDataset MpiiTrbDataset",
+        "poise.datasets.readers.wholebody_hand": "CocoWholeBodyHandDataset",
     },
     "mmengine": {
         "poise.datasets.base.dataset": "BaseDataset",
+        "poise.datasets.mixtures": "ClassBalancedDataset ConcatDataset RepeatDataset",
     },
 }

@@ -1,5 +1,10 @@
 """Where each registered name of the kind `samplers` lives."""
 
 TABLE: dict[str, dict[str, str]] = {
-    "mmpose": {},
+    "mmpose": {
+        "poise.datasets.samplers": "MultiSourceSampler",
+    },
+    "mmengine": {
+        "poise.datasets.samplers": "DefaultSampler InfiniteSampler",
+    },
 }

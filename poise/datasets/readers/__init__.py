@@ -1,0 +1,1 @@
+"""Readers of data sets whose files are not COCO's."""

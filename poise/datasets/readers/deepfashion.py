@@ -1,0 +1,72 @@
+"""DeepFashion: landmarks of clothes, in three subsets with different keypoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from poise.datasets.base.coco_style import BaseCocoStyleDataset
+from poise.errors import DataError, nearest
+from poise.registry import DATASETS
+
+__all__ = ["DeepFashionDataset"]
+
+SUBSETS = ("full", "upper", "lower")
+
+
+@DATASETS.register_module()
+class DeepFashionDataset(BaseCocoStyleDataset):
+    """DeepFashion, 8 keypoints of full clothes, 6 of upper, 4 of lower (Liu et al., CVPR 2016).
+
+    Args:
+        subset: `full` (also the empty string), `upper` or `lower`; decides on the schema.
+
+    The others are those of `BaseCocoStyleDataset`.
+
+    Raises:
+        DataError: there is no such subset.
+    """
+
+    def __init__(
+        self,
+        ann_file: str = "",
+        subset: str = "",
+        bbox_file: str | None = None,
+        data_mode: str = "topdown",
+        metainfo: dict[str, Any] | None = None,
+        data_root: str | None = None,
+        data_prefix: Mapping[str, str] = {"img": ""},
+        filter_cfg: dict[str, Any] | None = None,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
+    ) -> None:
+        super().__init__(
+            ann_file=ann_file,
+            bbox_file=bbox_file,
+            data_mode=data_mode,
+            # not by setting METAINFO, or one subset would change the schema of the others
+            metainfo=self._subset_metainfo(subset) if metainfo is None else metainfo,
+            data_root=data_root,
+            data_prefix=data_prefix,
+            filter_cfg=filter_cfg,
+            indices=indices,
+            serialize_data=serialize_data,
+            pipeline=pipeline,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+            max_refetch=max_refetch,
+        )
+
+    @classmethod
+    def _subset_metainfo(cls, subset: str) -> dict[str, Any]:
+        name = subset or SUBSETS[0]
+        if name not in SUBSETS:
+            raise DataError(
+                f'{cls.__name__} got invalid subset: {subset}. Should be "full", "lower" or '
+                f'"upper"{nearest(subset, SUBSETS)}'
+            )
+        return {"from_file": f"configs/_base_/datasets/deepfashion_{name}.py"}

@@ -1,0 +1,189 @@
+"""Orders in which samples are drawn, the same on all processes, each taking its share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence, Sized
+from itertools import accumulate, islice
+
+import torch
+from torch.utils.data import Sampler
+
+from poise.datasets.distributed import rank_and_world_size, shared_seed
+from poise.datasets.mixtures import CombinedDataset
+from poise.errors import ArgumentError, DataError
+from poise.registry import DATA_SAMPLERS
+
+__all__ = ["DefaultSampler", "InfiniteSampler", "MultiSourceSampler"]
+
+
+class _RankSampler(Sampler[int]):
+    """What the samplers share: who this process is, and the seed all processes agree on."""
+
+    def __init__(self, dataset: Sized, shuffle: bool, seed: int | None) -> None:
+        self.rank, self.world_size = rank_and_world_size()
+        self.dataset = dataset
+        self.shuffle = shuffle
+        self.seed = shared_seed() if seed is None else seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the epoch, on which the order depends."""
+        self.epoch = epoch
+
+    def endless(self, size: int) -> Iterator[int]:
+        """This process's share of `0 .. size - 1`, over and over, in a new order each time."""
+        return islice(self._all_endless(size), self.rank, None, self.world_size)
+
+    def _all_endless(self, size: int) -> Iterator[int]:
+        generator = torch.Generator()
+        generator.manual_seed(self.seed)
+        while True:
+            if self.shuffle:
+                yield from torch.randperm(size, generator=generator).tolist()
+            else:
+                yield from range(size)
+
+
+@DATA_SAMPLERS.register_module(scope="mmengine")
+class DefaultSampler(_RankSampler):
+    """Each sample once an epoch.
+
+    Args:
+        dataset: what to draw from.
+        shuffle: whether to draw in random order.
+        seed: of the order, equal on all processes; drawn and shared if not given.
+        round_up: draw some samples twice so that all processes have equally many (their number
+            is then `ceil(len(dataset) / processes)`).
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        shuffle: bool = True,
+        seed: int | None = None,
+        round_up: bool = True,
+    ) -> None:
+        super().__init__(dataset, shuffle, seed)
+        self.round_up = round_up
+        size = len(dataset)
+        if round_up:
+            self.num_samples = math.ceil(size / self.world_size)
+            self.total_size = self.num_samples * self.world_size
+        else:
+            self.num_samples = math.ceil((size - self.rank) / self.world_size)
+            self.total_size = size
+
+    def __iter__(self) -> Iterator[int]:
+        size = len(self.dataset)
+        order: Sequence[int] = range(size)
+        if self.shuffle:
+            generator = torch.Generator()
+            generator.manual_seed(self.seed + self.epoch)
+            order = torch.randperm(size, generator=generator).tolist()
+        # the padding starts over with the first ones
+        return iter([order[i % size] for i in range(self.rank, self.total_size, self.world_size)])
+
+    def __len__(self) -> int:
+        """Samples that this process draws in an epoch."""
+        return self.num_samples
+
+
+@DATA_SAMPLERS.register_module(scope="mmengine")
+class InfiniteSampler(_RankSampler):
+    """Samples without end, for training by iterations.
+
+    Args:
+        dataset: what to draw from.
+        shuffle: whether to draw in random order, a new one each time round.
+        seed: of the order, equal on all processes; drawn and shared if not given.
+    """
+
+    def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
+        super().__init__(dataset, shuffle, seed)
+        self.size = len(dataset)
+        self.indices = self.endless(self.size)
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self.indices
+
+    def __len__(self) -> int:
+        """Size of the data set, although there is no end."""
+        return self.size
+
+    def __getstate__(self) -> dict[str, object]:
+        # a generator cannot be sent to another process; the copy starts anew
+        return {k: v for k, v in self.__dict__.items() if k != "indices"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self.indices = self.endless(self.size)
+
+
+@DATA_SAMPLERS.register_module()
+class MultiSourceSampler(_RankSampler):
+    """Batches with fixed shares of the parts of a `CombinedDataset`.
+
+    Args:
+        dataset: the combined data set.
+        batch_size: samples of a batch.
+        source_ratio: shares of the parts; what rounding leaves over goes to the first.
+        shuffle: whether to draw in random order.
+        round_up: make the last batch a full one rather than leaving it out.
+        seed: of the order, equal on all processes; drawn and shared if not given.
+
+    Raises:
+        ArgumentError: the data set is not combined, or `source_ratio` is no list.
+        DataError: the batch size is no positive integer, or the shares are not one a part.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        batch_size: int,
+        source_ratio: list[int | float],
+        shuffle: bool = True,
+        round_up: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        lens = _check_sources(dataset, batch_size, source_ratio)
+        super().__init__(dataset, shuffle, seed)
+        self.batch_size = batch_size
+        self.source_ratio = source_ratio
+        self.round_up = round_up
+        self.cumulative_sizes = [0, *accumulate(lens)]
+        self.num_samples = math.ceil(len(dataset) / self.world_size)
+        self.num_per_source = [int(batch_size * r / sum(source_ratio)) for r in source_ratio]
+        self.num_per_source[0] = batch_size - sum(self.num_per_source[1:])
+        self.source2inds = {source: self.endless(size) for source, size in enumerate(lens)}
+
+    def __iter__(self) -> Iterator[int]:
+        batches = self.num_samples / self.batch_size
+        for _ in range(math.ceil(batches) if self.round_up else int(batches)):
+            for source, count in enumerate(self.num_per_source):
+                start = self.cumulative_sizes[source]
+                yield from (start + i for i in islice(self.source2inds[source], count))
+
+    def __len__(self) -> int:
+        """Samples that this process draws in an epoch, before rounding to batches."""
+        return self.num_samples
+
+
+def _check_sources(dataset: Sized, batch_size: int, ratio: object) -> list[int]:
+    if not isinstance(dataset, CombinedDataset):
+        raise ArgumentError(
+            f"MultiSourceSampler: the dataset must be a CombinedDataset, got "
+            f"{type(dataset).__name__}"
+        )
+    if not isinstance(batch_size, int) or batch_size <= 0:
+        raise DataError(
+            f"MultiSourceSampler: batch_size must be a positive integer, got {batch_size!r}"
+        )
+    if not isinstance(ratio, list | tuple):
+        raise ArgumentError(f"MultiSourceSampler: source_ratio must be a list, got {ratio!r}")
+    if len(ratio) != len(dataset.lens):
+        raise DataError(
+            f"MultiSourceSampler: source_ratio has {len(ratio)} entries, the dataset "
+            f"{len(dataset.lens)} parts: {list(ratio)}"
+        )
+    return dataset.lens
