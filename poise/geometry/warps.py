@@ -60,8 +60,9 @@ def get_warp_matrix(
     out_width, out_height = _pair("output_size", output_size)
     shift_x, shift_y = _pair("shift", shift)
     x, y = x + width * shift_x, y + height * shift_y
-    angle = math.radians(rot)
-    cos, sin = math.cos(angle), math.sin(angle)
+    # numpy keeps a float32 angle in float32, as the reference does
+    angle = np.deg2rad(rot)
+    cos, sin = float(np.cos(angle)), float(np.sin(angle))
 
     src = np.array([[x, y], [x - cos * width * 0.5, y - sin * width * 0.5], [0, 0]], np.float32)
     dst = np.array([[out_width * 0.5, out_height * 0.5], [0, out_height * 0.5], [0, 0]], np.float32)
@@ -95,7 +96,7 @@ def get_udp_warp_matrix(center: Pair, scale: Pair, rot: float, output_size: Pair
     x, y = _pair("center", center)
     width, height = _pair("scale", scale)
     out_width, out_height = _pair("output_size", output_size)
-    angle = math.radians(rot)
+    angle = np.deg2rad(rot)
     cos, sin = math.cos(angle), math.sin(angle)
     # rotate about the box centre, move the box corner to the origin, scale each axis
     rows = [
