@@ -23,6 +23,8 @@ __getattr__, __dir__, __all__ = attach(
         "channels": "channel_shuffle make_divisible",
         "squeeze_excite": "SELayer",
         "inverted_residual": "InvertedResidual",
+        "residual": "BasicBlock Bottleneck ResLayer get_expansion make_shortcut",
+        "csp": "CSPLayer CSPNeXtBlock ChannelAttention DarknetBottleneck Focus SPPBottleneck",
         "recompute": "maybe_checkpoint",
     },
 )

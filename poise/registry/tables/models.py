@@ -5,7 +5,46 @@ TABLE: dict[str, dict[str, str]] = {
         # layers
         "poise.layers.norms": "FrozenBatchNorm2d",
         # backbones
+        "poise.models.backbones.csp": "CSPDarknet CSPNeXt",
+        "poise.models.backbones.hrnet": "HRNet",
+        "poise.models.backbones.mobilenet_v2": "MobileNetV2",
+        "poise.models.backbones.resnet": "ResNet ResNetV1d",
+        "poise.models.backbones.resnext": "ResNeXt",
         # necks
+        "poise.models.necks.channel_mapper": "ChannelMapper",
+        "poise.models.necks.feature_map_processor": "FeatureMapProcessor",
+        "poise.models.necks.fpn": "FPN",
+        "poise.models.necks.gap": "GlobalAveragePooling",
+        "poise.models.necks.pafpn": "CSPNeXtPAFPN YOLOXPAFPN",
+        # losses
+        "poise.losses.classification": "BCELoss InfoNCELoss JSDiscretLoss VariFocalLoss",
+        "poise.losses.combined": "CombinedLoss MultipleLossWrapper",
+        "poise.losses.coordinate": "L1Loss MSELoss SmoothL1Loss SoftWeightSmoothL1Loss "
+        "SoftWingLoss WingLoss",
+        "poise.losses.distillation": "FeaLoss KDLoss",
+        "poise.losses.embedding": "AssociativeEmbeddingLoss",
+        "poise.losses.heatmap": "AdaptiveWingLoss CombinedTargetMSELoss FocalHeatmapLoss "
+        "KeypointMSELoss KeypointOHKMMSELoss",
+        "poise.losses.pose3d": "BoneLoss MPJPELoss MPJPEVelocityJointLoss SemiSupervisionLoss",
+        "poise.losses.rle": "RLELoss",
+        "poise.losses.similarity": "IoULoss OKSLoss",
+        "poise.losses.simcc": "KLDiscretLoss MLECCLoss",
+        # preprocessors
+        "poise.models.preprocessors.pose": "PoseDataPreprocessor",
+        # heads
+        "poise.models.heads.cpm": "CPMHead",
+        "poise.models.heads.heatmap": "HeatmapHead",
+        "poise.models.heads.integral": "DSNTHead IntegralRegressionHead",
+        "poise.models.heads.mspn": "MSPNHead",
+        "poise.models.heads.regression": "RLEHead RegressionHead",
+        "poise.models.heads.rtmcc": "RTMCCHead RTMWHead",
+        "poise.models.heads.simcc": "SimCCHead",
+        "poise.models.heads.vipnas": "ViPNASHead",
+        # estimators
+        "poise.models.estimators.topdown": "TopdownPoseEstimator",
+    },
+    "mmengine": {
+        "poise.models.preprocessors.base": "BaseDataPreprocessor ImgDataPreprocessor",
     },
     # torch's own layers under MMCV's names; plain torch names need no row
     "mmcv": {
@@ -21,14 +60,16 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.layers.drop": "DropPath Dropout",
         "poise.layers.upsample": "pixel_shuffle=PixelShufflePack",
     },
-    # no scope of MMPose has these, but its configs may name them bare
-    "poise": {
-        "poise.layers.norms": "LN2d=LayerNorm2d",
+    "mmdet": {
+        "poise.models.backbones.csp": "CSPDarknet CSPNeXt",
+        "poise.models.necks.channel_mapper": "ChannelMapper",
+        "poise.models.necks.pafpn": "YOLOXPAFPN",
     },
     "mmpretrain": {
         "poise.layers.norms": "LN2d=LayerNorm2d",
     },
     "poise": {
+        "poise.layers.norms": "LN2d=LayerNorm2d",
         "poise.models.backbones.movenet": "MoveNetBackbone",
         "poise.models.heads.movenet": "MoveNetHead",
         "poise.models.necks.movenet": "MoveNetFPN",

@@ -1,0 +1,305 @@
+"""CSPDarknet of YOLOX and CSPNeXt of RTMDet and RTMPose.
+
+Ge 2021, arXiv 2107.08430; Lyu 2022, arXiv 2212.07784.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from poise.errors import ConfigError, nearest
+from poise.layers import ConvModule
+from poise.layers.csp import SILU, SWISH, YOLO_BN, CSPLayer, Focus, SPPBottleneck, conv_class
+from poise.models.backbones.base import (
+    BaseBackbone,
+    check_frozen_stages,
+    check_out_indices,
+    freeze,
+)
+from poise.registry import MODELS
+
+__all__ = ["YOLO_INIT", "CSPDarknet", "CSPNeXt"]
+
+Config = Mapping[str, Any]
+Arch = Sequence[Sequence[Any]]
+
+#: how the convolutions of YOLO-like networks start
+YOLO_INIT: Config = {
+    "type": "Kaiming",
+    "layer": "Conv2d",
+    "a": math.sqrt(5),
+    "distribution": "uniform",
+    "mode": "fan_in",
+    "nonlinearity": "leaky_relu",
+}
+
+
+class _CSPBackbone(BaseBackbone):
+    """Stem, then stages of a strided convolution, perhaps an SPP, and a CSP layer."""
+
+    #: name -> stages of (in channels, out channels, blocks, add identity, use SPP)
+    arch_settings: Mapping[str, Arch] = {}
+
+    def _settings(self, arch: str, overwrite: Arch | None) -> Arch:
+        """Stages of a network, by name or given."""
+        if overwrite:
+            return overwrite
+        if arch not in self.arch_settings:
+            raise ConfigError(
+                f"arch must be one of {', '.join(self.arch_settings)}, got {arch!r}"
+                f"{nearest(str(arch), self.arch_settings)}"
+            )
+        return self.arch_settings[arch]
+
+    def _build(
+        self,
+        settings: Arch,
+        stem: nn.Module,
+        *,
+        factors: tuple[float, float],
+        spp_kernel_sizes: Sequence[int],
+        use_depthwise: bool,
+        cfgs: Mapping[str, Any],
+        **csp_options: Any,
+    ) -> None:
+        """Add the stem and the stages.
+
+        Args:
+            settings: one row a stage, see `arch_settings`.
+            stem: first layers.
+            factors: of blocks (deepen) and channels (widen).
+            spp_kernel_sizes: for the stage with SPP.
+            use_depthwise: depthwise separable convolutions.
+            cfgs: `conv_cfg`, `norm_cfg`, `act_cfg`.
+            **csp_options: further arguments of the CSP layers.
+        """
+        deepen, widen = factors
+        self.stem = stem
+        self.layers = ["stem"]
+        for number, row in enumerate(settings, start=1):
+            before, after, blocks, add_identity, use_spp = row
+            before, after = int(before * widen), int(after * widen)
+            conv = conv_class(use_depthwise)(before, after, 3, stride=2, padding=1, **cfgs)
+            spp = [SPPBottleneck(after, after, spp_kernel_sizes, **cfgs)] if use_spp else []
+            csp = CSPLayer(
+                after,
+                after,
+                num_blocks=max(round(blocks * deepen), 1),
+                add_identity=add_identity,
+                use_depthwise=use_depthwise,
+                **cfgs,
+                **csp_options,
+            )
+            self.layers.append(f"stage{number}")
+            self.add_module(self.layers[-1], nn.Sequential(conv, *spp, csp))
+
+    def _set_indices(self, settings: Arch, out_indices: Sequence[int], frozen: int) -> None:
+        check_out_indices(out_indices, len(settings) + 1)
+        check_frozen_stages(frozen, len(settings))
+        self.out_indices, self.frozen_stages = out_indices, frozen
+
+    def _freeze_stages(self) -> None:
+        freeze(getattr(self, name) for name in self.layers[: self.frozen_stages + 1])
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) -> a map for each of `out_indices`; index i has stride 2^(i + 1)."""
+        outs = []
+        for i, name in enumerate(self.layers):
+            x = getattr(self, name)(x)
+            if i in self.out_indices:
+                outs.append(x)
+        return tuple(outs)
+
+
+@MODELS.register_module()
+@MODELS.register_module(scope="mmdet")
+class CSPDarknet(_CSPBackbone):
+    """Backbone of YOLOX: (B, 3, H, W) -> maps at strides 8, 16, 32.
+
+    Args:
+        arch: "P5", or "P6" with one stage more.
+        deepen_factor, widen_factor: factors of blocks and channels.
+        out_indices: layers whose maps are returned; 0 is the stem.
+        frozen_stages: layers without training; -1 for none, 0 the stem.
+        use_depthwise: depthwise separable convolutions.
+        arch_ovewrite: rows that replace those of `arch` (spelled as in MMDetection).
+        spp_kernal_sizes: windows of the SPP (spelled as in MMDetection).
+        conv_cfg, norm_cfg, act_cfg: for all layers.
+        norm_eval: keep batch norms on their running statistics in training.
+        init_cfg: how weights start.
+    """
+
+    arch_settings = {
+        "P5": [
+            [64, 128, 3, True, False],
+            [128, 256, 9, True, False],
+            [256, 512, 9, True, False],
+            [512, 1024, 3, False, True],
+        ],
+        "P6": [
+            [64, 128, 3, True, False],
+            [128, 256, 9, True, False],
+            [256, 512, 9, True, False],
+            [512, 768, 3, True, False],
+            [768, 1024, 3, False, True],
+        ],
+    }
+
+    def __init__(
+        self,
+        arch: str = "P5",
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        out_indices: Sequence[int] = (2, 3, 4),
+        frozen_stages: int = -1,
+        use_depthwise: bool = False,
+        arch_ovewrite: Arch | None = None,
+        spp_kernal_sizes: Sequence[int] = (5, 9, 13),
+        conv_cfg: Config | None = None,
+        norm_cfg: Config = YOLO_BN,
+        act_cfg: Config = SWISH,
+        norm_eval: bool = False,
+        init_cfg: Any = YOLO_INIT,
+    ) -> None:
+        super().__init__(init_cfg)
+        settings = self._settings(arch, arch_ovewrite)
+        self._set_indices(settings, out_indices, frozen_stages)
+        self.norm_eval = norm_eval
+        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        self._build(
+            settings,
+            Focus(3, int(settings[0][0] * widen_factor), kernel_size=3, **cfgs),
+            factors=(deepen_factor, widen_factor),
+            spp_kernel_sizes=spp_kernal_sizes,
+            use_depthwise=use_depthwise,
+            cfgs=cfgs,
+        )
+
+
+@MODELS.register_module()
+@MODELS.register_module(scope="mmdet")
+class CSPNeXt(_CSPBackbone):
+    """Backbone of RTMDet and RTMPose: (B, 3, H, W) -> maps at strides 8, 16, 32.
+
+    Args:
+        arch, deepen_factor, widen_factor, out_indices, frozen_stages, use_depthwise: as
+            `CSPDarknet`.
+        expand_ratio: channels of each half of a CSP layer.
+        arch_ovewrite: rows that replace those of `arch` (spelled as in MMDetection).
+        spp_kernel_sizes: windows of the SPP.
+        channel_attention: weigh channels at the end of each CSP layer.
+        conv_cfg, norm_cfg, act_cfg: for all layers; the stem is always plain.
+        norm_eval: keep batch norms on their running statistics in training.
+        init_cfg: how weights start.
+
+    Example:
+        >>> import torch
+        >>> [tuple(m.shape) for m in CSPNeXt.m(out_indices=(4,))(torch.zeros(1, 3, 64, 64))]
+        [(1, 768, 2, 2)]
+    """
+
+    arch_settings = {
+        "P5": [
+            [64, 128, 3, True, False],
+            [128, 256, 6, True, False],
+            [256, 512, 6, True, False],
+            [512, 1024, 3, False, True],
+        ],
+        "P6": [
+            [64, 128, 3, True, False],
+            [128, 256, 6, True, False],
+            [256, 512, 6, True, False],
+            [512, 768, 3, True, False],
+            [768, 1024, 3, False, True],
+        ],
+    }
+
+    def __init__(
+        self,
+        arch: str = "P5",
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        out_indices: Sequence[int] = (2, 3, 4),
+        frozen_stages: int = -1,
+        use_depthwise: bool = False,
+        expand_ratio: float = 0.5,
+        arch_ovewrite: Arch | None = None,
+        spp_kernel_sizes: Sequence[int] = (5, 9, 13),
+        channel_attention: bool = True,
+        conv_cfg: Config | None = None,
+        norm_cfg: Config = YOLO_BN,
+        act_cfg: Config = SILU,
+        norm_eval: bool = False,
+        init_cfg: Any = YOLO_INIT,
+    ) -> None:
+        super().__init__(init_cfg)
+        settings = self._settings(arch, arch_ovewrite)
+        self._set_indices(settings, out_indices, frozen_stages)
+        self.norm_eval = norm_eval
+        width = settings[0][0] * widen_factor
+        half, plain = int(width // 2), {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        self._build(
+            settings,
+            nn.Sequential(
+                ConvModule(3, half, 3, stride=2, padding=1, **plain),
+                ConvModule(half, half, 3, padding=1, **plain),
+                ConvModule(half, int(width), 3, padding=1, **plain),
+            ),
+            factors=(deepen_factor, widen_factor),
+            spp_kernel_sizes=spp_kernel_sizes,
+            use_depthwise=use_depthwise,
+            cfgs={"conv_cfg": conv_cfg, **plain},
+            use_cspnext_block=True,
+            expand_ratio=expand_ratio,
+            channel_attention=channel_attention,
+        )
+
+    @classmethod
+    def sized(cls, size: str, **kwargs: Any) -> CSPNeXt:
+        """Network of a published size.
+
+        Args:
+            size: "tiny", "s", "m", "l" or "x".
+            **kwargs: as the constructor, without the two factors.
+        """
+        deepen, widen = CSPNEXT_SIZES[size]
+        return cls(deepen_factor=deepen, widen_factor=widen, **kwargs)
+
+    @classmethod
+    def tiny(cls, **kwargs: Any) -> CSPNeXt:
+        """CSPNeXt-tiny; arguments as the constructor."""
+        return cls.sized("tiny", **kwargs)
+
+    @classmethod
+    def s(cls, **kwargs: Any) -> CSPNeXt:
+        """CSPNeXt-s; arguments as the constructor."""
+        return cls.sized("s", **kwargs)
+
+    @classmethod
+    def m(cls, **kwargs: Any) -> CSPNeXt:
+        """CSPNeXt-m, the backbone of RTMPose-m; arguments as the constructor."""
+        return cls.sized("m", **kwargs)
+
+    @classmethod
+    def l(cls, **kwargs: Any) -> CSPNeXt:  # noqa: E743 (the size's name)
+        """CSPNeXt-l; arguments as the constructor."""
+        return cls.sized("l", **kwargs)
+
+    @classmethod
+    def x(cls, **kwargs: Any) -> CSPNeXt:
+        """CSPNeXt-x; arguments as the constructor."""
+        return cls.sized("x", **kwargs)
+
+
+#: size -> factor of blocks, factor of channels (RTMDet, table 2)
+CSPNEXT_SIZES = {
+    "tiny": (0.167, 0.375),
+    "s": (0.33, 0.5),
+    "m": (0.67, 0.75),
+    "l": (1.0, 1.0),
+    "x": (1.33, 1.25),
+}

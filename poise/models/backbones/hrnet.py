@@ -1,0 +1,373 @@
+"""HRNet: branches of all resolutions side by side (Sun 2019, arXiv 1902.09212)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from poise.errors import ConfigError
+from poise.layers import BaseModule, build_conv_layer, build_norm_layer
+from poise.layers.residual import BasicBlock, Bottleneck, ResLayer, get_expansion
+from poise.models.backbones.base import (
+    BaseBackbone,
+    check_frozen_stages,
+    freeze,
+    zero_last_norms,
+)
+from poise.registry import MODELS
+
+__all__ = ["HRModule", "HRNet", "conv_norm", "make_transition"]
+
+Config = Mapping[str, Any]
+BN: Config = {"type": "BN"}
+STEM_CHANNELS = 64
+
+
+def conv_norm(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int = 3,
+    stride: int = 1,
+    *,
+    conv_cfg: Config | None,
+    norm_cfg: Config,
+    relu: bool = False,
+    tail: Sequence[nn.Module] = (),
+) -> nn.Sequential:
+    """Convolution, norm, and what follows, as one row with keys 0, 1, ...
+
+    Args:
+        in_channels, out_channels, kernel_size, stride: of the convolution, which keeps the
+            size at stride 1.
+        conv_cfg, norm_cfg: for the layers.
+        relu: add a rectifier.
+        tail: further modules.
+    """
+    conv = build_conv_layer(
+        conv_cfg,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=stride,
+        padding=kernel_size // 2,
+        bias=False,
+    )
+    norm = build_norm_layer(norm_cfg, out_channels)[1]
+    rectifier = [nn.ReLU(inplace=True)] if relu else []
+    return nn.Sequential(conv, norm, *rectifier, *tail)
+
+
+def make_transition(before: Sequence[int], after: Sequence[int], **cfgs: Any) -> nn.ModuleList:
+    """Modules that give each branch of a stage its input; None where the input fits already.
+
+    Args:
+        before: channels of the branches there are.
+        after: channels of the branches of the next stage. New ones come from the smallest
+            old one by strides of 2.
+        **cfgs: `conv_cfg` and `norm_cfg`.
+    """
+    branches: list[nn.Module | None] = []
+    for i, channels in enumerate(after):
+        if i < len(before):
+            same = channels == before[i]
+            branches.append(None if same else conv_norm(before[i], channels, relu=True, **cfgs))
+            continue
+        halvings = i + 1 - len(before)
+        widths = [before[-1]] * halvings + [channels]
+        branches.append(
+            nn.Sequential(
+                *(
+                    conv_norm(widths[j], widths[j + 1], stride=2, relu=True, **cfgs)
+                    for j in range(halvings)
+                )
+            )
+        )
+    return nn.ModuleList(branches)
+
+
+class HRModule(BaseModule):
+    """Branches of residual blocks, then an exchange between all of them.
+
+    Args:
+        num_branches: resolutions.
+        blocks: class of the residual blocks.
+        num_blocks: blocks of each branch.
+        in_channels: channels of each branch as it comes in.
+        num_channels: middle channels of each branch.
+        multiscale_output: return all branches, or only the finest.
+        with_cp: recompute activations in the backward pass.
+        conv_cfg, norm_cfg: for all layers.
+        upsample_cfg: `mode` and `align_corners` of the upsampling.
+        init_cfg: how weights start.
+
+    Raises:
+        ConfigError: lists of another length than `num_branches`.
+    """
+
+    def __init__(
+        self,
+        num_branches: int,
+        blocks: type,
+        num_blocks: Sequence[int],
+        in_channels: Sequence[int],
+        num_channels: Sequence[int],
+        multiscale_output: bool = False,
+        with_cp: bool = False,
+        conv_cfg: Config | None = None,
+        norm_cfg: Config = BN,
+        upsample_cfg: Config = {"mode": "nearest", "align_corners": None},  # noqa: B006
+        init_cfg: Any = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        lists = {"num_blocks": num_blocks, "in_channels": in_channels, "num_channels": num_channels}
+        for name, values in lists.items():
+            if len(values) != num_branches:
+                raise ConfigError(
+                    f"{name} must have a number for each of the {num_branches} branches, "
+                    f"got {tuple(values)}"
+                )
+        self.num_branches = num_branches
+        self.multiscale_output = multiscale_output
+        self._cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
+        self.upsample_cfg = upsample_cfg
+        widths = [c * get_expansion(blocks) for c in num_channels]
+        self.branches = nn.ModuleList(
+            ResLayer(blocks, n, before, after, with_cp=with_cp, **self._cfgs)
+            for n, before, after in zip(num_blocks, in_channels, widths, strict=True)
+        )
+        #: channels of each branch as it goes out
+        self.in_channels = widths
+        self.fuse_layers = self._make_fuse_layers(widths)
+        self.relu = nn.ReLU(inplace=True)
+
+    def _make_fuse_layers(self, widths: Sequence[int]) -> nn.ModuleList | None:
+        """[to][from] modules between branches; None on the diagonal."""
+        if self.num_branches == 1:
+            return None
+        targets = self.num_branches if self.multiscale_output else 1
+        return nn.ModuleList(
+            nn.ModuleList(self._path(widths, source, to) for source in range(self.num_branches))
+            for to in range(targets)
+        )
+
+    def _path(self, widths: Sequence[int], source: int, to: int) -> nn.Module | None:
+        """Module from branch `source` to branch `to`; a branch has half the size of the last."""
+        if source == to:
+            return None
+        start, end = widths[source], widths[to]
+        if source > to:
+            up = nn.Upsample(
+                scale_factor=2 ** (source - to),
+                mode=self.upsample_cfg["mode"],
+                align_corners=self.upsample_cfg["align_corners"],
+            )
+            return conv_norm(start, end, 1, tail=[up], **self._cfgs)
+        halvings = to - source
+        return nn.Sequential(
+            *(
+                conv_norm(start, start, stride=2, relu=True, **self._cfgs)
+                for _ in range(halvings - 1)
+            ),
+            conv_norm(start, end, stride=2, **self._cfgs),
+        )
+
+    def forward(self, x: Sequence[Tensor]) -> list[Tensor]:
+        """A map per branch, each half the size of the last -> the same, exchanged."""
+        maps = [branch(m) for branch, m in zip(self.branches, x, strict=True)]
+        if self.fuse_layers is None:
+            return maps
+        return [self.relu(self._fuse(row, maps)) for row in self.fuse_layers]
+
+    @staticmethod
+    def _fuse(row: nn.ModuleList, maps: Sequence[Tensor]) -> Tensor:
+        """Sum of all branches at one resolution."""
+        paths = ((path, m) for path, m in zip(row, maps, strict=True))
+        terms = (m if path is None else path(m) for path, m in paths)
+        total = next(terms) + next(terms)
+        for term in terms:
+            total += term
+        return total
+
+
+@MODELS.register_module()
+class HRNet(BaseBackbone):
+    """High-resolution network: (B, 3, H, W) -> one map at stride 4, or four.
+
+    Args:
+        extra: dict of `stage1` ... `stage4`, each with `num_modules`, `num_branches`, `block`
+            ("BASIC" or "BOTTLENECK"), `num_blocks`, `num_channels`, the last perhaps with
+            `multiscale_output`; and perhaps `upsample`. See `HRNet.w32` for one.
+        in_channels: channels of the picture.
+        conv_cfg, norm_cfg: for all layers.
+        norm_eval: keep batch norms on their running statistics in training.
+        with_cp: recompute activations in the backward pass.
+        zero_init_residual: let blocks start as identity.
+        frozen_stages: stages without training, stem included; -1 for none.
+        init_cfg: how weights start.
+
+    Example:
+        >>> import torch
+        >>> [tuple(m.shape) for m in HRNet.w32()(torch.zeros(1, 3, 64, 64))]
+        [(1, 32, 16, 16)]
+    """
+
+    blocks_dict: ClassVar[dict[str, type]] = {"BASIC": BasicBlock, "BOTTLENECK": Bottleneck}
+
+    def __init__(
+        self,
+        extra: Config,
+        in_channels: int = 3,
+        conv_cfg: Config | None = None,
+        norm_cfg: Config = BN,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        zero_init_residual: bool = False,
+        frozen_stages: int = -1,
+        init_cfg: Any = [  # noqa: B006 (never changed)
+            {"type": "Normal", "std": 0.001, "layer": ["Conv2d"]},
+            {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
+        ],
+    ) -> None:
+        super().__init__(init_cfg)
+        check_frozen_stages(frozen_stages, 4)
+        self.extra, self.norm_eval, self.frozen_stages = extra, norm_eval, frozen_stages
+        self.zero_init_residual, self.with_cp = zero_init_residual, with_cp
+        self.conv_cfg, self.norm_cfg = conv_cfg, norm_cfg
+        self.upsample_cfg = extra.get("upsample", {"mode": "nearest", "align_corners": None})
+        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
+        self._make_stem(in_channels)
+        first = extra["stage1"]
+        block = self._block(first)
+        channels = [first["num_channels"][0] * get_expansion(block)]
+        self.layer1 = ResLayer(
+            block, first["num_blocks"][0], STEM_CHANNELS, channels[0], with_cp=with_cp, **cfgs
+        )
+        for number in (2, 3, 4):
+            stage = extra[f"stage{number}"]
+            widths = [c * get_expansion(self._block(stage)) for c in stage["num_channels"]]
+            self.add_module(f"transition{number - 1}", make_transition(channels, widths, **cfgs))
+            last_only = number == 4 and not stage.get("multiscale_output", False)
+            self.add_module(f"stage{number}", self._make_stage(stage, widths, not last_only))
+            channels = widths
+        self._freeze_stages()
+
+    def _make_stem(self, in_channels: int) -> None:
+        """Two convolutions of stride 2."""
+        for i, channels in enumerate((in_channels, STEM_CHANNELS), start=1):
+            conv = build_conv_layer(
+                self.conv_cfg, channels, STEM_CHANNELS, 3, stride=2, padding=1, bias=False
+            )
+            name, norm = build_norm_layer(self.norm_cfg, STEM_CHANNELS, postfix=i)
+            self.add_module(f"conv{i}", conv)
+            self.add_module(name, norm)
+            setattr(self, f"norm{i}_name", name)
+        self.relu = nn.ReLU(inplace=True)
+
+    def _block(self, stage: Config) -> type:
+        name = stage["block"]
+        if name not in self.blocks_dict:
+            raise ConfigError(f"block must be one of {list(self.blocks_dict)}, got {name!r}")
+        return self.blocks_dict[name]
+
+    def _make_stage(self, stage: Config, widths: list[int], multiscale: bool) -> nn.Sequential:
+        """Modules of one stage; only its last one may return the finest branch alone."""
+        count = stage["num_modules"]
+        return nn.Sequential(
+            *(
+                HRModule(
+                    stage["num_branches"],
+                    self._block(stage),
+                    stage["num_blocks"],
+                    widths,
+                    stage["num_channels"],
+                    multiscale or i < count - 1,
+                    with_cp=self.with_cp,
+                    conv_cfg=self.conv_cfg,
+                    norm_cfg=self.norm_cfg,
+                    upsample_cfg=self.upsample_cfg,
+                )
+                for i in range(count)
+            )
+        )
+
+    @property
+    def norm1(self) -> nn.Module:
+        """First norm of the stem."""
+        return getattr(self, self.norm1_name)
+
+    @property
+    def norm2(self) -> nn.Module:
+        """Second norm of the stem."""
+        return getattr(self, self.norm2_name)
+
+    def _freeze_stages(self) -> None:
+        if self.frozen_stages >= 0:
+            # the convolutions have no mode
+            freeze([self.conv1, self.norm1, self.conv2, self.norm2])
+        for i in range(1, self.frozen_stages + 1):
+            parts = ["layer1" if i == 1 else f"stage{i}", f"transition{i}"]
+            freeze(getattr(self, p) for p in parts if hasattr(self, p))
+
+    def init_weights(self) -> None:
+        """Apply `init_cfg`; with `zero_init_residual` let blocks start as identity."""
+        super().init_weights()
+        if self.zero_init_residual:
+            zero_last_norms(self, {Bottleneck: "norm3", BasicBlock: "norm2"})
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) -> maps (B, C, H / 4, W / 4), then half of that and so on."""
+        x = self.relu(self.norm1(self.conv1(x)))
+        x = self.relu(self.norm2(self.conv2(x)))
+        maps = [self.layer1(x)]
+        for number in (2, 3, 4):
+            transition = getattr(self, f"transition{number - 1}")
+            # a new branch starts from the smallest map there is
+            inputs = [maps[i] if t is None else t(maps[-1]) for i, t in enumerate(transition)]
+            maps = getattr(self, f"stage{number}")(inputs)
+        return tuple(maps)
+
+    @classmethod
+    def width(cls, channels: int, *, multiscale_output: bool = False, **kwargs: Any) -> HRNet:
+        """Network of the paper with `channels` in the finest branch.
+
+        Args:
+            channels: 18, 32 and 48 are the published ones.
+            multiscale_output: return all four resolutions.
+            **kwargs: as the constructor, without `extra`.
+        """
+        extra: dict[str, dict[str, Any]] = {
+            "stage1": {
+                "num_modules": 1,
+                "num_branches": 1,
+                "block": "BOTTLENECK",
+                "num_blocks": (4,),
+                "num_channels": (64,),
+            }
+        }
+        for number, modules in ((2, 1), (3, 4), (4, 3)):
+            extra[f"stage{number}"] = {
+                "num_modules": modules,
+                "num_branches": number,
+                "block": "BASIC",
+                "num_blocks": (4,) * number,
+                "num_channels": tuple(channels * 2**i for i in range(number)),
+            }
+        extra["stage4"]["multiscale_output"] = multiscale_output
+        return cls(extra, **kwargs)
+
+    @classmethod
+    def w18(cls, **kwargs: Any) -> HRNet:
+        """HRNet-W18; arguments as `width`."""
+        return cls.width(18, **kwargs)
+
+    @classmethod
+    def w32(cls, **kwargs: Any) -> HRNet:
+        """HRNet-W32, 28.5 million parameters; arguments as `width`."""
+        return cls.width(32, **kwargs)
+
+    @classmethod
+    def w48(cls, **kwargs: Any) -> HRNet:
+        """HRNet-W48, 63.6 million parameters; arguments as `width`."""
+        return cls.width(48, **kwargs)

@@ -1,0 +1,207 @@
+"""ResNet and ResNet-D (He 2016, arXiv 1512.03385; He 2019, arXiv 1812.01187)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from poise.errors import ConfigError, UnknownNameError
+from poise.layers import ConvModule, build_conv_layer, build_norm_layer
+from poise.layers.residual import BasicBlock, Bottleneck, ResLayer, get_expansion
+from poise.models.backbones.base import (
+    BaseBackbone,
+    check_frozen_stages,
+    check_out_indices,
+    freeze,
+    zero_last_norms,
+)
+from poise.registry import MODELS
+
+__all__ = ["KAIMING_INIT", "ResNet", "ResNetV1d"]
+
+Config = Mapping[str, Any]
+
+#: start of most convolutional backbones
+KAIMING_INIT: list[Config] = [
+    {"type": "Kaiming", "layer": ["Conv2d"]},
+    {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
+]
+
+
+@MODELS.register_module()
+class ResNet(BaseBackbone):
+    """Residual network: (B, 3, H, W) -> maps at strides 4, 8, 16, 32.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        in_channels: channels of the picture.
+        stem_channels: after the stem.
+        base_channels: middle channels of the first stage.
+        expansion: of the blocks; None takes the block's own.
+        num_stages: 1 to 4.
+        strides, dilations: of the first block of each stage; one number a stage.
+        out_indices: stages whose maps are returned, from 0.
+        style: where a bottleneck has its stride, "pytorch" or "caffe".
+        deep_stem: three 3 x 3 convolutions instead of one 7 x 7.
+        avg_down: average before the projections of shortcuts.
+        frozen_stages: stages without training, stem included; -1 for none, 0 the stem.
+        conv_cfg, norm_cfg: for all layers.
+        norm_eval: keep batch norms on their running statistics in training.
+        with_cp: recompute activations in the backward pass.
+        zero_init_residual: let blocks start as identity.
+        init_cfg: how weights start.
+        block_options: further arguments for every block.
+
+    Raises:
+        UnknownNameError: no network of this depth.
+        ConfigError: stages, strides, dilations and indices do not fit together.
+
+    Example:
+        >>> ResNet(18, out_indices=(2, 3)).feat_dim
+        512
+    """
+
+    #: depth -> block, blocks of each stage
+    arch_settings: dict[int, tuple[type, tuple[int, ...]]] = {
+        18: (BasicBlock, (2, 2, 2, 2)),
+        34: (BasicBlock, (3, 4, 6, 3)),
+        50: (Bottleneck, (3, 4, 6, 3)),
+        101: (Bottleneck, (3, 4, 23, 3)),
+        152: (Bottleneck, (3, 8, 36, 3)),
+    }
+
+    def __init__(
+        self,
+        depth: int,
+        in_channels: int = 3,
+        stem_channels: int = 64,
+        base_channels: int = 64,
+        expansion: int | None = None,
+        num_stages: int = 4,
+        strides: Sequence[int] = (1, 2, 2, 2),
+        dilations: Sequence[int] = (1, 1, 1, 1),
+        out_indices: Sequence[int] = (3,),
+        style: str = "pytorch",
+        deep_stem: bool = False,
+        avg_down: bool = False,
+        frozen_stages: int = -1,
+        conv_cfg: Config | None = None,
+        norm_cfg: Config = {"type": "BN", "requires_grad": True},  # noqa: B006 (never changed)
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        zero_init_residual: bool = True,
+        init_cfg: Any = KAIMING_INIT,
+        *,
+        block_options: Config | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if depth not in self.arch_settings:
+            known = ", ".join(map(str, self.arch_settings))
+            raise UnknownNameError(
+                f"invalid depth {depth} for {type(self).__name__}; there are {known}"
+            )
+        _check_stages(num_stages, strides, dilations)
+        check_out_indices(out_indices, num_stages)
+        check_frozen_stages(frozen_stages, num_stages)
+        self.depth, self.num_stages = depth, num_stages
+        self.out_indices, self.frozen_stages = out_indices, frozen_stages
+        self.deep_stem, self.norm_eval = deep_stem, norm_eval
+        self.conv_cfg, self.norm_cfg = conv_cfg, norm_cfg
+        self.zero_init_residual = zero_init_residual
+        self.block, blocks = self.arch_settings[depth]
+        self.stage_blocks = tuple(blocks[:num_stages])
+        self.expansion = get_expansion(self.block, expansion)
+        self._make_stem_layer(in_channels, stem_channels)
+        self.res_layers: list[str] = []
+        before, after = stem_channels, base_channels * self.expansion
+        for i, num_blocks in enumerate(self.stage_blocks):
+            layer = ResLayer(
+                self.block,
+                num_blocks,
+                before,
+                after,
+                expansion=self.expansion,
+                stride=strides[i],
+                dilation=dilations[i],
+                style=style,
+                avg_down=avg_down,
+                with_cp=with_cp,
+                conv_cfg=conv_cfg,
+                norm_cfg=norm_cfg,
+                **(block_options or {}),
+            )
+            self.res_layers.append(f"layer{i + 1}")
+            self.add_module(self.res_layers[-1], layer)
+            before, after = after, after * 2
+        self._freeze_stages()
+        #: channels of the last stage
+        self.feat_dim = before
+
+    def _make_stem_layer(self, in_channels: int, stem_channels: int) -> None:
+        """Create the layers down to stride 4."""
+        if self.deep_stem:
+            half = stem_channels // 2
+            widths = [(in_channels, half, 2), (half, half, 1), (half, stem_channels, 1)]
+            cfgs = {"conv_cfg": self.conv_cfg, "norm_cfg": self.norm_cfg}
+            self.stem = nn.Sequential(
+                *(ConvModule(i, o, 3, stride=s, padding=1, **cfgs) for i, o, s in widths)
+            )
+        else:
+            self.conv1 = build_conv_layer(
+                self.conv_cfg, in_channels, stem_channels, 7, stride=2, padding=3, bias=False
+            )
+            self.norm1_name, norm = build_norm_layer(self.norm_cfg, stem_channels, postfix=1)
+            self.add_module(self.norm1_name, norm)
+            self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+
+    @property
+    def norm1(self) -> nn.Module:
+        """Norm of the plain stem."""
+        return getattr(self, self.norm1_name)
+
+    def _stem(self, x: Tensor) -> Tensor:
+        x = self.stem(x) if self.deep_stem else self.relu(self.norm1(self.conv1(x)))
+        return self.maxpool(x)
+
+    def _freeze_stages(self) -> None:
+        if self.frozen_stages >= 0:
+            freeze([self.stem] if self.deep_stem else [self.conv1, self.norm1])
+        freeze(getattr(self, name) for name in self.res_layers[: max(self.frozen_stages, 0)])
+
+    def init_weights(self) -> None:
+        """Apply `init_cfg`; with `zero_init_residual` let blocks start as identity."""
+        super().init_weights()
+        if self.zero_init_residual:
+            zero_last_norms(self, {Bottleneck: "norm3", BasicBlock: "norm2"})
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) -> a map for each of `out_indices`, (B, C, H / stride, W / stride)."""
+        x = self._stem(x)
+        outs = []
+        for i, name in enumerate(self.res_layers):
+            x = getattr(self, name)(x)
+            if i in self.out_indices:
+                outs.append(x)
+        return tuple(outs)
+
+
+def _check_stages(num_stages: int, strides: Sequence[int], dilations: Sequence[int]) -> None:
+    """Raise ConfigError unless there are 1 to 4 stages with a stride and a dilation each."""
+    if not 1 <= num_stages <= 4:
+        raise ConfigError(f"num_stages must be 1 to 4, got {num_stages}")
+    if not len(strides) == len(dilations) == num_stages:
+        raise ConfigError(
+            f"strides and dilations must have a number for each of the {num_stages} stages, "
+            f"got {tuple(strides)} and {tuple(dilations)}"
+        )
+
+
+@MODELS.register_module()
+class ResNetV1d(ResNet):
+    """ResNet-D: deep stem, and averages in shortcuts. Arguments as `ResNet`."""
+
+    def __init__(self, depth: int, **kwargs: Any) -> None:
+        super().__init__(depth, deep_stem=True, avg_down=True, **kwargs)
