@@ -1,0 +1,155 @@
+"""From a name, a path or a tree to a model; with weights, ready to use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike, fspath
+from typing import Any
+
+from torch import nn
+
+from poise.config import Config
+from poise.errors import ArgumentError, ConfigError
+from poise.registry import DATASETS, MODELS, use_scope
+
+__all__ = ["build_model", "dataset_meta_of", "load_model"]
+
+#: loaders of a config whose datasets know what the keypoints are called, in this order
+_LOADERS = ("test_dataloader", "val_dataloader", "train_dataloader")
+
+
+def _is_whole_config(tree: Any) -> bool:
+    return isinstance(tree, Mapping) and "type" not in tree and "model" in tree
+
+
+def _tree_of(config: Any) -> Any:
+    """Tree of a name, a path or a `Config`; anything else as it is."""
+    if isinstance(config, (str, PathLike)):
+        from poise.zoo import load_config
+
+        config = load_config(fspath(config))
+    # the inner tree, not a copy: it remembers the file and line of every key
+    return config._cfg_dict if isinstance(config, Config) else config
+
+
+def build_model(config: Any) -> nn.Module:
+    """Model of a model config, a whole config, a zoo name or a path of a config file.
+
+    Args:
+        config: dict with `type`; a dict or `Config` with `model`; text; or a built model,
+            which comes back as it is.
+
+    Returns:
+        The model; of a whole config it has `cfg`, and `dataset_meta` where the config names
+        a dataset.
+
+    Raises:
+        ConfigError: a tree with neither `type` nor `model`.
+        ArgumentError: anything else.
+
+    Example:
+        >>> model = build_model({"type": "mmengine.BaseDataPreprocessor"})
+        >>> type(model).__name__
+        'BaseDataPreprocessor'
+    """
+    if isinstance(config, nn.Module):
+        return config
+    tree = _tree_of(config)
+    if not isinstance(tree, Mapping):
+        raise ArgumentError(
+            "build_model takes a config dict, a Config, a zoo name, a path of a config file or "
+            f"a model, got {type(config).__name__}"
+        )
+    if not _is_whole_config(tree):
+        if "type" not in tree:
+            raise ConfigError(
+                "a config to build a model of has 'type' (a model) or 'model' (a whole "
+                f"config), got the keys {sorted(map(str, tree))}"
+            )
+        return MODELS.build(tree)
+    with use_scope(tree.get("default_scope")):
+        model = MODELS.build(tree["model"])
+        model.cfg = config if isinstance(config, Config) else Config(tree)
+        meta = dataset_meta_of(tree)
+    if meta is not None:
+        model.dataset_meta = meta
+    return model
+
+
+def load_model(config: Any, weights: Any = None, device: Any = None) -> nn.Module:
+    """Model with weights on a device, in eval mode.
+
+    Args:
+        config: as for `build_model`.
+        weights: path or URL of a checkpoint, or a state dict; None takes the zoo's released
+            weights for a zoo name, and leaves other models as they start.
+        device: as for `torch.nn.Module.to`; None stays on the CPU.
+
+    Returns:
+        The model with `cfg` and `dataset_meta`; what the checkpoint says about its dataset
+        wins over the config.
+
+    Raises:
+        CheckpointError: weights that cannot be read or do not fit.
+    """
+    from poise.models.weights import load_checkpoint
+
+    model = build_model(config)
+    if weights is None and isinstance(config, str):
+        weights = _released_weights(config)
+    if weights is not None:
+        checkpoint = load_checkpoint(model, weights)
+        meta = _checkpoint_meta(checkpoint)
+        if meta is not None:
+            model.dataset_meta = meta
+    if device is not None:
+        model = model.to(device)
+    return model.eval()
+
+
+def _released_weights(name: str) -> str | None:
+    """URL of the weights of a zoo name; None where none were released."""
+    from poise.zoo import default_weights
+
+    return default_weights(name)
+
+
+def _checkpoint_meta(checkpoint: Any) -> dict[str, Any] | None:
+    """`dataset_meta` that a checkpoint carries, in today's form."""
+    meta = checkpoint.get("meta") if isinstance(checkpoint, Mapping) else None
+    found = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
+    # files of 0.x keep only the class names there
+    return dict(found) if isinstance(found, Mapping) and "flip_indices" in found else None
+
+
+def dataset_meta_of(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Parsed schema of the dataset that a config tests, or else trains on.
+
+    Args:
+        config: whole config.
+
+    Returns:
+        Schema, or None where no dataset says one.
+    """
+    from poise.structures.metainfo import parse_pose_metainfo
+
+    for loader in _LOADERS:
+        dataset = (config.get(loader) or {}).get("dataset")
+        raw = _raw_meta(dataset)
+        if raw:
+            return parse_pose_metainfo(raw)
+    return None
+
+
+def _raw_meta(dataset: Any) -> Mapping[str, Any] | None:
+    """`metainfo` of a dataset config, or its class's `METAINFO`; of the first of several."""
+    if isinstance(dataset, (list, tuple)):
+        dataset = dataset[0] if dataset else None
+    if not isinstance(dataset, Mapping):
+        return None
+    if dataset.get("metainfo"):
+        return dataset["metainfo"]
+    kind = dataset.get("type")
+    found = DATASETS.get(kind) if isinstance(kind, str) else kind
+    own = getattr(found, "METAINFO", None)
+    return own or _raw_meta(dataset.get("dataset") or dataset.get("datasets"))

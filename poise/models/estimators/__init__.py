@@ -1,0 +1,11 @@
+"""Estimators: whole models that answer `forward(inputs, data_samples, mode)`."""
+
+from poise._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "base": "BasePoseEstimator",
+        "topdown": "TopdownPoseEstimator",
+    },
+)

@@ -1,0 +1,277 @@
+"""Base of all estimators: build the parts, answer in three modes, take training steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from poise.errors import ArgumentError, ConfigError
+from poise.layers import BaseModule
+from poise.models.estimators.outdated import modernise
+from poise.models.progress import Progress, share_progress
+from poise.models.renames import rename_old_keys
+from poise.registry import MODELS
+
+__all__ = ["BasePoseEstimator"]
+
+MODES = ("tensor", "predict", "loss")
+
+
+def _build_part(name: str, part: Any) -> nn.Module:
+    if not isinstance(part, (Mapping, nn.Module)):
+        raise ArgumentError(
+            f"`{name}` should be a config dict or a module, got {type(part).__name__}"
+        )
+    return MODELS.build(part)
+
+
+class BasePoseEstimator(BaseModule):
+    """A backbone, perhaps a neck, a head, and what is done with their outputs.
+
+    Every part may be a config dict or a built module.
+
+    Args:
+        backbone: pictures -> features.
+        neck: features -> features, or None.
+        head: features -> losses or predictions, or None.
+        train_cfg: settings the head reads while it trains.
+        test_cfg: settings for predictions (`flip_test` ...); the head gets a copy.
+        data_preprocessor: batch -> model input; None only moves data to the device.
+        use_syncbn: share batch statistics between devices.
+        init_cfg: how the weights start.
+        metainfo: schema that replaces the samples' when the model predicts.
+
+    Raises:
+        ArgumentError: a part is neither a dict nor a module.
+    """
+
+    _version = 2
+
+    def __init__(
+        self,
+        backbone: Any,
+        neck: Any = None,
+        head: Any = None,
+        train_cfg: Mapping[str, Any] | None = None,
+        test_cfg: Mapping[str, Any] | None = None,
+        data_preprocessor: Any = None,
+        use_syncbn: bool = False,
+        init_cfg: Any = None,
+        metainfo: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if data_preprocessor is None:
+            data_preprocessor = {"type": "mmengine.BaseDataPreprocessor"}
+        self.data_preprocessor = _build_part("data_preprocessor", data_preprocessor)
+        self.metainfo = self._load_metainfo(metainfo)
+        self.train_cfg = train_cfg or {}
+        self.test_cfg = test_cfg or {}
+        self.backbone = _build_part("backbone", backbone)
+        neck, head = modernise(neck, head)
+        if neck is not None:
+            self.neck = _build_part("neck", neck)
+        if head is not None:
+            self.head = _build_part("head", head)
+            self.head.test_cfg = dict(self.test_cfg)
+        rename_old_keys(
+            self,
+            [(r"keypoint_head\.", "head.")],
+            always=[(r"data_preprocessor\.(mean|std)$", None)],
+        )
+        if use_syncbn and torch.distributed.is_available() and torch.distributed.is_initialized():
+            nn.SyncBatchNorm.convert_sync_batchnorm(self)
+
+    @property
+    def with_neck(self) -> bool:
+        """Whether there is a neck."""
+        return getattr(self, "neck", None) is not None
+
+    @property
+    def with_head(self) -> bool:
+        """Whether there is a head."""
+        return getattr(self, "head", None) is not None
+
+    @staticmethod
+    def _load_metainfo(metainfo: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """Parsed schema of `metainfo`."""
+        if metainfo is None:
+            return None
+        if not isinstance(metainfo, Mapping):
+            raise ArgumentError(f"metainfo should be a dict, got {type(metainfo).__name__}")
+        from poise.structures.metainfo import parse_pose_metainfo
+
+        return parse_pose_metainfo(metainfo)
+
+    def set_progress(self, epoch: int, max_epochs: int, iter: int, max_iters: int) -> None:  # noqa: A002
+        """Tell the model where training stands.
+
+        Some losses fade in or out. The training loop calls this before every step.
+
+        Args:
+            epoch: epochs finished.
+            max_epochs: epochs of the run.
+            iter: iterations finished.
+            max_iters: iterations of the run.
+        """
+        share_progress(self, Progress(epoch, max_epochs, iter, max_iters))
+
+    def switch_to_deploy(self) -> None:
+        """Let parts with a simpler form for inference take it."""
+        for module in list(self.modules()):
+            switch = getattr(module, "switch_to_deploy", None)
+            if module is not self and callable(switch):
+                switch(self.test_cfg)
+
+    # ------------------------------------------------------------------ forward
+
+    def forward(
+        self, inputs: Any, data_samples: Sequence[Any] | None = None, mode: str = "tensor"
+    ) -> Any:
+        """Run the model.
+
+        Args:
+            inputs: (B, C, H, W), or a list of B tensors (C, H, W).
+            data_samples: B samples; needed but for "tensor".
+            mode: "tensor" gives the network's raw outputs, "predict" the samples with
+                `pred_instances`, "loss" a dict of losses.
+
+        Raises:
+            ConfigError: another mode.
+        """
+        if isinstance(inputs, (list, tuple)) and self._is_one_batch(inputs):
+            inputs = torch.stack(list(inputs))
+        if mode == "tensor":
+            return self._forward(inputs)
+        if mode not in MODES:
+            raise ConfigError(f"mode should be one of {list(MODES)}, got {mode!r}")
+        if data_samples is None:
+            raise ArgumentError(
+                f"{type(self).__name__}: mode='{mode}' needs `data_samples`; for raw outputs "
+                "use mode='tensor'"
+            )
+        if mode == "loss":
+            return self.loss(inputs, data_samples)
+        if self.metainfo is not None:
+            for sample in data_samples:
+                sample.set_metainfo(self.metainfo)
+        return self.predict(inputs, data_samples)
+
+    @staticmethod
+    def _is_one_batch(inputs: Sequence[Any]) -> bool:
+        """Whether a list holds samples, not batches of several scales."""
+        same = all(isinstance(x, Tensor) and x.shape == inputs[0].shape for x in inputs)
+        return same and inputs[0].ndim < 4
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[Any]) -> dict[str, Any]:
+        """Losses of a batch."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `loss`")
+
+    def predict(self, inputs: Tensor, data_samples: Sequence[Any]) -> Sequence[Any]:
+        """Samples of a batch with predictions."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `predict`")
+
+    def _forward(self, inputs: Tensor, data_samples: Sequence[Any] | None = None) -> Any:
+        """Raw outputs."""
+        feats = self.extract_feat(inputs)
+        if not self.with_head:
+            return feats
+        with self.explained(feats):
+            return self.head.forward(feats)
+
+    def extract_feat(self, inputs: Tensor) -> Any:
+        """Features of pictures (B, C, H, W), one tensor or several scales."""
+        feats = self.backbone(inputs)
+        return self.neck(feats) if self.with_neck else feats
+
+    @contextmanager
+    def explained(self, feats: Any) -> Iterator[None]:
+        """Say it plainly when the head fails because features have other channels.
+
+        Raises:
+            ConfigError: in place of torch's error.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            text = self._channel_mismatch(feats)
+            if text is None:
+                raise
+            raise ConfigError(text) from error
+
+    def _channel_mismatch(self, feats: Any) -> str | None:
+        while isinstance(feats, (list, tuple)) and feats:
+            feats = feats[-1]
+        expected = getattr(self.head, "in_channels", None)
+        if not isinstance(feats, Tensor) or feats.ndim < 2 or not isinstance(expected, int):
+            return None
+        if feats.shape[1] == expected:
+            return None
+        source = self.neck if self.with_neck else self.backbone
+        return (
+            f"{type(self.head).__name__}(in_channels={expected}) got {feats.shape[1]} channels "
+            f"from {type(source).__name__}; set the head's in_channels to {feats.shape[1]}"
+        )
+
+    # ------------------------------------------------------------ training steps
+
+    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Tensor]:
+        """Preprocess, forward, backward and update, as a plain training loop does.
+
+        Args:
+            data: batch from the data loader.
+            optim_wrapper: object with `update_params(loss)`, or a torch optimizer.
+
+        Returns:
+            Values to log.
+        """
+        context = getattr(optim_wrapper, "optim_context", None)
+        with context(self) if context else nullcontext():
+            losses = self._run_forward(self.data_preprocessor(data, True), mode="loss")
+        total, log_vars = self.parse_losses(losses)
+        if hasattr(optim_wrapper, "update_params"):
+            optim_wrapper.update_params(total)
+        else:
+            optim_wrapper.zero_grad()
+            total.backward()
+            optim_wrapper.step()
+        return log_vars
+
+    def val_step(self, data: Any) -> Sequence[Any]:
+        """Predictions of a batch from the data loader."""
+        return self._run_forward(self.data_preprocessor(data, False), mode="predict")
+
+    def test_step(self, data: Any) -> Sequence[Any]:
+        """Predictions of a batch from the data loader."""
+        return self.val_step(data)
+
+    def _run_forward(self, data: Any, mode: str) -> Any:
+        if isinstance(data, Mapping):
+            return self(**data, mode=mode)
+        return self(*data, mode=mode)
+
+    def parse_losses(self, losses: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss to minimise, and all values to log.
+
+        Args:
+            losses: name -> tensor or list of tensors; each is averaged, lists are summed.
+
+        Returns:
+            Sum of all values with "loss" in their name, and `loss` with all the others.
+
+        Raises:
+            ArgumentError: a value is no tensor.
+        """
+        values: dict[str, Tensor] = {}
+        for name, value in losses.items():
+            parts = value if isinstance(value, (list, tuple)) else [value]
+            if not all(isinstance(part, Tensor) for part in parts):
+                raise ArgumentError(
+                    f"loss '{name}' should be a tensor or a list of tensors, got {value!r}"
+                )
+            values[name] = sum(part.mean() for part in parts)
+        total = sum(value for name, value in values.items() if "loss" in name)
+        return total, {"loss": total, **values}

@@ -1,0 +1,175 @@
+"""What heads have in common: decode network outputs, run the flip test, check targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from poise.errors import ConfigError, DataError
+from poise.layers import BaseModule
+from poise.models.flip import flip_test
+from poise.registry import KEYPOINT_CODECS
+from poise.structures import InstanceData, PixelData
+
+__all__ = ["BaseHead"]
+
+
+def _per_sample(outputs: Tensor | Sequence[Tensor]) -> list[Any]:
+    """Arrays for `codec.decode` of one sample after another.
+
+    A tensor (B, ...) gives B arrays; several tensors give B tuples of arrays (1, ...).
+    """
+    if isinstance(outputs, Tensor):
+        return list(outputs.detach().cpu().numpy())
+    arrays = [output.detach().cpu().numpy() for output in outputs]
+    return [tuple(part[None] for part in parts) for parts in zip(*arrays, strict=True)]
+
+
+def _with_visibility(scores: Any) -> tuple[Any, Any]:
+    """(scores, visibility or None) of what a codec returns as scores."""
+    if isinstance(scores, tuple) and len(scores) == 2:
+        return scores
+    return scores, None
+
+
+class BaseHead(BaseModule):
+    """Base of heads; a head overrides `forward` and `loss`, and often `predict`.
+
+    A subclass has `decoder`, a codec or None, and where its outputs can be mirrored, `unflip`.
+
+    Args:
+        init_cfg: how the weights start; None takes the class's `default_init_cfg`.
+    """
+
+    default_init_cfg: Any = None
+
+    #: (outputs of the mirrored picture, metainfo, test_cfg) -> outputs mirrored back
+    unflip: ClassVar[Callable[..., Any] | None] = None
+
+    def __init__(self, init_cfg: Any = None) -> None:
+        super().__init__(self.default_init_cfg if init_cfg is None else init_cfg)
+
+    def forward(self, feats: Any) -> Any:
+        """Network outputs of features."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `forward`")
+
+    def loss(
+        self, feats: Any, batch_data_samples: Sequence[Any], train_cfg: Mapping[str, Any] = {}
+    ) -> dict[str, Tensor]:
+        """Losses and training accuracy of a batch."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `loss`")
+
+    def test_forward(self, feats: Any) -> Any:
+        """Outputs that are decoded; heads with several stages return the last stage's."""
+        return self.forward(feats)
+
+    def test_outputs(
+        self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: Mapping[str, Any]
+    ) -> Any:
+        """Outputs that are decoded, averaged with the mirrored ones if `flip_test` is set."""
+        if test_cfg.get("flip_test", False) and self.unflip is None:
+            raise ConfigError(
+                f"{type(self).__name__} has no flip test; set test_cfg=dict(flip_test=False)"
+            )
+        return flip_test(self.test_forward, self.unflip, feats, batch_data_samples, test_cfg)
+
+    def predict(
+        self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: Mapping[str, Any] = {}
+    ) -> Any:
+        """Predict the keypoints of a batch.
+
+        Args:
+            feats: features of the backbone or neck; with flip test a list of two.
+            batch_data_samples: B samples.
+            test_cfg: `flip_test` and its settings; `output_heatmaps`.
+
+        Returns:
+            B `InstanceData` with `keypoints` (N, K, D), input space, and `keypoint_scores`
+            (N, K); with `output_heatmaps` also B `PixelData` with `heatmaps` (K, H, W).
+        """
+        outputs = self.test_outputs(feats, batch_data_samples, test_cfg)
+        preds = self.decode(outputs)
+        if test_cfg.get("output_heatmaps", False):
+            return preds, self.pred_fields(outputs, preds)
+        return preds
+
+    def pred_fields(self, outputs: Any, preds: list[InstanceData]) -> list[PixelData]:
+        """Heatmaps (K, H, W) of each sample; they share memory with the outputs."""
+        return [PixelData(heatmaps=heatmaps) for heatmaps in outputs.detach()]
+
+    def decode(self, batch_outputs: Tensor | Sequence[Tensor]) -> list[InstanceData]:
+        """Keypoints of network outputs, by the codec.
+
+        Args:
+            batch_outputs: tensor (B, ...), or several for codecs that decode several.
+
+        Returns:
+            B `InstanceData` with `keypoints`, `keypoint_scores` and, where the codec knows
+            it, `keypoints_visible`.
+
+        Raises:
+            ConfigError: the head was built without a codec.
+        """
+        if self.decoder is None:
+            raise ConfigError(
+                f"{type(self).__name__} has no decoder, which predict() and decode() need; "
+                "give it one: decoder=dict(type='UDPHeatmap', ...)"
+            )
+        if self.decoder.support_batch_decoding:
+            args = batch_outputs if isinstance(batch_outputs, tuple) else (batch_outputs,)
+            keypoints, scores = self.decoder.batch_decode(*args)
+            scores, visible = _with_visibility(scores)
+            visible = [None] * len(keypoints) if visible is None else visible
+            decoded = list(zip(keypoints, scores, visible, strict=True))
+        else:
+            decoded = []
+            for sample in _per_sample(batch_outputs):
+                args = sample if isinstance(sample, tuple) else (sample,)
+                keypoints, scores = self.decoder.decode(*args)
+                decoded.append((keypoints, *_with_visibility(scores)))
+        return [_instances(*parts) for parts in decoded]
+
+    @staticmethod
+    def build_decoder(decoder: Any) -> Any:
+        """Codec of a config, the codec itself, or None."""
+        return None if decoder is None else KEYPOINT_CODECS.build(decoder)
+
+    def check_targets(
+        self, outputs: Tensor, targets: Tensor, batch_data_samples: Sequence[Any]
+    ) -> None:
+        """Check that head and dataset speak of the same number of keypoints.
+
+        Args:
+            outputs: (B, K, ...) predicted.
+            targets: (B, K, ...) encoded by the dataset's pipeline.
+            batch_data_samples: the samples the targets came from.
+
+        Raises:
+            DataError: the numbers differ.
+        """
+        have, want = outputs.shape[1], targets.shape[1]
+        if have == want:
+            return
+        argument = "num_joints" if hasattr(self, "num_joints") else "out_channels"
+        name = batch_data_samples[0].metainfo.get("dataset_name", "the training data")
+        raise DataError(
+            f"{type(self).__name__}({argument}={getattr(self, argument, have)}) predicts "
+            f"{have} channels, but the targets encoded from {name} have {want}. Set "
+            f"{argument} to the dataset's number of keypoints, or convert its keypoints "
+            "(KeypointConverter)"
+        )
+
+
+def _instances(keypoints: Any, scores: Any, visible: Any) -> InstanceData:
+    instances = InstanceData(keypoints=keypoints, keypoint_scores=scores)
+    if visible is not None:
+        instances.keypoints_visible = visible
+    return instances
+
+
+def as_numpy(tensor: Tensor) -> np.ndarray:
+    """Array of a tensor, on the host, without gradient."""
+    return tensor.detach().cpu().numpy()

@@ -1,0 +1,194 @@
+"""Coordinate classification: keypoints as distributions over x bins and over y bins."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from poise.codecs.utils.post_processing import get_simcc_normalized
+from poise.errors import ConfigError
+from poise.models.flip import unflip_vectors
+from poise.models.heads.base import BaseHead, as_numpy
+from poise.models.heads.deconv import last_conv
+from poise.models.heads.defaults import HEATMAP_INIT, LINEAR_INIT, SIMCC_LOSS
+from poise.models.heads.heatmap import HeatmapHead
+from poise.models.heads.targets import labels, simcc_accuracy
+from poise.models.heads.vipnas import ViPNASHead
+from poise.registry import MODELS
+from poise.structures import InstanceData, PixelData
+
+__all__ = ["BaseSimCCHead", "SimCCHead"]
+
+
+class BaseSimCCHead(BaseHead):
+    """What heads with x and y distributions share; `forward` differs.
+
+    A subclass sets `in_channels`, `out_channels`, `simcc_split_ratio`, `loss_module`,
+    `decoder`.
+    """
+
+    unflip = staticmethod(unflip_vectors)
+
+    def reject_many_inputs(self, in_channels: int | Sequence[int]) -> None:
+        """Check that one feature map comes in.
+
+        Raises:
+            ConfigError: `in_channels` is a sequence.
+        """
+        if isinstance(in_channels, (tuple, list)):
+            raise ConfigError(
+                f"{type(self).__name__} does not support several input features, got "
+                f"in_channels={in_channels}; select one by a FeatureMapProcessor neck"
+            )
+
+    def bins(self, input_size: Sequence[int], split_ratio: float) -> tuple[int, int]:
+        """Number of bins along x and y for an input of (width, height) pixels."""
+        return int(input_size[0] * split_ratio), int(input_size[1] * split_ratio)
+
+    def picture_sigma(self) -> tuple[float | None, float | None]:
+        """Deviation of the x and y labels, by which pictures are scaled; None for none."""
+        return None, None
+
+    def pred_fields(
+        self, outputs: tuple[Tensor, Tensor], preds: list[InstanceData]
+    ) -> list[PixelData]:
+        """Heatmaps (K, H, W) as products of both distributions, which go to the instances."""
+        warnings.warn(
+            "The SimCC distributions are normalised to be drawn; keypoint scores may differ "
+            "from their maxima",
+            stacklevel=3,
+        )
+        x, y = (
+            get_simcc_normalized(part, sigma)
+            for part, sigma in zip(outputs, self.picture_sigma(), strict=True)
+        )
+        for instances, own_x, own_y in zip(preds, as_numpy(x), as_numpy(y), strict=True):
+            instances.keypoint_x_labels = own_x[None]
+            instances.keypoint_y_labels = own_y[None]
+        return [PixelData(heatmaps=h) for h in (y.unsqueeze(3) * x.unsqueeze(2)).detach()]
+
+    def loss(
+        self,
+        feats: Sequence[Tensor],
+        batch_data_samples: Sequence[Any],
+        train_cfg: Mapping[str, Any] = {},
+    ) -> dict[str, Tensor]:
+        """`loss_kpt` and `acc_pose`.
+
+        Raises:
+            DataError: the targets are of another number of keypoints.
+        """
+        outputs = self.forward(feats)
+        targets = (
+            labels(batch_data_samples, "keypoint_x_labels"),
+            labels(batch_data_samples, "keypoint_y_labels"),
+        )
+        weights = labels(batch_data_samples, "keypoint_weights")
+        self.check_targets(outputs[0], targets[0], batch_data_samples)
+        return {
+            "loss_kpt": self.loss_module(outputs, targets, weights),
+            "acc_pose": simcc_accuracy(outputs, targets, self.simcc_split_ratio, weights),
+        }
+
+
+@MODELS.register_module()
+class SimCCHead(BaseSimCCHead):
+    """One linear layer per axis from flattened heatmaps to bins.
+
+    Li 2022, "SimCC: a Simple Coordinate Classification Perspective", arXiv 2107.03332.
+
+    Args:
+        in_channels: channels of the last feature map.
+        out_channels: number of keypoints.
+        input_size: (width, height) of the model's input, pixels.
+        in_featuremap_size: (width, height) of the feature map.
+        simcc_split_ratio: bins a pixel.
+        deconv_type: "heatmap" or "vipnas": whose deconvolutions.
+        deconv_out_channels: channels of each deconvolution; None for none.
+        deconv_kernel_sizes: kernel size of each.
+        deconv_num_groups: groups of each ("vipnas").
+        conv_out_channels: channels of each convolution after them; None for none.
+        conv_kernel_sizes: kernel size of each.
+        final_layer: arguments of the last convolution; None for none.
+        loss: config or module.
+        decoder: codec or its config.
+        init_cfg: how the weights start.
+
+    Raises:
+        ConfigError: unknown `deconv_type`.
+    """
+
+    _version = 2
+    default_init_cfg = [*HEATMAP_INIT, *LINEAR_INIT]
+
+    def __init__(
+        self,
+        in_channels: int | Sequence[int],
+        out_channels: int,
+        input_size: Sequence[int],
+        in_featuremap_size: Sequence[int],
+        simcc_split_ratio: float = 2.0,
+        deconv_type: str = "heatmap",
+        deconv_out_channels: Sequence[int] | None = (256, 256, 256),
+        deconv_kernel_sizes: Sequence[int] | None = (4, 4, 4),
+        deconv_num_groups: Sequence[int] | None = (16, 16, 16),
+        conv_out_channels: Sequence[int] | None = None,
+        conv_kernel_sizes: Sequence[int] | None = None,
+        final_layer: Mapping[str, Any] | None = {"kernel_size": 1},
+        loss: Any = SIMCC_LOSS,
+        decoder: Any = None,
+        init_cfg: Any = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if deconv_type not in ("heatmap", "vipnas"):
+            raise ConfigError(
+                f"SimCCHead: deconv_type should be 'heatmap' or 'vipnas', got {deconv_type!r}"
+            )
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.input_size = tuple(input_size)
+        self.in_featuremap_size = tuple(in_featuremap_size)
+        self.simcc_split_ratio = simcc_split_ratio
+        self.loss_module = MODELS.build(loss)
+        self.decoder = self.build_decoder(decoder)
+        self.deconv_head: HeatmapHead | None = None
+        if deconv_out_channels:
+            inner = {
+                "deconv_out_channels": deconv_out_channels,
+                "conv_out_channels": conv_out_channels,
+                "conv_kernel_sizes": conv_kernel_sizes,
+                "final_layer": final_layer,
+            }
+            if deconv_type == "heatmap":
+                self.deconv_head = HeatmapHead(
+                    in_channels, out_channels, deconv_kernel_sizes=deconv_kernel_sizes, **inner
+                )
+            else:
+                # kernel sizes stay at ViPNASHead's own, as in MMPose
+                self.deconv_head = ViPNASHead(
+                    in_channels, out_channels, deconv_num_groups=deconv_num_groups, **inner
+                )
+        else:
+            self.final_layer = last_conv(final_layer, in_channels, out_channels)
+        scale = 2 ** len(deconv_out_channels or ())
+        self.heatmap_size = tuple(side * scale for side in in_featuremap_size)
+        pixels = self.heatmap_size[0] * self.heatmap_size[1]
+        width, height = self.bins(input_size, simcc_split_ratio)
+        self.mlp_head_x = nn.Linear(pixels, width)
+        self.mlp_head_y = nn.Linear(pixels, height)
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Distributions over x (B, K, W * ratio) and y (B, K, H * ratio)."""
+        if self.deconv_head is not None:
+            maps = self.deconv_head(feats)
+        else:
+            maps = feats[-1] if self.final_layer is None else self.final_layer(feats[-1])
+        flat = maps.flatten(2)
+        return self.mlp_head_x(flat), self.mlp_head_y(flat)
+
+    def picture_sigma(self) -> tuple[float | None, float | None]:
+        """The codec's sigma along x and y."""
+        return float(self.decoder.sigma[0]), float(self.decoder.sigma[1])
