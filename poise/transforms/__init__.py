@@ -21,5 +21,12 @@ __getattr__, __dir__, __all__ = attach(
         "target": "GenerateTarget",
         "packing": "PackPoseInputs image_to_tensor keypoints_to_tensor",
         "converting": "KeypointConverter SingleHandConverter",
+        "bottomup_affine": "BottomupRandomAffine",
+        "bottomup_crop": "BottomupRandomCrop",
+        "bottomup_mask": "BottomupGetHeatmapMask",
+        "bottomup_resize": "BottomupRandomChoiceResize BottomupResize",
+        "filtering": "FilterAnnotations",
+        "mixing": "MixImageTransform Mosaic YOLOXMixUp",
+        "wrappers": "RandomApply RandomChoice",
     },
 )

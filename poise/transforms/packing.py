@@ -52,7 +52,7 @@ class PackPoseInputs(BaseTransform):
 
     Raises:
         DataError: neither a picture nor keypoints to pack, levels mixed with single fields, or
-            instance fields of different lengths.
+            labels for different numbers of instances.
     """
 
     #: annotations, as they are, into `gt_instances`
@@ -123,7 +123,8 @@ class PackPoseInputs(BaseTransform):
             if key not in results:
                 continue
             value = results[key]
-            labels.set_field(_stacked(key, value) if isinstance(value, list) else value, name)
+            # unlike set_field, this compares the number of instances
+            setattr(labels, name, _stacked(key, value) if isinstance(value, list) else value)
         return labels.to_tensor()
 
     def _fields(self, results: dict[str, Any]) -> PixelData | MultilevelPixelData | None:
@@ -140,7 +141,8 @@ class PackPoseInputs(BaseTransform):
             )
         fields = MultilevelPixelData() if any(levels.values()) else PixelData()
         for key, name in present.items():
-            fields.set_field(results[key], name)
+            # unlike set_field, this compares sizes and gives a mask (h, w) its channel
+            setattr(fields, name, results[key])
         return fields.to_tensor()
 
     def __repr__(self) -> str:

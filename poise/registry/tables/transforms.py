@@ -11,10 +11,17 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.transforms.target": "GenerateTarget",
         "poise.transforms.packing": "PackPoseInputs",
         "poise.transforms.converting": "KeypointConverter SingleHandConverter",
+        "poise.transforms.bottomup_affine": "BottomupRandomAffine",
+        "poise.transforms.bottomup_crop": "BottomupRandomCrop",
+        "poise.transforms.bottomup_mask": "BottomupGetHeatmapMask",
+        "poise.transforms.bottomup_resize": "BottomupRandomChoiceResize BottomupResize",
+        "poise.transforms.filtering": "FilterAnnotations",
+        "poise.transforms.mixing": "Mosaic YOLOXMixUp",
     },
     "mmcv": {
         "poise.transforms.compose": "Compose",
         "poise.transforms.loading": "LoadImageFromFile",
+        "poise.transforms.wrappers": "RandomApply RandomChoice",
     },
     "mmdet": {
         "poise.transforms.color": "YOLOXHSVRandomAug",
