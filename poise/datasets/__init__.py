@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "base.dataset": "BaseDataset force_full_init",
         "base.coco_style": "BaseCocoStyleDataset",
+        "base.mocap": "BaseMocapDataset",
         "catalog": (
             "AFLWDataset AP10KDataset ATRWDataset AicDataset AnimalKingdomDataset "
             "AnimalPoseDataset COFWDataset CocoDataset CocoWholeBodyDataset "
@@ -23,7 +24,11 @@ __getattr__, __dir__, __all__ = attach(
         "loader": "build_dataloader build_dataset worker_init_fn",
         "mixtures": "ClassBalancedDataset CombinedDataset ConcatDataset RepeatDataset",
         "readers.deepfashion": "DeepFashionDataset",
+        "readers.human36m": "H36MWholeBodyDataset Human36mDataset",
+        "readers.interhand": "InterHand2DDoubleDataset InterHand3DDataset",
         "readers.mpii": "MpiiDataset MpiiTrbDataset",
+        "readers.posetrack_video": "PoseTrack18VideoDataset",
+        "readers.ubody3d": "UBody3dDataset",
         "readers.wholebody_hand": "CocoWholeBodyHandDataset",
         "records": "Records",
         "report": "LoadReport",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -172,7 +173,7 @@ def _triples(
 ) -> np.ndarray:
     """`(N, K, 3)` float64."""
     parts = [_field(anns, name, source) for name in rule.keypoints]
-    rows = parts[0] if len(parts) == 1 else [sum(p, []) for p in zip(*parts, strict=True)]
+    rows = parts[0] if len(parts) == 1 else [list(chain(*p)) for p in zip(*parts, strict=True)]
     numbers = None if num_keypoints is None else 3 * num_keypoints
     try:
         flat = np.array(rows, dtype=np.float64).reshape(len(rows), -1)

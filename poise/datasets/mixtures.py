@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.datasets.base.coco_style import PoseMetainfo
 from poise.datasets.base.dataset import BaseDataset, force_full_init
+from poise.datasets.base.metainfo import PoseMetainfo
 from poise.errors import ArgumentError, DataError
 from poise.registry import DATASETS
 from poise.structures.metainfo import parse_pose_metainfo

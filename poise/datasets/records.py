@@ -8,13 +8,25 @@ and a key can be looked at over the whole data set at once.
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, overload
 
 import numpy as np
 
-__all__ = ["Column", "Records", "column_of"]
+__all__ = [
+    "ArrayColumn",
+    "Column",
+    "ConstantColumn",
+    "PickleColumn",
+    "PoolColumn",
+    "Records",
+    "ScalarColumn",
+    "TextColumn",
+    "WindowColumn",
+    "column_of",
+]
 
 
 class Column(Protocol):
@@ -157,6 +169,52 @@ class PickleColumn:
         parts = [self.buffer[_start(self.ends, i) : self.ends[i]] for i in indices]
         buffer = np.concatenate(parts) if parts else self.buffer[:0]
         return PickleColumn(buffer, _ends(len(p) for p in parts))
+
+
+class WindowColumn:
+    """Runs of frames: `(T, ...)` a record, from frames `(F, ...)` that are stored once.
+
+    Sequences of neighbouring frames overlap, so storing each one would multiply the memory by
+    its length (243 for VideoPose3D).
+
+    Args:
+        values: what each of the F frames has.
+        windows: `(N, T)` int64, the frames of each record.
+        as_list: give lists instead of arrays.
+    """
+
+    def __init__(self, values: np.ndarray, windows: np.ndarray, *, as_list: bool = False) -> None:
+        self.values = values
+        self.windows = windows
+        self.as_list = as_list
+
+    @property
+    def nbytes(self) -> int:
+        return self.values.nbytes + self.windows.nbytes
+
+    def row(self, i: int) -> Any:
+        # indexing by an array makes a copy
+        frames = self.values[self.windows[i]]
+        return frames.tolist() if self.as_list else frames
+
+    def take(self, indices: np.ndarray) -> WindowColumn:
+        return WindowColumn(self.values, self.windows[indices], as_list=self.as_list)
+
+
+class PoolColumn:
+    """A few distinct objects, such as the parameters of four cameras, each of many records."""
+
+    nbytes = 0
+
+    def __init__(self, codes: np.ndarray, pool: Sequence[Any]) -> None:
+        self.codes = codes
+        self.pool = pool
+
+    def row(self, i: int) -> Any:
+        return copy.deepcopy(self.pool[self.codes[i]])
+
+    def take(self, indices: np.ndarray) -> PoolColumn:
+        return PoolColumn(self.codes[indices], self.pool)
 
 
 class Records(Sequence[dict[str, Any]]):

@@ -9,7 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from poise.datasets.base.dataset import BaseDataset, force_full_init
-from poise.datasets.coco_file import CocoFile, read_json, shown
+from poise.datasets.base.detections import PERSON_CATEGORY, detection_columns, read_detections
+from poise.datasets.base.metainfo import PoseMetainfo
+from poise.datasets.base.modes import check_data_mode, check_topdown_test
+from poise.datasets.coco_file import CocoFile, shown
 from poise.datasets.grouping import group_by_image
 from poise.datasets.instances import (
     Columns,
@@ -23,15 +26,10 @@ from poise.datasets.paths import join_path
 from poise.datasets.records import Records
 from poise.datasets.report import LoadReport
 from poise.datasets.table import pack_columns, select_columns
-from poise.errors import ArgumentError, DataError
-from poise.geometry import bbox_xywh2xyxy
+from poise.errors import DataError
 from poise.registry import DATASETS
-from poise.structures.metainfo import parse_pose_metainfo
 
-__all__ = ["BaseCocoStyleDataset", "PoseMetainfo"]
-
-DATA_MODES = ("topdown", "bottomup")
-PERSON_CATEGORY = 1
+__all__ = ["BaseCocoStyleDataset"]
 
 # what COCO, and the readers without a rule of their own, hand on
 COCO_RULE = InstanceRule(
@@ -39,53 +37,6 @@ COCO_RULE = InstanceRule(
     count="field or counted",
     extras=("area", "segmentation", "category_array", "raw_ann_info", "crowd_index"),
 )
-
-
-class PoseMetainfo:
-    """Mixin: metainfo is a pose schema, parsed; records carry what the pipeline needs of it."""
-
-    METAINFO: dict[str, Any] = {}
-    RECORD_METAINFO: ClassVar[tuple[str, ...]] = (
-        "upper_body_ids",
-        "lower_body_ids",
-        "flip_pairs",
-        "dataset_keypoint_weights",
-        "flip_indices",
-        "skeleton_links",
-    )
-
-    @classmethod
-    def _load_metainfo(cls, metainfo: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Parse `metainfo`, or the class's `METAINFO` where none is given."""
-        if metainfo is None:
-            metainfo = copy.deepcopy(cls.METAINFO)
-        if not isinstance(metainfo, Mapping):
-            raise ArgumentError(
-                f"{cls.__name__}: `metainfo` must be a dict, got {type(metainfo).__name__}"
-            )
-        return parse_pose_metainfo(metainfo) if metainfo else dict(metainfo)
-
-    def add_metainfo(self, info: dict[str, Any], metainfo: Mapping[str, Any]) -> dict[str, Any]:
-        """Put the schema's keys into a record.
-
-        Raises:
-            DataError: the record has such a key already, or the schema lacks one.
-        """
-        for key in self.RECORD_METAINFO:
-            if key in info:
-                raise DataError(
-                    f"{type(self).__name__}: a record has the key `{key}`, which is reserved for "
-                    "the schema; name it otherwise in `parse_data_info`"
-                )
-            if key not in metainfo:
-                raise DataError(
-                    f"{type(self).__name__} has no schema (`{key}` is missing): give `metainfo`, "
-                    'such as dict(from_file="configs/_base_/datasets/coco.py"), or set METAINFO'
-                )
-            value = metainfo[key]
-            # one level: the pairs and links inside are never changed in place
-            info[key] = copy.copy(value) if isinstance(value, list | np.ndarray) else value
-        return info
 
 
 @DATASETS.register_module()
@@ -416,21 +367,14 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
         if not people:
             return []
         self.report.kept = len(people)
-        images = [self._image_of(d) for d in people]
-        boxes = np.array([d["bbox"][:4] for d in people], dtype=np.float32)
-        scores = np.array([d["score"] for d in people], dtype=np.float32)
-        K, N = self._metainfo["num_keypoints"], len(people)
-        columns: Columns = {
-            "img_id": [d["image_id"] for d in people],
-            "img_path": [join_path(self.data_prefix["img"], i["file_name"]) for i in images],
-            "img_shape": [(i["height"], i["width"]) for i in images],
-            "bbox": bbox_xywh2xyxy(boxes)[:, None],
-            "bbox_score": scores.reshape(-1, 1),
-            "keypoints": np.zeros((N, 1, K, 2), dtype=np.float32),
-            "keypoints_visible": np.ones((N, 1, K), dtype=np.float32),
-            "id": list(range(N)),
-        }
-        return pack_columns(columns)
+        return pack_columns(
+            detection_columns(
+                people,
+                [self._image_of(d) for d in people],
+                num_keypoints=self._metainfo["num_keypoints"],
+                image_root=self.data_prefix["img"],
+            )
+        )
 
     def _image_of(self, detection: dict[str, Any]) -> dict[str, Any]:
         image = self.coco.imgs.get(detection["image_id"])
@@ -457,42 +401,3 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
             scores = np.array([np.min(r["bbox_score"]) for r in records])
         keep = ~(scores.reshape(len(records), -1) < self.filter_cfg["bbox_score_thr"]).any(axis=1)
         return records.select(np.flatnonzero(keep))
-
-
-def check_data_mode(data_mode: str, owner: str) -> None:
-    """Raise a DataError (a ValueError) for an unknown mode."""
-    if data_mode not in DATA_MODES:
-        raise DataError(
-            f'{owner} got invalid data_mode: {data_mode}. Should be "topdown" (a record for each '
-            'person) or "bottomup" (one for each picture)'
-        )
-
-
-def check_topdown_test(argument: str, data_mode: str, test_mode: bool, owner: str) -> None:
-    """Raise a DataError (a ValueError) where a test-time file meets another mode."""
-    if data_mode != "topdown":
-        raise DataError(
-            f"{owner} is set to {data_mode} mode, while `{argument}` is only supported in topdown "
-            "mode"
-        )
-    if not test_mode:
-        raise DataError(
-            f"{owner} has test_mode=False, while `{argument}` is only supported when "
-            "test_mode=True; training uses annotated people"
-        )
-
-
-def read_detections(path: str, owner: str) -> list[dict[str, Any]]:
-    """A detector's boxes.
-
-    Raises:
-        DataError: the file is not a list of objects with `image_id`, `bbox`, `score`.
-    """
-    found = read_json(path, "bbox_file", owner=owner)
-    if not isinstance(found, list) or not all(isinstance(d, dict) for d in found):
-        kind = type(found).__name__
-        raise DataError(
-            f"{owner}: {path} must be a list of objects with `image_id`, `category_id`, `bbox` "
-            f"(xywh) and `score`, found a {kind}"
-        )
-    return found

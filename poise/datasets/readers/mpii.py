@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.datasets.base.coco_style import BaseCocoStyleDataset, check_topdown_test
+from poise.datasets.base.coco_style import BaseCocoStyleDataset
+from poise.datasets.base.modes import check_topdown_test
 from poise.datasets.coco_file import read_json
 from poise.datasets.instances import AREA_PER_BOX, PIXELS_PER_SCALE
 from poise.datasets.paths import join_path, require_file

@@ -3,6 +3,7 @@
 TABLE: dict[str, dict[str, str]] = {
     "mmpose": {
         "poise.datasets.base.coco_style": "BaseCocoStyleDataset",
+        "poise.datasets.base.mocap": "BaseMocapDataset",
         "poise.datasets.catalog": (
             "AFLWDataset AP10KDataset ATRWDataset AicDataset AnimalKingdomDataset "
             "AnimalPoseDataset COFWDataset CocoDataset CocoWholeBodyDataset "
@@ -15,7 +16,11 @@ TABLE: dict[str, dict[str, str]] = {
         ),
         "poise.datasets.mixtures": "CombinedDataset",
         "poise.datasets.readers.deepfashion": "DeepFashionDataset",
+        "poise.datasets.readers.human36m": "H36MWholeBodyDataset Human36mDataset",
+        "poise.datasets.readers.interhand": "InterHand2DDoubleDataset InterHand3DDataset",
         "poise.datasets.readers.mpii": "MpiiDataset MpiiTrbDataset",
+        "poise.datasets.readers.posetrack_video": "PoseTrack18VideoDataset",
+        "poise.datasets.readers.ubody3d": "UBody3dDataset",
         "poise.datasets.readers.wholebody_hand": "CocoWholeBodyHandDataset",
     },
     "mmengine": {

@@ -1,0 +1,97 @@
+"""Pickled numbers without pickled code: camera files and arrays of dicts.
+
+Pickle can run any program on loading. Annotation files need numbers, texts, arrays and
+containers only, so everything else is refused.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from poise.datasets.paths import require_file
+from poise.errors import DataError
+
+__all__ = ["load_arrays", "load_pickle"]
+
+ALLOWED = frozenset(
+    {
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy.core.multiarray", "scalar"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "scalar"),
+        ("numpy.core.numeric", "_frombuffer"),
+        ("numpy._core.numeric", "_frombuffer"),
+        ("_codecs", "encode"),
+        ("collections", "OrderedDict"),
+    }
+)
+
+
+class _DataUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ALLOWED:
+            raise DataError(
+                f"the file asks for {module}.{name}, which is not plain data and may run code; "
+                "save numbers, texts, lists, dicts and numpy arrays only"
+            )
+        if module.startswith("numpy") and not hasattr(np, "_core"):
+            module = module.replace("numpy._core", "numpy.core")
+        return super().find_class(module, name)
+
+
+def _unpickle(stream: IO[bytes], path: str) -> Any:
+    try:
+        # latin1: files of Python 2 hold the bytes of arrays as text
+        return _DataUnpickler(stream, encoding="latin1").load()
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except (pickle.UnpicklingError, EOFError, ValueError, IndexError) as error:
+        raise DataError(f"{path} is not a readable pickle file: {error}") from error
+
+
+def load_pickle(path: str, what: str, *, owner: str) -> Any:
+    """Content of a pickle file of plain data.
+
+    Raises:
+        FileMissingError: there is no such file.
+        DataError: it is no pickle, or holds something else than plain data.
+    """
+    with Path(require_file(path, what, owner=owner)).open("rb") as stream:
+        return _unpickle(stream, path)
+
+
+def load_arrays(path: str, what: str, *, owner: str) -> dict[str, Any]:
+    """Arrays of a .npz file by name; an array of dicts is unpickled as plain data.
+
+    Raises:
+        FileMissingError: there is no such file.
+        DataError: it is no .npz file, or holds something else than plain data.
+    """
+    require_file(path, what, owner=owner)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n.endswith(".npy")]
+            return {name.removesuffix(".npy"): _read_array(archive, name, path) for name in names}
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{owner}: {path} is not a readable .npz file: {error}") from error
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, path: str) -> Any:
+    with archive.open(name) as stream:
+        version = np.lib.format.read_magic(stream)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version, np.lib.format.read_array_header_2_0)
+        _, _, dtype = read(stream)
+        if dtype.hasobject:
+            return _unpickle(stream, path)
+    with archive.open(name) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
