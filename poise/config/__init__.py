@@ -11,10 +11,10 @@ from poise._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "config": "Config",
+        "config": "Config read_base",
         "custom_imports": "apply_custom_imports",
         "errors": "ConfigKeyError ConfigSyntaxError ConfigTypeError",
-        "overrides": "parse_override parse_overrides",
+        "overrides": "DictAction parse_override parse_overrides",
         "paths": "resolve",
         "sources": "add_source",
         "tree": "ConfigDict where",

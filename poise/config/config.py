@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import difflib
 import json
@@ -16,7 +17,7 @@ from poise.config.reader import RESERVED_KEYS, SUFFIXES, Reader, ReadFile
 from poise.config.tree import ConfigDict, plain
 from poise.errors import ConfigError
 
-__all__ = ["Config"]
+__all__ = ["Config", "read_base"]
 
 _FIELDS = ("_cfg_dict", "_filename", "_text", "_env_variables")
 
@@ -271,3 +272,13 @@ class Config:
 
 def _made(read: ReadFile, filename: str | None, reader: Reader) -> Config:
     return Config(read.tree, read.text, filename, reader.env_variables)
+
+
+@contextlib.contextmanager
+def read_base() -> Iterator[None]:
+    """Marks the imports of base configs in a config file.
+
+    The reader recognises the name and does not call it; it can be imported so that editors know
+    it: `from poise.config import read_base`.
+    """
+    yield

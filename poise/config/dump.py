@@ -114,7 +114,7 @@ def _sequence(value: Any, path: str) -> str:
 
 def _literal(text: str) -> str:
     """Literal of a text; `{{` is broken up, since it would be read as a template."""
-    return "''" if not text else " ".join(map(repr, text.replace("{{", "{\0{").split("\0")))
+    return "''" if not text else " + ".join(map(repr, text.replace("{{", "{\0{").split("\0")))
 
 
 def _brackets(value: Any) -> tuple[str, str]:

@@ -383,9 +383,7 @@ class Evaluator:
             if end >= first:
                 values = [*values[:first], values[first:end], *values[end:]]
         if len(values) != len(targets):
-            self.fail(
-                target, f"{len(targets)} names on the left, {len(values)} values on the right"
-            )
+            self.fail(target, f"{len(values)} values cannot be given to {len(targets)} names")
         for one, item in zip(targets, values, strict=True):
             self.bind(one.value if isinstance(one, ast.Starred) else one, item)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 from collections.abc import Iterable
 from typing import Any
 
 from poise.errors import ConfigError
 
-__all__ = ["parse_override", "parse_overrides", "parse_value"]
+__all__ = ["DictAction", "parse_override", "parse_overrides", "parse_value"]
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
@@ -44,6 +45,21 @@ def parse_override(text: str) -> tuple[str, Any]:
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
     """Several overrides as the dict that `Config.merge_from_dict` takes; later ones win."""
     return dict(map(parse_override, texts))
+
+
+class DictAction(argparse.Action):
+    """argparse action for `--cfg-options KEY=VALUE ...`, as scripts written for MMPose use it."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Add the overrides to the option's dict."""
+        known = getattr(namespace, self.dest, None) or {}
+        setattr(namespace, self.dest, {**known, **parse_overrides(values)})
 
 
 def parse_value(text: str) -> Any:

@@ -1,6 +1,187 @@
-"""Path table (being written)."""
+"""Where the names that code and configs import from MMPose and its engine live in Poise.
+
+A row says which Poise packages hold the public names of an old package and of its submodules; a
+name resolves to the first of them that exports it. So the table need not list names, and a name
+is never sent to a place that does not have it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+
+__all__ = ["REPLACED", "known_names", "resolve", "resolve_module"]
+
+REPLACED = ("mmpose", "mmengine", "mmcv", "mmdet", "mmpretrain", "mmcls")
+"""Packages that Poise takes the place of."""
+
+_MODEL_PARTS = (
+    "poise.models.backbones poise.models.necks poise.models.heads poise.losses "
+    "poise.models.estimators poise.models.preprocessors poise.models.distillers "
+    "poise.models.build"
+)
+_BLOCKS = "poise.layers poise.models.flip poise.models.heads.utils poise.metrics.functional"
+
+_PACKAGES: dict[str, str] = {
+    "mmpose.apis": "poise.apis",
+    "mmpose.codecs": "poise.codecs poise.codecs.utils",
+    "mmpose.datasets": "poise.datasets poise.transforms poise.registry",
+    "mmpose.datasets.transforms": "poise.transforms",
+    "mmpose.engine": "poise.training.hooks poise.training poise.training.optim",
+    "mmpose.evaluation": "poise.metrics poise.metrics.functional",
+    "mmpose.evaluation.functional": "poise.metrics.functional",
+    "mmpose.models": _MODEL_PARTS,
+    "mmpose.models.losses": "poise.losses",
+    "mmpose.models.data_preprocessors": "poise.models.preprocessors",
+    "mmpose.models.pose_estimators": "poise.models.estimators",
+    "mmpose.models.task_modules": "poise.models.assigners poise.models.priors",
+    "mmpose.models.utils": _BLOCKS,
+    "mmpose.registry": "poise.registry",
+    "mmpose.structures": "poise.structures",
+    "mmpose.structures.bbox": "poise.structures.bbox poise.geometry.boxes poise.geometry.warps",
+    "mmpose.structures.keypoint": "poise.structures.keypoint poise.geometry.keypoints",
+    "mmpose.utils": "poise.compat poise.geometry",
+    "mmpose.utils.typing": "poise.compat.typing",
+    "mmpose.visualization": "poise.visualization",
+    "mmengine": "poise.config poise.compat",
+    "mmengine.config": "poise.config",
+    "mmengine.dataset": "poise.datasets poise.transforms",
+    "mmengine.dist": "poise.compat.dist",
+    "mmengine.evaluator": "poise.metrics",
+    "mmengine.fileio": "poise.compat.fileio",
+    "mmengine.hooks": "poise.training.hooks poise.compat.typing",
+    "mmengine.logging": "poise.training.message_hub poise.training poise.compat.logging",
+    "mmengine.model": "poise.layers poise.models.preprocessors poise.models.weights "
+    "poise.training.averages",
+    "mmengine.optim": "poise.training poise.training.optim poise.training.schedules",
+    "mmengine.registry": "poise.registry",
+    "mmengine.runner": "poise.training poise.training.loops poise.training.checkpoint "
+    "poise.models.weights",
+    "mmengine.structures": "poise.structures",
+    "mmengine.utils": "poise.compat.utils",
+    "mmengine.visualization": "poise.visualization",
+    "mmcv.cnn": "poise.layers",
+    "mmcv.ops": "poise.layers",
+    "mmcv.transforms": "poise.transforms",
+}
+
+#: MMDetection and MMPretrain register other classes under names of MMPose, so only these names
+#: of theirs are Poise's.
+_ONLY: dict[str, dict[str, str]] = {
+    "mmdet.datasets.transforms": {"YOLOXHSVRandomAug": "poise.transforms"},
+    "mmdet.engine.hooks": {"PipelineSwitchHook SyncNormHook": "poise.training.hooks"},
+    "mmdet.models": {"CSPNeXt CSPDarknet": "poise.models.backbones"},
+    "mmdet.utils": {
+        "ConfigType OptConfigType MultiConfig OptMultiConfig InstanceList OptInstanceList "
+        "reduce_mean": "poise.compat.typing poise.compat"
+    },
+    "mmpretrain.models": {"VisionTransformer": "poise.models.backbones"},
+    "mmcls.models": {"VisionTransformer": "poise.models.backbones"},
+}
+
+#: Names that Poise calls otherwise.
+_RENAMED: dict[str, str] = {
+    "mmpose.models.build_pose_estimator": "poise.models.build:build_model",
+    "mmpose.models.build_posenet": "poise.models.build:build_model",
+    "mmpose.models.builder.build_pose_estimator": "poise.models.build:build_model",
+    "mmcv.cnn.Linear": "torch.nn:Linear",
+    "mmcv.cnn.Conv2d": "torch.nn:Conv2d",
+    "mmcv.cnn.MaxPool2d": "torch.nn:MaxPool2d",
+    "mmengine.utils.dl_utils.parrots_wrapper._BatchNorm": "torch.nn.modules.batchnorm:_BatchNorm",
+    "mmengine.utils.dl_utils.parrots_wrapper._InstanceNorm": (
+        "torch.nn.modules.instancenorm:_InstanceNorm"
+    ),
+    "mmengine.utils.dl_utils.parrots_wrapper.SyncBatchNorm": "torch.nn:SyncBatchNorm",
+}
 
 
+@functools.cache
 def resolve(dotted: str) -> str | None:
-    """Dotted MMPose path -> "module:name"."""
+    """Place of an imported name in Poise as "module:name"; None where Poise has none.
+
+    Args:
+        dotted: module and name, such as "mmpose.models.backbones.base_backbone.BaseBackbone";
+            the last dot may be a colon.
+
+    Example:
+        >>> resolve("mmengine.structures.InstanceData")
+        'poise.structures:InstanceData'
+        >>> resolve("mmpose.registry.NOTHING") is None
+        True
+    """
+    dotted = dotted.replace(":", ".")
+    module, _, name = dotted.rpartition(".")
+    if dotted in _RENAMED:
+        return _RENAMED[dotted]
+    for package in _targets(module, name):
+        if name in exported_names(package):
+            return f"{package}:{name}"
+        # a helper that the old module defined and Poise's module of the same name has too
+        same = f"{package}.{module.rpartition('.')[2]}"
+        if _defines(same, name):
+            return f"{same}:{name}"
     return None
+
+
+def resolve_module(dotted: str) -> str | None:
+    """Poise's package in place of an old one; None where its names went to several places."""
+    row = _row(dotted, _PACKAGES)
+    targets = _PACKAGES[row].split() if row == dotted else []
+    return targets[0] if len(targets) == 1 else None
+
+
+def known_names(module: str) -> list[str]:
+    """Names that resolve from an old module, to suggest one of them for a typing error."""
+    return sorted({name for package in _targets(module, "") for name in exported_names(package)})
+
+
+def _row(module: str, table: dict[str, str] | dict[str, dict[str, str]]) -> str | None:
+    """Longest row of a table that is the module or a package around it."""
+    while module not in table:
+        module, dot, _ = module.rpartition(".")
+        if not dot:
+            return module if module in table else None
+    return module
+
+
+def _targets(module: str, name: str) -> list[str]:
+    row = _row(module, _PACKAGES)
+    if row is not None:
+        targets = _PACKAGES[row].split()
+        # mmpose.models.backbones.resnet: the part of the same name comes first
+        parts = module.split(".")
+        return sorted(targets, key=lambda target: target.rpartition(".")[2] not in parts)
+    row = _row(module, _ONLY)
+    for names, packages in _ONLY[row].items() if row else ():
+        if name in names.split():
+            return packages.split()
+    return []
+
+
+@functools.cache
+def exported_names(package: str) -> frozenset[str]:
+    """`__all__` of a package; packages list their names without loading what they name."""
+    if not _exists(package):
+        return frozenset()
+    return frozenset(getattr(importlib.import_module(package), "__all__", ()))
+
+
+def _exists(module: str) -> bool:
+    parent = module.rpartition(".")[0]
+    try:
+        return importlib.util.find_spec(module) is not None and bool(parent)
+    except ModuleNotFoundError:
+        return False
+
+
+@functools.cache
+def _defines(module: str, name: str) -> bool:
+    """Whether a module's text defines a class, function or variable, without importing it."""
+    spec = importlib.util.find_spec(module) if _exists(module) else None
+    if spec is None or not spec.origin or not name:
+        return False
+    text = Path(spec.origin).read_text(encoding="utf-8")
+    return bool(re.search(rf"^(class|def) {re.escape(name)}\b|^{re.escape(name)}\b.*=", text, re.M))

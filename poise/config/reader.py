@@ -133,9 +133,9 @@ class Reader:
         file = str(path)
         try:
             module = ast.parse(text, file)
-        except (SyntaxError, ValueError, RecursionError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = getattr(error, "lineno", 0) or 0
-            reason = getattr(error, "msg", None) or str(error)
+            reason = getattr(error, "msg", None) or str(error) or "nested too deeply"
             source = (getattr(error, "text", None) or "").strip()
             raise ConfigSyntaxError(
                 f"{at(file, line)}: not valid Python: {reason}{f': `{source}`' if source else ''}"

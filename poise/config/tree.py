@@ -180,7 +180,7 @@ class ConfigDict(dict[Any, Any]):
     def __or__(self, other: Any) -> ConfigDict:
         if not isinstance(other, Mapping):
             return NotImplemented
-        union = self.copy()
+        union = self.deepcopy()
         union.update(other)
         return union
 

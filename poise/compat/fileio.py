@@ -1,0 +1,118 @@
+"""Reading and writing of annotation files on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from poise.errors import DataError
+
+__all__ = [
+    "dump",
+    "exists",
+    "get_local_path",
+    "isdir",
+    "isfile",
+    "join_path",
+    "list_from_file",
+    "load",
+]
+
+
+def _format(file: Any, file_format: str | None) -> str:
+    return (file_format or Path(str(file)).suffix.lstrip(".")).lower()
+
+
+def load(file: str | Path, file_format: str | None = None, **options: Any) -> Any:
+    """Content of a JSON or YAML file.
+
+    Pickle files can run code, so they are not read here; use `pickle.load` on those you trust.
+    """
+    kind = _format(file, file_format)
+    text = Path(file).read_text(encoding="utf-8") if kind in ("json", "yaml", "yml") else ""
+    if kind == "json":
+        return json.loads(text, **options)
+    if kind in ("yaml", "yml"):
+        import yaml
+
+        return yaml.safe_load(text)
+    raise DataError(f"'{file}': expected a .json, .yaml or .yml file")
+
+
+def dump(
+    obj: Any, file: str | Path | None = None, file_format: str | None = None, **options: Any
+) -> str | None:
+    """Write to a JSON, YAML or pickle file; without a file, return the JSON or YAML text."""
+    kind = _format(file, file_format)
+    if kind in ("pkl", "pickle") and file is not None:
+        Path(file).write_bytes(pickle.dumps(obj, **options))
+        return None
+    if kind == "json":
+        text = json.dumps(obj, default=_plain, **options)
+    elif kind in ("yaml", "yml"):
+        import yaml
+
+        text = yaml.safe_dump(obj, **options)
+    else:
+        raise DataError(f"'{file}': expected a .json, .yaml, .yml or .pkl file")
+    if file is None:
+        return text
+    Path(file).write_text(text, encoding="utf-8")
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """Form of numpy values, sets and ranges for JSON."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, (set, range)):
+        return list(value)
+    raise TypeError(f"a {type(value).__name__} has no form in JSON")
+
+
+def list_from_file(
+    filename: str | Path,
+    prefix: str = "",
+    offset: int = 0,
+    max_num: int = 0,
+    encoding: str = "utf-8",
+    backend_args: dict[str, Any] | None = None,
+) -> list[str]:
+    """Lines of a text file from line `offset` on, at most `max_num` (0: all), with a prefix."""
+    lines = Path(filename).read_text(encoding=encoding).splitlines()[offset:]
+    return [prefix + line for line in (lines[:max_num] if max_num > 0 else lines)]
+
+
+def exists(filepath: str | Path, backend_args: dict[str, Any] | None = None) -> bool:
+    """Whether a path exists on disk."""
+    return Path(filepath).exists()
+
+
+def isfile(filepath: str | Path, backend_args: dict[str, Any] | None = None) -> bool:
+    """Whether a path is a file."""
+    return Path(filepath).is_file()
+
+
+def isdir(filepath: str | Path, backend_args: dict[str, Any] | None = None) -> bool:
+    """Whether a path is a folder."""
+    return Path(filepath).is_dir()
+
+
+def join_path(
+    filepath: str | Path, *filepaths: str | Path, backend_args: dict[str, Any] | None = None
+) -> str:
+    """Parts of a path joined."""
+    return os.path.join(filepath, *filepaths)  # noqa: PTH118 - keeps a URL's double slash
+
+
+@contextlib.contextmanager
+def get_local_path(
+    filepath: str | Path, backend_args: dict[str, Any] | None = None
+) -> Iterator[str | Path]:
+    """The path itself, as a context; files of Poise are on local or mounted disks."""
+    yield filepath
