@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from poise.errors import DataError
 
-__all__ = ["COCO_SIGMAS", "greedy_keep", "oks_iou", "oks_matrix", "oks_nms", "soft_oks_nms"]
+__all__ = [
+    "COCO_SIGMAS",
+    "greedy_keep",
+    "oks_iou",
+    "oks_matrix",
+    "oks_nms",
+    "soft_keep",
+    "soft_oks_nms",
+]
 
 Array = NDArray[Any]
 
@@ -145,7 +153,20 @@ def soft_oks_nms(
     if not kpts_db:
         return np.zeros(0, np.intp)
     scores, poses, areas = _columns(kpts_db, score_per_joint)
-    decay = np.exp(-(oks_matrix(poses, poses, areas, areas, sigmas, vis_thr) ** 2) / thr)
+    overlap = oks_matrix(poses, poses, areas, areas, sigmas, vis_thr)
+    return soft_keep(scores, overlap, thr, max_dets)
+
+
+def soft_keep(scores: Array, overlap: Array, thr: float, max_dets: int) -> Array:
+    """Positions of up to `max_dets` candidates, best first, by scores that overlap decays.
+
+    Args:
+        scores: (N,).
+        overlap: (N, N) in 0..1.
+        thr: width of the decay.
+        max_dets: how many to take at most.
+    """
+    decay = np.exp(-(overlap**2) / thr)
     order = scores.argsort()[::-1]
     scores = scores[order]
     keep: list[int] = []

@@ -1,5 +1,17 @@
 """Where each registered name of the kind `metrics` lives."""
 
 TABLE: dict[str, dict[str, str]] = {
-    "mmpose": {},
+    "mmpose": {
+        "poise.metrics.coco": "CocoMetric",
+        "poise.metrics.coco_wholebody": "CocoWholeBodyMetric",
+        "poise.metrics.interhand": "InterHandMetric",
+        "poise.metrics.keypoint_2d": "AUC EPE NME",
+        "poise.metrics.keypoint_3d": "MPJPE SimpleMPJPE",
+        "poise.metrics.partition": "KeypointPartitionMetric",
+        "poise.metrics.pck": "JhmdbPCKAccuracy MpiiPCKAccuracy PCKAccuracy",
+        "poise.metrics.posetrack18": "PoseTrack18Metric",
+    },
+    "mmengine": {
+        "poise.metrics.base": "DumpResults",
+    },
 }

@@ -1,0 +1,321 @@
+"""Average precision of keypoints, as in the COCO and CrowdPose challenges."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import DataError, nearest
+from poise.geometry.boxes import bbox_xyxy2xywh
+from poise.metrics.base import BaseMetric, as_numpy, field
+from poise.metrics.coco_eval import Detections, evaluate_oks
+from poise.metrics.coco_truth import CocoTruth, coco_from_samples, read_coco
+from poise.metrics.functional.mapping import transform_pred, transform_sigmas
+from poise.metrics.pose_columns import PoseColumns
+from poise.registry import METRICS
+
+__all__ = ["CocoMetric"]
+
+Array = NDArray[Any]
+
+_SCORE_MODES = ("bbox", "bbox_keypoint", "bbox_rle", "keypoint")
+_NMS_MODES = ("oks_nms", "soft_oks_nms", "none")
+
+
+@METRICS.register_module()
+class CocoMetric(BaseMetric):
+    """AP and AR of predicted poses by object keypoint similarity.
+
+    Annotations come from `ann_file`, else from the dataset's own file, else from the samples'
+    'raw_ann_info'. Poses with a predicted box are sized by it, others by the box around their
+    keypoints, as COCO's result files are read.
+
+    Args:
+        ann_file: COCO annotation file.
+        use_area: use 'area' of the annotations; else 0.53 of their box (CrowdPose, AIC).
+        iou_type: 'keypoints', or 'keypoints_crowd' for CrowdPose's easy, medium and hard.
+        score_mode: what ranks a pose: 'bbox' its box's score, 'bbox_keypoint' that times the
+            mean of its sure keypoints' scores, 'bbox_rle' the sum of box, mean and greatest
+            keypoint score, 'keypoint' the mean of the keypoint scores.
+        keypoint_score_thr: a sure keypoint scores above this.
+        nms_mode: 'oks_nms', 'soft_oks_nms', or 'none' for bottom-up models.
+        nms_thr: OKS above which poses are the same.
+        format_only: write the result file and compute nothing, for test servers.
+        pred_converter: 'num_keypoints' and 'mapping' of predictions to other keypoints.
+        gt_converter: 'num_keypoints' and 'mapping' of annotations to other keypoints.
+        outfile_prefix: write '<prefix>.keypoints.json' (and '<prefix>.gt.json' where the
+            annotations come from the samples). Without it nothing is written.
+        collect_device: as in `BaseMetric`.
+        prefix: as in `BaseMetric`.
+
+    Raises:
+        DataError: an unknown mode, `format_only` without a place to write to, or an annotation
+            file without annotations.
+        FileMissingError: there is no `ann_file`.
+    """
+
+    default_prefix: str | None = "coco"
+    #: fields of an annotation that make the pose
+    keypoint_fields: tuple[str, ...] = ("keypoints",)
+
+    def __init__(
+        self,
+        ann_file: str | None = None,
+        use_area: bool = True,
+        iou_type: str = "keypoints",
+        score_mode: str = "bbox_keypoint",
+        keypoint_score_thr: float = 0.2,
+        nms_mode: str = "oks_nms",
+        nms_thr: float = 0.9,
+        format_only: bool = False,
+        pred_converter: dict[str, Any] | None = None,
+        gt_converter: dict[str, Any] | None = None,
+        outfile_prefix: str | None = None,
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        _one_of("score_mode", score_mode, _SCORE_MODES)
+        _one_of("nms_mode", nms_mode, _NMS_MODES)
+        if format_only and outfile_prefix is None:
+            raise DataError(
+                "`outfile_prefix` can not be None when `format_only` is True: say where the"
+                " results shall be written, such as 'work_dirs/test/results'"
+            )
+        self.ann_file = ann_file
+        self.use_area = use_area
+        self.iou_type = iou_type
+        self.score_mode = score_mode
+        self.keypoint_score_thr = keypoint_score_thr
+        self.nms_mode = nms_mode
+        self.nms_thr = nms_thr
+        self.format_only = format_only
+        self.pred_converter = pred_converter
+        self.gt_converter = gt_converter
+        self.outfile_prefix = outfile_prefix
+        self.coco: CocoTruth | None = None
+        if ann_file is not None:
+            content = read_coco(ann_file)
+            if not format_only:
+                self.coco = self._truth(content, source=str(ann_file))
+
+    @property
+    def dataset_meta(self) -> dict[str, Any] | None:
+        """Meta information of the dataset, after `gt_converter`."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
+        if self.gt_converter is not None:
+            number = self.gt_converter["num_keypoints"]
+            sigmas = transform_sigmas(dataset_meta["sigmas"], number, self.gt_converter["mapping"])
+            dataset_meta = {**dataset_meta, "sigmas": sigmas, "num_keypoints": len(sigmas)}
+        self._dataset_meta = dataset_meta
+        own_file = dataset_meta.get("ann_file")
+        if self.coco is None and own_file and not self.format_only:
+            self.coco = self._truth(read_coco(own_file), source=str(own_file))
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Keep the poses of one batch, and its annotations where there is no file of them.
+
+        Args:
+            data_batch: not used.
+            data_samples: 'id', 'img_id', 'pred_instances' ('keypoints' (N, K, 2),
+                'keypoint_scores' (N, K), perhaps 'bboxes' (N, 4) xyxy and 'bbox_scores'),
+                'gt_instances' (perhaps 'bbox_scores', 'bbox_scales'), perhaps 'category_id',
+                and without a file 'ori_shape' and 'raw_ann_info'.
+        """
+        for sample in data_samples:
+            prediction = self._prediction(sample)
+            truth = self._annotations(sample) if self._from_samples else {}
+            self.results.append((prediction, truth))
+
+    @property
+    def _from_samples(self) -> bool:
+        return self.coco is None and not (self.format_only and self.ann_file is not None)
+
+    def _prediction(self, sample: Mapping[str, Any]) -> dict[str, Any]:
+        name = type(self).__name__
+        keypoints = field(sample, "pred_instances", "keypoints", name)
+        scores = field(sample, "pred_instances", "keypoint_scores", name)
+        if scores.shape != keypoints.shape[:2]:
+            raise DataError(
+                f"{name}: keypoint_scores {scores.shape} do not fit keypoints {keypoints.shape}"
+            )
+        if lacking := [key for key in ("id", "img_id") if key not in sample]:
+            raise DataError(
+                f"{name} needs {lacking} in the meta information of every sample; add them to"
+                " `meta_keys` of PackPoseInputs"
+            )
+        predicted, annotated = sample["pred_instances"], sample.get("gt_instances") or {}
+        kept: dict[str, Any] = {
+            "id": sample["id"],
+            "img_id": sample["img_id"],
+            "category_id": sample.get("category_id", 1),
+            "keypoints": keypoints,
+            "keypoint_scores": scores,
+        }
+        if "bboxes" in predicted:
+            kept["bbox"] = bbox_xyxy2xywh(as_numpy(predicted["bboxes"]))
+        # one-stage models score their own boxes, top-down models have a detector's
+        boxes = predicted if "bbox_scores" in predicted else annotated
+        box_scores = as_numpy(boxes["bbox_scores"]) if "bbox_scores" in boxes else None
+        if box_scores is None or len(box_scores) != len(keypoints):
+            box_scores = np.ones(len(keypoints))
+        kept["bbox_scores"] = box_scores
+        if "bbox_scales" in annotated:
+            kept["areas"] = np.prod(as_numpy(annotated["bbox_scales"]), axis=1)
+        return kept
+
+    def _annotations(self, sample: Mapping[str, Any]) -> dict[str, Any]:
+        needed = ["ori_shape", "raw_ann_info"]
+        needed += ["crowd_index"] * (self.iou_type == "keypoints_crowd")
+        if lacking := [key for key in needed if key not in sample]:
+            raise DataError(
+                f"{type(self).__name__} needs {lacking} in every sample, since neither the metric"
+                " nor the dataset names an annotation file; give `ann_file`"
+            )
+        anns = sample["raw_ann_info"]
+        kept = {
+            "img_id": sample["img_id"],
+            "height": sample["ori_shape"][0],
+            "width": sample["ori_shape"][1],
+            "raw_ann_info": anns if isinstance(anns, list) else [anns],
+        }
+        if "crowd_index" in needed:
+            kept["crowd_index"] = sample["crowd_index"]
+        return kept
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
+        """AP and AR, overall and by threshold, and by size or crowding."""
+        meta = self.dataset_meta
+        if meta is None:
+            raise DataError(f"{type(self).__name__} needs `dataset_meta` before it can evaluate")
+        truth = self.coco
+        if truth is None and not self.format_only:
+            truth = self._truth_of_samples([kept for _, kept in results], meta)
+        poses = self._poses([prediction for prediction, _ in results], meta)
+        if self.outfile_prefix is not None:
+            _write_json(f"{self.outfile_prefix}.keypoints.json", self._result_rows(poses))
+        if truth is None:
+            return {}
+        return self._evaluate(truth, poses, self._sigmas(meta))
+
+    def _poses(self, predictions: list[dict[str, Any]], meta: Mapping[str, Any]) -> PoseColumns:
+        """Poses of all samples, scored and thinned out."""
+        number = meta["num_keypoints"]
+        if self.pred_converter is not None:
+            number, mapping = self.pred_converter["num_keypoints"], self.pred_converter["mapping"]
+            predictions = [transform_pred(dict(p), number, mapping) for p in predictions]  # type: ignore[misc]
+        poses = PoseColumns.from_predictions(predictions, number)
+        poses = poses.scored(self.score_mode, self.keypoint_score_thr)
+        if self.nms_mode == "none":
+            return poses
+        return poses.thinned(self.nms_mode, self.nms_thr, self._sigmas(meta))
+
+    def _evaluate(self, truth: CocoTruth, poses: PoseColumns, sigmas: Array) -> dict[str, float]:
+        if not len(poses):
+            warnings.warn(f"{type(self).__name__}: no poses were predicted", stacklevel=2)
+        evaluation = evaluate_oks(truth, self._detections(truth, poses), sigmas)
+        if self.iou_type == "keypoints_crowd":
+            return evaluation.summarize_crowd()
+        return evaluation.summarize()
+
+    def _detections(self, truth: CocoTruth, poses: PoseColumns) -> Detections:
+        """The poses against the rows of the annotations."""
+        images = {key: row for row, key in enumerate(truth.image_ids)}
+        categories = {key: row for row, key in enumerate(truth.category_ids)}
+        unknown = {key for key in poses.image_id.tolist() if key not in images}
+        if unknown:
+            raise DataError(
+                f"{len(unknown)} images with predictions are not in the annotations, such as"
+                f" {sorted(unknown, key=str)[:3]}; is `ann_file` that of the test dataset?"
+            )
+        keypoints = np.concatenate((poses.keypoints, poses.keypoint_scores[..., None]), axis=-1)
+        return Detections(
+            image=np.array([images[key] for key in poses.image_id], int),
+            category=np.array([categories.get(key, -1) for key in poses.category], int),
+            keypoints=keypoints.astype(np.float64),
+            score=poses.score.astype(np.float64),
+            area=self._areas(poses),
+        )
+
+    def _areas(self, poses: PoseColumns) -> Array:
+        """(M,) of the boxes, predicted or around the keypoints."""
+        if poses.bbox is not None:
+            return poses.bbox[:, 2:4].astype(np.float64).prod(axis=1)
+        if not len(poses):
+            return np.zeros(0)
+        return np.ptp(poses.keypoints.astype(np.float64), axis=1).prod(axis=1)
+
+    def _result_rows(self, poses: PoseColumns) -> list[dict[str, Any]]:
+        """Rows of COCO's result format."""
+        rows: list[dict[str, Any]] = []
+        flat = np.concatenate((poses.keypoints, poses.keypoint_scores[..., None]), axis=-1)
+        for index, keypoints in enumerate(flat.reshape(len(poses), -1).tolist()):
+            row = {
+                "image_id": poses.image_id[index],
+                "category_id": poses.category[index],
+                "keypoints": keypoints,
+                "score": float(poses.score[index]),
+            }
+            if poses.bbox is not None:
+                row["bbox"] = poses.bbox[index].tolist()
+            rows.append(row)
+        return rows
+
+    def _sigmas(self, meta: Mapping[str, Any]) -> Array:
+        sigmas = np.asarray(meta.get("sigmas", ()))
+        if not sigmas.size:
+            raise DataError(
+                f"the dataset {meta.get('dataset_name', '')!r} has no sigmas, which OKS needs; add"
+                " 'sigmas' (one per keypoint, such as 0.05) to its metainfo, or use PCKAccuracy,"
+                " AUC or EPE"
+            )
+        return sigmas
+
+    def _truth(self, content: Mapping[str, Any], *, source: str) -> CocoTruth:
+        return CocoTruth.from_coco(
+            content,
+            source=source,
+            use_area=self.use_area,
+            crowd_pose=self.iou_type == "keypoints_crowd",
+            keypoint_fields=self.keypoint_fields,
+            converter=self.gt_converter,
+        )
+
+    def _truth_of_samples(
+        self, samples: list[dict[str, Any]], meta: Mapping[str, Any]
+    ) -> CocoTruth:
+        needed = ["id", "image_id", "category_id", "bbox", "iscrowd", *self.keypoint_fields]
+        needed += ["area"] * self.use_area
+        needed += ["num_keypoints"] * (self.iou_type == "keypoints_crowd")
+        content = coco_from_samples(samples, meta.get("CLASSES"), fields=needed)
+        if self.outfile_prefix is not None:
+            _write_json(f"{self.outfile_prefix}.gt.json", content)
+        return self._truth(content, source="the samples")
+
+
+def _one_of(name: str, value: str, options: tuple[str, ...]) -> None:
+    if value not in options:
+        known = ", ".join(f"'{option}'" for option in options)
+        raise DataError(
+            f"`{name}` should be one of {known}, got {value!r}{nearest(str(value), options)}"
+        )
+
+
+def _write_json(path: str, content: Any) -> None:
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content, sort_keys=True, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    """What json cannot write by itself: numpy scalars and arrays."""
+    return value.tolist()

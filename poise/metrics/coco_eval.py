@@ -1,0 +1,302 @@
+"""Average precision and recall of keypoints by OKS, as COCO defines them, on columns.
+
+The rules are those of COCO's own evaluation (https://cocodataset.org/#keypoints-eval) with the
+extensions for CrowdPose and whole bodies: detections of a picture are matched to annotations
+from the highest score down, at ten OKS thresholds; annotations without visible keypoints,
+crowds, and those outside of an area range are ignored, as are detections that match them.
+Pictures do not depend on each other, so detections of equal rank are matched in all pictures
+at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import DataError
+from poise.metrics.coco_truth import CocoTruth
+
+__all__ = ["Detections", "OksEvaluation", "evaluate_oks"]
+
+Array = NDArray[Any]
+
+OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALL_POINTS = np.linspace(0.0, 1.0, 101)
+# detections per picture and category that count
+MAX_DETECTIONS = 20
+# square pixels: all, medium, large
+AREA_RANGES = ((0.0, 1e10), (32.0**2, 96.0**2), (96.0**2, 1e10))
+ALL, MEDIUM, LARGE = range(3)
+# OKS of so many pairs at a time, to bound memory
+_PAIRS = 100_000
+_EPS = np.spacing(1)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Predicted poses as columns, in the order of the result file.
+
+    Attributes:
+        image: (M,) row of the picture in `CocoTruth.image_ids`.
+        category: (M,) row of the category in `CocoTruth.category_ids`, -1 for unknown ones.
+        keypoints: (M, K, 3) x, y, score, image space.
+        score: (M,).
+        area: (M,) square pixels.
+    """
+
+    image: Array
+    category: Array
+    keypoints: Array
+    score: Array
+    area: Array
+
+    def take(self, rows: Array) -> Detections:
+        """The detections at some rows."""
+        columns = (self.image, self.category, self.keypoints, self.score, self.area)
+        return Detections(*(column[rows] for column in columns))
+
+
+@dataclass(frozen=True)
+class OksEvaluation:
+    """Matches of all detections, from which curves over any pictures can be made.
+
+    Attributes:
+        truth: the annotations, sorted by group.
+        detections: those that count, sorted by group and falling score.
+        matched: (A, T, M) bool: has an annotation at area range and threshold.
+        ignored: (A, T, M) bool: does not count there.
+        truth_ignored: (A, G) bool.
+    """
+
+    truth: CocoTruth
+    detections: Detections
+    matched: Array
+    ignored: Array
+    truth_ignored: Array
+
+    def curves(self, area: int, images: Array | None = None) -> tuple[Array, Array]:
+        """Precision (C, T, 101) at the recall points and final recall (C, T), per category.
+
+        -1 marks categories without annotations that count.
+
+        Args:
+            area: ALL, MEDIUM or LARGE.
+            images: (I,) bool, the pictures to use; all if None.
+        """
+        categories = len(self.truth.category_ids)
+        precision = np.full((categories, len(OKS_THRESHOLDS), len(RECALL_POINTS)), -1.0)
+        recall = np.full((categories, len(OKS_THRESHOLDS)), -1.0)
+        chosen_d = np.ones(len(self.detections.score), bool)
+        chosen_g = ~self.truth_ignored[area]
+        if images is not None:
+            chosen_d &= images[self.detections.image]
+            chosen_g = chosen_g & images[self.truth.image]
+        for category in range(categories):
+            total = int((chosen_g & (self.truth.category == category)).sum())
+            if total:
+                rows = np.nonzero(chosen_d & (self.detections.category == category))[0]
+                curve = self._curve(area, rows, total)
+                precision[category], recall[category] = curve
+        return precision, recall
+
+    def _curve(self, area: int, rows: Array, total: int) -> tuple[Array, Array]:
+        # stable, as COCO sorts: pictures in order of their ids where scores are equal
+        rows = rows[np.argsort(-self.detections.score[rows], kind="stable")]
+        counts = ~self.ignored[area][:, rows]
+        hits = np.cumsum(self.matched[area][:, rows] & counts, axis=1, dtype=np.float64)
+        misses = np.cumsum(~self.matched[area][:, rows] & counts, axis=1, dtype=np.float64)
+        recall = hits / total
+        precision = hits / (hits + misses + _EPS)
+        # the envelope: the best precision at this recall or beyond
+        precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        sampled = np.zeros((len(OKS_THRESHOLDS), len(RECALL_POINTS)))
+        for level in range(len(OKS_THRESHOLDS)):
+            place = np.searchsorted(recall[level], RECALL_POINTS, side="left")
+            reached = place < len(rows)
+            sampled[level, reached] = precision[level, place[reached]]
+        return sampled, recall[:, -1] if len(rows) else np.zeros(len(OKS_THRESHOLDS))
+
+    def summarize(self) -> dict[str, float]:
+        """The ten figures of the COCO keypoint task; -1 where nothing counts."""
+        curves = [self.curves(area) for area in (ALL, MEDIUM, LARGE)]
+        figures: dict[str, float] = {}
+        for name, which in (("AP", 0), ("AR", 1)):
+            figures[name] = _mean(curves[ALL][which])
+            figures[f"{name} .5"] = _mean(curves[ALL][which][:, 0])
+            figures[f"{name} .75"] = _mean(curves[ALL][which][:, 5])
+            figures[f"{name} (M)"] = _mean(curves[MEDIUM][which])
+            figures[f"{name} (L)"] = _mean(curves[LARGE][which])
+        return figures
+
+    def summarize_crowd(self, easy_below: float = 0.2, hard_from: float = 0.8) -> dict[str, float]:
+        """The nine figures of CrowdPose: overall, and AP over easy, medium and hard pictures.
+
+        The three are rounded to four digits, as the published evaluation does.
+
+        Args:
+            easy_below: pictures with a smaller crowd index are easy.
+            hard_from: pictures from this crowd index on are hard.
+
+        Raises:
+            DataError: the pictures have no crowd index.
+        """
+        index = self.truth.crowd_index
+        if index is None:
+            raise DataError(
+                "iou_type 'keypoints_crowd' needs 'crowdIndex' in every image of the annotation"
+                " file; use 'keypoints' for datasets without it"
+            )
+        precision, recall = self.curves(ALL)
+        figures: dict[str, float] = {}
+        for name, values in (("AP", precision), ("AR", recall)):
+            figures[name] = _mean(values)
+            figures[f"{name} .5"] = _mean(values[:, 0])
+            figures[f"{name} .75"] = _mean(values[:, 5])
+        for letter, images in (
+            ("E", index < easy_below),
+            ("M", (index >= easy_below) & (index < hard_from)),
+            ("H", index >= hard_from),
+        ):
+            figures[f"AP({letter})"] = round(float(self.curves(ALL, images)[0].mean()), 4)
+        return figures
+
+
+def evaluate_oks(truth: CocoTruth, detections: Detections, sigmas: Array) -> OksEvaluation:
+    """Match detections to annotations at every threshold and area range.
+
+    Args:
+        truth: annotations of K keypoints.
+        detections: predictions of K keypoints.
+        sigmas: (K,).
+
+    Raises:
+        DataError: the numbers of keypoints differ.
+    """
+    counts = {"sigmas": len(sigmas)}
+    if len(truth.image):
+        counts["annotated keypoints"] = truth.keypoints.shape[1]
+    if len(detections.image):
+        counts["predicted keypoints"] = detections.keypoints.shape[1]
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{number} {what}" for what, number in counts.items())
+        raise DataError(
+            f"OKS needs a sigma for each keypoint, got {listed}; does the dataset's metainfo"
+            " belong to these annotations and this model?"
+        )
+    truth = truth.sorted_by_group()
+    detections, group = _best_of_each_group(detections, len(truth.image_ids))
+    first = np.searchsorted(truth.group, group)
+    number = np.searchsorted(truth.group, group, side="right") - first
+    start = np.cumsum(number) - number
+    pair_d = np.repeat(np.arange(len(group)), number)
+    pair_g = np.repeat(first - start, number) + np.arange(number.sum())
+    oks = _oks_of_pairs(truth, detections, pair_g, pair_d, sigmas)
+    rank = np.arange(len(group)) - np.searchsorted(group, group)
+
+    outside = ((truth.range_area < low) | (truth.range_area > high) for low, high in AREA_RANGES)
+    truth_ignored = np.stack([truth.ignore | out for out in outside])
+    matched, ignored = [], []
+    for area, (low, high) in enumerate(AREA_RANGES):
+        hit, spoiled = _match(truth, truth_ignored[area], oks, first, number, start, rank)
+        size = detections.area
+        matched.append(hit)
+        ignored.append(spoiled | (~hit & ((size < low) | (size > high))))
+    return OksEvaluation(truth, detections, np.stack(matched), np.stack(ignored), truth_ignored)
+
+
+def _best_of_each_group(detections: Detections, images: int) -> tuple[Detections, Array]:
+    """Up to 20 detections per category and picture, sorted, and their group numbers."""
+    # a detection without any positive keypoint score says nothing
+    rows = (detections.category >= 0) & (detections.keypoints[..., 2] > 0).any(axis=1)
+    detections = detections.take(np.nonzero(rows)[0])
+    group = detections.category * images + detections.image
+    order = np.lexsort((-detections.score, group))
+    rank = np.arange(len(order)) - np.searchsorted(group[order], group[order])
+    order = order[rank < MAX_DETECTIONS]
+    return detections.take(order), group[order]
+
+
+def _oks_of_pairs(
+    truth: CocoTruth, detections: Detections, pair_g: Array, pair_d: Array, sigmas: Array
+) -> Array:
+    """OKS (P,) of annotation pair_g[p] and detection pair_d[p]."""
+    variance = (np.asarray(sigmas) * 2) ** 2
+    oks = np.empty(len(pair_g))
+    unseen = ~(truth.keypoints[..., 2] > 0).any(axis=1)
+    for begin in range(0, len(pair_g), _PAIRS):
+        g, d = pair_g[begin : begin + _PAIRS], pair_d[begin : begin + _PAIRS]
+        counts = truth.keypoints[g, :, 2] > 0
+        offset = detections.keypoints[d, :, :2] - truth.keypoints[g, :, :2]
+        bare = np.nonzero(unseen[g])[0]
+        if len(bare):
+            # no keypoint to compare with: distance to the box grown by its own size
+            boxes = truth.bbox[g[bare]]
+            low, high = boxes[:, :2] - boxes[:, 2:], boxes[:, :2] + 2 * boxes[:, 2:]
+            xy = detections.keypoints[d[bare], :, :2]
+            offset[bare] = np.maximum(0, low[:, None] - xy) + np.maximum(0, xy - high[:, None])
+            counts[bare] = True
+        error = (offset**2).sum(-1) / variance / (truth.area[g] + _EPS)[:, None] / 2
+        oks[begin : begin + _PAIRS] = (np.exp(-error) * counts).sum(1) / counts.sum(1)
+    return oks
+
+
+def _match(
+    truth: CocoTruth,
+    ignore: Array,
+    oks: Array,
+    first: Array,
+    number: Array,
+    start: Array,
+    rank: Array,
+) -> tuple[Array, Array]:
+    """Which detections (T, M) find an annotation, and which only find an ignored one.
+
+    Args:
+        truth: annotations sorted by group.
+        ignore: (G,) bool.
+        oks: (P,) of all pairs, those of a detection side by side.
+        first: (M,) first annotation of the detection's group.
+        number: (M,) annotations in the group.
+        start: (M,) first pair of the detection.
+        rank: (M,) place of the detection in its group, best first.
+    """
+    matched = np.zeros((len(OKS_THRESHOLDS), len(rank)), bool)
+    spoiled = np.zeros_like(matched)
+    taken = np.zeros((len(OKS_THRESHOLDS), len(ignore)), bool)
+    limits = np.minimum(OKS_THRESHOLDS, 1 - 1e-10)[:, None, None]
+    # groups of like size share a padded block
+    width = np.where(number > 0, 2 ** np.ceil(np.log2(np.maximum(number, 1))), 0).astype(int)
+    blocks = np.unique(np.stack((rank, width))[:, number > 0], axis=1).T
+    for place, columns in blocks:
+        rows = np.nonzero((rank == place) & (width == columns))[0]
+        column = np.arange(columns)
+        exists = column < number[rows, None]
+        gts = np.where(exists, first[rows, None] + column, 0)
+        value = np.where(exists, oks[np.where(exists, start[rows, None] + column, 0)], -1.0)
+        free = ~taken[:, gts] | truth.crowd[gts]
+        value = np.where(free & (value >= limits), value, -1.0)
+        # annotations that count come first; among equals the later one wins, as in COCO
+        counted, best = _last_best(np.where(ignore[gts], -1.0, value))
+        other, best_ignored = _last_best(np.where(ignore[gts], value, -1.0))
+        chosen = np.where(counted, best, best_ignored)
+        matched[:, rows] = counted | other
+        spoiled[:, rows] = other & ~counted
+        level, row = np.nonzero(counted | other)
+        taken[level, gts[row, chosen[level, row]]] = True
+    return matched, spoiled
+
+
+def _last_best(value: Array) -> tuple[Array, Array]:
+    """Whether a row has a non-negative value, and the last position of its maximum."""
+    last = value.shape[-1] - 1
+    position = last - value[..., ::-1].argmax(-1)
+    return value.max(-1) >= 0, position
+
+
+def _mean(values: Array) -> float:
+    """Mean of what exists, -1 where nothing does."""
+    there = values[values > -1]
+    return float(there.mean()) if there.size else -1.0

@@ -1,0 +1,167 @@
+"""Several metrics driven together, over one dataset or over several."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from poise.errors import DataError
+from poise.metrics.base import BaseMetric
+from poise.registry import DATASETS, EVALUATORS, METRICS
+from poise.structures.element import BaseDataElement
+from poise.structures.metainfo import parse_pose_metainfo
+
+__all__ = ["Evaluator", "MultiDatasetEvaluator"]
+
+
+@EVALUATORS.register_module(scope="mmengine")
+class Evaluator:
+    """Metrics over one dataset.
+
+    Args:
+        metrics: a metric or several, each a config or an object.
+    """
+
+    def __init__(self, metrics: Any) -> None:
+        self._dataset_meta: dict[str, Any] | None = None
+        several = metrics if isinstance(metrics, (list, tuple)) else [metrics]
+        self.metrics: list[BaseMetric] = [METRICS.build(metric) for metric in several]
+
+    @property
+    def dataset_meta(self) -> dict[str, Any] | None:
+        """Meta information of the dataset; setting it sets that of all metrics."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
+        self._dataset_meta = dataset_meta
+        for metric in self.metrics:
+            metric.dataset_meta = dataset_meta
+
+    def process(self, data_samples: Sequence[Any], data_batch: Any = None) -> None:
+        """Hand one batch to every metric, as dicts.
+
+        Args:
+            data_samples: what the model gave.
+            data_batch: what the data loader gave.
+        """
+        samples = [_as_dict(sample) for sample in data_samples]
+        for metric in self.metrics:
+            metric.process(data_batch, samples)
+
+    def evaluate(self, size: int) -> dict[str, Any]:
+        """Figures of all metrics.
+
+        Args:
+            size: number of samples in the dataset.
+
+        Raises:
+            DataError: two metrics give a figure of the same name.
+        """
+        figures: dict[str, Any] = {}
+        for metric in self.metrics:
+            own = metric.evaluate(size)
+            if twice := sorted(figures.keys() & own.keys()):
+                raise DataError(
+                    f"several metrics give {twice}; set a different `prefix` on"
+                    f" {type(metric).__name__}"
+                )
+            figures.update(own)
+        return figures
+
+    def offline_evaluate(
+        self, data_samples: Iterable[Any], data: Iterable[Any] | None = None, chunk_size: int = 1
+    ) -> dict[str, Any]:
+        """Figures of predictions that were saved.
+
+        Args:
+            data_samples: predictions, as samples or dicts.
+            data: what the data loader gave for each, where a metric needs it.
+            chunk_size: how many go to `process` at a time.
+
+        Raises:
+            DataError: another number of data than of predictions.
+        """
+        batches: Iterator[Any] | None = None
+        if data is not None:
+            if isinstance(data, Sequence) and isinstance(data_samples, Sequence):
+                _same_length("data_samples", data_samples, "data", data)
+            batches = _chunks(data, chunk_size)
+        size = 0
+        for chunk in _chunks(data_samples, chunk_size):
+            self.process(chunk, None if batches is None else next(batches))
+            size += len(chunk)
+        return self.evaluate(size)
+
+
+@EVALUATORS.register_module()
+class MultiDatasetEvaluator(Evaluator):
+    """A metric for each of several datasets; samples go to their dataset's by name.
+
+    Args:
+        metrics: metric of each dataset.
+        datasets: configs of the datasets, in the same order; only 'type' is read.
+
+    Raises:
+        DataError: another number of metrics than of datasets.
+    """
+
+    def __init__(self, metrics: Any, datasets: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(metrics)
+        _same_length("metrics", self.metrics, "datasets", datasets)
+        self.metrics_dict: dict[str, BaseMetric] = {}
+        for dataset, metric in zip(datasets, self.metrics, strict=True):
+            kind = dataset["type"]
+            known = DATASETS.get(kind) if isinstance(kind, str) else kind
+            if known is None:
+                raise DATASETS.unknown(kind)
+            meta = parse_pose_metainfo(dataset.get("metainfo") or known.METAINFO)
+            metric.dataset_meta = meta
+            self.metrics_dict[meta["dataset_name"]] = metric
+
+    @property
+    def dataset_meta(self) -> dict[str, Any] | None:
+        """Meta information of the mixture; each metric keeps its own dataset's."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
+        self._dataset_meta = dataset_meta
+
+    def process(self, data_samples: Sequence[Any], data_batch: Any = None) -> None:
+        """Deal one batch out to the metrics of its datasets.
+
+        Args:
+            data_samples: what the model gave; 'dataset_name' says whose a sample is, the
+                mixture's own name where it is missing.
+            data_batch: what the data loader gave: 'inputs' and 'data_samples'.
+        """
+        columns = {} if data_batch is None else data_batch
+        dealt: dict[str, list[int]] = defaultdict(list)
+        samples = [_as_dict(sample) for sample in data_samples]
+        for index, sample in enumerate(samples):
+            name = sample.get("dataset_name") or (self._dataset_meta or {}).get("dataset_name")
+            dealt[name or ""].append(index)
+        for name, metric in self.metrics_dict.items():
+            if chosen := dealt.get(name):
+                batch = {key: [column[i] for i in chosen] for key, column in columns.items()}
+                metric.process(batch, [samples[i] for i in chosen])
+
+
+def _as_dict(sample: Any) -> Any:
+    return sample.to_dict() if isinstance(sample, BaseDataElement) else sample
+
+
+def _chunks(entries: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    remaining = iter(entries)
+    while chunk := list(islice(remaining, size)):
+        yield chunk
+
+
+def _same_length(name: str, entries: Sequence[Any], other: str, others: Sequence[Any]) -> None:
+    if len(entries) != len(others):
+        raise DataError(
+            f"{name} and {other} need the same length, got {len(entries)} and {len(others)}"
+        )

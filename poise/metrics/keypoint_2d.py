@@ -1,0 +1,189 @@
+"""Distances between predicted and annotated keypoints: mean, normalised mean, and curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import DataError, UnknownNameError
+from poise.metrics.base import BaseMetric, as_numpy, field
+from poise.metrics.functional.distances import keypoint_auc, keypoint_epe, keypoint_nme
+from poise.registry import METRICS
+
+__all__ = ["AUC", "EPE", "NME", "KeypointMetric", "stacked"]
+
+Array = NDArray[Any]
+
+
+class KeypointMetric(BaseMetric):
+    """Base of metrics that compare the keypoints of each sample with the annotated ones."""
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Keep keypoints and which of them count.
+
+        Args:
+            data_batch: not used.
+            data_samples: 'pred_instances' with 'keypoints' (N, K, D); 'gt_instances' with
+                'keypoints' (N, K, D) and 'keypoints_visible' (N, K) or (N, K, 1|2), image space.
+        """
+        for sample in data_samples:
+            pair = self._pair(sample)
+            self.results.append({**pair, **self._lengths(sample, pair)})
+
+    def _pair(self, sample: Mapping[str, Any]) -> dict[str, Array]:
+        name = type(self).__name__
+        pred = field(sample, "pred_instances", "keypoints", name)
+        gt = field(sample, "gt_instances", "keypoints", name)
+        visible = field(sample, "gt_instances", "keypoints_visible", name).astype(bool)
+        if pred.shape != gt.shape:
+            raise DataError(
+                f"{name}: predicted keypoints {pred.shape} do not fit the annotated ones"
+                f" {gt.shape} of image {sample.get('img_id', sample.get('img_path', ''))}"
+            )
+        if visible.ndim == 3:
+            visible = visible[..., 0]
+        return {"pred_coords": pred, "gt_coords": gt, "mask": visible.reshape(gt.shape[:2])}
+
+    def _lengths(self, sample: Mapping[str, Any], pair: Mapping[str, Array]) -> dict[str, Array]:
+        """Lengths that distances are divided by, for metrics that have some."""
+        return {}
+
+
+@METRICS.register_module()
+class AUC(KeypointMetric):
+    """Area under the PCK curve, from 0 to a distance in pixels.
+
+    Args:
+        norm_factor: the distance in pixels at which the curve ends.
+        num_thrs: number of thresholds.
+        collect_device: as in `BaseMetric`.
+        prefix: as in `BaseMetric`.
+    """
+
+    def __init__(
+        self,
+        norm_factor: float = 30,
+        num_thrs: int = 20,
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.norm_factor = norm_factor
+        self.num_thrs = num_thrs
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
+        """{'AUC'}."""
+        pred, gt, mask = stacked(results)
+        return {"AUC": keypoint_auc(pred, gt, mask, self.norm_factor, self.num_thrs)}
+
+
+@METRICS.register_module()
+class EPE(KeypointMetric):
+    """End-point error: mean distance in pixels."""
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
+        """{'EPE'}."""
+        return {"EPE": keypoint_epe(*stacked(results))}
+
+
+@METRICS.register_module()
+class NME(KeypointMetric):
+    """Normalised mean error: mean distance in units of a length of each face or body.
+
+    Args:
+        norm_mode: 'use_norm_item' divides by what the sample says, 'keypoint_distance' by the
+            distance between two annotated keypoints.
+        norm_item: 'bbox_size' (longer side of the box), or a field of 'gt_instances'.
+        keypoint_indices: the two keypoints; known datasets have theirs (the outer corners of
+            the eyes) by default.
+        collect_device: as in `BaseMetric`.
+        prefix: as in `BaseMetric`.
+
+    Raises:
+        UnknownNameError: unknown mode, or a mode without what it needs.
+    """
+
+    DEFAULT_KEYPOINT_INDICES = {
+        "horse10": [0, 1],  # nose and eye
+        "300w": [36, 45],
+        "coco_wholebody_face": [36, 45],
+        "cofw": [8, 9],
+        "wflw": [60, 72],
+        "lapa": [66, 79],
+    }
+
+    def __init__(
+        self,
+        norm_mode: str,
+        norm_item: str | None = None,
+        keypoint_indices: Sequence[int] | None = None,
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        if norm_mode not in ("use_norm_item", "keypoint_distance"):
+            raise UnknownNameError(
+                f"`norm_mode` should be 'use_norm_item' or 'keypoint_distance', got {norm_mode!r}"
+            )
+        if norm_mode == "use_norm_item" and not norm_item:
+            raise UnknownNameError(
+                "`norm_mode` is 'use_norm_item', please specify the `norm_item`: 'bbox_size', or a"
+                " field of gt_instances"
+            )
+        self.norm_mode = norm_mode
+        self.norm_item = norm_item
+        self.keypoint_indices = keypoint_indices
+
+    def _lengths(self, sample: Mapping[str, Any], pair: Mapping[str, Array]) -> dict[str, Array]:
+        if not self.norm_item:
+            return {}
+        if self.norm_item == "bbox_size":
+            box = field(sample, "gt_instances", "bboxes", "NME with norm_item 'bbox_size'")
+            length = (box[:, 2:4] - box[:, :2]).max(axis=1, keepdims=True)
+        else:
+            length = field(sample, "gt_instances", self.norm_item, "NME with its norm_item")
+        return {"length": as_numpy(length).reshape(-1, 1)}
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
+        """{'NME'}."""
+        pred, gt, mask = stacked(results)
+        if self.norm_mode == "use_norm_item":
+            length = np.concatenate([result["length"] for result in results])
+        else:
+            first, second = self._two_keypoints(gt.shape[1])
+            length = np.linalg.norm(gt[:, first] - gt[:, second], axis=1, keepdims=True)
+        return {"NME": keypoint_nme(pred, gt, mask, np.repeat(length, pred.shape[2], axis=1))}
+
+    def _two_keypoints(self, number: int) -> tuple[int, int]:
+        name = (self.dataset_meta or {}).get("dataset_name", "")
+        indices = self.keypoint_indices or self.DEFAULT_KEYPOINT_INDICES.get(name)
+        if indices is None:
+            raise UnknownNameError(
+                "`norm_mode` is 'keypoint_distance', but `keypoint_indices` is not given and the"
+                f" dataset {name!r} has no default (those with one:"
+                f" {', '.join(self.DEFAULT_KEYPOINT_INDICES)})"
+            )
+        if len(indices) != 2 or max(indices) >= number:
+            raise DataError(
+                f"`keypoint_indices` should be a pair among the {number} keypoints of {name!r},"
+                f" got {list(indices)}"
+            )
+        return indices[0], indices[1]
+
+
+def stacked(results: list[Any]) -> tuple[Array, Array, Array]:
+    """Predicted (N, K, D), annotated (N, K, D) and mask (N, K) of all samples.
+
+    Raises:
+        DataError: there are none.
+    """
+    if not results:
+        raise DataError("there are no results to evaluate: no sample went through process()")
+    pred, gt, mask = (
+        np.concatenate([result[name] for result in results])
+        for name in ("pred_coords", "gt_coords", "mask")
+    )
+    return pred, gt, mask

@@ -1,0 +1,215 @@
+"""Percentage of correct keypoints, and the variants that MPII and JHMDB report."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import UnknownNameError, nearest
+from poise.metrics.base import field
+from poise.metrics.functional.distances import keypoint_pck_accuracy
+from poise.metrics.keypoint_2d import KeypointMetric, stacked
+from poise.registry import METRICS
+
+__all__ = ["JhmdbPCKAccuracy", "MpiiPCKAccuracy", "PCKAccuracy"]
+
+Array = NDArray[Any]
+
+# norm item -> name of its figure
+_FIGURES = {"bbox": "PCK", "head": "PCKh", "torso": "tPCK"}
+# JHMDB's neck and belly, or shoulder and hip
+_TORSO = (4, 5)
+# below this many pixels an annotated torso is no measure
+_LEAST_TORSO = 1.0
+
+
+@METRICS.register_module()
+class PCKAccuracy(KeypointMetric):
+    """Share of keypoints that are nearer to the truth than a part of the body's size.
+
+    Args:
+        thr: largest distance that is right, in units of the size; 0.05 to 0.5 are usual.
+        norm_item: what the size is: 'bbox' the longer side of the box (gives 'PCK'), 'head' the
+            'head_size' of the annotation ('PCKh'), 'torso' the distance between keypoints 4 and
+            5 ('tPCK', for JHMDB); one or several.
+        collect_device: as in `BaseMetric`.
+        prefix: as in `BaseMetric`.
+
+    Raises:
+        UnknownNameError: another `norm_item`.
+
+    Example:
+        >>> metric = PCKAccuracy(thr=0.5)
+        >>> pose = np.zeros((1, 15, 2))
+        >>> truth = dict(keypoints=pose, keypoints_visible=np.ones((1, 15)))
+        >>> truth["bboxes"] = np.array([[0, 0, 20, 10]])
+        >>> metric.process([], [dict(gt_instances=truth, pred_instances=dict(keypoints=pose))])
+        >>> metric.evaluate(1)
+        {'PCK': 1.0}
+    """
+
+    def __init__(
+        self,
+        thr: float = 0.05,
+        norm_item: str | Sequence[str] = "bbox",
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.thr = thr
+        self.norm_item = [norm_item] if isinstance(norm_item, str) else list(norm_item)
+        for item in self.norm_item:
+            if item not in _FIGURES:
+                raise UnknownNameError(
+                    f"the normalized item {item!r} is not supported by {type(self).__name__},"
+                    f" which takes 'bbox', 'head' or 'torso'{nearest(str(item), _FIGURES)}"
+                )
+
+    def _lengths(self, sample: Mapping[str, Any], pair: Mapping[str, Array]) -> dict[str, Array]:
+        """(N, 2) lengths of each norm item."""
+        name = type(self).__name__
+        lengths: dict[str, Array] = {}
+        if "bbox" in self.norm_item:
+            box = field(sample, "gt_instances", "bboxes", f"{name} with norm_item 'bbox'")
+            lengths["bbox"] = (box[:, 2:4] - box[:, :2]).max(axis=1)
+        if "head" in self.norm_item:
+            lengths["head"] = field(
+                sample, "gt_instances", "head_size", f"{name} with norm_item 'head'"
+            )
+        if "torso" in self.norm_item:
+            lengths["torso"] = _torso(pair["gt_coords"], pair["pred_coords"])
+        return {item: np.repeat(size.reshape(-1, 1), 2, axis=1) for item, size in lengths.items()}
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
+        """'PCK', 'PCKh', 'tPCK', by what was asked for; 0 to 1."""
+        figures: dict[str, Any] = {}
+        for item, name in _FIGURES.items():
+            if item in self.norm_item:
+                figures[name] = self._accuracy(results, item)[1]
+        return figures
+
+    def _accuracy(self, results: list[Any], item: str) -> tuple[Array, float]:
+        """Accuracy per keypoint (K,) and overall."""
+        lengths = np.concatenate([result[item] for result in results]) if results else np.zeros(0)
+        accuracy, mean, _ = keypoint_pck_accuracy(*stacked(results), self.thr, lengths)
+        return accuracy, mean
+
+
+@METRICS.register_module()
+class MpiiPCKAccuracy(PCKAccuracy):
+    """PCKh of MPII, by joint and overall, in percent.
+
+    The overall figures weigh each joint by how often it is annotated, and leave pelvis and
+    thorax out (Andriluka et al., CVPR 2014). 'PCK@0.1' is at a threshold of 0.1.
+
+    Args:
+        thr: as in `PCKAccuracy`.
+        norm_item: as in `PCKAccuracy`; only 'head' gives figures.
+        collect_device: as in `BaseMetric`.
+        prefix: as in `BaseMetric`.
+    """
+
+    #: figure -> the joints whose mean it is
+    JOINTS = {
+        "Head PCK": (9,),
+        "Shoulder PCK": (13, 12),
+        "Elbow PCK": (14, 11),
+        "Wrist PCK": (15, 10),
+        "Hip PCK": (3, 2),
+        "Knee PCK": (4, 1),
+        "Ankle PCK": (5, 0),
+    }
+    _NOT_RATED = (6, 7)  # pelvis and thorax
+    _STRICT_THR = 0.1
+
+    def __init__(
+        self,
+        thr: float = 0.5,
+        norm_item: str | Sequence[str] = "head",
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(thr, norm_item, collect_device, prefix)
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
+        """Seven joints, 'PCK' and 'PCK@0.1', in percent."""
+        if "head" not in self.norm_item:
+            return {}
+        pred, gt, mask = stacked(results)
+        # MPII counts pixels from 1, and its annotations are read as they are
+        pred = pred + 1.0
+        heads = np.concatenate([result["head"] for result in results])
+        percent, strict = (
+            100.0 * keypoint_pck_accuracy(pred, gt, mask, thr, heads)[0]
+            for thr in (self.thr, self._STRICT_THR)
+        )
+        weight = mask.sum(axis=0).astype(np.float64)
+        weight[list(self._NOT_RATED)] = 0
+        weight /= max(weight.sum(), 1)
+        return {
+            **{name: percent[list(joints)].mean() for name, joints in self.JOINTS.items()},
+            "PCK": (percent * weight).sum(),
+            "PCK@0.1": (strict * weight).sum(),
+        }
+
+
+@METRICS.register_module()
+class JhmdbPCKAccuracy(PCKAccuracy):
+    """PCK of JHMDB, by joint and overall, 0 to 1; by box, torso, or both.
+
+    Args:
+        thr: as in `PCKAccuracy`.
+        norm_item: as in `PCKAccuracy`; 'bbox' and 'torso' give figures.
+        collect_device: as in `BaseMetric`.
+        prefix: as in `BaseMetric`.
+    """
+
+    #: joint -> the keypoints whose mean it is
+    JOINTS = {
+        "Head": (2,),
+        "Sho": (3, 4),
+        "Elb": (7, 8),
+        "Wri": (11, 12),
+        "Hip": (5, 6),
+        "Knee": (9, 10),
+        "Ank": (13, 14),
+    }
+
+    def __init__(
+        self,
+        thr: float = 0.05,
+        norm_item: str | Sequence[str] = "bbox",
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(thr, norm_item, collect_device, prefix)
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
+        """'Head PCK' ... 'Ank PCK', 'PCK', and the same with 'tPCK'."""
+        figures: dict[str, Any] = {}
+        for item in ("bbox", "torso"):
+            if item in self.norm_item:
+                accuracy, mean = self._accuracy(results, item)
+                for joint, keypoints in self.JOINTS.items():
+                    figures[f"{joint} {_FIGURES[item]}"] = accuracy[list(keypoints)].mean()
+                figures[_FIGURES[item]] = mean
+        return figures
+
+
+def _torso(gt: Array, pred: Array) -> Array:
+    """(N,) annotated torso lengths in pixels; the predicted one where that is below 1."""
+    first, second = _TORSO
+    annotated, predicted = (
+        np.linalg.norm(pose[:, first] - pose[:, second], axis=-1) for pose in (gt, pred)
+    )
+    short = annotated < _LEAST_TORSO
+    if short.any():
+        warnings.warn(
+            "annotated torso size < 1 pixel: the torso of the prediction is used instead",
+            stacklevel=2,
+        )
+    return np.where(short, predicted, annotated)
