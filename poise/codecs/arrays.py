@@ -1,0 +1,68 @@
+"""What all codecs ask of their arrays: types, visibility defaults, host copies of tensors."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import DataError
+
+__all__ = [
+    "Array",
+    "is_device_tensor",
+    "is_tensor",
+    "keypoint_labels_of",
+    "size_pair",
+    "single_instance",
+    "to_host",
+]
+
+Array: TypeAlias = NDArray[Any]
+
+
+def is_tensor(value: object) -> bool:
+    """Whether `value` is a torch tensor, found out without importing torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def is_device_tensor(value: Any) -> bool:
+    """Whether `value` is a tensor that numpy cannot look at in place, such as one on a GPU."""
+    return is_tensor(value) and value.device.type != "cpu"
+
+
+def to_host(value: Any) -> Array:
+    """Array on the CPU; a float32 CPU tensor is shared, not copied, half precision is widened."""
+    if not is_tensor(value):
+        return np.asarray(value)
+    value = value.detach().cpu()
+    if value.is_floating_point() and value.element_size() < 4:
+        # numpy has no bfloat16, and OpenCV filters no float16
+        value = value.float()
+    result: Array = value.numpy()
+    return result
+
+
+def size_pair(size: Any) -> Array:
+    """`(width, height)` as an int array; configs give lists, tuples or arrays."""
+    return np.asarray(size)
+
+
+def single_instance(codec: object, keypoints: Array) -> None:
+    """Raise DataError unless `keypoints` (N, K, D) holds exactly one instance."""
+    if keypoints.ndim != 3 or keypoints.shape[0] != 1:
+        raise DataError(
+            f"{type(codec).__name__}.encode only support single-instance keypoint encoding: "
+            f"expected keypoints of shape (1, K, D), got {keypoints.shape}; encode people one "
+            "by one, or use a bottom-up codec such as SPR or AssociativeEmbedding"
+        )
+
+
+def keypoint_labels_of(keypoints: Array, keypoints_visible: Array | None) -> Array:
+    """Visibility (N, K): the given one, or ones (all labelled) where there is none."""
+    if keypoints_visible is None:
+        return np.ones(keypoints.shape[:2], dtype=np.float32)
+    return keypoints_visible

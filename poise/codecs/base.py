@@ -1,0 +1,74 @@
+"""The contract of a keypoint codec: the only place that knows a training representation."""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+from typing import Any, ClassVar
+
+__all__ = ["BaseKeypointCodec"]
+
+
+class BaseKeypointCodec(metaclass=ABCMeta):
+    """Turns keypoints into what a network learns, and back.
+
+    Subclass it, write `encode` and `decode`, and register the class: every head and pipeline
+    can then use the representation. Keypoints are in input space on both sides.
+
+    Class attributes:
+        auxiliary_encode_keys: names of further items of `results` that `encode` takes as
+            keyword arguments, beside `keypoints` and `keypoints_visible`.
+        field_mapping_table: key of `encode`'s result -> key in `data_sample.gt_fields`.
+        instance_mapping_table: key of `results` -> key in `data_sample.gt_instances`.
+        label_mapping_table: key of `encode`'s result -> key in `gt_instance_labels`.
+    """
+
+    auxiliary_encode_keys: ClassVar[set[str]] = set()
+    field_mapping_table: ClassVar[dict[str, str]] = {}
+    instance_mapping_table: ClassVar[dict[str, str]] = {}
+    label_mapping_table: ClassVar[dict[str, str]] = {}
+
+    @abstractmethod
+    def encode(self, keypoints: Any, keypoints_visible: Any = None) -> dict[str, Any]:
+        """Targets of one sample.
+
+        Args:
+            keypoints: (N, K, D) float, input space.
+            keypoints_visible: (N, K) float; None means that all are labelled.
+
+        Returns:
+            Items to train on, by name; the mapping tables say where they are packed.
+        """
+
+    @abstractmethod
+    def decode(self, encoded: Any) -> tuple[Any, Any]:
+        """Keypoints (N, K, D) in input space and scores (N, K) of one sample's output."""
+
+    def batch_decode(self, batch_encoded: Any) -> tuple[Any, Any]:
+        """Keypoints and scores of all samples at once, indexed by sample.
+
+        Worth overriding: one call per batch costs a fraction of one call per sample.
+
+        Raises:
+            NotImplementedError: the codec decodes sample by sample only; ask
+                `support_batch_decoding` first.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no batch_decode; call decode() sample by sample "
+            "(support_batch_decoding tells)"
+        )
+
+    @property
+    def support_batch_decoding(self) -> bool:
+        """Whether `batch_decode` says the same as `decode`.
+
+        False also for a subclass that overrides `decode` alone: the `batch_decode` it inherits
+        would bypass the override.
+        """
+        for cls in type(self).__mro__:
+            if cls is BaseKeypointCodec:
+                return False
+            if "batch_decode" in cls.__dict__:
+                return True
+            if "decode" in cls.__dict__:
+                return False
+        return False

@@ -1,0 +1,114 @@
+"""Keypoints as gaussian heatmaps, the representation of Simple Baselines, HRNet and DARK."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from poise.codecs.arrays import (
+    Array,
+    is_device_tensor,
+    keypoint_labels_of,
+    single_instance,
+    size_pair,
+    to_host,
+)
+from poise.codecs.base import BaseKeypointCodec
+from poise.codecs.utils.gaussian_heatmap import (
+    generate_gaussian_heatmaps,
+    generate_unbiased_gaussian_heatmaps,
+)
+from poise.codecs.utils.post_processing import get_heatmap_maximum
+from poise.codecs.utils.refinement import refine_keypoints, refine_keypoints_dark
+from poise.registry import KEYPOINT_CODECS
+
+__all__ = ["MSRAHeatmap"]
+
+
+@KEYPOINT_CODECS.register_module()
+class MSRAHeatmap(BaseKeypointCodec):
+    """One gaussian heatmap per keypoint, at the nearest pixel or, unbiased, at its exact place.
+
+    Simple Baselines (Xiao 2018, arXiv:1804.06208); `unbiased` is DARK (Zhang 2020,
+    arXiv:1910.06278).
+
+    Args:
+        input_size: (w, h) of the network's input.
+        heatmap_size: (W, H) of its output.
+        sigma: of the gaussians, pixels of the output.
+        unbiased: encode sub-pixel places and decode by DARK's Taylor expansion.
+        blur_kernel_size: of DARK's blur, odd; sigma = 0.3 ((size - 1) / 2 - 1) + 0.8, so 11
+            fits sigma 2 and 17 fits sigma 3.
+    """
+
+    label_mapping_table = {"keypoint_weights": "keypoint_weights"}
+    field_mapping_table = {"heatmaps": "heatmaps"}
+
+    def __init__(
+        self,
+        input_size: tuple[int, int],
+        heatmap_size: tuple[int, int],
+        sigma: float,
+        unbiased: bool = False,
+        blur_kernel_size: int = 11,
+    ) -> None:
+        self.input_size = input_size
+        self.heatmap_size = heatmap_size
+        self.sigma = sigma
+        self.unbiased = unbiased
+        self.blur_kernel_size = blur_kernel_size
+        scale = size_pair(input_size) / size_pair(heatmap_size)
+        self.scale_factor = scale.astype(np.float32)
+
+    def encode(self, keypoints: Array, keypoints_visible: Array | None = None) -> dict[str, Array]:
+        """Heatmaps of one person.
+
+        Args:
+            keypoints: (1, K, 2) float, input space.
+            keypoints_visible: (1, K) float.
+
+        Returns:
+            `heatmaps` (K, H, W) float32 and `keypoint_weights` (1, K).
+
+        Raises:
+            DataError: (a ValueError) for several people.
+        """
+        single_instance(self, keypoints)
+        draw = generate_unbiased_gaussian_heatmaps if self.unbiased else generate_gaussian_heatmaps
+        heatmaps, weights = draw(
+            self.heatmap_size,
+            keypoints / self.scale_factor,
+            keypoint_labels_of(keypoints, keypoints_visible),
+            self.sigma,
+        )
+        return {"heatmaps": heatmaps, "keypoint_weights": weights}
+
+    def decode(self, encoded: Any) -> tuple[Array, Array]:
+        """Keypoints (1, K, 2) in input space and scores (1, K) of heatmaps (K, H, W)."""
+        keypoints, scores = self.batch_decode(encoded[None])
+        return keypoints[0], scores[0]
+
+    def batch_decode(self, batch_encoded: Any) -> tuple[Array, Array]:
+        """Decode all samples of a batch at once.
+
+        Args:
+            batch_encoded: heatmaps (B, K, H, W), array or tensor on any device.
+
+        Returns:
+            keypoints (B, 1, K, 2) float32 in input space, and scores (B, 1, K): the maxima.
+            Arrays on the host, also for tensors.
+        """
+        if not is_device_tensor(batch_encoded):
+            batch_encoded = to_host(batch_encoded)
+        B, K, H, W = batch_encoded.shape
+        # to the refinement a batch is one sample with B * K keypoints
+        stack = batch_encoded.reshape(B * K, H, W)
+        locations, scores = get_heatmap_maximum(stack)
+        keypoints = to_host(locations)[None]
+        if self.unbiased:
+            keypoints = refine_keypoints_dark(keypoints, stack, self.blur_kernel_size)
+        else:
+            keypoints = refine_keypoints(keypoints, stack)
+        keypoints = keypoints.reshape(B, 1, K, 2) * self.scale_factor
+        return keypoints, to_host(scores).reshape(B, 1, K)

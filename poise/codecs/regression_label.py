@@ -1,0 +1,90 @@
+"""Keypoints as numbers: coordinates divided by the input's size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from poise.codecs.arrays import Array, keypoint_labels_of, size_pair, to_host
+from poise.codecs.base import BaseKeypointCodec
+from poise.errors import DataError
+from poise.registry import KEYPOINT_CODECS
+
+__all__ = ["RegressionLabel"]
+
+
+@KEYPOINT_CODECS.register_module()
+class RegressionLabel(BaseKeypointCodec):
+    """Coordinates from 0 to 1, for networks that regress them (DeepPose, RLE).
+
+    Args:
+        input_size: (w, h) of the network's input.
+    """
+
+    label_mapping_table = {
+        "keypoint_labels": "keypoint_labels",
+        "keypoint_weights": "keypoint_weights",
+    }
+
+    def __init__(self, input_size: tuple[int, int]) -> None:
+        self.input_size = input_size
+
+    def encode(self, keypoints: Array, keypoints_visible: Array | None = None) -> dict[str, Array]:
+        """Labels of one sample.
+
+        Args:
+            keypoints: (N, K, 2) float, input space.
+            keypoints_visible: (N, K) float.
+
+        Returns:
+            `keypoint_labels` (N, K, 2) float32, relative to the input's size, and
+            `keypoint_weights` (N, K) float32: 1 for labelled keypoints within the input.
+        """
+        size = size_pair(self.input_size)
+        labelled = keypoint_labels_of(keypoints, keypoints_visible) > 0.5
+        within = ((keypoints >= 0) & (keypoints <= size - 1)).all(axis=-1)
+        return {
+            "keypoint_labels": (keypoints / size).astype(np.float32),
+            "keypoint_weights": (within & labelled).astype(np.float32),
+        }
+
+    def decode(self, encoded: Any) -> tuple[Array, Array]:
+        """Keypoints of one sample.
+
+        Args:
+            encoded: (N, K, 2) coordinates relative to the input's size, or (N, K, 4) with the
+                sigmas of both, as RLE predicts them.
+
+        Returns:
+            keypoints (N, K, 2) float64 in input space, and scores (N, K): 1 minus the mean
+            sigma, or 1.
+
+        Raises:
+            DataError: (a ValueError) for another last dimension.
+        """
+        encoded = to_host(encoded)
+        if encoded.shape[-1] not in (2, 4):
+            raise DataError(
+                f"Keypoint dimension should be 2 or 4 (with sigma), but got {encoded.shape[-1]} "
+                f"in an array of shape {encoded.shape}"
+            )
+        if encoded.shape[-1] == 4:
+            scores = (1 - encoded[..., 2:]).mean(axis=-1)
+        else:
+            scores = np.ones(encoded.shape[:-1], dtype=np.float32)
+        return encoded[..., :2] * size_pair(self.input_size), scores
+
+    def batch_decode(self, batch_encoded: Any) -> tuple[Array, Array]:
+        """Decode all samples of a batch at once.
+
+        Args:
+            batch_encoded: (B, K, D) or (B, N, K, D), array or tensor, D as in `decode`.
+
+        Returns:
+            keypoints (B, N, K, 2) and scores (B, N, K), N = 1 if there is no such axis.
+        """
+        keypoints, scores = self.decode(batch_encoded)
+        if keypoints.ndim == 3:
+            return keypoints[:, None], scores[:, None]
+        return keypoints, scores

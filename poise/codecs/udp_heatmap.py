@@ -1,0 +1,149 @@
+"""Keypoints as heatmaps under unbiased data processing (UDP)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from poise.codecs.arrays import (
+    Array,
+    is_device_tensor,
+    keypoint_labels_of,
+    single_instance,
+    size_pair,
+    to_host,
+)
+from poise.codecs.base import BaseKeypointCodec
+from poise.codecs.utils.blur import blur_maps
+from poise.codecs.utils.gaussian_heatmap import generate_udp_gaussian_heatmaps
+from poise.codecs.utils.offset_heatmap import generate_offset_heatmap
+from poise.codecs.utils.post_processing import get_heatmap_maximum
+from poise.codecs.utils.refinement import refine_udp_batch
+from poise.errors import ConfigError
+from poise.registry import KEYPOINT_CODECS
+
+__all__ = ["UDPHeatmap"]
+
+
+@KEYPOINT_CODECS.register_module()
+class UDPHeatmap(BaseKeypointCodec):
+    """Sub-pixel heatmaps, with lengths measured between pixel centres.
+
+    UDP (Huang 2020, arXiv:1911.07524): resizing then maps the corners' centres onto each
+    other, and flipping and decoding leave no bias.
+
+    Args:
+        input_size: (w, h) of the network's input.
+        heatmap_size: (W, H) of its output.
+        heatmap_type: `gaussian`: a gaussian per keypoint; `combined`: a disk per keypoint and
+            the offsets to its centre, three maps each.
+        sigma: of the gaussians, pixels of the output.
+        radius_factor: radius of the disks as a part of the output's longer side.
+        blur_kernel_size: of the decoder's blur, odd.
+    """
+
+    label_mapping_table = {"keypoint_weights": "keypoint_weights"}
+    field_mapping_table = {"heatmaps": "heatmaps"}
+
+    def __init__(
+        self,
+        input_size: tuple[int, int],
+        heatmap_size: tuple[int, int],
+        heatmap_type: str = "gaussian",
+        sigma: float = 2.0,
+        radius_factor: float = 0.0546875,
+        blur_kernel_size: int = 11,
+    ) -> None:
+        if heatmap_type not in ("gaussian", "combined"):
+            raise ConfigError(
+                f"UDPHeatmap got invalid `heatmap_type` value '{heatmap_type}'. Should be one of "
+                '{"gaussian", "combined"}'
+            )
+        self.input_size = input_size
+        self.heatmap_size = heatmap_size
+        self.heatmap_type = heatmap_type
+        self.sigma = sigma
+        self.radius_factor = radius_factor
+        self.blur_kernel_size = blur_kernel_size
+        # between pixel centres, hence size - 1 (Huang 2020, eq. 4)
+        scale = (size_pair(input_size) - 1) / (size_pair(heatmap_size) - 1)
+        self.scale_factor = scale.astype(np.float32)
+
+    def encode(self, keypoints: Array, keypoints_visible: Array | None = None) -> dict[str, Array]:
+        """Heatmaps of one person.
+
+        Args:
+            keypoints: (1, K, 2) float, input space.
+            keypoints_visible: (1, K) float.
+
+        Returns:
+            `heatmaps` (K, H, W) float32, or (3 K, H, W) if combined (disk, x, y of each
+            keypoint), and `keypoint_weights` (1, K).
+
+        Raises:
+            DataError: (a ValueError) for several people.
+        """
+        single_instance(self, keypoints)
+        places = keypoints / self.scale_factor
+        labels = keypoint_labels_of(keypoints, keypoints_visible)
+        if self.heatmap_type == "gaussian":
+            heatmaps, weights = generate_udp_gaussian_heatmaps(
+                self.heatmap_size, places, labels, self.sigma
+            )
+        else:
+            heatmaps, weights = generate_offset_heatmap(
+                self.heatmap_size, places, labels, self.radius_factor
+            )
+        return {"heatmaps": heatmaps, "keypoint_weights": weights}
+
+    def decode(self, encoded: Any) -> tuple[Array, Array]:
+        """Keypoints (1, K, 2) in input space and scores (1, K) of heatmaps (K or 3 K, H, W)."""
+        keypoints, scores = self.batch_decode(encoded[None])
+        return keypoints[0], scores[0]
+
+    def batch_decode(self, batch_encoded: Any) -> tuple[Array, Array]:
+        """Decode all samples of a batch at once.
+
+        Args:
+            batch_encoded: heatmaps (B, K, H, W), or (B, 3 K, H, W) if combined; array or
+                tensor on any device.
+
+        Returns:
+            keypoints (B, 1, K, 2) float64 in input space, and scores (B, 1, K): the maxima.
+            Arrays on the host, also for tensors. A gaussian map without any response gives
+            NaN.
+        """
+        if self.heatmap_type == "gaussian":
+            keypoints, scores = self._decode_gaussian(batch_encoded)
+        else:
+            keypoints, scores = self._decode_combined(to_host(batch_encoded))
+        last = size_pair(self.heatmap_size) - 1
+        # by the input's size, not size - 1: as the released models were evaluated
+        keypoints = keypoints / last * size_pair(self.input_size)
+        return keypoints[:, None], scores[:, None]
+
+    def _decode_gaussian(self, heatmaps: Any) -> tuple[Array, Array]:
+        """Places (B, K, 2) float32 in output space and maxima (B, K)."""
+        if not is_device_tensor(heatmaps):
+            heatmaps = to_host(heatmaps)
+        locations, scores = get_heatmap_maximum(heatmaps)
+        places = to_host(locations)
+        places -= refine_udp_batch(places[:, None], heatmaps, self.blur_kernel_size)[:, 0]
+        return places, to_host(scores)
+
+    def _decode_combined(self, heatmaps: Array) -> tuple[Array, Array]:
+        """Places (B, K, 2) float32 in output space and maxima (B, K) of blurred disks."""
+        B, C, H, W = heatmaps.shape
+        K = C // 3
+        parts = heatmaps.reshape(B * K, 3, H, W)
+        disks = blur_maps(parts[:, 0], 2 * self.blur_kernel_size + 1, mirror=True)
+        places, scores = get_heatmap_maximum(disks)
+        x, y = places.astype(np.int64).T
+        # a place off the map, at -1, counts backward from the next map's end as released
+        index = np.arange(B * K) % K * (W * H) + y * W + x
+        offsets = parts[:, 1:].reshape(B, K, 2, H * W).transpose(0, 2, 1, 3).reshape(B, 2, -1)
+        sample = np.arange(B * K) // K
+        radius = self.radius_factor * max(W, H)
+        places = places + offsets[sample, :, index] * radius
+        return places.astype(np.float32).reshape(B, K, 2), scores.reshape(B, K)

@@ -1,0 +1,149 @@
+"""Where heatmaps and SimCC vectors are largest, and what else is done to network outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from poise.codecs.arrays import Array, is_tensor
+from poise.codecs.utils.blur import gaussian_blur, gaussian_blur1d
+from poise.errors import DataError
+
+__all__ = [
+    "batch_heatmap_nms",
+    "gaussian_blur",
+    "gaussian_blur1d",
+    "get_heatmap_3d_maximum",
+    "get_heatmap_maximum",
+    "get_simcc_maximum",
+    "get_simcc_normalized",
+]
+
+
+def get_heatmap_maximum(heatmaps: Any) -> tuple[Any, Any]:
+    """Place and value of the largest response of each map.
+
+    Args:
+        heatmaps: (K, H, W) or (B, K, H, W) array, or a tensor.
+
+    Returns:
+        locations (K, 2) or (B, K, 2) float32 as x, y in output space, and values (K,) or
+        (B, K); tensors for a tensor. A map without positive response has the location -1, -1.
+    """
+    return _maximum(heatmaps, spatial=2)
+
+
+def get_heatmap_3d_maximum(heatmaps: Any) -> tuple[Any, Any]:
+    """As `get_heatmap_maximum` for volumes (K, D, H, W) or (B, K, D, H, W): x, y, z."""
+    return _maximum(heatmaps, spatial=3)
+
+
+def _maximum(heatmaps: Any, *, spatial: int) -> tuple[Any, Any]:
+    """Maximum over the last `spatial` axes; locations begin with the last axis."""
+    if heatmaps.ndim not in (spatial + 1, spatial + 2):
+        wanted = "(K, H, W) or (B, K, H, W)" if spatial == 2 else "(K, D, H, W) or (B, K, D, H, W)"
+        raise DataError(f"Invalid shape {tuple(heatmaps.shape)}: expected heatmaps {wanted}")
+    if is_tensor(heatmaps):
+        from poise.codecs.utils.tensor_ops import maximum
+
+        return maximum(heatmaps, spatial)
+    lead, extent = heatmaps.shape[:-spatial], heatmaps.shape[-spatial:]
+    flat = heatmaps.reshape(*lead, -1)
+    index = flat.argmax(axis=-1)
+    values = np.take_along_axis(flat, index[..., None], axis=-1)[..., 0]
+    places = np.stack(np.unravel_index(index, extent)[::-1], axis=-1).astype(np.float32)
+    places[values <= 0.0] = -1
+    return places, values
+
+
+def get_simcc_maximum(simcc_x: Any, simcc_y: Any, apply_softmax: bool = False) -> tuple[Any, Any]:
+    """Place and value of the largest response of SimCC vectors.
+
+    Args:
+        simcc_x: (K, Wx) or (N, K, Wx) array, or a tensor.
+        simcc_y: (K, Wy) or (N, K, Wy), of the same kind.
+        apply_softmax: turn the vectors into probabilities first.
+
+    Returns:
+        locations (K, 2) or (N, K, 2) float32 in bins, and values (K,) or (N, K): the smaller
+        one of both axes. A keypoint without positive response has the location -1, -1.
+    """
+    if simcc_x.ndim not in (2, 3) or simcc_x.ndim != simcc_y.ndim:
+        raise DataError(
+            f"Invalid shape {tuple(simcc_x.shape)} and {tuple(simcc_y.shape)}: expected SimCC "
+            "vectors (K, W) or (N, K, W), of equal rank for x and y"
+        )
+    if is_tensor(simcc_x):
+        from poise.codecs.utils.tensor_ops import simcc_maximum
+
+        return simcc_maximum(simcc_x, simcc_y, apply_softmax=apply_softmax)
+    if apply_softmax:
+        simcc_x, simcc_y = _softmax(simcc_x), _softmax(simcc_y)
+    bins = [simcc_x.argmax(axis=-1), simcc_y.argmax(axis=-1)]
+    peak_x, peak_y = (
+        np.take_along_axis(v, i[..., None], axis=-1)[..., 0]
+        for v, i in zip((simcc_x, simcc_y), bins, strict=True)
+    )
+    locations = np.stack(bins, axis=-1).astype(np.float32)
+    values = np.where(peak_x > peak_y, peak_y, peak_x)
+    locations[values <= 0.0] = -1
+    return locations, values
+
+
+def _softmax(logits: Array) -> Array:
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+
+
+def get_simcc_normalized(batch_pred_simcc: Any, sigma: float | None = None) -> Any:
+    """SimCC vectors scaled to at most 1, so that they can be shown or exported as heatmaps.
+
+    Args:
+        batch_pred_simcc: (B, K, W) tensor or array.
+        sigma: bins; divides by the height of a normal density first.
+
+    Returns:
+        The vectors without negative values; those whose maximum exceeds 1 are divided by it.
+    """
+    scores = batch_pred_simcc
+    if sigma is not None:
+        scores = scores / (sigma * np.sqrt(np.pi * 2))
+    if is_tensor(scores):
+        from poise.codecs.utils.tensor_ops import cap_at_one
+
+        return cap_at_one(scores)
+    scores = np.maximum(scores, 0)
+    return scores / np.maximum(scores.max(axis=-1, keepdims=True), 1)
+
+
+def batch_heatmap_nms(batch_heatmaps: Any, kernel_size: int = 5) -> Any:
+    """Heatmaps (B, K, H, W) with everything but local maxima set to zero.
+
+    Args:
+        batch_heatmaps: tensor or array.
+        kernel_size: odd width in pixels of the neighbourhood that a maximum rules.
+    """
+    if not isinstance(kernel_size, int) or kernel_size % 2 != 1:
+        raise DataError(f"The kernel_size should be an odd integer, got {kernel_size}")
+    if is_tensor(batch_heatmaps):
+        from poise.codecs.utils.tensor_ops import suppress_slopes
+
+        return suppress_slopes(batch_heatmaps, kernel_size)
+    return batch_heatmaps * (batch_heatmaps == dilate_maps(batch_heatmaps, kernel_size))
+
+
+def dilate_maps(heatmaps: Array, kernel_size: int) -> Array:
+    """Maximum over a square neighbourhood of each pixel of maps (..., H, W) float."""
+    H, W = heatmaps.shape[-2:]
+    stack = heatmaps.reshape(-1, H, W)
+    if stack.size == 0:
+        return heatmaps
+    border = kernel_size // 2
+    # as in `blur`: one tall picture, rows between the maps that never win
+    tall = np.full((len(stack), H + border, W), -np.inf, dtype=np.float32)
+    tall[:, :H] = stack
+    square = np.ones((kernel_size, kernel_size), dtype=np.uint8)
+    wide = cv2.dilate(tall.reshape(-1, W), square)
+    return np.asarray(wide).reshape(tall.shape)[:, :H].reshape(heatmaps.shape)
