@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from poise.datasets.columns import ArrayColumn, Column, PickleColumn, column_of
 from poise.datasets.instances import MISSING, Columns
-from poise.datasets.records import ArrayColumn, Column, PickleColumn, Records, column_of
+from poise.datasets.records import Records
 
 __all__ = ["pack_columns", "select_columns"]
 

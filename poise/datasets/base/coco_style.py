@@ -105,16 +105,16 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
         self.sample_interval = sample_interval
         self.report = LoadReport(ann_file)
         super().__init__(
-            ann_file=ann_file,
-            metainfo=metainfo,
-            data_root=data_root,
-            data_prefix=data_prefix,
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=pipeline,
+            ann_file,
+            metainfo,
+            data_root,
+            data_prefix,
+            filter_cfg,
+            indices,
             test_mode=test_mode,
+            pipeline=pipeline,
             lazy_init=lazy_init,
+            serialize_data=serialize_data,
             max_refetch=max_refetch,
         )
 

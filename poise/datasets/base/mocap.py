@@ -14,17 +14,17 @@ from poise.datasets.base.dataset import BaseDataset
 from poise.datasets.base.metainfo import PoseMetainfo
 from poise.datasets.base.modes import check_data_mode
 from poise.datasets.coco_file import read_json
-from poise.datasets.grouping import join_values
-from poise.datasets.paths import is_absolute, join_path, require_file
-from poise.datasets.records import (
+from poise.datasets.columns import (
     ArrayColumn,
     Column,
     ConstantColumn,
     PoolColumn,
-    Records,
     ScalarColumn,
     WindowColumn,
 )
+from poise.datasets.grouping import join_values
+from poise.datasets.paths import is_absolute, join_path, require_file
+from poise.datasets.records import Records
 from poise.datasets.report import LoadReport
 from poise.datasets.safe_pickle import load_arrays, load_pickle
 from poise.errors import DataError
@@ -106,16 +106,16 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
         self.ann_data: Any = None
         self.sequence_indices: Frames = []
         super().__init__(
-            ann_file=ann_file,
-            metainfo=metainfo,
-            data_root=data_root,
-            data_prefix=data_prefix,
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=pipeline,
+            ann_file,
+            metainfo,
+            data_root,
+            data_prefix,
+            filter_cfg,
+            indices,
             test_mode=test_mode,
+            pipeline=pipeline,
             lazy_init=lazy_init,
+            serialize_data=serialize_data,
             max_refetch=max_refetch,
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from poise.datasets.base.coco_style import BaseCocoStyleDataset
@@ -31,35 +30,14 @@ class DeepFashionDataset(BaseCocoStyleDataset):
         self,
         ann_file: str = "",
         subset: str = "",
-        bbox_file: str | None = None,
-        data_mode: str = "topdown",
+        *,
         metainfo: dict[str, Any] | None = None,
-        data_root: str | None = None,
-        data_prefix: Mapping[str, str] = {"img": ""},
-        filter_cfg: dict[str, Any] | None = None,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = (),
-        test_mode: bool = False,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            ann_file=ann_file,
-            bbox_file=bbox_file,
-            data_mode=data_mode,
+        if metainfo is None:
             # not by setting METAINFO, or one subset would change the schema of the others
-            metainfo=self._subset_metainfo(subset) if metainfo is None else metainfo,
-            data_root=data_root,
-            data_prefix=data_prefix,
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch,
-        )
+            metainfo = self._subset_metainfo(subset)
+        super().__init__(ann_file=ann_file, metainfo=metainfo, **options)
 
     @classmethod
     def _subset_metainfo(cls, subset: str) -> dict[str, Any]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
 
 from poise.datasets.base.mocap import BaseMocapDataset
+from poise.datasets.columns import WindowColumn
 from poise.datasets.paths import join_path, require_file
-from poise.datasets.records import Records, WindowColumn
+from poise.datasets.records import Records
 from poise.datasets.safe_pickle import load_arrays
 from poise.datasets.sequences import (
     by_video,
@@ -69,20 +70,9 @@ class Human36mDataset(BaseMocapDataset):
         keypoint_2d_src: str = "gt",
         keypoint_2d_det_file: str | None = None,
         factor_file: str | None = None,
-        camera_param_file: str | None = None,
-        data_mode: str = "topdown",
-        metainfo: dict[str, Any] | None = None,
-        data_root: str | None = None,
-        data_prefix: Mapping[str, str] = {"img": ""},
-        filter_cfg: dict[str, Any] | None = None,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = (),
-        test_mode: bool = False,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
+        **options: Any,
     ) -> None:
-        owner = type(self).__name__
+        owner, data_root = type(self).__name__, options.get("data_root")
         if keypoint_2d_src not in self.SUPPORTED_keypoint_2d_src:
             raise DataError(
                 f'{owner}: Unsupported `keypoint_2d_src` "{keypoint_2d_src}". Supported options '
@@ -107,18 +97,7 @@ class Human36mDataset(BaseMocapDataset):
             multiple_target=multiple_target,
             causal=causal,
             subset_frac=subset_frac,
-            camera_param_file=camera_param_file,
-            data_mode=data_mode,
-            metainfo=metainfo,
-            data_root=data_root,
-            data_prefix=data_prefix,
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch,
+            **options,
         )
 
     def get_sequence_indices(self) -> list[list[int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,20 +33,9 @@ class _InterHandDataset(BaseCocoStyleDataset):
         joint_file: str = "",
         use_gt_root_depth: bool = True,
         rootnet_result_file: str | None = None,
-        data_mode: str = "topdown",
-        metainfo: dict[str, Any] | None = None,
-        data_root: str | None = None,
-        data_prefix: Mapping[str, str] = {"img": ""},
-        filter_cfg: dict[str, Any] | None = None,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = (),
-        test_mode: bool = False,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
-        sample_interval: int = 1,
+        **options: Any,
     ) -> None:
-        owner = type(self).__name__
+        owner, data_root = type(self).__name__, options.get("data_root")
         self.camera_param_file = _found(camera_param_file, "camera_param_file", data_root, owner)
         self.joint_file = _found(joint_file, "joint_file", data_root, owner)
         self.use_gt_root_depth = use_gt_root_depth
@@ -60,21 +48,7 @@ class _InterHandDataset(BaseCocoStyleDataset):
             self.rootnet_result_file = _found(
                 rootnet_result_file, "rootnet_result_file", data_root, owner
             )
-        super().__init__(
-            ann_file=ann_file,
-            data_mode=data_mode,
-            metainfo=metainfo,
-            data_root=data_root,
-            data_prefix=data_prefix,
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch,
-            sample_interval=sample_interval,
-        )
+        super().__init__(ann_file=ann_file, **options)
 
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         owner = type(self).__name__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -52,18 +52,10 @@ class MpiiDataset(BaseCocoStyleDataset):
         bbox_file: str | None = None,
         headbox_file: str | None = None,
         data_mode: str = "topdown",
-        metainfo: dict[str, Any] | None = None,
-        data_root: str | None = None,
-        data_prefix: Mapping[str, str] = {"img": ""},
-        filter_cfg: dict[str, Any] | None = None,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = (),
-        test_mode: bool = False,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
+        **options: Any,
     ) -> None:
         if headbox_file:
+            test_mode = options.get("test_mode", False)
             check_topdown_test("headbox_file", data_mode, test_mode, type(self).__name__)
             kind = headbox_file[-3:]
             if kind not in HEADBOX_FORMATS:
@@ -72,21 +64,7 @@ class MpiiDataset(BaseCocoStyleDataset):
                     f"mpii_gt_val.mat), got {PurePath(headbox_file).name}"
                 )
         self.headbox_file = headbox_file
-        super().__init__(
-            ann_file=ann_file,
-            bbox_file=bbox_file,
-            data_mode=data_mode,
-            metainfo=metainfo,
-            data_root=data_root,
-            data_prefix=data_prefix,
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch,
-        )
+        super().__init__(ann_file=ann_file, bbox_file=bbox_file, data_mode=data_mode, **options)
 
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         anns = read_json(self.ann_file or "", owner=type(self).__name__)

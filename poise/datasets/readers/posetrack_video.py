@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -55,16 +55,7 @@ class PoseTrack18VideoDataset(BaseCocoStyleDataset):
         num_sampled_frame: int | None = None,
         frame_indices: Sequence[int] | None = None,
         ph_fill_len: int = 6,
-        metainfo: dict[str, Any] | None = None,
-        data_root: str | None = None,
-        data_prefix: Mapping[str, str] = {"img": ""},
-        filter_cfg: dict[str, Any] | None = None,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = (),
-        test_mode: bool = False,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
+        **options: Any,
     ) -> None:
         self.frame_weights = _checked_weights(frame_weights)
         self.frame_sampler_mode = frame_sampler_mode
@@ -85,21 +76,7 @@ class PoseTrack18VideoDataset(BaseCocoStyleDataset):
                 'Should be "fixed" or "random".'
             )
         self.ph_fill_len = ph_fill_len
-        super().__init__(
-            ann_file=ann_file,
-            bbox_file=bbox_file,
-            data_mode=data_mode,
-            metainfo=metainfo,
-            data_root=data_root,
-            data_prefix=data_prefix,
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch,
-        )
+        super().__init__(ann_file=ann_file, bbox_file=bbox_file, data_mode=data_mode, **options)
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | None:
         """One annotation with the paths of its frame and of the neighbours."""
