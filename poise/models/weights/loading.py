@@ -1,0 +1,218 @@
+"""Weights into models, with a readable account of what did not fit."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+from torch import Tensor, nn
+
+from poise.errors import CheckpointError
+from poise.models.weights.reading import (
+    read_checkpoint,
+    state_dict_of,
+    strip_prefix,
+    unwrap,
+)
+
+__all__ = ["LoadReport", "load_checkpoint", "load_state_dict"]
+
+_LOG = logging.getLogger(__name__)
+
+#: entries that MMPose's files may hold and its models have no more
+_DROPPED = re.compile(r"data_preprocessor\.(mean|std)$")
+
+_MISMATCH = re.compile(
+    r"size mismatch for (?P<key>\S+): .*?shape torch\.Size\((?P<file>.*?)\) from checkpoint.*"
+    r"torch\.Size\((?P<model>.*?)\)",
+    re.DOTALL,
+)
+
+#: rows of each kind that an error shows
+MAX_ROWS = 12
+
+
+@dataclass
+class LoadReport:
+    """What did not fit when weights were loaded.
+
+    Attributes:
+        missing: key of the model that the file lacks -> its shape.
+        unexpected: key of the file that the model lacks -> its shape.
+        mismatched: key -> shape in the file, shape in the model.
+        other: further complaints of modules.
+    """
+
+    missing: dict[str, str] = field(default_factory=dict)
+    unexpected: dict[str, str] = field(default_factory=dict)
+    mismatched: dict[str, tuple[str, str]] = field(default_factory=dict)
+    other: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to report."""
+        return bool(self.missing or self.unexpected or self.mismatched or self.other)
+
+    def __str__(self) -> str:
+        """A table, one line a key."""
+        rows = {
+            "missing": [f"{k}  {s}" for k, s in self.missing.items()],
+            "unexpected": [f"{k}  {s}" for k, s in self.unexpected.items()],
+            "other shape": [
+                f"{k}  {a} in the file, {b} in the model" for k, (a, b) in self.mismatched.items()
+            ],
+            "other": self.other,
+        }
+        lines = []
+        for kind, entries in rows.items():
+            lines += [f"  {kind:<11}  {entry}" for entry in entries[:MAX_ROWS]]
+            if len(entries) > MAX_ROWS:
+                lines.append(f"  {kind:<11}  ... and {len(entries) - MAX_ROWS} more")
+        return "\n".join(lines)
+
+    @property
+    def summary(self) -> str:
+        """Counts in a sentence."""
+        counts = {
+            "missing": len(self.missing),
+            "unexpected": len(self.unexpected),
+            "of another shape": len(self.mismatched),
+        }
+        return ", ".join(f"{n} keys {kind}" for kind, n in counts.items() if n) or "complaints"
+
+
+def load_state_dict(
+    module: nn.Module, state_dict: Mapping[str, Tensor], *, strict: bool = False
+) -> LoadReport:
+    """Copy weights into a module as far as they fit.
+
+    Renames for old versions, which modules declare as load hooks, take place here. Unlike
+    `nn.Module.load_state_dict` a wrong shape does not stop the rest, a missing batch counter
+    is no fault, and mean and std of the preprocessor may be there.
+
+    Args:
+        module: what receives the weights.
+        state_dict: keys -> tensors; module versions in `_metadata`.
+        strict: raise where anything is left over on either side.
+
+    Returns:
+        What did not fit.
+
+    Raises:
+        CheckpointError: with `strict`, anything did not fit.
+    """
+    versions = getattr(state_dict, "_metadata", None) or {}
+    state: OrderedDict[str, Tensor] = OrderedDict(
+        (k, v) for k, v in state_dict.items() if not _DROPPED.match(k)
+    )
+    missing: list[str] = []
+    unexpected: list[str] = []
+    errors: list[str] = []
+
+    def copy(part: nn.Module, prefix: str, entries: OrderedDict[str, Tensor]) -> None:
+        local = versions.get(prefix[:-1], {})
+        part._load_from_state_dict(entries, prefix, local, True, missing, unexpected, errors)
+        for name, child in part._modules.items():
+            if child is not None:
+                below = f"{prefix}{name}."
+                copy(
+                    child,
+                    below,
+                    OrderedDict((k, v) for k, v in entries.items() if k.startswith(below)),
+                )
+
+    copy(getattr(module, "module", module) if _is_wrapper(module) else module, "", state)
+    shapes = {k: _shape(v) for k, v in state.items()}
+    own = {k: _shape(v) for k, v in module.state_dict().items()}
+    report = LoadReport(
+        {k: own.get(k, "") for k in missing if not k.endswith("num_batches_tracked")},
+        {k: shapes.get(k, "") for k in unexpected},
+    )
+    for text in errors:
+        found = _MISMATCH.search(text)
+        if found:
+            report.mismatched[found["key"]] = (_numbers(found["file"]), _numbers(found["model"]))
+        else:
+            report.other.append(text)
+    if strict and report:
+        raise CheckpointError(_describe(module, "the state dict", report))
+    return report
+
+
+def _is_wrapper(module: nn.Module) -> bool:
+    return isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel))
+
+
+def _shape(value: Any) -> str:
+    return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
+
+
+def _numbers(text: str) -> str:
+    numbers = text.strip("[]")
+    return f"({numbers})" if "," in numbers or not numbers else f"({numbers},)"
+
+
+def _describe(module: nn.Module, where: str, report: LoadReport) -> str:
+    return (
+        f"{where} does not fit {type(module).__name__}: {report.summary}\n{report}\n"
+        f"Check that the config is the one the weights were trained with"
+    )
+
+
+def load_checkpoint(
+    model: nn.Module,
+    filename: str | PathLike[str] | Mapping[str, Any],
+    map_location: Any = "cpu",
+    strict: bool = False,
+    logger: Any = None,
+    revise_keys: Iterable[tuple[str, str]] = ((r"^module\.", ""),),
+    *,
+    prefix: str | None = None,
+) -> dict[str, Any]:
+    r"""Load a weights file into a model.
+
+    Args:
+        model: what receives the weights.
+        filename: path, URL, name such as "torchvision://resnet50", or a checkpoint or state
+            dict that is loaded already.
+        map_location: device on which the file's tensors are read.
+        strict: raise where anything does not fit; else it is logged.
+        logger: a `logging.Logger`; None takes this module's.
+        revise_keys: pairs of a pattern and a replacement for `re.sub` on every key.
+        prefix: part of the file's network to load, such as "backbone".
+
+    Returns:
+        Everything in the file; `meta` often has `dataset_meta`.
+
+    Raises:
+        FileMissingError: no such file.
+        CheckpointError: a file that cannot be read safely, holds no weights, does not fit with
+            `strict`, or has not one key of the model.
+    """
+    given = isinstance(filename, Mapping)
+    where = "the checkpoint" if given else str(filename)
+    checkpoint = dict(filename) if given else read_checkpoint(filename, map_location)
+    state = state_dict_of(filename if given else checkpoint, where)
+    if prefix is not None:
+        state = strip_prefix(state, prefix)
+    state = unwrap(state, model.state_dict())
+    versions = getattr(state, "_metadata", {})
+    for pattern, replacement in revise_keys:
+        state = OrderedDict((re.sub(pattern, replacement, k), v) for k, v in state.items())
+    state._metadata = versions
+    report = load_state_dict(model, state)
+    keys = model.state_dict()
+    # batch counters are never reported, so they are no sign of a fit either
+    wanted = [k for k in keys if not k.endswith("num_batches_tracked")]
+    nothing = wanted and all(k in report.missing or k in report.mismatched for k in wanted)
+    if report and (strict or nothing):
+        raise CheckpointError(_describe(model, where, report))
+    if report:
+        (logger if isinstance(logger, logging.Logger) else _LOG).warning(
+            "%s", _describe(model, where, report)
+        )
+    return checkpoint

@@ -1,0 +1,210 @@
+"""Weights files -> plain dicts of tensors: `.pth`, `.ckpt`, `.safetensors`."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from poise.errors import CheckpointError, nearest
+from poise.models.weights import unpickle
+from poise.models.weights.sources import locate
+
+__all__ = ["read_checkpoint", "read_state_dict", "state_dict_of", "strip_prefix"]
+
+#: keys under which programs keep the weights in their files
+_CONTAINERS = ("state_dict", "model_state_dict", "model", "module", "network", "params")
+
+#: attributes under which wrappers hold the model, even where no key fits
+_WRAPPERS = {"module", "_orig_mod"}
+#: attributes deep that a model may stand in what was saved
+MAX_DEPTH = 3
+
+
+def read_checkpoint(source: str | PathLike[str], map_location: Any = "cpu") -> dict[str, Any]:
+    """Everything in a weights file, as inert values.
+
+    Args:
+        source: path, URL, or a name such as "torchvision://resnet50"; see `locate`.
+        map_location: device of the tensors.
+
+    Returns:
+        What the file holds; for `.safetensors` `state_dict` and `meta`.
+
+    Raises:
+        FileMissingError: no such file.
+        CheckpointError: a file that is no checkpoint, or whose pickle could run code.
+    """
+    path = locate(source)
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path, map_location)
+    try:
+        content = _read_pickle(path, map_location)
+    except CheckpointError as error:
+        raise CheckpointError(f"cannot read {path}: {error}") from error
+    except Exception as error:
+        # a damaged pickle can stop at any operation, with any kind of error
+        raise CheckpointError(
+            f"cannot read {path} as a checkpoint: {error}. It may be cut off or not a file of "
+            f"torch.save; download it again, or check its size"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise CheckpointError(
+            f"No state_dict found in checkpoint file {path}: it holds a {type(content).__name__}, "
+            f"expected a dict"
+        )
+    return content if isinstance(content, dict) else dict(content)
+
+
+def _read_pickle(path: Path, map_location: Any) -> Any:
+    zipped = zipfile.is_zipfile(path)
+    if zipped:
+        with zipfile.ZipFile(path) as archive:
+            if any(n.endswith("/constants.pkl") for n in archive.namelist()):
+                raise CheckpointError("it is a TorchScript program, not a checkpoint")
+    return torch.load(
+        path,
+        map_location=map_location,
+        # our reader is stricter than weights_only about calls and knows more plain classes
+        pickle_module=unpickle,
+        weights_only=False,
+        # tensors that are only copied into a model need not be read twice
+        mmap=zipped and str(map_location) == "cpu",
+    )
+
+
+def _read_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt", device=str(map_location or "cpu")) as file:
+            tensors = OrderedDict((key, file.get_tensor(key)) for key in file.keys())  # noqa: SIM118
+            meta = {k: _plain_or_json(v) for k, v in (file.metadata() or {}).items()}
+    except SafetensorError as error:
+        raise CheckpointError(f"cannot read {path} as safetensors: {error}") from error
+    return {"state_dict": tensors, "meta": meta}
+
+
+def _plain_or_json(text: str) -> Any:
+    """Value of a metadata entry, which the format keeps as text."""
+    if not text.startswith(("{", "[")):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def state_dict_of(checkpoint: Mapping[str, Any], where: str = "checkpoint") -> dict[str, Tensor]:
+    """Weights inside a checkpoint, with the module versions in `_metadata`.
+
+    Args:
+        checkpoint: what a file holds, or a state dict itself.
+        where: name of the file for the error text.
+
+    Raises:
+        CheckpointError: no tensors anywhere.
+    """
+    inner = next(
+        (checkpoint[k] for k in _CONTAINERS if isinstance(checkpoint.get(k), Mapping)), None
+    )
+    found = checkpoint if inner is None else inner
+    state = OrderedDict((k, v) for k, v in found.items() if isinstance(v, Tensor))
+    if not state:
+        keys = ", ".join(map(str, list(checkpoint)[:8])) or "nothing"
+        raise CheckpointError(
+            f"No state_dict found in {where}: it holds {keys}; expected tensors, or a dict of "
+            f"them under one of {', '.join(_CONTAINERS)}"
+        )
+    return _with_versions(state, getattr(found, "_metadata", None))
+
+
+def _with_versions(state: OrderedDict[str, Tensor], metadata: Any) -> OrderedDict[str, Tensor]:
+    """Attach module versions to a state dict, as torch does."""
+    state._metadata = dict(metadata or {})  # type: ignore[attr-defined]
+    return state
+
+
+def strip_prefix(
+    state: Mapping[str, Tensor], prefix: str, *, only: bool = True
+) -> OrderedDict[str, Tensor]:
+    """Weights whose key starts with a prefix, without it.
+
+    Args:
+        state: state dict.
+        prefix: "backbone" or "backbone.".
+        only: drop the others; else they stay as they are.
+
+    Raises:
+        CheckpointError: no key starts with it.
+    """
+    head = prefix if prefix.endswith(".") or not prefix else f"{prefix}."
+    if not any(k.startswith(head) for k in state):
+        tops = sorted({k.partition(".")[0] for k in state})
+        raise CheckpointError(
+            f"{head} is not in the pretrained model; its keys start with {', '.join(tops[:8])}"
+            f"{nearest(prefix.rstrip('.'), tops)}"
+        )
+    metadata = getattr(state, "_metadata", {})
+    versions = {k[len(head) :]: v for k, v in metadata.items() if f"{k}.".startswith(head)}
+    kept = OrderedDict(
+        (k[len(head) :] if k.startswith(head) else k, v)
+        for k, v in state.items()
+        if k.startswith(head) or not only
+    )
+    return _with_versions(kept, versions)
+
+
+def unwrap(state: Mapping[str, Tensor], expected: Iterable[str]) -> Mapping[str, Tensor]:
+    """State dict without what wrappers put before every key.
+
+    DistributedDataParallel adds `module.`, Lightning `model.` or another attribute's name,
+    torch.compile `_orig_mod.`. The wrapper is found by comparing with the model.
+
+    Args:
+        state: state dict.
+        expected: keys of the model.
+    """
+    wanted = set(expected)
+    while (tops := {k.partition(".")[0] for k in state}) and len(tops) == 1:
+        # nothing else begins with these, so they go even where old names below do not fit yet
+        if not tops <= _WRAPPERS or any(k.startswith(f"{min(tops)}.") for k in wanted):
+            break
+        state = strip_prefix(state, tops.pop())
+    fits = Counter(
+        ".".join(parts[:depth])
+        for parts in (k.split(".") for k in state)
+        for depth in range(MAX_DEPTH + 1)
+        if ".".join(parts[depth:]) in wanted
+    )
+    most = max(fits.values(), default=0)
+    best = [prefix for prefix, count in fits.items() if count == most]
+    # two candidates, such as teacher and student, are for the caller to choose from
+    unique = len(best) == 1 and best[0] and most > len(wanted) // 2
+    return strip_prefix(state, best[0]) if unique else state
+
+
+def read_state_dict(
+    source: str | PathLike[str], *, prefix: str | None = None, map_location: Any = "cpu"
+) -> OrderedDict[str, Tensor]:
+    """Weights of a file, under bare names.
+
+    `module.` and, for a backbone on its own, `backbone.` are taken off.
+
+    Args:
+        source: as for `read_checkpoint`.
+        prefix: part of the network to take, such as "backbone"; None takes all.
+        map_location: device of the tensors.
+    """
+    state = state_dict_of(read_checkpoint(source, map_location), str(source))
+    for wrapper in ("module.", "backbone."):
+        if prefix is None and any(k.startswith(wrapper) for k in state):
+            state = strip_prefix(state, wrapper, only=False)
+    return state if prefix is None else strip_prefix(state, prefix)

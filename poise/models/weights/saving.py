@@ -1,0 +1,107 @@
+"""Models into weights files that Poise and MMPose open."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import poise
+from poise.errors import CheckpointError
+
+__all__ = ["save_checkpoint"]
+
+
+def save_checkpoint(
+    checkpoint: nn.Module | Mapping[str, Any],
+    filename: str | os.PathLike[str],
+    *,
+    meta: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write weights, on the CPU, in the form of MMPose: `state_dict` and `meta`.
+
+    The file appears whole or not at all, so that an interrupted run leaves the last one.
+
+    Args:
+        checkpoint: a model, or a dict that is written as it is.
+        filename: path ending in `.pth`, or in `.safetensors` for weights alone.
+        meta: entries beside `dataset_meta` of the model and Poise's version.
+
+    Returns:
+        The path.
+
+    Raises:
+        CheckpointError: the folder cannot be written to.
+    """
+    path = Path(filename).expanduser()
+    if isinstance(checkpoint, nn.Module):
+        content = {"state_dict": _on_cpu(checkpoint), "meta": _meta_of(checkpoint)}
+    else:
+        content = dict(checkpoint)
+    if meta:
+        content["meta"] = {**content.get("meta", {}), **meta}
+    if path.suffix == ".safetensors":
+        write = _safetensors_writer(content)
+    else:
+
+        def write(target: str) -> None:
+            torch.save(content, target)
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(path, write)
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error}") from error
+    return path
+
+
+def _on_cpu(model: nn.Module) -> OrderedDict[str, torch.Tensor]:
+    """State dict on the CPU, with the versions of its modules."""
+    state = model.state_dict()
+    cpu = OrderedDict((k, v.detach().cpu()) for k, v in state.items())
+    cpu._metadata = getattr(state, "_metadata", OrderedDict())  # type: ignore[attr-defined]
+    return cpu
+
+
+def _meta_of(model: nn.Module) -> dict[str, Any]:
+    meta: dict[str, Any] = {"poise_version": poise.__version__}
+    dataset_meta = getattr(model, "dataset_meta", None)
+    if dataset_meta is not None:
+        meta["dataset_meta"] = dict(dataset_meta)
+    return meta
+
+
+def _safetensors_writer(content: Mapping[str, Any]) -> Callable[[str], None]:
+    from safetensors.torch import save_file
+
+    # the format refuses views that share memory
+    tensors = {k: v.contiguous().clone() for k, v in content["state_dict"].items()}
+    texts = {
+        k: v if isinstance(v, str) else json.dumps(v, default=_plain)
+        for k, v in content.get("meta", {}).items()
+    }
+    return lambda target: save_file(tensors, target, texts)
+
+
+def _plain(value: Any) -> Any:
+    """JSON form of arrays and sets."""
+    return value.tolist() if hasattr(value, "tolist") else list(value)
+
+
+def _write_whole(path: Path, write: Callable[[str], None]) -> None:
+    """Write beside `path`, then rename over it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(name)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
