@@ -218,7 +218,9 @@ def _keypoints(
     flat = [[number for name in fields for number in ann[name]] for ann in anns]
     if converter is not None:
         count, mapping = converter["num_keypoints"], converter["mapping"]
-        flat = [transform_ann({"keypoints": row}, count, mapping)["keypoints"] for row in flat]
+        rows: list[dict[str, Any]] = [{"keypoints": row} for row in flat]
+        transform_ann(rows, count, mapping)
+        flat = [row["keypoints"] for row in rows]
     lengths = sorted({len(row) for row in flat})
     if len(lengths) > 1:
         odd = next(ann for ann, row in zip(anns, flat, strict=True) if len(row) != lengths[0])

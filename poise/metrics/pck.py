@@ -70,8 +70,8 @@ class PCKAccuracy(KeypointMetric):
                 )
 
     def _lengths(self, sample: Mapping[str, Any], pair: Mapping[str, Array]) -> dict[str, Array]:
-        """(N, 2) lengths of each norm item."""
-        name = type(self).__name__
+        """(N, D) lengths of each norm item."""
+        name, axes = type(self).__name__, pair["pred_coords"].shape[-1]
         lengths: dict[str, Array] = {}
         if "bbox" in self.norm_item:
             box = field(sample, "gt_instances", "bboxes", f"{name} with norm_item 'bbox'")
@@ -82,7 +82,9 @@ class PCKAccuracy(KeypointMetric):
             )
         if "torso" in self.norm_item:
             lengths["torso"] = _torso(pair["gt_coords"], pair["pred_coords"])
-        return {item: np.repeat(size.reshape(-1, 1), 2, axis=1) for item, size in lengths.items()}
+        return {
+            item: np.repeat(size.reshape(-1, 1), axes, axis=1) for item, size in lengths.items()
+        }
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """'PCK', 'PCKh', 'tPCK', by what was asked for; 0 to 1."""

@@ -55,8 +55,11 @@ class PoseColumns:
 
     def take(self, rows: Array) -> PoseColumns:
         """The poses at some rows."""
-        columns = (getattr(self, column.name) for column in fields(self))
-        return PoseColumns(*(None if c is None else c[rows] for c in columns))
+        columns: dict[str, Any] = {}
+        for column in fields(self):
+            value = getattr(self, column.name)
+            columns[column.name] = None if value is None else value[rows]
+        return PoseColumns(**columns)
 
     @classmethod
     def from_predictions(
@@ -125,8 +128,10 @@ class PoseColumns:
         elif mode == "bbox_rle":
             score = self.bbox_score + points.mean(axis=1) + points.max(axis=1)
         else:
+            points = points.astype(np.float64)
             sure = points > keypoint_score_thr
-            total = np.where(sure, points, 0).sum(axis=1, dtype=np.float64)
+            # one after another, as the reference adds: order among equal scores hangs on it
+            total = np.where(sure, points, 0).cumsum(axis=1)[:, -1]
             score = self.bbox_score * (total / np.maximum(sure.sum(axis=1), 1))
         columns = {column.name: getattr(self, column.name) for column in fields(self)}
         return PoseColumns(**{**columns, "score": score})
@@ -144,8 +149,8 @@ class PoseColumns:
         if len(sigmas) != self.keypoints.shape[1]:
             raise DataError(
                 f"OKS needs a sigma for each keypoint, got {len(sigmas)} sigmas and"
-                f" {self.keypoints.shape[1]} predicted keypoints; does the dataset's metainfo belong"
-                " to this model?"
+                f" {self.keypoints.shape[1]} predicted keypoints; does the dataset's metainfo"
+                " belong to this model?"
             )
         starts = np.searchsorted(self.image, np.arange(self.image[-1] + 2))
         # per picture, with numpy's own order of equal scores, as `oks_nms` ranks them
