@@ -73,14 +73,15 @@ class BottomupRandomCrop(BaseTransform):
         if self.crop_type == "absolute":
             return int(min(second, height)), int(min(first, width))
         if self.crop_type == "absolute_range":
+            low, high = int(first), int(second)
             return (
-                np.random.randint(min(height, first), min(height, second) + 1),
-                np.random.randint(min(width, first), min(width, second) + 1),
+                np.random.randint(min(height, low), min(height, high) + 1),
+                np.random.randint(min(width, low), min(width, high) + 1),
             )
         if self.crop_type == "relative":
             return int(height * second + 0.5), int(width * first + 0.5)
-        low = np.asarray(self.crop_size, np.float32)
-        tall, wide = low + np.random.rand(2) * (1 - low)
+        smallest = np.asarray(self.crop_size, np.float32)
+        tall, wide = smallest + np.random.rand(2) * (1 - smallest)
         return int(height * tall + 0.5), int(width * wide + 0.5)
 
     @cache_randomness

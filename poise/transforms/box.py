@@ -171,12 +171,9 @@ class RandomBBoxTransform(BaseTransform):
         rotate_factor: float = 80.0,
         rotate_prob: float = 0.6,
     ) -> None:
-        self.shift_factor = shift_factor
-        self.shift_prob = shift_prob
-        self.scale_factor = scale_factor
-        self.scale_prob = scale_prob
-        self.rotate_factor = rotate_factor
-        self.rotate_prob = rotate_prob
+        self.shift_factor, self.shift_prob = shift_factor, shift_prob
+        self.scale_factor, self.scale_prob = scale_factor, scale_prob
+        self.rotate_factor, self.rotate_prob = rotate_factor, rotate_prob
 
     @cache_randomness
     def _get_transform_params(self, num_bboxes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -202,8 +199,8 @@ class RandomBBoxTransform(BaseTransform):
 
     def __repr__(self) -> str:
         return (
-            f"{type(self).__name__}(shift_prob={self.shift_prob}, "
-            f"shift_factor={self.shift_factor}, scale_prob={self.scale_prob}, "
-            f"scale_factor={self.scale_factor}, rotate_prob={self.rotate_prob}, "
-            f"rotate_factor={self.rotate_factor})"
+            f"{type(self).__name__}(shift_factor={self.shift_factor}, "
+            f"shift_prob={self.shift_prob}, scale_factor={self.scale_factor}, "
+            f"scale_prob={self.scale_prob}, rotate_factor={self.rotate_factor}, "
+            f"rotate_prob={self.rotate_prob})"
         )

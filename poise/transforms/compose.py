@@ -70,7 +70,7 @@ def _build(item: Any, place: int) -> Callable[[dict[str, Any]], Any]:
             f"item {place} of the pipeline must be a config (a dict with 'type') or a callable "
             f"that takes results, got {type(step).__name__} {step!r}"
         )
-    return step  # type: ignore[no-any-return]
+    return step
 
 
 def _name(step: Any) -> str:

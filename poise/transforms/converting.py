@@ -183,7 +183,7 @@ class SingleHandConverter(BaseTransform):
                 f"(1, 0) for right, got {hand_type.tolist()}"
             )
         converter = self.left_hand_converter if is_left else self.right_hand_converter
-        return converter(results)  # type: ignore[no-any-return]
+        return converter(results)
 
     def __repr__(self) -> str:
         return (

@@ -45,12 +45,9 @@ class FilterAnnotations(BaseTransform):
             raise ArgumentError(
                 "FilterAnnotations needs at least one of by_box, by_area, by_kpt set to True"
             )
-        self.min_gt_bbox_wh = min_gt_bbox_wh
-        self.min_gt_area = min_gt_area
-        self.min_kpt_vis = min_kpt_vis
-        self.by_box = by_box
-        self.by_area = by_area
-        self.by_kpt = by_kpt
+        self.by_box, self.min_gt_bbox_wh = by_box, min_gt_bbox_wh
+        self.by_area, self.min_gt_area = by_area, min_gt_area
+        self.by_kpt, self.min_kpt_vis = by_kpt, min_kpt_vis
         self.keep_empty = keep_empty
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:

@@ -189,8 +189,8 @@ class CoarseDropout(_Dropout):
                 tall = int(height * random.uniform(*self.height))
                 wide = int(width * random.uniform(*self.width))
             else:
-                tall = random.randint(*self.height)  # type: ignore[arg-type]
-                wide = random.randint(*self.width)  # type: ignore[arg-type]
+                tall = random.randint(*self.height)
+                wide = random.randint(*self.width)
             if tall > height or wide > width:
                 raise DataError(
                     f"CoarseDropout: a hole of {wide}x{tall} does not fit a picture of "

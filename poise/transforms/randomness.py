@@ -29,6 +29,7 @@ _C = TypeVar("_C", bound=type)
 
 _DRAWS = "__draws_random__"
 _HELD = "_held_draws"
+_NEVER_HELD = "_avoid_cache_randomness"
 
 
 def cache_randomness(method: _F) -> _F:
@@ -75,7 +76,7 @@ def avoid_cache_randomness(cls: _C) -> _C:
             f"{cls.__name__} is marked with avoid_cache_randomness, yet its "
             f"{', '.join(marked)} is marked with cache_randomness; remove one of the two"
         )
-    cls._avoid_cache_randomness = True
+    setattr(cls, _NEVER_HELD, True)
     return cls
 
 
@@ -92,7 +93,7 @@ def cache_random_params(transforms: Any) -> Iterator[None]:
     held = list(_flatten(transforms))
     for transform in held:
         # read from the class itself: a subclass may well hold its draws
-        if type(transform).__dict__.get("_avoid_cache_randomness", False):
+        if type(transform).__dict__.get(_NEVER_HELD, False):
             raise PoiseError(
                 f"{type(transform).__name__} draws its random numbers where they cannot be held, "
                 "so it cannot share them between pictures; take it out of the shared part"
