@@ -1,5 +1,25 @@
 """Where each registered name of the kind `hooks` lives."""
 
 TABLE: dict[str, dict[str, str]] = {
-    "mmpose": {},
+    "mmpose": {
+        "poise.training.hooks.runtime": "SyncNormHook",
+        "poise.training.hooks.switches": "RTMOModeSwitchHook YOLOXPoseModeSwitchHook",
+        "poise.training.hooks.visualization": "PoseVisualizationHook",
+    },
+    "poise": {
+        "poise.training.hooks.dump": "DumpHook",
+        "poise.training.hooks.progress": "ProgressHook",
+    },
+    "mmengine": {
+        "poise.training.hooks.checkpoint": "CheckpointHook",
+        "poise.training.hooks.ema": "EMAHook",
+        "poise.training.hooks.logger": "LoggerHook",
+        "poise.training.hooks.runtime": (
+            "DistSamplerSeedHook EarlyStoppingHook EmptyCacheHook IterTimerHook "
+            "ParamSchedulerHook RuntimeInfoHook SyncBuffersHook"
+        ),
+    },
+    "mmdet": {
+        "poise.training.hooks.switches": "PipelineSwitchHook",
+    },
 }

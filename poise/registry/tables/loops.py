@@ -1,5 +1,7 @@
 """Where each registered name of the kind `loops` lives."""
 
 TABLE: dict[str, dict[str, str]] = {
-    "mmpose": {},
+    "mmengine": {
+        "poise.training.loops": "EpochBasedTrainLoop IterBasedTrainLoop TestLoop ValLoop",
+    },
 }

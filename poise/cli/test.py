@@ -1,0 +1,66 @@
+"""`poise test`: a config and a checkpoint -> a table of metrics."""
+
+# ruff: noqa: PT028 - a command, not a test of pytest's
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from poise.cli.train import open_config
+
+__all__ = ["test"]
+
+
+def test(
+    config: Annotated[str, typer.Argument(help="Config file, or name of a released model.")],
+    checkpoint: Annotated[str, typer.Argument(help="Checkpoint file.")],
+    work_dir: Annotated[
+        Path | None, typer.Option("--work-dir", "-w", help="Folder of the log.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="JSON file for the metrics.")
+    ] = None,
+    dump: Annotated[
+        Path | None, typer.Option(help="File for the predictions: .pkl, or .json for people.")
+    ] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of the config; may be repeated.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Samples per batch.")] = None,
+    trust_config: Annotated[
+        bool, typer.Option(help="Execute the config file where it holds code.")
+    ] = False,
+) -> None:
+    """Evaluate a checkpoint on the test set of a config."""
+    cfg = open_config(config, options, trusted=trust_config)
+    if batch_size is not None:
+        cfg.merge_from_dict({"test_dataloader.batch_size": batch_size})
+
+    from poise.training.hooks.dump import DumpHook
+    from poise.training.runner import Runner
+
+    runner = Runner(cfg, work_dir=work_dir)
+    extra = [DumpHook(dump)] if dump else []
+    metrics = runner.test(checkpoint, hooks=extra)
+    _show(metrics)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        plain = {k: float(v) for k, v in metrics.items()}
+        out.write_text(json.dumps(plain, indent=1) + "\n")
+
+
+test.__test__ = False  # type: ignore[attr-defined]  # a command, not a test of pytest's
+
+
+def _show(metrics: dict[str, float]) -> None:
+    """Print a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("metric", "value")
+    for name, value in metrics.items():
+        table.add_row(name, f"{float(value):.4f}")
+    Console().print(table)

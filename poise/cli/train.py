@@ -1,0 +1,114 @@
+"""`poise train`: a config -> a run folder with checkpoints, log and metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["open_config", "train"]
+
+#: `--amp` -> Lightning's name of the precision.
+_PRECISION = {"bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+def train(
+    config: Annotated[str, typer.Argument(help="Config file, or name of a released model.")],
+    work_dir: Annotated[
+        Path | None, typer.Option("--work-dir", "-w", help="Folder of the run.")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint to go on from; auto: the latest of the work folder."),
+    ] = None,
+    amp: Annotated[str | None, typer.Option(help="Mixed precision: bf16 or fp16.")] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of the config; may be repeated.")
+    ] = None,
+    max_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs to train.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Samples per batch.")] = None,
+    validate: Annotated[
+        bool, typer.Option("--validate/--no-validate", help="Validate during training.")
+    ] = True,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random draws.")] = None,
+    devices: Annotated[
+        str, typer.Option(help="How many devices, or which (0,1).")
+    ] = "auto",
+    nodes: Annotated[int, typer.Option(min=1, help="How many machines.")] = 1,
+    strategy: Annotated[
+        str, typer.Option(help="How devices work together: auto, ddp, fsdp, deepspeed.")
+    ] = "auto",
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu, mps.")] = "auto",
+    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard files too.")] = False,
+    trust_config: Annotated[
+        bool, typer.Option(help="Execute the config file where it holds code.")
+    ] = False,
+) -> None:
+    """Train a model; Ctrl-C stops after the batch and writes a checkpoint."""
+    from poise.errors import ConfigError, nearest
+
+    if amp is not None and amp not in _PRECISION:
+        raise ConfigError(f"--amp is bf16 or fp16, got '{amp}'{nearest(amp, _PRECISION)}")
+    cfg = open_config(config, options, trusted=trust_config)
+    changes: dict[str, Any] = {}
+    if max_epochs is not None:
+        changes["train_cfg.max_epochs"] = max_epochs
+    if batch_size is not None:
+        changes["train_dataloader.batch_size"] = batch_size
+    if seed is not None:
+        changes["randomness.seed"] = seed
+    cfg.merge_from_dict(changes)
+    if tensorboard:
+        cfg["vis_backends"] = [*(cfg.get("vis_backends") or ()), {"type": "TensorboardVisBackend"}]
+
+    from poise.training.runner import Runner
+
+    runner = Runner(
+        cfg,
+        work_dir=work_dir,
+        resume=resume,
+        validate=validate,
+        devices=_devices(devices),
+        nodes=nodes,
+        strategy=strategy,
+        accelerator=accelerator,
+        precision=_PRECISION[amp] if amp else None,
+    )
+    runner.train()
+    if runner.interrupted is not None:
+        typer.echo(
+            f"stopped at iteration {runner.iter} of {runner.max_iters}; {runner.interrupted} is "
+            f"written. To go on:\n  poise train {config} --work-dir {runner.work_dir} "
+            "--resume auto (and the options of before)",
+            err=True,
+        )
+        raise typer.Exit(130)
+    typer.echo(f"trained {runner.epoch} epochs: {runner.work_dir}")
+
+
+def open_config(name: str, options: list[str] | None, *, trusted: bool = False) -> Any:
+    """Config of a file or a model name, with the overrides of `--set`.
+
+    Raises:
+        ConfigError: an override of a key that neither the config nor Poise has.
+    """
+    from poise.config import apply_custom_imports, parse_overrides
+    from poise.training.build_checks import check_overrides
+    from poise.zoo import load_config
+
+    cfg = load_config(name, trusted=trusted)
+    overrides = parse_overrides(options or ())
+    check_overrides(cfg, overrides)
+    cfg.merge_from_dict(overrides)
+    apply_custom_imports(cfg)
+    return cfg
+
+
+def _devices(text: str) -> int | str | list[int]:
+    """What Lightning takes: a number, a list of indices, or "auto"."""
+    if text.isdigit():
+        return int(text)
+    if "," in text:
+        return [int(part) for part in text.split(",") if part.strip()]
+    return text

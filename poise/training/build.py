@@ -1,0 +1,159 @@
+"""Parts of a run from their configs."""
+
+from __future__ import annotations
+
+import pprint
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from poise.errors import ConfigError, FileMissingError
+from poise.registry import HOOKS
+
+__all__ = [
+    "build_dataloader",
+    "build_evaluator",
+    "build_hooks",
+    "build_model",
+    "config_text",
+    "load_weights",
+]
+
+#: Hooks of every run, under the keys by which `default_hooks` replaces or (None) drops them.
+_DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
+    "runtime_info": {"type": "mmengine.RuntimeInfoHook"},
+    "timer": {"type": "mmengine.IterTimerHook"},
+    "sampler_seed": {"type": "mmengine.DistSamplerSeedHook"},
+    "logger": {"type": "mmengine.LoggerHook"},
+    "param_scheduler": {"type": "mmengine.ParamSchedulerHook"},
+    "checkpoint": {"type": "mmengine.CheckpointHook", "interval": 1},
+    "progress": {"type": "poise.ProgressHook"},
+}
+
+
+def config_text(cfg: Any) -> str:
+    """The whole config as Python text."""
+    text = getattr(cfg, "pretty_text", None)
+    if isinstance(text, str):
+        return text
+    plain = cfg.to_dict() if hasattr(cfg, "to_dict") else dict(cfg)
+    rows = (f"{k} = {pprint.pformat(v, sort_dicts=False)}" for k, v in plain.items())
+    return "\n".join(rows) + "\n"
+
+
+def build_dataloader(cfg: Any, name: str, runner: Any) -> Any:
+    """Loader of a `*_dataloader` config; a built loader is returned as it is.
+
+    Raises:
+        FileMissingError: an annotation file or image folder is missing; the text names the key.
+        ConfigError: the dataset is empty.
+    """
+    from poise.datasets.loader import build_dataloader as build
+
+    if not isinstance(cfg, Mapping):
+        return cfg
+    randomness = runner.cfg.get("randomness") or {}
+    try:
+        loader = build(
+            cfg, seed=runner.seed, diff_rank_seed=bool(randomness.get("diff_rank_seed", False))
+        )
+    except FileNotFoundError as error:
+        raise FileMissingError(
+            f"{name}: {error}. Put the data there, or say where it is with "
+            f"--set {name}.dataset.data_root=FOLDER"
+        ) from error
+    if len(loader) == 0:
+        raise ConfigError(
+            f"{name} gives no batch: {len(loader.dataset)} samples, batch_size "
+            f"{cfg.get('batch_size', 1)}, drop_last={cfg.get('drop_last', False)}"
+        )
+    return loader
+
+
+def build_evaluator(cfg: Any) -> Any:
+    """Evaluator of one metric config, a list of them, or one of type Evaluator."""
+    if not isinstance(cfg, (Mapping, list, tuple)):
+        return cfg
+    from poise.metrics.evaluator import Evaluator
+    from poise.registry import EVALUATORS
+
+    if isinstance(cfg, Mapping) and EVALUATORS.get(str(cfg.get("type", ""))) is not None:
+        return EVALUATORS.build(cfg)
+    return Evaluator(list(cfg) if isinstance(cfg, (list, tuple)) else cfg)
+
+
+def build_model(cfg: Mapping[str, Any], *, init: bool) -> Any:
+    """Estimator of a whole config.
+
+    Args:
+        cfg: with `model`, a dict or a built estimator.
+        init: whether its weights are initialised (`init_cfg`); not needed where all of them
+            are loaded.
+    """
+    from poise.models.build import build_model as build
+
+    model = build(cfg["model"]) if isinstance(cfg["model"], Mapping) else cfg["model"]
+    if init and hasattr(model, "init_weights"):
+        model.init_weights()
+    return model
+
+
+def build_hooks(cfg: Mapping[str, Any], only: Sequence[str] | None = None) -> list[Any]:
+    """Hooks of a config in the order in which they run.
+
+    Args:
+        cfg: `default_hooks` replace those of every run by key, None drops one; `custom_hooks`
+            are added.
+        only: keys of default hooks to build, without custom ones; None for all.
+    """
+    from poise.training.hooks.base import priority_of
+
+    chosen = dict(_DEFAULT_HOOKS) | dict(cfg.get("default_hooks") or {})
+    many = [h for k, h in chosen.items() if h is not None and (only is None or k in only)]
+    if only is None:
+        many += list(cfg.get("custom_hooks") or ())
+    hooks = []
+    for hook_cfg in many:
+        if not isinstance(hook_cfg, Mapping):
+            hooks.append(hook_cfg)
+            continue
+        args = {k: v for k, v in hook_cfg.items() if k != "priority"}
+        hook = HOOKS.build(_keep_places(hook_cfg, args))
+        if "priority" in hook_cfg:
+            hook.priority = hook_cfg["priority"]
+        hooks.append(hook)
+    return sorted(hooks, key=lambda h: priority_of(h.priority))
+
+
+def _keep_places(cfg: Any, args: dict[str, Any]) -> Any:
+    """`args` as the kind of dict that remembers lines, where nothing was taken out."""
+    return cfg if len(args) == len(cfg) else args
+
+
+def load_weights(
+    model: Any,
+    path: str | Path,
+    *,
+    content: Mapping[str, Any] | None = None,
+    strict: bool = False,
+) -> Mapping[str, Any]:
+    """Load a checkpoint's weights into a model; the checkpoint's content.
+
+    Args:
+        model: estimator.
+        path: file, also for error texts.
+        content: what the file holds, where it was read before.
+        strict: whether every tensor must be there.
+
+    Raises:
+        CheckpointError: with `strict`, tensors that are missing, left over or of another shape;
+            without, a file of which nothing fits.
+    """
+    from poise.models.weights import load_checkpoint
+
+    if content is None:
+        from poise.training.checkpoint import read
+
+        content = read(path)
+    load_checkpoint(model, content, strict=strict)
+    return content

@@ -1,0 +1,110 @@
+"""Checks of a config and a checkpoint that a person wants before hours of work."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from poise.config import where
+from poise.errors import CheckpointError, ConfigError, nearest
+
+__all__ = ["check_keypoints", "check_overrides", "check_training_config"]
+
+#: Keys of a config that training, validation and testing look at.
+_RUN_KEYS = (
+    "auto_scale_lr",
+    "custom_hooks",
+    "default_hooks",
+    "default_scope",
+    "env_cfg",
+    "load_from",
+    "log_level",
+    "log_processor",
+    "model",
+    "optim_wrapper",
+    "param_scheduler",
+    "randomness",
+    "resume",
+    "test_cfg",
+    "test_dataloader",
+    "test_evaluator",
+    "train_cfg",
+    "train_dataloader",
+    "val_cfg",
+    "val_dataloader",
+    "val_evaluator",
+    "vis_backends",
+    "visualizer",
+    "work_dir",
+)
+_NEEDED = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
+
+
+def check_overrides(cfg: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
+    """See that each override speaks of a key that the config has or that a run knows.
+
+    Below the first level anything goes: arguments that a config leaves at their defaults.
+
+    Raises:
+        ConfigError: with the nearest key.
+    """
+    known = {*cfg, *_RUN_KEYS, "speed"}
+    for key in overrides:
+        first = key.partition(".")[0]
+        if first not in known:
+            raise ConfigError(
+                f"--set {key}=...: the config has no '{first}'"
+                f"{nearest(first, known) or '; it has: ' + ', '.join(sorted(map(str, cfg)))}"
+            )
+
+
+def check_training_config(cfg: Mapping[str, Any]) -> None:
+    """See that what training needs is there, and that no key is a misspelling of one.
+
+    A config may hold variables of its own (`codec`, `data_root`), so an unknown key is an
+    error only where it is close to a known one that is missing.
+
+    Raises:
+        ConfigError: with the line of the key.
+    """
+    for key in cfg:
+        if key in _RUN_KEYS:
+            continue
+        hint = nearest(key, [k for k in _RUN_KEYS if k not in cfg], limit=1)
+        if hint and _is_misspelling(key, hint):
+            raise ConfigError(f"'{key}' is not a key that training knows{_at(cfg, key)}{hint}")
+    for key in _NEEDED:
+        if not cfg.get(key):
+            raise ConfigError(
+                f"training needs '{key}', which the config {getattr(cfg, 'filename', '') or ''} "
+                f"does not have"
+            )
+
+
+def _is_misspelling(key: str, hint: str) -> bool:
+    """Whether two names are so alike that one is a slip of the other."""
+    return difflib.SequenceMatcher(None, key, hint.split("'")[1]).ratio() > 0.85
+
+
+def _at(cfg: Any, key: str) -> str:
+    place = where(cfg, key)
+    return f" ({place})" if place else ""
+
+
+def check_keypoints(content: Mapping[str, Any], dataset: Any, path: str | Path) -> None:
+    """See that a checkpoint was trained for as many keypoints as the data has.
+
+    Raises:
+        CheckpointError: another number, where the checkpoint says for what it was trained.
+    """
+    trained = (content.get("meta") or {}).get("dataset_meta") or {}
+    have = (getattr(dataset, "metainfo", None) or {}).get("num_keypoints")
+    saved = trained.get("num_keypoints")
+    if saved is not None and have is not None and int(saved) != int(have):
+        raise CheckpointError(
+            f"{path} was trained for {saved} keypoints (dataset "
+            f"{trained.get('dataset_name', 'unknown')}), the test data has {have}; give a "
+            "checkpoint of the same keypoints, or another config"
+        )

@@ -1,0 +1,218 @@
+"""Checkpoint files in MMPose's form: written so that a kill loses nothing, read safely."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import poise
+from poise.errors import CheckpointError, FileMissingError
+
+__all__ = [
+    "LAST_CHECKPOINT",
+    "build_checkpoint",
+    "find_latest",
+    "get_rng_state",
+    "publish",
+    "read",
+    "resolve_resume",
+    "restore",
+    "set_rng_state",
+    "to_cpu",
+    "write",
+]
+
+#: Text file in the work folder that names the newest checkpoint, as MMEngine writes it.
+LAST_CHECKPOINT = "last_checkpoint"
+
+
+def to_cpu(tree: Any) -> Any:
+    """The same tree of dicts, lists and tensors with its tensors on the CPU."""
+    if isinstance(tree, torch.Tensor):
+        return tree.detach().cpu()
+    if isinstance(tree, Mapping):
+        copy = type(tree)((k, to_cpu(v)) for k, v in tree.items())
+        if hasattr(tree, "_metadata"):
+            # versions of the modules, by which old files are told from new ones
+            copy._metadata = tree._metadata
+        return copy
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(map(to_cpu, tree))
+    return tree
+
+
+def build_checkpoint(runner: Any, *, epoch: int, iteration: int, full: bool) -> dict[str, Any]:
+    """What a checkpoint file holds.
+
+    Args:
+        runner: the run.
+        epoch, iteration: how many are finished.
+        full: with the state of optimizer, schedules and random generators, so that the run
+            can go on; else weights only.
+    """
+    meta = {
+        "epoch": epoch,
+        "iter": iteration,
+        "cfg": runner.cfg_text,
+        "seed": runner.seed,
+        "experiment_name": runner.experiment_name,
+        "time": time.strftime("%Y%m%d_%H%M%S"),
+        "poise_version": poise.__version__,
+        "torch_version": str(torch.__version__),
+    }
+    if runner.dataset_meta is not None:
+        meta["dataset_meta"] = dict(runner.dataset_meta)
+    checkpoint: dict[str, Any] = {
+        "meta": meta,
+        "state_dict": to_cpu(runner.model.state_dict()),
+        "message_hub": runner.message_hub.state_dict(),
+    }
+    if full:
+        checkpoint["optimizer"] = to_cpu(runner.optimizer.state_dict())
+        checkpoint["param_schedulers"] = [s.state_dict() for s in runner.param_schedulers]
+        checkpoint["poise"] = {
+            "batches_of_epoch": runner.train_loop.inner if runner.train_loop else 0,
+            "scaler": runner.scaler_state(),
+            "rng": get_rng_state(),
+        }
+    return checkpoint
+
+
+def write(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Write a checkpoint; the file appears whole or not at all.
+
+    Raises:
+        CheckpointError: the disk is full or not writable; what was there before is kept.
+    """
+    from poise.models.weights import save_checkpoint
+
+    try:
+        save_checkpoint(checkpoint, path)
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(
+            f"the checkpoint {path} could not be written ({error}); files written before it "
+            "are as they were. Free space, then go on with --resume auto"
+        ) from error
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Content of a checkpoint file, of Poise or of MMPose, read without running any code of it.
+
+    Raises:
+        FileMissingError: no such file.
+        CheckpointError: not a checkpoint, or content that cannot be read safely.
+    """
+    from poise.models.weights import read_checkpoint
+
+    content = read_checkpoint(path)
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds {type(content).__name__}, expected a checkpoint dict")
+    return content if "state_dict" in content else {"state_dict": content, "meta": {}}
+
+
+def find_latest(work_dir: Path) -> Path | None:
+    """Newest checkpoint of a work folder that can be resumed from, or None.
+
+    The note `last_checkpoint` counts, unless its file is gone (a copied folder, a kill
+    between two steps); then the newest `epoch_*.pth` or `iter_*.pth`.
+    """
+    note = work_dir / LAST_CHECKPOINT
+    if note.is_file():
+        noted = Path(note.read_text().strip())
+        for path in (noted, work_dir / noted.name):
+            if path.is_file():
+                return path
+    found = [p for kind in ("epoch_*.pth", "iter_*.pth") for p in work_dir.glob(kind)]
+    return max(found, key=lambda p: p.stat().st_mtime, default=None)
+
+
+def resolve_resume(resume: str | bool | None, work_dir: Path) -> Path | None:
+    """Checkpoint that a `resume` setting means.
+
+    Args:
+        resume: a path; True or "auto" for the latest of the work folder; None or False for
+            none.
+        work_dir: folder of the run.
+
+    Raises:
+        FileMissingError: the path does not exist. "auto" without a checkpoint starts anew.
+    """
+    if not resume:
+        return None
+    if resume is True or resume == "auto":
+        return find_latest(work_dir)
+    path = Path(resume)
+    if not path.is_file():
+        raise FileMissingError(
+            f"--resume names {path}, which does not exist; give a checkpoint file, or 'auto' "
+            f"for the latest in {work_dir}"
+        )
+    return path
+
+
+def get_rng_state() -> dict[str, Any]:
+    """State of the random generators of Python, numpy and torch, as plain values."""
+    kind, keys, *rest = np.random.get_state()
+    version, internal, gauss = random.getstate()
+    state: dict[str, Any] = {
+        "python": [version, list(internal), gauss],
+        "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), *rest],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_rng_state(state: Mapping[str, Any]) -> None:
+    """Put the generators where `get_rng_state` found them."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"].cpu())
+    if "cuda" in state and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def restore(runner: Any, content: Mapping[str, Any]) -> None:
+    """Put position, optimizer, schedules and random generators where a checkpoint left them.
+
+    Raises:
+        CheckpointError: the optimizer's parameter groups are others.
+    """
+    meta, own, loop = content["meta"], content.get("poise") or {}, runner.train_loop
+    runner.message_hub.load_state_dict(content.get("message_hub") or {})
+    loop.epoch, loop.iter = int(meta["epoch"]), int(meta["iter"])
+    loop.inner = int(own.get("batches_of_epoch", 0))
+    try:
+        runner.optimizer.load_state_dict(content["optimizer"])
+    except ValueError as error:
+        raise CheckpointError(
+            f"the optimizer of the checkpoint has other parameter groups than the config gives "
+            f"({error}); resume with the config that the run was started with"
+        ) from error
+    for schedule, state in zip(runner.param_schedulers, content["param_schedulers"], strict=False):
+        schedule.load_state_dict(state)
+    scaler = getattr(getattr(runner.trainer, "precision_plugin", None), "scaler", None)
+    if scaler is not None and own.get("scaler"):
+        scaler.load_state_dict(own["scaler"])
+    if "rng" in own and runner.world_size == 1:
+        set_rng_state(own["rng"])
+
+
+def publish(path: Path, keys: Any) -> Path:
+    """Copy a checkpoint with only some keys; the first 8 digits of its hash end the name."""
+    content = read(path)
+    kept = {k: v for k, v in content.items() if k in keys}
+    plain = path.with_name(f"{path.stem}-publishing.pth")
+    write(kept, plain)
+    digits = hashlib.sha256(plain.read_bytes()).hexdigest()[:8]
+    return plain.replace(path.with_name(f"{path.stem}-{digits}.pth"))

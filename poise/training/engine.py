@@ -1,0 +1,84 @@
+"""The call into Lightning: devices, processes, precision, one pass over the run's batches."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from poise.training.module import PoseDataModule, PoseModule
+
+__all__ = ["fit"]
+
+#: Lightning's advice that does not fit: the stream is not a loader, logging is our own.
+_NOT_OURS = (
+    r".*does not have many workers.*",
+    r".*`training_step` returned `None`.*",
+    r".*lightning_module.*train_dataloader.*",
+    r".*IterableDataset.*",
+    r".*`isinstance\(treespec, LeafSpec\)`.*",
+)
+
+
+class _Start(Callback):
+    """Loads weights and state once processes and devices are set up."""
+
+    def __init__(self, runner: Any) -> None:
+        self.runner = runner
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.runner.device = pl_module.device
+        self.runner.start()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.runner.iter >= self.runner.max_iters or self.runner.train_loop.stop_training:
+            self.runner.call_hook("after_train")
+
+
+def fit(runner: Any) -> None:
+    """Train `runner`'s model on its loop's batches."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    precision, plugins = _precision(runner)
+    module = PoseModule(runner.model, runner.settings, runner)
+    with warnings.catch_warnings():
+        for text in _NOT_OURS:
+            warnings.filterwarnings("ignore", text)
+        runner.trainer = pl.Trainer(
+            **runner.engine,
+            precision=precision,
+            plugins=plugins,
+            max_epochs=1,
+            logger=False,
+            callbacks=[_Start(runner)],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            limit_val_batches=0,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+        runner.trainer.fit(module, datamodule=PoseDataModule(runner))
+
+
+def _precision(runner: Any) -> tuple[Any, list[Any]]:
+    """Lightning's precision, and a plugin where the loss scale is not its default."""
+    wanted = runner.precision or runner.settings.precision
+    gpu = torch.cuda.is_available()
+    if wanted == "16-mixed" and not gpu:
+        runner.logger.info("float16 needs a GPU: training uses bfloat16 autocast")
+        wanted = "bf16-mixed"
+    scale = runner.settings.loss_scale
+    if wanted != "16-mixed" or scale == "dynamic":
+        return wanted, []
+    from lightning.pytorch.plugins.precision import MixedPrecision
+
+    args = (
+        dict(scale) if hasattr(scale, "items") else {"init_scale": scale, "growth_interval": 2**31}
+    )
+    scaler = torch.amp.GradScaler("cuda", **args)
+    return None, [MixedPrecision("16-mixed", "cuda", scaler)]

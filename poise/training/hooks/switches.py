@@ -1,0 +1,107 @@
+"""Hooks that change augmentation or the head's mode at an epoch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from poise.errors import ConfigError, nearest
+from poise.registry import HOOKS
+from poise.training.hooks.base import Hook
+
+__all__ = ["PipelineSwitchHook", "RTMOModeSwitchHook", "YOLOXPoseModeSwitchHook"]
+
+
+@HOOKS.register_module(scope="mmdet")
+class PipelineSwitchHook(Hook):
+    """Trains with another pipeline from an epoch on: weaker augmentation near the end.
+
+    Args:
+        switch_epoch: epochs after which the new pipeline is used.
+        switch_pipeline: its transforms.
+    """
+
+    def __init__(self, switch_epoch: int, switch_pipeline: Sequence[dict[str, Any]]) -> None:
+        self.switch_epoch = switch_epoch
+        self.switch_pipeline = switch_pipeline
+        self._has_switched = False
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Switch once, also when a run is resumed behind the switch."""
+        if runner.epoch >= self.switch_epoch and not self._has_switched:
+            runner.logger.info(f"Training goes on with the pipeline of epoch {self.switch_epoch}")
+            runner.set_train_pipeline(self.switch_pipeline)
+            self._has_switched = True
+
+
+@HOOKS.register_module()
+class YOLOXPoseModeSwitchHook(Hook):
+    """Ends mosaic and mixup near the end, and adds the head's auxiliary L1 loss.
+
+    Args:
+        num_last_epochs: epochs at the end that are trained so.
+        new_train_dataset: dataset config for them; None keeps the dataset.
+        new_train_pipeline: pipeline for them; None keeps the pipeline.
+    """
+
+    def __init__(
+        self,
+        num_last_epochs: int = 20,
+        new_train_dataset: dict[str, Any] | None = None,
+        new_train_pipeline: Sequence[dict[str, Any]] | None = None,
+    ) -> None:
+        self.num_last_epochs = num_last_epochs
+        self.new_train_dataset = new_train_dataset
+        self.new_train_pipeline = new_train_pipeline
+        self._has_switched = False
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Switch at the epoch, or behind it where a run is resumed."""
+        if self._has_switched or runner.epoch + 1 < runner.max_epochs - self.num_last_epochs:
+            return
+        cfg = copy.deepcopy(runner.cfg["train_dataloader"])
+        if self.new_train_dataset:
+            cfg["dataset"] = self.new_train_dataset
+        if self.new_train_pipeline:
+            cfg["dataset"]["pipeline"] = self.new_train_pipeline
+        runner.set_train_dataloader(cfg)
+        runner.model.head.use_aux_loss = True
+        runner.logger.info("The last epochs begin: another pipeline, auxiliary loss")
+        self._has_switched = True
+
+
+@HOOKS.register_module()
+class RTMOModeSwitchHook(Hook):
+    """Changes attributes of the head at epochs: proxy targets, loss weights, overlaps.
+
+    Args:
+        epoch_attributes: epoch -> {dotted attribute of the head: new value}.
+    """
+
+    def __init__(self, epoch_attributes: Mapping[int, Mapping[str, Any]]) -> None:
+        self.epoch_attributes = {int(e): dict(a) for e, a in epoch_attributes.items()}
+        self._done: set[int] = set()
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Apply what is due; after a resume also what was due before."""
+        for epoch in sorted(self.epoch_attributes):
+            if epoch > runner.epoch or epoch in self._done:
+                continue
+            for path, value in self.epoch_attributes[epoch].items():
+                _set_attribute(runner.model.head, path, value)
+                runner.logger.info(f"head.{path} = {value}")
+            self._done.add(epoch)
+
+
+def _set_attribute(owner: Any, path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for name in [*parents, last]:
+        if not hasattr(owner, name):
+            raise ConfigError(
+                f"epoch_attributes names '{path}', but {type(owner).__name__} has no "
+                f"'{name}'{nearest(name, vars(owner))}"
+            )
+        if name is not last:
+            owner = getattr(owner, name)
+    setattr(owner, last, value)

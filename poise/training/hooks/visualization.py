@@ -1,0 +1,97 @@
+"""PoseVisualizationHook: predictions drawn on the pictures they were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from poise.registry import HOOKS
+from poise.training.hooks.base import Hook
+
+__all__ = ["PoseVisualizationHook"]
+
+
+@HOOKS.register_module()
+class PoseVisualizationHook(Hook):
+    """Draws predictions during validation (one picture at intervals) and testing (each).
+
+    Args:
+        enable: whether anything is drawn.
+        interval: iterations between two pictures of a validation.
+        kpt_thr: score below which a keypoint is not drawn.
+        show: open a window for each picture.
+        wait_time: seconds that a window stays; 0 waits for a key.
+        out_dir: folder of a test's pictures, below the run's folder.
+        backend_args: of remote storage in MMPose; not used.
+    """
+
+    def __init__(
+        self,
+        enable: bool = False,
+        interval: int = 50,
+        kpt_thr: float = 0.3,
+        show: bool = False,
+        wait_time: float = 0.0,
+        out_dir: str | None = None,
+        backend_args: dict[str, Any] | None = None,
+    ) -> None:
+        self.enable = enable
+        self.interval = interval
+        self.kpt_thr = kpt_thr
+        self.show = show
+        self.wait_time = wait_time
+        self.out_dir = out_dir
+        self._drawn = 0
+
+    def after_val_iter(
+        self,
+        runner: Any,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
+        """Draw the first sample of every `interval`-th batch."""
+        step = runner.iter + batch_idx
+        if self.enable and outputs and step % self.interval == 0:
+            self._draw(runner, outputs[0], Path(runner.log_dir) / "vis_image", "val", step)
+
+    def after_test_iter(
+        self,
+        runner: Any,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
+        """Draw every sample."""
+        if not self.enable:
+            return
+        folder = Path(runner.log_dir) / (self.out_dir or "vis_image")
+        for sample in outputs or ():
+            self._drawn += 1
+            self._draw(runner, sample, folder, "test", self._drawn)
+
+    def _draw(self, runner: Any, sample: Any, folder: Path, mode: str, step: int) -> None:
+        import cv2
+
+        from poise.structures import merge_data_samples
+
+        picture = cv2.imread(str(sample.get("img_path")))
+        if picture is None:
+            runner.logger.warning(f"{sample.get('img_path')} cannot be read and is not drawn")
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{mode}_{step:06d}_{Path(sample.get('img_path')).stem}.jpg"
+        runner.visualizer.add_datasample(
+            name,
+            picture[..., ::-1],
+            data_sample=merge_data_samples([sample]),
+            draw_gt=False,
+            draw_bbox=True,
+            draw_heatmap=True,
+            show=self.show,
+            wait_time=self.wait_time,
+            kpt_thr=self.kpt_thr,
+            out_file=str(folder / name),
+            step=step,
+        )

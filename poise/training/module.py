@@ -1,0 +1,182 @@
+"""The estimator as Lightning sees it: one training step, with MMEngine's arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from poise.errors import ArgumentError, DataError
+from poise.training.optim import StepSettings
+
+__all__ = ["BatchStream", "PoseDataModule", "PoseModule", "parse_losses"]
+
+#: Samples that an error text names.
+_MAX_NAMED = 16
+#: Batches, more than any run has.
+_ENDLESS = 2**40
+
+
+def parse_losses(losses: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Sum of what is called a loss, and everything by name with the sum first.
+
+    Args:
+        losses: tensors or lists of tensors; a list is the sum of its means. Names that
+            contain "loss" count, others (accuracies) are only shown.
+
+    Raises:
+        ArgumentError: a value that is neither.
+    """
+    parsed: dict[str, Tensor] = {}
+    for name, value in losses.items():
+        if isinstance(value, Tensor):
+            parsed[name] = value.mean()
+        elif isinstance(value, (list, tuple)) and all(isinstance(v, Tensor) for v in value):
+            parsed[name] = sum(v.mean() for v in value)
+        else:
+            raise ArgumentError(
+                f"a head's loss() gives tensors or lists of tensors, '{name}' is {type(value)}"
+            )
+    total = sum(v for name, v in parsed.items() if "loss" in name)
+    if not isinstance(total, Tensor):
+        raise ArgumentError(
+            f"none of the values that loss() gave has 'loss' in its name: {sorted(parsed)}"
+        )
+    return total, {"loss": total, **parsed}
+
+
+class PoseModule(pl.LightningModule):
+    """Wraps an estimator and its optimizer; what happens between steps is the loop's.
+
+    Optimisation is manual: MMEngine counts batches where Lightning counts optimizer steps,
+    and scales the loss by the batches that the last, shorter step of a run really has.
+
+    Args:
+        estimator: what is trained.
+        settings: clipping, accumulation.
+        runner: builds the optimizer, knows the position, gets the hook calls.
+    """
+
+    def __init__(self, estimator: torch.nn.Module, settings: StepSettings, runner: Any) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.estimator = estimator
+        self.settings = settings
+        self.runner = runner
+        self._outputs: dict[str, Tensor] = {}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimizer of the run."""
+        return self.runner.setup_optimizer()
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """Loss, gradients, and where enough are gathered an optimizer step."""
+        runner, loop = self.runner, self.runner.train_loop
+        runner.call_hook("before_train_iter", batch_idx=loop.inner, data_batch=batch)
+        runner.share_progress()
+        data = self.estimator.data_preprocessor(batch, True)
+        loss, shown = parse_losses(self.estimator(**data, mode="loss"))
+        if not torch.isfinite(loss):
+            raise _not_finite(shown, batch, runner)
+        every = self.settings.accumulative_counts
+        done, last = loop.iter, loop.max_iters
+        remainder = last % every
+        share = remainder if remainder and done >= last - remainder else every
+        steps = (done + 1) % every == 0 or done + 1 == last
+        if steps:
+            self.manual_backward(loss / share)
+        else:
+            with self.trainer.strategy.block_backward_sync():
+                self.manual_backward(loss / share)
+        if steps:
+            optimizer = self.optimizers()
+            optimizer.step()
+            optimizer.zero_grad()
+        self._outputs = {k: v.detach() for k, v in shown.items()}
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip, after gradients were unscaled."""
+        params = [p for g in optimizer.param_groups for p in g["params"]]
+        norm = self.settings.clip(params)
+        if norm is not None:
+            self.runner.message_hub.update_scalar("train/grad_norm", norm)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Tell the hooks and the loop that a batch is done."""
+        runner, loop = self.runner, self.runner.train_loop
+        runner.call_hook(
+            "after_train_iter",
+            batch_idx=loop.inner,
+            data_batch=batch,
+            outputs=self._outputs,
+        )
+        loop.after_batch()
+        runner.after_batch()
+
+
+class BatchStream(Iterable[Any]):
+    """The whole run as one iterable: for Lightning it is a single epoch.
+
+    Epochs, switches of the data and resuming are then one matter of the loop. It claims a
+    length so that no batch is fetched before the one in front of it is trained on; the true
+    end is where the loop stops.
+    """
+
+    def __init__(self, loop: Any) -> None:
+        self.loop = loop
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.loop.batches()
+
+    def __len__(self) -> int:
+        return _ENDLESS
+
+
+class PoseDataModule(pl.LightningDataModule):
+    """Builds the data of a run, and hands its batches to Lightning."""
+
+    def __init__(self, runner: Any) -> None:
+        super().__init__()
+        self.runner = runner
+
+    def setup(self, stage: str) -> None:
+        """Build the data, now that the processes know each other."""
+        self.runner.rank = self.trainer.global_rank
+        self.runner.world_size = self.trainer.world_size
+        self.runner.setup_data()
+
+    def train_dataloader(self) -> BatchStream:
+        """The stream of batches."""
+        return BatchStream(self.runner.train_loop)
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Leave the batch: the data preprocessor moves what it needs."""
+        return batch
+
+
+def _not_finite(shown: Mapping[str, Tensor], batch: Any, runner: Any) -> DataError:
+    values = ", ".join(f"{k} = {float(v):g}" for k, v in shown.items())
+    names = sample_names(batch)
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return DataError(
+        f"the loss is not a finite number at epoch {runner.epoch + 1}, iteration "
+        f"{runner.iter + 1}: {values}. Samples of the batch: "
+        f"{', '.join(names[:_MAX_NAMED])}{more}. Look at their annotations, lower the learning "
+        "rate, or limit gradients with optim_wrapper.clip_grad=dict(max_norm=1)"
+    )
+
+
+def sample_names(batch: Any) -> list[str]:
+    """What tells the samples of a batch: annotation ids, or paths of their pictures."""
+    samples: Sequence[Any] = batch.get("data_samples", []) if isinstance(batch, Mapping) else []
+    names = []
+    for sample in samples:
+        meta = getattr(sample, "metainfo", {})
+        parts = [f"{k} {meta[k]}" for k in ("id", "img_id", "img_path") if meta.get(k) is not None]
+        names.append(" ".join(parts) or "unnamed")
+    return names

@@ -1,0 +1,426 @@
+"""Runner: a config becomes a training or evaluation run on Lightning."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from poise.errors import ConfigError, FileMissingError
+from poise.registry import LOOPS, use_scope
+from poise.training import checkpoint as files
+from poise.training.build import (
+    build_dataloader,
+    build_evaluator,
+    build_hooks,
+    build_model,
+    config_text,
+    load_weights,
+)
+from poise.training.build_checks import check_keypoints, check_training_config
+from poise.training.console import open_log
+from poise.training.loops import TrainLoop, build_train_loop
+from poise.training.message_hub import MessageHub
+from poise.training.optim import StepSettings, build_optimizer
+from poise.training.scalars import ScalarWriter
+from poise.training.schedules import build_schedulers
+from poise.training.signals import StopRequests
+from poise.training.wrapper import OptimizerView, launch_rank
+
+__all__ = ["Runner"]
+
+
+class Runner:
+    """One run: what it is made of, and the view of it that hooks get.
+
+    Args:
+        cfg: whole config (`model`, `train_dataloader`, `optim_wrapper` ...), as a Config, a
+            ConfigDict or a dict.
+        work_dir: folder of the run; else `work_dir` of the config, else `work_dirs/NAME`.
+        resume: checkpoint to go on from, "auto" (or True) for the latest in the folder.
+        validate: False trains without validation.
+        devices, nodes, strategy, accelerator: as Lightning takes them.
+        precision: Lightning's name, over what `optim_wrapper` says.
+
+    Example:
+        `Runner(poise.load_config("rtmpose-t_lspet.py")).train()`
+    """
+
+    def __init__(
+        self,
+        cfg: Any,
+        *,
+        work_dir: str | Path | None = None,
+        resume: str | bool | None = None,
+        validate: bool = True,
+        devices: int | str | Sequence[int] = "auto",
+        nodes: int = 1,
+        strategy: str = "auto",
+        accelerator: str = "auto",
+        precision: str | None = None,
+    ) -> None:
+        self.cfg = cfg
+        name = Path(getattr(cfg, "filename", None) or "run").stem
+        self.experiment_name = cfg.get("experiment_name") or name
+        self.work_dir = str(work_dir or cfg.get("work_dir") or Path("work_dirs") / name)
+        self.timestamp = time.strftime("%Y%m%d_%H%M%S")
+        self.log_dir = str(Path(self.work_dir) / self.timestamp)
+        self.resume_from = resume if resume is not None else cfg.get("resume")
+        self.validate = validate
+        self.engine = {
+            "devices": devices,
+            "num_nodes": nodes,
+            "strategy": strategy,
+            "accelerator": accelerator,
+        }
+        self.precision = precision
+        self.scope = cfg.get("default_scope") or "mmpose"
+        self.cfg_text = config_text(cfg)
+        self.message_hub = MessageHub()
+        self.logger = logging.getLogger("poise")
+        self.resuming = False
+        self.train_loop: TrainLoop | None = None
+        self.val_loop: Any = None
+        self.test_loop: Any = None
+        self.hooks: list[Any] = []
+        self.param_schedulers: list[Any] = []
+        self.device = torch.device("cpu")
+        self.rank, self.world_size = launch_rank(), 1
+        self.model: Any = None
+        self.optimizer: Any = None
+        self.trainer: Any = None
+        self.seed = self._seed()
+
+    @classmethod
+    def from_cfg(cls, cfg: Any) -> Runner:
+        """Runner of a config, under MMEngine's name for it."""
+        return cls(cfg)
+
+    # --------------------------------------------------------- the view of hooks
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files."""
+        return self.rank == 0
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished."""
+        return self.train_loop.epoch if self.train_loop else 0
+
+    @property
+    def iter(self) -> int:
+        """Iterations finished."""
+        return self.train_loop.iter if self.train_loop else 0
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs of the whole run; 0 where nothing is trained."""
+        return self.train_loop.max_epochs if self.train_loop else 0
+
+    @property
+    def max_iters(self) -> int:
+        """Iterations of the whole run; 0 where nothing is trained."""
+        return self.train_loop.max_iters if self.train_loop else 0
+
+    @property
+    def train_dataloader(self) -> Any:
+        """Training data, or None."""
+        return getattr(self.train_loop, "dataloader", None)
+
+    @property
+    def val_dataloader(self) -> Any:
+        """Validation data, or None."""
+        return getattr(self.val_loop, "dataloader", None)
+
+    @property
+    def test_dataloader(self) -> Any:
+        """Test data, or None."""
+        return getattr(self.test_loop, "dataloader", None)
+
+    @property
+    def val_evaluator(self) -> Any:
+        """Evaluator of the validation, or None."""
+        return getattr(self.val_loop, "evaluator", None)
+
+    @property
+    def test_evaluator(self) -> Any:
+        """Evaluator of the test, or None."""
+        return getattr(self.test_loop, "evaluator", None)
+
+    @property
+    def optim_wrapper(self) -> OptimizerView:
+        """The optimizer with MMEngine's questions (`get_lr()`, `param_groups`)."""
+        return OptimizerView(self.optimizer)
+
+    @property
+    def dataset_meta(self) -> Mapping[str, Any] | None:
+        """Metainfo of the data: names, swaps, links."""
+        for loop in (self.train_loop, self.val_loop, self.test_loop):
+            meta = getattr(
+                getattr(getattr(loop, "dataloader", None), "dataset", None), "metainfo", None
+            )
+            if meta is not None:
+                return meta
+        return None
+
+    @property
+    def visualizer(self) -> Any:
+        """The visualiser of the config, made when first asked for."""
+        if not hasattr(self, "_visualizer"):
+            from poise.registry import VISUALIZERS
+
+            cfg = dict(self.cfg.get("visualizer") or {"type": "PoseLocalVisualizer"})
+            cfg.pop("vis_backends", None)
+            self._visualizer = VISUALIZERS.build(cfg)
+            if self.dataset_meta is not None:
+                self._visualizer.set_dataset_meta(self.dataset_meta)
+        return self._visualizer
+
+    def call_hook(self, point: str, **kwargs: Any) -> None:
+        """Run every hook's method of this name."""
+        for hook in self.hooks:
+            getattr(hook, point)(self, **kwargs)
+
+    def register_hook(self, hook: Any, priority: int | str | None = None) -> None:
+        """Add a hook, behind those of the same priority."""
+        from poise.training.hooks.base import priority_of
+
+        if priority is not None:
+            hook.priority = priority
+        self.hooks.append(hook)
+        self.hooks.sort(key=lambda h: priority_of(h.priority))
+
+    def set_train_pipeline(self, pipeline: Sequence[Any]) -> None:
+        """Train on with other transforms."""
+        from poise.transforms import Compose
+
+        dataset = self.train_dataloader.dataset
+        dataset.pipeline = pipeline if callable(pipeline) else Compose(list(pipeline))
+        # workers that outlive an epoch hold a copy of the dataset: let go of them
+        if getattr(self.train_dataloader, "persistent_workers", False):
+            self.train_dataloader._iterator = None
+
+    def set_train_dataloader(self, cfg: Mapping[str, Any]) -> None:
+        """Train on with other data."""
+        self.train_loop.dataloader = build_dataloader(cfg, "train_dataloader", self)
+
+    def save_checkpoint(self, path: Path, *, epoch: int, iteration: int, full: bool) -> None:
+        """Write a checkpoint file; `full` ones can be resumed from."""
+        if not self.is_main:
+            return
+        content = files.build_checkpoint(self, epoch=epoch, iteration=iteration, full=full)
+        self.call_hook("before_save_checkpoint", checkpoint=content)
+        files.write(content, Path(path))
+
+    def publish_checkpoint(self, path: Path, keys: Sequence[str]) -> None:
+        """Write a copy of a checkpoint with only these keys, its hash in the name."""
+        if self.is_main:
+            self.logger.info("Published %s", files.publish(path, keys))
+
+    def scaler_state(self) -> dict[str, Any] | None:
+        """State of the loss scaler of float16 training."""
+        scaler = getattr(getattr(self.trainer, "precision_plugin", None), "scaler", None)
+        return scaler.state_dict() if scaler is not None else None
+
+    def share_progress(self) -> None:
+        """Tell the modules whose losses change with training where it stands."""
+        from poise.models.progress import Progress, share_progress
+
+        share_progress(self.model, Progress(self.epoch, self.max_epochs, self.iter, self.max_iters))
+
+    def after_batch(self) -> None:
+        """Stop between two batches where that was asked for."""
+        if (
+            self.stop_requests.requested
+            and self.train_loop.iter % self.settings.accumulative_counts == 0
+        ):
+            self.trainer.should_stop = True
+
+    # ------------------------------------------------------------------- running
+
+    def train(self) -> Any:
+        """Train to the end, or to a stop that was asked for; the model."""
+        check_training_config(self.cfg)
+        with use_scope(self.scope):
+            self._prepare_training()
+            self._fit()
+        return self.model
+
+    def test(
+        self, weights: str | Path | None = None, *, hooks: Sequence[Any] = ()
+    ) -> dict[str, float]:
+        """Metrics of the test set with the weights of a file (or the config's `load_from`)."""
+        return self._evaluate("test", weights or self.cfg.get("load_from"), hooks)
+
+    def val(
+        self, weights: str | Path | None = None, *, hooks: Sequence[Any] = ()
+    ) -> dict[str, float]:
+        """Metrics of the validation set with the weights of a file (or `load_from`)."""
+        return self._evaluate("val", weights or self.cfg.get("load_from"), hooks)
+
+    def _evaluate(
+        self, mode: str, weights: str | Path | None, hooks: Sequence[Any]
+    ) -> dict[str, float]:
+        with use_scope(self.scope):
+            open_log(self)
+            self._set_environment()
+            loop = self._eval_loop(mode)
+            if loop is None:
+                raise ConfigError(
+                    f"nothing to evaluate: the config has no {mode}_dataloader and {mode}_evaluator"
+                )
+            setattr(self, f"{mode}_loop", loop)
+            self.model = build_model(self.cfg, init=False)
+            if weights is not None:
+                check_keypoints(load_weights(self.model, weights), loop.dataloader.dataset, weights)
+            if torch.cuda.is_available():
+                self.device = torch.device("cuda")
+            self.model.to(self.device)
+            self.scalars = ScalarWriter(Path(self.log_dir))
+            wanted = ("timer", "logger", "visualization", "progress")
+            self.hooks = [*build_hooks(self.cfg, only=wanted), *hooks]
+            self.call_hook("before_run")
+            metrics = loop.run()
+            self.call_hook("after_run")
+        return metrics
+
+    def _prepare_training(self) -> None:
+        """Build what does not depend on the number of processes."""
+        cfg = self.cfg
+        open_log(self)
+        self._set_environment()
+        self.settings = StepSettings.from_cfg(cfg["optim_wrapper"])
+        self.hooks = build_hooks(cfg)
+        backends = cfg.get("vis_backends") or (cfg.get("visualizer") or {}).get("vis_backends")
+        self.scalars = ScalarWriter(Path(self.log_dir), backends, enabled=self.is_main)
+        self.model = build_model(cfg, init=True)
+        if (cfg.get("speed") or {}).get("channels_last"):
+            self.model.to(memory_format=torch.channels_last)
+
+    def setup_data(self) -> None:
+        """Build the data; samplers ask how many processes there are."""
+        if self.train_loop is not None:
+            return
+        data = build_dataloader(self.cfg["train_dataloader"], "train_dataloader", self)
+        self.train_loop = build_train_loop(self.cfg["train_cfg"], self, data)
+        self.val_loop = self._eval_loop("val") if self.validate else None
+
+    def setup_optimizer(self) -> torch.optim.Optimizer:
+        """Build optimizer and schedules, which need the length of an epoch."""
+        self.optimizer = build_optimizer(self.model, self.cfg["optim_wrapper"])
+        self._scale_learning_rate()
+        self.param_schedulers = build_schedulers(
+            self.optimizer,
+            self.cfg.get("param_scheduler"),
+            train_cfg={"max_epochs": self.max_epochs, "max_iters": self.max_iters},
+            epoch_length=len(self.train_dataloader),
+        )
+        return self.optimizer
+
+    def _eval_loop(self, mode: str) -> Any:
+        """Loop of `val_*` or `test_*`; None where the config has none."""
+        data, evaluator = self.cfg.get(f"{mode}_dataloader"), self.cfg.get(f"{mode}_evaluator")
+        if not data and not evaluator:
+            return None
+        if not data or not evaluator:
+            present, absent = ("dataloader", "evaluator") if data else ("evaluator", "dataloader")
+            raise ConfigError(
+                f"the config has {mode}_{present} but no {mode}_{absent}; give both"
+                + (", or train with --no-validate" if mode == "val" else "")
+            )
+        loader = build_dataloader(data, f"{mode}_dataloader", self)
+        args = {"type": f"{mode.title()}Loop", **(self.cfg.get(f"{mode}_cfg") or {})}
+        args |= {"dataloader": loader, "evaluator": build_evaluator(evaluator), "runner": self}
+        return LOOPS.build(args)
+
+    def _seed(self) -> int:
+        chosen = (self.cfg.get("randomness") or {}).get("seed")
+        return int(chosen) if chosen is not None else int(np.random.randint(2**31))
+
+    def _set_environment(self) -> None:
+        """Seeds, deterministic kernels, cudnn's search."""
+        randomness = self.cfg.get("randomness") or {}
+        seed = self.seed + (self.rank if randomness.get("diff_rank_seed") else 0)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+        if randomness.get("deterministic"):
+            torch.backends.cudnn.benchmark = False
+            torch.use_deterministic_algorithms(True, warn_only=True)
+        elif (self.cfg.get("env_cfg") or {}).get("cudnn_benchmark"):
+            torch.backends.cudnn.benchmark = True
+
+    def _scale_learning_rate(self) -> None:
+        """Scale by batch size where `auto_scale_lr` is on (Goyal 2017)."""
+        scale = self.cfg.get("auto_scale_lr") or {}
+        if not scale.get("enable", False):
+            return
+        if "base_batch_size" not in scale:
+            raise ConfigError("auto_scale_lr needs base_batch_size")
+        size = self.train_dataloader.batch_size or self.cfg["train_dataloader"]["batch_size"]
+        ratio = size * self.world_size / scale["base_batch_size"]
+        for group in self.optimizer.param_groups:
+            group["lr"] *= ratio
+        self.logger.info("Learning rates are multiplied by %g (auto_scale_lr)", ratio)
+
+    def _fit(self) -> None:
+        from poise.training.engine import fit
+
+        with StopRequests(self.logger) as self.stop_requests:
+            fit(self)
+        if self.stop_requests.requested and self.iter < self.max_iters:
+            self.interrupted = self._save_interrupted()
+        self.scalars.close()
+        self.call_hook("after_run")
+
+    interrupted: Path | None = None
+
+    def start(self) -> None:
+        """What happens once the engine is set up: hooks, weights, resume."""
+        self.call_hook("before_run")
+        source = files.resolve_resume(self.resume_from, Path(self.work_dir))
+        if source is not None:
+            self._resume(source)
+        else:
+            if self.resume_from:
+                self.logger.info("No checkpoint in %s yet: the run starts anew", self.work_dir)
+            if self.cfg.get("load_from"):
+                self._load(self.cfg["load_from"])
+        self.call_hook("before_train")
+
+    def _load(self, path: str) -> None:
+        content = files.read(path)
+        self.call_hook("after_load_checkpoint", checkpoint=content)
+        load_weights(self.model, path, content=content, strict=False)
+        self.logger.info("Weights are loaded from %s", path)
+
+    def _resume(self, path: Path) -> None:
+        """Put everything where the checkpoint left it."""
+        content = files.read(path)
+        lacking = [k for k in ("optimizer", "param_schedulers") if k not in content]
+        if lacking:
+            raise FileMissingError(
+                f"{path} holds weights only (no {' and '.join(lacking)}), so a run cannot go on "
+                f"from it. Resume from an epoch_*.pth or iter_*.pth, or start from these weights "
+                f"with --set load_from={path}"
+            )
+        self.resuming = True
+        self.call_hook("after_load_checkpoint", checkpoint=content)
+        load_weights(self.model, path, content=content, strict=True)
+        files.restore(self, content)
+        self.logger.info("Resumed from %s: epoch %d, iteration %d", path, self.epoch, self.iter)
+
+    def _save_interrupted(self) -> Path:
+        """Checkpoint of a stop between two epochs' ends, noted as the latest."""
+        path = Path(self.work_dir) / f"iter_{self.iter}.pth"
+        self.save_checkpoint(path, epoch=self.epoch, iteration=self.iter, full=True)
+        if self.is_main:
+            (Path(self.work_dir) / files.LAST_CHECKPOINT).write_text(str(path.resolve()))
+        return path
