@@ -106,7 +106,7 @@ def _operator(cfg: Any) -> Callable[..., np.ndarray]:
     if name not in NATIVE_OPERATORS:
         return _Foreign(_foreign(cfg, _albumentations(f"its operator {name}")))
     try:
-        return NATIVE_OPERATORS[name](**_arguments(cfg, _operator))  # type: ignore[no-any-return]
+        return NATIVE_OPERATORS[name](**_arguments(cfg, _operator))
     except TypeError as error:
         if isinstance(error, ArgumentError):
             raise

@@ -68,7 +68,7 @@ class BottomupGetHeatmapMask(BaseTransform):
         if size is not None:
             matrix = results["warp_mat"]
             warp = cv2.warpAffine if len(matrix) == 2 else cv2.warpPerspective
-            soft = warp(soft, matrix, size, flags=cv2.INTER_LINEAR)
+            soft = np.asarray(warp(soft, matrix, size, flags=cv2.INTER_LINEAR))
         if results.get("flip") and results["flip_direction"] is not None:
             soft = flip_image(soft, results["flip_direction"])
 

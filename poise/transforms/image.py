@@ -37,7 +37,7 @@ COLOR_TYPES = {
 FLIP_DIRECTIONS = {"horizontal": 1, "vertical": 0, "diagonal": -1}
 """Direction -> OpenCV's flip code."""
 
-_FLIP_AXES = {"horizontal": 1, "vertical": 0, "diagonal": (0, 1)}
+_FLIP_AXES: dict[str, tuple[int, ...]] = {"horizontal": (1,), "vertical": (0,), "diagonal": (0, 1)}
 _FLIPPED_BY_OPENCV = {np.dtype(t) for t in ("u1", "i1", "u2", "i2", "f4", "f8")}
 
 _LOCAL_BACKENDS = {None, "local", "disk"}
@@ -114,7 +114,7 @@ def _decode_pillow(content: np.ndarray, color_type: str) -> np.ndarray:
     from PIL import Image, ImageOps
 
     with io.BytesIO(content.tobytes()) as stream:
-        picture = Image.open(stream)
+        picture: Image.Image = Image.open(stream)
         if color_type == "unchanged":
             array = np.array(picture)
             if array.ndim == 3 and array.shape[2] >= 3:

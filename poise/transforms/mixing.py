@@ -89,7 +89,7 @@ class MixImageTransform(BaseTransform):
         return samples
 
 
-def _joined(parts: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Columns of several samples one below the other, where all samples have them."""
     return {
         key: np.concatenate([part[key] for part in parts])
@@ -98,7 +98,7 @@ def _joined(parts: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     }
 
 
-def _clipped(columns: dict[str, np.ndarray], size: tuple[int, int]) -> dict[str, np.ndarray]:
+def _clipped(columns: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     """Boxes clipped to a picture of (width, height), keypoints outside of it hidden."""
     if "bbox" in columns:
         columns["bbox"] = bbox_clip_border(columns["bbox"], size)
@@ -109,11 +109,9 @@ def _clipped(columns: dict[str, np.ndarray], size: tuple[int, int]) -> dict[str,
     return columns
 
 
-def _placed(
-    sample: dict[str, Any], factor: float, offset: tuple[int, int]
-) -> dict[str, np.ndarray]:
+def _placed(sample: dict[str, Any], factor: float, offset: tuple[int, int]) -> dict[str, Any]:
     """Columns of a sample whose picture is scaled by `factor` and moved by `offset` (x, y)."""
-    columns = {key: sample[key] for key in COLUMNS if key in sample}
+    columns: dict[str, Any] = {key: sample[key] for key in COLUMNS if key in sample}
     for key in ("bbox", "keypoints"):
         if key in columns:
             moved = columns[key] * np.asarray(factor, columns[key].dtype)
@@ -186,7 +184,7 @@ class Mosaic(MixImageTransform):
         *,
         right: bool,
         below: bool,
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, Any]:
         """Paste one picture, with a corner at `center`; give its moved annotations."""
         image = sample["img"]
         height, width = image.shape[:2]
@@ -280,7 +278,7 @@ class YOLOXMixUp(MixImageTransform):
         )
         layer = self._layer(other["img"], factor, draw)
         patch = _cropped(layer, draw.crop, size, self.pad_val)
-        columns = self._moved(other, factor * draw.factor, draw, layer.shape[1::-1])
+        columns = self._moved(other, factor * draw.factor, draw, (layer.shape[1], layer.shape[0]))
         results.update(_clipped(_joined([results, columns]), size))
         results["img"] = _average(image, patch)
         results["img_shape"] = image.shape
@@ -300,9 +298,9 @@ class YOLOXMixUp(MixImageTransform):
     @staticmethod
     def _moved(
         other: dict[str, Any], factor: float, draw: _MixUpDraw, size: tuple[int, int]
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, Any]:
         """Annotations of the other picture as they come to lie on the first."""
-        columns = _clipped(_placed(other, factor, (0, 0)), size)
+        columns: dict[str, Any] = _clipped(_placed(other, factor, (0, 0)), size)
         if draw.flip:
             columns["bbox"] = flip_bbox(columns["bbox"], size, "xyxy")
             columns["keypoints"], columns["keypoints_visible"] = flip_keypoints(

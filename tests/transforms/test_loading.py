@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import warnings
 
 import cv2
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from poise.errors import ArgumentError, DataError, FileMissingError
-from poise.transforms import LoadImage, LoadImageFromFile
+from poise.transforms import Compose, LoadImage, LoadImageFromFile
 
 
 @pytest.fixture
@@ -142,3 +143,47 @@ def test_file_client_args_are_the_old_name(file):
 def test_unknown_options_are_refused(kwargs, text):
     with pytest.raises(ArgumentError, match=text):
         LoadImage(**kwargs)
+
+
+def test_decoded_pictures_are_remembered(tmp_path, picture):
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path in paths:
+        cv2.imwrite(str(path), picture)
+    step = LoadImage(keep_decoded=2)
+    first = step({"img_path": paths[0]})["img"]
+    assert step({"img_path": str(paths[0])})["img"] is first
+    step({"img_path": paths[1]})
+    assert step({"img_path": paths[0]})["img"] is first
+    step({"img_path": paths[2]})
+    assert step({"img_path": paths[0]})["img"] is first
+    assert len(step._decoded) == 2
+    assert len(pickle.loads(pickle.dumps(step))._decoded) == 0
+
+
+def test_remembered_pictures_cannot_be_spoiled(file):
+    step = LoadImage(keep_decoded=1)
+    with pytest.raises(ValueError, match="read-only"):
+        step({"img_path": file})["img"][:] = 0
+
+
+def test_a_training_pipeline_runs_on_remembered_pictures(file, picture, person):
+    pipeline = Compose(
+        [
+            dict(type="LoadImage", keep_decoded=1),
+            dict(type="GetBBoxCenterScale"),
+            dict(type="YOLOXHSVRandomAug"),
+            dict(type="PhotometricDistortion"),
+            dict(type="Albumentation", transforms=[dict(type="CoarseDropout", p=1.0)]),
+            dict(type="RandomFlip", prob=0.5),
+            dict(type="TopdownAffine", input_size=(24, 32)),
+            dict(type="PackPoseInputs"),
+        ]
+    )
+    for _ in range(5):
+        sample = person()
+        del sample["img"]
+        pipeline(sample | {"img_path": file})
+    pack = Compose([pipeline.transforms[0], dict(type="PackPoseInputs")])
+    np.testing.assert_array_equal(
+        pack({"img_path": file})["inputs"].permute(1, 2, 0).numpy(), picture
+    )
