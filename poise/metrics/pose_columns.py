@@ -191,7 +191,8 @@ class PoseColumns:
 def _ids(values: list[Any]) -> Array:
     """Ids as an array that keeps their type."""
     array = np.empty(len(values), object)
-    array[:] = values
+    # data sets give the category as an array without dimensions
+    array[:] = [v.item() if isinstance(v, np.ndarray) and v.ndim == 0 else v for v in values]
     return array
 
 

@@ -172,4 +172,6 @@ def _instances(keypoints: Any, scores: Any, visible: Any) -> InstanceData:
 
 def as_numpy(tensor: Tensor) -> np.ndarray:
     """Array of a tensor, on the host, without gradient."""
-    return tensor.detach().cpu().numpy()
+    tensor = tensor.detach().cpu()
+    # numpy has no bfloat16
+    return (tensor.float() if tensor.element_size() == 2 else tensor).numpy()

@@ -2,6 +2,7 @@
 
 TABLE: dict[str, dict[str, str]] = {
     "mmpose": {
+        "poise.training.averages": "ExpMomentumEMA",
         # layers
         "poise.layers.norms": "FrozenBatchNorm2d",
         # backbones
@@ -33,6 +34,11 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.preprocessors.pose": "PoseDataPreprocessor",
         # heads
         "poise.models.heads.cpm": "CPMHead",
+        "poise.models.heads.lifting": "MotionRegressionHead TemporalRegressionHead "
+        "TrajectoryRegressionHead",
+        "poise.models.heads.rtmo": "RTMOHead",
+        "poise.models.heads.vis": "VisPredictHead",
+        "poise.models.heads.yolox_pose": "YOLOXPoseHead",
         "poise.models.heads.heatmap": "HeatmapHead",
         "poise.models.heads.integral": "DSNTHead IntegralRegressionHead",
         "poise.models.heads.mspn": "MSPNHead",
@@ -41,9 +47,14 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.heads.simcc": "SimCCHead",
         "poise.models.heads.vipnas": "ViPNASHead",
         # estimators
+        "poise.models.estimators.bottomup": "BottomupPoseEstimator",
+        "poise.models.estimators.lifter": "PoseLifter",
         "poise.models.estimators.topdown": "TopdownPoseEstimator",
     },
     "mmengine": {
+        "poise.training.averages": (
+            "ExponentialMovingAverage MomentumAnnealingEMA StochasticWeightAverage"
+        ),
         "poise.models.preprocessors.base": "BaseDataPreprocessor ImgDataPreprocessor",
     },
     # torch's own layers under MMCV's names; plain torch names need no row
@@ -61,6 +72,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.layers.upsample": "pixel_shuffle=PixelShufflePack",
     },
     "mmdet": {
+        "poise.training.averages": "ExpMomentumEMA",
         "poise.models.backbones.csp": "CSPDarknet CSPNeXt",
         "poise.models.necks.channel_mapper": "ChannelMapper",
         "poise.models.necks.pafpn": "YOLOXPAFPN",
