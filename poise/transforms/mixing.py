@@ -114,7 +114,7 @@ def _placed(sample: dict[str, Any], factor: float, offset: tuple[int, int]) -> d
     columns: dict[str, Any] = {key: sample[key] for key in COLUMNS if key in sample}
     for key in ("bbox", "keypoints"):
         if key in columns:
-            moved = columns[key] * np.asarray(factor, columns[key].dtype)
+            moved = columns[key] * float(factor)
             moved[..., 0::2] += offset[0]
             moved[..., 1::2] += offset[1]
             columns[key] = moved
