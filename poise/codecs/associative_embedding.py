@@ -108,7 +108,7 @@ class AssociativeEmbedding(BaseKeypointCodec):
             "AssociativeEmbedding decodes batches only: batch_decode(heatmaps[None], tags[None])"
         )
 
-    def batch_decode(  # type: ignore[override]
+    def batch_decode(
         self, batch_heatmaps: Any, batch_tags: Any
     ) -> tuple[list[Array], list[Array], list[Array]]:
         """People of all samples.

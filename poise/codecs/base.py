@@ -40,10 +40,10 @@ class BaseKeypointCodec(metaclass=ABCMeta):
         """
 
     @abstractmethod
-    def decode(self, encoded: Any) -> tuple[Any, Any]:
+    def decode(self, *encoded: Any, **options: Any) -> Any:
         """Keypoints (N, K, D) in input space and scores (N, K) of one sample's output."""
 
-    def batch_decode(self, batch_encoded: Any) -> tuple[Any, Any]:
+    def batch_decode(self, *batch_encoded: Any, **options: Any) -> Any:
         """Keypoints and scores of all samples at once, indexed by sample.
 
         Worth overriding: one call per batch costs a fraction of one call per sample.

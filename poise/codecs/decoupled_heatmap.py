@@ -144,9 +144,7 @@ class DecoupledHeatmap(BaseKeypointCodec):
             chosen = chosen[random.sample(range(len(chosen)), self.encode_max_instances)]
         return people[chosen], moved[chosen].astype(np.int32).reshape(-1, 2)
 
-    def decode(  # type: ignore[override]
-        self, instance_heatmaps: object, instance_scores: object
-    ) -> tuple[Array, Array]:
+    def decode(self, instance_heatmaps: object, instance_scores: object) -> tuple[Array, Array]:
         """Keypoints of one sample.
 
         Args:

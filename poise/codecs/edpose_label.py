@@ -71,7 +71,7 @@ class EDPoseLabel(BaseKeypointCodec):
             "bbox": bboxes,
         }
 
-    def decode(  # type: ignore[override]
+    def decode(
         self, input_shapes: Any, pred_logits: Any, pred_boxes: Any, pred_keypoints: Any
     ) -> tuple[Array, Array, Array]:
         """The best people of one sample.

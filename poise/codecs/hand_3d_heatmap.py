@@ -142,7 +142,7 @@ class Hand3DHeatmap(BaseKeypointCodec):
             "type_weight": hand_type_valid,
         }
 
-    def decode(  # type: ignore[override]
+    def decode(
         self, heatmaps: Any, root_depth: Any, hand_type: Any
     ) -> tuple[Array, Array, Array, Array]:
         """Keypoints of one sample.

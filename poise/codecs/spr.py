@@ -118,7 +118,7 @@ class SPR(BaseKeypointCodec):
             "displacement_weights": displacement_weights,
         }
 
-    def decode(self, heatmaps: Any, displacements: Any) -> tuple[Any, tuple[Any, Any]]:  # type: ignore[override]
+    def decode(self, heatmaps: Any, displacements: Any) -> tuple[Any, tuple[Any, Any]]:
         """People of one sample, best first.
 
         Args:

@@ -49,7 +49,7 @@ def gaussian_blur(heatmaps: Array, kernel: int = 11) -> Array:
 def gaussian_blur1d(simcc: Array, kernel: int = 11) -> Array:
     """As `gaussian_blur` for SimCC vectors (N, K, W) float32; changes `simcc` in place."""
     _check_kernel(kernel)
-    rows = np.ascontiguousarray(simcc.reshape(-1, simcc.shape[-1]), dtype=np.float32)
+    rows: Array = np.ascontiguousarray(simcc.reshape(-1, simcc.shape[-1]), dtype=np.float32)
     peaks = simcc.max(axis=-1, keepdims=True)
     if rows.size:
         rows = cv2.GaussianBlur(rows, (kernel, 1), 0, borderType=cv2.BORDER_CONSTANT)
