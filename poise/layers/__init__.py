@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = attach(
         "ModulatedDeformConv2dPack",
         "activations": "Clamp HSigmoid Swish",
         "norms": "FrozenBatchNorm2d LayerNorm2d",
+        "context": "ContextBlock",
         "drop": "DropPath Dropout drop_path",
         "scale": "ChannelWiseScale LayerScale Scale ScaleNorm",
         "upsample": "PixelShufflePack resize",

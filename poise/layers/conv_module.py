@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.instancenorm import _InstanceNorm
 
 from poise.errors import ArgumentError, ConfigError
 from poise.layers.builders import (
@@ -140,8 +138,6 @@ class ConvModule(nn.Module):
         channels = self.out_channels if after else self.in_channels
         self.norm_name, norm = build_norm_layer(self.norm_cfg, channels)
         self.add_module(self.norm_name, norm)
-        if self.with_bias and isinstance(norm, (_BatchNorm, _InstanceNorm)):
-            warnings.warn("Unnecessary conv bias before batch/instance norm", stacklevel=3)
 
     def _add_activation(self) -> None:
         if self.act_cfg is None:

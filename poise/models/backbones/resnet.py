@@ -53,6 +53,9 @@ class ResNet(BaseBackbone):
         zero_init_residual: let blocks start as identity.
         init_cfg: how weights start.
         block_options: further arguments for every block.
+        stages: what a family does its own way, a dict for each stage: `num_blocks`,
+            `out_channels`, and arguments of its blocks. None follows `depth`.
+        stem_kernel_size: of the plain stem.
 
     Raises:
         UnknownNameError: no network of this depth.
@@ -95,6 +98,8 @@ class ResNet(BaseBackbone):
         init_cfg: Any = KAIMING_INIT,
         *,
         block_options: Config | None = None,
+        stages: Sequence[Config] | None = None,
+        stem_kernel_size: int = 7,
     ) -> None:
         super().__init__(init_cfg)
         if depth not in self.arch_settings:
@@ -111,18 +116,21 @@ class ResNet(BaseBackbone):
         self.conv_cfg, self.norm_cfg = conv_cfg, norm_cfg
         self.zero_init_residual = zero_init_residual
         self.block, blocks = self.arch_settings[depth]
-        self.stage_blocks = tuple(blocks[:num_stages])
         self.expansion = get_expansion(self.block, expansion)
-        self._make_stem_layer(in_channels, stem_channels)
+        if stages is None:
+            widths = [base_channels * self.expansion * 2**i for i in range(num_stages)]
+            stages = [
+                {"num_blocks": n, "out_channels": w, "expansion": self.expansion}
+                for n, w in zip(blocks, widths, strict=False)
+            ]
+        self.stage_blocks = tuple(stage["num_blocks"] for stage in stages[:num_stages])
+        self._make_stem_layer(in_channels, stem_channels, stem_kernel_size)
         self.res_layers: list[str] = []
-        before, after = stem_channels, base_channels * self.expansion
-        for i, num_blocks in enumerate(self.stage_blocks):
+        channels = stem_channels
+        for i, stage in enumerate(stages[:num_stages]):
             layer = ResLayer(
                 self.block,
-                num_blocks,
-                before,
-                after,
-                expansion=self.expansion,
+                in_channels=channels,
                 stride=strides[i],
                 dilation=dilations[i],
                 style=style,
@@ -131,15 +139,16 @@ class ResNet(BaseBackbone):
                 conv_cfg=conv_cfg,
                 norm_cfg=norm_cfg,
                 **(block_options or {}),
+                **stage,
             )
             self.res_layers.append(f"layer{i + 1}")
             self.add_module(self.res_layers[-1], layer)
-            before, after = after, after * 2
+            channels = stage["out_channels"]
         self._freeze_stages()
         #: channels of the last stage
-        self.feat_dim = before
+        self.feat_dim = channels
 
-    def _make_stem_layer(self, in_channels: int, stem_channels: int) -> None:
+    def _make_stem_layer(self, in_channels: int, stem_channels: int, kernel_size: int) -> None:
         """Create the layers down to stride 4."""
         if self.deep_stem:
             half = stem_channels // 2
@@ -149,8 +158,9 @@ class ResNet(BaseBackbone):
                 *(ConvModule(i, o, 3, stride=s, padding=1, **cfgs) for i, o, s in widths)
             )
         else:
+            shape = {"stride": 2, "padding": kernel_size // 2, "bias": False}
             self.conv1 = build_conv_layer(
-                self.conv_cfg, in_channels, stem_channels, 7, stride=2, padding=3, bias=False
+                self.conv_cfg, in_channels, stem_channels, kernel_size, **shape
             )
             self.norm1_name, norm = build_norm_layer(self.norm_cfg, stem_channels, postfix=1)
             self.add_module(self.norm1_name, norm)

@@ -6,9 +6,20 @@ TABLE: dict[str, dict[str, str]] = {
         # layers
         "poise.layers.norms": "FrozenBatchNorm2d",
         # backbones
+        "poise.models.backbones.cpm": "CPM",
         "poise.models.backbones.csp": "CSPDarknet CSPNeXt",
+        "poise.models.backbones.hourglass": "HourglassAENet HourglassNet",
         "poise.models.backbones.hrnet": "HRNet",
         "poise.models.backbones.mobilenet_v2": "MobileNetV2",
+        "poise.models.backbones.mobilenet_v3": "MobileNetV3",
+        "poise.models.backbones.multi_stage": "MSPN RSN",
+        "poise.models.backbones.resnest": "ResNeSt",
+        "poise.models.backbones.scnet": "SCNet",
+        "poise.models.backbones.seresnet": "SEResNeXt SEResNet",
+        "poise.models.backbones.shufflenet": "ShuffleNetV1 ShuffleNetV2",
+        "poise.models.backbones.tcn": "TCN",
+        "poise.models.backbones.vgg": "AlexNet VGG",
+        "poise.models.backbones.vipnas": "ViPNAS_MobileNetV3 ViPNAS_ResNet",
         "poise.models.backbones.resnet": "ResNet ResNetV1d",
         "poise.models.backbones.resnext": "ResNeXt",
         # necks
@@ -64,6 +75,7 @@ TABLE: dict[str, dict[str, str]] = {
         "GN=GroupNorm LN=LayerNorm IN=InstanceNorm2d IN1d=InstanceNorm1d IN2d=InstanceNorm2d "
         "IN3d=InstanceNorm3d HSwish=Hardswish zero=ZeroPad2d reflect=ReflectionPad2d "
         "replicate=ReplicationPad2d nearest=Upsample bilinear=Upsample",
+        "poise.layers.context": "ContextBlock",
         "poise.layers.activations": "Clamp Clip=Clamp HSigmoid Swish",
         "poise.layers.conv_module": "ConvModule DepthwiseSeparableConvModule",
         "poise.layers.deform_conv": "DeformConv=DeformConv2d DCN=DeformConv2dPack "
