@@ -37,6 +37,8 @@ class BaseMetric(metaclass=ABCMeta):
     """
 
     default_prefix: str | None = None
+    #: entries may hold tensors, which go to the CPU before the figures are computed
+    keeps_tensors: bool = True
 
     def __init__(
         self,
@@ -90,7 +92,8 @@ class BaseMetric(metaclass=ABCMeta):
         collected = collect(self.results, size, device=self.collect_device, folder=self.collect_dir)
         figures = None
         if collected is not None:
-            figures = self.compute_metrics(to_cpu(collected))
+            collected = to_cpu(collected) if self.keeps_tensors else collected
+            figures = self.compute_metrics(collected)
             if self.prefix:
                 figures = {f"{self.prefix}/{name}": value for name, value in figures.items()}
         self.results.clear()

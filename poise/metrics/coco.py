@@ -61,6 +61,7 @@ class CocoMetric(BaseMetric):
     """
 
     default_prefix: str | None = "coco"
+    keeps_tensors = False
     #: fields of an annotation that make the pose
     keypoint_fields: tuple[str, ...] = ("keypoints",)
 

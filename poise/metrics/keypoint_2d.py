@@ -21,6 +21,8 @@ Array = NDArray[Any]
 class KeypointMetric(BaseMetric):
     """Base of metrics that compare the keypoints of each sample with the annotated ones."""
 
+    keeps_tensors = False
+
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep keypoints and which of them count.
 

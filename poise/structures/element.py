@@ -69,9 +69,7 @@ class BaseDataElement:
             raise ArgumentError(f"metainfo must be a dict, got {type(metainfo).__name__}")
         if self._data and not self._data.keys().isdisjoint(metainfo):
             taken = sorted(self._data.keys() & metainfo.keys())
-            raise FieldError(
-                f"{taken} cannot be metainfo of {self._kind}: data fields have the name"
-            )
+            raise FieldError(f"{taken} cannot be metainfo of {self._kind}: they are data fields")
         self._meta.update((name, _own(value)) for name, value in metainfo.items())
 
     def set_data(self, data: Mapping[str, Any]) -> None:
@@ -350,7 +348,8 @@ class BaseDataElement:
         return item in self._data or item in self._meta
 
     def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self._meta, self._data
+        # new dicts: a shallow copy must not share its fields
+        return dict(self._meta), dict(self._data)
 
     def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
         object.__setattr__(self, "_meta", state[0])

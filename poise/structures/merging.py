@@ -32,8 +32,9 @@ def merge_data_samples(data_samples: Sequence[PoseDataSample]) -> PoseDataSample
     Raises:
         DataError: something else than samples.
     """
-    wrong = [type(s).__name__ for s in data_samples if not isinstance(s, PoseDataSample)]
-    if wrong or not isinstance(data_samples, (list, tuple)):
+    several = data_samples if isinstance(data_samples, (list, tuple)) else [data_samples]
+    wrong = [type(s).__name__ for s in several if not isinstance(s, PoseDataSample)]
+    if wrong or several is not data_samples:
         came = wrong[0] if wrong else type(data_samples).__name__
         raise DataError(f"merge_data_samples takes a list of PoseDataSample, got {came}")
     if not data_samples:

@@ -9,7 +9,6 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.metrics.keypoint_3d": "MPJPE SimpleMPJPE",
         "poise.metrics.partition": "KeypointPartitionMetric",
         "poise.metrics.pck": "JhmdbPCKAccuracy MpiiPCKAccuracy PCKAccuracy",
-        "poise.metrics.posetrack18": "PoseTrack18Metric",
     },
     "mmengine": {
         "poise.metrics.base": "DumpResults",
