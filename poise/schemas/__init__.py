@@ -1,0 +1,15 @@
+"""Who the keypoints are: names, left and right, links, colours, weights and sigmas of datasets."""
+
+from __future__ import annotations
+
+from poise._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "library": "get known names",
+        "faults": "FAULTS Fault",
+        "schema": "Schema",
+        "checks": "validate",
+    },
+)
