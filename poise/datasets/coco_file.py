@@ -71,10 +71,10 @@ def _parse(raw: bytes, path: str, owner: str) -> Any:
             "is it an image, an archive, or a pointer file of a store?"
         ) from error
     except json.JSONDecodeError as error:
-        cut = error.pos >= len(text.rstrip()) - 1
+        cut = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated")
         advice = "the file seems cut short: fetch it again" if cut else "correct it there"
         raise DataError(
-            f"{owner}: {path} is not valid JSON: {error.msg} at line {error.lineno}, column "
+            f"{owner}: {path} is not valid JSON: {error.msg}: line {error.lineno}, column "
             f"{error.colno} (character {error.pos:,} of {len(text):,}); {advice}"
         ) from error
 

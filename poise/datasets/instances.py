@@ -238,13 +238,14 @@ def _clipped_boxes(
     source: str,
 ) -> np.ndarray:
     rows = _field(anns, rule.box_field, source)
-    wrong = [a.get("id") for a, box in zip(anns, rows, strict=True) if _size(box) != 4]
-    if wrong:
+    try:
+        xywh = np.array(rows, dtype=np.float64).reshape(len(rows), 4)
+    except (ValueError, TypeError) as error:
+        wrong = [a.get("id") for a, box in zip(anns, rows, strict=True) if not _is_box(box)]
         raise DataError(
             f"{source}: `{rule.box_field}` must be four numbers x, y, width, height; it is not "
-            f"in annotation {shown(wrong)}"
-        )
-    xywh = np.array(rows, dtype=np.float64)
+            f"in {len(wrong)} annotations (id {shown(wrong)})"
+        ) from error
     try:
         sizes = np.array([(i["width"], i["height"]) for i in images], dtype=np.float64)
     except KeyError as error:
@@ -256,6 +257,13 @@ def _clipped_boxes(
     corners = np.stack([corner, corner + xywh[:, 2:]], axis=1)
     # the last pixel has the index size - 1
     return np.clip(corners, 0, sizes[:, None] - 1).reshape(-1, 4)
+
+
+def _is_box(box: Any) -> bool:
+    try:
+        return np.asarray(box, dtype=np.float64).shape == (4,)
+    except (ValueError, TypeError):
+        return False
 
 
 def _counts(

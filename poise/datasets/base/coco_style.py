@@ -120,10 +120,6 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
 
     # access -------------------------------------------------------------------------------
 
-    def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Record `idx` with the schema's keys that the pipeline needs."""
-        return self.add_metainfo(super().get_data_info(idx), self._metainfo)
-
     @force_full_init
     def prepare_data(self, idx: int) -> Any:
         """Record `idx` after the pipeline, which may draw more records from `dataset`."""

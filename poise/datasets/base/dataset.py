@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import gc
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from poise.datasets.base.unreadable import UnreadableImages
-from poise.datasets.coco_file import read_json
+from poise.datasets.coco_file import no_gc, read_json
 from poise.datasets.paths import is_absolute, join_path
 from poise.datasets.records import Records
 from poise.errors import ArgumentError, DataError
@@ -104,6 +103,7 @@ class BaseDataset:
         self.unreadable = UnreadableImages(self.max_unreadable)
         # images of the sample being made: its own and those that are mixed into it
         self._fetched: list[str] = []
+        self._last_error: Exception | None = None
         self._join_prefix()
         self.pipeline = Compose(list(pipeline))
         if not lazy_init:
@@ -115,16 +115,15 @@ class BaseDataset:
         """Load, filter, cut and pack the records; does nothing the second time."""
         if self._fully_initialized:
             return
-        self.data_list = self.load_data_list()
-        self.data_list = self.filter_data()
-        if self._indices is not None:
-            self.data_list = self._pick(self._indices)
-        if self.serialize_data:
-            self.data_list = Records.pack(self.data_list)
-            # the dicts that were packed go now, before workers are forked
-            gc.collect()
-        elif isinstance(self.data_list, Records):
-            self.data_list = list(self.data_list)
+        with no_gc():
+            self.data_list = self.load_data_list()
+            self.data_list = self.filter_data()
+            if self._indices is not None:
+                self.data_list = self._pick(self._indices)
+            if self.serialize_data:
+                self.data_list = Records.pack(self.data_list)
+            elif isinstance(self.data_list, Records):
+                self.data_list = list(self.data_list)
         self._fully_initialized = True
 
     def load_data_list(self) -> Sequence[dict[str, Any]]:
@@ -221,7 +220,12 @@ class BaseDataset:
             stored if isinstance(self.data_list, Records) else copy.deepcopy(stored)
         )
         info["sample_idx"] = idx if idx >= 0 else len(self) + idx
+        info = self.complete_record(info)
         self._note_images(info)
+        return info
+
+    def complete_record(self, info: dict[str, Any]) -> dict[str, Any]:
+        """Put into a record what all records share and none stores. Here: nothing."""
         return info
 
     def _note_images(self, info: dict[str, Any]) -> None:
@@ -258,18 +262,19 @@ class BaseDataset:
             idx = self._rand_another()
         raise DataError(
             f"{owner}: no usable sample in place of sample {first} after {self.max_refetch} "
-            "draws (`max_refetch`): the pipeline returned None for all of them; check the "
+            "draws (`max_refetch`): the pipeline failed or returned None each time; check the "
             f"images ({len(self.unreadable.paths)} unreadable so far) and the transforms"
-        )
+        ) from self._last_error
 
     def _try_sample(self, idx: int) -> Any:
         self._fetched = []
         try:
             return self.prepare_data(idx)
-        except Exception:
+        except Exception as error:
             # an image that cannot be read is no reason to end a training of days; any other
             # fault is, so the images are looked at rather than the kind of exception
             if self.unreadable.note(self._fetched, type(self).__name__):
+                self._last_error = error
                 return None
             raise
 

@@ -18,6 +18,7 @@ class PoseMetainfo:
     """Mixin: metainfo is a pose schema, parsed; records carry what the pipeline needs of it."""
 
     METAINFO: dict[str, Any] = {}
+    _metainfo: dict[str, Any]
     RECORD_METAINFO: ClassVar[tuple[str, ...]] = (
         "upper_body_ids",
         "lower_body_ids",
@@ -37,6 +38,10 @@ class PoseMetainfo:
                 f"{cls.__name__}: `metainfo` must be a dict, got {type(metainfo).__name__}"
             )
         return parse_pose_metainfo(metainfo) if metainfo else dict(metainfo)
+
+    def complete_record(self, info: dict[str, Any]) -> dict[str, Any]:
+        """Put the schema's keys into a record."""
+        return self.add_metainfo(info, self._metainfo)
 
     def add_metainfo(self, info: dict[str, Any], metainfo: Mapping[str, Any]) -> dict[str, Any]:
         """Put the schema's keys into a record.

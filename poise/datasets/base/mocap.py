@@ -119,12 +119,6 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
             max_refetch=max_refetch,
         )
 
-    # access -------------------------------------------------------------------------------
-
-    def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Record `idx` with the schema's keys that the pipeline needs."""
-        return self.add_metainfo(super().get_data_info(idx), self._metainfo)
-
     # loading ------------------------------------------------------------------------------
 
     def load_data_list(self) -> Sequence[dict[str, Any]]:
@@ -146,7 +140,11 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
         self.ann_data = None
         self.report.kept = len(records)
         if not len(records):
-            raise DataError(f"{type(self).__name__}: nothing is left to use: {self.report}")
+            raise DataError(
+                f"{type(self).__name__}: no sequence of {self.multiple_target or self.seq_len} "
+                f"frames is left to use: {self.report}; shorter sequences, or pad_video_seq=True "
+                "where the class has it, need fewer frames"
+            )
         self.report.log()
         return records
 
@@ -199,6 +197,8 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
     def _sequence_records(self) -> Records:
         """All sequences as windows on the frames."""
         windows = self._windows()
+        if not len(windows):
+            return Records({}, 0)
         targets = windows[:, self.target_places()]
         names = np.asarray(self.ann_data["imgname"])
         arrays = self.frame_arrays()
@@ -271,9 +271,9 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
 
     def _valid(self, records: Records) -> Records:
         """Sequences with a keypoint inside the picture, as `_is_valid_instance` has it."""
-        column = records.columns["keypoints"]
+        column = records.columns.get("keypoints")
         self.report.total = len(records)
-        if not len(records) or not isinstance(column, WindowColumn):
+        if not isinstance(column, WindowColumn):
             return records
         highest = column.values.reshape(len(column.values), -1).max(axis=1)
         valid = ~(highest[column.windows].max(axis=1) <= 0)

@@ -128,7 +128,8 @@ class Human36mDataset(BaseMocapDataset):
 
     def _sequence_records(self) -> Records:
         records = super()._sequence_records()
-        records.columns["factor"] = WindowColumn(self._factors(), self._windows())
+        if len(records):
+            records.columns["factor"] = WindowColumn(self._factors(), self._windows())
         return records
 
     def _factors(self) -> np.ndarray:
