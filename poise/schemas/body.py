@@ -9,8 +9,8 @@ from poise.schemas.parts import (
     BODY_LINKS,
     BODY_SIGMAS,
     BODY_WEIGHTS,
-    FEET_LINKS,
-    HEAD_LINKS,
+    HALPE,
+    HALPE_LINKS,
     LIMB_LINKS,
     LIMBS,
     OPENPOSE,
@@ -180,21 +180,8 @@ SCHEMAS: dict[str, Schema] = {
     "halpe26": Schema(
         "halpe26",
         "halpe",
-        points=BODY
-        + """
-            upper orange: head, neck
-            lower orange: hip, left_big_toe, right_big_toe, left_small_toe, right_small_toe,
-                left_heel, right_heel
-            """,
-        links="""
-            green: left_ankle > left_knee > left_hip > hip
-            orange: right_ankle > right_knee > right_hip > hip
-            blue: head > neck > hip
-            green: neck > left_shoulder > left_elbow > left_wrist
-            orange: neck > right_shoulder > right_elbow > right_wrist
-            """
-        + HEAD_LINKS
-        + FEET_LINKS,
+        points=HALPE,
+        links=HALPE_LINKS,
         weights=BODY_WEIGHTS + "1*2 1.2 1.5*6",
         sigmas=BODY_SIGMAS + "0.026*2 0.066 0.079*6",
     ),

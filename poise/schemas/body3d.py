@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from poise.schemas.schema import Schema
 
 __all__ = ["SCHEMAS"]
+
+_CAMPUS = Schema(
+    "campus",
+    "campus",
+    points="""
+            lower orange: right_ankle, right_knee, right_hip
+            lower green: left_hip, left_knee, left_ankle
+            upper orange: right_wrist, right_elbow, right_shoulder
+            upper green: left_shoulder, left_elbow, left_wrist
+            upper blue: bottom_head, top_head
+            """,
+    links="""
+            orange: right_ankle > right_knee > right_hip
+            green: left_hip > left_knee > left_ankle
+            blue: right_hip > left_hip
+            orange: right_wrist > right_elbow > right_shoulder
+            green: left_shoulder > left_elbow > left_wrist
+            orange green: right_hip > right_shoulder, left_hip > left_shoulder,
+                right_shoulder > bottom_head, left_shoulder > bottom_head
+            blue: bottom_head > top_head
+            """,
+    weights="1.5 1.2 1*2 1.2 1.5*2 1.2 1*2 1.2 1.5 1*2",
+    sigmas="0.089 0.087 0.107*2 0.087 0.089 0.062 0.072 0.079*2 0.072 0.062 0.026*2",
+)
 
 SCHEMAS: dict[str, Schema] = {
     "h36m": Schema(
@@ -74,50 +100,6 @@ SCHEMAS: dict[str, Schema] = {
         0.025 0.035 0.025 0.035
         """,
     ),
-    "campus": Schema(
-        "campus",
-        "campus",
-        points="""
-            lower orange: right_ankle, right_knee, right_hip
-            lower green: left_hip, left_knee, left_ankle
-            upper orange: right_wrist, right_elbow, right_shoulder
-            upper green: left_shoulder, left_elbow, left_wrist
-            upper blue: bottom_head, top_head
-            """,
-        links="""
-            orange: right_ankle > right_knee > right_hip
-            green: left_hip > left_knee > left_ankle
-            blue: right_hip > left_hip
-            orange: right_wrist > right_elbow > right_shoulder
-            green: left_shoulder > left_elbow > left_wrist
-            orange green: right_hip > right_shoulder, left_hip > left_shoulder,
-                right_shoulder > bottom_head, left_shoulder > bottom_head
-            blue: bottom_head > top_head
-            """,
-        weights="1.5 1.2 1*2 1.2 1.5*2 1.2 1*2 1.2 1.5 1*2",
-        sigmas="0.089 0.087 0.107*2 0.087 0.089 0.062 0.072 0.079*2 0.072 0.062 0.026*2",
-    ),
-    "shelf": Schema(
-        "shelf",
-        "campus",
-        points="""
-            lower orange: right_ankle, right_knee, right_hip
-            lower green: left_hip, left_knee, left_ankle
-            upper orange: right_wrist, right_elbow, right_shoulder
-            upper green: left_shoulder, left_elbow, left_wrist
-            upper blue: bottom_head, top_head
-            """,
-        links="""
-            orange: right_ankle > right_knee > right_hip
-            green: left_hip > left_knee > left_ankle
-            blue: right_hip > left_hip
-            orange: right_wrist > right_elbow > right_shoulder
-            green: left_shoulder > left_elbow > left_wrist
-            orange green: right_hip > right_shoulder, left_hip > left_shoulder,
-                right_shoulder > bottom_head, left_shoulder > bottom_head
-            blue: bottom_head > top_head
-            """,
-        weights="1.5 1.2 1*2 1.2 1.5*2 1.2 1*2 1.2 1.5 1*2",
-        sigmas="0.089 0.087 0.107*2 0.087 0.089 0.062 0.072 0.079*2 0.072 0.062 0.026*2",
-    ),
+    "campus": _CAMPUS,
+    "shelf": replace(_CAMPUS, dataset_name="shelf", paper="campus"),
 }

@@ -11,6 +11,8 @@ __all__ = [
     "FEET",
     "FEET_LINKS",
     "FEET_SIGMAS",
+    "HALPE",
+    "HALPE_LINKS",
     "HAND_SIGMAS",
     "HEAD_LINKS",
     "LIMBS",
@@ -72,6 +74,27 @@ FEET_LINKS = """
     orange: right_ankle > right_big_toe, right_ankle > right_small_toe, right_ankle > right_heel
     """
 FEET_SIGMAS = "0.068 0.066*2 0.092 0.094*2 "
+
+# the 26 keypoints of Halpe: COCO's, the axis of the body, and feet
+HALPE = (
+    BODY
+    + """
+    upper orange: head, neck
+    lower orange: hip, left_big_toe, right_big_toe, left_small_toe, right_small_toe,
+        left_heel, right_heel
+    """
+)
+HALPE_LINKS = (
+    """
+    green: left_ankle > left_knee > left_hip > hip
+    orange: right_ankle > right_knee > right_hip > hip
+    blue: head > neck > hip
+    green: neck > left_shoulder > left_elbow > left_wrist
+    orange: neck > right_shoulder > right_elbow > right_wrist
+    """
+    + HEAD_LINKS
+    + FEET_LINKS
+)
 
 FACE_SIGMAS = """
     0.042 0.043 0.044 0.043 0.04 0.035 0.031 0.025 0.02 0.023 0.029 0.032 0.037 0.038 0.043 0.041

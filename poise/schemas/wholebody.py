@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from poise.schemas.parts import (
     BODY,
     BODY_LINKS,
@@ -10,8 +12,8 @@ from poise.schemas.parts import (
     FEET,
     FEET_LINKS,
     FEET_SIGMAS,
+    HALPE_LINKS,
     HAND_SIGMAS,
-    HEAD_LINKS,
     OPENPOSE,
     OPENPOSE_LINKS,
     face,
@@ -22,21 +24,23 @@ from poise.schemas.schema import Schema
 
 __all__ = ["SCHEMAS"]
 
+_COCO_WHOLEBODY = Schema(
+    "coco_wholebody",
+    "coco_wholebody",
+    points=BODY
+    + FEET
+    + face()
+    + hand("left_", "left_hand_root")
+    + hand("right_", "right_hand_root"),
+    links=BODY_LINKS
+    + FEET_LINKS
+    + hand_links("left_", "left_hand_root")
+    + hand_links("right_", "right_hand_root"),
+    sigmas=BODY_SIGMAS + FEET_SIGMAS + FACE_SIGMAS + HAND_SIGMAS + HAND_SIGMAS,
+)
+
 SCHEMAS: dict[str, Schema] = {
-    "coco_wholebody": Schema(
-        "coco_wholebody",
-        "coco_wholebody",
-        points=BODY
-        + FEET
-        + face()
-        + hand("left_", "left_hand_root")
-        + hand("right_", "right_hand_root"),
-        links=BODY_LINKS
-        + FEET_LINKS
-        + hand_links("left_", "left_hand_root")
-        + hand_links("right_", "right_hand_root"),
-        sigmas=BODY_SIGMAS + FEET_SIGMAS + FACE_SIGMAS + HAND_SIGMAS + HAND_SIGMAS,
-    ),
+    "coco_wholebody": _COCO_WHOLEBODY,
     "coco_wholebody_openpose": Schema(
         "coco_wholebody_openpose",
         "coco_wholebody",
@@ -80,17 +84,7 @@ SCHEMAS: dict[str, Schema] = {
         + face()
         + hand("left_", "left_hand_root")
         + hand("right_", "right_hand_root"),
-        links="""
-            green: left_ankle > left_knee > left_hip > hip
-            orange: right_ankle > right_knee > right_hip > hip
-            blue: head > neck > hip
-            green: neck > left_shoulder > left_elbow > left_wrist
-            orange: neck > right_shoulder > right_elbow > right_wrist
-            """
-        + HEAD_LINKS
-        + FEET_LINKS
-        + hand_links("left_", "left_wrist")
-        + hand_links("right_", "right_wrist"),
+        links=HALPE_LINKS + hand_links("left_", "left_wrist") + hand_links("right_", "right_wrist"),
         sigmas=BODY_SIGMAS + "0.08*3 0.089*6 0.015*110",
     ),
     "h3wb": Schema(
@@ -107,20 +101,7 @@ SCHEMAS: dict[str, Schema] = {
         + hand_links("right_", "right_hand_root"),
         sigmas=BODY_SIGMAS + FEET_SIGMAS + FACE_SIGMAS + HAND_SIGMAS + HAND_SIGMAS,
     ),
-    "ubody2d": Schema(
-        "ubody2d",
-        "ubody2d",
-        points=BODY
-        + FEET
-        + face()
-        + hand("left_", "left_hand_root")
-        + hand("right_", "right_hand_root"),
-        links=BODY_LINKS
-        + FEET_LINKS
-        + hand_links("left_", "left_hand_root")
-        + hand_links("right_", "right_hand_root"),
-        sigmas=BODY_SIGMAS + FEET_SIGMAS + FACE_SIGMAS + HAND_SIGMAS + HAND_SIGMAS,
-    ),
+    "ubody2d": replace(_COCO_WHOLEBODY, dataset_name="ubody2d", paper="ubody2d"),
     "ubody3d": Schema(
         "ubody3d",
         "ubody2d",
