@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import cv2
@@ -51,7 +52,10 @@ class BottomupGetHeatmapMask(BaseTransform):
                 continue
             encoded = coco.frPyObjects(seg, *img_shape)
             runs += encoded if isinstance(encoded, list) else [encoded]
-        mask: np.ndarray = coco.decode(coco.merge(runs))
+        with warnings.catch_warnings():
+            # pycocotools 2.0.11 itself calls numpy 2 in a way that numpy dislikes
+            warnings.simplefilter("ignore", DeprecationWarning)
+            mask: np.ndarray = coco.decode(coco.merge(runs))
         return mask
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
