@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from poise.training.module import PoseDataModule, PoseModule
 
@@ -62,7 +64,9 @@ def fit(runner: Any) -> None:
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-        runner.trainer.fit(module, datamodule=PoseDataModule(runner))
+        # Lightning raises this between two batches; the run is saved as after Ctrl-C
+        with contextlib.suppress(SIGTERMException):
+            runner.trainer.fit(module, datamodule=PoseDataModule(runner))
 
 
 def _precision(runner: Any) -> tuple[Any, list[Any]]:

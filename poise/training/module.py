@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -86,11 +87,10 @@ class PoseModule(pl.LightningModule):
         remainder = last % every
         share = remainder if remainder and done >= last - remainder else every
         steps = (done + 1) % every == 0 or done + 1 == last
-        if steps:
+        # gradients of several processes meet only where a step is made of them
+        no_sync = getattr(self.trainer.strategy, "block_backward_sync", contextlib.nullcontext)
+        with contextlib.nullcontext() if steps else no_sync():
             self.manual_backward(loss / share)
-        else:
-            with self.trainer.strategy.block_backward_sync():
-                self.manual_backward(loss / share)
         if steps:
             optimizer = self.optimizers()
             optimizer.step()
@@ -160,7 +160,7 @@ class PoseDataModule(pl.LightningDataModule):
 
 
 def _not_finite(shown: Mapping[str, Tensor], batch: Any, runner: Any) -> DataError:
-    values = ", ".join(f"{k} = {float(v):g}" for k, v in shown.items())
+    values = ", ".join(f"{k} = {v.item():g}" for k, v in shown.items())
     names = sample_names(batch)
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     return DataError(

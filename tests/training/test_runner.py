@@ -1,0 +1,431 @@
+"""Whole runs of a small model: training, validation, resuming, stopping, errors."""
+
+import json
+import logging
+import os
+import re
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from poise.errors import CheckpointError, ConfigError, DataError, FileMissingError
+from poise.training import checkpoint as files
+from poise.training.hooks import Hook
+from poise.training.module import parse_losses
+from poise.training.runner import Runner
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    yield
+    logging.getLogger("poise").handlers.clear()
+
+
+def run(cfg, **kwargs):
+    runner = Runner(cfg, accelerator="cpu", **kwargs)
+    runner.train()
+    return runner
+
+
+def weights(runner):
+    return {k: v.clone() for k, v in runner.model.state_dict().items()}
+
+
+def flat(batches):
+    return [number for batch in batches for number in batch]
+
+
+def same(a, b):
+    return all(torch.equal(a[k], b[k]) for k in a)
+
+
+class Recorder(Hook):
+    """Writes down every point it passes."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __getattribute__(self, name):
+        if name in Hook.stages:
+
+            def record(runner, **kwargs):
+                self.calls.append((name, runner.epoch, runner.iter))
+
+            return record
+        return super().__getattribute__(name)
+
+
+class StopAt(Hook):
+    """Sends a signal to this process after some iterations, as Ctrl-C does."""
+
+    def __init__(self, iteration, number=signal.SIGINT):
+        self.iteration, self.number = iteration, number
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 == self.iteration:
+            os.kill(os.getpid(), self.number)
+
+
+def test_a_run_sees_every_sample_once_an_epoch_and_validates(make_config):
+    runner = run(make_config())
+    seen = runner.model.seen
+    assert len(seen) == 12
+    for epoch in range(3):
+        part = flat(seen[4 * epoch : 4 * epoch + 4])
+        assert sorted(part) == list(range(8))
+    assert seen[:4] != seen[4:8]
+    assert runner.val_evaluator.sizes == [8, 8, 8]
+    assert (runner.epoch, runner.iter) == (3, 12)
+
+
+def test_the_loss_falls(make_config):
+    config = make_config(param_scheduler=None, train_cfg={"max_epochs": 30, "val_interval": 30})
+    runner = run(config)
+    losses = runner.message_hub.get_scalar("train/loss").data[0]
+    assert np.mean(losses[-4:]) < 0.3 * np.mean(losses[:4])
+
+
+def test_learning_rates_follow_the_schedules(make_config):
+    rates = run(make_config()).message_hub.get_scalar("train/lr").data[0]
+    warm_up = [0.001 + 0.0018 * i for i in range(6)]
+    assert rates == pytest.approx(warm_up + [0.01] * 2 + [0.001] * 4)
+
+
+def test_hooks_are_called_in_mmengines_order(make_config):
+    recorder = Recorder()
+    run(make_config(train_cfg={"max_epochs": 1, "val_interval": 1}, custom_hooks=[recorder]))
+    names = [c[0] for c in recorder.calls]
+    iteration = ["before_train_iter", "after_train_iter"]
+    val_iteration = ["before_val_iter", "after_val_iter"]
+    assert names == [
+        "before_run",
+        "before_train",
+        "before_train_epoch",
+        *iteration * 4,
+        "after_train_epoch",
+        "before_save_checkpoint",
+        "before_val",
+        "before_val_epoch",
+        *val_iteration * 4,
+        "after_val_epoch",
+        "after_val",
+        "after_train",
+        "after_run",
+    ]
+    positions = {c[0]: c[1:] for c in recorder.calls}
+    # an iteration is counted after its hooks, an epoch after its last hook
+    assert positions["after_train_iter"] == (0, 3)
+    assert positions["after_train_epoch"] == (0, 4)
+    assert positions["after_val_epoch"] == (1, 4)
+
+
+def test_hooks_run_by_priority(make_config):
+    order = []
+
+    def make(name, priority):
+        class Named(Hook):
+            def before_train(self, runner):
+                order.append(name)
+
+        hook = Named()
+        hook.priority = priority
+        return hook
+
+    hooks = [make("late", "LOWEST"), make("middle", 49), make("early", "VERY_HIGH")]
+    run(make_config(custom_hooks=hooks))
+    assert order == ["early", "middle", "late"]
+
+
+@pytest.mark.parametrize("at", [4, 8])
+def test_a_run_resumed_after_an_epoch_ends_with_the_same_weights(make_config, tmp_path, at):
+    torch.manual_seed(0)
+    config = make_config()
+    whole = run(config)
+    torch.manual_seed(0)
+    config = make_config(work_dir=str(tmp_path / "second"))
+    resumed = run(config, resume=tmp_path / "run" / f"epoch_{at // 4}.pth")
+    assert same(weights(whole), weights(resumed))
+    assert resumed.model.seen == whole.model.seen[at:]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("at", [1, 6])
+def test_a_run_stopped_in_an_epoch_goes_on_where_it_was(make_config, tmp_path, at, number):
+    torch.manual_seed(0)
+    whole = run(make_config())
+    torch.manual_seed(0)
+    work_dir = str(tmp_path / "second")
+    stopped = run(make_config(work_dir=work_dir, custom_hooks=[StopAt(at, number)]))
+    assert (stopped.iter, len(stopped.model.seen)) == (at, at)
+    assert stopped.interrupted.name == f"iter_{at}.pth"
+    torch.manual_seed(1)
+    resumed = run(make_config(work_dir=work_dir), resume="auto")
+    assert stopped.model.seen + resumed.model.seen == whole.model.seen
+    assert same(weights(whole), weights(resumed))
+    assert resumed.interrupted is None
+
+
+def test_signals_are_as_before_after_a_run(make_config):
+    before = signal.getsignal(signal.SIGINT)
+    run(make_config(train_cfg={"max_epochs": 1}))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_resuming_without_a_checkpoint_starts_anew(make_config):
+    assert run(make_config(), resume="auto").iter == 12
+
+
+def test_resuming_from_a_missing_file_is_an_error(make_config):
+    with pytest.raises(FileMissingError, match="nowhere.pth, which does not exist"):
+        run(make_config(), resume="nowhere.pth")
+
+
+def test_resuming_from_weights_alone_is_an_error(make_config, tmp_path):
+    model = make_config()["model"]
+    path = tmp_path / "only.pth"
+    torch.save({"state_dict": model.state_dict(), "meta": {}}, path)
+    with pytest.raises(FileMissingError, match="holds weights only"):
+        run(make_config(), resume=path)
+
+
+def test_load_from_starts_with_the_weights_of_a_file(make_config, tmp_path, parts):
+    given = parts.Regressor()
+    path = tmp_path / "given.pth"
+    torch.save({"state_dict": given.state_dict(), "meta": {"epoch": 7}}, path)
+
+    class Keep(Hook):
+        def before_train(self, runner):
+            self.weights = weights(runner)
+
+    keep = Keep()
+    runner = run(make_config(load_from=str(path), custom_hooks=[keep]))
+    assert same(keep.weights, given.state_dict())
+    assert runner.epoch == 3
+
+
+@pytest.mark.parametrize("counts", [2, 5])
+def test_accumulation_equals_one_step_on_the_mean_of_the_batches(make_config, parts, counts):
+    """Without batch norm; the last, shorter step of the run is a mean of what it has."""
+
+    class Plain(parts.Regressor):
+        def __init__(self):
+            super().__init__()
+            self.norm = torch.nn.Identity()
+            self.noise = False
+
+    torch.manual_seed(0)
+    model = Plain()
+    start = {k: v.clone() for k, v in model.state_dict().items()}
+    optim = {"optimizer": {"type": "SGD", "lr": 0.1}, "accumulative_counts": counts}
+    runner = run(
+        make_config(
+            model=model,
+            optim_wrapper=optim,
+            param_scheduler=None,
+            train_cfg={"max_epochs": 3},
+        )
+    )
+    other = Plain()
+    other.load_state_dict(start)
+    sgd = torch.optim.SGD(other.parameters(), lr=0.1)
+    data = parts.Points()
+    batches = runner.model.seen
+    for first in range(0, 12, counts):
+        group = batches[first : first + counts]
+        losses = []
+        for numbers in group:
+            x = torch.stack([data.x[n] for n in numbers])
+            losses.append(((other(x) - x[:, :2]) ** 2).mean())
+        (sum(losses) / len(losses)).backward()
+        sgd.step()
+        sgd.zero_grad()
+    for name, tensor in other.state_dict().items():
+        assert torch.allclose(tensor, runner.model.state_dict()[name], atol=1e-6), name
+
+
+def test_iteration_based_runs_count_iterations(make_config):
+    recorder = Recorder()
+    config = make_config(
+        train_cfg={"by_epoch": False, "max_iters": 10, "val_interval": 4},
+        param_scheduler=[{"type": "LinearLR", "by_epoch": False, "end": 5}],
+        default_hooks={"checkpoint": {"type": "CheckpointHook", "interval": 3, "by_epoch": False}},
+        custom_hooks=[recorder],
+    )
+    runner = run(config)
+    names = [c[0] for c in recorder.calls]
+    assert len(runner.model.seen) == 10
+    assert sorted(flat(runner.model.seen[4:8])) == list(range(8))
+    assert runner.model.seen[:4] != runner.model.seen[4:8]
+    assert names.count("before_val") == 3
+    assert names.count("before_train_epoch") == names.count("after_train_epoch") == 1
+    saved = {p.name for p in files.Path(runner.work_dir).glob("*.pth")}
+    assert saved == {"iter_3.pth", "iter_6.pth", "iter_9.pth", "iter_10.pth"}
+
+
+def test_an_iteration_based_run_is_resumed_in_the_middle(make_config, tmp_path):
+    settings = {
+        "train_cfg": {"by_epoch": False, "max_iters": 10, "val_interval": 100},
+        "param_scheduler": None,
+    }
+    torch.manual_seed(0)
+    whole = run(make_config(**settings))
+    torch.manual_seed(0)
+    settings["work_dir"] = str(tmp_path / "second")
+    stopped = run(make_config(**settings, custom_hooks=[StopAt(6)]))
+    resumed = run(make_config(**settings), resume="auto")
+    assert stopped.model.seen + resumed.model.seen == whole.model.seen
+    assert same(weights(whole), weights(resumed))
+
+
+@pytest.mark.parametrize(
+    ("train_cfg", "epochs"),
+    [
+        ({"max_epochs": 5, "val_interval": 2}, [2, 4, 5]),
+        ({"max_epochs": 5, "val_interval": 1, "val_begin": 4}, [4, 5]),
+        ({"max_epochs": 6, "val_interval": 3, "dynamic_intervals": [(4, 1)]}, [3, 4, 5, 6]),
+    ],
+)
+def test_validation_comes_at_its_intervals(make_config, train_cfg, epochs):
+    recorder = Recorder()
+    run(make_config(train_cfg=train_cfg, custom_hooks=[recorder], param_scheduler=None))
+    assert [c[1] for c in recorder.calls if c[0] == "before_val"] == epochs
+
+
+def test_a_run_without_validation(make_config):
+    assert run(make_config(), validate=False).val_loop is None
+
+
+def test_a_run_without_a_val_evaluator_says_so(make_config):
+    with pytest.raises(ConfigError, match=r"val_dataloader but no val_evaluator.*--no-validate"):
+        run(make_config(val_evaluator=None))
+
+
+def test_a_hook_can_end_the_run(make_config):
+    class Enough(Hook):
+        def after_val_epoch(self, runner, metrics=None):
+            runner.train_loop.stop_training = True
+
+    runner = run(make_config(custom_hooks=[Enough()]))
+    assert runner.epoch == 1
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_samples_named(make_config, parts):
+    data = {"batch_size": 4, "dataset": parts.Points(bad=5), "sampler": {"type": "DefaultSampler"}}
+    with pytest.raises(DataError, match=r"(?s)loss = nan.*id 5 img_path 5.jpg.*max_norm"):
+        run(make_config(train_dataloader=data))
+
+
+def test_scalars_are_written_as_json_lines(make_config):
+    logger = {"logger": {"type": "LoggerHook", "interval": 2}}
+    runner = run(make_config(default_hooks=logger))
+    lines = [json.loads(line) for line in runner.scalars.path.read_text().splitlines()]
+    train = [line for line in lines if "loss" in line]
+    assert [(row["epoch"], row["iter"]) for row in train] == [
+        (e, 4 * e - 4 + i) for e in (1, 2, 3) for i in (2, 4)
+    ]
+    assert {"lr", "time", "data_time", "loss_kpt", "acc_pose", "step"} <= set(train[0])
+    assert [row["step"] for row in lines if "coco/AP" in row] == [1, 2, 3]
+
+
+def test_tensorboard_files_are_written_if_listed(make_config):
+    pytest.importorskip("tensorboard")
+    runner = run(make_config(vis_backends=[{"type": "TensorboardVisBackend"}]))
+    assert list(files.Path(runner.log_dir).rglob("events.out.tfevents.*"))
+
+
+def test_an_unknown_vis_backend_is_named(make_config):
+    with pytest.raises(ConfigError, match="did you mean 'TensorboardVisBackend'"):
+        run(make_config(vis_backends=[{"type": "TensorBoardVisBackend"}]))
+
+
+def test_gradients_are_clipped(make_config):
+    optim = {"optimizer": {"type": "SGD", "lr": 1.0}, "clip_grad": {"max_norm": 1e-9}}
+    config = make_config(optim_wrapper=optim, param_scheduler=None)
+    before = {k: v.clone() for k, v in config["model"].named_parameters()}
+    runner = run(config)
+    for name, tensor in runner.model.named_parameters():
+        assert torch.allclose(before[name], tensor, atol=1e-7)
+    assert runner.message_hub.get_scalar("train/grad_norm").mean() > 1e-3
+
+
+def test_auto_scale_lr_scales_by_the_batch_size(make_config):
+    config = make_config(auto_scale_lr={"enable": True, "base_batch_size": 8}, param_scheduler=None)
+    assert run(config).optimizer.param_groups[0]["lr"] == pytest.approx(0.0025)
+
+
+def test_bfloat16_trains_on_a_cpu(make_config):
+    runner = run(make_config(), precision="bf16-mixed")
+    assert runner.trainer.precision == "bf16-mixed"
+    assert run(make_config(), precision="16-mixed").trainer.precision == "bf16-mixed"
+
+
+def test_testing_gives_metrics_and_a_json_file(make_config):
+    trained = run(make_config())
+    runner = Runner(make_config())
+    metrics = runner.test(files.Path(trained.work_dir) / "epoch_3.pth")
+    assert metrics == {"coco/AP": 8.0, "EPE": -7.0}
+    assert same(weights(runner), weights(trained))
+    (found,) = files.Path(runner.log_dir).glob("*.json")
+    assert json.loads(found.read_text()) == metrics
+
+
+def test_testing_with_another_number_of_keypoints_is_an_error(make_config, tmp_path):
+    path = tmp_path / "other.pth"
+    state = make_config()["model"].state_dict()
+    meta = {"dataset_meta": {"num_keypoints": 17, "dataset_name": "coco"}}
+    torch.save({"state_dict": state, "meta": meta}, path)
+    with pytest.raises(CheckpointError, match=r"17 keypoints \(dataset coco\).* has 2"):
+        Runner(make_config()).test(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"train_cfg": {"max_epoch": 3}}, "did you mean 'max_epochs'"),
+        ({"train_cfg": {"val_interval": 3}}, "needs max_epochs"),
+        ({"train_cfg": {"max_epochs": 2.5}}, "whole number"),
+        ({"train_dataloader": None}, "needs 'train_dataloader'"),
+        ({"model": None}, "needs 'model'"),
+        ({"auto_scale_lr": {"enable": True}}, "base_batch_size"),
+        ({"custom_hook": []}, "did you mean 'custom_hooks'"),
+    ],
+)
+def test_wrong_configs_are_named(make_config, change, match):
+    with pytest.raises(ConfigError, match=match):
+        run(make_config(**change))
+
+
+def test_a_loader_without_batches_is_an_error(make_config, parts):
+    data = {"batch_size": 9, "drop_last": True, "dataset": parts.Points()}
+    with pytest.raises(ConfigError, match=r"gives no batch: 8 samples, batch_size 9, drop_last"):
+        run(make_config(train_dataloader=data))
+
+
+def test_losses_are_what_has_loss_in_its_name():
+    one, two = torch.tensor(1.0), torch.tensor([2.0, 4.0])
+    total, shown = parse_losses({"loss_a": one, "aux_loss": [two, one], "acc": two})
+    assert total == 5
+    assert {k: float(v) for k, v in shown.items()} == {
+        "loss": 5,
+        "loss_a": 1,
+        "aux_loss": 4,
+        "acc": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("losses", "match"),
+    [({"acc": torch.ones(())}, "none of the values"), ({"loss": 1.0}, "'loss'")],
+)
+def test_wrong_losses_are_named(losses, match):
+    with pytest.raises(TypeError, match=match):
+        parse_losses(losses)
+
+
+def test_the_config_is_written_beside_the_checkpoints(make_config):
+    runner = run(make_config())
+    text = (files.Path(runner.work_dir) / "run.py").read_text()
+    assert re.search(r"^train_cfg = ", text, re.M)
