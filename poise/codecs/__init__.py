@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = attach(
         "integral_regression_label": "IntegralRegressionLabel",
         "megvii_heatmap": "MegviiHeatmap",
         "motionbert_label": "MotionBERTLabel",
+        "movenet": "MoveNetLabel",
         "msra_heatmap": "MSRAHeatmap",
         "regression_label": "RegressionLabel",
         "simcc_label": "SimCCLabel",

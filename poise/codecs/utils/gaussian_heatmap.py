@@ -105,11 +105,11 @@ def generate_unbiased_gaussian_heatmaps(
     W, H = heatmap_size
     radius = sigma * 3
     size = np.array([W, H])
-    outside = ((keypoints - radius >= size) | (keypoints + radius + 1 < 0)).any(axis=-1)
+    # NaN fails both comparisons and so counts as outside
+    outside = ~((keypoints - radius < size) & (keypoints + radius + 1 >= 0)).all(axis=-1)
     labelled = ~(keypoints_visible < LABELLED)
     weights = _weights(keypoints_visible, labelled & outside)
     drawn = labelled & ~outside
-
     squares = [
         (np.arange(length, dtype=np.float32) - keypoints[..., axis, None]) ** 2
         for axis, length in enumerate((W, H))

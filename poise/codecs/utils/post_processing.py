@@ -50,7 +50,7 @@ def _maximum(heatmaps: Any, *, spatial: int) -> tuple[Any, Any]:
 
         return maximum(heatmaps, spatial)
     lead, extent = heatmaps.shape[:-spatial], heatmaps.shape[-spatial:]
-    flat = heatmaps.reshape(*lead, -1)
+    flat = heatmaps.reshape(*lead, int(np.prod(extent)))
     index = flat.argmax(axis=-1)
     values = np.take_along_axis(flat, index[..., None], axis=-1)[..., 0]
     places = np.stack(np.unravel_index(index, extent)[::-1], axis=-1).astype(np.float32)

@@ -18,4 +18,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.codecs.udp_heatmap": "UDPHeatmap",
         "poise.codecs.video_pose_lifting": "VideoPoseLifting",
     },
+    "poise": {
+        "poise.codecs.movenet": "MoveNetLabel",
+    },
 }

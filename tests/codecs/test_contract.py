@@ -1,0 +1,166 @@
+"""What holds for every codec."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from poise.codecs import (
+    BaseKeypointCodec,
+    DecoupledHeatmap,
+    IntegralRegressionLabel,
+    MegviiHeatmap,
+    MSRAHeatmap,
+    RegressionLabel,
+    SimCCLabel,
+    UDPHeatmap,
+)
+from poise.errors import DataError
+from poise.registry import KEYPOINT_CODECS
+from poise.registry.tables.codecs import TABLE
+
+SIZES = {"input_size": (192, 256), "heatmap_size": (48, 64)}
+#: codec, key of what it decodes, largest error of a round trip in pixels of the input
+ROUND_TRIPS = [
+    (MSRAHeatmap(sigma=2, **SIZES), "heatmaps", 2.9),
+    (MSRAHeatmap(sigma=2, unbiased=True, **SIZES), "heatmaps", 0.05),
+    (MSRAHeatmap(sigma=3, unbiased=True, blur_kernel_size=17, **SIZES), "heatmaps", 0.4),
+    (UDPHeatmap(sigma=2, **SIZES), "heatmaps", 2.0),
+    (UDPHeatmap(heatmap_type="combined", **SIZES), "heatmaps", 1.5),
+    (MegviiHeatmap(kernel_size=11, **SIZES), "heatmaps", 4.1),
+    (RegressionLabel((192, 256)), "keypoint_labels", 1e-4),
+    (IntegralRegressionLabel(sigma=2, **SIZES), "keypoint_labels", 1e-4),
+]
+HEATMAP_CODECS = [c for c, key, _ in ROUND_TRIPS if key == "heatmaps"]
+
+
+def name(value):
+    if not isinstance(value, BaseKeypointCodec):
+        return ""
+    return type(value).__name__ + ("-unbiased" if getattr(value, "unbiased", False) else "")
+
+
+@pytest.mark.parametrize(("codec", "key", "error"), ROUND_TRIPS, ids=name)
+def test_decode_inverts_encode(codec, key, error, person):
+    decoded, scores = codec.decode(codec.encode(person)[key])
+    assert decoded.shape == person.shape
+    assert scores.shape == person.shape[:2]
+    assert np.abs(decoded - person).max() < error
+
+
+@pytest.mark.parametrize("codec", HEATMAP_CODECS, ids=name)
+@pytest.mark.parametrize("kind", ["array", "tensor", "half tensor"])
+def test_batch_decode_equals_decode_sample_by_sample(codec, kind, rng, person):
+    clean = codec.encode(person)["heatmaps"]
+    batch = clean + rng.normal(size=(5, *clean.shape)) * 0.03 * clean.max()
+    batch = batch.astype(np.float32)
+    batch[1] -= 2 * batch.max()
+    given = batch
+    if kind != "array":
+        torch = pytest.importorskip("torch")
+        given = torch.from_numpy(batch)
+        if kind == "half tensor":
+            given = given.to(torch.bfloat16)
+            batch = given.float().numpy()
+    keypoints, scores = codec.batch_decode(given)
+    assert keypoints.shape == (5, 1, 17, 2)
+    for i in range(5):
+        one, score = codec.decode(batch[i])
+        np.testing.assert_allclose(keypoints[i], one, rtol=1e-5, atol=1e-3)
+        np.testing.assert_array_equal(scores[i], score)
+
+
+@pytest.mark.parametrize("codec", HEATMAP_CODECS, ids=name)
+def test_decode_does_not_change_its_input(codec, rng):
+    channels = 51 if getattr(codec, "heatmap_type", "") == "combined" else 17
+    heatmaps = rng.random((channels, 64, 48)).astype(np.float32)
+    before = heatmaps.copy()
+    codec.decode(heatmaps)
+    np.testing.assert_array_equal(heatmaps, before)
+
+
+@pytest.mark.parametrize("codec", HEATMAP_CODECS, ids=name)
+def test_invisible_and_far_keypoints_have_no_target(codec, person):
+    visible = np.ones((1, 17), np.float32)
+    visible[0, 3] = 0
+    person[0, 5] = [-500, 90]
+    person[0, 6] = np.nan
+    encoded = codec.encode(person, visible)
+    per_keypoint = encoded["heatmaps"].reshape(17, -1, 64, 48)
+    assert not per_keypoint[3].any()
+    assert encoded["keypoint_weights"][0, 3] == 0
+    if getattr(codec, "heatmap_type", "") != "combined":
+        assert not per_keypoint[[5, 6]].any()
+        assert (encoded["keypoint_weights"][0, [3, 5]] == 0).all()
+    assert (encoded["keypoint_weights"][0, 7:] == 1).all()
+
+
+@pytest.mark.parametrize("codec", HEATMAP_CODECS, ids=name)
+def test_several_people_are_refused_with_a_hint(codec, person):
+    with pytest.raises(DataError, match=r"only support single-instance.*got \(2, 17, 2\)"):
+        codec.encode(np.repeat(person, 2, 0))
+
+
+@pytest.mark.parametrize("codec", [c for c, *_ in ROUND_TRIPS], ids=name)
+def test_batches_are_decodable(codec):
+    assert codec.support_batch_decoding
+
+
+def test_a_subclass_that_overrides_decode_alone_does_not_decode_batches():
+    class Shifted(MSRAHeatmap):
+        def decode(self, encoded):
+            keypoints, scores = super().decode(encoded)
+            return keypoints + 1, scores
+
+    assert not Shifted(sigma=2, **SIZES).support_batch_decoding
+    assert not DecoupledHeatmap(**SIZES).support_batch_decoding
+
+
+def test_batch_decode_of_a_codec_without_it_says_what_to_do():
+    with pytest.raises(NotImplementedError, match="call decode"):
+        DecoupledHeatmap(**SIZES).batch_decode(np.zeros((1, 1, 8, 8)))
+
+
+@pytest.mark.parametrize(
+    "registered", [n for names in TABLE["mmpose"].values() for n in names.split()]
+)
+def test_every_registered_name_is_a_codec(registered):
+    assert issubclass(KEYPOINT_CODECS.get(registered), BaseKeypointCodec)
+
+
+def test_configs_with_lists_build_the_same_codec(person):
+    cfg = {"type": "UDPHeatmap", "input_size": [192, 256], "heatmap_size": [48, 64], "sigma": 2}
+    built = KEYPOINT_CODECS.build(cfg)
+    direct = UDPHeatmap((192, 256), (48, 64), sigma=2)
+    np.testing.assert_array_equal(
+        built.encode(person)["heatmaps"], direct.encode(person)["heatmaps"]
+    )
+
+
+def test_simcc_batches_decode_like_samples(rng):
+    codec = SimCCLabel((192, 256), sigma=(4.9, 5.66), normalize=False, decode_visibility=True)
+    x, y = rng.random((4, 17, 384)), rng.random((4, 17, 512))
+    keypoints, (scores, visibility) = codec.batch_decode(x, y)
+    assert keypoints.shape == (4, 1, 17, 2)
+    for i in range(4):
+        one, (score, visible) = codec.decode(x[i], y[i])
+        np.testing.assert_array_equal(keypoints[i], one)
+        np.testing.assert_array_equal(scores[i], score)
+        np.testing.assert_array_equal(visibility[i], visible)
+
+
+def test_codecs_work_where_torch_is_missing():
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import numpy as np, poise.codecs, poise.codecs.utils as u\n"
+        "[getattr(poise.codecs, n) for n in poise.codecs.__all__ if n not in ('MoveNetLabel',)]\n"
+        "[getattr(u, n) for n in u.__all__]\n"
+        "c = poise.codecs.UDPHeatmap((192, 256), (48, 64))\n"
+        "k = np.random.rand(1, 17, 2) * 180\n"
+        "c.batch_decode(c.encode(k)['heatmaps'][None])\n"
+        "s = poise.codecs.SPR((64, 64), (64, 64))\n"
+        "e = s.encode(k / 3); s.decode(e['heatmaps'], e['displacements'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
