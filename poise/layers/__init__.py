@@ -26,6 +26,9 @@ __getattr__, __dir__, __all__ = attach(
         "inverted_residual": "InvertedResidual",
         "residual": "BasicBlock Bottleneck ResLayer get_expansion make_shortcut",
         "csp": "CSPLayer CSPNeXtBlock ChannelAttention DarknetBottleneck Focus SPPBottleneck",
+        "rep_vgg": "RepVGGBlock",
+        "transformer": "FFN AdaptivePadding DetrTransformerEncoder DetrTransformerEncoderLayer "
+        "MultiheadAttention PatchEmbed PatchMerging nchw_to_nlc nlc_to_nchw",
         "recompute": "maybe_checkpoint",
     },
 )

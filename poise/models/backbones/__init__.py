@@ -22,6 +22,7 @@ __getattr__, __dir__, __all__ = attach(
         "shufflenet": "ShuffleNetV1 ShuffleNetV2",
         "tcn": "TCN",
         "vgg": "AlexNet VGG",
+        "vision_transformer": "VisionTransformer",
         "vipnas": "ViPNAS_MobileNetV3 ViPNAS_ResNet",
     },
 )

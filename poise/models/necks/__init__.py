@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "feature_map_processor": "FeatureMapProcessor",
         "fpn": "FPN",
         "gap": "GlobalAveragePooling",
+        "hybrid_encoder": "HybridEncoder",
         "movenet": "MoveNetFPN",
         "pafpn": "CSPNeXtPAFPN YOLOXPAFPN",
     },

@@ -27,6 +27,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.necks.feature_map_processor": "FeatureMapProcessor",
         "poise.models.necks.fpn": "FPN",
         "poise.models.necks.gap": "GlobalAveragePooling",
+        "poise.models.necks.hybrid_encoder": "HybridEncoder",
         "poise.models.necks.pafpn": "CSPNeXtPAFPN YOLOXPAFPN",
         # losses
         "poise.losses.classification": "BCELoss InfoNCELoss JSDiscretLoss VariFocalLoss",
@@ -42,9 +43,14 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.losses.similarity": "IoULoss OKSLoss",
         "poise.losses.simcc": "KLDiscretLoss MLECCLoss",
         # preprocessors
+        "poise.models.preprocessors.batch_resize": "BatchSyncRandomResize",
         "poise.models.preprocessors.pose": "PoseDataPreprocessor",
         # heads
+        "poise.models.heads.associative_embedding": "AssociativeEmbeddingHead",
+        "poise.models.heads.cid": "CIDHead",
         "poise.models.heads.cpm": "CPMHead",
+        "poise.models.heads.dekr": "DEKRHead",
+        "poise.models.heads.internet": "InternetHead",
         "poise.models.heads.lifting": "MotionRegressionHead TemporalRegressionHead "
         "TrajectoryRegressionHead",
         "poise.models.heads.rtmo": "RTMOHead",
@@ -57,7 +63,8 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.heads.rtmcc": "RTMCCHead RTMWHead",
         "poise.models.heads.simcc": "SimCCHead",
         "poise.models.heads.vipnas": "ViPNASHead",
-        # estimators
+        # estimators and distillers
+        "poise.models.distillers.dwpose": "DWPoseDistiller",
         "poise.models.estimators.bottomup": "BottomupPoseEstimator",
         "poise.models.estimators.lifter": "PoseLifter",
         "poise.models.estimators.topdown": "TopdownPoseEstimator",
@@ -81,6 +88,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.layers.deform_conv": "DeformConv=DeformConv2d DCN=DeformConv2dPack "
         "DCNv2=ModulatedDeformConv2dPack",
         "poise.layers.drop": "DropPath Dropout",
+        "poise.layers.transformer": "FFN MultiheadAttention",
         "poise.layers.upsample": "pixel_shuffle=PixelShufflePack",
     },
     "mmdet": {
@@ -90,6 +98,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.necks.pafpn": "YOLOXPAFPN",
     },
     "mmpretrain": {
+        "poise.models.backbones.vision_transformer": "VisionTransformer",
         "poise.layers.norms": "LN2d=LayerNorm2d",
     },
     "poise": {
