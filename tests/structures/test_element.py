@@ -108,13 +108,17 @@ def test_update_takes_over_all_fields(element):
         element.update({})
 
 
-@pytest.mark.parametrize(
-    "copied", [copy.copy, copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))]
-)
+def pickled(element):
+    return pickle.loads(pickle.dumps(element))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
 def test_copies_and_pickles_keep_everything(element, copied):
     again = copied(element)
     assert again.all_keys() == element.all_keys()
     assert (again.boxes == element.boxes).all()
+    again.labels = [1]
+    assert "labels" not in element
 
 
 def test_to_dict_goes_into_elements(element):

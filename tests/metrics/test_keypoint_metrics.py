@@ -1,0 +1,236 @@
+"""PCK and its variants, AUC, EPE, NME, MPJPE, hands and partitions, on scenes made by hand."""
+
+import numpy as np
+import pytest
+
+from poise.errors import DataError, UnknownNameError
+from poise.metrics import (
+    AUC,
+    EPE,
+    MPJPE,
+    NME,
+    InterHandMetric,
+    JhmdbPCKAccuracy,
+    KeypointPartitionMetric,
+    MpiiPCKAccuracy,
+    PCKAccuracy,
+    SimpleMPJPE,
+)
+
+
+def sample(offset=0.0, k=16, visible=None, **gt):
+    """A person whose keypoints are predicted `offset` pixels too far right."""
+    truth = np.random.default_rng(k).uniform(0, 100, (1, k, 2))
+    seen = np.ones((1, k)) if visible is None else visible
+    fields = dict(keypoints=truth, keypoints_visible=seen, bboxes=np.array([[0.0, 0, 50, 100]]))
+    fields["head_size"] = np.array([[10.0]])
+    pred = dict(keypoints=truth + [offset, 0.0], keypoint_scores=np.ones((1, k)))
+    return dict(gt_instances=fields | gt, pred_instances=pred)
+
+
+@pytest.mark.parametrize("channels", [None, 1, 2])
+def test_pck_by_box_head_and_torso(run, channels):
+    seen = np.ones((1, 16) if channels is None else (1, 16, channels))
+    metric = PCKAccuracy(thr=0.1, norm_item=["bbox", "head", "torso"])
+    got = run(metric, [sample(5, visible=seen), sample(0, visible=seen)])
+    assert got["PCK"] == 1
+    assert got["PCKh"] == 0.5
+    assert list(got) == ["PCK", "PCKh", "tPCK"]
+
+
+def test_a_short_annotated_torso_gives_way_to_the_predicted_one(run):
+    person = sample()
+    person["gt_instances"]["keypoints"][0, 4] = person["gt_instances"]["keypoints"][0, 5]
+    with pytest.warns(UserWarning, match="torso of the prediction"):
+        run(PCKAccuracy(norm_item="torso"), [person])
+
+
+def test_mpii_counts_from_one_and_leaves_out_pelvis_and_thorax(run):
+    right = run(MpiiPCKAccuracy(), [sample(-1)] * 3)
+    assert right["PCK"] == pytest.approx(100)
+    assert list(right) == [*MpiiPCKAccuracy.JOINTS, "PCK", "PCK@0.1"]
+    person = sample(-1)
+    person["pred_instances"]["keypoints"][0, 6:8] += 1000
+    assert run(MpiiPCKAccuracy(), [person])["PCK"] == pytest.approx(100)
+    assert run(MpiiPCKAccuracy(norm_item="bbox"), [person]) == {}
+
+
+def test_jhmdb_by_joint(run):
+    got = run(JhmdbPCKAccuracy(norm_item=["bbox", "torso"], thr=0.1), [sample(k=15)])
+    assert len(got) == 16
+    assert set(got.values()) == {1.0}
+
+
+def test_mean_distances(run):
+    people = [sample(3), sample(5)]
+    assert run(EPE(), people)["EPE"] == pytest.approx(4)
+    assert run(NME("use_norm_item", "bbox_size"), people)["NME"] == pytest.approx(0.04)
+    eyes = run(NME("use_norm_item", "head_size"), people)
+    assert eyes["NME"] == pytest.approx(0.4)
+    assert run(AUC(norm_factor=10, num_thrs=10), [sample(0), sample(0)])["AUC"] == 0.9
+    assert EPE(prefix="hand").prefix == "hand"
+    assert "hand/EPE" in run(EPE(prefix="hand"), people)
+
+
+def test_nme_by_the_distance_of_two_keypoints(run):
+    person = sample(3, k=98)
+    keypoints = person["gt_instances"]["keypoints"][0]
+    eyes = np.linalg.norm(keypoints[60] - keypoints[72])
+    got = run(NME("keypoint_distance"), [person], dict(dataset_name="wflw"))
+    assert got["NME"] == pytest.approx(3 / eyes)
+    own = run(NME("keypoint_distance", keypoint_indices=[1, 2]), [person], dict(dataset_name="x"))
+    assert own["NME"] == pytest.approx(3 / np.linalg.norm(keypoints[1] - keypoints[2]))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: PCKAccuracy(norm_item="hed"), KeyError, "did you mean 'head'"),
+        (lambda: NME("bbox"), KeyError, "`norm_mode` should be"),
+        (lambda: NME("use_norm_item"), KeyError, "please specify the `norm_item`"),
+        (lambda: SimpleMPJPE("pmpjpe"), KeyError, "`mode` should be"),
+        (lambda: InterHandMetric(["EPE"]), ValueError, "got 'EPE'"),
+    ],
+)
+def test_wrong_options_are_explained(call, error, text):
+    with pytest.raises(error, match=text):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("metric", "lacking"),
+    [(PCKAccuracy(), "bboxes"), (MpiiPCKAccuracy(), "head_size"), (EPE(), "keypoints_visible")],
+)
+def test_samples_that_lack_something_are_explained(run, metric, lacking):
+    person = sample()
+    del person["gt_instances"][lacking]
+    with pytest.raises(DataError, match=f"'{lacking}' in `gt_instances`"):
+        run(metric, [person])
+
+
+def test_predictions_of_another_shape_are_explained(run):
+    person = sample()
+    person["pred_instances"]["keypoints"] = np.zeros((1, 3, 2))
+    with pytest.raises(DataError, match=r"\(1, 3, 2\) do not fit the annotated ones \(1, 16, 2\)"):
+        run(EPE(), [person])
+
+
+def test_evaluating_nothing_says_so(run):
+    with pytest.warns(UserWarning, match="EPE has no results"), pytest.raises(DataError):
+        run(EPE(), [])
+
+
+def test_nme_of_an_unknown_dataset_needs_two_keypoints(run):
+    with pytest.raises(UnknownNameError, match="'aflw' has no default"):
+        run(NME("keypoint_distance"), [sample()], dict(dataset_name="aflw"))
+    with pytest.raises(DataError, match="a pair among the 16"):
+        run(NME("keypoint_distance", keypoint_indices=[1, 99]), [sample()], {})
+
+
+def lifted(action, scale=1.0):
+    target = np.random.default_rng(0).normal(size=(2, 17, 3))
+    return dict(
+        gt_instances=dict(lifting_target=target, lifting_target_visible=np.ones((2, 17, 1))),
+        pred_instances=dict(keypoints=(target * scale)[None]),
+        target_img_path=[f"data/S9/S9_{action}.55011271/S9_{action}.55011271_000001.jpg"],
+    )
+
+
+def test_joint_errors_by_action(run):
+    people = [lifted("Walking_1"), lifted("Walking 2", 2.0), lifted("Sitting"), lifted("Eating")]
+    got = run(MPJPE(skip_list=["S9_Eating"]), people)
+    assert list(got) == ["MPJPE", "MPJPE_Walking", "MPJPE_Walking 2", "MPJPE_Sitting"]
+    assert got["MPJPE_Sitting"] == 0
+    assert run(SimpleMPJPE("n-mpjpe"), people)["N-MPJPE"] == pytest.approx(0)
+    assert run(MPJPE("p-mpjpe"), people)["P-MPJPE_Walking 2"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_picture_without_an_action_is_explained(run):
+    person = lifted("x") | dict(target_img_path=["walk.jpg"])
+    with pytest.raises(DataError, match=r"<subject>_<action>.*got 'walk\.jpg'.*SimpleMPJPE"):
+        run(MPJPE(), [person])
+    del person["target_img_path"]
+    with pytest.raises(DataError, match="needs 'target_img_path'"):
+        run(MPJPE(), [person])
+
+
+def hands(both, **pred):
+    rng = np.random.default_rng(0)
+    cam = rng.normal(size=(1, 42, 3)) * 50 + [0, 0, 1000.0]
+    focal, centre = np.array([1500.0, 1400.0]), np.array([250.0, 260.0])
+    pixels = cam.copy()
+    pixels[..., :2] = cam[..., :2] / cam[..., 2:] * focal + centre
+    depth = [cam[0, 20, 2], cam[0, 41, 2]]
+    pixels[:, :21, 2] -= depth[0]
+    pixels[:, 21:, 2] -= depth[1]
+    kind = np.array([[1.0, float(both)]])
+    predicted = dict(keypoints=pixels, hand_type=kind, rel_root_depth=depth[1] - depth[0])
+    return dict(
+        gt_instances=dict(keypoints_cam=cam, keypoints_visible=np.ones((1, 42))),
+        pred_instances=predicted | pred,
+        hand_type=kind,
+        hand_type_valid=np.array([1]),
+        abs_depth=depth,
+        focal=focal,
+        principal_pt=centre,
+    )
+
+
+def test_perfect_hands(run):
+    got = run(InterHandMetric(), [hands(True), hands(False)])
+    assert got["HandednessAcc"] == 1
+    assert got["MPJPE_all"] == pytest.approx(0, abs=1e-9)
+    assert got["MRRPE"] == pytest.approx(0, abs=1e-3)
+    wrong = run(InterHandMetric(["HandednessAcc"]), [hands(True, hand_type=np.array([[1.0, 0.0]]))])
+    assert wrong == {"HandednessAcc": 0}
+
+
+def test_hands_without_a_prediction_are_explained(run):
+    for name, mode in (("hand_type", "HandednessAcc"), ("rel_root_depth", "MRRPE")):
+        with pytest.raises(KeyError, match=f"metric {mode} is not supported.*'{name}'"):
+            run(InterHandMetric(), [hands(True, **{name: None})])
+
+
+def test_partitions_of_plain_metrics(run):
+    people = [sample(3), sample(5)]
+    people[0]["pred_instances"]["keypoints"][0, 10:] += 1000
+    parts = dict(first=[0, 1, 2], last=range(10, 16))
+    metric = KeypointPartitionMetric(dict(type="EPE"), parts)
+    got = run(metric, people, dict(dataset_name="a", sigmas=np.ones(16)))
+    assert got["first/EPE"] == pytest.approx(4)
+    assert got["last/EPE"] > 500
+    assert metric.metrics["last"].dataset_meta["num_keypoints"] == 6
+
+
+@pytest.mark.parametrize(
+    ("config", "parts", "text"),
+    [
+        (dict(type="MPJPE"), dict(a=[1]), "Metrics supported.*got MPJPE"),
+        (
+            dict(type="NME", norm_mode="keypoint_distance"),
+            dict(a=[1]),
+            "'keypoint_distance' is inc",
+        ),
+        (dict(type="EPE"), {}, "at least one partition"),
+        (dict(type="EPE"), dict(a=[]), "'a' should have at least one keypoint"),
+        (dict(type="EPE"), dict(a=3), "'a' should be a list"),
+    ],
+)
+def test_wrong_partitions_are_explained(config, parts, text):
+    with pytest.raises(ValueError, match=text):
+        KeypointPartitionMetric(config, parts)
+
+
+def test_partitions_warn_where_figures_differ_from_whole_poses():
+    with pytest.warns(UserWarning) as seen:
+        KeypointPartitionMetric(dict(type="CocoMetric", ann_file="x.json"), dict(a=[1]))
+    texts = " ".join(str(w.message) for w in seen)
+    assert all(name in texts for name in ("ann_file", "score_mode", "nms_mode"))
+    with pytest.warns(UserWarning, match="torso"):
+        KeypointPartitionMetric(dict(type="PCKAccuracy", norm_item="torso"), dict(a=[1]))
+
+
+def test_a_partition_beyond_the_keypoints_is_explained():
+    metric = KeypointPartitionMetric(dict(type="EPE"), dict(a=[20]))
+    with pytest.raises(DataError, match="'a' has keypoint 20, but the dataset 'b' has 17"):
+        metric.dataset_meta = dict(dataset_name="b", sigmas=np.ones(17))
