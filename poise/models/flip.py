@@ -19,6 +19,7 @@ __all__ = [
     "aggregate_heatmaps",
     "flip_coordinates",
     "flip_heatmaps",
+    "flip_sequences",
     "flip_test",
     "flip_vectors",
     "flip_visibility",
@@ -244,3 +245,19 @@ def unflip_vectors(
 ) -> tuple[Tensor, Tensor]:
     """`unflip` of heads that predict distributions over x and y bins."""
     return flip_vectors(*outputs, flip_indices=metainfo["flip_indices"])
+
+
+def flip_sequences(
+    outputs: Tensor, metainfo: Mapping[str, Any], test_cfg: Mapping[str, Any]
+) -> Tensor:
+    """Mirror keypoint sequences (B, T, K, D); `unflip` of heads that predict such.
+
+    With `shift_coords` (the default) the mirror is at 0, else at 0.5.
+    """
+    mirrored = flip_coordinates(
+        outputs.flatten(0, 1),
+        flip_indices=metainfo["flip_indices"],
+        shift_coords=test_cfg.get("shift_coords", True),
+        input_size=(1, 1),
+    )
+    return mirrored.view_as(outputs)

@@ -6,6 +6,8 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "base": "BasePoseEstimator",
+        "bottomup": "BottomupPoseEstimator",
+        "lifter": "PoseLifter",
         "topdown": "TopdownPoseEstimator",
     },
 )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poise.errors import ArgumentError, ConfigError
+from poise.errors import ArgumentError, ConfigError, DataError
 from poise.layers import BaseModule
 from poise.models.estimators.outdated import modernise
 from poise.models.progress import Progress, share_progress
@@ -79,7 +79,7 @@ class BasePoseEstimator(BaseModule):
             self.head.test_cfg = dict(self.test_cfg)
         rename_old_keys(
             self,
-            [(r"keypoint_head\.", "head.")],
+            [(r"keypoint_head\.", "head."), (r"rescore_net\.", "head.rescore_net.")],
             always=[(r"data_preprocessor\.(mean|std)$", None)],
         )
         if use_syncbn and torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -167,8 +167,12 @@ class BasePoseEstimator(BaseModule):
         return same and inputs[0].ndim < 4
 
     def loss(self, inputs: Tensor, data_samples: Sequence[Any]) -> dict[str, Any]:
-        """Losses of a batch."""
-        raise NotImplementedError(f"{type(self).__name__} does not define `loss`")
+        """Losses of pictures (B, C, H, W), by the head."""
+        feats = self.extract_feat(inputs)
+        if not self.with_head:
+            return {}
+        with self.explained(feats):
+            return self.head.loss(feats, data_samples, train_cfg=self.train_cfg)
 
     def predict(self, inputs: Tensor, data_samples: Sequence[Any]) -> Sequence[Any]:
         """Samples of a batch with predictions."""
@@ -198,7 +202,7 @@ class BasePoseEstimator(BaseModule):
             yield
         except RuntimeError as error:
             text = self._channel_mismatch(feats)
-            if text is None:
+            if text is None or isinstance(error, torch.OutOfMemoryError):
                 raise
             raise ConfigError(text) from error
 
@@ -206,15 +210,54 @@ class BasePoseEstimator(BaseModule):
         while isinstance(feats, (list, tuple)) and feats:
             feats = feats[-1]
         expected = getattr(self.head, "in_channels", None)
+        axis = getattr(self.head, "feature_channel_axis", 1)
         if not isinstance(feats, Tensor) or feats.ndim < 2 or not isinstance(expected, int):
             return None
-        if feats.shape[1] == expected:
+        have = feats.shape[axis]
+        if have == expected:
             return None
         source = self.neck if self.with_neck else self.backbone
         return (
-            f"{type(self.head).__name__}(in_channels={expected}) got {feats.shape[1]} channels "
-            f"from {type(source).__name__}; set the head's in_channels to {feats.shape[1]}"
+            f"{type(self.head).__name__}(in_channels={expected}) got {have} channels from "
+            f"{type(source).__name__}; set the head's in_channels to {have}"
         )
+
+    def require_head(self) -> None:
+        """Check that there is a head to predict with.
+
+        Raises:
+            ConfigError: the model was built without one.
+        """
+        if not self.with_head:
+            raise ConfigError(
+                f"{type(self).__name__} has no head, which mode='predict' needs; give it one "
+                "or use mode='tensor'"
+            )
+
+    def test_feats(self, inputs: Tensor) -> Any:
+        """Features for a test; with `flip_test` a list: of the pictures and their mirror images."""
+        feats = self.extract_feat(inputs)
+        if self.test_cfg.get("flip_test", False):
+            return [feats, self.extract_feat(inputs.flip(-1))]
+        return feats
+
+    def head_predictions(
+        self, feats: Any, data_samples: Sequence[Any]
+    ) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Instances and maps (None where the head gives none) of each sample.
+
+        Raises:
+            DataError: another number of predictions than samples.
+        """
+        with self.explained(feats):
+            preds = self.head.predict(feats, data_samples, test_cfg=self.test_cfg)
+        instances, fields = preds if isinstance(preds, tuple) else (preds, None)
+        if len(instances) != len(data_samples):
+            raise DataError(
+                f"{type(self.head).__name__} gave {len(instances)} predictions for "
+                f"{len(data_samples)} samples"
+            )
+        return instances, fields or [None] * len(data_samples)
 
     # ------------------------------------------------------------ training steps
 

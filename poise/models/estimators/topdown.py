@@ -5,47 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
-from poise.errors import ConfigError, DataError
+from poise.errors import ConfigError
 from poise.models.estimators.base import BasePoseEstimator
+from poise.models.estimators.outputs import select_keypoints, to_image_space
 from poise.registry import MODELS
 from poise.structures import InstanceData, PixelData
 
-__all__ = ["TopdownPoseEstimator", "select_keypoints"]
-
-
-def select_keypoints(
-    instances: InstanceData, fields: PixelData | None, indices: Sequence[int] | None
-) -> None:
-    """Keep some keypoints of a prediction, in place.
-
-    Models that were trained on the union of several datasets answer for one of them so.
-
-    Args:
-        instances: all items whose name starts with "keypoint" are (N, K, ...).
-        fields: maps with one channel a keypoint are selected too.
-        indices: of the keypoints to keep; None keeps all.
-
-    Raises:
-        ConfigError: an index beyond the keypoints of the prediction.
-    """
-    if indices is None:
-        return
-    indices = list(indices)
-    count = instances.keypoints.shape[1]
-    if indices and max(indices) >= count:
-        raise ConfigError(
-            f"test_cfg.output_keypoint_indices asks for keypoint {max(indices)}, but the head "
-            f"predicts {count} keypoints (0..{count - 1})"
-        )
-    for key, value in list(instances.items()):
-        if key.startswith("keypoint"):
-            instances.set_field(value[:, indices], key)
-    for key, value in list(fields.items()) if fields is not None else ():
-        if value.shape[0] == count:
-            fields.set_field(value[indices], key)
+__all__ = ["TopdownPoseEstimator"]
 
 
 @MODELS.register_module()
@@ -81,11 +49,7 @@ class TopdownPoseEstimator(BasePoseEstimator):
     def loss(self, inputs: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """Losses of crops (B, C, H, W)."""
         self._check_input_size(inputs)
-        feats = self.extract_feat(inputs)
-        if not self.with_head:
-            return {}
-        with self.explained(feats):
-            return self.head.loss(feats, data_samples, train_cfg=self.train_cfg)
+        return super().loss(inputs, data_samples)
 
     def predict(self, inputs: Tensor, data_samples: Sequence[Any]) -> Sequence[Any]:
         """Samples with `pred_instances` in image space.
@@ -97,18 +61,9 @@ class TopdownPoseEstimator(BasePoseEstimator):
         Raises:
             ConfigError: no head, or head and codec do not fit the input.
         """
-        if not self.with_head:
-            raise ConfigError(
-                f"{type(self).__name__} has no head, which mode='predict' needs; give it one "
-                "or use mode='tensor'"
-            )
+        self.require_head()
         self._check_input_size(inputs)
-        feats = self.extract_feat(inputs)
-        if self.test_cfg.get("flip_test", False):
-            feats = [feats, self.extract_feat(inputs.flip(-1))]
-        with self.explained(feats):
-            preds = self.head.predict(feats, data_samples, test_cfg=self.test_cfg)
-        instances, fields = preds if isinstance(preds, tuple) else (preds, None)
+        instances, fields = self.head_predictions(self.test_feats(inputs), data_samples)
         return self.add_pred_to_datasample(instances, fields, data_samples)
 
     def _check_input_size(self, inputs: Tensor) -> None:
@@ -135,21 +90,15 @@ class TopdownPoseEstimator(BasePoseEstimator):
             batch_pred_instances: B instances, `keypoints` (N, K, D) in input space.
             batch_pred_fields: B heatmaps, or None.
             batch_data_samples: B samples; they get `pred_instances` and `pred_fields`.
-
-        Raises:
-            DataError: another number of predictions than samples.
         """
-        if len(batch_pred_instances) != len(batch_data_samples):
-            raise DataError(
-                f"the head gave {len(batch_pred_instances)} predictions for "
-                f"{len(batch_data_samples)} samples"
-            )
         fields = batch_pred_fields or [None] * len(batch_data_samples)
         indices = self.test_cfg.get("output_keypoint_indices")
         for instances, maps, sample in zip(
             batch_pred_instances, fields, batch_data_samples, strict=True
         ):
-            self._to_image_space(instances, sample.metainfo)
+            instances.keypoints[..., :2] = to_image_space(
+                instances.keypoints[..., :2], sample.metainfo
+            )
             if "keypoints_visible" not in instances:
                 instances.keypoints_visible = instances.keypoint_scores
             select_keypoints(instances, maps, indices)
@@ -159,11 +108,3 @@ class TopdownPoseEstimator(BasePoseEstimator):
             if maps is not None:
                 sample.pred_fields = maps
         return batch_data_samples
-
-    @staticmethod
-    def _to_image_space(instances: InstanceData, metainfo: Mapping[str, Any]) -> None:
-        center, scale, size = (
-            np.asarray(metainfo[key]) for key in ("input_center", "input_scale", "input_size")
-        )
-        xy = instances.keypoints[..., :2]
-        instances.keypoints[..., :2] = xy / size * scale + center - 0.5 * scale

@@ -5,14 +5,22 @@ from poise._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "associative_embedding": "AssociativeEmbeddingHead",
         "base": "BaseHead",
+        "cid": "CIDHead",
         "cpm": "CPMHead",
+        "dekr": "DEKRHead",
         "heatmap": "HeatmapHead",
         "integral": "DSNTHead IntegralRegressionHead",
+        "internet": "InternetHead",
+        "lifting": "MotionRegressionHead TemporalRegressionHead TrajectoryRegressionHead",
         "mspn": "MSPNHead",
         "regression": "RLEHead RegressionHead",
         "rtmcc": "RTMCCHead RTMWHead",
+        "rtmo": "RTMOHead",
         "simcc": "SimCCHead",
         "vipnas": "ViPNASHead",
+        "vis": "VisPredictHead",
+        "yolox_pose": "YOLOXPoseHead",
     },
 )

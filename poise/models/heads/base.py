@@ -14,10 +14,10 @@ from poise.models.flip import flip_test
 from poise.registry import KEYPOINT_CODECS
 from poise.structures import InstanceData, PixelData
 
-__all__ = ["BaseHead"]
+__all__ = ["BaseHead", "as_numpy", "per_sample"]
 
 
-def _per_sample(outputs: Tensor | Sequence[Tensor]) -> list[Any]:
+def per_sample(outputs: Tensor | Sequence[Tensor]) -> list[Any]:
     """Arrays for `codec.decode` of one sample after another.
 
     A tensor (B, ...) gives B arrays; several tensors give B tuples of arrays (1, ...).
@@ -126,7 +126,7 @@ class BaseHead(BaseModule):
             decoded = list(zip(keypoints, scores, visible, strict=True))
         else:
             decoded = []
-            for sample in _per_sample(batch_outputs):
+            for sample in per_sample(batch_outputs):
                 args = sample if isinstance(sample, tuple) else (sample,)
                 keypoints, scores = self.decoder.decode(*args)
                 decoded.append((keypoints, *_with_visibility(scores)))

@@ -9,15 +9,25 @@ __all__ = [
     "DSNT_LOSS",
     "HEATMAP_INIT",
     "HEATMAP_LOSS",
+    "LIFTING_LOSS",
     "LINEAR_INIT",
     "RLE_LOSS",
     "SIMCC_LOSS",
+    "TRAJECTORY_LOSS",
+    "VISIBILITY_LOSS",
 ]
 
 HEATMAP_LOSS: dict[str, Any] = {"type": "KeypointMSELoss", "use_target_weight": True}
 COORDINATE_LOSS: dict[str, Any] = {"type": "SmoothL1Loss", "use_target_weight": True}
 RLE_LOSS: dict[str, Any] = {"type": "RLELoss", "use_target_weight": True}
 SIMCC_LOSS: dict[str, Any] = {"type": "KLDiscretLoss", "use_target_weight": True}
+LIFTING_LOSS: dict[str, Any] = {"type": "MSELoss", "use_target_weight": True}
+TRAJECTORY_LOSS: dict[str, Any] = {"type": "MPJPELoss", "use_target_weight": True}
+VISIBILITY_LOSS: dict[str, Any] = {
+    "type": "BCELoss",
+    "use_target_weight": False,
+    "use_sigmoid": True,
+}
 DSNT_LOSS: dict[str, Any] = {
     "type": "MultipleLossWrapper",
     "losses": [COORDINATE_LOSS, {"type": "JSDiscretLoss", "use_target_weight": True}],

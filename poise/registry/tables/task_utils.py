@@ -1,5 +1,9 @@
 """Where each registered name of the kind `task_utils` lives."""
 
 TABLE: dict[str, dict[str, str]] = {
-    "mmpose": {},
+    "mmpose": {
+        "poise.models.assigners.points": "MlvlPointGenerator",
+        "poise.models.assigners.sim_ota": "SimOTAAssigner",
+        "poise.models.assigners.similarity": "BBoxOverlaps2D PoseOKS",
+    },
 }

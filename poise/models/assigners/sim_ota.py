@@ -1,0 +1,216 @@
+"""SimOTA: each person gets the predictions that explain it at the least cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from poise.errors import ConfigError
+from poise.registry import TASK_UTILS
+from poise.structures import InstanceData
+
+__all__ = ["SimOTAAssigner"]
+
+#: cost of a point that is not inside the box and near the centre
+OUTSIDE_COST = 100000.0
+#: keeps the logarithm of a similarity of zero finite
+LOG_EPS = 1.0e-7
+
+
+def _cross_entropy_cost(predicted: Tensor, wanted: Tensor) -> Tensor:
+    """Summed cross entropy of probabilities (M, C) and targets (N, C), (M, N)."""
+    shape = (len(predicted), len(wanted), predicted.shape[-1])
+    # in full precision: half overflows here
+    with torch.autocast(predicted.device.type, enabled=False):
+        cost = F.binary_cross_entropy(
+            predicted.float().unsqueeze(1).expand(shape),
+            wanted.float().unsqueeze(0).expand(shape),
+            reduction="none",
+        )
+    return cost.sum(dim=-1).to(predicted.dtype)
+
+
+def _inside(points: Tensor, left_top: Tensor, right_bottom: Tensor) -> Tensor:
+    """Which points (M, 1, 2) lie strictly between corners (M or 1, N, 2), (M, N)."""
+    return ((points > left_top) & (points < right_bottom)).all(dim=-1)
+
+
+@TASK_UTILS.register_module()
+class SimOTAAssigner:
+    """Dynamic assignment of grid points to people.
+
+    Ge 2021, "YOLOX", section 2.1, arXiv 2107.08430; with keypoint terms as in RTMO.
+
+    Args:
+        center_radius: how far from a centre points may lie, in strides.
+        candidate_topk: best similarities whose sum is the number of points of a person.
+        iou_weight: factor of the box cost.
+        cls_weight: factor of the classification cost.
+        oks_weight: factor of the keypoint cost.
+        vis_weight: factor of the visibility cost.
+        dynamic_k_indicator: "iou" or "oks", whose similarities are summed.
+        use_keypoints_for_center: take the mean of the visible keypoints as centre, not the
+            box's.
+        iou_calculator: config or object.
+        oks_calculator: config or object.
+
+    Raises:
+        ConfigError: unknown `dynamic_k_indicator`.
+    """
+
+    def __init__(
+        self,
+        center_radius: float = 2.5,
+        candidate_topk: int = 10,
+        iou_weight: float = 3.0,
+        cls_weight: float = 1.0,
+        oks_weight: float = 3.0,
+        vis_weight: float = 0.0,
+        dynamic_k_indicator: str = "iou",
+        use_keypoints_for_center: bool = False,
+        iou_calculator: Any = {"type": "BBoxOverlaps2D"},  # noqa: B006
+        oks_calculator: Any = {"type": "PoseOKS"},  # noqa: B006
+    ) -> None:
+        if dynamic_k_indicator not in ("iou", "oks"):
+            raise ConfigError(
+                "SimOTAAssigner: dynamic_k_indicator should be 'iou' or 'oks', got "
+                f"{dynamic_k_indicator!r}"
+            )
+        self.center_radius = center_radius
+        self.candidate_topk = candidate_topk
+        self.iou_weight = iou_weight
+        self.cls_weight = cls_weight
+        self.oks_weight = oks_weight
+        self.vis_weight = vis_weight
+        self.dynamic_k_indicator = dynamic_k_indicator
+        self.use_keypoints_for_center = use_keypoints_for_center
+        self.iou_calculator = TASK_UTILS.build(iou_calculator)
+        self.oks_calculator = TASK_UTILS.build(oks_calculator)
+
+    def assign(
+        self, pred_instances: InstanceData, gt_instances: InstanceData, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Assign points to people.
+
+        Args:
+            pred_instances: of M points: `bboxes` (M, 4), `scores` (M, classes), `priors`
+                (M, 4), `keypoints` (M, K, 2), `keypoints_visible` (M, K).
+            gt_instances: of N people: `bboxes`, `labels`, `keypoints`, `keypoints_visible`,
+                `areas`.
+            **kwargs: not used.
+
+        Returns:
+            `num_gts`; of each point `gt_inds` (index of its person + 1, or 0), `max_overlaps`
+            (their similarity) and `labels` (class, or -1).
+        """
+        points, people = len(pred_instances.bboxes), len(gt_instances.bboxes)
+        gt_inds = torch.zeros(points, dtype=torch.long, device=pred_instances.bboxes.device)
+        result = {
+            "num_gts": people,
+            "gt_inds": gt_inds,
+            "max_overlaps": pred_instances.bboxes.new_zeros(points),
+            "labels": torch.full_like(gt_inds, -1),
+        }
+        if people == 0 or points == 0:
+            return result
+        valid, near = self.get_in_gt_and_in_center_info(
+            pred_instances.priors,
+            gt_instances.bboxes,
+            gt_instances.keypoints,
+            gt_instances.keypoints_visible,
+        )
+        if not valid.any():
+            return result
+        cost, similarity = self._cost(pred_instances[valid], gt_instances, near)
+        chosen, person, overlap = self._match(cost, similarity)
+        index = valid.nonzero().squeeze(1)[chosen]
+        result["max_overlaps"] = torch.full_like(
+            gt_inds, -OUTSIDE_COST, dtype=torch.float32
+        ).index_put_((index,), overlap.float())
+        gt_inds[index] = person + 1
+        result["labels"][index] = gt_instances.labels[person].long()
+        return result
+
+    def _cost(
+        self, predicted: InstanceData, wanted: InstanceData, near: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Costs and similarities (M, N) of valid points and people."""
+        ious = self.iou_calculator(predicted.bboxes, wanted.bboxes)
+        cost = (~near) * OUTSIDE_COST
+        if self.iou_weight > 0:
+            cost = cost - torch.log(ious + LOG_EPS) * self.iou_weight
+        similarity = ious
+        if self.oks_weight > 0 or self.dynamic_k_indicator == "oks":
+            oks = self.oks_calculator(
+                predicted.keypoints.unsqueeze(1),
+                target=wanted.keypoints.unsqueeze(0),
+                target_weights=wanted.keypoints_visible.unsqueeze(0),
+                areas=wanted.areas.unsqueeze(0),
+            )
+            cost = cost - torch.log(oks + LOG_EPS) * self.oks_weight
+            similarity = oks if self.dynamic_k_indicator == "oks" else ious
+        if self.cls_weight > 0:
+            classes = F.one_hot(wanted.labels.long(), predicted.scores.shape[-1])
+            cost = cost + _cross_entropy_cost(predicted.scores, classes) * self.cls_weight
+        if self.vis_weight > 0:
+            visible = wanted.keypoints_visible
+            cost = cost + self.vis_weight * _cross_entropy_cost(
+                predicted.keypoints_visible, visible
+            )
+        return cost, similarity
+
+    def get_in_gt_and_in_center_info(
+        self,
+        priors: Tensor,
+        gt_bboxes: Tensor,
+        gt_keypoints: Tensor | None = None,
+        gt_keypoints_visible: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Which points may answer for somebody.
+
+        Args:
+            priors: (M, 4) points and strides.
+            gt_bboxes: (N, 4) xyxy.
+            gt_keypoints: (N, K, 2).
+            gt_keypoints_visible: (N, K).
+
+        Returns:
+            (M,) points inside a box or near a centre; of these (M', N) whether inside the box
+            and near the centre.
+        """
+        points, stride = priors[:, None, :2], priors[:, None, 2:]
+        in_box = _inside(points, gt_bboxes[:, :2], gt_bboxes[:, 2:])
+        centers = (gt_bboxes[:, :2] + gt_bboxes[:, 2:]) / 2
+        if self.use_keypoints_for_center and gt_keypoints_visible is not None:
+            count = gt_keypoints_visible.sum(dim=-1, keepdim=True)
+            weighted = (gt_keypoints * gt_keypoints_visible.unsqueeze(-1)).sum(dim=-2)
+            means = (weighted / count.clamp(min=LOG_EPS)).to(centers)
+            centers = torch.where(count > 0, means, centers)
+        reach = self.center_radius * stride
+        near_center = _inside(points, centers - reach, centers + reach)
+        valid = in_box.any(dim=1) | near_center.any(dim=1)
+        return valid, in_box[valid] & near_center[valid]
+
+    def _match(self, cost: Tensor, similarity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Points of each person: as many as its best similarities sum up to, the cheapest.
+
+        Returns:
+            (M,) mask of matched points; of these their person and similarity.
+        """
+        best = similarity.topk(min(self.candidate_topk, len(similarity)), dim=0).values
+        counts = best.sum(dim=0).int().clamp(min=1)
+        most = int(counts.max())
+        cheapest = cost.topk(most, dim=0, largest=False).indices
+        wanted = torch.arange(most, device=cost.device)[:, None] < counts
+        matches = torch.zeros_like(cost, dtype=torch.bool).scatter_(0, cheapest, wanted)
+        # a point that several people want goes where it costs least
+        several = matches.sum(dim=1) > 1
+        only = F.one_hot(cost.argmin(dim=1), cost.shape[1]).bool()
+        matches = torch.where(several[:, None], only, matches)
+        chosen = matches.any(dim=1)
+        person = matches[chosen].int().argmax(dim=1)
+        overlap = similarity[chosen].gather(1, person[:, None]).squeeze(1)
+        return chosen, person, overlap

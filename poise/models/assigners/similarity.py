@@ -1,0 +1,89 @@
+"""How alike boxes and poses are, for assigners."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from poise.registry import TASK_UTILS
+from poise.structures.bbox import bbox_overlaps
+from poise.structures.metainfo import parse_pose_metainfo
+
+__all__ = ["BBoxOverlaps2D", "PoseOKS"]
+
+
+@TASK_UTILS.register_module()
+class BBoxOverlaps2D:
+    """Overlaps of boxes.
+
+    Args:
+        scale: boxes are divided by it before they become half precision, against overflow.
+        dtype: "fp16" computes in half precision, to save memory.
+    """
+
+    def __init__(self, scale: float = 1.0, dtype: str | None = None) -> None:
+        self.scale = scale
+        self.dtype = dtype
+
+    @torch.no_grad()
+    def __call__(
+        self, bboxes1: Tensor, bboxes2: Tensor, mode: str = "iou", is_aligned: bool = False
+    ) -> Tensor:
+        """Overlaps (M, N), or (M,) of aligned boxes.
+
+        Args:
+            bboxes1: (M, 4) xyxy, or (M, 5) with a score that is left out.
+            bboxes2: (N, 4) or (N, 5).
+            mode: "iou", "iof" or "giou".
+            is_aligned: compare pairs.
+        """
+        first, second = bboxes1[..., :4], bboxes2[..., :4]
+        if self.dtype == "fp16":
+            first, second = (first / self.scale).half(), (second / self.scale).half()
+        overlaps = bbox_overlaps(first, second, mode, is_aligned)
+        return overlaps.float() if self.dtype == "fp16" and not overlaps.is_cuda else overlaps
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(scale={self.scale}, dtype={self.dtype})"
+
+
+@TASK_UTILS.register_module()
+class PoseOKS:
+    """Object keypoint similarity of poses.
+
+    Args:
+        metainfo: schema whose sigmas are used (a path or name); None for none.
+    """
+
+    def __init__(self, metainfo: str | None = "configs/_base_/datasets/coco.py") -> None:
+        sigmas = None
+        if metainfo is not None:
+            sigmas = parse_pose_metainfo({"from_file": metainfo}).get("sigmas")
+        self.sigmas = None if sigmas is None else torch.as_tensor(sigmas)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        output: Tensor,
+        target: Tensor,
+        target_weights: Tensor,
+        areas: Tensor,
+        eps: float = 1e-8,
+    ) -> Tensor:
+        """Similarities (...) of poses (..., K, 2), broadcast over the leading axes.
+
+        Args:
+            output: (..., K, 2) predicted, input space.
+            target: (..., K, 2).
+            target_weights: (..., K).
+            areas: areas of the targets in pixels, along the last leading axis.
+            eps: smallest size and weight.
+        """
+        distance = (output - target).norm(dim=-1)
+        size = areas.reshape(*(1,) * (distance.ndim - 2), -1, 1).sqrt().clamp(min=eps)
+        distance = distance / size
+        if self.sigmas is not None:
+            self.sigmas = self.sigmas.to(distance.device)
+            distance = distance / (2 * self.sigmas)
+        weights = target_weights / target_weights.sum(dim=-1, keepdim=True).clamp(min=eps)
+        return (torch.exp(-distance.square() / 2) * weights).sum(dim=-1)

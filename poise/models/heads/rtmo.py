@@ -1,0 +1,323 @@
+"""RTMO's head: YOLO's grid for people, coordinate classification for their keypoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from poise.layers import BaseModule, bias_init_with_prob
+from poise.models.heads.dcc import DCC
+from poise.models.heads.dense_targets import (
+    DenseOutputs,
+    DenseTargets,
+    assign_targets,
+    mean_over_devices,
+)
+from poise.models.heads.yolox_pose import (
+    PRIOR_PROBABILITY,
+    YOLOX_ACT,
+    YOLOX_NORM,
+    YOLOXPoseHead,
+    conv_branch,
+    flatten,
+)
+from poise.registry import MODELS
+from poise.structures import InstanceData
+from poise.structures.bbox import bbox_xyxy2cs
+
+__all__ = ["RTMOHead", "RTMOHeadModule"]
+
+#: logit of an objectness that is 1: RTMO has no branch for it
+CERTAIN = 1e4
+
+
+class RTMOHeadModule(BaseModule):
+    """The layers of RTMO: a class branch and a grouped pose branch for each feature map.
+
+    Args:
+        num_keypoints: K.
+        in_channels: channels of half a feature map before `widen_factor`.
+        num_classes: number of classes.
+        widen_factor: factor of all channels.
+        cls_feat_channels: channels of the class branch before `widen_factor`.
+        stacked_convs: convolutions of the class branch; the pose branch has twice as many.
+        num_groups: groups of the pose branch.
+        channels_per_group: before `widen_factor`.
+        pose_vec_channels: channels of a pose feature; -1 takes the branch's output.
+        featmap_strides: one number a feature map.
+        conv_bias: True, False or "auto".
+        conv_cfg: convolution, or None.
+        norm_cfg: norm.
+        act_cfg: activation.
+        init_cfg: how the weights start.
+    """
+
+    def __init__(
+        self,
+        num_keypoints: int,
+        in_channels: int,
+        num_classes: int = 1,
+        widen_factor: float = 1.0,
+        cls_feat_channels: int = 256,
+        stacked_convs: int = 2,
+        num_groups: int = 8,
+        channels_per_group: int = 36,
+        pose_vec_channels: int = -1,
+        featmap_strides: Sequence[int] = (8, 16, 32),
+        conv_bias: bool | str = "auto",
+        conv_cfg: Any = None,
+        norm_cfg: Mapping[str, Any] = YOLOX_NORM,
+        act_cfg: Mapping[str, Any] = YOLOX_ACT,
+        init_cfg: Any = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.num_classes = num_classes
+        self.num_keypoints = num_keypoints
+        self.featmap_strides = featmap_strides
+        self.pose_vec_channels = pose_vec_channels
+        self.in_channels = int(in_channels * widen_factor)
+        self.cls_feat_channels = int(cls_feat_channels * widen_factor)
+        pose_channels = num_groups * int(widen_factor * channels_per_group)
+        settings = {
+            "conv_cfg": conv_cfg,
+            "norm_cfg": norm_cfg,
+            "act_cfg": act_cfg,
+            "bias": conv_bias,
+        }
+
+        def branches(channels: int, depth: int, groups: int = 1) -> nn.ModuleList:
+            return nn.ModuleList(
+                conv_branch(self.in_channels, channels, depth, groups, **settings)
+                for _ in featmap_strides
+            )
+
+        def outputs(channels: int, count: int) -> nn.ModuleList:
+            return nn.ModuleList(nn.Conv2d(channels, count, 1) for _ in featmap_strides)
+
+        self.conv_cls = branches(self.cls_feat_channels, stacked_convs)
+        self.out_cls = outputs(self.cls_feat_channels, num_classes)
+        self.conv_pose = branches(pose_channels, stacked_convs * 2, num_groups)
+        self.out_bbox = outputs(pose_channels, 4)
+        self.out_kpt_reg = outputs(pose_channels, num_keypoints * 2)
+        self.out_kpt_vis = outputs(pose_channels, num_keypoints)
+        if pose_vec_channels > 0:
+            self.out_pose = outputs(pose_channels, pose_vec_channels)
+
+    def init_weights(self) -> None:
+        """Start with a small probability of a person everywhere."""
+        super().init_weights()
+        for layer in self.out_cls:
+            nn.init.constant_(layer.bias, bias_init_with_prob(PRIOR_PROBABILITY))
+
+    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
+        """Class logits, boxes, keypoint offsets, visibility logits and pose features.
+
+        Offsets only choose the points that learn; outside training their list is empty.
+
+        Args:
+            x: feature maps (B, 2 * C, H, W): half for the classes, half for the poses.
+
+        Returns:
+            Five lists with a map for each feature map.
+        """
+        halves = [f.chunk(2, dim=1) for f in x]
+        classes = [conv(f) for conv, (f, _) in zip(self.conv_cls, halves, strict=False)]
+        poses = [conv(f) for conv, (_, f) in zip(self.conv_pose, halves, strict=False)]
+
+        def apply(layers: nn.ModuleList, feats: list[Tensor]) -> list[Tensor]:
+            return [layer(f) for layer, f in zip(layers, feats, strict=False)]
+
+        return (
+            apply(self.out_cls, classes),
+            apply(self.out_bbox, poses),
+            apply(self.out_kpt_reg, poses) if self.training else [],
+            apply(self.out_kpt_vis, poses),
+            apply(self.out_pose, poses) if self.pose_vec_channels > 0 else poses,
+        )
+
+
+@MODELS.register_module()
+class RTMOHead(YOLOXPoseHead):
+    """One-stage pose head with a dynamic coordinate classifier.
+
+    Lu 2023, "RTMO", arXiv 2312.07526.
+
+    Args:
+        num_keypoints: K.
+        head_module_cfg: arguments of `RTMOHeadModule`.
+        featmap_strides: stride of each feature map in pixels.
+        num_classes: number of classes.
+        use_aux_loss: add the auxiliary box loss.
+        proxy_target_cc: let the offsets learn what the classifier predicts.
+        assigner: config or object.
+        prior_generator: config or object.
+        bbox_padding: factor of the box that the bins span.
+        overlaps_power: exponent of the similarities that are class targets.
+        dcc_cfg: arguments of `DCC`.
+        loss_cls: config or module, of the class.
+        loss_bbox: of the box.
+        loss_oks: of the offsets.
+        loss_vis: of the visibility.
+        loss_mle: of the classifier.
+        loss_bbox_aux: of the raw box outputs.
+    """
+
+    def __init__(
+        self,
+        num_keypoints: int,
+        head_module_cfg: Mapping[str, Any],
+        featmap_strides: Sequence[int] = (16, 32),
+        num_classes: int = 1,
+        use_aux_loss: bool = False,
+        proxy_target_cc: bool = False,
+        assigner: Any = None,
+        prior_generator: Any = None,
+        bbox_padding: float = 1.25,
+        overlaps_power: float = 1.0,
+        dcc_cfg: Mapping[str, Any] | None = None,
+        loss_cls: Any = None,
+        loss_bbox: Any = None,
+        loss_oks: Any = None,
+        loss_vis: Any = None,
+        loss_mle: Any = None,
+        loss_bbox_aux: Any = None,
+    ) -> None:
+        super().__init__(
+            num_keypoints,
+            None,
+            featmap_strides,
+            num_classes,
+            use_aux_loss,
+            assigner,
+            prior_generator,
+            loss_cls=loss_cls,
+            loss_bbox=loss_bbox,
+            loss_oks=loss_oks,
+            loss_vis=loss_vis,
+            loss_bbox_aux=loss_bbox_aux,
+            overlaps_power=overlaps_power,
+        )
+        self.bbox_padding = bbox_padding
+        self.proxy_target_cc = proxy_target_cc
+        self.head_module = RTMOHeadModule(**self._module_settings(head_module_cfg))
+        if dcc_cfg is not None:
+            self.dcc = DCC(**{**dcc_cfg, "num_keypoints": num_keypoints})
+        if loss_mle is not None:
+            self.loss_mle = MODELS.build(loss_mle)
+
+    def _centers_scales(self, bboxes: Tensor) -> Tensor:
+        """(M, 4) centres and padded scales of boxes."""
+        return torch.cat(bbox_xyxy2cs(bboxes, self.bbox_padding), dim=-1)
+
+    # --------------------------------------------------------------------- loss
+
+    def loss(
+        self,
+        feats: Sequence[Tensor],
+        batch_data_samples: Sequence[Any],
+        train_cfg: Mapping[str, Any] = {},
+    ) -> dict[str, Tensor]:
+        """Losses of box, visibility, keypoints and class; `num_samples` and `overlaps`.
+
+        Without any person in the batch only `loss_cls` is there.
+        """
+        scores, boxes, offsets, visible, poses = map(flatten, maps := self.forward(feats))
+        priors = self.priors(maps[0])
+        outputs = DenseOutputs(
+            priors=priors,
+            scores=scores,
+            objectness=torch.full_like(scores[..., :1], CERTAIN),
+            bboxes=self.decode_bbox(boxes, priors[:, :2], priors[:, -1]),
+            keypoints=self.decode_kpt_reg(offsets, priors[:, :2], priors[:, -1]),
+            visible=visible,
+        )
+        targets = assign_targets(self.assigner, outputs, batch_data_samples)
+        total = mean_over_devices(scores.new_tensor(float(targets.count))).clamp(min=1.0)
+        losses: dict[str, Tensor] = {}
+        wanted = targets.objectness
+        if targets.count > 0:
+            positive = targets.positive
+            bboxes = outputs.bboxes.flatten(0, 1)[positive]
+            losses["loss_bbox"] = self.loss_bbox(bboxes, targets.bboxes) / total
+            if self.use_aux_loss:
+                raw = boxes.flatten(0, 1)[positive]
+                losses |= self._auxiliary_losses(raw, None, targets, total)
+            losses["loss_vis"] = self.loss_vis(
+                visible.flatten(0, 1)[positive], targets.visible, targets.visible_weights
+            )
+            regressed = outputs.keypoints.flatten(0, 1)[positive]
+            keypoint_losses, overlaps = self._keypoint_losses(
+                poses.flatten(0, 1)[positive], bboxes, regressed, targets
+            )
+            losses |= keypoint_losses
+            wanted[positive] = overlaps.pow(self.overlaps_power).detach().to(wanted)
+        losses["loss_cls"] = (
+            self.loss_cls(scores.flatten(0, 1), wanted, targets.objectness_weights) / total
+        )
+        losses["num_samples"] = total
+        if targets.count > 0:
+            losses["overlaps"] = overlaps
+        return losses
+
+    def _keypoint_losses(
+        self, poses: Tensor, bboxes: Tensor, regressed: Tensor, targets: DenseTargets
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Losses of classifier and offsets of M positive points, and their similarities."""
+        losses: dict[str, Tensor] = {}
+        classified = None
+        if hasattr(self, "loss_mle") and self.loss_mle.loss_weight > 0:
+            boxes = self._centers_scales(bboxes)
+            classified, maps, sigmas = self.dcc.forward_train(poses, boxes, targets.priors[:, :2])
+            wanted = self.dcc.generate_target_heatmap(
+                targets.keypoints, boxes, sigmas, targets.areas
+            )
+            losses["loss_mle"] = self.loss_mle(maps, wanted, targets.visible)
+        if not (self.proxy_target_cc and classified is not None):
+            losses["loss_oks"] = self.loss_oks(
+                regressed, targets.keypoints, targets.visible, targets.areas
+            )
+            return losses, targets.classes
+        with torch.no_grad():
+            # the offsets follow the classifier where it is nearer to the truth
+            nearer = (regressed - targets.keypoints).norm(dim=-1) > (
+                classified - targets.keypoints
+            ).norm(dim=-1)
+            overlaps = self.assigner.oks_calculator(
+                classified, targets.keypoints, targets.visible, targets.areas
+            )
+        losses["loss_oks"] = self.loss_oks(
+            regressed, classified.detach(), targets.visible * nearer.float(), targets.areas
+        )
+        return losses, overlaps.unsqueeze(1)
+
+    # --------------------------------------------------------------- prediction
+
+    def predict(
+        self,
+        feats: Sequence[Tensor],
+        batch_data_samples: Sequence[Any],
+        test_cfg: Mapping[str, Any] = {},
+    ) -> list[InstanceData]:
+        """Predict the people of each picture; see `YOLOXPoseHead.predict`."""
+        maps = self.forward(feats)
+        # no offsets here: they serve training only
+        scores, boxes, visible, poses = (flatten(maps[i]) for i in (0, 1, 3, 4))
+        priors = self.priors(maps[0])
+        boxes = self.decode_bbox(boxes, priors[:, :2], priors[:, -1])
+        scores = scores.sigmoid()
+        results = []
+        for i, sample in enumerate(batch_data_samples):
+            best, labels, kept = self.candidates(scores[i], boxes[i], test_cfg)
+            own = boxes[i, kept]
+            keypoints = own.new_zeros((0, self.num_keypoints, 2))
+            if len(kept):
+                keypoints = self.dcc.forward_test(
+                    poses[i, kept], self._centers_scales(own), priors[kept, :2]
+                )
+            seen = visible[i, kept].sigmoid()
+            size = sample.metainfo["input_size"]
+            results.append(self.people(best, labels, own, keypoints, seen, size))
+        return results
