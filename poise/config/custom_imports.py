@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from poise.config.paths import REPLACED
 from poise.errors import ConfigError, MissingDependencyError
 
 __all__ = ["apply_custom_imports"]
@@ -19,7 +20,8 @@ def apply_custom_imports(cfg: Any) -> list[str]:
 
     The reader only records the setting: importing runs code, so it happens when something is
     built. Modules are searched on `sys.path`, then in the working folder and the config's
-    folder, which are appended to `sys.path`.
+    folder, which are appended to `sys.path`. Modules of MMPose and its relatives are passed over:
+    Poise has their classes, and its names resolve without an import.
 
     Args:
         cfg: Config or dict; `custom_imports=dict(imports=[...], allow_failed_imports=False)`.
@@ -42,7 +44,9 @@ def apply_custom_imports(cfg: Any) -> list[str]:
     names = [names] if isinstance(names, str) else list(names or ())
     filename = getattr(cfg, "filename", None)
     _extend_path([Path.cwd(), *([Path(filename).resolve().parent] if filename else [])])
-    return [name for name in names if _import(name, setting.get("allow_failed_imports", False))]
+    may_fail = bool(setting.get("allow_failed_imports", False))
+    own = (name for name in names if str(name).split(".")[0] not in REPLACED)
+    return [name for name in own if _import(name, may_fail)]
 
 
 def _extend_path(folders: list[Path]) -> None:
@@ -57,7 +61,7 @@ def _import(name: str, may_fail: bool) -> bool:
     except ImportError as error:
         missing = (getattr(error, "name", None) or "").split(".")[0]
         hint = "put the folder that contains it on PYTHONPATH, or start in that folder"
-        if missing in ("mmpose", "mmengine", "mmcv", "mmdet"):
+        if missing in REPLACED:
             hint = f"it imports {missing}; `poise migrate FILE.py` rewrites such imports to Poise's"
         text = f"custom_imports names '{name}', which cannot be imported ({error}); {hint}"
         if not may_fail:

@@ -44,9 +44,9 @@ _PACKAGES: dict[str, str] = {
     "mmpose.structures.bbox": "poise.structures.bbox poise.geometry.boxes poise.geometry.warps",
     "mmpose.structures.keypoint": "poise.structures.keypoint poise.geometry.keypoints",
     "mmpose.utils": "poise.compat poise.geometry",
-    "mmpose.utils.typing": "poise.compat.typing",
+    "mmpose.utils.typing": "poise.compat.typing poise.config",
     "mmpose.visualization": "poise.visualization",
-    "mmengine": "poise.config poise.compat",
+    "mmengine": "poise.config poise.compat poise.training.message_hub",
     "mmengine.config": "poise.config",
     "mmengine.dataset": "poise.datasets poise.transforms",
     "mmengine.dist": "poise.compat.dist",
@@ -63,6 +63,7 @@ _PACKAGES: dict[str, str] = {
     "mmengine.structures": "poise.structures",
     "mmengine.utils": "poise.compat.utils",
     "mmengine.visualization": "poise.visualization",
+    "mmcv": "poise.compat",
     "mmcv.cnn": "poise.layers",
     "mmcv.ops": "poise.layers",
     "mmcv.transforms": "poise.transforms",
@@ -84,6 +85,11 @@ _ONLY: dict[str, dict[str, str]] = {
 
 #: Names that Poise calls otherwise.
 _RENAMED: dict[str, str] = {
+    **{
+        f"mmpose.models{module}.{name}": "poise.registry:MODELS"
+        for module in ("", ".builder")
+        for name in ("BACKBONES", "NECKS", "HEADS", "LOSSES", "POSE_ESTIMATORS")
+    },
     "mmpose.models.build_pose_estimator": "poise.models.build:build_model",
     "mmpose.models.build_posenet": "poise.models.build:build_model",
     "mmpose.models.builder.build_pose_estimator": "poise.models.build:build_model",

@@ -13,12 +13,12 @@ import traceback
 from typing import Any
 
 from poise.config.evaluate import BASE_KEY
+from poise.config.paths import REPLACED
 from poise.config.statements import ModuleReader, is_base_line, is_read_base
 from poise.errors import ConfigError
 
 __all__ = ["execute"]
 
-REPLACED = ("mmpose", "mmengine", "mmcv", "mmdet", "mmpretrain", "mmcls")
 _TEMPLATE = "__fill_in__"
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "FEET_LINKS",
     "FEET_SIGMAS",
     "HALPE",
+    "HALPE",
     "HALPE_LINKS",
     "HAND_SIGMAS",
     "HEAD_LINKS",

@@ -12,6 +12,7 @@ from poise.schemas.parts import (
     FEET,
     FEET_LINKS,
     FEET_SIGMAS,
+    HALPE,
     HALPE_LINKS,
     HAND_SIGMAS,
     OPENPOSE,
@@ -74,16 +75,7 @@ SCHEMAS: dict[str, Schema] = {
     "halpe": Schema(
         "halpe",
         "halpe",
-        points=BODY
-        + """
-            upper orange: head, neck
-            lower orange: hip
-            lower orange: left_big_toe, right_big_toe, left_small_toe, right_small_toe,
-                left_heel, right_heel
-            """
-        + face()
-        + hand("left_", "left_hand_root")
-        + hand("right_", "right_hand_root"),
+        points=HALPE + face() + hand("left_", "left_hand_root") + hand("right_", "right_hand_root"),
         links=HALPE_LINKS + hand_links("left_", "left_wrist") + hand_links("right_", "right_wrist"),
         sigmas=BODY_SIGMAS + "0.08*3 0.089*6 0.015*110",
     ),

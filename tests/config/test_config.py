@@ -239,6 +239,11 @@ def test_custom_imports_are_recorded_then_applied(write, monkeypatch):
     assert apply_custom_imports(Config({})) == []
 
 
+def test_custom_imports_of_mmposes_own_modules_need_no_import():
+    names = ["mmpose.engine.optim_wrappers.layer_decay_optim_wrapper", "mmpretrain.models"]
+    assert apply_custom_imports({"custom_imports": {"imports": names}}) == []
+
+
 def test_failed_custom_imports_say_what_to_do(write, monkeypatch):
     import sys
 

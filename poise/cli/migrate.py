@@ -1,0 +1,63 @@
+"""`poise migrate`: turn the imports of code written for MMPose into Poise's."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from poise.config.migrate import Migration, migrate_source
+from poise.errors import FileMissingError
+
+__all__ = ["migrate"]
+
+
+def migrate(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Python files, or folders of them.")
+    ],
+    write: Annotated[
+        bool, typer.Option("--write", help="Change the files instead of printing a diff.")
+    ] = False,
+) -> None:
+    """Rewrite imports from MMPose, MMEngine and MMCV to Poise's; the rest of a file stays.
+
+    Names without a counterpart are listed, and the exit status is 1.
+    """
+    unknown = 0
+    for file in _files(paths):
+        text = file.read_text(encoding="utf-8")
+        done = migrate_source(text, str(file))
+        if done.text != text:
+            if write:
+                file.write_text(done.text, encoding="utf-8")
+                sys.stdout.write(f"{file}: {done.replaced} names changed\n")
+            else:
+                sys.stdout.write(_diff(text, done, file))
+        for name in done.unknown:
+            sys.stderr.write(f"{name}\n")
+        unknown += len(done.unknown)
+    if unknown:
+        raise typer.Exit(1)
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise FileMissingError(f"there is no file or folder '{path}'")
+        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return files
+
+
+def _diff(text: str, done: Migration, file: Path) -> str:
+    lines = difflib.unified_diff(
+        text.splitlines(keepends=True),
+        done.text.splitlines(keepends=True),
+        str(file),
+        f"{file} (migrated)",
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)

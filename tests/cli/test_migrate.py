@@ -1,0 +1,187 @@
+"""`poise migrate` and the rewriting behind it."""
+
+# Sources read better on one line.
+# ruff: noqa: E501
+
+import ast
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from poise.cli.migrate import migrate
+from poise.config.migrate import migrate_source
+from poise.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "from mmengine.structures import InstanceData",
+            "from poise.structures import InstanceData",
+        ),
+        (
+            "from mmengine.structures import PixelData as PD  # noqa",
+            "from poise.structures import PixelData as PD  # noqa",
+        ),
+        (
+            "from mmpose.datasets import CocoDataset, LoadImage",
+            "from poise.datasets import CocoDataset\nfrom poise.transforms import LoadImage",
+        ),
+        (
+            "def f():\n    from mmpose.datasets import CocoDataset, LoadImage\n    return 1",
+            (
+                "def f():\n    from poise.datasets import CocoDataset\n"
+                "    from poise.transforms import LoadImage\n    return 1"
+            ),
+        ),
+        (
+            "from mmpose.datasets import CocoDataset, LoadImage; x = 1",
+            "from poise.datasets import CocoDataset; from poise.transforms import LoadImage; x = 1",
+        ),
+        (
+            "from mmengine.model import (BaseModule,  # why\n                            xavier_init)\n",
+            "from poise.layers import BaseModule, xavier_init  # why\n",
+        ),
+        (
+            "from mmpose.models.builder import HEADS, BACKBONES as B",
+            "from poise.registry import MODELS as HEADS, MODELS as B",
+        ),
+        (
+            "from mmpose.datasets import transforms as T\nx = T.LoadImage",
+            "from poise import transforms as T\nx = T.LoadImage",
+        ),
+        (
+            "import mmcv.cnn as cnn\nx = cnn.ConvModule",
+            "import poise.layers as cnn\nx = cnn.ConvModule",
+        ),
+        (
+            "import mmengine\nx = mmengine.fileio.load('ü') ; y = mmengine.Config(z).a",
+            (
+                "import poise.compat.fileio\nimport poise.config\n"
+                "x = poise.compat.fileio.load('ü') ; y = poise.config.Config(z).a"
+            ),
+        ),
+        (
+            "import mmengine\nimport mmengine.fileio\nx = mmengine.fileio.load",
+            "import poise.compat.fileio\nimport poise.compat.fileio\nx = poise.compat.fileio.load",
+        ),
+        (
+            "try:\n    from mmcv.cnn import ConvModule, Linear\nexcept ImportError:\n    pass",
+            (
+                "try:\n    from poise.layers import ConvModule\n    from torch.nn import Linear\n"
+                "except ImportError:\n    pass"
+            ),
+        ),
+        (
+            "import os, numpy as np\nfrom torch import nn\nfrom . import mmpose\n",
+            "import os, numpy as np\nfrom torch import nn\nfrom . import mmpose\n",
+        ),
+        (
+            "with read_base():\n    from mmpose.configs._base_.default_runtime import *  # noqa\n",
+            "with read_base():\n    from mmpose.configs._base_.default_runtime import *  # noqa\n",
+        ),
+    ],
+)
+def test_imports_are_rewritten_and_nothing_else(old, new):
+    done = migrate_source(old)
+    assert done.text == new
+    assert done.unknown == []
+    assert migrate_source(done.text).text == done.text
+
+
+def test_long_imports_are_wrapped():
+    names = "bbox_cs2xywh, bbox_cs2xyxy, bbox_xywh2cs, bbox_xywh2xyxy, bbox_xyxy2cs"
+    text = migrate_source(f"if 1:\n    from mmpose.structures.bbox import {names}\n").text
+    ast.parse(text)
+    assert text.startswith(
+        "if 1:\n    from poise.structures.bbox import (\n        bbox_cs2xywh,\n"
+    )
+    assert text.endswith("        bbox_xyxy2cs,\n    )\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "left", "message"),
+    [
+        (
+            "from mmpose.codecs import UDPHeatmap, UDPHeatmp",
+            "from poise.codecs import UDPHeatmap\nfrom mmpose.codecs import UDPHeatmp",
+            (
+                "f.py, line 1: mmpose.codecs.UDPHeatmp has no counterpart in Poise; did you mean "
+                "'UDPHeatmap'"
+            ),
+        ),
+        (
+            "\nfrom mmpose.models import *",
+            "\nfrom mmpose.models import *",
+            "f.py, line 2: mmpose.m",
+        ),
+        ("import mmpose", "import mmpose", "mmpose has no counterpart in Poise; nothing in this"),
+        (
+            "import mmengine\nmmengine.no.such(1)",
+            "import mmengine\nmmengine.no.such(1)",
+            "f.py, line 2: mmengine.no.such has no counterpart",
+        ),
+        (
+            "import mmcv.cnn as c\nc.NoLayer()",
+            "import poise.layers as c\nc.NoLayer()",
+            "line 2: mmcv.cnn.NoLayer",
+        ),
+    ],
+)
+def test_unknown_names_stay_and_are_listed(text, left, message):
+    done = migrate_source(text, "f.py")
+    assert done.text == left
+    assert len(done.unknown) == 1
+    assert message in str(done.unknown[0])
+
+
+def test_faulty_python_is_named():
+    with pytest.raises(ConfigError, match=r"f\.py, line 2: not valid Python"):
+        migrate_source("a = 1\nb = (", "f.py")
+
+
+@pytest.fixture
+def run():
+    app = typer.Typer()
+    app.command()(migrate)
+    return lambda *args: CliRunner().invoke(app, list(map(str, args)))
+
+
+def test_the_command_prints_a_diff_or_writes(run, tmp_path):
+    file = tmp_path / "model.py"
+    file.write_text("# mine\nfrom mmpose.registry import MODELS\n")
+    done = run(file)
+    assert done.exit_code == 0
+    assert (
+        "-from mmpose.registry import MODELS\n+from poise.registry import MODELS\n" in done.output
+    )
+    assert "mmpose" in file.read_text()
+    assert "1 names changed" in run("--write", tmp_path).output
+    assert file.read_text() == "# mine\nfrom poise.registry import MODELS\n"
+    assert run(file).output == ""
+
+
+def test_the_command_lists_unknown_names_and_fails(run, tmp_path):
+    file = tmp_path / "model.py"
+    file.write_text("from mmpose.registry import MODELZ\n")
+    done = run(file)
+    assert done.exit_code == 1
+    assert "did you mean 'MODELS'" in done.output
+    assert isinstance(run(tmp_path / "none.py").exception, FileNotFoundError)
+
+
+def test_migrated_code_runs(tmp_path):
+    text = (
+        "from mmengine.structures import InstanceData\n"
+        "from mmpose.structures import PoseDataSample\n"
+        "from mmpose.utils.typing import OptConfigType\n"
+        "import mmengine\n"
+        "mmengine.mkdir_or_exist(folder)\n"
+        "sample = PoseDataSample(gt_instances=InstanceData())\n"
+    )
+    names = {"folder": str(tmp_path / "made")}
+    exec(migrate_source(text).text, names)
+    assert (tmp_path / "made").is_dir()
+    assert "gt_instances" in names["sample"]
