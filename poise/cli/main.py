@@ -10,9 +10,8 @@ import os
 import sys
 from typing import Annotated, Any
 
-import click
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import poise
 from poise.errors import PoiseError, nearest
@@ -33,17 +32,17 @@ COMMANDS = {
 class LazyGroup(TyperGroup):
     """Command group that knows its commands by name and imports the one that is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: typer.Context) -> list[str]:
         """Names, in the order of the table."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Click command of a name; a stand-in with the help line while only listing."""
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
+        """Command of a name; a stand-in with the help line while only listing."""
         if cmd_name not in COMMANDS:
             return None
         target, help_line = COMMANDS[cmd_name]
         if _only_listing():
-            return click.Command(cmd_name, help=help_line)
+            return TyperCommand(cmd_name, help=help_line)
         module, _, name = target.partition(":")
         found = getattr(importlib.import_module(module), name)
         if isinstance(found, typer.Typer):
@@ -52,7 +51,7 @@ class LazyGroup(TyperGroup):
         single.command(name=cmd_name, help=None)(found)
         return typer.main.get_command(single)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:
         """Command of the first argument; an unknown one is answered with the nearest."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             hint = nearest(args[0], COMMANDS)

@@ -16,6 +16,8 @@ __all__ = ["MoveNetLabel"]
 
 #: Distance, in cells, at which a score counts half as much as at no distance (released graph).
 _HALF_DISTANCE = 1.8
+#: Target heatmap values above which a cell also gets an offset target.
+_OFFSET_FLOOR = 0.1
 
 
 @KEYPOINT_CODECS.register_module(scope="poise")
@@ -77,11 +79,15 @@ class MoveNetLabel(BaseKeypointCodec):
             / (2 * self.sigma**2)
         )
         heatmaps[~valid] = 0
-        offsets = np.zeros((n, 2, h, w))
-        k = np.flatnonzero(valid)
-        offsets[k, :, cell[k, 0], cell[k, 1]] = yx[k] - cell[k]
+        # cells near the peak know the way too: the maximum may fall on a neighbour
+        near = heatmaps > _OFFSET_FLOOR
+        towards = np.zeros((n, 2, h, w))
+        towards[:, 0] = yx[:, 0, None, None] - rows
+        towards[:, 1] = yx[:, 1, None, None] - cols
+        offsets = towards * near[:, None]
         middle = yx[valid].mean(0) if valid.any() else np.array([h / 2, w / 2])
         center = np.clip(np.floor(middle).astype(int), 0, (h - 1, w - 1))
+        k = np.flatnonzero(valid)
         regressions = np.zeros((n, 2, h, w))
         regressions[k, :, center[0], center[1]] = yx[k] - center
         centers = np.exp(-((rows - center[0]) ** 2 + (cols - center[1]) ** 2) / (2 * self.sigma**2))

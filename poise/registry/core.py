@@ -269,7 +269,7 @@ class Registry:
         hint = f"; it exists as '{elsewhere[0]}'" if elsewhere else nearest(bare, known - {bare})
         return UnknownNameError(
             f"'{name}' is not registered in {self.kind}{place}{hint.rstrip('?')}"
-            f"{'? ' if hint.endswith('?') else '. '}A class of your own needs the"
+            f"{'? ' if hint.endswith('?') else '. '}A class of your own needs the "
             f"decorator @{_VARIABLES.get(self.kind, self.kind.upper())}.register_module() "
             f"and its module an import (custom_imports in the config)"
         )

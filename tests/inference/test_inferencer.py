@@ -46,7 +46,10 @@ def test_people_of_several_pictures_share_batches_and_keep_their_order(inference
     results = inferencer([photo, photo, small], boxes=boxes, batch_size=8)
     assert [len(r) for r in results] == [2, 0, 1]
     assert [r.name for r in results] == ["array-0", "array-1", "array-2"]
-    np.testing.assert_allclose(results[2].keypoints[0] * 2, results[0].keypoints[0], atol=12)
+    sure = results[0].keypoint_scores[0] > 0.5
+    assert sure.sum() >= 7
+    found, twice = results[0].keypoints[0][sure], results[2].keypoints[0][sure] * 2
+    np.testing.assert_allclose(twice, found, atol=12)
 
 
 def test_picture_without_boxes_gives_an_empty_result(inferencer, photo):
