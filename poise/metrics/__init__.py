@@ -15,5 +15,6 @@ __getattr__, __dir__, __all__ = attach(
         "keypoint_3d": "MPJPE SimpleMPJPE",
         "interhand": "InterHandMetric",
         "partition": "KeypointPartitionMetric",
+        "posetrack18": "PoseTrack18Metric",
     },
 )

@@ -20,7 +20,7 @@ from poise.metrics.functional.mapping import transform_pred, transform_sigmas
 from poise.metrics.pose_columns import PoseColumns
 from poise.registry import METRICS
 
-__all__ = ["CocoMetric"]
+__all__ = ["CocoMetric", "write_json"]
 
 Array = NDArray[Any]
 
@@ -203,7 +203,7 @@ class CocoMetric(BaseMetric):
             truth = self._truth_of_samples([kept for _, kept in results], meta)
         poses = self._poses([prediction for prediction, _ in results], meta)
         if self.outfile_prefix is not None:
-            _write_json(f"{self.outfile_prefix}.keypoints.json", self._result_rows(poses))
+            write_json(f"{self.outfile_prefix}.keypoints.json", self._result_rows(poses))
         if truth is None:
             return {}
         return self._evaluate(truth, poses, self._sigmas(meta))
@@ -299,7 +299,7 @@ class CocoMetric(BaseMetric):
         needed += ["num_keypoints"] * (self.iou_type == "keypoints_crowd")
         content = coco_from_samples(samples, meta.get("CLASSES"), fields=needed)
         if self.outfile_prefix is not None:
-            _write_json(f"{self.outfile_prefix}.gt.json", content)
+            write_json(f"{self.outfile_prefix}.gt.json", content)
         return self._truth(content, source="the samples")
 
 
@@ -311,7 +311,8 @@ def _one_of(name: str, value: str, options: tuple[str, ...]) -> None:
         )
 
 
-def _write_json(path: str, content: Any) -> None:
+def write_json(path: str, content: Any) -> None:
+    """Write JSON that may hold numpy values, and the folders above it."""
     file = Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content, sort_keys=True, default=_plain))

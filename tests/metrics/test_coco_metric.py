@@ -1,6 +1,7 @@
 """CocoMetric: where annotations come from, how poses are ranked, and what errors say."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def test_annotations_of_file_samples_and_dataset_agree(scene, run, bottom_up, io
     of_samples = run(CocoMetric(**options), data.samples, data.meta)
     of_dataset = run(CocoMetric(**options), data.samples, {**data.meta, "ann_file": data.path})
     assert of_file == of_samples == of_dataset
-    assert list(of_file)[0] == "coco/AP"
+    assert next(iter(of_file)) == "coco/AP"
     assert 0 < of_file["coco/AP"] < 1
 
 
@@ -223,8 +224,7 @@ def bodies(scene):
         for name, count in PARTS.items():
             ann[name] = flat[start : start + 3 * count]
             start += 3 * count
-    with open(data.path, "w") as file:
-        json.dump(data.coco, file)
+    Path(data.path).write_text(json.dumps(data.coco))
     return data
 
 

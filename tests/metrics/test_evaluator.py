@@ -17,7 +17,7 @@ def pose(offset, **meta):
     sample = PoseDataSample(metainfo=meta)
     keypoints = np.zeros((1, 3, 2))
     sample.gt_instances = InstanceData(keypoints=keypoints, keypoints_visible=np.ones((1, 3)))
-    sample.pred_instances = InstanceData(keypoints=keypoints + [offset, 0])
+    sample.pred_instances = InstanceData(keypoints=keypoints + np.array([offset, 0]))
     return sample
 
 

@@ -24,7 +24,7 @@ def sample(offset=0.0, k=16, visible=None, **gt):
     seen = np.ones((1, k)) if visible is None else visible
     fields = dict(keypoints=truth, keypoints_visible=seen, bboxes=np.array([[0.0, 0, 50, 100]]))
     fields["head_size"] = np.array([[10.0]])
-    pred = dict(keypoints=truth + [offset, 0.0], keypoint_scores=np.ones((1, k)))
+    pred = dict(keypoints=truth + np.array([offset, 0.0]), keypoint_scores=np.ones((1, k)))
     return dict(gt_instances=fields | gt, pred_instances=pred)
 
 
@@ -222,7 +222,7 @@ def test_wrong_partitions_are_explained(config, parts, text):
 
 
 def test_partitions_warn_where_figures_differ_from_whole_poses():
-    with pytest.warns(UserWarning) as seen:
+    with pytest.warns(UserWarning, match="KeypointPartitionMetric") as seen:
         KeypointPartitionMetric(dict(type="CocoMetric", ann_file="x.json"), dict(a=[1]))
     texts = " ".join(str(w.message) for w in seen)
     assert all(name in texts for name in ("ann_file", "score_mode", "nms_mode"))

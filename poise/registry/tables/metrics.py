@@ -8,6 +8,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.metrics.keypoint_2d": "AUC EPE NME",
         "poise.metrics.keypoint_3d": "MPJPE SimpleMPJPE",
         "poise.metrics.partition": "KeypointPartitionMetric",
+        "poise.metrics.posetrack18": "PoseTrack18Metric",
         "poise.metrics.pck": "JhmdbPCKAccuracy MpiiPCKAccuracy PCKAccuracy",
     },
     "mmengine": {

@@ -1,0 +1,278 @@
+"""Average precision per joint over video frames, as in the PoseTrack challenge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import DataError, FileMissingError
+from poise.metrics.coco import CocoMetric, write_json
+from poise.metrics.coco_truth import read_coco
+from poise.metrics.pose_columns import PoseColumns
+from poise.registry import METRICS
+
+__all__ = ["PoseTrack18Metric"]
+
+Array = NDArray[Any]
+
+# the order of the keypoints in predictions; PoseTrack annotates no ears
+_KEYPOINTS = [
+    "nose",
+    "head_bottom",
+    "head_top",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+]
+_RATED = [name for name in _KEYPOINTS if not name.endswith("_ear")]
+# figure -> how its joints end
+_FIGURES = {
+    "Head AP": ("nose", "head_bottom", "head_top"),
+    "Shou AP": ("shoulder",),
+    "Elb AP": ("elbow",),
+    "Wri AP": ("wrist",),
+    "Hip AP": ("hip",),
+    "Knee AP": ("knee",),
+    "Ankl AP": ("ankle",),
+}
+# the head box's diagonal times this is the head size of PCKh
+_HEAD_OF_BOX = 0.6
+# in head sizes
+_LARGEST_DISTANCE = 0.5
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Annotated and predicted joints (G, 15, 3) and (P, 15, 3) of a frame, NaN where absent."""
+
+    truth: Array
+    heads: Array
+    predicted: Array
+
+
+@METRICS.register_module()
+class PoseTrack18Metric(CocoMetric):
+    """AP by joint on PoseTrack 2018, at half a head size (Andriluka et al., CVPR 2018).
+
+    Annotations of each video are read from a folder beside `ann_file`: for
+    `annotations/posetrack18_val.json` from `annotations/val/*.json`. Frames without annotated
+    people do not count, nor do joints in regions that are marked to be ignored. Computed here;
+    the package poseval is not needed.
+
+    Args:
+        ann_file: COCO-style annotation file; names the folder.
+        score_mode: as in `CocoMetric`.
+        keypoint_score_thr: as in `CocoMetric`.
+        nms_mode: as in `CocoMetric`.
+        nms_thr: as in `CocoMetric`.
+        format_only: write the result files and compute nothing.
+        outfile_prefix: result files go to this path's folder, one per video.
+        collect_device: as in `BaseMetric`.
+        prefix: as in `BaseMetric`.
+
+    Raises:
+        DataError: no `ann_file`, or result files would overwrite the annotations.
+        FileMissingError: no folder of videos beside it.
+    """
+
+    default_prefix: str | None = "posetrack18"
+
+    def __init__(
+        self,
+        ann_file: str | None = None,
+        score_mode: str = "bbox_keypoint",
+        keypoint_score_thr: float = 0.2,
+        nms_mode: str = "oks_nms",
+        nms_thr: float = 0.9,
+        format_only: bool = False,
+        outfile_prefix: str | None = None,
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(
+            ann_file=ann_file,
+            score_mode=score_mode,
+            keypoint_score_thr=keypoint_score_thr,
+            nms_mode=nms_mode,
+            nms_thr=nms_thr,
+            format_only=format_only,
+            outfile_prefix=outfile_prefix,
+            collect_device=collect_device,
+            prefix=prefix,
+        )
+        if ann_file is None:
+            raise DataError(
+                "PoseTrack18Metric needs `ann_file`, such as 'annotations/posetrack18_val.json'"
+            )
+        path = Path(ann_file)
+        self.video_folder = path.parent / path.stem.split("_")[-1]
+        if not self.video_folder.is_dir():
+            raise FileMissingError(
+                f"PoseTrack18Metric reads the videos' annotations from {self.video_folder}, which"
+                " does not exist; unpack the official annotations there"
+            )
+        if outfile_prefix and Path(outfile_prefix).parent.resolve() == self.video_folder.resolve():
+            raise DataError(f"results in {outfile_prefix} would overwrite the annotations")
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
+        """Seven groups of joints and 'AP', in percent."""
+        meta = self.dataset_meta or {}
+        poses = self._poses([prediction for prediction, _ in results], meta)
+        if len(poses) and poses.keypoints.shape[1] != len(_KEYPOINTS):
+            raise DataError(
+                f"PoseTrack has {len(_KEYPOINTS)} keypoints, got predictions of"
+                f" {poses.keypoints.shape[1]}"
+            )
+        by_image: dict[Any, list[int]] = {}
+        for row, image in enumerate(poses.image_id.tolist()):
+            by_image.setdefault(image, []).append(row)
+        joints = np.concatenate((poses.keypoints, poses.keypoint_scores[..., None]), axis=-1)
+        frames: list[_Frame] = []
+        for file in sorted(self.video_folder.glob("*.json")):
+            video = read_coco(file)
+            if self.outfile_prefix is not None:
+                target = Path(self.outfile_prefix).parent / file.name
+                write_json(str(target), _result_file(video, poses, joints, by_image))
+            if not self.format_only:
+                frames += _frames(video, joints, by_image)
+        return {} if self.format_only else _figures(frames)
+
+
+def _result_file(
+    video: Mapping[str, Any], poses: PoseColumns, joints: Array, rows: Mapping[Any, list[int]]
+) -> dict[str, Any]:
+    """Predictions of one video in PoseTrack's format."""
+    annotations = [
+        {
+            "image_id": image["id"],
+            "keypoints": joints[row].ravel().tolist(),
+            "scores": joints[row, :, 2].tolist(),
+            "score": float(poses.score[row]),
+            "track_id": place,
+        }
+        for image in video["images"]
+        for place, row in enumerate(rows.get(image["id"], []))
+    ]
+    images = [{"id": image["id"], "file_name": image["file_name"]} for image in video["images"]]
+    return {"images": images, "categories": video["categories"], "annotations": annotations}
+
+
+def _frames(video: Mapping[str, Any], joints: Array, rows: Mapping[Any, list[int]]) -> list[_Frame]:
+    """Frames of a video that have annotated people."""
+    names = video["categories"][0]["keypoints"]
+    people: dict[Any, list[Mapping[str, Any]]] = {}
+    for ann in video["annotations"]:
+        people.setdefault(ann["image_id"], []).append(ann)
+    frames: list[_Frame] = []
+    for image in video["images"]:
+        anns = people.get(image["id"], [])
+        if not anns:
+            continue
+        truth = np.array([ann["keypoints"] for ann in anns], float).reshape(len(anns), -1, 3)
+        truth = _rated(truth, names)
+        heads = np.array([ann["bbox_head"][2:] for ann in anns], float)
+        predicted = _rated(joints[rows.get(image["id"], [])].astype(float), _KEYPOINTS)
+        regions = list(
+            zip(image.get("ignore_regions_x", ()), image.get("ignore_regions_y", ()), strict=True)
+        )
+        if regions:
+            truth[_inside(truth, regions)] = np.nan
+            predicted[_inside(predicted, regions)] = np.nan
+            left = ~np.isnan(truth[..., 0]).all(axis=1)
+            truth, heads = truth[left], heads[left]
+            predicted = predicted[~np.isnan(predicted[..., 0]).all(axis=1)]
+        sizes = _HEAD_OF_BOX * np.linalg.norm(heads, axis=1)
+        frames.append(_Frame(truth, sizes, predicted))
+    return frames
+
+
+def _rated(joints: Array, names: Sequence[str]) -> Array:
+    """(N, 15, 3) of the rated joints, NaN where a joint is all zeros, that is absent."""
+    chosen = joints[:, [names.index(name) for name in _RATED]].copy()
+    chosen[(chosen == 0).all(axis=-1)] = np.nan
+    return chosen
+
+
+def _inside(joints: Array, regions: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Array:
+    """(N, 15) which joints lie in one of some polygons, by the even-odd rule."""
+    x, y = joints[..., 0, None], joints[..., 1, None]
+    inside = np.zeros(joints.shape[:2], bool)
+    for xs, ys in regions:
+        x0, y0 = np.asarray(xs, float), np.asarray(ys, float)
+        x1, y1 = np.roll(x0, 1), np.roll(y0, 1)
+        crosses = (y0 > y) != (y1 > y)
+        slope = (x1 - x0) / np.where(y1 == y0, 1, y1 - y0)
+        right = crosses & (x < x0 + (y - y0) * slope)
+        inside |= right.sum(axis=-1) % 2 == 1
+    return inside
+
+
+def _figures(frames: Sequence[_Frame]) -> dict[str, float]:
+    """AP in percent by group of joints, and overall."""
+    labelled = [_label(frame) for frame in frames]
+    scores = [frame.predicted[..., 2] for frame in frames]
+    none = np.zeros((0, len(_RATED)))
+    right, score = np.concatenate([none, *labelled]), np.concatenate([none, *scores])
+    total = sum((~np.isnan(frame.truth[..., 0])).sum(axis=0) for frame in frames)
+    number = np.broadcast_to(total, len(_RATED))
+    joint_ap = np.array(
+        [_average_precision(right[:, j], score[:, j], number[j]) for j in range(len(_RATED))]
+    )
+    figures = {
+        figure: float(joint_ap[[name.endswith(ends) for name in _RATED]].mean())
+        for figure, ends in _FIGURES.items()
+    }
+    known = ~np.isnan(joint_ap)
+    figures["AP"] = float(joint_ap[known].mean()) if known.any() else -1.0
+    return figures
+
+
+def _label(frame: _Frame) -> Array:
+    """(P, 15) 1 where a predicted joint is right.
+
+    A person belongs to the annotated one with most joints near; of several the nearest counts.
+    """
+    right = np.zeros(frame.predicted.shape[:2])
+    if not len(frame.truth) or not len(frame.predicted):
+        return right
+    offset = frame.predicted[:, None, :, :2] - frame.truth[None, :, :, :2]
+    # absent joints are NaN, which is not near
+    near = np.linalg.norm(offset, axis=-1) / frame.heads[:, None] <= _LARGEST_DISTANCE
+    annotated = (~np.isnan(frame.truth[..., 0])).sum(axis=1)
+    share = near.sum(axis=-1) / np.maximum(annotated, 1)
+    own = share.argmax(axis=1)
+    best = np.where(np.arange(len(frame.truth)) == own[:, None], share, 0)
+    for person, rival in enumerate(best.argmax(axis=0)):
+        if best[rival, person] > 0:
+            right[rival] = near[rival, person]
+    return right
+
+
+def _average_precision(right: Array, score: Array, total: int) -> float:
+    """Area under the precision envelope in percent; 0 without predictions, NaN without truth."""
+    there = ~np.isnan(score)
+    right, score = right[there], score[there]
+    if not len(right):
+        return 0.0
+    if not total:
+        return float("nan")
+    hits = right[score.argsort()[::-1]].cumsum()
+    precision = np.maximum.accumulate((hits / np.arange(1, len(hits) + 1))[::-1])[::-1]
+    gained = np.diff(hits / total, prepend=0.0)
+    return float((gained * precision).sum() * 100)
