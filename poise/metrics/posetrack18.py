@@ -105,17 +105,13 @@ class PoseTrack18Metric(CocoMetric):
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
-        super().__init__(
-            ann_file=ann_file,
-            score_mode=score_mode,
-            keypoint_score_thr=keypoint_score_thr,
-            nms_mode=nms_mode,
-            nms_thr=nms_thr,
-            format_only=format_only,
-            outfile_prefix=outfile_prefix,
-            collect_device=collect_device,
-            prefix=prefix,
-        )
+        results = {"format_only": format_only, "outfile_prefix": outfile_prefix}
+        ranking = {"score_mode": score_mode, "keypoint_score_thr": keypoint_score_thr}
+        thinning = {"nms_mode": nms_mode, "nms_thr": nms_thr}
+        common = {"collect_device": collect_device, "prefix": prefix}
+        options: dict[str, Any] = {**results, **ranking, **thinning, **common}
+        # the annotations have no area, and nothing here needs one
+        super().__init__(ann_file, use_area=False, **options)
         if ann_file is None:
             raise DataError(
                 "PoseTrack18Metric needs `ann_file`, such as 'annotations/posetrack18_val.json'"

@@ -36,7 +36,6 @@ def video(tmp_path):
                     image_id=number,
                     category_id=1,
                     iscrowd=0,
-                    area=1.0,
                     bbox=[0, 0, 1, 1],
                     bbox_head=[x, 0, 30, 40],
                     keypoints=pose(x).ravel().tolist(),
