@@ -76,7 +76,7 @@ def train(
         precision=_PRECISION[amp] if amp else None,
     )
     runner.train()
-    if runner.interrupted is not None:
+    if runner.interrupted is not None and runner.is_main:
         typer.echo(
             f"stopped at iteration {runner.iter} of {runner.max_iters}; {runner.interrupted} is "
             f"written. To go on:\n  poise train {config} --work-dir {runner.work_dir} "
@@ -84,7 +84,8 @@ def train(
             err=True,
         )
         raise typer.Exit(130)
-    typer.echo(f"trained {runner.epoch} epochs: {runner.work_dir}")
+    if runner.is_main:
+        typer.echo(f"trained {runner.iter} iterations: {runner.work_dir}")
 
 
 def open_config(name: str, options: list[str] | None, *, trusted: bool = False) -> Any:

@@ -54,7 +54,7 @@ def build_dataloader(cfg: Any, name: str, runner: Any) -> Any:
         return cfg
     randomness = runner.cfg.get("randomness") or {}
     try:
-        loader = build(
+        loader: Any = build(
             cfg, seed=runner.seed, diff_rank_seed=bool(randomness.get("diff_rank_seed", False))
         )
     except FileNotFoundError as error:
@@ -92,7 +92,7 @@ def build_model(cfg: Mapping[str, Any], *, init: bool) -> Any:
     """
     from poise.models.build import build_model as build
 
-    model = build(cfg["model"]) if isinstance(cfg["model"], Mapping) else cfg["model"]
+    model: Any = build(cfg["model"]) if isinstance(cfg["model"], Mapping) else cfg["model"]
     if init and hasattr(model, "init_weights"):
         model.init_weights()
     return model

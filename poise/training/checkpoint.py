@@ -14,6 +14,7 @@ import torch
 
 import poise
 from poise.errors import CheckpointError, FileMissingError
+from poise.training import optimizer_state
 
 __all__ = [
     "LAST_CHECKPOINT",
@@ -37,8 +38,8 @@ def to_cpu(tree: Any) -> Any:
     """The same tree of dicts, lists and tensors with its tensors on the CPU."""
     if isinstance(tree, torch.Tensor):
         return tree.detach().cpu()
-    if isinstance(tree, Mapping):
-        copy = type(tree)((k, to_cpu(v)) for k, v in tree.items())
+    if isinstance(tree, dict):
+        copy: Any = type(tree)((k, to_cpu(v)) for k, v in tree.items())
         if hasattr(tree, "_metadata"):
             # versions of the modules, by which old files are told from new ones
             copy._metadata = tree._metadata
@@ -75,7 +76,7 @@ def build_checkpoint(runner: Any, *, epoch: int, iteration: int, full: bool) -> 
         "message_hub": runner.message_hub.state_dict(),
     }
     if full:
-        checkpoint["optimizer"] = to_cpu(runner.optimizer.state_dict())
+        checkpoint["optimizer"] = to_cpu(optimizer_state.to_file(runner.optimizer, runner.model))
         checkpoint["param_schedulers"] = [s.state_dict() for s in runner.param_schedulers]
         checkpoint["poise"] = {
             "batches_of_epoch": runner.train_loop.inner if runner.train_loop else 0,
@@ -159,11 +160,11 @@ def resolve_resume(resume: str | bool | None, work_dir: Path) -> Path | None:
 
 def get_rng_state() -> dict[str, Any]:
     """State of the random generators of Python, numpy and torch, as plain values."""
-    kind, keys, *rest = np.random.get_state()
+    kind, keys, *rest = np.random.get_state(legacy=True)
     version, internal, gauss = random.getstate()
     state: dict[str, Any] = {
         "python": [version, list(internal), gauss],
-        "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), *rest],
+        "numpy": [kind, torch.from_numpy(np.asarray(keys, np.int64)), *rest],
         "torch": torch.get_rng_state(),
     }
     if torch.cuda.is_available():
@@ -192,13 +193,9 @@ def restore(runner: Any, content: Mapping[str, Any]) -> None:
     runner.message_hub.load_state_dict(content.get("message_hub") or {})
     loop.epoch, loop.iter = int(meta["epoch"]), int(meta["iter"])
     loop.inner = int(own.get("batches_of_epoch", 0))
-    try:
-        runner.optimizer.load_state_dict(content["optimizer"])
-    except ValueError as error:
-        raise CheckpointError(
-            f"the optimizer of the checkpoint has other parameter groups than the config gives "
-            f"({error}); resume with the config that the run was started with"
-        ) from error
+    runner.optimizer.load_state_dict(
+        optimizer_state.from_file(content["optimizer"], runner.optimizer, runner.model)
+    )
     for schedule, state in zip(runner.param_schedulers, content["param_schedulers"], strict=False):
         schedule.load_state_dict(state)
     scaler = getattr(getattr(runner.trainer, "precision_plugin", None), "scaler", None)

@@ -51,7 +51,7 @@ def fit(runner: Any) -> None:
         for text in _NOT_OURS:
             warnings.filterwarnings("ignore", text)
         runner.trainer = pl.Trainer(
-            **runner.engine,
+            **{**runner.engine, "strategy": _strategy(runner)},
             precision=precision,
             plugins=plugins,
             max_epochs=1,
@@ -67,6 +67,17 @@ def fit(runner: Any) -> None:
         # Lightning raises this between two batches; the run is saved as after Ctrl-C
         with contextlib.suppress(SIGTERMException):
             runner.trainer.fit(module, datamodule=PoseDataModule(runner))
+
+
+def _strategy(runner: Any) -> str:
+    """Lightning's strategy, with DDP told of `find_unused_parameters`."""
+    wanted, devices = runner.engine["strategy"], runner.engine["devices"]
+    count = len(devices) if isinstance(devices, list) else devices
+    many = runner.engine["num_nodes"] > 1 or (isinstance(count, int) and count > 1)
+    ddp = wanted == "ddp" or (wanted == "auto" and many)
+    if ddp and runner.cfg.get("find_unused_parameters"):
+        return "ddp_find_unused_parameters_true"
+    return wanted
 
 
 def _precision(runner: Any) -> tuple[Any, list[Any]]:

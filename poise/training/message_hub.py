@@ -101,7 +101,12 @@ class MessageHub:
     def state_dict(self) -> dict[str, Any]:
         """The facts that are plain values; histories start anew after a resume."""
         plain = {k: v for k, v in self.runtime_info.items() if _is_plain(v)}
-        return {"runtime_info": plain}
+        # MMEngine asks for all three when it resumes from the file
+        return {
+            "log_scalars": {},
+            "runtime_info": plain,
+            "resumed_keys": dict.fromkeys(plain, True),
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take the facts of a checkpoint."""

@@ -61,10 +61,10 @@ class PoseModule(pl.LightningModule):
         runner: builds the optimizer, knows the position, gets the hook calls.
     """
 
-    def __init__(self, estimator: torch.nn.Module, settings: StepSettings, runner: Any) -> None:
+    def __init__(self, estimator: Any, settings: StepSettings, runner: Any) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.estimator = estimator
+        self.estimator: Any = estimator
         self.settings = settings
         self.runner = runner
         self._outputs: dict[str, Tensor] = {}
@@ -92,7 +92,7 @@ class PoseModule(pl.LightningModule):
         with contextlib.nullcontext() if steps else no_sync():
             self.manual_backward(loss / share)
         if steps:
-            optimizer = self.optimizers()
+            optimizer: Any = self.optimizers()
             optimizer.step()
             optimizer.zero_grad()
         self._outputs = {k: v.detach() for k, v in shown.items()}
@@ -144,8 +144,8 @@ class PoseDataModule(pl.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Build the data, now that the processes know each other."""
-        self.runner.rank = self.trainer.global_rank
-        self.runner.world_size = self.trainer.world_size
+        trainer: Any = self.trainer
+        self.runner.rank, self.runner.world_size = trainer.global_rank, trainer.world_size
         self.runner.setup_data()
 
     def train_dataloader(self) -> BatchStream:

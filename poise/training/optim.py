@@ -171,7 +171,7 @@ class DefaultOptimWrapperConstructor:
             seen before.
     """
 
-    options = (
+    options: tuple[str, ...] = (
         "bias_decay_mult",
         "bias_lr_mult",
         "bypass_duplicate",

@@ -251,9 +251,8 @@ class OneCycle(Rule):
 
     def prepare(self, groups: Sequence[dict[str, Any]]) -> None:
         """Set first, highest and last rate of each group; the group's own rate is not used."""
-        peaks = self.eta_max
-        if not isinstance(peaks, (list, tuple)):
-            peaks = [peaks] * len(groups)
+        given = self.eta_max
+        peaks = [given] * len(groups) if isinstance(given, (int, float)) else list(given)
         if len(peaks) != len(groups):
             raise ConfigError(
                 f"eta_max has {len(peaks)} values, the optimizer {len(groups)} parameter groups"

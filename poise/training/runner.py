@@ -85,7 +85,7 @@ class Runner:
         self.message_hub = MessageHub()
         self.logger = logging.getLogger("poise")
         self.resuming = False
-        self.train_loop: TrainLoop | None = None
+        self.train_loop: TrainLoop | Any = None
         self.val_loop: Any = None
         self.test_loop: Any = None
         self.hooks: list[Any] = []

@@ -80,13 +80,23 @@ class _Setting:
                 group[self.param_name] = value
 
     def state_dict(self) -> dict[str, Any]:
-        """Counters and base values, under MMEngine's names."""
-        return {k: v for k, v in self.__dict__.items() if k not in ("optimizer", "rule")}
+        """Counters, under MMEngine's names.
+
+        Base values are not among them: they stand in the optimizer's groups, of which a file
+        may have another number.
+        """
+        skip = ("optimizer", "rule", "base_values")
+        return {k: v for k, v in self.__dict__.items() if k not in skip}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on where a state of `state_dict()` stood, or one that MMPose saved."""
+        """Go on where a state of `state_dict()` stood, or one that MMPose saved.
+
+        The optimizer's own state must have been loaded before.
+        """
         own = self.state_dict()
         self.__dict__.update({k: v for k, v in state_dict.items() if k in own})
+        if "base_values" in self.__dict__:
+            self.base_values = [g[f"initial_{self.param_name}"] for g in self.groups]
 
 
 class ParamScheduler(_Setting):
@@ -269,7 +279,7 @@ def _factory(rule_class: type[Rule], name: str, param: str | None) -> Any:
         )
 
     build.__name__ = build.__qualname__ = name
-    build.__doc__ = f"{rule_class.__doc__.splitlines()[0]} Acts on {param or 'param_name'}."
+    build.__doc__ = f"{(rule_class.__doc__ or '').splitlines()[0]} Acts on {param or 'param_name'}."
     return build
 
 
@@ -344,7 +354,7 @@ def build_schedulers(
     # an iteration-based loop is one epoch long
     max_epochs = train_cfg.get("max_epochs", 1)
     max_iters = train_cfg.get("max_iters", max_epochs * epoch_length)
-    out = []
+    out: list[Any] = []
     for cfg in many:
         if isinstance(cfg, _Setting):
             out.append(cfg)

@@ -267,7 +267,8 @@ class EarlyStoppingHook(Hook):
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Judge the metric."""
-        if self.monitor not in (metrics or {}):
+        metrics = metrics or {}
+        if self.monitor not in metrics:
             text = (
                 f"early stopping watches '{self.monitor}', validation gave {sorted(metrics or {})}"
             )
