@@ -124,20 +124,12 @@ def measure(side: str, path: str, mode: str) -> dict[str, float]:
     }
 
 
-def run(python: str, side: str, path: str, mode: str) -> dict[str, float]:
+def run(python: str, side: str, path: str, mode: str, **env: str) -> dict[str, float]:
     """Figures of one side in a new process."""
-    command = [
-        python,
-        str(Path(__file__).resolve()),
-        "--side",
-        side,
-        "--file",
-        path,
-        "--mode",
-        mode,
-    ]
-    env = {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    script = str(Path(__file__).resolve())
+    command = [python, script, "--side", side, "--file", path, "--mode", mode]
+    settings = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "OMP_NUM_THREADS": "1", **env}
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **settings})
     if done.returncode:
         raise SystemExit(f"{side}: {done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -161,13 +153,17 @@ def main() -> None:
         path = options.file or str(Path(folder) / "coco.json")
         if not options.file:
             write_coco(Path(path), options.images)
-        columns = {"poise": run(sys.executable, "poise", path, options.mode)}
+        columns = {"poise": run(sys.executable, "poise", path, options.mode, POISE_CACHE="0")}
+        # the first run fills the cache
+        for _ in range(2):
+            kept = run(sys.executable, "poise", path, options.mode, POISE_CACHE_DIR=folder)
+        columns["with cache"] = kept
         if options.peer:
             columns["mmpose"] = run(options.peer, "mmpose", path, options.mode)
     size = "" if options.file else f", {options.images:,} images"
     lines = [f"{options.mode}{size}", f"{'':12}" + "".join(f"{side:>12}" for side in columns)]
     lines += [
-        f"{name:12}" + "".join(f"{c[name]:12,.1f}" for c in columns.values())
+        f"{name:12}" + "".join(f"{c[name]:12,.2f}" for c in columns.values())
         for name in columns["poise"]
     ]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -7,6 +7,7 @@ To read a data set of your own, subclass `BaseCocoStyleDataset` (or one of these
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from poise.datasets.base.coco_style import COCO_RULE, BaseCocoStyleDataset
 from poise.datasets.instances import InstanceRule
@@ -148,7 +149,7 @@ CATALOG: tuple[Row, ...] = (
 
 def _make(row: Row) -> type[BaseCocoStyleDataset]:
     base = globals()[row.base]
-    body = {
+    body: dict[str, Any] = {
         "__doc__": f"{row.about}.\n\n    Arguments are those of `BaseCocoStyleDataset`.\n    ",
         "__module__": __name__,
         "METAINFO": {"from_file": f"configs/_base_/datasets/{row.schema}.py"},

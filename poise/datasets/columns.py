@@ -158,13 +158,13 @@ class PickleColumn:
         return self.buffer.nbytes + self.ends.nbytes
 
     def row(self, i: int) -> Any:
-        # only reads what this process pickled itself
-        return pickle.loads(memoryview(self.buffer[_start(self.ends, i) : self.ends[i]]))
+        # only reads what this process, or its cache, pickled itself
+        return pickle.loads(self.buffer[_start(self.ends, i) : self.ends[i]].data)
 
     def take(self, indices: np.ndarray) -> PickleColumn:
         parts = [self.buffer[_start(self.ends, i) : self.ends[i]] for i in indices]
         buffer = np.concatenate(parts) if parts else self.buffer[:0]
-        return PickleColumn(buffer, _ends(len(p) for p in parts))
+        return type(self)(buffer, _ends(len(p) for p in parts))
 
 
 class WindowColumn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["LoadReport"]
 
@@ -46,6 +47,15 @@ class LoadReport:
         """Count annotations that are left out."""
         if count:
             self.dropped[reason] += count
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON can hold them."""
+        return {**vars(self), "dropped": dict(self.dropped)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> LoadReport:
+        """The report that gave `values`."""
+        return cls(**{**values, "dropped": Counter(values["dropped"])})
 
     def __str__(self) -> str:
         text = f"{self.source}: kept {self.kept:,} of {self.total:,}"

@@ -16,7 +16,7 @@ import numpy as np
 from poise.datasets.paths import require_file
 from poise.errors import DataError
 
-__all__ = ["load_arrays", "load_pickle"]
+__all__ = ["DataUnpickler", "load_arrays", "load_pickle"]
 
 ALLOWED = frozenset(
     {
@@ -34,8 +34,11 @@ ALLOWED = frozenset(
 )
 
 
-class _DataUnpickler(pickle.Unpickler):
+class DataUnpickler(pickle.Unpickler):
+    """Unpickler that knows numbers, texts, containers and arrays only."""
+
     def find_class(self, module: str, name: str) -> Any:
+        """The class or function of a name on the list; called by `load`."""
         if (module, name) not in ALLOWED:
             raise DataError(
                 f"the file asks for {module}.{name}, which is not plain data and may run code; "
@@ -49,7 +52,7 @@ class _DataUnpickler(pickle.Unpickler):
 def _unpickle(stream: IO[bytes], path: str) -> Any:
     try:
         # latin1: files of Python 2 hold the bytes of arrays as text
-        return _DataUnpickler(stream, encoding="latin1").load()
+        return DataUnpickler(stream, encoding="latin1").load()
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except (pickle.UnpicklingError, EOFError, ValueError, IndexError) as error:

@@ -114,9 +114,9 @@ def test_boxes_of_a_detector_name_frames_by_id_or_name(video: Any, tmp_path: Pat
         {**common, "image_id": 5, "category_id": 2},
     ]
     path = tmp_path / "boxes.json"
-    path.write_text(json.dumps(boxes[:2] + boxes[3:]))
+    path.write_text(json.dumps(boxes))
     dataset = video(**FIXED, bbox_file=str(path), test_mode=True)
-    assert [names(r) for r in dataset.data_list] == [[5, 3, 6], [0, 0, 1]]
+    assert [names(r) for r in dataset.data_list] == [[5, 3, 6], [0, 0, 1], [2, 0, 2]]
     assert dataset.get_data_info(0)["keypoints"].shape == (1, 3, 2)
 
 

@@ -12,6 +12,7 @@ from poise.datasets.base.dataset import BaseDataset, force_full_init
 from poise.datasets.base.detections import PERSON_CATEGORY, detection_columns, read_detections
 from poise.datasets.base.metainfo import PoseMetainfo
 from poise.datasets.base.modes import check_data_mode, check_topdown_test
+from poise.datasets.cache import RecordCache
 from poise.datasets.coco_file import CocoFile, shown
 from poise.datasets.grouping import group_by_image
 from poise.datasets.instances import (
@@ -133,6 +134,40 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
     def load_data_list(self) -> Sequence[dict[str, Any]]:
         """Records of people or pictures, from annotations or from a detector's boxes."""
         self.report = LoadReport(self.ann_file or "")
+        cache = self._cache()
+        stored = None if cache is None else cache.read()
+        if stored is not None:
+            return self._restored(*stored)
+        records = self._load_records()
+        if not len(records):
+            raise DataError(f"{type(self).__name__}: nothing is left to use: {self.report}")
+        self.report.log()
+        if cache is not None:
+            records = Records.pack(records)
+            facts = {"report": self.report.to_dict(), "CLASSES": self._metainfo.get("CLASSES")}
+            cache.write(records, facts)
+        return records
+
+    def _cache(self) -> RecordCache | None:
+        """Where the records of this file are kept, for classes whose code is Poise's own."""
+        if self.bbox_file or type(self).__module__.partition(".")[0] != "poise":
+            return None
+        settings = [self.data_mode, self.test_mode, self.sample_interval, self._skips_bad()]
+        facts = [type(self).__name__, repr(self.rule), self.data_prefix, self.metainfo_size()]
+        return RecordCache.of(self.ann_file, settings + facts)
+
+    def metainfo_size(self) -> int | None:
+        """Number of keypoints of the schema, `None` without one."""
+        return self._metainfo.get("num_keypoints")
+
+    def _restored(self, records: Records, facts: dict[str, Any]) -> Records:
+        self.report = LoadReport.from_dict(facts["report"])
+        self.report.log()
+        if facts["CLASSES"] is not None:
+            self._metainfo["CLASSES"] = facts["CLASSES"]
+        return records
+
+    def _load_records(self) -> Sequence[dict[str, Any]]:
         if self.bbox_file:
             records: Sequence[dict[str, Any]] = self._load_detection_results()
         elif self._reads_columns():
@@ -145,15 +180,16 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
                 records = self._get_bottomup_data_infos(instances, images)
         if hasattr(self, "coco"):
             del self.coco
-        if not len(records):
-            raise DataError(f"{type(self).__name__}: nothing is left to use: {self.report}")
-        self.report.log()
         return records
 
     def _reads_columns(self) -> bool:
         """Whether all steps from file to person are ours, so that they can be taken at once."""
-        steps = ("_load_annotations", "parse_data_info", "_is_valid_instance")
-        steps += ("_get_topdown_data_infos",) if self.data_mode == "topdown" else ()
+        steps = (
+            "_load_annotations",
+            "parse_data_info",
+            "_is_valid_instance",
+            "_get_topdown_data_infos",
+        )
         own = all(getattr(type(self), s) is getattr(BaseCocoStyleDataset, s) for s in steps)
         return own and self.data_mode == "topdown"
 
@@ -267,7 +303,7 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
             anns,
             images,
             self.rule,
-            num_keypoints=self._metainfo.get("num_keypoints"),
+            num_keypoints=self.metainfo_size(),
             image_root=self.data_prefix.get("img", ""),
             test_mode=self.test_mode,
             source=f"{type(self).__name__}: {self.ann_file}",
@@ -288,7 +324,7 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
         return wrong
 
     def _skips_bad(self) -> bool:
-        return bool(self.filter_cfg) and self.filter_cfg.get("on_bad") == "skip"
+        return (self.filter_cfg or {}).get("on_bad") == "skip"
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | None:
         """One annotation as a record.

@@ -119,10 +119,12 @@ class PoseTrack18VideoDataset(BaseCocoStyleDataset):
         K = self._metainfo["num_keypoints"]
         records = []
         for number, detection in enumerate(people):
+            # files of other detectors name the frame, and may tell the length of its video
             name = detection.get("image_name")
-            image = by_name.get(name) or self._image_of(detection)
+            listed = name is None or "nframes" not in detection
+            image = (by_name.get(name) or self._image_of(detection)) if listed else {}
             box = np.array(detection["bbox"][:4], dtype=np.float32).reshape(1, 4)
-            frames = int(detection.get("nframes", image.get("nframes")))
+            frames = int({**image, **detection}["nframes"])
             records.append(
                 {
                     "img_id": detection["image_id"],

@@ -29,7 +29,8 @@ class CocoWholeBodyHandDataset(BaseCocoStyleDataset):
 
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         self.coco = CocoFile(self.ann_file or "", owner=type(self).__name__)
-        instances, images = [], []
+        instances: list[dict[str, Any]] = []
+        images: list[dict[str, Any]] = []
         for img_id, image in self.coco.imgs.items():
             image["img_id"] = img_id
             image["img_path"] = join_path(self.data_prefix["img"], image["file_name"])
