@@ -45,7 +45,9 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
 }
-_WORDS = {
+# methods that compare the items of their owner
+_COMPARING = frozenset(("sort", "index", "count", "remove"))
+_WORDS: dict[str, str] = {
     "Lambda": "a lambda",
     "Await": "await",
     "Yield": "yield",
@@ -105,6 +107,15 @@ class Evaluator:
                 self.fail(node, f"`{shortened(node)}` fails: {reason}", kind)
             except ConfigError as located:
                 raise located from error
+
+    def _bounded(self, value: Any) -> Any:
+        """The value itself, unless walking through it (to compare, hash, copy) takes too long.
+
+        A list that holds another one twice, forty times over, is small in memory only.
+        """
+        if isinstance(value, (list, tuple, dict, set)):
+            self.steps.spend(limits.node_count(value) // 100)
+        return value
 
     # -- names and literals -------------------------------------------------------------------
 
@@ -168,7 +179,7 @@ class Evaluator:
             chain = ast.unparse(inner.elts[0])
             if chain.startswith(f"{BASE_KEY}."):
                 return self.base_value(node, chain[len(BASE_KEY) + 1 :])
-        return set(self._items(node.elts))
+        return set(self._bounded(self._items(node.elts)))
 
     def _items(self, nodes: list[ast.expr]) -> list[Any]:
         items: list[Any] = []
@@ -199,7 +210,7 @@ class Evaluator:
         result.__places__.update(places_of(other))
 
     def _put(self, result: LocatedDict, key: Any, node: ast.expr, line: int) -> None:
-        result[key] = self.value(node)
+        result[self._bounded(key)] = self.value(node)
         result.__places__[key] = (self.file, line)
 
     def _JoinedStr(self, node: ast.JoinedStr) -> str:
@@ -267,7 +278,7 @@ class Evaluator:
         self.fail(node, f"a {type(owner).__name__} has no attribute '{node.attr}'{hint}")
 
     def _Subscript(self, node: ast.Subscript) -> Any:
-        owner, key = self.value(node.value), self.value(node.slice)
+        owner, key = self.value(node.value), self._bounded(self.value(node.slice))
         try:
             return owner[key]
         except KeyError:
@@ -290,12 +301,14 @@ class Evaluator:
             return self._dict_call(node)
         args = self._items(node.args)
         kwargs: dict[str, Any] = self._dict_call(ast.Call(node.func, [], node.keywords))
-        return function(*args, **kwargs)
+        return function(*self._bounded(args), **self._bounded(kwargs))
 
     def _function(self, node: ast.Call) -> Callable[..., Any]:
         function: Any = None
         if isinstance(node.func, ast.Attribute):
             owner = self.value(node.func.value)
+            if node.func.attr in _COMPARING:
+                self._bounded(owner)
             function = safe.method(owner, node.func.attr)
         elif isinstance(node.func, ast.Name):
             known = any(node.func.id in scope for scope in self.scopes)
@@ -369,7 +382,10 @@ class Evaluator:
     def _set_item(self, node: ast.expr, owner: Any, key: Any, value: Any) -> None:
         if not isinstance(owner, (dict, list)):
             self.fail(node, f"a {type(owner).__name__} does not take item assignment")
-        owner[key] = value
+        if isinstance(owner, ConfigDict):
+            # it copies the dicts and lists that are put into it
+            self._bounded(value)
+        owner[self._bounded(key)] = value
         if isinstance(owner, (LocatedDict, ConfigDict)):
             owner.__places__[key] = (self.file, node.lineno)
 

@@ -40,10 +40,14 @@ class Steps:
     def take(self, items: Iterable[Any]) -> Iterator[Any]:
         """Yield the items, failing after too many steps in all."""
         for item in items:
-            self.left -= 1
-            if self.left < 0:
-                raise ValueError(f"more than {MAX_ITEMS:,} loop steps")
+            self.spend(1)
             yield item
+
+    def spend(self, count: int) -> None:
+        """Count work that took as long as some loop steps."""
+        self.left -= count
+        if self.left < 0:
+            raise ValueError(f"more than {MAX_ITEMS:,} loop steps")
 
 
 def node_count(value: Any, left: int = MAX_NODES, depth: int = 0) -> int:

@@ -145,11 +145,11 @@ class Reader:
         if isinstance(line_of_bases, ast.Assign):
             names = Evaluator(file, {}, self.steps).value(line_of_bases.value)
             bases, base_text = self._bases(names, path, line_of_bases.lineno)
-        names = {"__file__": file}
+        names = {"__file__": file, "__name__": "config"}
         if line_of_bases is not None:
             names[BASE_KEY] = bases
         reader = self._run(module, file, names, path)
-        for name in (BASE_KEY, "__file__"):
+        for name in (BASE_KEY, "__file__", "__name__"):
             names.pop(name, None)
         child = self._settings(reader, names, file)
         _warn_deprecated(child, file)

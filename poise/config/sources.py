@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from poise.errors import ConfigError
+
 __all__ = ["add_source", "from_sources", "installed_file", "module_file"]
 
 _SOURCES: dict[str, str] = {
@@ -59,7 +61,10 @@ def _ask(target: str, name: str) -> Any:
     module, _, function = target.partition(":")
     if module not in sys.modules and importlib.util.find_spec(module) is None:
         return None
-    return getattr(importlib.import_module(module), function)(name)
+    ask = getattr(importlib.import_module(module), function, None)
+    if ask is None:
+        raise ConfigError(f"the config source '{target}' does not exist, asked for '{name}'")
+    return ask(name)
 
 
 def installed_file(scope: str, path: str, asking: Path) -> Path | None:

@@ -136,10 +136,8 @@ class ConfigDict(dict[Any, Any]):
         self.__places__.update(places)
 
     def merge(self, other: Mapping[Any, Any]) -> None:
-        """Merge `other` into this tree as a child config is merged into its base."""
-        from poise.config.merge import merge
-
-        merged = merge(ConfigDict(other), self)
+        """Merge `other` into this tree; a dict with `_delete_=True` replaces the old one."""
+        merged = _overlaid(other, self)
         self.clear()
         self._fill(merged)
 
@@ -203,6 +201,15 @@ def _adopt(value: Any) -> Any:
     if type(value) in (list, tuple):
         return type(value)(map(_adopt, value))
     return value
+
+
+def _overlaid(new: Any, old: Any) -> Any:
+    if not isinstance(new, Mapping):
+        return new
+    if not isinstance(old, Mapping) or new.get("_delete_", False):
+        old = {}
+    keys = [key for key in dict.fromkeys([*old, *new]) if key != "_delete_"]
+    return {key: _overlaid(new[key], old.get(key)) if key in new else old[key] for key in keys}
 
 
 def places_of(container: Any) -> dict[Any, Place]:
