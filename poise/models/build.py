@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from poise.config import Config
+from poise.config import apply_custom_imports
 from poise.errors import ArgumentError, ConfigError
 from poise.registry import DATASETS, MODELS, use_scope
 
@@ -67,6 +68,7 @@ def build_model(config: Any) -> nn.Module:
                 f"config), got the keys {sorted(map(str, tree))}"
             )
         return MODELS.build(tree)
+    apply_custom_imports(tree)
     with use_scope(tree.get("default_scope")):
         model = MODELS.build(tree["model"])
         model.cfg = config if isinstance(config, Config) else Config(tree)

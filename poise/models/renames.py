@@ -45,7 +45,7 @@ def rename_old_keys(
         ...     def __init__(self):
         ...         super().__init__()
         ...         self.fc = torch.nn.Linear(1, 1)
-        ...         rename_old_keys(self, [(r"linear\\.", "fc.")])
+        ...         rename_old_keys(self, [(r"linear\.", "fc.")])
         >>> old = {"linear.weight": torch.ones(1, 1), "linear.bias": torch.zeros(1)}
         >>> Head().load_state_dict(old)
         <All keys matched successfully>

@@ -79,6 +79,7 @@ class MoveNetBackbone(nn.Module):
         width: channel factor; 1.75 for Thunder, 1.0 for Lightning.
 
     Example:
+        >>> import torch
         >>> features = MoveNetBackbone(1.0)(torch.zeros(1, 3, 64, 64))
         >>> [tuple(f.shape[1:]) for f in features]
         [(24, 16, 16), (32, 8, 8), (64, 4, 4), (1280, 2, 2)]

@@ -1,0 +1,3 @@
+"""The project folder is a user's code, not tests."""
+
+collect_ignore = ["project"]
