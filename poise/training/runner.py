@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from poise.errors import ConfigError, FileMissingError
-from poise.registry import LOOPS, use_scope
+from poise.registry import LOG_PROCESSORS, LOOPS, use_scope
 from poise.training import checkpoint as files
 from poise.training.build import (
     build_dataloader,
@@ -83,6 +83,9 @@ class Runner:
         self.scope = cfg.get("default_scope") or "mmpose"
         self.cfg_text = config_text(cfg)
         self.message_hub = MessageHub()
+        self.log_processor: Any = LOG_PROCESSORS.build(
+            cfg.get("log_processor") or {"type": "mmengine.LogProcessor"}
+        )
         self.logger = logging.getLogger("poise")
         self.resuming = False
         self.train_loop: TrainLoop | Any = None
@@ -284,7 +287,7 @@ class Runner:
                 self.device = torch.device("cuda")
             self.model.to(self.device)
             self.scalars = ScalarWriter(Path(self.log_dir))
-            wanted = ("timer", "logger", "visualization", "progress")
+            wanted = ("timer", "logger", "visualization", "badcase", "progress")
             self.hooks = [*build_hooks(self.cfg, only=wanted), *hooks]
             self.call_hook("before_run")
             metrics = loop.run()

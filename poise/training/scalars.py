@@ -5,16 +5,17 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from poise.errors import ConfigError, MissingDependencyError, nearest
+from poise.errors import MissingDependencyError
+from poise.registry import VISBACKENDS
 
-__all__ = ["ScalarWriter"]
+__all__ = ["LightningBackend", "LocalVisBackend", "ScalarWriter"]
 
-#: `vis_backends` of MMEngine -> Lightning's logger, the package it needs, how the folder of
-#: the run is passed to it.
+#: `vis_backends` of MMEngine -> Lightning's logger, the package it needs, the argument that
+#: says where files go.
 _LOGGERS = {
     "TensorboardVisBackend": ("TensorBoardLogger", "tensorboard", "save_dir"),
     "WandbVisBackend": ("WandbLogger", "wandb", "save_dir"),
@@ -24,59 +25,121 @@ _LOGGERS = {
 }
 
 
+@VISBACKENDS.register_module(scope="mmengine")
+class LocalVisBackend:
+    """Appends scalars to `vis_data/scalars.json`, one JSON object a line.
+
+    Args:
+        save_dir: folder of the run.
+        scalar_save_file: name of the file.
+        img_save_dir, config_save_file: of MMEngine; not used.
+    """
+
+    def __init__(
+        self,
+        save_dir: str | Path,
+        img_save_dir: str = "vis_image",
+        config_save_file: str = "config.py",
+        scalar_save_file: str = "scalars.json",
+    ) -> None:
+        self.path = Path(save_dir) / "vis_data" / scalar_save_file
+
+    def add_scalars(
+        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: Any = None, **kwargs: Any
+    ) -> None:
+        """Write one line."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a") as file:
+            file.write(json.dumps({**scalar_dict, "step": scalar_dict.get("step", step)}) + "\n")
+
+    def close(self) -> None:
+        """Nothing is buffered."""
+
+
+class LightningBackend:
+    """Hands scalars to one of Lightning's loggers.
+
+    Args:
+        logger: a Lightning logger.
+    """
+
+    def __init__(self, logger: Any) -> None:
+        self.logger = logger
+
+    def add_scalars(
+        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: Any = None, **kwargs: Any
+    ) -> None:
+        """Log the numbers among the values, as "train/loss" where `group` is given."""
+        group = kwargs.get("group")
+        numbers = {
+            f"{group}/{k}" if group else k: v
+            for k, v in scalar_dict.items()
+            if isinstance(v, (int, float))
+        }
+        self.logger.log_metrics(numbers, step=step)
+
+    def close(self) -> None:
+        """Flush what is buffered."""
+        self.logger.finalize("success")
+
+
+def _factory(name: str) -> Callable[..., LightningBackend]:
+    """What builds the backend `name` from its config."""
+    kind, package, folder = _LOGGERS[name]
+
+    def build(
+        save_dir: str | Path, init_kwargs: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> LightningBackend:
+        if importlib.util.find_spec(package) is None:
+            raise MissingDependencyError(
+                f"vis_backends names {name}, which needs a package: pip install {package}"
+            )
+        loggers = importlib.import_module("lightning.pytorch.loggers")
+        args = {**(init_kwargs or {}), **({folder: str(save_dir)} if folder else {})}
+        return LightningBackend(getattr(loggers, kind)(**args))
+
+    build.__name__ = build.__qualname__ = name
+    build.__doc__ = f"Scalars through Lightning's {kind}."
+    return build
+
+
+for _name in _LOGGERS:
+    globals()[_name] = VISBACKENDS.register_module(module=_factory(_name), scope="mmengine")
+
+
 class ScalarWriter:
     """Writes named numbers with a step to every place that a config lists.
 
     Args:
-        folder: where files go; `vis_data/scalars.json` is written below it.
-        backends: `vis_backends` of a config. `LocalVisBackend` (the JSON lines) is always on.
+        folder: where files go; `vis_data/scalars.json` is written below it in any case.
+        backends: `vis_backends` of a config: dicts, or objects with
+            `add_scalars(scalar_dict, step)`.
         enabled: False on all processes but the first.
 
     Raises:
-        ConfigError: an unknown backend. MissingDependencyError: its package is missing.
+        UnknownNameError: an unknown backend. MissingDependencyError: its package is missing.
     """
 
     def __init__(self, folder: Path, backends: Any = (), *, enabled: bool = True) -> None:
-        self.path = folder / "vis_data" / "scalars.json"
-        self.enabled = enabled
-        self._loggers = [_logger(dict(b), folder) for b in backends or ()] if enabled else []
+        local = LocalVisBackend(folder)
+        self.path = local.path
+        self.backends: list[Any] = []
+        if not enabled:
+            return
+        built = [VISBACKENDS.build(b, save_dir=str(folder)) for b in backends or ()]
+        others = [b for b in built if not isinstance(b, LocalVisBackend)]
+        self.backends = [local, *others]
 
     def write(self, values: Mapping[str, Any], *, step: int, group: str) -> None:
-        """Write one line; `group` ("train", "val") is put before the names in other loggers."""
-        if not self.enabled:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:
-            file.write(json.dumps(dict(values)) + "\n")
-        numbers = {f"{group}/{k}": v for k, v in values.items() if isinstance(v, (int, float))}
-        for logger in filter(None, self._loggers):
-            logger.log_metrics(numbers, step=step)
+        """Write values at an iteration; `group` is "train" or "val"."""
+        for backend in self.backends:
+            if isinstance(backend, LightningBackend):
+                backend.add_scalars(values, step, group=group)
+            else:
+                backend.add_scalars(dict(values), step)
 
     def close(self) -> None:
         """Flush what is buffered."""
-        for logger in filter(None, self._loggers):
-            logger.finalize("success")
-
-
-def _logger(cfg: dict[str, Any], folder: Path) -> Any:
-    """Lightning's logger of one `vis_backends` entry; None for the local one."""
-    name = str(cfg.pop("type")).rpartition(".")[2]
-    if name == "LocalVisBackend":
-        return None
-    if name not in _LOGGERS:
-        raise ConfigError(
-            f"vis_backends names '{name}', which is not known{nearest(name, _LOGGERS)} Known: "
-            f"LocalVisBackend, {', '.join(_LOGGERS)}"
-        )
-    kind, package, folder_key = _LOGGERS[name]
-    if importlib.util.find_spec(package) is None:
-        raise MissingDependencyError(
-            f"vis_backends names {name}, which needs the package {package}: pip install {package}"
-        )
-    loggers = importlib.import_module("lightning.pytorch.loggers")
-    cfg.pop("save_dir", None)
-    args = {
-        **(cfg.pop("init_kwargs", None) or {}),
-        **({folder_key: str(folder)} if folder_key else {}),
-    }
-    return getattr(loggers, kind)(**args)
+        for backend in self.backends:
+            if hasattr(backend, "close"):
+                backend.close()

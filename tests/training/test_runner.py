@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from poise.errors import CheckpointError, ConfigError, DataError, FileMissingError
+from poise.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    FileMissingError,
+    UnknownNameError,
+)
 from poise.training import checkpoint as files
 from poise.training.hooks import Hook
 from poise.training.module import parse_losses
@@ -337,7 +343,7 @@ def test_tensorboard_files_are_written_if_listed(make_config):
 
 
 def test_an_unknown_vis_backend_is_named(make_config):
-    with pytest.raises(ConfigError, match="did you mean 'TensorboardVisBackend'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'TensorboardVisBackend'"):
         run(make_config(vis_backends=[{"type": "TensorBoardVisBackend"}]))
 
 
@@ -429,3 +435,17 @@ def test_the_config_is_written_beside_the_checkpoints(make_config):
     runner = run(make_config())
     text = (files.Path(runner.work_dir) / "run.py").read_text()
     assert re.search(r"^train_cfg = ", text, re.M)
+
+
+def test_single_scalars_are_logged_as_the_config_says(make_config):
+    processor = {
+        "type": "LogProcessor",
+        "custom_cfg": [{"data_src": "loss", "method_name": "max", "log_name": "loss_max"}],
+    }
+    runner = run(make_config(log_processor=processor))
+    means = runner.log_processor.means(runner.message_hub, "train")
+    assert means["loss_max"] == max(runner.message_hub.get_scalar("train/loss").data[0])
+    assert "loss_max: " in runner.log_processor.text(means)
+    processor["custom_cfg"][0]["method_name"] = "median"
+    with pytest.raises(ConfigError, match="mean, max, min, current"):
+        run(make_config(log_processor=processor))

@@ -159,3 +159,31 @@ def test_a_missing_annotation_file_is_named_with_its_key(config, tmp_path):
 def test_wrong_options_are_named(config, tmp_path, options, match):
     with pytest.raises(ConfigError, match=match):
         run_train(str(config), work_dir=tmp_path / "run", **options)
+
+
+@pytest.fixture
+def checkpoint(config, tmp_path):
+    """Weights after an epoch."""
+    run_train(str(config), work_dir=tmp_path / "run", max_epochs=1, validate=False)
+    return str(tmp_path / "run" / "epoch_1.pth")
+
+
+def with_hook(config, hook):
+    text = config.read_text()
+    config.write_text(text.replace("default_hooks = dict(", f"default_hooks = dict({hook}, "))
+    return str(config)
+
+
+@pytest.mark.parametrize(("threshold", "count"), [(-1, 8), (1e9, 0)])
+def test_bad_cases_are_listed_and_drawn(config, checkpoint, tmp_path, threshold, count):
+    hook = f"badcase=dict(type='BadCaseAnalysisHook', enable=True, badcase_thr={threshold})"
+    run_test(with_hook(config, hook), checkpoint, work_dir=tmp_path / "test")
+    listed = [json.loads(p.read_text()) for p in (tmp_path / "test").rglob("results.json")]
+    assert [len(rows) for rows in listed] == ([count] if count else [])
+    assert len(list((tmp_path / "test").rglob("*.png"))) == count
+
+
+def test_predictions_are_drawn_if_asked(config, checkpoint, tmp_path):
+    hook = "visualization=dict(type='PoseVisualizationHook', enable=True, kpt_thr=0.0)"
+    run_test(with_hook(config, hook), checkpoint, work_dir=tmp_path / "test")
+    assert len(list((tmp_path / "test").rglob("test_*.jpg"))) == 8

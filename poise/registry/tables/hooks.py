@@ -2,6 +2,7 @@
 
 TABLE: dict[str, dict[str, str]] = {
     "mmpose": {
+        "poise.training.hooks.badcase": "BadCaseAnalysisHook",
         "poise.training.hooks.runtime": "SyncNormHook",
         "poise.training.hooks.switches": "RTMOModeSwitchHook YOLOXPoseModeSwitchHook",
         "poise.training.hooks.visualization": "PoseVisualizationHook",

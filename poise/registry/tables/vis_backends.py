@@ -1,5 +1,10 @@
 """Where each registered name of the kind `vis_backends` lives."""
 
 TABLE: dict[str, dict[str, str]] = {
-    "mmpose": {},
+    "mmengine": {
+        "poise.training.scalars": (
+            "CometVisBackend LocalVisBackend MLflowVisBackend NeptuneVisBackend "
+            "TensorboardVisBackend WandbVisBackend"
+        ),
+    },
 }

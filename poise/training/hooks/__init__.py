@@ -10,7 +10,9 @@ __getattr__, __dir__, __all__ = attach(
             "DistSamplerSeedHook EarlyStoppingHook EmptyCacheHook IterTimerHook "
             "ParamSchedulerHook RuntimeInfoHook SyncBuffersHook SyncNormHook"
         ),
+        "badcase": "BadCaseAnalysisHook",
         "checkpoint": "CheckpointHook",
+        "dump": "DumpHook",
         "ema": "EMAHook",
         "logger": "LoggerHook",
         "progress": "ProgressHook",

@@ -14,22 +14,7 @@ from poise.errors import ConfigError
 from poise.registry import HOOKS
 from poise.training.hooks.base import Hook
 
-__all__ = ["LoggerHook", "window_means"]
-
-#: Keys of a training line that are not losses, in the order in which they are shown.
-_LEADING = ("lr", "time", "data_time", "grad_norm")
-
-
-def window_means(runner: Any, mode: str, window: int) -> dict[str, float]:
-    """Means of a run's scalars of one mode over the last `window` values; `lr` the current."""
-    prefix = f"{mode}/"
-    out = {}
-    for key, history in runner.message_hub.log_scalars.items():
-        if key.startswith(prefix) and len(history):
-            name = key.removeprefix(prefix)
-            out[name] = history.current() if name == "lr" else history.mean(window)
-    first = [k for k in _LEADING if k in out]
-    return {k: out[k] for k in [*first, *(k for k in out if k not in first)]}
+__all__ = ["LoggerHook"]
 
 
 @HOOKS.register_module(scope="mmengine")
@@ -76,7 +61,7 @@ class LoggerHook(Hook):
         cut_short = batch_idx + 1 == length and (not self.ignore_last or length <= self.interval)
         if not self.every_n_inner_iters(batch_idx, self.interval) and not cut_short:
             return
-        means = window_means(runner, "train", self._window(runner))
+        means = runner.log_processor.means(runner.message_hub, "train")
         loop = runner.train_loop
         left = means.get("time", 0.0) * (loop.max_iters - loop.iter - 1)
         head = f"Epoch(train) [{loop.epoch + 1}][{batch_idx + 1}/{length}]"
@@ -85,7 +70,7 @@ class LoggerHook(Hook):
         eta = datetime.timedelta(seconds=int(left)) if math.isfinite(left) else "unknown"
         memory = _gpu_memory_mb()
         line = {**means, **({"memory": memory} if memory else {})}
-        runner.logger.info(f"{head}  eta: {eta}  {_text(line)}")
+        runner.logger.info(f"{head}  eta: {eta}  {runner.log_processor.text(line)}")
         line |= {"epoch": loop.epoch + 1, "iter": loop.iter + 1, "step": loop.iter + 1}
         runner.scalars.write(line, step=loop.iter + 1, group="train")
 
@@ -104,44 +89,31 @@ class LoggerHook(Hook):
     def _log_progress(self, runner: Any, mode: str, batch_idx: int, length: int) -> None:
         if not self.every_n_inner_iters(batch_idx, self.interval):
             return
-        means = window_means(runner, mode, self._window(runner))
+        means = runner.log_processor.means(runner.message_hub, mode)
         eta = datetime.timedelta(seconds=int(means.get("time", 0.0) * (length - batch_idx - 1)))
         at = f"[{runner.epoch}]" if mode == "val" and runner.train_loop else ""
-        runner.logger.info(
-            f"Epoch({mode}) {at}[{batch_idx + 1}/{length}]  eta: {eta}  {_text(means)}"
-        )
+        head = f"Epoch({mode}) {at}[{batch_idx + 1}/{length}]"
+        runner.logger.info(f"{head}  eta: {eta}  {runner.log_processor.text(means)}")
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Log the metrics of a validation."""
         at = f"[{runner.epoch}]" if runner.train_loop else ""
-        runner.logger.info(f"Epoch(val) {at}  {_text(metrics or {})}")
+        runner.logger.info(f"Epoch(val) {at}  {runner.log_processor.text(metrics or {})}")
         step = runner.epoch if self.log_metric_by_epoch else runner.iter
         runner.scalars.write({**_numbers(metrics), "step": step}, step=runner.iter, group="val")
 
     def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Log the metrics of a test, and write them to a JSON file of their own."""
-        runner.logger.info(f"Epoch(test)  {_text(metrics or {})}")
+        runner.logger.info(f"Epoch(test)  {runner.log_processor.text(metrics or {})}")
         if runner.is_main:
             path = Path(runner.log_dir) / f"{runner.timestamp}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(_numbers(metrics), indent=1) + "\n")
 
-    def _window(self, runner: Any) -> int:
-        window = (runner.cfg.get("log_processor") or {}).get("window_size", 10)
-        return max(1, min(int(window), 10_000))
-
 
 def _numbers(metrics: dict[str, Any] | None) -> dict[str, Any]:
     """Metrics as JSON values: numpy scalars become floats."""
     return {k: float(v) if hasattr(v, "__float__") else str(v) for k, v in (metrics or {}).items()}
-
-
-def _text(values: dict[str, Any]) -> str:
-    shown = {"lr": "{:.4e}", "time": "{:.4f}", "data_time": "{:.4f}", "memory": "{}"}
-    return "  ".join(
-        f"{k}: {shown.get(k, '{:.6f}').format(v)}" if hasattr(v, "__float__") else f"{k}: {v}"
-        for k, v in values.items()
-    )
 
 
 def _gpu_memory_mb() -> int:

@@ -7,7 +7,6 @@ from typing import Any
 
 from poise.registry import HOOKS
 from poise.training.hooks.base import Hook
-from poise.training.hooks.logger import window_means
 
 __all__ = ["ProgressHook"]
 
@@ -83,7 +82,7 @@ class ProgressHook(Hook):
         done = (
             runner.iter + 1 if mode == "train" and not runner.train_loop.by_epoch else batch_idx + 1
         )
-        means = window_means(runner, mode, _WINDOW)
+        means = runner.log_processor.means(runner.message_hub, mode, _WINDOW)
         shown = [
             f"{k} {v:.2e}" if k == "lr" else f"{k} {v:.4g}"
             for k, v in means.items()

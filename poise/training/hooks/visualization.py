@@ -9,7 +9,7 @@ from typing import Any
 from poise.registry import HOOKS
 from poise.training.hooks.base import Hook
 
-__all__ = ["PoseVisualizationHook"]
+__all__ = ["PoseVisualizationHook", "draw_sample"]
 
 
 @HOOKS.register_module()
@@ -72,26 +72,48 @@ class PoseVisualizationHook(Hook):
             self._draw(runner, sample, folder, "test", self._drawn)
 
     def _draw(self, runner: Any, sample: Any, folder: Path, mode: str, step: int) -> None:
-        import cv2
-
-        from poise.structures import merge_data_samples
-
-        picture = cv2.imread(str(sample.get("img_path")))
-        if picture is None:
-            runner.logger.warning(f"{sample.get('img_path')} cannot be read and is not drawn")
-            return
-        folder.mkdir(parents=True, exist_ok=True)
         name = f"{mode}_{step:06d}_{Path(sample.get('img_path')).stem}.jpg"
-        runner.visualizer.add_datasample(
-            name,
-            picture[..., ::-1],
-            data_sample=merge_data_samples([sample]),
-            draw_gt=False,
-            draw_bbox=True,
-            draw_heatmap=True,
+        draw_sample(
+            runner,
+            sample,
+            folder / name,
+            step=step,
             show=self.show,
             wait_time=self.wait_time,
             kpt_thr=self.kpt_thr,
-            out_file=str(folder / name),
-            step=step,
         )
+
+
+def draw_sample(
+    runner: Any, sample: Any, path: Path, *, step: int, draw_gt: bool = False, **drawing: Any
+) -> None:
+    """Draw one predicted sample on its picture.
+
+    Args:
+        runner: whose visualiser draws.
+        sample: predicted data sample with `img_path`.
+        path: file of the drawn picture.
+        step: number of the picture, for loggers.
+        draw_gt: draw the annotation too.
+        **drawing: `show`, `wait_time`, `kpt_thr` of the visualiser.
+    """
+    import cv2
+
+    from poise.structures import merge_data_samples
+
+    picture = cv2.imread(str(sample.get("img_path")))
+    if picture is None:
+        runner.logger.warning(f"{sample.get('img_path')} cannot be read and is not drawn")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    runner.visualizer.add_datasample(
+        path.stem,
+        picture[..., ::-1],
+        data_sample=merge_data_samples([sample]),
+        draw_gt=draw_gt,
+        draw_bbox=True,
+        draw_heatmap=not draw_gt,
+        out_file=str(path),
+        step=step,
+        **drawing,
+    )

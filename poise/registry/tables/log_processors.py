@@ -1,0 +1,7 @@
+"""Where each registered name of the kind `log_processors` lives."""
+
+TABLE: dict[str, dict[str, str]] = {
+    "mmengine": {
+        "poise.training.log_processor": "LogProcessor",
+    },
+}
