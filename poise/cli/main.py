@@ -32,11 +32,11 @@ COMMANDS = {
 class LazyGroup(TyperGroup):
     """Command group that knows its commands by name and imports the one that is called."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Names, in the order of the table."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Command of a name; a stand-in with the help line while only listing."""
         if cmd_name not in COMMANDS:
             return None
@@ -51,7 +51,7 @@ class LazyGroup(TyperGroup):
         single.command(name=cmd_name, help=None)(found)
         return typer.main.get_command(single)
 
-    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Command of the first argument; an unknown one is answered with the nearest."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             hint = nearest(args[0], COMMANDS)

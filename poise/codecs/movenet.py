@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from poise.codecs.arrays import Array
 from poise.codecs.base import BaseKeypointCodec
 from poise.registry import KEYPOINT_CODECS
 
@@ -54,7 +55,7 @@ class MoveNetLabel(BaseKeypointCodec):
         return True
 
     def encode(
-        self, keypoints: np.ndarray, keypoints_visible: np.ndarray | None = None
+        self, keypoints: Array, keypoints_visible: Array | None = None
     ) -> dict[str, Any]:
         """Training targets of one person.
 
@@ -101,7 +102,7 @@ class MoveNetLabel(BaseKeypointCodec):
 
     def decode(
         self, heatmaps: Any, centers: Any, regressions: Any, offsets: Any
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[Array, Array]:
         """Keypoints of one person: as `batch_decode`, without the batch axis.
 
         Returns:
@@ -115,7 +116,7 @@ class MoveNetLabel(BaseKeypointCodec):
 
     def batch_decode(
         self, heatmaps: Tensor, centers: Tensor, regressions: Tensor, offsets: Tensor
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[Array, Array]:
         """Keypoints of a batch of people.
 
         Args:

@@ -24,6 +24,7 @@ PACKAGES = [
     "poise.models.heads",
     "poise.models.estimators",
     "poise.visualization",
+    "poise.training.hooks",
     "poise.inference",
 ]
 
