@@ -27,8 +27,9 @@ __getattr__, __dir__, __all__ = attach(
         "residual": "BasicBlock Bottleneck ResLayer get_expansion make_shortcut",
         "csp": "CSPLayer CSPNeXtBlock ChannelAttention DarknetBottleneck Focus SPPBottleneck",
         "rep_vgg": "RepVGGBlock",
-        "transformer": "FFN AdaptivePadding DetrTransformerEncoder DetrTransformerEncoderLayer "
-        "MultiheadAttention PatchEmbed PatchMerging nchw_to_nlc nlc_to_nchw",
+        "patches": "AdaptivePadding PatchEmbed PatchMerging nchw_to_nlc nlc_to_nchw",
+        "transformer": "FFN DetrTransformerEncoder DetrTransformerEncoderLayer MultiheadAttention",
+        "window_attention": "WindowMSA",
         "recompute": "maybe_checkpoint",
     },
 )

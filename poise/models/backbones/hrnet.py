@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
-from poise.layers import BaseModule, build_conv_layer, build_norm_layer
+from poise.layers import build_conv_layer, build_norm_layer
 from poise.layers.residual import BasicBlock, Bottleneck, ResLayer, get_expansion
 from poise.models.backbones.base import (
     BaseBackbone,
@@ -16,179 +16,14 @@ from poise.models.backbones.base import (
     freeze,
     zero_last_norms,
 )
+from poise.models.backbones.hr_module import HRModule, conv_norm, make_transition
 from poise.registry import MODELS
 
-__all__ = ["HRModule", "HRNet", "conv_norm", "make_transition"]
+__all__ = ["HRNet"]
 
 Config = Mapping[str, Any]
 BN: Config = {"type": "BN"}
 STEM_CHANNELS = 64
-
-
-def conv_norm(
-    in_channels: int,
-    out_channels: int,
-    kernel_size: int = 3,
-    stride: int = 1,
-    *,
-    conv_cfg: Config | None,
-    norm_cfg: Config,
-    relu: bool = False,
-    tail: Sequence[nn.Module] = (),
-) -> nn.Sequential:
-    """Convolution, norm, and what follows, as one row with keys 0, 1, ...
-
-    Args:
-        in_channels, out_channels, kernel_size, stride: of the convolution, which keeps the
-            size at stride 1.
-        conv_cfg, norm_cfg: for the layers.
-        relu: add a rectifier.
-        tail: further modules.
-    """
-    conv = build_conv_layer(
-        conv_cfg,
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=stride,
-        padding=kernel_size // 2,
-        bias=False,
-    )
-    norm = build_norm_layer(norm_cfg, out_channels)[1]
-    rectifier = [nn.ReLU(inplace=True)] if relu else []
-    return nn.Sequential(conv, norm, *rectifier, *tail)
-
-
-def make_transition(before: Sequence[int], after: Sequence[int], **cfgs: Any) -> nn.ModuleList:
-    """Modules that give each branch of a stage its input; None where the input fits already.
-
-    Args:
-        before: channels of the branches there are.
-        after: channels of the branches of the next stage. New ones come from the smallest
-            old one by strides of 2.
-        **cfgs: `conv_cfg` and `norm_cfg`.
-    """
-    branches: list[nn.Module | None] = []
-    for i, channels in enumerate(after):
-        if i < len(before):
-            same = channels == before[i]
-            branches.append(None if same else conv_norm(before[i], channels, relu=True, **cfgs))
-            continue
-        halvings = i + 1 - len(before)
-        widths = [before[-1]] * halvings + [channels]
-        branches.append(
-            nn.Sequential(
-                *(
-                    conv_norm(widths[j], widths[j + 1], stride=2, relu=True, **cfgs)
-                    for j in range(halvings)
-                )
-            )
-        )
-    return nn.ModuleList(branches)
-
-
-class HRModule(BaseModule):
-    """Branches of residual blocks, then an exchange between all of them.
-
-    Args:
-        num_branches: resolutions.
-        blocks: class of the residual blocks.
-        num_blocks: blocks of each branch.
-        in_channels: channels of each branch as it comes in.
-        num_channels: middle channels of each branch.
-        multiscale_output: return all branches, or only the finest.
-        with_cp: recompute activations in the backward pass.
-        conv_cfg, norm_cfg: for all layers.
-        upsample_cfg: `mode` and `align_corners` of the upsampling.
-        init_cfg: how weights start.
-
-    Raises:
-        ConfigError: lists of another length than `num_branches`.
-    """
-
-    def __init__(
-        self,
-        num_branches: int,
-        blocks: type,
-        num_blocks: Sequence[int],
-        in_channels: Sequence[int],
-        num_channels: Sequence[int],
-        multiscale_output: bool = False,
-        with_cp: bool = False,
-        conv_cfg: Config | None = None,
-        norm_cfg: Config = BN,
-        upsample_cfg: Config = {"mode": "nearest", "align_corners": None},  # noqa: B006
-        init_cfg: Any = None,
-    ) -> None:
-        super().__init__(init_cfg)
-        lists = {"num_blocks": num_blocks, "in_channels": in_channels, "num_channels": num_channels}
-        for name, values in lists.items():
-            if len(values) != num_branches:
-                raise ConfigError(
-                    f"{name} must have a number for each of the {num_branches} branches, "
-                    f"got {tuple(values)}"
-                )
-        self.num_branches = num_branches
-        self.multiscale_output = multiscale_output
-        self._cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
-        self.upsample_cfg = upsample_cfg
-        widths = [c * get_expansion(blocks) for c in num_channels]
-        self.branches = nn.ModuleList(
-            ResLayer(blocks, n, before, after, with_cp=with_cp, **self._cfgs)
-            for n, before, after in zip(num_blocks, in_channels, widths, strict=True)
-        )
-        #: channels of each branch as it goes out
-        self.in_channels = widths
-        self.fuse_layers = self._make_fuse_layers(widths)
-        self.relu = nn.ReLU(inplace=True)
-
-    def _make_fuse_layers(self, widths: Sequence[int]) -> nn.ModuleList | None:
-        """[to][from] modules between branches; None on the diagonal."""
-        if self.num_branches == 1:
-            return None
-        targets = self.num_branches if self.multiscale_output else 1
-        return nn.ModuleList(
-            nn.ModuleList(self._path(widths, source, to) for source in range(self.num_branches))
-            for to in range(targets)
-        )
-
-    def _path(self, widths: Sequence[int], source: int, to: int) -> nn.Module | None:
-        """Module from branch `source` to branch `to`; a branch has half the size of the last."""
-        if source == to:
-            return None
-        start, end = widths[source], widths[to]
-        if source > to:
-            up = nn.Upsample(
-                scale_factor=2 ** (source - to),
-                mode=self.upsample_cfg["mode"],
-                align_corners=self.upsample_cfg["align_corners"],
-            )
-            return conv_norm(start, end, 1, tail=[up], **self._cfgs)
-        halvings = to - source
-        return nn.Sequential(
-            *(
-                conv_norm(start, start, stride=2, relu=True, **self._cfgs)
-                for _ in range(halvings - 1)
-            ),
-            conv_norm(start, end, stride=2, **self._cfgs),
-        )
-
-    def forward(self, x: Sequence[Tensor]) -> list[Tensor]:
-        """A map per branch, each half the size of the last -> the same, exchanged."""
-        maps = [branch(m) for branch, m in zip(self.branches, x, strict=True)]
-        if self.fuse_layers is None:
-            return maps
-        return [self.relu(self._fuse(row, maps)) for row in self.fuse_layers]
-
-    @staticmethod
-    def _fuse(row: nn.ModuleList, maps: Sequence[Tensor]) -> Tensor:
-        """Sum of all branches at one resolution."""
-        paths = ((path, m) for path, m in zip(row, maps, strict=True))
-        terms = (m if path is None else path(m) for path, m in paths)
-        total = next(terms) + next(terms)
-        for term in terms:
-            total += term
-        return total
 
 
 @MODELS.register_module()
@@ -244,10 +79,14 @@ class HRNet(BaseBackbone):
         self.layer1 = ResLayer(
             block, first["num_blocks"][0], STEM_CHANNELS, channels[0], with_cp=with_cp, **cfgs
         )
+
+        def step(before: int, after: int, stride: int, relu: bool) -> nn.Module:
+            return conv_norm(before, after, stride=stride, relu=relu, **cfgs)
+
         for number in (2, 3, 4):
             stage = extra[f"stage{number}"]
             widths = [c * get_expansion(self._block(stage)) for c in stage["num_channels"]]
-            self.add_module(f"transition{number - 1}", make_transition(channels, widths, **cfgs))
+            self.add_module(f"transition{number - 1}", make_transition(channels, widths, step))
             last_only = number == 4 and not stage.get("multiscale_output", False)
             self.add_module(f"stage{number}", self._make_stage(stage, widths, not last_only))
             channels = widths
@@ -276,20 +115,26 @@ class HRNet(BaseBackbone):
         count = stage["num_modules"]
         return nn.Sequential(
             *(
-                HRModule(
-                    stage["num_branches"],
-                    self._block(stage),
-                    stage["num_blocks"],
-                    widths,
-                    stage["num_channels"],
-                    multiscale or i < count - 1,
-                    with_cp=self.with_cp,
-                    conv_cfg=self.conv_cfg,
-                    norm_cfg=self.norm_cfg,
-                    upsample_cfg=self.upsample_cfg,
-                )
+                self._make_module(stage, widths, i, multiscale or i < count - 1)
                 for i in range(count)
             )
+        )
+
+    def _make_module(
+        self, stage: Config, widths: list[int], index: int, multiscale: bool
+    ) -> nn.Module:
+        """Module number `index` of a stage."""
+        return HRModule(
+            stage["num_branches"],
+            self._block(stage),
+            stage["num_blocks"],
+            widths,
+            stage["num_channels"],
+            multiscale,
+            with_cp=self.with_cp,
+            conv_cfg=self.conv_cfg,
+            norm_cfg=self.norm_cfg,
+            upsample_cfg=self.upsample_cfg,
         )
 
     @property

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from poise.errors import ConfigError
 from poise.layers import BaseModule
 from poise.layers.residual import Bottleneck
-from poise.models.backbones.hrnet import conv_norm
+from poise.models.backbones.hr_module import conv_norm
 from poise.models.backbones.resnet import ResNet
 from poise.registry import MODELS
 

@@ -26,7 +26,7 @@ from poise.models.backbones.base import (
 )
 from poise.registry import MODELS
 
-__all__ = ["ShuffleNetV1", "ShuffleNetV2"]
+__all__ = ["ShuffleNetV1", "ShuffleNetV2", "ShuffleUnitV2"]
 
 Config = Mapping[str, Any]
 BN: Config = {"type": "BN"}
@@ -110,7 +110,7 @@ class ShuffleUnit(BaseModule):
         return maybe_checkpoint(self._unit, self.with_cp, x)
 
 
-class _InvertedResidual(BaseModule):
+class ShuffleUnitV2(BaseModule):
     """Unit of V2: half of the channels pass, half are transformed, then both are shuffled.
 
     Args:
@@ -321,7 +321,7 @@ class ShuffleNetV2(_ShuffleNet):
             shapes = [(channels, 2)] + [(out, 1)] * (count - 1)
             self.layers.append(
                 nn.Sequential(
-                    *(_InvertedResidual(i, out, s, with_cp=with_cp, **cfgs) for i, s in shapes)
+                    *(ShuffleUnitV2(i, out, s, with_cp=with_cp, **cfgs) for i, s in shapes)
                 )
             )
             channels = out

@@ -23,7 +23,8 @@ from poise.layers import (
     build_norm_layer,
     trunc_normal_,
 )
-from poise.layers.transformer import FFN, PatchEmbed
+from poise.layers.patches import PatchEmbed
+from poise.layers.transformer import FFN
 from poise.models.backbones.base import BaseBackbone, check_frozen_stages, freeze, is_pretrained
 from poise.registry import MODELS
 
