@@ -1,5 +1,7 @@
 """Where each registered name of the kind `visualizers` lives."""
 
 TABLE: dict[str, dict[str, str]] = {
-    "mmpose": {},
+    "mmpose": {
+        "poise.visualization.visualizer": "PoseLocalVisualizer",
+    },
 }

@@ -1,0 +1,14 @@
+"""Pictures of poses: keypoints, links, boxes and heatmaps drawn in place by OpenCV."""
+
+from poise._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "drawing": "draw_boxes draw_instances draw_keypoints",
+        "fields": "draw_heatmaps",
+        "openpose": "draw_openpose",
+        "style": "Palette Sizes named_color",
+        "visualizer": "FastVisualizer PoseLocalVisualizer",
+    },
+)

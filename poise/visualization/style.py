@@ -1,0 +1,245 @@
+"""Which colours and how thick: worked out once, so that drawing only draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import DataError, nearest
+
+__all__ = ["Palette", "Sizes", "named_color"]
+
+Array: TypeAlias = NDArray[Any]
+Color: TypeAlias = tuple[int, int, int]
+
+#: Names that configs use, as red, green, blue.
+NAMED_COLORS: dict[str, Color] = {
+    "black": (0, 0, 0),
+    "blue": (0, 0, 255),
+    "cyan": (0, 255, 255),
+    "gray": (128, 128, 128),
+    "green": (0, 200, 0),
+    "lime": (0, 255, 0),
+    "magenta": (255, 0, 255),
+    "orange": (255, 165, 0),
+    "pink": (255, 192, 203),
+    "purple": (128, 0, 128),
+    "red": (255, 0, 0),
+    "white": (255, 255, 255),
+    "yellow": (255, 255, 0),
+}
+#: One-letter names, as matplotlib has them.
+SHORT_NAMES = {
+    "b": "blue",
+    "c": "cyan",
+    "g": "green",
+    "k": "black",
+    "m": "magenta",
+    "r": "red",
+    "w": "white",
+    "y": "yellow",
+}
+KEYPOINT_COLOR: Color = (255, 128, 0)
+LINK_COLOR: Color = (96, 96, 255)
+
+# Sizes of a picture of PIXELS_PER_LINE squared: a line is one pixel wide.
+PIXELS_PER_LINE = 300
+PIXELS_PER_RADIUS = 170
+#: Largest radius as a part of a person's extent: small people stay recognisable.
+RADIUS_PER_PERSON = 0.022
+#: Largest line width and radius as a part of a link's length: faces and hands, whose keypoints
+#: stand close together, get finer strokes than the body.
+WIDTH_PER_LINK = 0.12
+RADIUS_PER_LINK = 0.3
+
+
+def named_color(color: Any) -> Color:
+    """Red, green and blue, 0 to 255, of a name, `#rrggbb`, or three numbers.
+
+    Example:
+        >>> named_color("r"), named_color("#0080ff"), named_color([1, 2, 3])
+        ((255, 0, 0), (0, 128, 255), (1, 2, 3))
+    """
+    if isinstance(color, str):
+        name = SHORT_NAMES.get(color, color).lower()
+        if name.startswith("#") and len(name) == 7:
+            return int(name[1:3], 16), int(name[3:5], 16), int(name[5:7], 16)
+        if name not in NAMED_COLORS:
+            raise DataError(
+                f"unknown colour '{color}'{nearest(name, NAMED_COLORS)}; give a name, '#rrggbb' or "
+                "three numbers from 0 to 255"
+            )
+        return NAMED_COLORS[name]
+    red, green, blue = (int(c) for c in color)
+    return red, green, blue
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Links and colours of a set of keypoints, in the channel order of the picture.
+
+    Attributes:
+        points: colour of each keypoint; None: not drawn.
+        links: (L, 2) int64 indices of joined keypoints.
+        link_colors: colour of each link; None: not drawn.
+        neighbours: (S, 2) pairs of keypoints that are near in the body: the links, and for
+            keypoints without one, as in faces, those before and after in number.
+        touching: (K, M) which rows of `neighbours` each keypoint is in; S where there is none.
+        inks: the different colours of links.
+        ink_of_link: (L,) index into `inks`, or -1.
+    """
+
+    points: tuple[Color | None, ...]
+    links: Array
+    link_colors: tuple[Color | None, ...]
+    neighbours: Array = field(init=False)
+    touching: Array = field(init=False)
+    inks: tuple[Color, ...] = field(init=False)
+    ink_of_link: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        K = len(self.points)
+        alone = np.setdiff1d(np.arange(K), self.links)
+        steps = [(k, j) for k in alone.tolist() for j in (k - 1, k + 1) if 0 <= j < K]
+        neighbours = np.concatenate([self.links, np.array(steps, dtype=np.int64).reshape(-1, 2)])
+        rows = [np.flatnonzero((neighbours == k).any(axis=1)) for k in range(K)]
+        touching = np.full((K, max([1, *map(len, rows)])), len(neighbours))
+        for k, found in enumerate(rows):
+            touching[k, : len(found)] = found
+        inks = sorted({c for c in self.link_colors if c is not None})
+        numbers = [-1 if c is None else inks.index(c) for c in self.link_colors]
+        # frozen: these follow from the other fields
+        object.__setattr__(self, "neighbours", neighbours)
+        object.__setattr__(self, "touching", touching)
+        object.__setattr__(self, "inks", tuple(inks))
+        object.__setattr__(self, "ink_of_link", np.array(numbers, dtype=np.int64))
+
+    @classmethod
+    def of(
+        cls,
+        metainfo: Mapping[str, Any] | None,
+        count: int,
+        *,
+        point_color: Any = None,
+        link_color: Any = None,
+        links: Sequence[Sequence[int]] | None = None,
+        order: str = "bgr",
+    ) -> Palette:
+        """Colours of `count` keypoints.
+
+        Args:
+            metainfo: parsed meta information (`keypoint_colors`, `skeleton_links`,
+                `skeleton_link_colors`), or None.
+            count: keypoints per person, K.
+            point_color: one colour or one per keypoint, instead of the metainfo's.
+            link_color: one colour or one per link.
+            links: pairs of keypoints to join.
+            order: channel order of the picture, `bgr` or `rgb`; colours are given as RGB.
+
+        Raises:
+            DataError: (a ValueError) if the numbers of colours and keypoints or links differ.
+        """
+        meta = metainfo or {}
+        links = meta.get("skeleton_links") if links is None else links
+        pairs = np.asarray([] if links is None else links, dtype=np.int64).reshape(-1, 2)
+        usable = (pairs < count).all(axis=1)
+        if point_color is None:
+            point_color = meta.get("keypoint_colors", KEYPOINT_COLOR)
+        if link_color is None:
+            link_color = meta.get("skeleton_link_colors", LINK_COLOR)
+        points = _spread(point_color, count, "kpt_color", "keypoints", order)
+        colors = _spread(link_color, len(pairs), "link_color", "skeleton", order)
+        return cls(
+            points,
+            pairs[usable],
+            tuple(c for c, keep in zip(colors, usable.tolist(), strict=True) if keep),
+        )
+
+
+def _spread(color: Any, count: int, option: str, what: str, order: str) -> tuple[Color | None, ...]:
+    """A colour for each of `count` things."""
+    if isinstance(color, str) or (len(color) == 3 and np.ndim(color[0]) == 0):
+        colors: list[Color | None] = [named_color(color)] * count
+    elif len(color) != count:
+        raise DataError(
+            f"the length of {option} ({len(color)}) does not matches that of {what} ({count}); "
+            "the metainfo may belong to another dataset than the predictions"
+        )
+    else:
+        colors = [None if c is None else named_color(c) for c in color]
+    if order == "bgr":
+        return tuple(None if c is None else (c[2], c[1], c[0]) for c in colors)
+    return tuple(colors)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Line width and radius for a picture; numbers that are given win over automatic ones.
+
+    Attributes:
+        line_width: pixels; None: by the picture's size.
+        radius: pixels; None: by the picture's and each person's size.
+    """
+
+    line_width: float | None = None
+    radius: float | None = None
+
+    def line(self, shape: Sequence[int]) -> int:
+        """Line width for a picture of (H, W, ...)."""
+        if self.line_width is not None:
+            return max(1, round(self.line_width))
+        return max(1, round(float(np.sqrt(shape[0] * shape[1])) / PIXELS_PER_LINE))
+
+    def dot(self, shape: Sequence[int]) -> int:
+        """Radius for a picture of (H, W, ...)."""
+        if self.radius is not None:
+            return max(1, round(self.radius))
+        return max(1, round(float(np.sqrt(shape[0] * shape[1])) / PIXELS_PER_RADIUS))
+
+    def strokes(
+        self, shape: Sequence[int], points: Array, visible: Array, palette: Palette
+    ) -> tuple[Array, Array]:
+        """Widths of links and radii of keypoints, by the size of the picture and of people.
+
+        Args:
+            shape: of the picture.
+            points: (N, K, 2) pixels.
+            visible: (N, K) bool, which points count.
+            palette: says which keypoints are neighbours.
+
+        Returns:
+            widths (N, L) and radii (N, K), int64 pixels.
+        """
+        (N, K), L = visible.shape, len(palette.links)
+        width, radius = self.line(shape), self.dot(shape)
+        first, second = palette.neighbours.T
+        apart = points[:, first] - points[:, second]
+        away = np.full((N, len(first) + 1), np.inf)
+        away[:, :-1] = np.sqrt((apart * apart).sum(axis=2))
+        away[:, :-1][~(visible[:, first] & visible[:, second])] = np.inf
+        limit = _extent(points, visible)[:, None] * RADIUS_PER_PERSON
+        widths, radii = np.full((N, L), width), np.full((N, K), radius)
+        if self.line_width is None:
+            widths = _at_most(width, limit / 2, away[:, :L] * WIDTH_PER_LINK)
+        if self.radius is None:
+            nearest = away[:, palette.touching].min(axis=2)
+            radii = _at_most(radius, limit, nearest * RADIUS_PER_LINK)
+        return widths, radii
+
+
+def _at_most(size: int, *limits: Array) -> Array:
+    """Size as whole pixels, at least 1, that keeps all limits."""
+    return np.rint(np.minimum(np.minimum(*limits), size)).astype(np.int64).clip(1)
+
+
+def _extent(points: Array, visible: Array) -> Array:
+    """Longer side (N,) of the box around each person's visible keypoints."""
+    high = np.where(visible[..., None], points, -np.inf).max(axis=1)
+    low = np.where(visible[..., None], points, np.inf).min(axis=1)
+    side = (high - low).max(axis=1)
+    # a single point says nothing about the person's size
+    return np.where(side > 0, side, np.inf)
