@@ -80,10 +80,19 @@ def build_checkpoint(runner: Any, *, epoch: int, iteration: int, full: bool) -> 
         checkpoint["param_schedulers"] = [s.state_dict() for s in runner.param_schedulers]
         checkpoint["poise"] = {
             "batches_of_epoch": runner.train_loop.inner if runner.train_loop else 0,
+            "gradients": _gathered_gradients(runner),
             "scaler": runner.scaler_state(),
             "rng": get_rng_state(),
         }
     return checkpoint
+
+
+def _gathered_gradients(runner: Any) -> dict[str, torch.Tensor]:
+    """Gradients that wait for more batches before a step is made of them."""
+    if not runner.train_loop or runner.train_loop.iter % runner.settings.accumulative_counts == 0:
+        return {}
+    named = runner.model.named_parameters()
+    return {n: p.grad.detach().cpu().clone() for n, p in named if p.grad is not None}
 
 
 def write(checkpoint: Mapping[str, Any], path: Path) -> None:
@@ -201,6 +210,9 @@ def restore(runner: Any, content: Mapping[str, Any]) -> None:
     scaler = getattr(getattr(runner.trainer, "precision_plugin", None), "scaler", None)
     if scaler is not None and own.get("scaler"):
         scaler.load_state_dict(own["scaler"])
+    parameters = dict(runner.model.named_parameters())
+    for name, gradient in (own.get("gradients") or {}).items():
+        parameters[name].grad = gradient.to(parameters[name].device, copy=True)
     if "rng" in own and runner.world_size == 1:
         set_rng_state(own["rng"])
 

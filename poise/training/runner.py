@@ -240,10 +240,7 @@ class Runner:
 
     def after_batch(self) -> None:
         """Stop between two batches where that was asked for."""
-        if (
-            self.stop_requests.requested
-            and self.train_loop.iter % self.settings.accumulative_counts == 0
-        ):
+        if self.stop_requests.requested:
             self.trainer.should_stop = True
 
     # ------------------------------------------------------------------- running

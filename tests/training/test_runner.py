@@ -174,6 +174,19 @@ def test_a_run_stopped_in_an_epoch_goes_on_where_it_was(make_config, tmp_path, a
     assert resumed.interrupted is None
 
 
+@pytest.mark.parametrize("at", [1, 5, 7])
+def test_gathered_gradients_survive_a_stop(make_config, tmp_path, at):
+    optim = {"optimizer": {"type": "Adam", "lr": 0.01}, "accumulative_counts": 3}
+    torch.manual_seed(0)
+    whole = run(make_config(optim_wrapper=optim))
+    torch.manual_seed(0)
+    settings = {"optim_wrapper": optim, "work_dir": str(tmp_path / "second")}
+    run(make_config(**settings, custom_hooks=[StopAt(at)]))
+    torch.manual_seed(1)
+    resumed = run(make_config(**settings), resume="auto")
+    assert same(weights(whole), weights(resumed))
+
+
 def test_signals_are_as_before_after_a_run(make_config):
     before = signal.getsignal(signal.SIGINT)
     run(make_config(train_cfg={"max_epochs": 1}))
