@@ -29,7 +29,7 @@ __getattr__, __dir__, __all__ = attach(
         "readers.mpii": "MpiiDataset MpiiTrbDataset",
         "readers.posetrack_video": "PoseTrack18VideoDataset",
         "readers.ubody3d": "UBody3dDataset",
-        "readers.wholebody_hand": "CocoWholeBodyHandDataset",
+        "readers.wholebody_hand": "CocoWholeBodyHandDataset HalpeHandDataset",
         "records": "Records",
         "report": "LoadReport",
         "samplers": "DefaultSampler InfiniteSampler MultiSourceSampler",

@@ -47,7 +47,7 @@ def read_json(path: str, what: str = "ann_file", *, owner: str = "The dataset") 
         DataError: it is empty or not JSON; names line, column and byte.
     """
     raw = Path(require_file(path, what, owner=owner)).read_bytes()
-    if not raw.strip():
+    if not raw or raw.isspace():
         raise DataError(f"{owner}: the file of `{what}` is empty: {path}")
     with no_gc():
         if find_spec("orjson") is not None:
@@ -58,18 +58,25 @@ def read_json(path: str, what: str = "ann_file", *, owner: str = "The dataset") 
             except orjson.JSONDecodeError:
                 # NaN is not JSON for orjson; Python's reader takes it or says where it fails
                 pass
-        return _parse(raw, path, owner)
+        text = _decoded(raw, path, owner)
+        # the file is in memory once while it is parsed, not twice
+        del raw
+        return _parsed(text, path, owner)
 
 
-def _parse(raw: bytes, path: str, owner: str) -> Any:
+def _decoded(raw: bytes, path: str, owner: str) -> str:
     try:
-        text = raw.decode("utf-8-sig")
-        return json.loads(text)
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{owner}: {path} is not UTF-8 text (byte {error.start:,} of {len(raw):,}); "
             "is it an image, an archive, or a pointer file of a store?"
         ) from error
+
+
+def _parsed(text: str, path: str, owner: str) -> Any:
+    try:
+        return json.loads(text)
     except json.JSONDecodeError as error:
         cut = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated")
         advice = "the file seems cut short: fetch it again" if cut else "correct it there"

@@ -150,6 +150,36 @@ def test_hands_of_whole_bodies_are_instances_of_their_own(coco: Any, person: Any
     assert dataset.report.dropped == {"crowd": 2, "without valid hand": 1}
 
 
+def test_hands_of_halpe_are_boxed_by_their_keypoints(coco: Any, person: Any) -> None:
+    keypoints = [[0, 0, 0]] * 136
+    keypoints[94:97] = [[10, 20, 2], [30, 25, 1], [99, 99, 0]]
+    keypoints[120] = [7, 7, 2]
+    flat = [number for triple in keypoints for number in triple]
+    dataset = coco([person(1, keypoints=flat)], cls=poise.datasets.HalpeHandDataset)
+    assert len(dataset) == 1
+    assert dataset.get_data_info(0)["keypoints"].shape == (1, 21, 2)
+    assert dataset.get_data_info(0)["bbox"].tolist() == [[10, 20, 30, 25]]
+    with pytest.raises(DataError, match="annotation 1 has 3 keypoints, expected 136"):
+        coco([person(1)], cls=poise.datasets.HalpeHandDataset)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "meant"),
+    [
+        ("MpiiDataset", "ann_fle", "ann_file"),
+        ("CocoDataset", "ann_fle", "ann_file"),
+        ("Human36mDataset", "seq_length", "seq_len"),
+        ("UBody3dDataset", "seq_length", "seq_len"),
+        ("H36MWholeBodyDataset", "casual", "causal"),
+        ("InterHand3DDataset", "joints_file", "joint_file"),
+        ("PoseTrack18VideoDataset", "frame_weight", "frame_weights"),
+    ],
+)
+def test_an_unknown_argument_is_suggested(name: str, given: str, meant: str) -> None:
+    with pytest.raises(TypeError, match=f"does not take the argument '{given}'.*'{meant}'"):
+        DATASETS.build({"type": name, given: 1})
+
+
 def test_panoptic_hands_have_a_head_size(coco: Any, person: Any) -> None:
     assert one(coco, "PanopticHand2DDataset", person(1, head_size=12.5))["head_size"] == 12.5
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from poise.datasets.base.coco_style import BaseCocoStyleDataset
+from poise.datasets.options import options_of
 from poise.errors import DataError, nearest
 from poise.registry import DATASETS
 
@@ -26,6 +27,7 @@ class DeepFashionDataset(BaseCocoStyleDataset):
         DataError: there is no such subset.
     """
 
+    @options_of(BaseCocoStyleDataset)
     def __init__(
         self,
         ann_file: str = "",

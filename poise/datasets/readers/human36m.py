@@ -10,6 +10,7 @@ import numpy as np
 
 from poise.datasets.base.mocap import BaseMocapDataset
 from poise.datasets.columns import WindowColumn
+from poise.datasets.options import options_of
 from poise.datasets.paths import join_path, require_file
 from poise.datasets.records import Records
 from poise.datasets.safe_pickle import load_arrays
@@ -57,6 +58,7 @@ class Human36mDataset(BaseMocapDataset):
     METAINFO: dict[str, Any] = {"from_file": "configs/_base_/datasets/h36m.py"}
     SUPPORTED_keypoint_2d_src: ClassVar[frozenset[str]] = frozenset({"gt", "detection", "pipeline"})
 
+    @options_of(BaseMocapDataset)
     def __init__(
         self,
         ann_file: str = "",
@@ -200,6 +202,7 @@ class H36MWholeBodyDataset(Human36mDataset):
     METAINFO: dict[str, Any] = {"from_file": "configs/_base_/datasets/h3wb.py"}
     SUBJECTS: ClassVar[dict[bool, tuple[str, ...]]] = {False: ("S1", "S5", "S6"), True: ("S7",)}
 
+    @options_of(Human36mDataset)
     def __init__(self, test_mode: bool = False, **kwargs: Any) -> None:
         self.camera_order_id = ["54138969", "55011271", "58860488", "60457274"]
         self.subjects = list(self.SUBJECTS[bool(test_mode)])

@@ -8,6 +8,7 @@ import numpy as np
 
 from poise.datasets.base.coco_style import BaseCocoStyleDataset
 from poise.datasets.coco_file import CocoFile, read_json
+from poise.datasets.options import options_of
 from poise.datasets.paths import join_path, require_file
 from poise.errors import DataError
 from poise.geometry import bbox_xywh2xyxy, camera_to_pixel
@@ -26,6 +27,7 @@ class _InterHandDataset(BaseCocoStyleDataset):
 
     METAINFO: dict[str, Any] = {"from_file": "configs/_base_/datasets/interhand3d.py"}
 
+    @options_of(BaseCocoStyleDataset)
     def __init__(
         self,
         ann_file: str = "",

@@ -12,6 +12,7 @@ from poise.datasets.base.coco_style import BaseCocoStyleDataset
 from poise.datasets.base.modes import check_topdown_test
 from poise.datasets.coco_file import read_json
 from poise.datasets.instances import AREA_PER_BOX, PIXELS_PER_SCALE
+from poise.datasets.options import options_of
 from poise.datasets.paths import join_path, require_file
 from poise.errors import DataError, UnknownNameError
 from poise.geometry import bbox_cs2xyxy
@@ -46,6 +47,7 @@ class MpiiDataset(BaseCocoStyleDataset):
 
     METAINFO: dict[str, Any] = {"from_file": "configs/_base_/datasets/mpii.py"}
 
+    @options_of(BaseCocoStyleDataset)
     def __init__(
         self,
         ann_file: str = "",

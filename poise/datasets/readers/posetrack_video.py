@@ -12,6 +12,7 @@ from poise.datasets.base.coco_style import COCO_RULE, BaseCocoStyleDataset
 from poise.datasets.base.detections import PERSON_CATEGORY, read_detections
 from poise.datasets.coco_file import CocoFile
 from poise.datasets.instances import row
+from poise.datasets.options import options_of
 from poise.datasets.paths import join_path
 from poise.errors import ArgumentError, DataError
 from poise.geometry import bbox_xywh2xyxy
@@ -44,6 +45,7 @@ class PoseTrack18VideoDataset(BaseCocoStyleDataset):
 
     METAINFO: dict[str, Any] = {"from_file": "configs/_base_/datasets/posetrack18.py"}
 
+    @options_of(BaseCocoStyleDataset)
     def __init__(
         self,
         ann_file: str = "",

@@ -9,6 +9,7 @@ import numpy as np
 
 from poise.datasets.base.mocap import BaseMocapDataset
 from poise.datasets.coco_file import CocoFile
+from poise.datasets.options import options_of
 from poise.datasets.paths import join_path
 from poise.datasets.sequences import (
     multi_target_sequences,
@@ -40,6 +41,7 @@ class UBody3dDataset(BaseMocapDataset):
 
     METAINFO: dict[str, Any] = {"from_file": "configs/_base_/datasets/ubody3d.py"}
 
+    @options_of(BaseMocapDataset)
     def __init__(
         self,
         multiple_target: int = 0,

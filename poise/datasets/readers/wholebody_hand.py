@@ -1,4 +1,4 @@
-"""The hands of COCO-WholeBody, each as an instance of its own."""
+"""Hands of whole bodies, each as an instance of its own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import numpy as np
 from poise.datasets.base.coco_style import BaseCocoStyleDataset
 from poise.datasets.coco_file import CocoFile
 from poise.datasets.paths import join_path
+from poise.errors import DataError
 from poise.geometry import bbox_xywh2xyxy
 from poise.registry import DATASETS
 
-__all__ = ["CocoWholeBodyHandDataset"]
+__all__ = ["CocoWholeBodyHandDataset", "HalpeHandDataset"]
 
 SIDES = ("left", "right")
+# Halpe-FullBody: 26 keypoints of body and feet, 68 of the face, 21 of each hand
+HALPE_KEYPOINTS = 136
+HALPE_HANDS = (slice(94, 115), slice(115, 136))
 
 
 @DATASETS.register_module()
@@ -39,29 +43,71 @@ class CocoWholeBodyHandDataset(BaseCocoStyleDataset):
                 if ann["iscrowd"]:
                     self.report.drop("crowd", len(SIDES))
                     continue
-                for side in SIDES:
-                    if ann[f"{side}hand_valid"] and max(ann[f"{side}hand_kpts"]) > 0:
-                        instances.append(_hand(len(instances), ann, image, side))
+                for triples, box in self.hands_of(ann):
+                    instances.append(_hand(len(instances), ann, image, triples, box))
         self.report.images = len(images)
         self.report.total = len(SIDES) * len(self.coco.annotations)
         left = self.report.total - len(instances) - sum(self.report.dropped.values())
         self.report.drop("without valid hand", left)
         return instances, images
 
+    def hands_of(self, ann: dict[str, Any]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Keypoints `(K, 3)` with visibility and box `(4,)` xywh of each usable hand."""
+        return [
+            (_numbers(ann[f"{side}hand_kpts"]).reshape(-1, 3), _numbers(ann[f"{side}hand_box"]))
+            for side in SIDES
+            if ann[f"{side}hand_valid"] and max(ann[f"{side}hand_kpts"]) > 0
+        ]
 
-def _hand(number: int, ann: dict[str, Any], image: dict[str, Any], side: str) -> dict[str, Any]:
-    box = np.array(ann[f"{side}hand_box"], dtype=np.float32).reshape(1, 4)
-    triples = np.array(ann[f"{side}hand_kpts"], dtype=np.float32).reshape(1, -1, 3)
-    keypoints = triples[..., :2]
+
+@DATASETS.register_module()
+class HalpeHandDataset(CocoWholeBodyHandDataset):
+    """Hands of Halpe-FullBody, 21 keypoints (Fang et al., TPAMI 2022).
+
+    Configs of MMPose's hand models name this class, which MMPose does not have. Halpe has no
+    boxes of hands, so the box is the extent of the hand's labelled keypoints. Arguments are
+    those of `BaseCocoStyleDataset`.
+    """
+
+    def hands_of(self, ann: dict[str, Any]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Keypoints `(K, 3)` with visibility and box `(4,)` xywh of each labelled hand."""
+        triples = _numbers(ann["keypoints"]).reshape(-1, 3)
+        if len(triples) != HALPE_KEYPOINTS:
+            raise DataError(
+                f"{type(self).__name__}: {self.ann_file}: annotation {ann['id']} has "
+                f"{len(triples)} keypoints, expected {HALPE_KEYPOINTS} of Halpe-FullBody"
+            )
+        found = []
+        for part in HALPE_HANDS:
+            labelled = triples[part][triples[part, 2] > 0, :2]
+            # one point, or several in a row, span no box
+            if len(labelled) and np.ptp(labelled, axis=0).min() > 0:
+                corner = labelled.min(axis=0)
+                found.append((triples[part], np.concatenate([corner, np.ptp(labelled, axis=0)])))
+        return found
+
+
+def _numbers(values: Any) -> np.ndarray:
+    return np.array(values, dtype=np.float32)
+
+
+def _hand(
+    number: int,
+    ann: dict[str, Any],
+    image: dict[str, Any],
+    triples: np.ndarray,
+    box: np.ndarray,
+) -> dict[str, Any]:
+    keypoints = triples[None, :, :2]
     return {
         "img_id": ann["image_id"],
         "img_path": image["img_path"],
-        "bbox": bbox_xywh2xyxy(box),
+        "bbox": bbox_xywh2xyxy(box[None]),
         "bbox_score": np.ones(1, dtype=np.float32),
         "num_keypoints": np.count_nonzero(keypoints.max(axis=2)),
         "keypoints": keypoints,
-        "keypoints_visible": np.minimum(np.float32(1), triples[..., 2]),
+        "keypoints_visible": np.minimum(np.float32(1), triples[None, :, 2]),
         "iscrowd": ann["iscrowd"],
-        "segmentation": ann["segmentation"],
+        "segmentation": ann.get("segmentation"),
         "id": number,
     }

@@ -21,7 +21,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.datasets.readers.mpii": "MpiiDataset MpiiTrbDataset",
         "poise.datasets.readers.posetrack_video": "PoseTrack18VideoDataset",
         "poise.datasets.readers.ubody3d": "UBody3dDataset",
-        "poise.datasets.readers.wholebody_hand": "CocoWholeBodyHandDataset",
+        "poise.datasets.readers.wholebody_hand": "CocoWholeBodyHandDataset HalpeHandDataset",
     },
     "mmengine": {
         "poise.datasets.base.dataset": "BaseDataset",

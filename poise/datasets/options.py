@@ -1,0 +1,58 @@
+"""Constructors that pass options on to their base, and still show what they take."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from poise.errors import ArgumentError, nearest
+
+__all__ = ["options_of"]
+
+Init = TypeVar("Init", bound=Callable[..., None])
+
+
+def options_of(base: type) -> Callable[[Init], Init]:
+    """Mark an `__init__` whose `**options` are arguments of the `__init__` of `base`.
+
+    Help texts and the registry then see all arguments, and one that neither knows is an
+    ArgumentError with a suggestion.
+
+    Example:
+        >>> class Reader:
+        ...     def __init__(self, path="", size=1): ...
+        >>> class Own(Reader):
+        ...     @options_of(Reader)
+        ...     def __init__(self, path="", mark=None, **options): ...
+        >>> list(inspect.signature(Own).parameters)
+        ['path', 'mark', 'size']
+    """
+
+    def mark(init: Init) -> Init:
+        own = inspect.signature(init)
+        shown = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        names = {p.name for p in shown}
+        passed: list[inspect.Parameter] = [
+            p.replace(kind=p.KEYWORD_ONLY)
+            for p in inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
+            if p.name not in names and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        ]
+        known = names | {p.name for p in passed}
+
+        @functools.wraps(init)
+        def checked(self: Any, *args: Any, **options: Any) -> None:
+            # before any work: a misspelt name must not show as a missing value of another
+            for name in options.keys() - known:
+                raise ArgumentError(
+                    f"{type(self).__name__} does not take the argument '{name}'"
+                    f"{nearest(name, known)}"
+                )
+            init(self, *args, **options)
+
+        merged: Any = own.replace(parameters=shown + passed)
+        checked.__signature__ = merged  # type: ignore[attr-defined]
+        return checked  # type: ignore[return-value]
+
+    return mark
