@@ -164,3 +164,37 @@ def test_codecs_work_where_torch_is_missing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("codec", HEATMAP_CODECS, ids=name)
+def test_the_path_for_gpus_gives_the_same(codec, rng, person, monkeypatch):
+    """CPU tensors are made to look as if numpy could not reach them."""
+    torch = pytest.importorskip("torch")
+    from poise.codecs import msra_heatmap, udp_heatmap
+    from poise.codecs.utils import refinement
+
+    clean = codec.encode(person)["heatmaps"]
+    batch = np.stack([clean, rng.normal(size=clean.shape).astype(np.float32), 0 * clean - 1])
+    expected = codec.batch_decode(batch)
+    for module in (msra_heatmap, udp_heatmap, refinement):
+        monkeypatch.setattr(
+            module, "is_device_tensor", lambda value: isinstance(value, torch.Tensor)
+        )
+    decoded = codec.batch_decode(torch.from_numpy(batch))
+    for ours, theirs in zip(decoded, expected, strict=True):
+        assert isinstance(ours, np.ndarray)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-3)
+
+
+def test_the_path_for_gpus_gives_the_same_simcc(rng, monkeypatch):
+    torch = pytest.importorskip("torch")
+    from poise.codecs import simcc_label
+
+    codec = SimCCLabel((192, 256), sigma=6, normalize=False, decode_visibility=True)
+    x, y = (rng.random((3, 17, n)).astype(np.float32) for n in (384, 512))
+    keypoints, (scores, visibility) = codec.batch_decode(x, y)
+    monkeypatch.setattr(simcc_label, "is_device_tensor", lambda v: isinstance(v, torch.Tensor))
+    ours = codec.batch_decode(torch.from_numpy(x), torch.from_numpy(y))
+    np.testing.assert_array_equal(ours[0], keypoints)
+    np.testing.assert_array_equal(ours[1][0], scores)
+    np.testing.assert_allclose(ours[1][1], visibility, rtol=1e-4)
