@@ -70,7 +70,7 @@ class BadCaseAnalysisHook(Hook):
         self.results: list[dict[str, Any]] = []
         # not made where the hook, which all configs list, is off
         registry = MODELS if metric_type == "loss" else METRICS
-        self.metric = registry.build(metric) if enable else None
+        self.metric: Any = registry.build(metric) if enable else None
 
     def after_test_iter(
         self,
