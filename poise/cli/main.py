@@ -6,6 +6,7 @@ A command's module is imported when the command runs, so `poise --help` answers 
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import sys
 from typing import Annotated, Any
@@ -27,6 +28,10 @@ COMMANDS = {
     "migrate": ("poise.cli.migrate:migrate", "Rewrite a file's MMPose imports to Poise's."),
     "doctor": ("poise.cli.doctor:doctor", "Say what is installed and what would go wrong."),
 }
+
+
+#: Options that stand alone in MMPose's tools, and the value they mean then.
+BARE_OPTIONS = {"train": {"--resume": "auto", "--amp": "auto"}}
 
 
 class LazyGroup(TyperGroup):
@@ -92,16 +97,42 @@ def _root(
     """Pose estimation for PyTorch: people, hands, faces, animals, in 2D and 3D."""
 
 
+def fill_bare_options(args: list[str]) -> list[str]:
+    """Arguments in which `--resume` and `--amp` without a value have one.
+
+    Example:
+        >>> fill_bare_options(["train", "a.py", "--resume", "--amp", "fp16"])
+        ['train', 'a.py', '--resume', 'auto', '--amp', 'fp16']
+    """
+    values = BARE_OPTIONS.get(args[0], {}) if args else {}
+    filled = []
+    for arg, following in itertools.zip_longest(args, args[1:], fillvalue="-"):
+        filled.append(arg)
+        if arg in values and following.startswith("-"):
+            filled.append(values[arg])
+    return filled
+
+
 def main() -> None:
     """Run the command line; errors meant for people are shown as one text, without a traceback.
 
     `POISE_TRACEBACK=1` shows the traceback, for reports of faults in Poise itself.
     """
     try:
-        app()
+        app(fill_bare_options(sys.argv[1:]), prog_name="poise")
     except PoiseError as error:
         if os.environ.get("POISE_TRACEBACK"):
             raise
         notes = "".join(f"\n  {n}" for n in getattr(error, "__notes__", ()))
         sys.stderr.write(f"error: {error}{notes}\n")
+        raise SystemExit(1) from None
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        # a class got a setting it cannot use; the notes say where the config builds it
+        building = [n for n in getattr(error, "__notes__", ()) if n.startswith("while building")]
+        if not building or os.environ.get("POISE_TRACEBACK"):
+            raise
+        sys.stderr.write(
+            f"error: {type(error).__name__}: {error}\n" + "".join(f"  {n}\n" for n in building)
+            + "  is a setting there of the wrong kind? POISE_TRACEBACK=1 shows where it failed\n"
+        )
         raise SystemExit(1) from None

@@ -20,9 +20,12 @@ def train(
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(help="Checkpoint to go on from; auto: the latest of the work folder."),
+        typer.Option(help="Checkpoint to go on from; without a value: the run's latest."),
     ] = None,
-    amp: Annotated[str | None, typer.Option(help="Mixed precision: bf16 or fp16.")] = None,
+    amp: Annotated[
+        str | None,
+        typer.Option(help="Mixed precision: bf16 or fp16; without a value: what the device can."),
+    ] = None,
     options: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE of the config; may be repeated.")
     ] = None,
@@ -32,9 +35,7 @@ def train(
         bool, typer.Option("--validate/--no-validate", help="Validate during training.")
     ] = True,
     seed: Annotated[int | None, typer.Option(help="Seed of all random draws.")] = None,
-    devices: Annotated[
-        str, typer.Option(help="How many devices, or which (0,1).")
-    ] = "auto",
+    devices: Annotated[str, typer.Option(help="How many devices, or which (0,1).")] = "auto",
     nodes: Annotated[int, typer.Option(min=1, help="How many machines.")] = 1,
     strategy: Annotated[
         str, typer.Option(help="How devices work together: auto, ddp, fsdp, deepspeed.")
@@ -48,6 +49,8 @@ def train(
     """Train a model; Ctrl-C stops after the batch and writes a checkpoint."""
     from poise.errors import ConfigError, nearest
 
+    if amp == "auto":
+        amp = _best_precision()
     if amp is not None and amp not in _PRECISION:
         raise ConfigError(f"--amp is bf16 or fp16, got '{amp}'{nearest(amp, _PRECISION)}")
     cfg = open_config(config, options, trusted=trust_config)
@@ -104,6 +107,13 @@ def open_config(name: str, options: list[str] | None, *, trusted: bool = False) 
     cfg.merge_from_dict(overrides)
     apply_custom_imports(cfg)
     return cfg
+
+
+def _best_precision() -> str:
+    """bf16 on CPUs and on GPUs that compute in it, else fp16."""
+    import torch
+
+    return "fp16" if torch.cuda.is_available() and not torch.cuda.is_bf16_supported() else "bf16"
 
 
 def _devices(text: str) -> int | str | list[int]:
