@@ -8,8 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from poise.config import Config
-from poise.config import apply_custom_imports
+from poise.config import Config, apply_custom_imports
 from poise.errors import ArgumentError, ConfigError
 from poise.registry import DATASETS, MODELS, use_scope
 
@@ -100,7 +99,7 @@ def load_model(config: Any, weights: Any = None, device: Any = None) -> nn.Modul
     if weights is None and isinstance(config, str):
         weights = _released_weights(config)
     if weights is not None:
-        checkpoint = load_checkpoint(model, weights)
+        checkpoint = load_checkpoint(model, weights, same_shapes=True)
         meta = _checkpoint_meta(checkpoint)
         if meta is not None:
             model.dataset_meta = meta

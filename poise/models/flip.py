@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from poise.errors import ConfigError, DataError, nearest
+from poise.errors import ConfigError, DataError, KeypointCountError, nearest
 
 __all__ = [
     "aggregate_heatmaps",
@@ -39,7 +39,7 @@ _FLIP_MODES: dict[str, tuple[int, int | None]] = {
 
 def _check_flip_indices(flip_indices: Sequence[int], count: int, what: str) -> None:
     if len(flip_indices) != count:
-        raise DataError(
+        raise KeypointCountError(
             f"flip test: the head predicts {what} for {count} keypoints, but the dataset's "
             f"metainfo has {len(flip_indices)} flip indices. Train and test on the same "
             "keypoints, give the model `metainfo` with as many, or set "

@@ -173,7 +173,8 @@ class AssociativeEmbeddingHead(HeatmapHead):
         if self.decoder is None:
             raise ConfigError("AssociativeEmbeddingHead has no decoder; give it one to predict")
         if self.decoder.support_batch_decoding:
-            decoded = zip(*self.decoder.batch_decode(*batch_outputs), strict=True)
+            maps = [output.detach() for output in batch_outputs]
+            decoded = zip(*self.decoder.batch_decode(*maps), strict=True)
         else:
             decoded = (self.decoder.decode(*sample) for sample in per_sample(batch_outputs))
         return [

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from poise.errors import ConfigError, DataError
+from poise.errors import ConfigError, DataError, KeypointCountError
 from poise.layers import BaseModule
 from poise.models.flip import flip_test
 from poise.registry import KEYPOINT_CODECS
@@ -120,7 +120,7 @@ class BaseHead(BaseModule):
             )
         if self.decoder.support_batch_decoding:
             args = batch_outputs if isinstance(batch_outputs, tuple) else (batch_outputs,)
-            keypoints, scores = self.decoder.batch_decode(*args)
+            keypoints, scores = self.decoder.batch_decode(*(arg.detach() for arg in args))
             scores, visible = _with_visibility(scores)
             visible = [None] * len(keypoints) if visible is None else visible
             decoded = list(zip(keypoints, scores, visible, strict=True))
@@ -148,19 +148,35 @@ class BaseHead(BaseModule):
             batch_data_samples: the samples the targets came from.
 
         Raises:
-            DataError: the numbers differ.
+            KeypointCountError: the numbers differ.
+            DataError: as many keypoints, but of another form (heatmaps of another size).
         """
         have, want = outputs.shape[1], targets.shape[1]
         if have == want:
+            self._check_sizes(outputs, targets)
             return
         argument = "num_joints" if hasattr(self, "num_joints") else "out_channels"
         name = batch_data_samples[0].metainfo.get("dataset_name", "the training data")
-        raise DataError(
+        raise KeypointCountError(
             f"{type(self).__name__}({argument}={getattr(self, argument, have)}) predicts "
             f"{have} channels, but the targets encoded from {name} have {want}. Set "
             f"{argument} to the dataset's number of keypoints, or convert its keypoints "
             "(KeypointConverter)"
         )
+
+    def _check_sizes(self, outputs: Tensor, targets: Tensor) -> None:
+        """Check that targets are as long, wide and high as what is predicted."""
+        if outputs.ndim == targets.ndim and outputs.shape[2:] != targets.shape[2:]:
+            raise DataError(
+                f"{type(self).__name__} predicts {_form(outputs)} a keypoint, but GenerateTarget "
+                f"encodes {_form(targets)}. Its encoder should be the head's decoder; if it is, "
+                "the codec's sizes do not fit the network's stride and its deconvolutions"
+            )
+
+
+def _form(values: Tensor) -> str:
+    """(B, K, 64, 48) -> "48 x 64 values", width first as in configs."""
+    return " x ".join(str(n) for n in reversed(values.shape[2:])) + " values"
 
 
 def _instances(keypoints: Any, scores: Any, visible: Any) -> InstanceData:

@@ -26,7 +26,6 @@ from poise.models.heads.yolox_pose import (
 )
 from poise.registry import MODELS
 from poise.structures import InstanceData
-from poise.structures.bbox import bbox_xyxy2cs
 
 __all__ = ["RTMOHead", "RTMOHeadModule"]
 
@@ -210,7 +209,8 @@ class RTMOHead(YOLOXPoseHead):
 
     def _centers_scales(self, bboxes: Tensor) -> Tensor:
         """(M, 4) centres and padded scales of boxes."""
-        return torch.cat(bbox_xyxy2cs(bboxes, self.bbox_padding), dim=-1)
+        near, far = bboxes[..., :2], bboxes[..., 2:]
+        return torch.cat([(near + far) * 0.5, (far - near) * self.bbox_padding], dim=-1)
 
     # --------------------------------------------------------------------- loss
 

@@ -157,16 +157,17 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
 
     def normalize(self, pictures: Tensor) -> Tensor:
         """Float pictures (B, C, H, W) with swapped channels, mean 0 and deviation 1."""
+        needs_three = self._channel_conversion or (self._enable_normalize and len(self.mean) == 3)
+        if needs_three and pictures.shape[1] != 3:
+            raise DataError(
+                f"{type(self).__name__}: to swap channels or to normalise them with 3 means, "
+                f"pictures should have 3 channels, got shape {tuple(pictures.shape)}"
+            )
         if self._channel_conversion:
             pictures = pictures[:, [2, 1, 0]]
         pictures = pictures.float()
         if not self._enable_normalize:
             return pictures
-        if len(self.mean) == 3 and pictures.shape[1] != 3:
-            raise DataError(
-                f"{type(self).__name__}: mean has 3 values, so pictures should have 3 channels,"
-                f" got shape {tuple(pictures.shape)}"
-            )
         # the difference is a new tensor, which may be divided in place
         return (pictures - self.mean).div_(self.std)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from poise.errors import DataError
 from poise.models.preprocessors.base import ImgDataPreprocessor
 from poise.registry import MODELS
 
@@ -56,6 +57,12 @@ class PoseDataPreprocessor(ImgDataPreprocessor):
             data: `inputs`, a list of (C, H, W) or a tensor (B, C, H, W); `data_samples`.
             training: apply the batch augmentations.
         """
+        if "inputs" not in data:
+            raise DataError(
+                f"{type(self).__name__} needs a batch with `inputs` and `data_samples`, got "
+                f"{', '.join(sorted(map(str, data))[:8]) or 'nothing'}; does the pipeline end with "
+                "PackPoseInputs?"
+            )
         shapes = self._pad_shapes(data["inputs"])
         data = super().forward(data, training)
         inputs, samples = data["inputs"], data["data_samples"]

@@ -1,0 +1,101 @@
+import pytest
+import torch
+
+from poise.errors import ConfigError
+from poise.models.assigners import BBoxOverlaps2D, MlvlPointGenerator, PoseOKS, SimOTAAssigner
+from poise.structures import InstanceData
+
+
+def test_points_stand_in_the_middle_of_their_cells_row_by_row():
+    points = MlvlPointGenerator([(4, 8), 16]).grid_priors([(1, 2), (1, 1)], device="cpu")
+    assert points[0].tolist() == [[2, 4], [6, 4]]
+    assert points[1].tolist() == [[8, 8]]
+    strided = MlvlPointGenerator([4], 0).grid_priors([(1, 2)], device="cpu", with_stride=True)
+    assert strided[0].tolist() == [[0, 0, 4, 4], [4, 0, 4, 4]]
+    centred = MlvlPointGenerator([4], centralize_points=True)
+    assert centred.grid_priors([(1, 1)], device="cpu")[0].tolist() == [[1.5, 1.5]]
+    with pytest.raises(ConfigError, match="2 strides, but 1 feature maps"):
+        MlvlPointGenerator([4, 8]).grid_priors([(1, 1)], device="cpu")
+
+
+def test_sparse_points_are_those_of_the_grid():
+    generator = MlvlPointGenerator([8])
+    grid = generator.grid_priors([(3, 5)], device="cpu")[0]
+    index = torch.tensor([0, 4, 7, 14])
+    assert torch.equal(generator.sparse_priors(index, (3, 5), 0, device="cpu"), grid[index])
+
+
+def test_points_in_the_padding_are_flagged():
+    flags = MlvlPointGenerator([8]).valid_flags([(2, 3)], (8, 20), device="cpu")[0]
+    assert flags.tolist() == [True, True, True, False, False, False]
+
+
+def test_box_overlaps_leave_scores_out():
+    boxes = torch.tensor([[0.0, 0, 10, 10, 0.3]])
+    assert BBoxOverlaps2D()(boxes, boxes[:, :4]).item() == pytest.approx(1)
+    assert BBoxOverlaps2D(scale=2, dtype="fp16")(boxes, boxes).dtype == torch.float32
+
+
+def test_oks_is_one_for_equal_poses_and_ignores_what_is_out_of_sight():
+    oks = PoseOKS(metainfo=None)
+    pose = torch.rand(2, 4, 2) * 100
+    other = pose.clone()
+    other[:, 3] += 1000
+    seen = torch.tensor([[1.0, 1, 1, 0]]).expand(2, 4)
+    areas = torch.tensor([50.0, 100.0])
+    assert torch.allclose(oks(other, pose, seen, areas), torch.ones(2))
+    assert oks(other, pose, torch.ones(2, 4), areas).max() < 0.8
+
+
+@pytest.fixture
+def scene():
+    """Two people side by side on a grid of 8 x 4 points."""
+    priors = MlvlPointGenerator([8]).grid_priors([(4, 8)], device="cpu", with_stride=True)[0]
+    boxes = torch.tensor([[0.0, 0, 32, 32], [32, 0, 64, 32]])
+    poses = torch.stack([boxes[:, :2] + 8, boxes[:, 2:] - 8], dim=1)
+    wanted = InstanceData(
+        bboxes=boxes,
+        labels=torch.zeros(2, dtype=torch.long),
+        keypoints=poses,
+        keypoints_visible=torch.ones(2, 2),
+        areas=torch.full((2,), 1024.0),
+    )
+    side = (priors[:, 0] > 32).long()
+    predicted = InstanceData(
+        bboxes=boxes[side],
+        scores=torch.full((32, 1), 0.5),
+        priors=priors,
+        keypoints=poses[side],
+        keypoints_visible=torch.full((32, 2), 0.5),
+    )
+    return predicted, wanted, side
+
+
+@pytest.mark.parametrize("indicator", ["iou", "oks"])
+@pytest.mark.parametrize("by_keypoints", [False, True])
+def test_points_go_to_the_person_they_predict(scene, indicator, by_keypoints):
+    predicted, wanted, side = scene
+    assigner = SimOTAAssigner(
+        dynamic_k_indicator=indicator,
+        use_keypoints_for_center=by_keypoints,
+        vis_weight=1.0,
+        oks_calculator={"type": "PoseOKS", "metainfo": None},
+    )
+    result = assigner.assign(predicted, wanted)
+    chosen = result["gt_inds"] > 0
+    # ten candidates of similarity 1 each make ten points a person
+    assert torch.bincount(result["gt_inds"], minlength=3)[1:].tolist() == [10, 10]
+    assert torch.equal(result["gt_inds"][chosen] - 1, side[chosen])
+    assert torch.allclose(result["max_overlaps"][chosen], torch.ones(20), atol=1e-4)
+    assert torch.equal(result["labels"] >= 0, chosen)
+
+
+def test_nobody_gets_nothing(scene):
+    predicted, wanted, _ = scene
+    result = SimOTAAssigner(oks_calculator={"type": "PoseOKS", "metainfo": None}).assign(
+        predicted, wanted[:0]
+    )
+    assert result["gt_inds"].sum() == 0
+    assert (result["labels"] == -1).all()
+    with pytest.raises(ConfigError, match="dynamic_k_indicator"):
+        SimOTAAssigner(dynamic_k_indicator="giou")

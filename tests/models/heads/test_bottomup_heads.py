@@ -1,0 +1,230 @@
+import numpy as np
+import pytest
+import torch
+
+from poise.codecs import SPR, AssociativeEmbedding, DecoupledHeatmap
+from poise.errors import ConfigError, DataError
+from poise.models.estimators import BottomupPoseEstimator
+from poise.models.heads import (
+    AssociativeEmbeddingHead,
+    CIDHead,
+    DEKRHead,
+    RTMOHead,
+    YOLOXPoseHead,
+)
+from poise.structures import InstanceData
+
+K, SIZE = 5, (64, 64)
+
+
+@pytest.fixture
+def people(sample):
+    """Factory of samples with two people for one-stage heads."""
+
+    def make(count=2):
+        data = sample(num_keypoints=K)
+        data.set_metainfo({"input_size": SIZE, "img_shape": SIZE})
+        boxes = torch.tensor([[4.0, 4, 30, 60], [34, 4, 60, 60]])[:count]
+        corner, size = boxes[:, None, :2], (boxes[:, 2:] - boxes[:, :2])[:, None]
+        place = torch.rand(count, K, 2, generator=torch.Generator().manual_seed(0))
+        data.gt_instance_labels = InstanceData(
+            bboxes=boxes,
+            labels=torch.zeros(count, dtype=torch.long),
+            keypoints=corner + place * size,
+            keypoints_visible=torch.ones(count, K),
+            areas=torch.full((count,), 1400.0),
+        )
+        return data
+
+    return make
+
+
+PARTS = {
+    "assigner": {
+        "type": "SimOTAAssigner",
+        "oks_calculator": {"type": "PoseOKS", "metainfo": None},
+    },
+    "loss_cls": {"type": "VariFocalLoss", "reduction": "sum", "use_target_weight": True},
+    "loss_bbox": {"type": "IoULoss", "reduction": "sum", "mode": "square"},
+    "loss_oks": {"type": "OKSLoss", "reduction": "none"},
+    "loss_vis": {"type": "BCELoss", "use_target_weight": True, "reduction": "mean"},
+    "loss_bbox_aux": {"type": "L1Loss", "reduction": "sum"},
+    "use_aux_loss": True,
+    "num_keypoints": K,
+    "featmap_strides": (8, 16),
+    "prior_generator": {"type": "MlvlPointGenerator", "strides": [8, 16]},
+}
+LAYERS = {"num_classes": 1, "in_channels": 16, "norm_cfg": {"type": "BN"}, "stacked_convs": 1}
+
+
+@pytest.fixture
+def yolox():
+    torch.manual_seed(0)
+    return YOLOXPoseHead(
+        head_module_cfg={**LAYERS, "feat_channels": 8},
+        loss_obj={"type": "BCELoss", "use_target_weight": True, "reduction": "sum"},
+        **{**PARTS, "loss_cls": {"type": "BCELoss", "reduction": "sum"}},
+    )
+
+
+@pytest.fixture
+def rtmo():
+    torch.manual_seed(0)
+    gau = {"s": 8, "expansion_factor": 2, "pos_enc": "add", "use_rel_bias": False}
+    return RTMOHead(
+        head_module_cfg={
+            **LAYERS,
+            "in_channels": 8,
+            "cls_feat_channels": 8,
+            "num_groups": 2,
+            "channels_per_group": 4,
+            "pose_vec_channels": 12,
+        },
+        dcc_cfg={
+            "in_channels": 12,
+            "feat_channels": 16,
+            "num_bins": (24, 32),
+            "spe_channels": 8,
+            "gau_cfg": gau,
+        },
+        loss_mle={"type": "MLECCLoss", "use_target_weight": True},
+        proxy_target_cc=True,
+        **PARTS,
+    )
+
+
+@pytest.fixture
+def maps():
+    g = torch.Generator().manual_seed(1)
+    return [torch.randn(2, 16, side, side, generator=g) for side in (8, 4)]
+
+
+@pytest.mark.parametrize("name", ["yolox", "rtmo"])
+def test_one_stage_heads_learn_and_predict(request, name, maps, people):
+    head = request.getfixturevalue(name)
+    losses = head.train().loss(maps, [people(2), people(1)])
+    shared = {"loss_bbox", "loss_bbox_aux", "loss_vis", "loss_cls", "overlaps"}
+    own = {"loss_obj", "loss_kpt"} if name == "yolox" else {"loss_mle", "loss_oks", "num_samples"}
+    assert set(losses) == shared | own
+    sum(v.mean() for k, v in losses.items() if "loss" in k).backward()
+    assert all(p.grad is not None for n, p in head.named_parameters() if "pos_enc" not in n)
+    with torch.no_grad():
+        preds = head.eval().predict(maps, [people(), people()], {"score_thr": 0.0, "nms_thr": 0.65})
+    for pred in preds:
+        count = len(pred.scores)
+        assert pred.keypoints.shape == (count, K, 2)
+        assert (np.diff(pred.scores) <= 0).all()
+        assert pred.bboxes.min() >= 0
+        assert pred.bboxes.max() <= 64
+
+
+@pytest.mark.parametrize("name", ["yolox", "rtmo"])
+def test_pictures_without_people_teach_that_nobody_is_there(request, name, maps, people):
+    head = request.getfixturevalue(name).train()
+    losses = head.loss(maps, [people(0), people(0)])
+    assert set(losses) <= {"loss_obj", "loss_cls", "num_samples"}
+    with torch.no_grad():
+        assert len(head.eval().predict(maps, [people()] * 2, {"score_thr": 1.0})[0].scores) == 0
+
+
+def test_unlabelled_regions_do_not_count(yolox, maps, people):
+    from poise.structures import PixelData
+
+    covered = people()
+    covered.gt_fields = PixelData(heatmap_mask=torch.ones(1, 64, 64))
+    plain = yolox.loss(maps, [people(), people()])["loss_obj"]
+    masked = yolox.loss(maps, [covered, covered])["loss_obj"]
+    assert masked < plain
+
+
+def test_deployed_rtmo_predicts_the_same(rtmo, maps, people):
+    rtmo.eval()
+    with torch.no_grad():
+        before = rtmo.predict(maps, [people()] * 2, {"score_thr": 0.0})
+        rtmo.dcc.switch_to_deploy()
+        after = rtmo.predict(maps, [people()] * 2, {"score_thr": 0.0})
+    assert np.allclose(before[0].keypoints, after[0].keypoints, atol=1e-4)
+
+
+def ae_codec():
+    return AssociativeEmbedding(
+        SIZE, (16, 16), decode_max_instances=3, decode_keypoint_order=list(range(K))
+    )
+
+
+@pytest.mark.parametrize("restore", [False, True])
+@pytest.mark.parametrize("flip", [False, True])
+def test_tags_of_both_sides_stand_side_by_side(people, flip, restore):
+    torch.manual_seed(0)
+    head = AssociativeEmbeddingHead(4, K, deconv_out_channels=None, decoder=ae_codec())
+    feats = (torch.randn(1, 4, 16, 16),)
+    test_cfg = {
+        "flip_test": flip,
+        "restore_heatmap_size": restore,
+        "output_heatmaps": True,
+    }
+    preds, fields = head.predict([feats, feats] if flip else feats, [people()], test_cfg)
+    side = 64 if restore else 16
+    assert fields[0].heatmaps.shape == (K, side, side)
+    assert fields[0].tags.shape == (K * (2 if flip else 1), side, side)
+    assert preds[0].keypoints.shape[1:] == (K, 2)
+
+
+def test_pictures_of_different_sizes_cannot_be_restored_together(people):
+    head = AssociativeEmbeddingHead(4, K, deconv_out_channels=None, decoder=ae_codec())
+    other = people()
+    other.set_metainfo({"img_shape": (32, 64)})
+    feats = (torch.randn(2, 4, 16, 16),)
+    with pytest.raises(DataError, match="pictures of one size"):
+        head.predict(feats, [people(), other], {"restore_heatmap_size": True})
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_displacements_lead_to_people(people, flip):
+    torch.manual_seed(0)
+    codec = SPR(SIZE, (16, 16), sigma=(4, 2), generate_keypoint_heatmaps=True, decode_thr=0.0)
+    head = DEKRHead(4, K, 4, 2, decoder=codec).eval()
+    feats = (torch.randn(2, 4, 16, 16),)
+    test_cfg = {"flip_test": flip, "nms_dist_thr": 0.05, "output_heatmaps": True}
+    with torch.no_grad():
+        preds, fields = head.predict([feats, feats] if flip else feats, [people()] * 2, test_cfg)
+    assert len(preds) == 2
+    assert preds[0].keypoints.shape[1:] == (K, 2)
+    assert fields[1].displacements.shape == (2 * K, 16, 16)
+    with pytest.raises(ConfigError, match="no multi-scale test"):
+        head.predict(feats, [people()], {"multiscale_test": True})
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_centres_are_decoupled(people, flip, threshold):
+    torch.manual_seed(0)
+    codec = DecoupledHeatmap(SIZE, (16, 16))
+    head = CIDHead(4, 6, K, decoder=codec).eval()
+    feats = (torch.randn(2, 4, 16, 16),)
+    test_cfg = {
+        "flip_test": flip,
+        "max_instances": 3,
+        "score_threshold": threshold,
+        "output_heatmaps": True,
+    }
+    with torch.no_grad():
+        preds, fields = head.predict([feats, feats] if flip else feats, [people()] * 2, test_cfg)
+    count = 3 if threshold == 0 else 0
+    assert preds[1].keypoints.shape == (count, K, 2)
+    assert fields[1].heatmaps.shape == (count * K, 16, 16)
+
+
+def test_scales_are_checked(people):
+    class Backbone(torch.nn.Module):
+        def forward(self, x):
+            return (x[:, :1].expand(-1, 4, -1, -1),)
+
+    head = AssociativeEmbeddingHead(4, K, deconv_out_channels=None, decoder=ae_codec())
+    model = BottomupPoseEstimator(Backbone(), head=head, test_cfg={"multiscale_test": True})
+    with pytest.raises(DataError, match="multiscale_test needs a list of pictures"):
+        model(torch.rand(1, 3, 16, 16), [people()], mode="predict")
+    data = people()
+    data.set_metainfo({"aug_scales": [2]})
+    scales = [torch.rand(1, 3, 16, 16), torch.rand(1, 3, 32, 32)]
+    assert "pred_instances" in model(scales, [data], mode="predict")[0]
