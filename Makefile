@@ -24,7 +24,7 @@ demo: $(VENV)/.core
 	$(BIN)/poise predict examples/photos/astronaut.png --out outputs/demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests poise
+	$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules tests poise
 
 # Lint, format, types, layers
 check: $(VENV)/.dev
