@@ -135,25 +135,11 @@ class DeformConv2d(_DeformConv):
         return out[:, :, : out.shape[2] - height, : out.shape[3] - width].contiguous()
 
 
-class _RenamesOffsets:
-    """Reads the 0.x key `conv2_offset.weight` as `conv2.conv_offset.weight`."""
+@MODELS.register_module(name="DCN", scope="mmcv")
+class DeformConv2dPack(DeformConv2d):
+    """DCN version 1 that predicts its own offsets; a drop-in for `nn.Conv2d`."""
 
     _version = 2
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Tensor], prefix: str, local_metadata: dict, *args: Any
-    ) -> None:
-        if (local_metadata.get("version") or 1) < 2:
-            for part in ("weight", "bias"):
-                old, new = f"{prefix[:-1]}_offset.{part}", f"{prefix}conv_offset.{part}"
-                if old in state_dict and new not in state_dict:
-                    state_dict[new] = state_dict.pop(old)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)  # type: ignore[misc]
-
-
-@MODELS.register_module(name="DCN", scope="mmcv")
-class DeformConv2dPack(_RenamesOffsets, DeformConv2d):
-    """DCN version 1 that predicts its own offsets; a drop-in for `nn.Conv2d`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -196,8 +182,10 @@ class ModulatedDeformConv2d(_DeformConv):
 
 
 @MODELS.register_module(name="DCNv2", scope="mmcv")
-class ModulatedDeformConv2dPack(_RenamesOffsets, ModulatedDeformConv2d):
+class ModulatedDeformConv2dPack(ModulatedDeformConv2d):
     """DCN version 2 that predicts its own offsets and masks; a drop-in for `nn.Conv2d`."""
+
+    _version = 2
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -330,10 +330,14 @@ class VisionTransformer(BaseBackbone):
         if name not in state_dict:
             return
         loaded, own = state_dict[name], self.pos_embed
-        if self.cls_token is None and loaded.shape[1] == own.shape[1] + 1:
+        count = loaded.shape[1]
+        # a square grid and one more: the file has a class token
+        extra = math.isqrt(count) ** 2 != count and math.isqrt(count - 1) ** 2 == count - 1
+        misfit = loaded.shape != own.shape
+        if misfit and self.cls_token is None and (count == own.shape[1] + 1 or extra):
             loaded = loaded[:, 1:]
         if loaded.shape != own.shape:
-            # files do not say their grid; it was square
+            # files do not say their grid; a picture classifier's is square
             side = math.isqrt(loaded.shape[1] - self.num_extra_tokens)
             loaded = resize_pos_embed(
                 loaded,
