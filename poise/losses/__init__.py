@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = attach(
         "pose3d": "BoneLoss MPJPELoss MPJPEVelocityJointLoss SemiSupervisionLoss",
         "rle": "RLELoss RealNVP",
         "similarity": "IoULoss OKSLoss",
-        "simcc": "KLDiscretLoss MLECCLoss",
+        "simcc": "KLDiscretLoss KLDiscretLossWithWeight MLECCLoss",
         "weighting": "WeightedLoss",
     },
 )

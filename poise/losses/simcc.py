@@ -12,7 +12,7 @@ from poise.errors import DataError
 from poise.losses.weighting import REDUCTIONS, check_option, require, spread
 from poise.registry import MODELS
 
-__all__ = ["KLDiscretLoss", "MLECCLoss"]
+__all__ = ["KLDiscretLoss", "KLDiscretLossWithWeight", "MLECCLoss"]
 
 # keeps the logarithm of a likelihood of zero finite
 LIKELIHOOD_EPS = 1e-4
@@ -70,18 +70,53 @@ class KLDiscretLoss(nn.Module):
             gt_simcc: labels of each axis, (B, K, bins).
             target_weight: (B, K); needed with `use_target_weight`.
         """
-        shape = pred_simcc[0].shape[:2]
         losses = sum(
             self.criterion(pred, label.reshape(pred.shape))
             for pred, label in zip(pred_simcc, gt_simcc, strict=True)
         )
         if self.use_target_weight:
-            losses = losses * require(self, "target_weight", target_weight).reshape(shape)
+            losses = losses * require(self, "target_weight", target_weight).reshape(losses.shape)
+        return self._over_keypoints(losses)
+
+    def _over_keypoints(self, losses: Tensor) -> Tensor:
+        """Sum over the batch, mean over the keypoints, of losses (B, K)."""
+        count = losses.shape[1]
         if self.mask is not None:
-            factor = torch.ones(shape[1], dtype=losses.dtype, device=losses.device)
+            factor = torch.ones(count, dtype=losses.dtype, device=losses.device)
             factor[self.mask] = self.mask_weight
             losses = losses * factor
-        return losses.sum() / shape[1]
+        return losses.sum() / count
+
+
+@MODELS.register_module()
+class KLDiscretLossWithWeight(KLDiscretLoss):
+    """KLDiscretLoss with keypoint weights for each axis (RTMW3D: depth is often unknown).
+
+    Takes the arguments of `KLDiscretLoss`; weights always count.
+    """
+
+    #: name of the loss item
+    loss_name = "loss_kld"
+
+    def forward(
+        self,
+        pred_simcc: Sequence[Tensor],
+        gt_simcc: Sequence[Tensor],
+        target_weight: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """Return the loss: summed over batch and axes, averaged over keypoints.
+
+        Args:
+            pred_simcc: logits of each axis, (B, K, bins).
+            gt_simcc: labels of each axis, (B, K, bins).
+            target_weight: weights of each axis, (B, K).
+        """
+        weights = require(self, "target_weight", target_weight)
+        losses = sum(
+            self.criterion(pred, label.reshape(pred.shape)) * weight.reshape(pred.shape[:2])
+            for pred, label, weight in zip(pred_simcc, gt_simcc, weights, strict=True)
+        )
+        return self._over_keypoints(losses)
 
 
 @MODELS.register_module()

@@ -9,5 +9,6 @@ __getattr__, __dir__, __all__ = attach(
         "bottomup": "BottomupPoseEstimator",
         "lifter": "PoseLifter",
         "topdown": "TopdownPoseEstimator",
+        "topdown_3d": "TopdownPoseEstimator3D",
     },
 )

@@ -78,7 +78,7 @@ class RegressionHead(BaseHead):
         outputs = self.forward(feats)
         targets = labels(batch_data_samples, "keypoint_labels")
         weights = labels(batch_data_samples, "keypoint_weights")
-        self.check_targets(outputs, targets, batch_data_samples)
+        self.check_targets(outputs[..., :2], targets, batch_data_samples)
         return {
             "loss_kpt": self._regression_loss(outputs, targets, weights.unsqueeze(-1)),
             "acc_pose": coordinate_accuracy(outputs[..., :2], targets, weights),

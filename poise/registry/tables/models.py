@@ -46,7 +46,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.losses.pose3d": "BoneLoss MPJPELoss MPJPEVelocityJointLoss SemiSupervisionLoss",
         "poise.losses.rle": "RLELoss",
         "poise.losses.similarity": "IoULoss OKSLoss",
-        "poise.losses.simcc": "KLDiscretLoss MLECCLoss",
+        "poise.losses.simcc": "KLDiscretLoss KLDiscretLossWithWeight MLECCLoss",
         # preprocessors
         "poise.models.preprocessors.batch_resize": "BatchSyncRandomResize",
         "poise.models.preprocessors.pose": "PoseDataPreprocessor",
@@ -61,11 +61,13 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.heads.rtmo": "RTMOHead",
         "poise.models.heads.vis": "VisPredictHead",
         "poise.models.heads.yolox_pose": "YOLOXPoseHead",
+        "poise.models.heads.edpose.head": "EDPoseHead TransformerHead",
         "poise.models.heads.heatmap": "HeatmapHead",
         "poise.models.heads.integral": "DSNTHead IntegralRegressionHead",
         "poise.models.heads.mspn": "MSPNHead",
         "poise.models.heads.regression": "RLEHead RegressionHead",
         "poise.models.heads.rtmcc": "RTMCCHead RTMWHead",
+        "poise.models.heads.rtmw3d": "RTMW3DHead",
         "poise.models.heads.simcc": "SimCCHead",
         "poise.models.heads.vipnas": "ViPNASHead",
         # estimators and distillers
@@ -73,6 +75,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.estimators.bottomup": "BottomupPoseEstimator",
         "poise.models.estimators.lifter": "PoseLifter",
         "poise.models.estimators.topdown": "TopdownPoseEstimator",
+        "poise.models.estimators.topdown_3d": "TopdownPoseEstimator3D",
     },
     "mmengine": {
         "poise.training.averages": (
@@ -92,6 +95,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.layers.conv_module": "ConvModule DepthwiseSeparableConvModule",
         "poise.layers.deform_conv": "DeformConv=DeformConv2d DCN=DeformConv2dPack "
         "DCNv2=ModulatedDeformConv2dPack",
+        "poise.layers.deform_attention": "MultiScaleDeformableAttention",
         "poise.layers.drop": "DropPath Dropout",
         "poise.layers.transformer": "FFN MultiheadAttention",
         "poise.layers.upsample": "pixel_shuffle=PixelShufflePack",

@@ -1,0 +1,170 @@
+"""Attention to a few learned places on feature maps of several sizes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from poise.errors import ConfigError
+from poise.layers.base import BaseModule
+from poise.layers.init import constant_init, xavier_init
+from poise.registry import MODELS
+
+__all__ = ["MultiScaleDeformableAttention", "sample_and_weigh"]
+
+
+def sample_and_weigh(
+    value: Tensor, spatial_shapes: Tensor, locations: Tensor, weights: Tensor
+) -> Tensor:
+    """Weighted sum of values at some places of all maps.
+
+    Args:
+        value: (B, S, heads, C) values of all maps, one map after another, row by row.
+        spatial_shapes: (L, 2) height and width of each map.
+        locations: (B, Q, heads, L, P, 2) places (x, y) in 0..1.
+        weights: (B, Q, heads, L, P).
+
+    Returns:
+        (B, Q, heads * C).
+    """
+    batch, _, heads, channels = value.shape
+    queries = locations.shape[1]
+    sizes = [(int(h), int(w)) for h, w in spatial_shapes]
+    grids = (2 * locations - 1).permute(3, 0, 2, 1, 4, 5).flatten(1, 2)  # L, B * heads, Q, P, 2
+    sampled = []
+    for maps, (height, width), grid in zip(
+        value.split([h * w for h, w in sizes], dim=1), sizes, grids, strict=True
+    ):
+        maps = maps.permute(0, 2, 3, 1).reshape(batch * heads, channels, height, width)
+        sampled.append(
+            F.grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        )
+    weights = weights.permute(0, 2, 1, 3, 4).reshape(batch * heads, 1, queries, -1)
+    out = (torch.stack(sampled, dim=-2).flatten(-2) * weights).sum(dim=-1)
+    return out.reshape(batch, heads * channels, queries).transpose(1, 2)
+
+
+@MODELS.register_module(scope="mmcv")
+class MultiScaleDeformableAttention(BaseModule):
+    """Each query looks at a few places around its reference point, on every map.
+
+    Zhu 2021, "Deformable DETR", section 4.1, arXiv 2010.04159.
+
+    Args:
+        embed_dims: channels.
+        num_heads: heads.
+        num_levels: number of maps.
+        num_points: places on each map and head.
+        im2col_step: not used; kept for configs.
+        dropout: of the output before the residual sum.
+        batch_first: (B, L, C) instead of (L, B, C).
+        norm_cfg: not used; kept for configs.
+        init_cfg: how the weights start.
+        value_proj_ratio: channels of the values, relative to `embed_dims`.
+
+    Raises:
+        ConfigError: heads that do not divide the channels.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int = 256,
+        num_heads: int = 8,
+        num_levels: int = 4,
+        num_points: int = 4,
+        im2col_step: int = 64,
+        dropout: float = 0.1,
+        batch_first: bool = False,
+        norm_cfg: Any = None,
+        init_cfg: Any = None,
+        value_proj_ratio: float = 1.0,
+    ) -> None:
+        super().__init__(init_cfg)
+        if embed_dims % num_heads:
+            raise ConfigError(
+                f"embed_dims ({embed_dims}) should be a multiple of num_heads ({num_heads})"
+            )
+        self.embed_dims, self.num_heads = embed_dims, num_heads
+        self.num_levels, self.num_points = num_levels, num_points
+        self.batch_first = batch_first
+        self.dropout = nn.Dropout(dropout)
+        places = num_heads * num_levels * num_points
+        width = int(embed_dims * value_proj_ratio)
+        self.sampling_offsets = nn.Linear(embed_dims, places * 2)
+        self.attention_weights = nn.Linear(embed_dims, places)
+        self.value_proj = nn.Linear(embed_dims, width)
+        self.output_proj = nn.Linear(width, embed_dims)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Start with equal weights and places on rays, a ray a head."""
+        constant_init(self.sampling_offsets, 0.0)
+        angle = torch.arange(self.num_heads) * (2.0 * math.pi / self.num_heads)
+        ray = torch.stack([angle.cos(), angle.sin()], dim=-1)
+        ray = ray / ray.abs().amax(dim=-1, keepdim=True)
+        steps = torch.arange(1.0, self.num_points + 1)
+        start = ray[:, None, None] * steps[:, None]  # heads, 1, P, 2
+        with torch.no_grad():
+            self.sampling_offsets.bias.copy_(start.expand(-1, self.num_levels, -1, -1).reshape(-1))
+        constant_init(self.attention_weights, val=0.0, bias=0.0)
+        xavier_init(self.value_proj, distribution="uniform", bias=0.0)
+        xavier_init(self.output_proj, distribution="uniform", bias=0.0)
+        self._is_init = True
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor | None = None,
+        value: Tensor | None = None,
+        identity: Tensor | None = None,
+        query_pos: Tensor | None = None,
+        key_padding_mask: Tensor | None = None,
+        reference_points: Tensor | None = None,
+        spatial_shapes: Tensor | None = None,
+        level_start_index: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """Attend and add.
+
+        Args:
+            query: (B, Q, C), or (Q, B, C) without `batch_first`.
+            key: not used.
+            value: (B, S, C) maps, one after another; the query if None.
+            identity: what is added; the query if None.
+            query_pos: added to the query.
+            key_padding_mask: (B, S), True where there is no picture.
+            reference_points: (B, Q, L, 2) points or (B, Q, L, 4) boxes (cx, cy, w, h), 0..1.
+            spatial_shapes: (L, 2) height and width of the maps.
+            level_start_index: not used.
+            **kwargs: ignored; layers of a decoder get one set of arguments.
+        """
+        identity = query if identity is None else identity
+        value = query if value is None else value
+        query = query if query_pos is None else query + query_pos
+        if not self.batch_first:
+            query, value = query.transpose(0, 1), value.transpose(0, 1)
+        shape = (self.num_heads, self.num_levels, self.num_points)
+        value = self.value_proj(value)
+        if key_padding_mask is not None:
+            value = value.masked_fill(key_padding_mask[..., None], 0.0)
+        value = value.unflatten(-1, (self.num_heads, -1))
+        weights = self.attention_weights(query).unflatten(-1, (self.num_heads, -1)).softmax(-1)
+        offsets = self.sampling_offsets(query).unflatten(-1, (*shape, 2))
+        places = self._places(reference_points[:, :, None, :, None], offsets, spatial_shapes)
+        out = sample_and_weigh(value, spatial_shapes, places, weights.unflatten(-1, shape[1:]))
+        out = self.output_proj(out)
+        if not self.batch_first:
+            out = out.transpose(0, 1)
+        return self.dropout(out) + identity
+
+    def _places(self, reference: Tensor, offsets: Tensor, spatial_shapes: Tensor) -> Tensor:
+        """Places in 0..1 of offsets in map pixels, or in shares of a box."""
+        if reference.shape[-1] == 2:
+            size = spatial_shapes.flip(-1)[:, None]  # L, 1, (width, height)
+            return reference + offsets / size
+        center, box = reference[..., :2], reference[..., 2:]
+        return center + offsets / self.num_points * box * 0.5

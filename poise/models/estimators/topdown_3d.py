@@ -1,0 +1,85 @@
+"""Estimator of one person's 3D keypoints in a crop: the keypoints go to camera space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from poise.errors import ConfigError
+from poise.models.estimators.outputs import select_keypoints, to_image_space
+from poise.models.estimators.topdown import TopdownPoseEstimator
+from poise.registry import MODELS
+from poise.structures import InstanceData, PixelData
+
+__all__ = ["TopdownPoseEstimator3D"]
+
+#: focal lengths in pixels where a sample has no camera: Human3.6M's first camera
+DEFAULT_FOCAL = (1145.04940459, 1143.78109572)
+MODES = ("2d", "3d", "vis")
+
+
+@MODELS.register_module()
+class TopdownPoseEstimator3D(TopdownPoseEstimator):
+    """RTMW3D's estimator; takes the arguments of `TopdownPoseEstimator`.
+
+    `test_cfg["mode"]` says what `keypoints` are: "3d" (the default) camera space, "2d" image
+    space, "vis" the bins of the distributions. `transformed_keypoints` are always in image
+    space.
+    """
+
+    def add_pred_to_datasample(
+        self,
+        batch_pred_instances: Sequence[InstanceData],
+        batch_pred_fields: Sequence[PixelData | None] | None,
+        batch_data_samples: Sequence[Any],
+    ) -> Sequence[Any]:
+        """Bring predictions to the space that `mode` names and into the samples.
+
+        Args:
+            batch_pred_instances: B instances: `keypoints` (N, K, 3), x and y in input space,
+                z in millimetres from the root; `keypoints_simcc`.
+            batch_pred_fields: B maps, or None.
+            batch_data_samples: B samples; `gt_instances.root_z` is the depth of the root.
+
+        Raises:
+            ConfigError: another mode.
+        """
+        mode = self.test_cfg.get("mode", "3d")
+        if mode not in MODES:
+            raise ConfigError(f"test_cfg.mode should be one of {list(MODES)}, got {mode!r}")
+        fields = batch_pred_fields or [None] * len(batch_data_samples)
+        indices = self.test_cfg.get("output_keypoint_indices")
+        for instances, maps, sample in zip(
+            batch_pred_instances, fields, batch_data_samples, strict=True
+        ):
+            in_image = to_image_space(instances.keypoints[..., :2], sample.metainfo)
+            if mode == "3d":
+                instances.keypoints = self._camera_space(instances, in_image, sample)
+            else:
+                instances.keypoints = in_image if mode == "2d" else instances.keypoints_simcc
+            instances.transformed_keypoints = in_image
+            if "keypoints_visible" not in instances:
+                instances.keypoints_visible = instances.keypoint_scores
+            select_keypoints(instances, maps, indices)
+            instances.bboxes = sample.gt_instances.bboxes
+            instances.bbox_scores = sample.gt_instances.bbox_scores
+            sample.pred_instances = instances
+            if maps is not None:
+                sample.pred_fields = maps
+        return batch_data_samples
+
+    @staticmethod
+    def _camera_space(instances: InstanceData, in_image: np.ndarray, sample: Any) -> np.ndarray:
+        """Keypoints (N, K, 3) of the pinhole camera that took the picture."""
+        camera: Mapping[str, Any] = {
+            "f": DEFAULT_FOCAL,
+            "c": np.asarray(sample.metainfo["ori_shape"]) / 2,
+        }
+        known = sample.gt_instances.get("camera_params", None)
+        if known is not None:
+            camera = known[0]
+        depth = (instances.keypoints[..., 2] + sample.gt_instances.root_z)[..., None]
+        xy = (in_image - np.asarray(camera["c"])) / np.asarray(camera["f"]) * depth
+        return np.concatenate([xy, depth], axis=-1)

@@ -1,0 +1,191 @@
+"""Deformable encoder: pixels of all maps attend to places on all maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from poise.errors import ConfigError
+from poise.layers import BaseModule, ModuleList, build_norm_layer
+from poise.layers.deform_attention import MultiScaleDeformableAttention
+from poise.layers.transformer import FFN
+
+__all__ = [
+    "MLP",
+    "DeformableEncoder",
+    "PositionEmbeddingSineHW",
+    "inverse_sigmoid",
+    "sine_waves",
+]
+
+LAYER_NORM: dict[str, Any] = {"type": "LN"}
+SIGMOID_EPS = 1e-3
+NORMALISE_EPS = 1e-6
+
+
+def inverse_sigmoid(x: Tensor, eps: float = SIGMOID_EPS) -> Tensor:
+    """Logits of probabilities that are kept within [eps, 1 - eps]."""
+    x = x.clamp(min=0, max=1)
+    return torch.log(x.clamp(min=eps) / (1 - x).clamp(min=eps))
+
+
+def sine_waves(position: Tensor, channels: int, temperature: float) -> Tensor:
+    """Sines and cosines by turns, (..., channels), of positions (...)."""
+    index = torch.arange(channels, dtype=torch.float32, device=position.device)
+    period = temperature ** (2 * torch.div(index, 2, rounding_mode="floor") / channels)
+    angle = position[..., None] / period
+    return torch.stack((angle[..., 0::2].sin(), angle[..., 1::2].cos()), dim=-1).flatten(-2)
+
+
+class MLP(BaseModule):
+    """Linear layers with ReLU between them.
+
+    Args:
+        input_dim: channels in.
+        hidden_dim: channels between.
+        output_dim: channels out.
+        num_layers: number of linear layers.
+    """
+
+    def __init__(self, input_dim: int, hidden_dim: int, output_dim: int, num_layers: int) -> None:
+        super().__init__()
+        widths = [input_dim, *[hidden_dim] * (num_layers - 1), output_dim]
+        self.layers = ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., input_dim) -> (..., output_dim)."""
+        for layer in self.layers[:-1]:
+            x = layer(x).relu()
+        return self.layers[-1](x)
+
+
+class PositionEmbeddingSineHW(BaseModule):
+    """Sine encoding of the pixels of a map, with a temperature for each axis.
+
+    Args:
+        num_pos_feats: channels of each axis.
+        temperatureH: along y.
+        temperatureW: along x.
+        normalize: positions run from 0 to `scale` over the picture.
+        scale: 2 pi if None.
+
+    Raises:
+        ConfigError: `scale` without `normalize`.
+    """
+
+    def __init__(
+        self,
+        num_pos_feats: int = 64,
+        temperatureH: float = 10000,
+        temperatureW: float = 10000,
+        normalize: bool = False,
+        scale: float | None = None,
+    ) -> None:
+        super().__init__()
+        if scale is not None and not normalize:
+            raise ConfigError("PositionEmbeddingSineHW: `scale` needs normalize=True")
+        self.num_pos_feats = num_pos_feats
+        self.temperatureH = temperatureH
+        self.temperatureW = temperatureW
+        self.normalize = normalize
+        self.scale = 2 * math.pi if scale is None else scale
+
+    def forward(self, mask: Tensor) -> Tensor:
+        """Encoding (B, 2 * num_pos_feats, H, W) of a map.
+
+        Args:
+            mask: (B, H, W) bool, True outside of the picture.
+        """
+        y = (~mask).cumsum(1, dtype=torch.float32)
+        x = (~mask).cumsum(2, dtype=torch.float32)
+        if self.normalize:
+            y = y / (y[:, -1:, :] + NORMALISE_EPS) * self.scale
+            x = x / (x[:, :, -1:] + NORMALISE_EPS) * self.scale
+        waves = (
+            sine_waves(y, self.num_pos_feats, self.temperatureH),
+            sine_waves(x, self.num_pos_feats, self.temperatureW),
+        )
+        return torch.cat(waves, dim=3).permute(0, 3, 1, 2)
+
+
+class _EncoderLayer(BaseModule):
+    """Deformable self-attention and feed-forward, each with a norm after it."""
+
+    def __init__(
+        self,
+        self_attn_cfg: Mapping[str, Any],
+        ffn_cfg: Mapping[str, Any],
+        norm_cfg: Mapping[str, Any] = LAYER_NORM,
+    ) -> None:
+        super().__init__()
+        self.self_attn = MultiScaleDeformableAttention(**{**self_attn_cfg, "batch_first": True})
+        self.embed_dims = self.self_attn.embed_dims
+        self.ffn = FFN(**ffn_cfg)
+        self.norms = ModuleList(build_norm_layer(norm_cfg, self.embed_dims)[1] for _ in range(2))
+
+    def forward(self, query: Tensor, query_pos: Tensor, **places: Any) -> Tensor:
+        """(B, S, C) -> (B, S, C)."""
+        query = self.norms[0](self.self_attn(query, query_pos=query_pos, **places))
+        return self.norms[1](self.ffn(query))
+
+
+class DeformableEncoder(BaseModule):
+    """Layers of deformable self-attention (Zhu 2021, Deformable DETR, section 4.1).
+
+    Args:
+        num_layers: number of layers.
+        layer_cfg: `self_attn_cfg`, `ffn_cfg`, `norm_cfg` of each.
+    """
+
+    def __init__(self, num_layers: int, layer_cfg: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.layers = ModuleList(_EncoderLayer(**layer_cfg) for _ in range(num_layers))
+        self.embed_dims = self.layers[0].embed_dims
+
+    def forward(
+        self,
+        query: Tensor,
+        query_pos: Tensor,
+        key_padding_mask: Tensor,
+        spatial_shapes: Tensor,
+        valid_ratios: Tensor,
+    ) -> Tensor:
+        """Encoded pixels (B, S, C).
+
+        Args:
+            query: (B, S, C) pixels of all maps.
+            query_pos: (B, S, C) their positions.
+            key_padding_mask: (B, S), True outside of the picture.
+            spatial_shapes: (L, 2) height and width of the maps.
+            valid_ratios: (B, L, 2) share (x, y) of each map that is picture.
+        """
+        points = self.reference_points(spatial_shapes, valid_ratios)
+        for layer in self.layers:
+            query = layer(
+                query,
+                query_pos,
+                key_padding_mask=key_padding_mask,
+                reference_points=points,
+                spatial_shapes=spatial_shapes,
+            )
+        return query
+
+    @staticmethod
+    def reference_points(spatial_shapes: Tensor, valid_ratios: Tensor) -> Tensor:
+        """(B, S, L, 2) centre of each pixel on each map, as a share of the whole map."""
+        points = []
+        for level, (height, width) in enumerate(spatial_shapes.tolist()):
+            y, x = (
+                torch.linspace(0.5, side - 0.5, side, device=valid_ratios.device)
+                for side in (height, width)
+            )
+            grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
+            grid = torch.stack([grid_x.reshape(-1), grid_y.reshape(-1)], dim=-1)
+            size = valid_ratios.new_tensor([width, height])
+            points.append(grid[None] / (valid_ratios[:, None, level] * size))
+        return torch.cat(points, dim=1)[:, :, None] * valid_ratios[:, None]

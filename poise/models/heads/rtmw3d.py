@@ -1,0 +1,157 @@
+"""RTMW3D's head: RTMW's with a third axis, depth relative to the root."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from poise.errors import ConfigError
+from poise.metrics.functional import keypoint_mpjpe
+from poise.models.heads.base import as_numpy, per_sample
+from poise.models.heads.defaults import SIMCC_LOSS
+from poise.models.heads.rtmcc import GAU_CFG, RTMWHead
+from poise.models.heads.targets import labels
+from poise.registry import MODELS
+from poise.structures import InstanceData
+
+__all__ = ["RTMW3DHead"]
+
+#: losses that take coordinates, not distributions
+COORDINATE_LOSSES = ("loss_bone", "loss_mpjpe")
+
+
+def _places(axes: Sequence[np.ndarray]) -> np.ndarray:
+    """Bins (N, K, 3) of the maxima of x, y and z; -1 where x or y is empty."""
+    places = np.stack([axis.argmax(axis=-1) for axis in axes], axis=-1).astype(np.float32)
+    places[np.minimum(axes[0].max(axis=-1), axes[1].max(axis=-1)) <= 0] = -1
+    return places
+
+
+@MODELS.register_module()
+class RTMW3DHead(RTMWHead):
+    """Distributions over x, y and z bins.
+
+    Jiang 2024, "RTMW", arXiv 2407.08634, section 3.4.
+
+    Args:
+        in_channels: channels of the coarse feature map; the fine one has half.
+        out_channels: number of keypoints.
+        input_size: (width, height, depth) of the model's input, pixels.
+        in_featuremap_size: (width, height) of the coarse feature map.
+        simcc_split_ratio: bins a pixel.
+        final_layer_kernel_size: kernel size of the convolutions.
+        gau_cfg: settings of the gated attention unit.
+        loss: config or module, or a list; each loss's `loss_name` names its item.
+        decoder: codec whose `decode` returns keypoints, keypoints in bins, and scores.
+        init_cfg: how the weights start.
+    """
+
+    #: left and right cannot be swapped along z, and MMPose has no flip test here either
+    unflip = None
+
+    def __init__(
+        self,
+        in_channels: int | Sequence[int],
+        out_channels: int,
+        input_size: Sequence[int],
+        in_featuremap_size: Sequence[int],
+        simcc_split_ratio: float = 2.0,
+        final_layer_kernel_size: int = 1,
+        gau_cfg: Mapping[str, Any] = GAU_CFG,
+        loss: Any = SIMCC_LOSS,
+        decoder: Any = None,
+        init_cfg: Any = None,
+    ) -> None:
+        losses = loss if isinstance(loss, (list, tuple)) else [loss]
+        super().__init__(
+            in_channels,
+            out_channels,
+            input_size,
+            in_featuremap_size,
+            simcc_split_ratio,
+            final_layer_kernel_size,
+            gau_cfg,
+            nn.ModuleList([MODELS.build(part) for part in losses]),
+            decoder,
+            init_cfg,
+        )
+        depth = int(input_size[2] * simcc_split_ratio)
+        self.cls_z = nn.Linear(gau_cfg["hidden_dims"], depth, bias=False)
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Distributions over x, y and z, (B, K, bins) each."""
+        tokens = self.gau(self.tokens(feats))
+        return self.cls_x(tokens), self.cls_y(tokens), self.cls_z(tokens)
+
+    def predict(
+        self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: Mapping[str, Any] = {}
+    ) -> list[InstanceData]:
+        """Predict B instances with `keypoints` (N, K, 3), `keypoints_simcc`, `keypoint_scores`.
+
+        Raises:
+            ConfigError: `output_heatmaps`, which would be volumes.
+        """
+        if test_cfg.get("output_heatmaps", False):
+            raise ConfigError("RTMW3DHead gives no heatmaps; set output_heatmaps=False")
+        return self.decode(self.test_outputs(feats, batch_data_samples, test_cfg))
+
+    def decode(self, batch_outputs: tuple[Tensor, ...]) -> list[InstanceData]:
+        """Keypoints of distributions.
+
+        Raises:
+            ConfigError: the head was built without a codec.
+        """
+        if self.decoder is None:
+            raise ConfigError("RTMW3DHead has no decoder; give it one to predict")
+        decoded = (self.decoder.decode(*parts) for parts in per_sample(batch_outputs))
+        return [
+            InstanceData(keypoints=points, keypoints_simcc=bins, keypoint_scores=scores)
+            for points, bins, scores in decoded
+        ]
+
+    def loss(
+        self,
+        feats: Sequence[Tensor],
+        batch_data_samples: Sequence[Any],
+        train_cfg: Mapping[str, Any] = {},
+    ) -> dict[str, Tensor]:
+        """One item a loss, and `mpjpe` in pixels.
+
+        Raises:
+            DataError: the targets are of another number of keypoints.
+        """
+        outputs = self.forward(feats)
+        targets = tuple(
+            labels(batch_data_samples, f"keypoint_{axis}_labels") for axis in ("x", "y", "z")
+        )
+        weights = labels(batch_data_samples, "keypoint_weights")
+        axis_weights = torch.stack([weights, weights, labels(batch_data_samples, "weight_z")])
+        self.check_targets(outputs[0], targets[0], batch_data_samples)
+        has_depth = torch.tensor(
+            [bool(s.gt_instance_labels.with_z_label[0]) for s in batch_data_samples],
+            device=weights.device,
+        )
+        losses: dict[str, Tensor] = {}
+        for loss in self.loss_module:
+            name = getattr(loss, "loss_name", "loss_kpt")
+            if name in COORDINATE_LOSSES:
+                points = (self._bins(axes, has_depth) for axes in (outputs, targets))
+                losses[name] = loss(*points, weights)
+            else:
+                losses[name] = loss(outputs, targets, axis_weights)
+        have, want = (_places([as_numpy(axis) for axis in axes]) for axes in (outputs, targets))
+        ratio = self.simcc_split_ratio
+        error = keypoint_mpjpe(have / ratio, want / ratio, as_numpy(weights) > 0)
+        losses["mpjpe"] = torch.tensor(error, device=weights.device)
+        return losses
+
+    @staticmethod
+    def _bins(axes: Sequence[Tensor], has_depth: Tensor) -> Tensor:
+        """Bins (B, K, 3) of the maxima; depth is 0 in samples without."""
+        places = torch.stack([axis.argmax(dim=-1) for axis in axes], dim=-1).to(axes[0])
+        places[..., 2] *= has_depth[:, None]
+        return places
