@@ -1,37 +1,148 @@
-"""Names of models -> what makes their config, and where their weights lie."""
+"""Names of models -> what makes their config, where their weights lie, what they score.
+
+`models.txt` beside this file is the table; it is read once, when a name is first asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poise.zoo.families.movenet import MODELS as MOVENETS
-from poise.zoo.families.movenet import movenet
-
-__all__ = ["DEFAULT_MODEL", "default_weights", "find_recipe", "names"]
+__all__ = ["DEFAULT_MODEL", "Model", "Score", "find_model", "find_recipe", "models", "names"]
 
 #: What `poise predict` uses where no model is named: it needs no download.
 DEFAULT_MODEL = "movenet-thunder"
 
-#: Weights that come inside the package.
-_EMBEDDED = Path(__file__).parent / "embedded"
+#: Start of every address in the table.
+WEIGHTS_BASE = "https://download.openmmlab.com/mmpose/"
 
-_RECIPES: dict[str, Callable[[str], dict[str, Any]]] = dict.fromkeys(MOVENETS, movenet)
+_TABLE = Path(__file__).parent / "models.txt"
+
+
+@dataclass(frozen=True)
+class Score:
+    """Published figures of a model on one dataset.
+
+    Attributes:
+        data: name of the dataset as its authors write it.
+        figures: metric -> figure; most are shares from 0 to 1, some are pixels or millimetres.
+    """
+
+    data: str
+    figures: dict[str, float]
+
+    @property
+    def main(self) -> tuple[str, float]:
+        """The metric that names the rank on that dataset, and its figure."""
+        order = ("AP", "Whole_AP", "Mean", "Total", "AUC", "NME", "PCK@0.2", "MPJPE")
+        name = next((key for key in order if key in self.figures), next(iter(self.figures)))
+        return name, self.figures[name]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A released model.
+
+    Attributes:
+        name: stem of its config file in MMPose.
+        folder: folder of that file under `configs/`, such as
+            "body_2d_keypoint/topdown_heatmap/coco".
+        family: module of `poise.zoo.families` that knows the recipe.
+        weights: address of the released weights, or None.
+        scores: published figures.
+        aliases: other names.
+    """
+
+    name: str
+    folder: str
+    family: str
+    weights: str | None
+    scores: tuple[Score, ...]
+    aliases: tuple[str, ...]
+
+    @property
+    def task(self) -> str:
+        """What is found: "body 2d", "hand 3d", "wholebody 2d" ..."""
+        return " ".join(self.folder.partition("/")[0].split("_")[:2])
+
+    @property
+    def config(self) -> str:
+        """Path of the config file in MMPose."""
+        return f"configs/{self.folder}/{self.name}.py"
+
+    def recipe(self) -> dict[str, Any]:
+        """The config tree, newly made."""
+        module = importlib.import_module(f"poise.zoo.families.{self.family}")
+        tree: dict[str, Any] = module.recipe(self.name)
+        return tree
+
+
+@functools.cache
+def models() -> dict[str, Model]:
+    """All models by name, in the order of the table."""
+    metrics: dict[str, list[str]] = {}
+    found: dict[str, Model] = {}
+    folder = family = ""
+    for line in _TABLE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("@"):
+            data, _, text = line[2:].partition(": ")
+            metrics[data] = text.split()
+        elif line.startswith("["):
+            folder, family = line[1:].split("] ")
+        elif line and not line.startswith("#"):
+            model = _model(line, folder, family, metrics)
+            found[model.name] = model
+    return found
+
+
+def _model(line: str, folder: str, family: str, metrics: dict[str, list[str]]) -> Model:
+    name, weights, scores, aliases = (*(c.strip() for c in line.split("|")), "", "", "")[:4]
+    address = None
+    if weights.startswith("="):
+        address = f"{WEIGHTS_BASE}v1/{folder}/{name}-{weights[1:]}.pth"
+    elif weights not in ("", "-"):
+        address = f"{WEIGHTS_BASE}{weights}.pth"
+    figures = []
+    for text in filter(None, scores.split("; ")):
+        data, *numbers = text.split()
+        named = zip(metrics[data], map(float, numbers), strict=True)
+        figures.append(Score(data.partition("/")[0], dict(named)))
+    return Model(name, folder, family, address, tuple(figures), tuple(aliases.split()))
+
+
+@functools.cache
+def _by_alias() -> dict[str, str]:
+    return {alias: model.name for model in models().values() for alias in model.aliases}
 
 
 def names() -> list[str]:
-    """All model names that `load_config` knows without a file."""
-    return sorted(_RECIPES)
+    """All model names that `load_config` knows without a file, sorted; aliases are not listed."""
+    return sorted(models())
+
+
+def find_model(name: str) -> Model | None:
+    """Model of a name, an alias, or the path of MMPose's config file; None if there is none.
+
+    Example:
+        >>> find_model("vitpose-s").name
+        'td-hm_ViTPose-small-simple_8xb64-210e_coco-256x192'
+    """
+    table = models()
+    stem = _stem(name)
+    return table.get(_by_alias().get(stem, stem))
+
+
+def _stem(name: str) -> str:
+    """Name of the model in a path of MMPose's repository; other paths are no names."""
+    name = name.replace("\\", "/").removesuffix(".py")
+    start = name.startswith(("mmpose::", "configs/", "projects/"))
+    return name.rpartition("/")[2].removeprefix("mmpose::") if start else name
 
 
 def find_recipe(name: str) -> dict[str, Any] | None:
     """Config tree of a model name, or None for a name that is not known."""
-    recipe = _RECIPES.get(name)
-    return None if recipe is None else recipe(name)
-
-
-def default_weights(name: str) -> Path | None:
-    """Weights file of a model that comes inside the package, or None."""
-    path = _EMBEDDED / f"{name}.safetensors"
-    return path if path.is_file() else None
+    model = find_model(name)
+    return None if model is None else model.recipe()

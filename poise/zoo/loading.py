@@ -6,13 +6,23 @@ import os
 from pathlib import Path
 from typing import Any
 
+from poise import schemas
 from poise.config import Config
 from poise.errors import FileMissingError, UnknownNameError, nearest
-from poise.zoo.index import find_recipe, names
+from poise.zoo.index import find_recipe, models, names
+from poise.zoo.parts.runtime import runtime
 
-__all__ = ["load_config"]
+__all__ = ["load_config", "source"]
 
 _SUFFIXES = (".py", ".json", ".yaml", ".yml")
+#: Starts of names that mean a file of MMPose's repository.
+_PREFIXES = ("mmpose::", "mmpose.configs.", "configs/", "projects/")
+
+
+def _nearest_file(path: Path) -> str:
+    """End of an error text: config files with a name like that of the missing one."""
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    return nearest(path.name, [p.name for p in beside if p.suffix in _SUFFIXES])
 
 
 def load_config(
@@ -21,7 +31,8 @@ def load_config(
     """Config of a model name or a file, or a config that is there already.
 
     Args:
-        source: name of a released model, path of a config file, a `Config`, or its tree.
+        source: name of a released model or an alias of it, path of its config in MMPose, path of
+            a config file, a `Config`, or its tree. A file that exists wins over a name.
         trusted: execute the file where it holds code that the reader refuses.
 
     Raises:
@@ -31,6 +42,8 @@ def load_config(
     Example:
         >>> load_config("movenet-thunder").model.backbone.width
         1.75
+        >>> load_config("td-hm_hrnet-w32_8xb64-210e_coco-256x192").model.head.in_channels
+        32
     """
     if isinstance(source, Config):
         return source
@@ -39,10 +52,48 @@ def load_config(
     path = Path(source)
     if path.is_file():
         return Config.fromfile(path, trusted=trusted)
-    recipe = find_recipe(str(source))
+    text = os.fspath(source)
+    recipe = find_recipe(text)
     if recipe is not None:
         return Config(recipe)
+    hint = nearest(path.stem, [*names(), *_aliases()])
+    if text.startswith(_PREFIXES):
+        raise FileMissingError(
+            f"there is no config file '{text}' (looked in {Path.cwd()}), and the zoo has no model "
+            f"'{path.stem}'{hint}"
+        )
     if path.suffix in _SUFFIXES or len(path.parts) > 1:
-        raise FileMissingError(f"there is no config file '{source}' (looked in {Path.cwd()})")
-    hint = nearest(str(source), names()) or f". Names: {', '.join(names())}"
-    raise UnknownNameError(f"'{source}' is neither a config file nor the name of a model{hint}")
+        beside = path.parent.iterdir() if path.parent.is_dir() else ()
+        hint = nearest(path.name, [p.name for p in beside if p.suffix in _SUFFIXES])
+        raise FileMissingError(f"there is no config file '{text}' (looked in {Path.cwd()}){hint}")
+    hint = hint or "; `poise zoo list` shows the names"
+    raise UnknownNameError(f"'{text}' is neither a config file nor the name of a model{hint}")
+
+
+def _aliases() -> list[str]:
+    return [alias for model in models().values() for alias in model.aliases]
+
+
+def source(name: str) -> dict[str, Any] | None:
+    """Tree of a base file that is not on disk; `poise.config` asks here.
+
+    Args:
+        name: path below MMPose's repository, "mmpose::...", "configs/...", "_base_/...", or a
+            module "mmpose.configs...".
+
+    Returns:
+        A new tree, or None for a file that is none of MMPose's.
+
+    Example:
+        >>> source("_base_/default_runtime.py")["default_scope"]
+        'mmpose'
+    """
+    if name.startswith("mmpose.configs."):
+        name = "configs/" + name.removeprefix("mmpose.configs.").replace(".", "/")
+    path = name.removeprefix("mmpose::").removeprefix("configs/").removesuffix(".py")
+    if path == "_base_/default_runtime":
+        return runtime()
+    folder, _, stem = path.rpartition("/")
+    if folder == "_base_/datasets":
+        return dict(dataset_info=schemas.get(stem)) if schemas.known(stem) else None
+    return find_recipe(f"configs/{path}")

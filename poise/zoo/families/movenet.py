@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["MODELS", "movenet"]
+__all__ = ["recipe"]
 
 #: name -> (channel factor, side of the square input, channels at strides 4 to 32)
 _ROWS: dict[str, tuple[float, int, list[int]]] = {
     "movenet-thunder": (1.75, 256, [40, 56, 112, 1280]),
     "movenet-lightning": (1.0, 192, [24, 32, 64, 1280]),
 }
-MODELS = tuple(_ROWS)
 
 
-def movenet(name: str) -> dict[str, Any]:
+def recipe(name: str) -> dict[str, Any]:
     """Config tree of a MoveNet; 17 COCO keypoints of the one person in a square crop."""
     width, side, channels = _ROWS[name]
     codec = dict(type="MoveNetLabel", input_size=(side, side))
