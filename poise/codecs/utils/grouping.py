@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from poise.codecs.arrays import Array
+from poise.codecs.utils.assignment import assign_rows
 from poise.errors import DataError
 
 __all__ = ["fill_missing", "group_keypoints_by_tags"]
@@ -143,23 +143,11 @@ class _Groups:
 
 
 def _assign(cost: Array) -> Array:
-    """Columns (M,) of the cheapest assignment of M rows; a column >= G stands for a new group.
-
-    Rows that can all have the cheapest column they meet first are an optimum already; the
-    solver runs for the rest. So ties, which rounding makes frequent, go to the older group.
-    """
+    """Columns (M,) of the cheapest assignment of M rows; a column >= G stands for a new group."""
     rows, columns = cost.shape
     if rows > columns:
         cost = np.concatenate((cost, np.full((rows, rows - columns), NEW_GROUP_COST)), axis=1)
-    cheapest = cost == cost.min(axis=1, keepdims=True)
-    chosen = np.empty(rows, dtype=np.int64)
-    for row in range(rows):
-        column = int(cheapest[row].argmax())
-        if not cheapest[row, column]:
-            return np.asarray(linear_sum_assignment(cost)[1])
-        chosen[row] = column
-        cheapest[:, column] = False
-    return chosen
+    return assign_rows(cost)
 
 
 def fill_missing(
