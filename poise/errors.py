@@ -16,6 +16,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "FileMissingError",
+    "KeypointCountError",
     "MissingDependencyError",
     "PoiseError",
     "UnknownNameError",
@@ -44,6 +45,10 @@ class ArgumentError(PoiseError, TypeError):
 
 class DataError(PoiseError, ValueError):
     """Annotations, images or arrays with wrong content or shape."""
+
+
+class KeypointCountError(DataError):
+    """Head, dataset, schema or checkpoint speak of different numbers of keypoints."""
 
 
 class CheckpointError(PoiseError, RuntimeError):

@@ -68,7 +68,11 @@ def show(
     """Print the whole config with its bases merged, as a file that reads back the same."""
     cfg = load(source, trusted=trust_config)
     if overrides:
-        cfg.merge_from_dict(parse_overrides(overrides))
+        from poise.training.build_checks import check_overrides
+
+        changes = parse_overrides(overrides)
+        check_overrides(cfg, changes)
+        cfg.merge_from_dict(changes)
     sys.stdout.write(cfg.dumps(f".{output.value}"))
 
 

@@ -113,6 +113,16 @@ def fill_bare_options(args: list[str]) -> list[str]:
     return filled
 
 
+def _text(error: Exception) -> str:
+    """Text of an error; of one from a data worker, without the traceback that torch puts in."""
+    text = str(error)
+    kind = type(error)
+    if "Original Traceback (most recent call last)" not in text:
+        return text
+    _, found, last = text.rpartition(f"{kind.__module__}.{kind.__qualname__}: ")
+    return last.rstrip() if found else text
+
+
 def main() -> None:
     """Run the command line; errors meant for people are shown as one text, without a traceback.
 
@@ -124,7 +134,7 @@ def main() -> None:
         if os.environ.get("POISE_TRACEBACK"):
             raise
         notes = "".join(f"\n  {n}" for n in getattr(error, "__notes__", ()))
-        sys.stderr.write(f"error: {error}{notes}\n")
+        sys.stderr.write(f"error: {_text(error)}{notes}\n")
         raise SystemExit(1) from None
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         # a class got a setting it cannot use; the notes say where the config builds it
@@ -132,7 +142,8 @@ def main() -> None:
         if not building or os.environ.get("POISE_TRACEBACK"):
             raise
         sys.stderr.write(
-            f"error: {type(error).__name__}: {error}\n" + "".join(f"  {n}\n" for n in building)
+            f"error: {type(error).__name__}: {error}\n"
+            + "".join(f"  {n}\n" for n in building)
             + "  is a setting there of the wrong kind? POISE_TRACEBACK=1 shows where it failed\n"
         )
         raise SystemExit(1) from None

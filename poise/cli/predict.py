@@ -53,6 +53,12 @@ def predict(
     given: Any = str(boxes) if boxes else _parse_boxes(box)
     inferencer = Inferencer(model, weights, device=device, flip_test=flip_test)
     _say_model(inferencer, model)
+    if weights is None and Path(model).is_file():
+        typer.echo(
+            f"warning: {model} is used without trained weights, so the poses mean nothing; give "
+            "the checkpoint with --weights FILE.pth",
+            err=True,
+        )
     writer = ResultWriter(out, draw=draw, keypoint_threshold=keypoint_threshold)
     results = inferencer.predict(
         [p.source for p in pictures], boxes=given, batch_size=batch_size, keep_going=True
@@ -67,7 +73,12 @@ def predict(
         written = writer.write(result, picture.relative)
     done = len(pictures) - failed
     where = ", ".join(map(str, written)) if len(pictures) == 1 else f"{out}/"
+    if failed == len(pictures):
+        where = f"{out}/ (the JSON files tell the errors)"
     typer.echo(f"{done} of {len(pictures)} pictures, {people} poses -> {where}")
+    if not people and not failed:
+        said = "no boxes were given" if given is not None else "nobody was found"
+        typer.echo(f"{said}; --box x1,y1,x2,y2 says where a person is", err=True)
     if failed:
         raise typer.Exit(1)
 
@@ -91,7 +102,7 @@ def _parse_boxes(texts: list[str] | None) -> Any:
             parsed.append([float(v) for v in text.split(",")])
         except ValueError as error:
             raise DataError(f"--box takes four numbers x1,y1,x2,y2, got '{text}'") from error
-    if len({len(b) for b in parsed}) > 1:
+    if any(len(b) != 4 for b in parsed):
         raise DataError(f"--box takes four numbers x1,y1,x2,y2, got {' and '.join(texts)}")
     return parsed
 

@@ -48,7 +48,10 @@ def read_json(path: str, what: str = "ann_file", *, owner: str = "The dataset") 
     """
     raw = Path(require_file(path, what, owner=owner)).read_bytes()
     if not raw or raw.isspace():
-        raise DataError(f"{owner}: the file of `{what}` is empty: {path}")
+        raise DataError(
+            f"{owner}: the file of `{what}` is empty: {path}; expected JSON. Fetch it again, or "
+            "look at the program that wrote it"
+        )
     with no_gc():
         if find_spec("orjson") is not None:
             import orjson

@@ -44,7 +44,8 @@ def build_dataset(cfg: Any, default_args: Mapping[str, Any] | None = None) -> An
     files = cfg.get("ann_file")
     if isinstance(files, list | tuple):
         return ConcatDataset([build_dataset({**cfg, "ann_file": f}, defaults) for f in files])
-    return DATASETS.build({**defaults, **cfg})
+    # the config itself, which knows its lines, rather than a merged copy
+    return DATASETS.build(cfg, defaults)
 
 
 def build_dataloader(

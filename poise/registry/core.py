@@ -297,8 +297,7 @@ def _at(place: str) -> str:
 def _note(error: BaseException, factory: Any, cfg: Mapping[str, Any]) -> None:
     """Say which object of the config was being built."""
     place = where(cfg, "type") or where(cfg)
-    if place:
-        error.add_note(f"while building {getattr(factory, '__name__', factory)} ({place})")
+    error.add_note(f"while building {getattr(factory, '__name__', factory)}{_at(place)}")
 
 
 def _raise_argument_error(

@@ -48,6 +48,16 @@ class PoseDataSample(BaseDataElement):
 
     __slots__ = ()
 
+    def _missing(self, name: str) -> str:
+        """Text for a field that is not there; for a target, where targets come from."""
+        text = super()._missing(name)
+        if name in ("gt_fields", "gt_instance_labels"):
+            text += (
+                ". It holds training targets, which GenerateTarget encodes and PackPoseInputs "
+                "packs: is GenerateTarget's encoder the codec of the head's decoder?"
+            )
+        return text
+
     gt_instances: InstanceData = _typed(
         "gt_instances", InstanceData, doc="Annotated instances, image space."
     )

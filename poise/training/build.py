@@ -58,10 +58,12 @@ def build_dataloader(cfg: Any, name: str, runner: Any) -> Any:
             cfg, seed=runner.seed, diff_rank_seed=bool(randomness.get("diff_rank_seed", False))
         )
     except FileNotFoundError as error:
-        raise FileMissingError(
-            f"{name}: {error}. Put the data there, or say where it is with "
-            f"--set {name}.dataset.data_root=FOLDER"
-        ) from error
+        advice = (
+            f". Put the data there, or say where it is with --set {name}.dataset.data_root=FOLDER"
+            if "data_root" in str(error)
+            else ""
+        )
+        raise FileMissingError(f"{name}: {error}{advice}") from error
     if len(loader) == 0:
         raise ConfigError(
             f"{name} gives no batch: {len(loader.dataset)} samples, batch_size "
@@ -136,6 +138,7 @@ def load_weights(
     *,
     content: Mapping[str, Any] | None = None,
     strict: bool = False,
+    same_shapes: bool = False,
 ) -> Mapping[str, Any]:
     """Load a checkpoint's weights into a model; the checkpoint's content.
 
@@ -144,10 +147,11 @@ def load_weights(
         path: file, also for error texts.
         content: what the file holds, where it was read before.
         strict: whether every tensor must be there.
+        same_shapes: whether a tensor of another shape is an error, rather than left out.
 
     Raises:
         CheckpointError: with `strict`, tensors that are missing, left over or of another shape;
-            without, a file of which nothing fits.
+            with `same_shapes`, of another shape; else a file of which nothing fits.
     """
     from poise.models.weights import load_checkpoint
 
@@ -155,5 +159,5 @@ def load_weights(
         from poise.training.checkpoint import read
 
         content = read(path)
-    load_checkpoint(model, content, strict=strict)
+    load_checkpoint(model, content, strict=strict, same_shapes=same_shapes, name=str(path))
     return content

@@ -10,7 +10,7 @@ from typing import Any
 from poise.config import where
 from poise.errors import CheckpointError, ConfigError, nearest
 
-__all__ = ["check_keypoints", "check_overrides", "check_training_config"]
+__all__ = ["check_keypoints", "check_overrides", "check_training_config", "note_keypoints"]
 
 #: Keys of a config that training, validation and testing look at.
 _RUN_KEYS = (
@@ -77,9 +77,10 @@ def check_training_config(cfg: Mapping[str, Any]) -> None:
             raise ConfigError(f"'{key}' is not a key that training knows{_at(cfg, key)}{hint}")
     for key in _NEEDED:
         if not cfg.get(key):
+            name = getattr(cfg, "filename", None)
             raise ConfigError(
-                f"training needs '{key}', which the config {getattr(cfg, 'filename', '') or ''} "
-                f"does not have"
+                f"training needs '{key}', which {f'the config {name}' if name else 'this config'} "
+                "does not have; `poise config show NAME` prints a whole config as a pattern"
             )
 
 
@@ -89,16 +90,38 @@ def _is_misspelling(key: str, hint: str) -> bool:
 
 
 def _at(cfg: Any, key: str) -> str:
-    place = where(cfg, key)
+    # a `Config` is a view of the tree that knows the lines
+    place = where(getattr(cfg, "_cfg_dict", cfg), key)
     return f" ({place})" if place else ""
 
 
-def check_keypoints(content: Mapping[str, Any], dataset: Any, path: str | Path) -> None:
+#: Settings by which a model answers for fewer or other keypoints than it was trained for.
+_CONVERSIONS = {"output_keypoint_indices", "pred_converter", "gt_converter", "KeypointConverter"}
+
+
+def _converts(tree: Any) -> bool:
+    """Whether a tree has one of `_CONVERSIONS` as a key or a type."""
+    if isinstance(tree, Mapping):
+        return any((k in _CONVERSIONS and v is not None) or _converts(v) for k, v in tree.items())
+    if isinstance(tree, (list, tuple)):
+        return any(map(_converts, tree))
+    return isinstance(tree, str) and tree.rpartition(".")[2] in _CONVERSIONS
+
+
+def check_keypoints(
+    content: Mapping[str, Any], dataset: Any, path: str | Path, cfg: Mapping[str, Any] | None = None
+) -> None:
     """See that a checkpoint was trained for as many keypoints as the data has.
+
+    A head of a union of datasets may be tested on one of them: a config that selects or
+    converts keypoints is left alone.
 
     Raises:
         CheckpointError: another number, where the checkpoint says for what it was trained.
     """
+    parts = ("model", "test_dataloader", "test_evaluator", "val_dataloader", "val_evaluator")
+    if any(_converts((cfg or {}).get(part)) for part in parts):
+        return
     trained = (content.get("meta") or {}).get("dataset_meta") or {}
     have = (getattr(dataset, "metainfo", None) or {}).get("num_keypoints")
     saved = trained.get("num_keypoints")
@@ -106,5 +129,33 @@ def check_keypoints(content: Mapping[str, Any], dataset: Any, path: str | Path) 
         raise CheckpointError(
             f"{path} was trained for {saved} keypoints (dataset "
             f"{trained.get('dataset_name', 'unknown')}), the test data has {have}; give a "
-            "checkpoint of the same keypoints, or another config"
+            "checkpoint of the same keypoints, or another config; a model of the union of "
+            "several datasets needs model.test_cfg.output_keypoint_indices"
         )
+
+
+#: Arguments by which heads say for how many keypoints they are.
+_COUNTS = ("out_channels", "num_joints", "num_keypoints")
+
+
+def note_keypoints(error: BaseException, cfg: Mapping[str, Any], loader: str) -> None:
+    """Add to an error about numbers of keypoints where head and dataset are written.
+
+    Args:
+        error: gets one note each.
+        cfg: the whole config.
+        loader: key of the data that was in use, such as "train_dataloader".
+    """
+    model = cfg.get("model")
+    head = model.get("head") if isinstance(model, Mapping) else None
+    key = next((k for k in _COUNTS if isinstance(head, Mapping) and k in head), None)
+    if key is not None:
+        error.add_note(f"head: {key}={head[key]}{_at(head, key)}")  # type: ignore[index]
+    dataset = (cfg.get(loader) or {}).get("dataset")
+    if isinstance(dataset, Mapping):
+        meta = dataset.get("metainfo")
+        source = meta.get("from_file") if isinstance(meta, Mapping) else None
+        said = f"metainfo from_file='{source}'" if source else "metainfo"
+        text = said if meta else f"the keypoints of {dataset.get('type')}"
+        place = _at(dataset, "metainfo" if meta else "type")
+        error.add_note(f"{loader}.dataset: {text}{place}")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 import poise
+from poise.errors import ConfigError
 
 __all__ = ["open_log"]
 
@@ -32,7 +33,13 @@ def open_log(runner: Any) -> None:
         logger.addHandler(logging.NullHandler())
         return
     folder = Path(runner.log_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write to the work folder '{runner.work_dir}': {error.strerror}; give a folder "
+            "that may be written with --work-dir"
+        ) from error
     outputs: list[logging.Handler] = [
         logging.StreamHandler(sys.stderr),
         logging.FileHandler(folder / f"{runner.timestamp}.log", delay=True),

@@ -10,8 +10,9 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
+from poise.errors import ConfigError
 from poise.training.module import PoseDataModule, PoseModule
 
 __all__ = ["fit"]
@@ -50,10 +51,18 @@ def fit(runner: Any) -> None:
     with warnings.catch_warnings():
         for text in _NOT_OURS:
             warnings.filterwarnings("ignore", text)
-        runner.trainer = pl.Trainer(
+        runner.trainer = _trainer(runner, precision=precision, plugins=plugins)
+        # Lightning raises this between two batches; the run is saved as after Ctrl-C
+        with contextlib.suppress(SIGTERMException):
+            runner.trainer.fit(module, datamodule=PoseDataModule(runner))
+
+
+def _trainer(runner: Any, **settings: Any) -> pl.Trainer:
+    """Lightning's trainer; what it says about unknown devices is told as one text."""
+    try:
+        return pl.Trainer(
             **{**runner.engine, "strategy": _strategy(runner)},
-            precision=precision,
-            plugins=plugins,
+            **settings,
             max_epochs=1,
             logger=False,
             callbacks=[_Start(runner)],
@@ -64,9 +73,13 @@ def fit(runner: Any) -> None:
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-        # Lightning raises this between two batches; the run is saved as after Ctrl-C
-        with contextlib.suppress(SIGTERMException):
-            runner.trainer.fit(module, datamodule=PoseDataModule(runner))
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        asked = ", ".join(f"{k}={v!r}" for k, v in runner.engine.items())
+        raise ConfigError(
+            f"no devices could be set up with {asked}: {error} --accelerator is auto, cpu, gpu or "
+            "mps; --devices a number, a list such as 0,1, or auto; --strategy auto, ddp, fsdp or "
+            "deepspeed; `poise doctor` says what torch sees"
+        ) from error
 
 
 def _strategy(runner: Any) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from poise.errors import ConfigError, FileMissingError
+from poise.errors import ConfigError, FileMissingError, KeypointCountError
 from poise.registry import LOG_PROCESSORS, LOOPS, use_scope
 from poise.training import checkpoint as files
 from poise.training.build import (
@@ -23,7 +24,7 @@ from poise.training.build import (
     config_text,
     load_weights,
 )
-from poise.training.build_checks import check_keypoints, check_training_config
+from poise.training.build_checks import check_keypoints, check_training_config, note_keypoints
 from poise.training.console import open_log
 from poise.training.loops import TrainLoop, build_train_loop
 from poise.training.message_hub import MessageHub
@@ -250,7 +251,8 @@ class Runner:
         check_training_config(self.cfg)
         with use_scope(self.scope):
             self._prepare_training()
-            self._fit()
+            with self._naming_keypoints():
+                self._fit()
         return self.model
 
     def test(
@@ -279,7 +281,8 @@ class Runner:
             setattr(self, f"{mode}_loop", loop)
             self.model = build_model(self.cfg, init=False)
             if weights is not None:
-                check_keypoints(load_weights(self.model, weights), loop.dataloader.dataset, weights)
+                content = load_weights(self.model, weights, same_shapes=True)
+                check_keypoints(content, loop.dataloader.dataset, weights, self.cfg)
             if torch.cuda.is_available():
                 self.device = torch.device("cuda")
             self.model.to(self.device)
@@ -287,9 +290,19 @@ class Runner:
             wanted = ("timer", "logger", "visualization", "badcase", "progress")
             self.hooks = [*build_hooks(self.cfg, only=wanted), *hooks]
             self.call_hook("before_run")
-            metrics = loop.run()
+            with self._naming_keypoints(f"{mode}_dataloader"):
+                metrics = loop.run()
             self.call_hook("after_run")
         return metrics
+
+    @contextlib.contextmanager
+    def _naming_keypoints(self, loader: str = "train_dataloader") -> Iterator[None]:
+        """Tell where head and dataset are written, should their keypoints not agree."""
+        try:
+            yield
+        except KeypointCountError as error:
+            note_keypoints(error, self.cfg, loader)
+            raise
 
     def _prepare_training(self) -> None:
         """Build what does not depend on the number of processes."""

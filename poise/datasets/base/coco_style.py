@@ -140,7 +140,8 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
             return self._restored(*stored)
         records = self._load_records()
         if not len(records):
-            raise DataError(f"{type(self).__name__}: nothing is left to use: {self.report}")
+            advice = "" if self.report.total else "; the file lists no people (or detections)"
+            raise DataError(f"{type(self).__name__}: nothing is left to use: {self.report}{advice}")
         self.report.log()
         if cache is not None:
             records = Records.pack(records)

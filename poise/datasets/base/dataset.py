@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from poise.datasets.base.unreadable import UnreadableImages
+from poise.datasets.base.unreadable import UnreadableImages, image_problem
 from poise.datasets.coco_file import no_gc, read_json
 from poise.datasets.paths import is_absolute, join_path
 from poise.datasets.records import Records
-from poise.errors import ArgumentError, DataError
+from poise.errors import ArgumentError, DataError, PoiseError
 from poise.registry import DATASETS
 from poise.transforms.compose import Compose
 
@@ -247,7 +247,15 @@ class BaseDataset:
         owner = type(self).__name__
         if self.test_mode:
             self._fetched = []
-            sample = self.prepare_data(idx)
+            try:
+                sample = self.prepare_data(idx)
+            except PoiseError as error:
+                if any(image_problem(path) for path in self._fetched):
+                    error.add_note(
+                        "pictures are skipped in training only: without one a score would mean "
+                        f"something else. Fetch it again, or take it out of {self.ann_file}"
+                    )
+                raise
             if sample is None:
                 raise DataError(
                     f"{owner}: the pipeline returned None for sample {idx} in test mode, where "
@@ -263,7 +271,8 @@ class BaseDataset:
         raise DataError(
             f"{owner}: no usable sample in place of sample {first} after {self.max_refetch} "
             "draws (`max_refetch`): the pipeline failed or returned None each time; check the "
-            f"images ({len(self.unreadable.paths)} unreadable so far) and the transforms"
+            f"images ({len(self.unreadable.paths)} unreadable so far{self.unreadable.example}) and "
+            "the transforms"
         ) from self._last_error
 
     def _try_sample(self, idx: int) -> Any:

@@ -40,6 +40,12 @@ class UnreadableImages:
         self.limit = limit
         self.paths: dict[str, str] = {}
 
+    @property
+    def example(self) -> str:
+        """One of them for an error text, and what to look at; empty where there is none."""
+        path, problem = next(iter(self.paths.items()), ("", ""))
+        return f", such as {path}, which {problem}: see `data_root`, `data_prefix`" if path else ""
+
     def note(self, paths: Iterable[str], owner: str) -> bool:
         """Whether one of the images is unreadable; if so it is logged and counted.
 

@@ -172,6 +172,8 @@ def load_checkpoint(
     revise_keys: Iterable[tuple[str, str]] = ((r"^module\.", ""),),
     *,
     prefix: str | None = None,
+    same_shapes: bool = False,
+    name: str | None = None,
 ) -> dict[str, Any]:
     r"""Load a weights file into a model.
 
@@ -184,6 +186,9 @@ def load_checkpoint(
         logger: a `logging.Logger`; None takes this module's.
         revise_keys: pairs of a pattern and a replacement for `re.sub` on every key.
         prefix: part of the file's network to load, such as "backbone".
+        same_shapes: raise where a tensor has another shape: such a model can be trained on, but
+            predicts nothing of sense.
+        name: what error texts call a checkpoint that is loaded already.
 
     Returns:
         Everything in the file; `meta` often has `dataset_meta`.
@@ -191,10 +196,10 @@ def load_checkpoint(
     Raises:
         FileMissingError: no such file.
         CheckpointError: a file that cannot be read safely, holds no weights, does not fit with
-            `strict`, or has not one key of the model.
+            `strict`, has other shapes with `same_shapes`, or has not one key of the model.
     """
     given = isinstance(filename, Mapping)
-    where = "the checkpoint" if given else str(filename)
+    where = (name or "the checkpoint") if given else str(filename)
     checkpoint = dict(filename) if given else read_checkpoint(filename, map_location)
     state = state_dict_of(filename if given else checkpoint, where)
     if prefix is not None:
@@ -209,10 +214,12 @@ def load_checkpoint(
     # batch counters are never reported, so they are no sign of a fit either
     wanted = [k for k in keys if not k.endswith("num_batches_tracked")]
     nothing = wanted and all(k in report.missing or k in report.mismatched for k in wanted)
-    if report and (strict or nothing):
+    if report and (strict or nothing or (same_shapes and report.mismatched)):
         raise CheckpointError(_describe(model, where, report))
     if report:
         (logger if isinstance(logger, logging.Logger) else _LOG).warning(
-            "%s", _describe(model, where, report)
+            "%s%s",
+            _describe(model, where, report),
+            "; what is missing keeps its first, untrained values" if report.missing else "",
         )
     return checkpoint

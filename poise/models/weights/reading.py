@@ -52,8 +52,8 @@ def read_checkpoint(source: str | PathLike[str], map_location: Any = "cpu") -> d
     except Exception as error:
         # a damaged pickle can stop at any operation, with any kind of error
         raise CheckpointError(
-            f"cannot read {path} as a checkpoint: {error}. It may be cut off or not a file of "
-            f"torch.save; download it again, or check its size"
+            f"cannot read {path} ({path.stat().st_size:,} bytes) as a checkpoint: {_why(path)}; "
+            f"download it again, and compare its size with that of the source ({_first(error)})"
         ) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(
@@ -61,6 +61,27 @@ def read_checkpoint(source: str | PathLike[str], map_location: Any = "cpu") -> d
             f"expected a dict"
         )
     return content if isinstance(content, dict) else dict(content)
+
+
+def _why(path: Path) -> str:
+    """What a file that is no checkpoint looks like."""
+    with path.open("rb") as file:
+        start = file.read(64).lstrip()
+    looks = {
+        b"": "it is empty",
+        b"<": "it is a web page",
+        b"version https://git-lfs": "it is a pointer of Git LFS, not the file (git lfs pull)",
+        b"PK": "it is cut off",
+    }
+    return next(
+        (text for sign, text in looks.items() if start.startswith(sign) and (sign or not start)),
+        "it is cut off, or no file of torch.save",
+    )
+
+
+def _first(error: Exception) -> str:
+    """The first sentence of an error's text."""
+    return str(error).partition(". ")[0].partition("\n")[0].rstrip(".")
 
 
 def _read_pickle(path: Path, map_location: Any) -> Any:

@@ -45,7 +45,8 @@ def locate(source: str | PathLike[str]) -> Path:
     if not separator:
         path = Path(text).expanduser()
         if not path.is_file():
-            raise FileMissingError(f"{text} can not be found: there is no weights file there")
+            what = "that is a folder" if path.is_dir() else "there is no weights file there"
+            raise FileMissingError(f"{text} can not be found: {what}{_checkpoints_near(path)}")
         return path
     if scheme == "file":
         return locate(urllib.parse.unquote(name))
@@ -57,6 +58,20 @@ def locate(source: str | PathLike[str]) -> Path:
         f"cannot read weights from '{text}': '{scheme}' is not one of file, http, https, "
         f"{', '.join(_ADDRESSES)}"
     )
+
+
+def _checkpoints_near(path: Path) -> str:
+    """End of an error text: the checkpoints in the folder where one was looked for."""
+    folder = path if path.is_dir() else path.parent
+    if not folder.is_dir():
+        return f" (there is no folder {folder.absolute()} either)"
+    files = sorted(
+        p.name for p in folder.iterdir() if p.suffix in (".pth", ".ckpt", ".safetensors")
+    )
+    if not files:
+        return f" (looked in {folder.absolute()})"
+    hint = nearest(path.name, files)
+    return hint or f"; {folder.absolute()} has: {', '.join(files[-5:])}"
 
 
 def comes_with_prefix(source: str | PathLike[str]) -> str | None:
