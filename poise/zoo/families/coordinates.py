@@ -82,7 +82,7 @@ def _regression(name: Name, base: Backbone, data: Binding) -> tuple[Tree, Tree]:
         loss=loss("RLELoss" if rle else kinds.get(name.variant, "SmoothL1Loss")),
         decoder=codec,
     )
-    test = dict(flip_test=True, shift_coords=True)
+    test: Tree = dict(flip_test=True, shift_coords=True)
     more: Tree = dict(neck=dict(type="GlobalAveragePooling"))
     if data.schema == "wflw":
         more["train_cfg"] = {}

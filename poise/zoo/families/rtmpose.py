@@ -85,7 +85,6 @@ _DIFFERENT: dict[str, Tree] = {
     "*": dict(scale=512),
     "*_8xb256-420e_* *-halpe26-* *_mpii-*": dict(scale=1024),
     "*_hand5-* *-wholebody-hand-*": dict(scale=256),
-    "rtmw-*": dict(scale=None),
     "*_8xb256-420e_* *-halpe26-*": dict(val_batch=64),
     "rtmpose-[st]_*": dict(decay=0.0),
     "rtmpose-t_*": dict(ema=False),
@@ -290,7 +289,7 @@ def _head(name: Name, channels: int, points: int, codec: Tree) -> Tree:
     )
 
 
-def _wide_neck(base: Tree, weights: str) -> tuple[Tree, Tree]:
+def _wide_neck(base: Tree, weights: str | None) -> tuple[Tree, Tree]:
     """RTMW's backbone and neck: the last three stages, joined by a feature pyramid."""
     cut = ("_scope_", "out_indices", "init_cfg", "norm_cfg")
     backbone = {key: value for key, value in base.items() if key not in cut}

@@ -1,1 +1,1 @@
-"""What recipes are made of, each part once: backbones, data, pipelines, codecs, schedules, runtime."""
+"""What recipes are made of: backbones, heads, data, pipelines, codecs, schedules, runtime."""

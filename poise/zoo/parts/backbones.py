@@ -41,7 +41,7 @@ class Backbone:
         return replace(self, cfg=cfg)
 
 
-def pretrained(checkpoint: str, prefix: str | None = None) -> Tree:
+def pretrained(checkpoint: str | None, prefix: str | None = None) -> Tree:
     """`init_cfg` that starts from the weights of a file, or from the part of it at `prefix`."""
     start = dict(type="Pretrained")
     if prefix is not None:

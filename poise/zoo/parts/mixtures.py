@@ -238,7 +238,11 @@ def named_mapping(source: str, target: str) -> tuple[Pair, ...]:
     places = {point: i for i, point in enumerate(_points(target))}
     synonyms = _SYNONYMS.get(target, {})
     named = [synonyms.get(point, point) for point in _points(source)]
-    return tuple((i, places[point]) for i, point in enumerate(named) if point in places)
+    pairs = [(i, places[point]) for i, point in enumerate(named) if point in places]
+    if target == "crowdpose":
+        # the released recipes list these in the order of the target
+        pairs.sort(key=lambda pair: pair[1])
+    return tuple(pairs)
 
 
 def _points(schema: str) -> list[str]:

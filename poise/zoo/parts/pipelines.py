@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 __all__ = [
+    "META_KEYS",
     "affine",
     "dropout",
     "load_image",
@@ -16,6 +18,9 @@ __all__ = [
 
 Tree = dict[str, Any]
 Size = tuple[int, int]
+
+#: what is kept about a picture in bottom-up evaluation
+META_KEYS: Sequence[str] = ["id", "img_id", "img_path", "crowd_index", "ori_shape", "img_shape", "input_size", "input_center", "input_scale", "flip", "flip_direction", "flip_indices", "raw_ann_info", "skeleton_links"]
 
 
 def load_image(options: Tree | None) -> Tree:

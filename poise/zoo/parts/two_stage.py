@@ -66,20 +66,22 @@ def two_stage(
     """
     wide = dict(scale_factor=(0.6, 1.4), rotate_factor=80) | (first or {})
     narrow = dict(shift_factor=0.0, scale_factor=(0.75, 1.25), rotate_factor=60) | (last or {})
-    common = dict(half_body=True, load=load) | (both or {})
+    common: Tree = dict(half_body=True, load=load) | (both or {})
+    colors: Tree = dict(p=1.0) | (first_colors or {})
+    last_colors = dict(p=0.5) | (last_colors or {})
     seen = {key: common[key] for key in ("load", "udp") if key in common}
     tree = frame(
         name,
         data,
         model,
         codec,
-        varied=common | dict(box=wide, extra=dropout(**dict(p=1.0) | (first_colors or {}))),
+        varied=common | dict(box=wide, extra=dropout(**colors)),
         seen=seen,
         optimizer=schedules.flat_cosine_adamw(lr, decay, clip),
         scheduler=schedules.cosine(name.epochs, lr, **(cosine or {})),
         **dict(scale=1024, workers=10, max_keep=1) | settings,
     )
-    later: Tree = dict(box=narrow, extra=dropout(**dict(p=0.5) | (last_colors or {})))
+    later: Tree = dict(box=narrow, extra=dropout(**last_colors))
     if last_half_body is not None:
         later["half_body"] = last_half_body
     second = topdown_train(name.size, codec, **data.varied | common | later)
