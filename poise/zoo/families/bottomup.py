@@ -6,6 +6,7 @@ from typing import Any
 
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import schedules
+from poise.zoo.parts.assembly import assembled
 from poise.zoo.parts.backbones import POSE_WEIGHTS, Backbone, backbone, pretrained
 from poise.zoo.parts.codecs import feature_size
 from poise.zoo.parts.datasets import Binding, binding, count
@@ -86,24 +87,25 @@ def _tree(
     evaluator = data.evaluator(**metric)
     val_dataloader = eval_loader(data.dataset("val", val, "bottomup"), 1, val_workers)
     tree = runtime(best=best_key(evaluator), interval=interval)
+    # bottom-up models learn slower for longer
     milestones = [200, 260] if name.epochs == 300 else None
-    tree |= dict(
-        train_cfg=dict(by_epoch=True, max_epochs=name.epochs, val_interval=val_interval),
-        optim_wrapper=schedules.adam(lr),
-        param_scheduler=scheduler or schedules.steps(name.epochs, milestones),
-        auto_scale_lr=dict(base_batch_size=name.gpus * name.batch),
+    tree = assembled(
+        tree,
+        (data.type, "bottomup", data.root),
+        epochs=name.epochs,
+        every=val_interval,
+        scale=name.gpus * name.batch,
+        optimizer=schedules.adam(lr),
+        curve=scheduler or schedules.steps(name.epochs, milestones),
         codec=codec,
         model=model,
-        dataset_type=data.type,
-        data_mode="bottomup",
-        data_root=data.root,
-        train_pipeline=train,
-        val_pipeline=val,
-        train_dataloader=train_loader(data.dataset("train", train, "bottomup"), name.batch),
-        val_dataloader=val_dataloader,
-        test_dataloader=val_dataloader,
-        val_evaluator=evaluator,
-        test_evaluator=evaluator,
+        pipelines=dict(train_pipeline=train, val_pipeline=val),
+        loaders=(
+            train_loader(data.dataset("train", train, "bottomup"), name.batch),
+            val_dataloader,
+            val_dataloader,
+        ),
+        evaluators=(evaluator, evaluator),
     )
     return tree | more
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from poise.zoo.name import parse
 from poise.zoo.parts import schedules
+from poise.zoo.parts.assembly import assembled
 from poise.zoo.parts.datasets import binding, count
 from poise.zoo.parts.pipelines import META_KEYS, eval_loader, train_loader
 from poise.zoo.parts.runtime import runtime
@@ -18,6 +19,7 @@ Tree = dict[str, Any]
 _WIDTH, _LEVELS = 256, 4
 #: longest side of a picture in pixels
 _LONGEST = 1333
+_SAMPLER = dict(type="mmengine.dataset.DefaultSampler", shuffle=False)
 
 
 def recipe(stem: str) -> Tree:
@@ -28,35 +30,31 @@ def recipe(stem: str) -> Tree:
     codec = dict(type="mmpose.codecs.EDPoseLabel", num_select=50, num_keypoints=points)
     train, val = _train(), _val(name.size)
     evaluator = dict(type="mmpose.evaluation.CocoMetric", nms_mode="none", score_mode="keypoint")
-    loaders = dict(
-        train_dataloader=train_loader(data.dataset("train", train, "bottomup"), 1, 1),
-        val_dataloader=eval_loader(data.dataset("val", val, "bottomup"), 1, 8),
-    )
-    for loader in loaders.values():
-        loader["sampler"] = loader["sampler"] | dict(
-            type="mmengine.dataset.DefaultSampler", shuffle=False
+    loaders = [
+        loader | dict(sampler=loader["sampler"] | _SAMPLER)
+        for loader in (
+            train_loader(data.dataset("train", train, "bottomup"), 1, 1),
+            eval_loader(data.dataset("val", val, "bottomup"), 1, 8),
         )
-    return _dotted_runtime() | dict(
-        train_cfg=dict(by_epoch=True, max_epochs=name.epochs, val_interval=10),
-        optim_wrapper=dict(optimizer=dict(type="torch.optim.Adam", lr=1e-3)),
-        param_scheduler=[
+    ]
+    tree = assembled(
+        _dotted_runtime(),
+        (data.type, "bottomup", data.root),
+        epochs=name.epochs,
+        every=10,
+        scale=80,
+        optimizer=dict(optimizer=dict(type="torch.optim.Adam", lr=1e-3)),
+        curve=[
             part | dict(type=f"mmengine.optim.{part['type']}")
             for part in schedules.steps(name.epochs, [33, 45], end=140)
         ],
-        auto_scale_lr=dict(base_batch_size=80),
         codec=codec,
         model=_model(points, codec),
-        find_unused_parameters=True,
-        dataset_type=data.type,
-        data_mode="bottomup",
-        data_root=data.root,
-        train_pipeline=train,
-        val_pipeline=val,
-        **loaders,
-        test_dataloader=loaders["val_dataloader"],
-        val_evaluator=evaluator,
-        test_evaluator=evaluator,
+        pipelines=dict(train_pipeline=train, val_pipeline=val),
+        loaders=(loaders[0], loaders[1], loaders[1]),
+        evaluators=(evaluator, evaluator),
     )
+    return tree | dict(find_unused_parameters=True)
 
 
 def _dotted_runtime() -> Tree:

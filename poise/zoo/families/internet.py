@@ -6,6 +6,7 @@ from typing import Any
 
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import schedules
+from poise.zoo.parts.assembly import assembled, words
 from poise.zoo.parts.backbones import backbone
 from poise.zoo.parts.codecs import feature_size
 from poise.zoo.parts.pipelines import affine, eval_loader, train_loader
@@ -16,8 +17,12 @@ __all__ = ["recipe"]
 
 Tree = dict[str, Any]
 
+_TYPE, _ROOT = "InterHand3DDataset", "data/interhand2.6m/"
 _KEYPOINTS, _DEPTH = 21, 64
-_META_KEYS = ["id", "img_id", "img_path", "rotation", "img_shape", "focal", "principal_pt", "input_size", "input_center", "input_scale", "hand_type", "hand_type_valid", "flip", "flip_indices", "abs_depth"]
+_META_KEYS = words(
+    "id img_id img_path rotation img_shape focal principal_pt input_size input_center input_scale "
+    "hand_type hand_type_valid flip flip_indices abs_depth"
+)
 
 
 def recipe(stem: str) -> Tree:
@@ -33,7 +38,7 @@ def recipe(stem: str) -> Tree:
         max_bound=255,
         depth_size=_DEPTH,
     )
-    start = [dict(type="LoadImage"), dict(type="GetBBoxCenterScale")]
+    start: list[Tree] = [dict(type="LoadImage"), dict(type="GetBBoxCenterScale")]
     cut = affine(name.size, udp=False)
     pack: Tree = dict(type="PackPoseInputs", meta_keys=_META_KEYS)
     train = [
@@ -48,40 +53,38 @@ def recipe(stem: str) -> Tree:
     evaluator = [dict(type="InterHandMetric", modes=["MPJPE", "MRRPE", "HandednessAcc"])]
     tree = runtime(best=best_key(evaluator), interval=1, log_interval=20, max_keep=1)
     tree["visualizer"] = tree["visualizer"] | dict(type="Pose3dLocalVisualizer")
-    return tree | dict(
-        train_cfg=dict(by_epoch=True, max_epochs=name.epochs, val_interval=1),
-        optim_wrapper=schedules.adam(2e-4),
+    return assembled(
+        tree,
+        (_TYPE, "topdown", _ROOT),
+        epochs=name.epochs,
+        every=1,
+        scale=128,
+        optimizer=schedules.adam(2e-4),
         # without warm-up
-        param_scheduler=schedules.steps(name.epochs, [15, 17])[1:],
-        auto_scale_lr=dict(base_batch_size=128),
+        curve=schedules.steps(name.epochs, [15, 17])[1:],
         codec=codec,
         model=_model(name, codec),
-        dataset_type="InterHand3DDataset",
-        data_mode="topdown",
-        data_root="data/interhand2.6m/",
-        train_pipeline=train,
-        val_pipeline=val,
-        train_dataloader=train_loader(
-            _dataset("train", "all", train), name.batch, 1, drop_last=False
+        pipelines=dict(train_pipeline=train, val_pipeline=val),
+        loaders=(
+            train_loader(_dataset("train", "all", train), name.batch, 1, drop_last=False),
+            eval_loader(_dataset("val", "machine_annot", val), name.batch, 1),
+            eval_loader(_dataset("test", "all", val), name.batch, 1),
         ),
-        val_dataloader=eval_loader(_dataset("val", "machine_annot", val), name.batch, 1),
-        test_dataloader=eval_loader(_dataset("test", "all", val), name.batch, 1),
-        val_evaluator=evaluator,
-        test_evaluator=evaluator,
+        evaluators=(evaluator, evaluator),
     )
 
 
 def _dataset(part: str, folder: str, pipeline: list[Tree]) -> Tree:
     files = f"annotations/{folder}/InterHand2.6M_{part}_{{}}.json"
     tree = dict(
-        type="InterHand3DDataset",
+        type=_TYPE,
         ann_file=files.format("data"),
         camera_param_file=files.format("camera"),
         joint_file=files.format("joint_3d"),
         use_gt_root_depth=True,
         rootnet_result_file=None,
         data_mode="topdown",
-        data_root="data/interhand2.6m/",
+        data_root=_ROOT,
         data_prefix=dict(img=f"images/{part}/"),
         pipeline=pipeline,
     )

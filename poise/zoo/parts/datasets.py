@@ -140,15 +140,14 @@ def _kingdom(part: str) -> Binding:
 
 
 def _deepfashion(subset: str) -> Binding:
-    return Binding(
+    return _simple(
         "DeepFashionDataset",
-        "data/fld/",
-        f"annotations/fld_{subset}_train.json",
-        f"annotations/fld_{subset}_val.json",
-        "img/",
+        "fld",
+        f"fld_{subset}",
         f"deepfashion_{subset}",
         PCK_AUC_EPE,
-        test=f"annotations/fld_{subset}_test.json",
+        "img/",
+        "train val test",
         options=dict(subset=subset),
         varied=WHOLE,
     )
@@ -169,16 +168,8 @@ def _deepfashion2(garment: str) -> Binding:
 
 
 def _jhmdb(split: str) -> Binding:
-    return Binding(
-        "JhmdbDataset",
-        "data/jhmdb/",
-        f"annotations/Sub{split}_train.json",
-        f"annotations/Sub{split}_test.json",
-        "",
-        "jhmdb",
-        [dict(type="JhmdbPCKAccuracy", thr=0.2, norm_item=["bbox", "torso"])],
-        varied=TILTED,
-    )
+    metric = dict(type="JhmdbPCKAccuracy", thr=0.2, norm_item=["bbox", "torso"])
+    return _simple("JhmdbDataset", "jhmdb", f"Sub{split}", "jhmdb", [metric], "", varied=TILTED)
 
 
 def _simple(
@@ -193,10 +184,9 @@ def _simple(
 ) -> Binding:
     """A dataset whose annotation files are named `annotations/{files}_{split}.json`."""
     named = [f"annotations/{files}_{split}.json" for split in splits.split()]
-    test = dict(test=named[2]) if len(named) > 2 else {}
-    return Binding(
-        kind, f"data/{folder}/", named[0], named[1], images, schema, metric, **test, **more
-    )
+    if len(named) > 2:
+        more["test"] = named[2]
+    return Binding(kind, f"data/{folder}/", named[0], named[1], images, schema, metric, **more)
 
 
 def _coco_part(part: str, schema: str, metric: Tree | list[Tree], **more: Any) -> Binding:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from poise import schemas
+from poise.zoo.parts.assembly import words
 from poise.zoo.parts.datasets import binding, count, metainfo_of
 
 __all__ = [
@@ -29,23 +30,10 @@ __all__ = [
 Tree = dict[str, Any]
 Pair = tuple[Any, int]
 
-UBODY_SCENES = [
-    "Magic_show",
-    "Entertainment",
-    "ConductMusic",
-    "Online_class",
-    "TalkShow",
-    "Speech",
-    "Fitness",
-    "Interview",
-    "Olympic",
-    "TVShow",
-    "Singing",
-    "SignLanguage",
-    "Movie",
-    "LiveVlog",
-    "VideoConference",
-]
+UBODY_SCENES = words(
+    "Magic_show Entertainment ConductMusic Online_class TalkShow Speech Fitness Interview Olympic "
+    "TVShow Singing SignLanguage Movie LiveVlog VideoConference"
+)
 
 
 @dataclass(frozen=True)

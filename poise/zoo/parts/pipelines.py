@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
+
+from poise.zoo.parts.assembly import words
 
 __all__ = [
     "META_KEYS",
@@ -20,7 +21,10 @@ Tree = dict[str, Any]
 Size = tuple[int, int]
 
 #: what is kept about a picture in bottom-up evaluation
-META_KEYS: Sequence[str] = ["id", "img_id", "img_path", "crowd_index", "ori_shape", "img_shape", "input_size", "input_center", "input_scale", "flip", "flip_direction", "flip_indices", "raw_ann_info", "skeleton_links"]
+META_KEYS = words(
+    "id img_id img_path crowd_index ori_shape img_shape input_size input_center input_scale flip "
+    "flip_direction flip_indices raw_ann_info skeleton_links"
+)
 
 
 def load_image(options: Tree | None) -> Tree:
@@ -50,16 +54,11 @@ def dropout(
         hsv: change hue, saturation and value.
         photometric: change brightness and contrast, too.
     """
-    hole: Tree = dict(
-        type="CoarseDropout",
-        max_holes=1,
-        max_height=0.4,
-        max_width=0.4,
-        min_holes=1,
-        min_height=0.2,
-        min_width=0.2,
-        p=p,
-    )
+    # the sides are shares of the picture's
+    shares = {"max": 0.4, "min": 0.2}
+    hole: Tree = dict(type="CoarseDropout", p=p)
+    for limit, share in shares.items():
+        hole |= {f"{limit}_holes": 1, f"{limit}_height": share, f"{limit}_width": share}
     blurs = [dict(type=kind, p=blur) for kind in ("Blur", "MedianBlur")]
     return [
         *([dict(type="mmdet.YOLOXHSVRandomAug")] if hsv else ()),

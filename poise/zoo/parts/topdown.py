@@ -7,6 +7,7 @@ from typing import Any
 
 from poise.zoo.name import Name
 from poise.zoo.parts import schedules
+from poise.zoo.parts.assembly import assembled
 from poise.zoo.parts.datasets import Binding
 from poise.zoo.parts.pipelines import eval_loader, topdown_test, topdown_train, train_loader
 from poise.zoo.parts.runtime import best_key, runtime
@@ -130,25 +131,23 @@ def frame(
         log_interval=log_interval,
         max_keep=max_keep,
     )
-    tree |= dict(
-        train_cfg=dict(by_epoch=True, max_epochs=name.epochs, val_interval=every),
-        optim_wrapper=optimizer or schedules.adam(),
-        param_scheduler=scheduler or schedules.steps(name.epochs),
-        auto_scale_lr=dict(base_batch_size=scale or name.gpus * name.batch),
+    calm = (val_batch, val_workers or workers)
+    tree = assembled(
+        tree,
+        (data.type, "topdown", data.root),
+        epochs=name.epochs,
+        every=every,
+        scale=scale or name.gpus * name.batch,
+        optimizer=optimizer or schedules.adam(),
+        curve=scheduler or schedules.steps(name.epochs),
         codec=codec,
         model=model,
-        dataset_type=data.type,
-        data_mode="topdown",
-        data_root=data.root,
-        train_pipeline=train,
-    )
-    tree |= dict.fromkeys(test_name.split(), test)
-    calm = (val_batch, val_workers or workers)
-    tree |= dict(
-        train_dataloader=train_loader(data.dataset("train", train), name.batch, workers),
-        val_dataloader=eval_loader(data.dataset("val", test), *calm),
-        test_dataloader=eval_loader(data.dataset("test", test), *calm),
-        val_evaluator=evaluators[0],
-        test_evaluator=evaluators[1],
+        pipelines=dict(train_pipeline=train) | dict.fromkeys(test_name.split(), test),
+        loaders=(
+            train_loader(data.dataset("train", train), name.batch, workers),
+            eval_loader(data.dataset("val", test), *calm),
+            eval_loader(data.dataset("test", test), *calm),
+        ),
+        evaluators=(evaluators[0], evaluators[1]),
     )
     return replaced(tree | more, changes or {})

@@ -68,8 +68,8 @@ def two_stage(
     narrow = dict(shift_factor=0.0, scale_factor=(0.75, 1.25), rotate_factor=60) | (last or {})
     common: Tree = dict(half_body=True, load=load) | (both or {})
     colors: Tree = dict(p=1.0) | (first_colors or {})
-    last_colors = dict(p=0.5) | (last_colors or {})
-    seen = {key: common[key] for key in ("load", "udp") if key in common}
+    late_colors: Tree = dict(p=0.5) | (last_colors or {})
+    seen: Tree = {key: common[key] for key in ("load", "udp") if key in common}
     tree = frame(
         name,
         data,
@@ -81,7 +81,7 @@ def two_stage(
         scheduler=schedules.cosine(name.epochs, lr, **(cosine or {})),
         **dict(scale=1024, workers=10, max_keep=1) | settings,
     )
-    later: Tree = dict(box=narrow, extra=dropout(**last_colors))
+    later: Tree = dict(box=narrow, extra=dropout(**late_colors))
     if last_half_body is not None:
         later["half_body"] = last_half_body
     second = topdown_train(name.size, codec, **data.varied | common | later)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from poise.zoo.parts.assembly import words
 from poise.zoo.parts.backbones import VIT_WEIGHTS, pretrained
 from poise.zoo.parts.datasets import metainfo_of
 from poise.zoo.parts.pipelines import eval_loader, train_loader
@@ -62,16 +63,7 @@ SWISH: Tree = dict(type="Swish")
 GREY = 114
 #: pictures are read from disk, wherever the annotations come from
 _LOAD: Tree = dict(type="LoadImage", backend_args=None)
-_META_KEYS = [
-    "id",
-    "img_id",
-    "img_path",
-    "ori_shape",
-    "img_shape",
-    "input_size",
-    "input_center",
-    "input_scale",
-]
+_META_KEYS = words("id img_id img_path ori_shape img_shape input_size input_center input_scale")
 
 
 def darknet(size: str) -> Tree:
