@@ -33,6 +33,10 @@ def predict(
         Path | None, typer.Option("--boxes", help="JSON file of boxes by picture, or COCO file.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per network call.")] = 16,
+    detector: Annotated[
+        str,
+        typer.Option(help="auto, nanodet or whole-image: who finds the boxes that are not given."),
+    ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     flip_test: Annotated[
         bool | None,
@@ -45,14 +49,15 @@ def predict(
 ) -> None:
     """Find poses in pictures; writes NAME.json and NAME_pose.jpg for each.
 
-    Without boxes, the whole picture is taken as one person.
+    Without boxes, a detector looks for people; models of hands, faces and animals take the whole
+    picture. A picture in which nobody is gets a file without instances.
     """
     from poise.inference import Inferencer, ResultWriter, list_pictures
 
     pictures = list(list_pictures(inputs))
     given: Any = str(boxes) if boxes else _parse_boxes(box)
-    inferencer = Inferencer(model, weights, device=device, flip_test=flip_test)
-    _say_model(inferencer, model)
+    inferencer = Inferencer(model, weights, detector=detector, device=device, flip_test=flip_test)
+    _say_model(inferencer, model, given is not None)
     if weights is None and Path(model).is_file():
         typer.echo(
             f"warning: {model} is used without trained weights, so the poses mean nothing; give "
@@ -83,11 +88,13 @@ def predict(
         raise typer.Exit(1)
 
 
-def _say_model(inferencer: Any, asked: str) -> None:
+def _say_model(inferencer: Any, asked: str, boxes_given: bool) -> None:
     how = " (embedded; --model chooses another)" if asked == "auto" else ""
     typer.echo(
         f"model: {inferencer.model_name}{how}, on {next(inferencer.model.parameters()).device}"
     )
+    if inferencer.needs_boxes and not boxes_given:
+        typer.echo(f"detector: {inferencer.detector.description}")
 
 
 def _parse_boxes(texts: list[str] | None) -> Any:

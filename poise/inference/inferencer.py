@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from poise.config import Config
-from poise.errors import ConfigError, DataError, PoiseError
-from poise.inference.boxes import BoxFile, check_boxes, read_boxes
+from poise.errors import ArgumentError, ConfigError, DataError, PoiseError
+from poise.inference.boxes import check_boxes
+from poise.inference.crops import Crop, crop_maker, read_test_pipeline
+from poise.inference.detectors import WholeImage, build_detector
+from poise.inference.jobs import GivenBoxes, Job
 from poise.inference.results import PoseResult, empty_instances
 from poise.inference.sources import Picture, list_pictures, read_picture
-from poise.structures import InstanceData
 
 __all__ = ["Inferencer"]
 
 _LOG = logging.getLogger(__name__)
 
+#: Pictures per call of the detector.
+_DETECTOR_BATCH = 4
+#: Transforms that mark a pipeline as one of single people.
+_BOX_STEPS = frozenset(("TopdownAffine", "GetBBoxCenterScale"))
+
 
 class Inferencer:
-    """Finds poses with any top-down model of a config, or with the embedded one.
+    """Finds poses with any 2D model: top-down ones with boxes, bottom-up ones without.
 
     Args:
         model: "auto" (the model inside the package), a model name, a config file, a `Config`,
             or a built estimator that has `cfg` and `dataset_meta`.
         weights: checkpoint; None takes the model's own where it comes inside the package.
+        detector: finds the boxes where the caller gives none: "auto" (the embedded person
+            detector for models of people, the whole picture for others), "nanodet",
+            "whole-image" or None, a callable that takes a picture (H, W, 3) uint8 BGR and
+            returns boxes (N, 4 or 5), or a `poise.inference.detectors.BatchDetector`. Models of
+            whole pictures need none.
         device: "auto" (CUDA, else MPS, else CPU) or a torch device.
         flip_test: True or False; None keeps the config's setting.
 
@@ -43,6 +51,7 @@ class Inferencer:
         model: Any = "auto",
         weights: str | os.PathLike[str] | None = None,
         *,
+        detector: Any = "auto",
         device: Any = "auto",
         flip_test: bool | None = None,
     ) -> None:
@@ -50,11 +59,26 @@ class Inferencer:
         from poise.zoo import DEFAULT_MODEL
 
         self.model_name = DEFAULT_MODEL if isinstance(model, str) and model == "auto" else model
-        self.model = load_model(self.model_name, weights, device=pick_device(device))
+        device = pick_device(device)
+        self.model = load_model(self.model_name, weights, device=device)
         if flip_test is not None:
             self.model.test_cfg = {**(self.model.test_cfg or {}), "flip_test": flip_test}
         self.metainfo: Mapping[str, Any] = self.model.dataset_meta
-        self._pipeline = _test_pipeline(self.model.cfg)
+        pipeline = read_test_pipeline(self.model.cfg)
+        _refuse_lifter(self.model)
+        #: whether the model takes one person at a time, and so needs boxes
+        self.needs_boxes = any(type(step).__name__ in _BOX_STEPS for step in pipeline)
+        self._make_batch = crop_maker(pipeline, self.metainfo)
+        # built when the first picture without boxes comes
+        self._detector_spec, self._detector, self._device = detector, None, device
+
+    @property
+    def detector(self) -> Any:
+        """What finds the boxes; None for models of whole pictures."""
+        if self.needs_boxes and self._detector is None:
+            self._detector = build_detector(self._detector_spec, self.metainfo, device=self._device)
+            _LOG.info("detector: %s", self._detector.description)
+        return self._detector
 
     # ------------------------------------------------------------------ predict
 
@@ -70,38 +94,40 @@ class Inferencer:
 
         Args:
             inputs: path, folder, pattern with `*`, array (H, W, 3) uint8 in BGR order, PIL
-                image, or a list of these.
+                image, or a list or an iterator of these.
             boxes: people's boxes, xyxy pixels of the picture with or without a score:
                 (N, 4 or 5) for one picture, a list of such for several, a dict by path or file
                 name, or a JSON file of them. A picture with no box gets an empty result. None:
-                the whole picture is taken as one box.
+                the detector looks for them. Models of whole pictures do not take boxes.
             batch_size: crops per network call, from one or several pictures.
-            keep_going: give a result with `error` for a picture that cannot be read, instead of
-                raising.
+            keep_going: give a result with `error` for a picture that cannot be used, instead of
+                raising when its turn comes.
 
         Raises:
             FileMissingError, DataError: no such picture; unreadable; boxes of a wrong form.
         """
         if batch_size < 1:
             raise DataError(f"batch_size must be at least 1, got {batch_size}")
-        pictures = list(list_pictures(inputs))
-        boxes_of = _Boxes(boxes, pictures)
-        waiting: deque[_Job] = deque()
-        crops: list[tuple[_Job, dict[str, Any]]] = []
-        for index, picture in enumerate(pictures):
-            job = self._open(picture, boxes_of, index, keep_going)
+        if boxes is not None and not self.needs_boxes:
+            raise DataError(
+                "this model finds everybody in the whole picture and takes no boxes; leave them "
+                "out, or choose a top-down model"
+            )
+        waiting: deque[Job] = deque()
+        crops: list[tuple[Job, Crop]] = []
+        for job in self._located(list_pictures(inputs), boxes, batch_size):
             waiting.append(job)
-            for item in self._crops(job):
-                crops.append((job, item))
+            for crop in _crops(job):
+                crops.append((job, crop))
                 if len(crops) == batch_size:
                     self._run(crops)
                     crops = []
             while waiting and waiting[0].complete:
-                yield self._finish(waiting.popleft())
+                yield self._finish(waiting.popleft(), keep_going)
         if crops:
             self._run(crops)
         while waiting:
-            yield self._finish(waiting.popleft())
+            yield self._finish(waiting.popleft(), keep_going)
 
     def __call__(self, inputs: Any, **options: Any) -> list[PoseResult]:
         """All results of `predict` as a list."""
@@ -109,144 +135,127 @@ class Inferencer:
 
     # ------------------------------------------------------------------- stages
 
-    def _open(self, picture: Picture, boxes_of: _Boxes, index: int, keep_going: bool) -> _Job:
-        """Read a picture once, however many people it shows, and settle its boxes."""
-        try:
-            image = read_picture(picture)
-            bboxes, scores = boxes_of.of(index, image)
-        except PoiseError as error:
-            if not keep_going:
-                raise
-            _LOG.warning("skipped %s: %s", picture.name, error)
-            return _Job(picture.name, None, *check_boxes([]), error=str(error))
-        return _Job(picture.name, image, bboxes, scores)
+    def _located(self, pictures: Iterable[Picture], boxes: Any, batch_size: int) -> Iterator[Job]:
+        """Pictures, each read once, with the places to look at."""
+        if boxes is not None:
+            pictures = list(pictures)
+            given = GivenBoxes(boxes, pictures)
+            for index, picture in enumerate(pictures):
+                yield _with_given_boxes(_open(picture), given, index)
+            return
+        looks_ahead = self.needs_boxes and not isinstance(self.detector, WholeImage)
+        size = min(batch_size, _DETECTOR_BATCH) if looks_ahead else 1
+        chunk: list[Job] = []
+        for picture in pictures:
+            chunk.append(_open(picture))
+            # nothing comes after a picture that may end the run: say so before reading on
+            if len(chunk) == size or chunk[-1].error is not None:
+                yield from self._detected(chunk)
+                chunk = []
+        yield from self._detected(chunk)
 
-    def _crops(self, job: _Job) -> Iterator[dict[str, Any]]:
-        """Packed test-pipeline items, one a box."""
-        for box, score in zip(job.bboxes, job.bbox_scores, strict=True):
-            info = dict(img=job.image, bbox=box[None], bbox_score=score[None], **self.metainfo)
-            item = self._pipeline(info)
-            if item is None:
-                raise DataError(f"the test pipeline of the config gave nothing for {job.name}")
-            yield item
+    def _detected(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Boxes of several pictures by one call of the detector."""
+        readable = [job for job in jobs if job.error is None]
+        if not self.needs_boxes:
+            for job in readable:
+                job.expect(1)
+        elif readable:
+            for job, found in zip(
+                readable, self.detector.detect([job.image for job in readable]), strict=True
+            ):
+                job.bboxes, job.bbox_scores = check_boxes(found, where="the detector's boxes")
+                job.expect(len(job.bboxes))
+        return jobs
 
-    def _run(self, crops: Sequence[tuple[_Job, dict[str, Any]]]) -> None:
+    def _run(self, crops: Sequence[tuple[Job, Crop]]) -> None:
         """One network call; hands each crop's instances to its picture."""
         import torch
 
-        batch = {
-            "inputs": [item["inputs"] for _, item in crops],
-            "data_samples": [item["data_samples"] for _, item in crops],
-        }
+        batch = self._make_batch([crop for _, crop in crops])
         with torch.inference_mode():
             batch = self.model.data_preprocessor(batch, False)
             samples = self.model(**batch, mode="predict")
         for (job, _), sample in zip(crops, samples, strict=True):
             job.add(sample.pred_instances)
 
-    def _finish(self, job: _Job) -> PoseResult:
+    def _finish(self, job: Job, keep_going: bool) -> PoseResult:
+        if job.error is not None:
+            if not keep_going:
+                raise job.error
+            _LOG.info("skipped %s: %s", job.picture.name, job.error)
         instances = job.instances()
         if instances is None:
             instances = empty_instances(self.metainfo["num_keypoints"])
-        return PoseResult(job.image, instances, self.metainfo, job.name, job.error)
+        error = None if job.error is None else str(job.error)
+        return PoseResult(job.image, instances, self.metainfo, job.picture.name, error)
 
 
-class _Job:
-    """A picture on its way: its boxes, and the instances that came back."""
-
-    def __init__(
-        self,
-        name: str,
-        image: np.ndarray | None,
-        bboxes: np.ndarray,
-        bbox_scores: np.ndarray,
-        error: str | None = None,
-    ) -> None:
-        self.name, self.image, self.error = name, image, error
-        self.bboxes, self.bbox_scores = bboxes, bbox_scores
-        self._found: list[Any] = []
-
-    @property
-    def complete(self) -> bool:
-        return len(self._found) == len(self.bboxes)
-
-    def add(self, instances: Any) -> None:
-        self._found.append(instances)
-
-    def instances(self) -> InstanceData | None:
-        """All people of the picture, image space, numpy; None where there is none."""
-        if not self._found:
-            return None
-        return InstanceData(
-            keypoints=_stack([f.keypoints for f in self._found]),
-            keypoint_scores=_stack([f.keypoint_scores for f in self._found]),
-            bboxes=self.bboxes,
-            bbox_scores=self.bbox_scores,
-        )
+def _open(picture: Picture) -> Job:
+    """Read a picture; what goes wrong waits until its turn comes."""
+    try:
+        return Job(picture, read_picture(picture))
+    except PoiseError as error:
+        return Job(picture, None, error)
 
 
-class _Boxes:
-    """The boxes of the n-th picture, whichever form the caller gave them in."""
-
-    def __init__(self, boxes: Any, pictures: Sequence[Picture]) -> None:
-        if isinstance(boxes, (str, os.PathLike)):
-            boxes = read_boxes(boxes)
-        elif isinstance(boxes, Mapping):
-            boxes = BoxFile(None, dict(boxes))
-        elif boxes is not None and len(pictures) == 1 and not _is_nested(boxes):
-            boxes = [boxes]
-        if isinstance(boxes, (list, tuple, np.ndarray)) and len(boxes) != len(pictures):
-            raise DataError(
-                f"there are {len(pictures)} pictures and boxes for {len(boxes)}; give one array "
-                f"(N, 4) a picture, empty where nobody is"
-            )
-        self._boxes, self._pictures = boxes, pictures
-
-    def of(self, index: int, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes (N, 4) xyxy and scores (N,) of a picture."""
-        if self._boxes is None:
-            height, width = image.shape[:2]
-            return check_boxes([[0, 0, width, height]])
-        name = self._pictures[index].name
-        if not isinstance(self._boxes, BoxFile):
-            return check_boxes(self._boxes[index], where=f"boxes of {name}")
-        found = self._boxes.of(name)
-        if found is None:
-            raise DataError(f"{self._boxes.describe()} has no entry for '{name}'")
-        return check_boxes(found, where=f"boxes of {name}")
+def _with_given_boxes(job: Job, given: GivenBoxes, index: int) -> Job:
+    if job.error is None:
+        try:
+            job.bboxes, job.bbox_scores = given.of(index)
+            job.expect(len(job.bboxes))
+        except PoiseError as error:
+            job.error, job.image = error, None
+    return job
 
 
-def _is_nested(boxes: Any) -> bool:
-    """Whether boxes are a list with one array a picture rather than the array itself."""
-    return len(boxes) > 0 and np.ndim(boxes[0]) == 2
+def _crops(job: Job) -> Iterator[Crop]:
+    """The places to look at in a picture."""
+    if job.error is not None:
+        return
+    name = job.picture.name
+    if job.bboxes is None:
+        yield Crop(job.image, None, 1.0, name)
+        return
+    for box, score in zip(job.bboxes, job.bbox_scores, strict=True):
+        yield Crop(job.image, box, score, name)
 
 
-def _stack(parts: Sequence[Any]) -> np.ndarray:
-    """(1, ...) arrays or tensors -> one float32 array (N, ...)."""
-    arrays = [p.cpu().numpy() if hasattr(p, "cpu") else np.asarray(p) for p in parts]
-    return np.concatenate(arrays).astype(np.float32, copy=False)
+def _refuse_lifter(model: Any) -> None:
+    from poise.models.estimators import PoseLifter
 
-
-def _test_pipeline(cfg: Config) -> Any:
-    """The config's test pipeline; pictures are handed in, so nothing is read twice."""
-    from poise.transforms import Compose
-
-    loader = cfg.get("test_dataloader") or cfg.get("val_dataloader")
-    pipeline = (loader or {}).get("dataset", {}).get("pipeline") or cfg.get("test_pipeline")
-    if not pipeline:
+    if isinstance(model, PoseLifter):
         raise ConfigError(
-            "the config has no test pipeline: expected test_dataloader.dataset.pipeline or "
-            "test_pipeline"
+            "this model lifts 2D poses to 3D and cannot look at pictures; find the 2D poses with "
+            "a 2D model, and lift them with poise.apis.inference_pose_lifter_model"
         )
-    return Compose(copy.deepcopy([dict(step) for step in pipeline]))
+
+
+def _checked_device(device: Any) -> Any:
+    """Torch device of a name, once it has been seen to work."""
+    import torch
+
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ArgumentError(
+            f"device '{device}' cannot be used; expected auto, cpu, cuda, cuda:1 or mps, where "
+            f"torch was built for it and sees it: {str(error).splitlines()[0]}"
+        ) from error
+    return found
 
 
 def pick_device(device: Any) -> Any:
-    """Torch device of "auto", a name or a device."""
+    """Torch device of "auto", a name or a device.
+
+    Raises:
+        ArgumentError: a device that torch does not know, or that is not there.
+    """
     import torch
 
     if device != "auto":
-        return torch.device(device)
+        return _checked_device(device)
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

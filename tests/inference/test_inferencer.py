@@ -15,7 +15,7 @@ PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut
 
 @pytest.fixture(scope="module")
 def inferencer():
-    return Inferencer(device="cpu")
+    return Inferencer(device="cpu", detector="whole-image")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,167 @@
+"""From pictures and boxes to one batch for the network."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import cv2
+import numpy as np
+
+from poise.config import Config
+from poise.errors import ConfigError, DataError
+from poise.structures import InstanceData, PoseDataSample
+from poise.structures.bbox import bbox_xyxy2cs, get_udp_warp_matrix, get_warp_matrix
+from poise.transforms import Compose, GetBBoxCenterScale, LoadImage, PackPoseInputs, TopdownAffine
+from poise.transforms.packing import META_KEYS
+from poise.transforms.topdown import fix_aspect_ratio
+
+__all__ = ["Crop", "CropMaker", "PipelineCrops", "WarpCrops", "crop_maker", "read_test_pipeline"]
+
+
+class Crop(NamedTuple):
+    """A place to look at: a picture, and a box in it (None: a model of whole pictures)."""
+
+    image: np.ndarray
+    #: (4,) xyxy, image space
+    box: np.ndarray | None
+    score: float
+    name: str
+
+
+class CropMaker(Protocol):
+    """Makes the batch of several places."""
+
+    def __call__(self, crops: Sequence[Crop]) -> dict[str, Any]:
+        """`inputs` and `data_samples` for the model's data preprocessor."""
+
+
+def read_test_pipeline(cfg: Config | Mapping[str, Any]) -> Compose:
+    """The test pipeline of a whole config.
+
+    Raises:
+        ConfigError: the config has none.
+    """
+    loader = cfg.get("test_dataloader") or cfg.get("val_dataloader")
+    pipeline = _dataset_pipeline(loader) or cfg.get("test_pipeline")
+    if not pipeline:
+        raise ConfigError(
+            "the config has no test pipeline: expected test_dataloader.dataset.pipeline or "
+            "test_pipeline"
+        )
+    return Compose(copy.deepcopy([dict(step) for step in pipeline]))
+
+
+def _dataset_pipeline(loader: Mapping[str, Any] | None) -> Any:
+    dataset = (loader or {}).get("dataset") or {}
+    return dataset.get("pipeline")
+
+
+def crop_maker(pipeline: Compose, metainfo: Mapping[str, Any]) -> CropMaker:
+    """The fastest maker that gives what the pipeline gives."""
+    if WarpCrops.suits(pipeline):
+        return WarpCrops(pipeline, metainfo)
+    return PipelineCrops(pipeline, metainfo)
+
+
+class PipelineCrops:
+    """Runs the pipeline for each box: right for every pipeline.
+
+    Args:
+        pipeline: test pipeline; pictures are handed in, so its `LoadImage` reads nothing.
+        metainfo: parsed schema; goes into the results, as datasets put it there.
+    """
+
+    def __init__(self, pipeline: Compose, metainfo: Mapping[str, Any]) -> None:
+        self._pipeline, self._metainfo = pipeline, metainfo
+
+    def __call__(self, crops: Sequence[Crop]) -> dict[str, Any]:
+        """Lists of inputs and samples.
+
+        Raises:
+            DataError: the pipeline dropped a box.
+        """
+        items = [self._item(crop) for crop in crops]
+        inputs = [item["inputs"] for item in items]
+        if isinstance(inputs[0], (list, tuple)):
+            # several scales a picture: the model takes a list of batches
+            inputs = [list(scale) for scale in zip(*inputs, strict=True)]
+        return {"inputs": inputs, "data_samples": [item["data_samples"] for item in items]}
+
+    def _item(self, crop: Crop) -> dict[str, Any]:
+        results: dict[str, Any] = dict(img=crop.image, **self._metainfo)
+        if crop.box is not None:
+            results["bbox"] = crop.box[None]
+            results["bbox_score"] = np.array([crop.score], np.float32)
+        item = self._pipeline(results)
+        if item is None:
+            raise DataError(f"the test pipeline of the config gave nothing for {crop.name}")
+        return dict(item)
+
+
+class WarpCrops:
+    """Crops of the plain top-down pipeline, warped straight into one batch.
+
+    Gives the numbers of LoadImage, GetBBoxCenterScale, TopdownAffine and PackPoseInputs, without
+    passing a dict of results, and without copying pictures to tensors one by one.
+
+    Args:
+        pipeline: a pipeline that `suits`.
+        metainfo: parsed schema.
+    """
+
+    _STEPS = (LoadImage, GetBBoxCenterScale, TopdownAffine, PackPoseInputs)
+
+    def __init__(self, pipeline: Compose, metainfo: Mapping[str, Any]) -> None:
+        _, box, affine, pack = pipeline.transforms
+        self._padding = box.padding
+        self._size = affine.input_size
+        self._matrix = get_udp_warp_matrix if affine.use_udp else get_warp_matrix
+        constant = {**metainfo, "img_path": None, "input_size": self._size}
+        self._constant = {key: constant[key] for key in pack.meta_keys if key in constant}
+        self._keys = frozenset(pack.meta_keys)
+
+    @classmethod
+    def suits(cls, pipeline: Compose) -> bool:
+        """Whether a pipeline consists of just the plain steps."""
+        steps = pipeline.transforms
+        # subclasses may do anything, so the types must be these very ones
+        if tuple(map(type, steps)) != cls._STEPS:
+            return False
+        return not steps[0].to_float32 and set(steps[3].meta_keys) <= set(META_KEYS)
+
+    def __call__(self, crops: Sequence[Crop]) -> dict[str, Any]:
+        """`inputs`: (B, 3, H, W) uint8, a view of (B, H, W, 3)."""
+        import torch
+
+        width, height = self._size
+        boxes = np.stack([crop.box for crop in crops])
+        centers, scales = bbox_xyxy2cs(boxes, padding=self._padding)
+        scales = fix_aspect_ratio(scales, width / height)
+        batch = np.empty((len(crops), height, width, 3), np.uint8)
+        samples = []
+        for crop, out, center, scale in zip(crops, batch, centers, scales, strict=True):
+            matrix = self._matrix(center, scale, 0.0, output_size=self._size)
+            cv2.warpAffine(crop.image, matrix, self._size, out, flags=cv2.INTER_LINEAR)
+            samples.append(self._sample(crop, center, scale))
+        return {"inputs": torch.from_numpy(batch).permute(0, 3, 1, 2), "data_samples": samples}
+
+    def _sample(self, crop: Crop, center: np.ndarray, scale: np.ndarray) -> PoseDataSample:
+        shape = crop.image.shape[:2]
+        own = {
+            "img_shape": shape,
+            "ori_shape": shape,
+            "input_center": center,
+            "input_scale": scale,
+        }
+        own = {key: value for key, value in own.items() if key in self._keys}
+        sample = PoseDataSample(metainfo={**self._constant, **own})
+        sample.gt_instances = InstanceData(
+            bboxes=crop.box[None],
+            bbox_scores=np.array([crop.score], np.float32),
+            bbox_scales=scale[None],
+            keypoints_visible=np.ones((1, 1, 1)),
+        )
+        sample.gt_instance_labels = InstanceData()
+        return sample
