@@ -25,6 +25,7 @@ COMMANDS = {
     "train": ("poise.cli.train:train", "Train a model from a config."),
     "test": ("poise.cli.test:test", "Evaluate a checkpoint with a config's metrics."),
     "config": ("poise.cli.config:app", "Show and compare configs."),
+    "zoo": ("poise.cli.zoo:app", "List, search and describe released models."),
     "migrate": ("poise.cli.migrate:migrate", "Rewrite a file's MMPose imports to Poise's."),
     "doctor": ("poise.cli.doctor:doctor", "Say what is installed and what would go wrong."),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -102,17 +103,22 @@ def load_model(config: Any, weights: Any = None, device: Any = None) -> nn.Modul
         checkpoint = load_checkpoint(model, weights, same_shapes=True)
         meta = _checkpoint_meta(checkpoint)
         if meta is not None:
-            model.dataset_meta = meta
+            setattr(model, "dataset_meta", meta)  # noqa: B010 (torch's types know modules only)
     if device is not None:
         model = model.to(device)
     return model.eval()
 
 
-def _released_weights(name: str) -> str | None:
-    """URL of the weights of a zoo name; None where none were released."""
-    from poise.zoo import default_weights
+def _released_weights(name: str) -> str | PathLike[str] | None:
+    """Weights of a zoo name: a file that is here, else the address; None where none were released.
 
-    return default_weights(name)
+    A config file on disk wins over a name, and has no weights of its own.
+    """
+    from poise.zoo import default_weights, weights_url
+
+    if Path(name).is_file():
+        return None
+    return default_weights(name) or weights_url(name)
 
 
 def _checkpoint_meta(checkpoint: Any) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class Model:
         folder: folder of that file under `configs/`, such as
             "body_2d_keypoint/topdown_heatmap/coco".
         family: module of `poise.zoo.families` that knows the recipe.
+        parameters: in millions, or None where several networks take part.
         weights: address of the released weights, or None.
         scores: published figures.
         aliases: other names.
@@ -59,6 +61,7 @@ class Model:
     name: str
     folder: str
     family: str
+    parameters: float | None
     weights: str | None
     scores: tuple[Score, ...]
     aliases: tuple[str, ...]
@@ -66,12 +69,23 @@ class Model:
     @property
     def task(self) -> str:
         """What is found: "body 2d", "hand 3d", "wholebody 2d" ..."""
-        return " ".join(self.folder.partition("/")[0].split("_")[:2])
+        # MoveNet has no file in MMPose
+        top = self.folder.partition("/")[0] if "/" in self.folder else "body_2d"
+        return " ".join(top.split("_")[:2])
 
     @property
-    def config(self) -> str:
-        """Path of the config file in MMPose."""
-        return f"configs/{self.folder}/{self.name}.py"
+    def input_size(self) -> tuple[int, int] | None:
+        """Input width and height in pixels, where the name says them."""
+        found = re.search(r"-(\d+)(?:x(\d+))?(?:-\w+)?$", self.name)
+        if found is None:
+            return None
+        height, width = found.groups()
+        return int(width or height), int(height)
+
+    @property
+    def config(self) -> str | None:
+        """Path of the config file in MMPose; None for models that MMPose does not have."""
+        return f"configs/{self.folder}/{self.name}.py" if "/" in self.folder else None
 
     def recipe(self) -> dict[str, Any]:
         """The config tree, newly made."""
@@ -99,7 +113,8 @@ def models() -> dict[str, Model]:
 
 
 def _model(line: str, folder: str, family: str, metrics: dict[str, list[str]]) -> Model:
-    name, weights, scores, aliases = (*(c.strip() for c in line.split("|")), "", "", "")[:4]
+    cells = [cell.strip() for cell in line.split("|")]
+    name, size, weights, scores, aliases = (*cells, "", "")[:5]
     address = None
     if weights.startswith("="):
         address = f"{WEIGHTS_BASE}v1/{folder}/{name}-{weights[1:]}.pth"
@@ -110,7 +125,8 @@ def _model(line: str, folder: str, family: str, metrics: dict[str, list[str]]) -
         data, *numbers = text.split()
         named = zip(metrics[data], map(float, numbers), strict=True)
         figures.append(Score(data.partition("/")[0], dict(named)))
-    return Model(name, folder, family, address, tuple(figures), tuple(aliases.split()))
+    parameters = None if size == "-" else float(size)
+    return Model(name, folder, family, parameters, address, tuple(figures), tuple(aliases.split()))
 
 
 @functools.cache
@@ -138,7 +154,7 @@ def find_model(name: str) -> Model | None:
 def _stem(name: str) -> str:
     """Name of the model in a path of MMPose's repository; other paths are no names."""
     name = name.replace("\\", "/").removesuffix(".py")
-    start = name.startswith(("mmpose::", "configs/", "projects/"))
+    start = name.startswith(("mmpose::", "configs/"))
     return name.rpartition("/")[2].removeprefix("mmpose::") if start else name
 
 

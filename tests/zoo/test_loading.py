@@ -1,10 +1,17 @@
-"""`load_config` finds names and files, and says what it knows."""
+"""`load_config` finds names, aliases, MMPose's paths and files, and says what it knows."""
+
+import subprocess
+import sys
 
 import pytest
 
 from poise.config import Config
 from poise.errors import FileMissingError, UnknownNameError
-from poise.zoo import default_weights, load_config, names
+from poise.zoo import default_weights, find_model, load_config, names, weights_url
+from poise.zoo.loading import source
+
+HRNET = "td-hm_hrnet-w32_8xb64-210e_coco-256x192"
+HRNET_PATH = f"body_2d_keypoint/topdown_heatmap/coco/{HRNET}.py"
 
 
 @pytest.mark.parametrize("name", names())
@@ -24,6 +31,54 @@ def test_real_file_wins(tmp_path, monkeypatch):
     assert load_config("mine.py").a == 1
 
 
+@pytest.mark.parametrize(
+    "spelling", [HRNET, f"{HRNET}.py", f"configs/{HRNET_PATH}", f"mmpose::{HRNET_PATH}"]
+)
+def test_model_is_found_by_name_and_by_path(spelling):
+    cfg = load_config(spelling)
+    assert cfg.codec.heatmap_size == (48, 64)
+    assert cfg.model.head.out_channels == 17
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    {
+        "human": "rtmpose-m_8xb256-420e_body8-256x192",
+        "body": "rtmpose-m_8xb256-420e_body8-256x192",
+        "body17": "rtmpose-m_8xb256-420e_body8-256x192",
+        "body26": "rtmpose-m_8xb512-700e_body8-halpe26-256x192",
+        "face": "rtmpose-m_8xb256-120e_face6-256x256",
+        "hand": "rtmpose-m_8xb256-210e_hand5-256x256",
+        "wholebody": "rtmpose-m_8xb64-270e_coco-wholebody-256x192",
+        "animal": "rtmpose-m_8xb64-210e_ap10k-256x256",
+        "human3d": "motionbert_dstformer-ft-243frm_8xb32-120e_h36m",
+        "hand3d": "internet_res50_4xb16-20e_interhand3d-256x256",
+        "rtmo": "rtmo-l_16xb16-600e_body7-640x640",
+        "vitpose": "td-hm_ViTPose-base-simple_8xb64-210e_coco-256x192",
+        "vitpose-s": "td-hm_ViTPose-small-simple_8xb64-210e_coco-256x192",
+        "vitpose-b": "td-hm_ViTPose-base-simple_8xb64-210e_coco-256x192",
+        "vitpose-l": "td-hm_ViTPose-large-simple_8xb64-210e_coco-256x192",
+        "vitpose-h": "td-hm_ViTPose-huge-simple_8xb64-210e_coco-256x192",
+        "rtmpose-l": "rtmpose-l_8xb256-420e_body8-384x288",
+        "edpose": "edpose_res50_8xb2-50e_coco-800x1333",
+    }.items(),
+)
+def test_alias_is_the_model_that_mmpose_loads(alias, name):
+    assert find_model(alias).name == name
+    assert weights_url(alias).startswith("https://")
+
+
+def test_change_of_a_config_changes_no_other():
+    first = load_config(HRNET)
+    first.model.data_preprocessor.mean[0] = 0
+    first.model.backbone.extra.stage1.num_modules = 9
+    first.val_dataloader.batch_size = 1
+    second = load_config(HRNET)
+    assert second.model.data_preprocessor.mean[0] == 123.675
+    assert second.model.backbone.extra.stage1.num_modules == 1
+    assert first.test_dataloader.batch_size == 32
+
+
 def test_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(
         UnknownNameError, match="'movenet-thundr' is neither.*did you mean 'movenet-thunder'"
@@ -31,12 +86,85 @@ def test_unknown_name_is_answered_with_the_nearest():
         load_config("movenet-thundr")
 
 
-@pytest.mark.parametrize("path", ["no.py", "some/folder/no"])
+@pytest.mark.parametrize("path", ["no.py", "some/folder/no", f"mine/{HRNET}.py"])
 def test_missing_file_is_named(path):
     with pytest.raises(FileMissingError, match=f"no config file '{path}'"):
         load_config(path)
 
 
-def test_embedded_weights_exist_only_for_embedded_models():
+def test_path_of_mmpose_that_the_zoo_has_not_is_answered_with_the_nearest():
+    with pytest.raises(FileMissingError, match=f"no model '{HRNET[:-1]}'; did you mean"):
+        load_config(f"configs/{HRNET_PATH.replace('192.py', '19.py')}")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_base_/default_runtime.py",
+        "configs/_base_/default_runtime.py",
+        "mmpose::_base_/default_runtime.py",
+        "mmpose.configs._base_.default_runtime",
+    ],
+)
+def test_source_answers_for_the_runtime(name):
+    runtime = source(name)
+    assert runtime["default_hooks"]["checkpoint"] == dict(type="CheckpointHook", interval=10)
+    assert runtime["train_cfg"] == dict(by_epoch=True)
+
+
+def test_source_answers_for_schemas_and_models_and_nothing_else():
+    assert source("_base_/datasets/coco.py")["dataset_info"]["dataset_name"] == "coco"
+    assert source(f"mmpose::{HRNET_PATH}")["model"]["type"] == "TopdownPoseEstimator"
+    assert source("_base_/datasets/nothing.py") is None
+    assert source("_base_/nothing.py") is None
+
+
+def test_base_of_a_users_config_need_not_be_on_disk(tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text(f"_base_ = 'mmpose::{HRNET_PATH}'\ntrain_dataloader = dict(batch_size=7)\n")
+    cfg = Config.fromfile(mine)
+    assert cfg.train_dataloader.batch_size == 7
+    assert cfg.train_dataloader.dataset.type == "CocoDataset"
+
+
+def test_printed_config_reads_back_the_same(tmp_path):
+    cfg = load_config("rtmo-s_8xb32-600e_coco-640x640")
+    printed = tmp_path / "printed.py"
+    printed.write_text(cfg.dumps(".py"))
+    assert Config.fromfile(printed).to_dict() == cfg.to_dict()
+
+
+def test_embedded_weights_exist_only_for_embedded_models(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     assert default_weights("movenet-thunder").is_file()
-    assert default_weights("rtmpose-m") is None
+    assert default_weights("rtmpose-l") is None
+    assert default_weights("no-such-model") is None
+
+
+@pytest.mark.parametrize("place", ["", "checkpoints", "body_2d_keypoint/topdown_heatmap/coco"])
+def test_weights_are_found_in_the_users_folder(monkeypatch, tmp_path, place):
+    file = weights_url(HRNET).rpartition("/")[2]
+    folder = tmp_path / place
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file).touch()
+    monkeypatch.setenv("POISE_WEIGHTS", str(tmp_path))
+    assert default_weights(HRNET) == folder / file
+
+
+def test_zoo_needs_neither_torch_nor_numpy_nor_opencv():
+    code = (
+        "import sys; from poise.zoo import load_config; load_config('body26'); "
+        "load_config('wholebody'); "
+        "print([m for m in ('torch', 'numpy', 'cv2') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_only_the_family_of_a_model_is_imported():
+    code = (
+        "import sys; from poise.zoo import load_config; load_config('rtmo'); "
+        "print(sorted(m for m in sys.modules if m.startswith('poise.zoo.families.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['poise.zoo.families.rtmo']"

@@ -52,7 +52,7 @@ def _model_name(size: str, data: str, height: str) -> str:
 
 def _path(name: str) -> str:
     model = find_model(name)
-    return name if model is None else model.config
+    return name if model is None or model.config is None else model.config
 
 
 def _distiller(student: str, teacher: str, weights: str, **more: Any) -> Tree:

@@ -14,6 +14,7 @@ from poise.zoo.parts.datasets import Binding, binding, count
 from poise.zoo.parts.heads import loss
 from poise.zoo.parts.topdown import estimator, matching
 from poise.zoo.parts.two_stage import two_stage
+from poise.zoo.weights import weights_url
 
 __all__ = ["recipe"]
 
@@ -21,14 +22,8 @@ Tree = dict[str, Any]
 
 _PROJECT = f"{WEIGHTS_BASE}v1/projects/rtmposev1/"
 
-#: weights that backbones start from: size -> file
-_AIC_COCO = {
-    "t": "cspnext-tiny_udp-aic-coco_210e-256x192-cbed682d_20230130.pth",
-    "s": "cspnext-s_udp-aic-coco_210e-256x192-92f5a029_20230130.pth",
-    "m": "cspnext-m_udp-aic-coco_210e-256x192-f2f7d6f6_20230130.pth",
-    "l": "cspnext-l_udp-aic-coco_210e-256x192-273b7631_20230130.pth",
-    "x": "cspnext-x_udp-body7_210e-384x288-d28b58e6_20230529.pth",
-}
+_CSPNEXT_X = f"{_PROJECT}cspnext-x_udp-body7_210e-384x288-d28b58e6_20230529.pth"
+#: CSPNeXt of the seven datasets of bodies, which is no model of its own: size and input -> file
 _BODY7 = {
     "t 256x192": "cspnext-tiny_udp-body7_210e-256x192-a3775292_20230504.pth",
     "s 256x192": "cspnext-s_udp-body7_210e-256x192-8c9ccbdb_20230504.pth",
@@ -37,22 +32,13 @@ _BODY7 = {
     "m 384x288": "cspnext-m_udp-body7_210e-384x288-b9bc2b57_20230504.pth",
     "l 384x288": "cspnext-l_udp-body7_210e-384x288-b15bc30d_20230504.pth",
 }
-#: RTMPose models, whose backbones the models of 26 keypoints start from
-_BODY7_POSE = {
-    "t 256x192": _BODY7["t 256x192"],
-    "s 256x192": "rtmpose-s_simcc-body7_pt-body7_420e-256x192-acd4a1ef_20230504.pth",
-    "m 256x192": "rtmpose-m_simcc-body7_pt-body7_420e-256x192-e48f03d0_20230504.pth",
-    "l 256x192": "rtmpose-l_simcc-body7_pt-body7_420e-256x192-4dba18fc_20230504.pth",
-    "m 384x288": "rtmpose-m_simcc-body7_pt-body7_420e-384x288-65e718c4_20230504.pth",
-    "l 384x288": "rtmpose-l_simcc-body7_pt-body7_420e-384x288-3f5a1437_20230504.pth",
-    "x 384x288": _AIC_COCO["x"],
-}
-_WHOLE_BODY = {
-    "m 256x192": "rtmpose-m_simcc-ucoco_dw-ucoco_270e-256x192-c8b76419_20230728.pth",
-    "l 256x192": "rtmpose-l_simcc-ucoco_dw-ucoco_270e-256x192-4d6dfc62_20230728.pth",
-    "l 384x288": "rtmpose-l_simcc-ucoco_dw-ucoco_270e-256x192-4d6dfc62_20230728.pth",
-    "x 256x192": "rtmpose-x_simcc-ucoco_pt-aic-coco_270e-256x192-05f5bcb7_20230822.pth",
-    "x 384x288": "rtmpose-x_simcc-ucoco_pt-aic-coco_270e-384x288-f5b50679_20230822.pth",
+#: RTMPose-x of UBody, as the recipes of RTMW name it
+_UBODY_X = (
+    f"{WEIGHTS_BASE}v1/wholebody_2d_keypoint/rtmpose/ubody/rtmpose-x_simcc-ucoco_pt-aic-coco_270e-"
+)
+_UBODY_X_FILES = {
+    "256x192": "256x192-05f5bcb7_20230822.pth",
+    "384x288": "384x288-f5b50679_20230822.pth",
 }
 
 #: spread of the SimCC distributions in pixels, by side of the input
@@ -247,19 +233,24 @@ def _marked(part: Any) -> Any:
 
 def _start(name: Name, size: str) -> str | None:
     """Address of the weights that the backbone starts from; None for those of ImageNet."""
-    sized = f"{size} {name.size[1]}x{name.size[0]}"
+    shape = f"{name.size[1]}x{name.size[0]}"
     if name.method.startswith("rtmw"):
-        folder = "v1/wholebody_2d_keypoint/rtmpose/ubody/" if size == "x" else ""
-        return (f"{WEIGHTS_BASE}{folder}" if folder else _PROJECT) + _WHOLE_BODY[sized]
+        if size == "x":
+            return _UBODY_X + _UBODY_X_FILES[shape]
+        return weights_url(f"rtmpose-{size}_8xb64-270e_coco-ubody-wholebody-256x192")
     if name.data == "face6":
         return None
-    if name.data == "body8":
-        return _PROJECT + _BODY7[sized]
+    if size == "x":
+        return _CSPNEXT_X
+    if name.data == "body8" or (name.data == "body8-halpe26" and size == "t"):
+        return _PROJECT + _BODY7[f"{size} {shape}"]
     if name.data == "body8-halpe26":
-        return _PROJECT + _BODY7_POSE[sized]
+        return weights_url(f"rtmpose-{size}_8xb256-420e_body8-{shape}")
+    tag = {"t": "tiny"}.get(size, size)
+    address = weights_url(f"cspnext-{tag}_udp_8xb256-210e_aic-coco-256x192") or ""
     # an older folder with the same files
-    old = name.data in ("humanart", "hand5", "coco-ubody-wholebody") and size != "x"
-    return (_PROJECT.replace("rtmposev1", "rtmpose") if old else _PROJECT) + _AIC_COCO[size]
+    old = name.data in ("humanart", "hand5", "coco-ubody-wholebody")
+    return address.replace("rtmposev1", "rtmpose") if old else address
 
 
 def _head(name: Name, channels: int, points: int, codec: Tree) -> Tree:
