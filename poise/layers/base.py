@@ -65,8 +65,9 @@ class BaseModule(nn.Module):
         for child in self.children():
             # a wrapper such as DistributedDataParallel holds the real one as `module`
             inner = child if hasattr(child, "init_weights") else getattr(child, "module", child)
-            if hasattr(inner, "init_weights") and not getattr(inner, "is_init", False):
-                inner.init_weights()
+            start = getattr(inner, "init_weights", None)
+            if start is not None and not getattr(inner, "is_init", False):
+                start()
         initialize(self, files)
         self._is_init = True
 

@@ -108,7 +108,8 @@ def build_norm_layer(
     if layer is nn.GroupNorm:
         if "num_groups" not in options:
             raise ConfigError(f"a GN norm needs 'num_groups', got {dict(cfg)}{_at(where(cfg))}")
-        norm = layer(num_channels=num_features, **options)
+        options["num_channels"] = num_features
+        norm: nn.Module = layer(**options)
     else:
         norm = layer(num_features, **options)
     for parameter in norm.parameters():
@@ -202,7 +203,7 @@ def build_plugin_layer(
     return f"{infer_abbr(layer)}{postfix}", layer(**kwargs, **options)
 
 
-def infer_abbr(class_type: type) -> str:
+def infer_abbr(class_type: Any) -> str:
     """Attribute name of a plugin class: its `_abbr_`, or the class name in snake case.
 
     Example:

@@ -32,6 +32,9 @@ class ContextBlock(nn.Module):
 
     _abbr_ = "context_block"
 
+    channel_add_conv: nn.Module | None
+    channel_mul_conv: nn.Module | None
+
     def __init__(
         self,
         in_channels: int,

@@ -76,6 +76,11 @@ class ConvModule(nn.Module):
 
     _abbr_ = "conv_block"
 
+    in_channels: int
+    out_channels: int
+    #: of a class that `conv_cfg` names, with the attributes of `nn.Conv2d`
+    conv: Any
+
     def __init__(
         self,
         in_channels: int,
@@ -132,7 +137,7 @@ class ConvModule(nn.Module):
 
     def _add_norm(self) -> None:
         self.norm_name: str | None = None
-        if not self.with_norm:
+        if self.norm_cfg is None:
             return
         after = self.order.index("norm") > self.order.index("conv")
         channels = self.out_channels if after else self.in_channels
@@ -148,8 +153,8 @@ class ConvModule(nn.Module):
         self.activate = build_activation_layer(options)
 
     @property
-    def norm(self) -> nn.Module | None:
-        """The norm layer, or None."""
+    def norm(self) -> Any:
+        """The norm layer, of a class that `norm_cfg` names, or None."""
         return getattr(self, self.norm_name) if self.norm_name else None
 
     def init_weights(self) -> None:
@@ -204,10 +209,13 @@ class ConvModule(nn.Module):
 
 def _folded_conv(bn: _BatchNorm, conv: nn.modules.conv._ConvNd, x: Tensor) -> Tensor:
     """`bn(conv(x))` as one convolution with scaled weights; gradients reach both layers."""
-    scale = torch.rsqrt(bn.running_var + bn.eps)
+    mean, variance = bn.running_mean, bn.running_var
+    if mean is None or variance is None:
+        raise ConfigError("a batch norm without running statistics cannot be folded")
+    scale = torch.rsqrt(variance + bn.eps)
     if bn.weight is not None:
         scale = scale * bn.weight
-    shift = -bn.running_mean * scale
+    shift = -mean * scale
     if conv.bias is not None:
         shift = shift + conv.bias * scale
     if bn.bias is not None:

@@ -87,7 +87,7 @@ class DarknetBottleneck(_CSPBlock):
     ) -> None:
         super().__init__(init_cfg)
         hidden = int(out_channels * expansion)
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         self.conv1 = ConvModule(in_channels, hidden, 1, **cfgs)
         self.conv2 = conv_class(use_depthwise)(hidden, out_channels, 3, padding=1, **cfgs)
         self.add_identity = add_identity and in_channels == out_channels
@@ -120,7 +120,7 @@ class CSPNeXtBlock(_CSPBlock):
     ) -> None:
         super().__init__(init_cfg)
         hidden = int(out_channels * expansion)
-        cfgs = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfgs: dict[str, Any] = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
         self.conv1 = conv_class(use_depthwise)(in_channels, hidden, 3, padding=1, **cfgs)
         self.conv2 = DepthwiseSeparableConvModule(
             hidden, out_channels, kernel_size, padding=kernel_size // 2, conv_cfg=conv_cfg, **cfgs
@@ -161,7 +161,7 @@ class CSPLayer(BaseModule):
         super().__init__(init_cfg)
         block = CSPNeXtBlock if use_cspnext_block else DarknetBottleneck
         half = int(out_channels * expand_ratio)
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         self.main_conv = ConvModule(in_channels, half, 1, **cfgs)
         self.short_conv = ConvModule(in_channels, half, 1, **cfgs)
         self.final_conv = ConvModule(2 * half, out_channels, 1, **cfgs)
@@ -206,7 +206,7 @@ class SPPBottleneck(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         middle = in_channels // 2
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         self.conv1 = ConvModule(in_channels, middle, 1, **cfgs)
         sizes = list(kernel_sizes)
         steps = [b - a + 1 for a, b in zip([1, *sizes], sizes, strict=False)]

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poise.errors import ConfigError
+from poise.errors import ArgumentError, ConfigError
 from poise.layers.base import BaseModule
 from poise.layers.init import constant_init, xavier_init
 from poise.registry import MODELS
@@ -142,6 +142,11 @@ class MultiScaleDeformableAttention(BaseModule):
             level_start_index: not used.
             **kwargs: ignored; layers of a decoder get one set of arguments.
         """
+        if reference_points is None or spatial_shapes is None:
+            raise ArgumentError(
+                "deformable attention needs `reference_points` and `spatial_shapes`, the places "
+                "to look at and the sizes of the maps; got None"
+            )
         identity = query if identity is None else identity
         value = query if value is None else value
         query = query if query_pos is None else query + query_pos

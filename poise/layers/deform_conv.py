@@ -16,6 +16,7 @@ from torch.nn.modules.utils import _pair
 from torchvision.ops import deform_conv2d
 
 from poise.errors import ConfigError
+from poise.layers.init import constant_init
 from poise.registry import MODELS
 
 __all__ = [
@@ -78,8 +79,7 @@ class _DeformConv(nn.Module):
             padding=self.padding,
             dilation=self.dilation,
         )
-        nn.init.zeros_(conv.weight)
-        nn.init.zeros_(conv.bias)
+        constant_init(conv, 0)
         return conv
 
 
@@ -145,7 +145,7 @@ class DeformConv2dPack(DeformConv2d):
         super().__init__(*args, **kwargs)
         self.conv_offset = self._offset_conv(2)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # offsets are its own
         """(B, C, H, W) -> (B, C', H', W')."""
         return self._convolve(x, self.conv_offset(x))
 
@@ -195,10 +195,9 @@ class ModulatedDeformConv2dPack(ModulatedDeformConv2d):
         """As the base class; the offsets start at 0."""
         super().init_weights()
         if hasattr(self, "conv_offset"):
-            nn.init.zeros_(self.conv_offset.weight)
-            nn.init.zeros_(self.conv_offset.bias)
+            constant_init(self.conv_offset, 0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # offsets are its own
         """(B, C, H, W) -> (B, C', H', W')."""
         y, x_shift, mask = self.conv_offset(x).chunk(3, dim=1)
         # MMCV's operator reads the first two thirds as pairs, whatever their names say

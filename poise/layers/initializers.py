@@ -6,7 +6,7 @@ An initialiser walks a module and fills those layers whose class is named. `init
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -43,7 +43,7 @@ class Initializer:
     """
 
     #: function (module, **options, bias=) of `poise.layers.init`
-    fill = staticmethod(init.normal_init)
+    fill: Callable[..., None] = staticmethod(init.normal_init)
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class KaimingInit(Initializer):
         distribution: str = "normal",
         **kwargs: Any,
     ) -> None:
-        options = {"a": a, "mode": mode, "nonlinearity": nonlinearity}
+        options: dict[str, Any] = {"a": a, "mode": mode, "nonlinearity": nonlinearity}
         super().__init__(distribution=distribution, **options, **kwargs)
 
 

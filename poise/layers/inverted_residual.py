@@ -65,7 +65,7 @@ class InvertedResidual(nn.Module):
             se_cfg is not None,
             with_expand_conv,
         )
-        common = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
+        common: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
         if with_expand_conv:
             self.expand_conv = ConvModule(in_channels, mid_channels, 1, act_cfg=act_cfg, **common)
         self.depthwise_conv = ConvModule(

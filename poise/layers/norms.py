@@ -20,6 +20,11 @@ class FrozenBatchNorm2d(nn.Module):
     Detectors fine-tune with few images a batch, too few for statistics of their own.
     """
 
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, n: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.eps = eps

@@ -90,13 +90,12 @@ class _Patches(BaseModule):
         self.kernel_size = _pair(kernel_size)
         self.stride = _pair(stride or kernel_size)
         self.dilation = _pair(dilation)
-        adaptive = isinstance(padding, str)
         self.adap_padding = (
             AdaptivePadding(self.kernel_size, self.stride, self.dilation, padding)
-            if adaptive
+            if isinstance(padding, str)
             else None
         )
-        self.padding = _pair(0 if adaptive else padding)
+        self.padding = _pair(0 if isinstance(padding, str) else padding)
 
     def _padded(self, x: Tensor) -> Tensor:
         return x if self.adap_padding is None else self.adap_padding(x)

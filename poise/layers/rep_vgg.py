@@ -18,7 +18,7 @@ __all__ = ["RepVGGBlock"]
 Config = Mapping[str, Any]
 
 
-def _fold(kernel: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor]:
+def _fold(kernel: Tensor, norm: Any) -> tuple[Tensor, Tensor]:
     """Kernel and bias of a convolution with the batch norm after it."""
     factor = norm.weight / (norm.running_var + norm.eps).sqrt()
     return kernel * factor.view(-1, 1, 1, 1), norm.bias - norm.running_mean * factor
@@ -57,7 +57,7 @@ class RepVGGBlock(BaseModule):
         keeps_shape = in_channels == out_channels and stride == 1 and padding == dilation
         passes = keeps_shape and not without_branch_norm
         self.branch_norm = build_norm_layer(norm_cfg, in_channels)[1] if passes else None
-        plain = {"groups": groups, "norm_cfg": norm_cfg, "act_cfg": None}
+        plain: dict[str, Any] = {"groups": groups, "norm_cfg": norm_cfg, "act_cfg": None}
         self.branch_3x3 = ConvModule(
             in_channels, out_channels, 3, stride, padding, dilation, **plain
         )
@@ -98,7 +98,7 @@ class RepVGGBlock(BaseModule):
         conv = self.branch_3x3.conv
         with torch.no_grad():
             kernel, bias = self.get_equivalent_kernel_bias()
-            self.conv_reparam = nn.Conv2d(
+            self.conv_reparam = single = nn.Conv2d(
                 conv.in_channels,
                 conv.out_channels,
                 conv.kernel_size,
@@ -107,8 +107,7 @@ class RepVGGBlock(BaseModule):
                 dilation=conv.dilation,
                 groups=conv.groups,
             ).to(kernel)
-            self.conv_reparam.weight.copy_(kernel)
-            self.conv_reparam.bias.copy_(bias)
+            single.load_state_dict({"weight": kernel, "bias": bias})
         self.requires_grad_(False)
         del self.branch_3x3, self.branch_1x1
         self.branch_norm = None

@@ -46,6 +46,12 @@ class ResidualBlock(BaseModule):
     """
 
     expansion = 1
+    conv1: nn.Module
+    conv2: nn.Module
+    conv3: nn.Module
+    norm1_name: str
+    norm2_name: str
+    norm3_name: str
 
     def __init__(
         self,
@@ -208,7 +214,7 @@ class Bottleneck(ResidualBlock):
         return self.norm3(self.conv3(x))
 
 
-def get_expansion(block: type, expansion: int | None = None) -> int:
+def get_expansion(block: Callable[..., nn.Module], expansion: int | None = None) -> int:
     """Expansion of a residual block: the given one, or the class's own.
 
     Args:
@@ -221,7 +227,8 @@ def get_expansion(block: type, expansion: int | None = None) -> int:
     if expansion is None:
         expansion = getattr(block, "expansion", None)
         if expansion is None:
-            raise ArgumentError(f"expansion is not specified for {block.__name__}")
+            name = getattr(block, "__name__", block)
+            raise ArgumentError(f"expansion is not specified for {name}")
     if not isinstance(expansion, int) or expansion <= 0:
         raise ArgumentError(f"expansion must be a positive integer or None, got {expansion!r}")
     return expansion
@@ -288,7 +295,7 @@ class ResLayer(nn.Sequential):
     ) -> None:
         self.block = block
         self.expansion = get_expansion(block, expansion)
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
         shortcut = make_shortcut(in_channels, out_channels, stride, avg_down=avg_down, **cfgs)
         common = {"expansion": self.expansion, **cfgs, **kwargs}
         changing = block(

@@ -87,8 +87,8 @@ class RTMCCBlock(nn.Module):
         super().__init__()
         if attn_type not in ("self-attn", "cross-attn"):
             raise ConfigError(f"attn_type should be 'self-attn' or 'cross-attn', got {attn_type!r}")
-        activation = _ACTIVATIONS.get(act_fn, act_fn) if isinstance(act_fn, str) else act_fn
-        if activation not in _ACTIVATIONS.values():
+        activation = _ACTIVATIONS.get(act_fn) if isinstance(act_fn, str) else act_fn
+        if activation is None or activation not in _ACTIVATIONS.values():
             raise ConfigError(f"act_fn should be one of {list(_ACTIVATIONS)}, got {act_fn!r}")
         self.s = s
         self.num_token = num_token
@@ -132,7 +132,7 @@ class RTMCCBlock(nn.Module):
             # entry (i, j) is the weight of the distance j - i
             return self.w[step[None, :] - step[:, None] + seq_len - 1].unsqueeze(0)
         a = rotary_embedding(self.a.repeat(seq_len, 1), dim=0)
-        b = rotary_embedding(self.b.repeat(k_len, 1), dim=0)
+        b = rotary_embedding(self.b.repeat(seq_len if k_len is None else k_len, 1), dim=0)
         return a @ b.transpose(1, 2)
 
     def _project(self, inputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:

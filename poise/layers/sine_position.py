@@ -28,6 +28,8 @@ class SinePositionalEncoding(nn.Module):
         ConfigError: odd `out_channels` or a temperature that is not positive.
     """
 
+    dim_t: Tensor
+
     def __init__(
         self,
         out_channels: int,
@@ -85,13 +87,13 @@ class SinePositionalEncoding(nn.Module):
         Raises:
             ArgumentError: both arguments or none.
         """
-        if (size is None) == (position is None):
-            raise ArgumentError("give `size` or `position`, one of them")
-        if size is not None:
+        if size is not None and position is None:
             kept = getattr(self, self._kept_name(size), None)
             if kept is not None and not (self.learnable and self.training):
                 return kept
             position = self._grid(size)
+        elif size is not None or position is None:
+            raise ArgumentError("give `size` or `position`, one of them")
         if self.spatial_dim == 1:
             return self._waves(position)
         return torch.stack([self._waves(axis) for axis in position.unbind(dim=-1)], dim=-1)

@@ -61,6 +61,8 @@ class WindowMSA(BaseModule):
         init_cfg: how weights start.
     """
 
+    relative_position_index: Tensor
+
     def __init__(
         self,
         embed_dims: int,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -83,8 +84,8 @@ class KDLoss(nn.Module):
             target_weight: not used; DWPose passes it.
         """
         axes = zip(pred, pred_t, strict=True)
-        total = sum(self.loss(s, t.detach(), beta, target_weight) for s, t in axes)
-        return total / pred[0].shape[1]
+        losses = [self.loss(s, t.detach(), beta, target_weight) for s, t in axes]
+        return torch.stack(losses).sum() / pred[0].shape[1]
 
     def loss(
         self, logit_s: Tensor, logit_t: Tensor, beta: float, weight: Tensor | None = None

@@ -34,6 +34,8 @@ class RealNVP(nn.Module):
     amount that depends on the first.
     """
 
+    mask: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         # loc and cov are the prior's; kept because released weights contain them

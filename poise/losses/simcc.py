@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -70,10 +71,9 @@ class KLDiscretLoss(nn.Module):
             gt_simcc: labels of each axis, (B, K, bins).
             target_weight: (B, K); needed with `use_target_weight`.
         """
-        losses = sum(
-            self.criterion(pred, label.reshape(pred.shape))
-            for pred, label in zip(pred_simcc, gt_simcc, strict=True)
-        )
+        pairs = zip(pred_simcc, gt_simcc, strict=True)
+        axes = [self.criterion(pred, label.reshape(pred.shape)) for pred, label in pairs]
+        losses = torch.stack(axes).sum(dim=0)
         if self.use_target_weight:
             losses = losses * require(self, "target_weight", target_weight).reshape(losses.shape)
         return self._over_keypoints(losses)
@@ -102,7 +102,7 @@ class KLDiscretLossWithWeight(KLDiscretLoss):
         self,
         pred_simcc: Sequence[Tensor],
         gt_simcc: Sequence[Tensor],
-        target_weight: Sequence[Tensor] | None = None,
+        target_weight: Any = None,
     ) -> Tensor:
         """Return the loss: summed over batch and axes, averaged over keypoints.
 
@@ -112,11 +112,11 @@ class KLDiscretLossWithWeight(KLDiscretLoss):
             target_weight: weights of each axis, (B, K).
         """
         weights = require(self, "target_weight", target_weight)
-        losses = sum(
+        losses = [
             self.criterion(pred, label.reshape(pred.shape)) * weight.reshape(pred.shape[:2])
             for pred, label, weight in zip(pred_simcc, gt_simcc, weights, strict=True)
-        )
-        return self._over_keypoints(losses)
+        ]
+        return self._over_keypoints(torch.stack(losses).sum(dim=0))
 
 
 @MODELS.register_module()

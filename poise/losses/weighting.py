@@ -7,12 +7,15 @@ the rules for their shapes and the texts of their errors stand here once.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TypeVar
 
 from torch import Tensor, nn
 
 from poise.errors import ArgumentError, ConfigError, DataError, nearest
 
 __all__ = ["REDUCTIONS", "WeightedLoss", "check_option", "reduce_loss", "require", "spread"]
+
+_Value = TypeVar("_Value")
 
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -31,7 +34,7 @@ def check_option(owner: object, name: str, value: str, options: Collection[str])
     return value
 
 
-def require(owner: object, name: str, value: Tensor | None) -> Tensor:
+def require(owner: object, name: str, value: _Value | None) -> _Value:
     """Return `value`, which a loss with `use_target_weight=True` cannot do without.
 
     Raises:

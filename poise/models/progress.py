@@ -30,4 +30,4 @@ def share_progress(model: nn.Module, progress: Progress) -> None:
     """Give `progress` to every module below `model` that has an attribute of that name."""
     for module in model.modules():
         if isinstance(getattr(module, "progress", None), Progress):
-            module.progress = progress
+            setattr(module, "progress", progress)  # noqa: B010 (torch's types know modules only)

@@ -184,9 +184,10 @@ class SimOTAAssigner:
         points, stride = priors[:, None, :2], priors[:, None, 2:]
         in_box = _inside(points, gt_bboxes[:, :2], gt_bboxes[:, 2:])
         centers = (gt_bboxes[:, :2] + gt_bboxes[:, 2:]) / 2
-        if self.use_keypoints_for_center and gt_keypoints_visible is not None:
-            count = gt_keypoints_visible.sum(dim=-1, keepdim=True)
-            weighted = (gt_keypoints * gt_keypoints_visible.unsqueeze(-1)).sum(dim=-2)
+        points_of, seen = gt_keypoints, gt_keypoints_visible
+        if self.use_keypoints_for_center and points_of is not None and seen is not None:
+            count = seen.sum(dim=-1, keepdim=True)
+            weighted = (points_of * seen.unsqueeze(-1)).sum(dim=-2)
             means = (weighted / count.clamp(min=LOG_EPS)).to(centers)
             centers = torch.where(count > 0, means, centers)
         reach = self.center_radius * stride

@@ -36,8 +36,8 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
     norm_eval: bool = False
 
     @abstractmethod
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) -> feature maps."""
+    def forward(self, x: Tensor) -> Any:
+        """(B, 3, H, W) -> feature maps: a tuple; networks of several stages return lists."""
 
     def _freeze_stages(self) -> None:
         """Freeze what `frozen_stages` names; nothing here."""

@@ -169,7 +169,7 @@ class CSPDarknet(_CSPBackbone):
         settings = self._settings(arch, arch_ovewrite)
         self._set_indices(settings, out_indices, frozen_stages)
         self.norm_eval = norm_eval
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         self._build(
             settings,
             Focus(3, int(settings[0][0] * widen_factor), kernel_size=3, **cfgs),

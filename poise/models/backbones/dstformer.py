@@ -59,8 +59,9 @@ class Attention(BaseModule):
         qkv = qkv.permute(3, 0, 1, 4, 2, 5)
         if self.mode == "temporal":
             qkv = qkv.transpose(2, 4)
+        query, key, value = qkv.unbind(0)
         dropout = self.attn_drop if self.training else 0.0
-        out = F.scaled_dot_product_attention(*qkv, dropout_p=dropout, scale=self.scale)
+        out = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=self.scale)
         if self.mode == "temporal":
             out = out.transpose(1, 3)
         out = out.transpose(2, 3).reshape(frames, K, C)
@@ -163,7 +164,7 @@ class DSTFormer(BaseBackbone):
         self.joints_embed = nn.Linear(in_channels, feat_size)
         self.pos_drop = nn.Dropout(drop_rate)
         rates = torch.linspace(0, drop_path_rate, depth).tolist()
-        settings = {
+        settings: dict[str, Any] = {
             "mlp_ratio": mlp_ratio,
             "qkv_bias": qkv_bias,
             "qk_scale": qk_scale,

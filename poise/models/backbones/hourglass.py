@@ -59,7 +59,7 @@ class HourglassModule(BaseModule):
         self.depth = depth
         here, below = stage_channels[:2]
         count, count_below = stage_blocks[:2]
-        cfgs = {"norm_cfg": norm_cfg}
+        cfgs: dict[str, Any] = {"norm_cfg": norm_cfg}
         self.up1 = ResLayer(BasicBlock, count, here, here, **cfgs)
         self.low1 = ResLayer(BasicBlock, count, here, below, stride=2, **cfgs)
         self.low2: nn.Module

@@ -89,7 +89,7 @@ def make_transition(before: Sequence[int], after: Sequence[int], step: Step) -> 
             old one by strides of 2.
         step: makes one convolution.
     """
-    branches: list[nn.Module | None] = []
+    branches: list[Any] = []  # torch's types know no None in a ModuleList, torch does
     for i, channels in enumerate(after):
         if i < len(before):
             same = channels == before[i]
@@ -104,8 +104,8 @@ def make_transition(before: Sequence[int], after: Sequence[int], step: Step) -> 
 
 def make_exchange(
     widths: Sequence[int], targets: int, step: Step, up: Callable[[int, int, int], nn.Module]
-) -> nn.ModuleList | None:
-    """[to][from] modules between branches; None on the diagonal, and for a single branch.
+) -> Any:
+    """ModuleList [to][from] of ways between branches; None on the diagonal, or for one branch.
 
     Args:
         widths: channels of the branches; each has half the size of the last.
@@ -116,7 +116,7 @@ def make_exchange(
     if len(widths) == 1:
         return None
 
-    def path(source: int, to: int) -> nn.Module | None:
+    def path(source: int, to: int) -> Any:
         if source == to:
             return None
         start, end = widths[source], widths[to]
@@ -174,7 +174,7 @@ class HRModule(BaseModule):
                 )
         self.num_branches = num_branches
         self.multiscale_output = multiscale_output
-        self._cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
+        self._cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
         self.upsample_cfg = upsample_cfg
         #: channels of each branch as it goes out
         self.in_channels = [c * get_expansion(blocks) for c in num_channels]

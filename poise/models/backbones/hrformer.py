@@ -198,7 +198,10 @@ class HRFormerModule(HRModule):
     ) -> nn.Module:
         if before != after:
             raise ConfigError(f"an HRFormer branch keeps its channels, got {before} and {after}")
-        options = {"norm_cfg": self._cfgs["norm_cfg"], **self._branch_options[index]}
+        options: dict[str, Any] = {
+            "norm_cfg": self._cfgs["norm_cfg"],
+            **self._branch_options[index],
+        }
         rates = self._drop_paths[:count]
         return nn.Sequential(*(block(before, after, drop_path=r, **options) for r in rates))
 

@@ -71,7 +71,7 @@ class HRNet(BaseBackbone):
         self.zero_init_residual, self.with_cp = zero_init_residual, with_cp
         self.conv_cfg, self.norm_cfg = conv_cfg, norm_cfg
         self.upsample_cfg = extra.get("upsample", {"mode": "nearest", "align_corners": None})
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
         self._make_stem(in_channels)
         first = extra["stage1"]
         block = self._block(first)

@@ -55,14 +55,14 @@ class CrossResolutionWeighting(BaseModule):
         self.channels = list(channels)
         total = sum(channels)
         middle = int(total / ratio)
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
         self.conv1 = ConvModule(total, middle, 1, act_cfg=RELU, **cfgs)
         self.conv2 = ConvModule(middle, total, 1, act_cfg={"type": "Sigmoid"}, **cfgs)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Maps, finest first -> the same, weighted."""
-        smallest = maps[-1].shape[-2:]
-        pooled = [F.adaptive_avg_pool2d(m, smallest) for m in maps[:-1]]
+        height, width = maps[-1].shape[-2:]
+        pooled = [F.adaptive_avg_pool2d(m, (height, width)) for m in maps[:-1]]
         weights = self.conv2(self.conv1(torch.cat([*pooled, maps[-1]], dim=1)))
         parts = weights.split(self.channels, dim=1)
         return [
@@ -96,7 +96,7 @@ class ConditionalChannelWeighting(BaseModule):
             raise ConfigError(f"stride must be 1 or 2, got {stride}")
         self.with_cp = with_cp
         halves = [c // 2 for c in in_channels]
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
         self.cross_resolution_weighting = CrossResolutionWeighting(halves, reduce_ratio, **cfgs)
         self.depthwise_convs = nn.ModuleList(
             ConvModule(c, c, 3, stride, 1, groups=c, act_cfg=None, **cfgs) for c in halves
@@ -230,17 +230,21 @@ class LiteHRModule(BaseModule):
         self.in_channels, self.num_branches = list(in_channels), num_branches
         self.lite = module_type.upper() == "LITE"
         self.multiscale_output, self.with_fuse = multiscale_output, with_fuse
-        self._cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
+        self._cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
         if self.lite:
-            options = {"stride": 1, "reduce_ratio": reduce_ratio, "with_cp": with_cp}
-            self.layers: nn.Module = nn.Sequential(
+            options: dict[str, Any] = {
+                "stride": 1,
+                "reduce_ratio": reduce_ratio,
+                "with_cp": with_cp,
+            }
+            self.layers: nn.Sequential | nn.ModuleList = nn.Sequential(
                 *(
                     ConditionalChannelWeighting(in_channels, **options, **self._cfgs)
                     for _ in range(num_blocks)
                 )
             )
         else:
-            unit = {"stride": 1, "with_cp": with_cp, "act_cfg": RELU, **self._cfgs}
+            unit: dict[str, Any] = {"stride": 1, "with_cp": with_cp, "act_cfg": RELU, **self._cfgs}
             self.layers = nn.ModuleList(
                 nn.Sequential(*(ShuffleUnitV2(c, c, **unit) for _ in range(num_blocks)))
                 for c in in_channels
@@ -319,7 +323,7 @@ class LiteHRNet(BaseBackbone):
     ) -> None:
         super().__init__(init_cfg)
         self.extra, self.norm_eval, self.with_cp = extra, norm_eval, with_cp
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
 
         def step(before: int, after: int, stride: int, relu: bool) -> nn.Module:
             return separable_norm(before, after, stride, tail=[nn.ReLU()] * relu, **cfgs)

@@ -114,7 +114,7 @@ class MobileNetV2(BaseBackbone):
         check_frozen_stages(frozen_stages, 7)
         self.widen_factor, self.out_indices = widen_factor, out_indices
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         width = make_divisible(32 * widen_factor, 8)
         self.conv1 = ConvModule(3, width, 3, stride=2, padding=1, **cfgs)
         self.layers: list[str] = []

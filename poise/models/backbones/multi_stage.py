@@ -151,7 +151,7 @@ class DownsampleModule(BaseModule):
         maps = []
         for i in range(self.num_units):
             x = getattr(self, f"layer{i + 1}")(x)
-            if self.has_skip:
+            if self.has_skip and skip1 is not None and skip2 is not None:
                 x = x + skip1[i] + skip2[i]
             maps.append(x)
         return maps[::-1]
@@ -196,7 +196,7 @@ class UpsampleUnit(BaseModule):
     ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
         """Lateral and coarser map -> output, two skips, and the next stage's input."""
         out = self.in_skip(x)
-        if self.up_conv is not None:
+        if self.up_conv is not None and coarser is not None:
             size = x.shape[2:]
             enlarged = F.interpolate(coarser, size=size, mode="bilinear", align_corners=True)
             out = out + self.up_conv(enlarged)
@@ -231,7 +231,7 @@ class UpsampleModule(BaseModule):
     def forward(self, maps: Sequence[Tensor]) -> tuple[list[Tensor], Skips, Skips, Tensor | None]:
         """Lateral maps -> outputs, skips from the finest on, and the next stage's input."""
         outs: list[Tensor] = []
-        skips: list[tuple[Tensor | None, Tensor | None]] = []
+        skips: list[tuple[Any, Any]] = []  # of None in the last stage
         cross = None
         for i, x in enumerate(maps):
             unit = getattr(self, f"up{i + 1}")
@@ -354,7 +354,8 @@ class MSPN(_MultiStage):
             return
         names = {"downsample.0": "downsample.conv", "downsample.1": "downsample.bn"}
         names |= {"conv1": "top.0.conv", "bn1": "top.0.bn"}
-        stem, rows = {}, {}
+        stem: dict[str, Tensor] = {}
+        rows: dict[str, Tensor] = {}
         for key, value in read_state_dict(self.init_cfg["checkpoint"]).items():
             in_rows = key.startswith("layer")
             if not in_rows and not key.startswith(("conv1", "bn1")):

@@ -73,7 +73,9 @@ class MixFFN(BaseModule):
         )
         self.dropout_layer = build_dropout(dropout_layer) if dropout_layer else nn.Identity()
 
-    def forward(self, x: Tensor, hw_shape: Size, identity: Tensor | None = None) -> Tensor:
+    def forward(  # type: ignore[override]  # the keys come from the tokens themselves
+        self, x: Tensor, hw_shape: Size, identity: Tensor | None = None
+    ) -> Tensor:
         """Tokens (B, H * W, C) of a grid (H, W), and what is added -> (B, H * W, C)."""
         out = nchw_to_nlc(self.layers(nlc_to_nchw(x, hw_shape)))
         return (x if identity is None else identity) + self.dropout_layer(out)
@@ -119,7 +121,7 @@ class SpatialReductionAttention(MultiheadAttention):
             self.sr = nn.Conv2d(embed_dims, embed_dims, sr_ratio, stride=sr_ratio)
             self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
 
-    def forward(self, x: Tensor, hw_shape: Size, identity: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, hw_shape: Size, identity: Tensor | None = None) -> Tensor:
         """Tokens (B, H * W, C) of a grid (H, W), and what is added -> (B, H * W, C)."""
         reduced = x
         if self.sr_ratio > 1:
@@ -323,7 +325,7 @@ class PyramidVisionTransformer(BaseBackbone):
         state = read_state_dict(self.init_cfg["checkpoint"])
         load_state_dict(self, convert_pvt_keys(state) if self.convert_weights else state)
 
-    def forward(self, x: Tensor) -> list[Tensor]:  # type: ignore[override]
+    def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) -> a map for each of `out_indices`."""
         outs = []
         for i, (patches, blocks, norm) in enumerate(self.layers):

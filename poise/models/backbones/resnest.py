@@ -115,7 +115,7 @@ class ResNeStBottleneck(Bottleneck):
         avg_down_stride: bool = True,
         **kwargs: Any,
     ) -> None:
-        self._attention = {"radix": radix, "reduction_factor": reduction_factor}
+        self._attention: dict[str, Any] = {"radix": radix, "reduction_factor": reduction_factor}
         self.avg_down_stride = avg_down_stride
         super().__init__(in_channels, out_channels, *args, **kwargs)
 

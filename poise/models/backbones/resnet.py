@@ -67,7 +67,7 @@ class ResNet(BaseBackbone):
     """
 
     #: depth -> block, blocks of each stage
-    arch_settings: dict[int, tuple[type, tuple[int, ...]]] = {
+    arch_settings: Mapping[int, tuple[type[nn.Module], tuple[int, ...]]] = {
         18: (BasicBlock, (2, 2, 2, 2)),
         34: (BasicBlock, (3, 4, 6, 3)),
         50: (Bottleneck, (3, 4, 6, 3)),

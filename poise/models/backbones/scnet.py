@@ -53,7 +53,7 @@ class SCConv(BaseModule):
         super().__init__(init_cfg)
         if in_channels != out_channels:
             raise ConfigError(f"SCConv keeps channels, got {in_channels} and {out_channels}")
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
         pooled = conv_norm(in_channels, in_channels, **cfgs)
         self.k2 = nn.Sequential(nn.AvgPool2d(pooling_r, pooling_r), *pooled)
         self.k3 = conv_norm(in_channels, in_channels, **cfgs)
@@ -70,7 +70,7 @@ class SCBottleneck(Bottleneck):
 
     def __init__(self, in_channels: int, out_channels: int, *args: Any, **kwargs: Any) -> None:
         super().__init__(in_channels, out_channels, *args, **kwargs)
-        cfgs = {"conv_cfg": self.conv_cfg, "norm_cfg": self.norm_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": self.conv_cfg, "norm_cfg": self.norm_cfg}
         half, stride = self.mid_channels, self.stride
         # these two stand last in released weights
         self.k1 = conv_norm(half, half, stride=stride, relu=True, **cfgs)

@@ -247,7 +247,7 @@ class ShuffleNetV1(_ShuffleNet):
             )
         self.groups, self.out_indices = groups, out_indices
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         channels = int(STEM_CHANNELS * widen_factor)
         self.conv1 = ConvModule(3, channels, 3, stride=2, padding=1, **cfgs)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
@@ -311,7 +311,7 @@ class ShuffleNetV2(_ShuffleNet):
             )
         self.out_indices = out_indices
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         channels = STEM_CHANNELS
         self.conv1 = ConvModule(3, channels, 3, stride=2, padding=1, **cfgs)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)

@@ -28,7 +28,7 @@ def clip_weight_norm(module: nn.Module, max_norm: float) -> None:
         max_norm: largest 2-norm of the weight.
     """
 
-    def clip(layer: nn.Module, _: Any) -> None:
+    def clip(layer: Any, _: Any) -> None:
         with torch.no_grad():
             norm = layer.weight.norm()
             # no synchronisation with the device: the factor is 1 where nothing is to do

@@ -142,7 +142,7 @@ class AlexNet(BaseBackbone):
         super().__init__(init_cfg)
         self.num_classes = num_classes
 
-        def conv(before: int, after: int, kernel: int, **shape: int) -> list[nn.Module]:
+        def conv(before: int, after: int, kernel: int, **shape: Any) -> list[nn.Module]:
             return [nn.Conv2d(before, after, kernel, **shape), nn.ReLU(inplace=True)]
 
         self.features = nn.Sequential(

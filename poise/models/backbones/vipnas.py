@@ -203,9 +203,11 @@ class ViPNAS_MobileNetV3(BaseBackbone):  # noqa: N801 (MMPose's name)
         self.layers: list[str] = []
         channels = wid[0]
         for i in range(1, len(dep)):
-            middle = wid[i] * expan[i]
+            # the first entries stand for the stem, which has neither
+            expansion, count = expan[i] or 1, dep[i] or 0
+            middle = wid[i] * expansion
             gates = {"channels": middle, "ratio": 4, "act_cfg": SE_GATES}
-            for block in range(dep[i]):
+            for block in range(count):
                 self.layers.append(f"layer{len(self.layers) + 1}")
                 layer = InvertedResidual(
                     channels,
@@ -215,7 +217,7 @@ class ViPNAS_MobileNetV3(BaseBackbone):  # noqa: N801 (MMPose's name)
                     groups=group[i],
                     stride=1 if block else stride[i],
                     se_cfg=gates if att[i] else None,
-                    with_expand_conv=expan[i] != 1,
+                    with_expand_conv=expansion != 1,
                     act_cfg={"type": act[i]},
                     with_cp=with_cp,
                     **cfgs,

@@ -156,7 +156,10 @@ class TransformerEncoderLayer(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         drop_path = {"type": "DropPath", "drop_prob": drop_path_rate}
-        common = {"dropout_layer": drop_path, "layer_scale_init_value": layer_scale_init_value}
+        common: dict[str, Any] = {
+            "dropout_layer": drop_path,
+            "layer_scale_init_value": layer_scale_init_value,
+        }
         self.ln1 = build_norm_layer(norm_cfg, embed_dims)[1]
         self.attn = SelfAttention(
             embed_dims,
@@ -264,7 +267,7 @@ class VisionTransformer(BaseBackbone):
             "bias": not pre_norm,
         }
         self.patch_embed = PatchEmbed(**{**patches, **patch_cfg})
-        self.patch_resolution = self.patch_embed.init_out_size
+        self.patch_resolution = self.patch_embed.init_out_size or (0, 0)
         self.num_extra_tokens = int(with_cls_token)
         shape = (1, math.prod(self.patch_resolution) + self.num_extra_tokens, self.embed_dims)
         self.cls_token = (

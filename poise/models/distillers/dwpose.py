@@ -18,7 +18,7 @@ from poise.registry import MODELS
 __all__ = ["DWPoseDistiller"]
 
 
-def _model_of(config: Any) -> nn.Module:
+def _model_of(config: Any) -> Any:
     """Model of a config path or name, a whole config, a model config, or a model."""
     if isinstance(config, nn.Module):
         return config
@@ -49,6 +49,10 @@ class DWPoseDistiller(BasePoseEstimator):
         data_preprocessor: batch -> model input.
         init_cfg: how the weights start.
     """
+
+    teacher: BasePoseEstimator
+    student: BasePoseEstimator
+    train_cfg: Any
 
     def __init__(
         self,

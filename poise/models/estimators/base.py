@@ -51,6 +51,14 @@ class BasePoseEstimator(BaseModule):
 
     _version = 2
 
+    # parts and settings are what a config names
+    backbone: Any
+    neck: Any
+    head: Any
+    metainfo: Any
+    train_cfg: Any
+    test_cfg: Any
+
     def __init__(
         self,
         backbone: Any,
@@ -234,7 +242,7 @@ class BasePoseEstimator(BaseModule):
                 "or use mode='tensor'"
             )
 
-    def test_feats(self, inputs: Tensor) -> Any:
+    def test_feats(self, inputs: Any) -> Any:
         """Features for a test; with `flip_test` a list: of the pictures and their mirror images."""
         feats = self.extract_feat(inputs)
         if self.test_cfg.get("flip_test", False):
@@ -308,7 +316,7 @@ class BasePoseEstimator(BaseModule):
         Raises:
             ArgumentError: a value is no tensor.
         """
-        values: dict[str, Tensor] = {}
+        values: dict[str, Any] = {}
         for name, value in losses.items():
             parts = value if isinstance(value, (list, tuple)) else [value]
             if not all(isinstance(part, Tensor) for part in parts):
@@ -316,5 +324,5 @@ class BasePoseEstimator(BaseModule):
                     f"loss '{name}' should be a tensor or a list of tensors, got {value!r}"
                 )
             values[name] = sum(part.mean() for part in parts)
-        total = sum(value for name, value in values.items() if "loss" in name)
+        total: Any = sum(value for name, value in values.items() if "loss" in name)
         return total, {"loss": total, **values}

@@ -56,6 +56,8 @@ def select_keypoints(
     for key, value in list(instances.items()):
         if key.startswith("keypoint"):
             instances.set_field(value[:, indices], key)
-    for key, value in list(fields.items()) if fields is not None else ():
+    if fields is None:
+        return
+    for key, value in list(fields.items()):
         if value.shape[0] == count:
             fields.set_field(value[indices], key)

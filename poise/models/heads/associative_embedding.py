@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -77,7 +77,9 @@ class AssociativeEmbeddingHead(HeatmapHead):
         self.tag_dim = tag_dim
         self.tag_per_keypoint = tag_per_keypoint
 
-    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(  # type: ignore[override]  # two kinds of maps; the base class knows one
+        self, feats: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
         """Heatmaps (B, K, H, W) and tag maps (B, L * K or L, H, W)."""
         maps = super().forward(feats)
         return maps[:, : self.num_keypoints], maps[:, self.num_keypoints :]
@@ -174,7 +176,7 @@ class AssociativeEmbeddingHead(HeatmapHead):
             raise ConfigError("AssociativeEmbeddingHead has no decoder; give it one to predict")
         if self.decoder.support_batch_decoding:
             maps = [output.detach() for output in batch_outputs]
-            decoded = zip(*self.decoder.batch_decode(*maps), strict=True)
+            decoded: Iterable[Any] = zip(*self.decoder.batch_decode(*maps), strict=True)
         else:
             decoded = (self.decoder.decode(*sample) for sample in per_sample(batch_outputs))
         return [

@@ -49,6 +49,9 @@ class BaseHead(BaseModule):
     #: (outputs of the mirrored picture, metainfo, test_cfg) -> outputs mirrored back
     unflip: ClassVar[Callable[..., Any] | None] = None
 
+    #: codec, or None
+    decoder: Any
+
     def __init__(self, init_cfg: Any = None) -> None:
         super().__init__(self.default_init_cfg if init_cfg is None else init_cfg)
 
@@ -70,10 +73,12 @@ class BaseHead(BaseModule):
         self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: Mapping[str, Any]
     ) -> Any:
         """Outputs that are decoded, averaged with the mirrored ones if `flip_test` is set."""
-        if test_cfg.get("flip_test", False) and self.unflip is None:
-            raise ConfigError(
-                f"{type(self).__name__} has no flip test; set test_cfg=dict(flip_test=False)"
-            )
+        if self.unflip is None:
+            if test_cfg.get("flip_test", False):
+                raise ConfigError(
+                    f"{type(self).__name__} has no flip test; set test_cfg=dict(flip_test=False)"
+                )
+            return self.test_forward(feats)
         return flip_test(self.test_forward, self.unflip, feats, batch_data_samples, test_cfg)
 
     def predict(
@@ -100,7 +105,7 @@ class BaseHead(BaseModule):
         """Heatmaps (K, H, W) of each sample; they share memory with the outputs."""
         return [PixelData(heatmaps=heatmaps) for heatmaps in outputs.detach()]
 
-    def decode(self, batch_outputs: Tensor | Sequence[Tensor]) -> list[InstanceData]:
+    def decode(self, batch_outputs: Any) -> list[InstanceData]:
         """Keypoints of network outputs, by the codec.
 
         Args:
@@ -131,6 +136,19 @@ class BaseHead(BaseModule):
                 keypoints, scores = self.decoder.decode(*args)
                 decoded.append((keypoints, *_with_visibility(scores)))
         return [_instances(*parts) for parts in decoded]
+
+    def single_width(self, in_channels: int | Sequence[int]) -> int:
+        """Channels of the one feature map that comes in.
+
+        Raises:
+            ConfigError: `in_channels` is a sequence.
+        """
+        if not isinstance(in_channels, int):
+            raise ConfigError(
+                f"{type(self).__name__} does not support several input features, got "
+                f"in_channels={in_channels}; select one by a FeatureMapProcessor neck"
+            )
+        return in_channels
 
     @staticmethod
     def build_decoder(decoder: Any) -> Any:

@@ -233,7 +233,7 @@ class CIDHead(BaseHead):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.in_channels = in_channels
+        self.in_channels = in_channels = self.single_width(in_channels)
         self.num_keypoints = num_keypoints
         self.decoder = self.build_decoder(decoder)
         bias = -math.log((1 - prior_prob) / prior_prob)

@@ -58,13 +58,14 @@ class CPMHead(BaseHead):
     ) -> None:
         super().__init__(init_cfg)
         self.num_stages = num_stages
-        self.in_channels = in_channels
+        self.in_channels = in_channels = self.single_width(in_channels)
         self.out_channels = out_channels
         self.loss_module = build_losses(self, loss, num_stages, "num_stages")
         self.decoder = self.build_decoder(decoder)
         stages = range(num_stages)
         channels = in_channels
         if deconv_out_channels:
+            deconv_kernel_sizes = deconv_kernel_sizes or ()
             check_lengths(
                 self,
                 deconv_out_channels=deconv_out_channels,

@@ -282,7 +282,7 @@ class DEKRHead(BaseHead):
             return preds, [PixelData(heatmaps=h, displacements=d) for h, d in maps]
         return preds
 
-    def decode(
+    def decode(  # type: ignore[override]  # MMPose's signature for this head
         self,
         heatmaps: Sequence[Tensor],
         displacements: Sequence[Tensor],

@@ -59,7 +59,7 @@ class HeatmapHead(BaseHead):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.in_channels = in_channels
+        self.in_channels = in_channels = self.single_width(in_channels)
         self.out_channels = out_channels
         self.loss_module = MODELS.build(loss)
         self.decoder = self.build_decoder(decoder)
@@ -68,6 +68,7 @@ class HeatmapHead(BaseHead):
         )
         self.conv_layers: nn.Module = nn.Identity()
         if conv_out_channels:
+            conv_kernel_sizes = conv_kernel_sizes or ()
             check_lengths(
                 self, conv_out_channels=conv_out_channels, conv_kernel_sizes=conv_kernel_sizes
             )
@@ -94,7 +95,7 @@ class HeatmapHead(BaseHead):
             self,
             channels,
             out_channels,
-            settings["deconv_kernel_sizes"],
+            settings["deconv_kernel_sizes"] or (),
             settings.get("deconv_num_groups"),
         )
         return out_channels[-1]

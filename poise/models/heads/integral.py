@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poise.errors import ConfigError
 from poise.models.flip import flip_heatmaps, unflip_coordinates
 from poise.models.heads.base import BaseHead
 from poise.models.heads.deconv import last_conv
@@ -75,12 +74,7 @@ class IntegralRegressionHead(BaseHead):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
-        if isinstance(in_channels, (list, tuple)):
-            raise ConfigError(
-                f"{type(self).__name__} does not support several input features, got "
-                f"in_channels={in_channels}; select one by a FeatureMapProcessor neck"
-            )
-        self.in_channels = in_channels
+        self.in_channels = in_channels = self.single_width(in_channels)
         self.num_joints = num_joints
         self.debias = debias
         self.beta = beta

@@ -68,7 +68,7 @@ class Heatmap3DHead(HeatmapHead):
         )
         self.depth_size = depth_size
 
-    def forward(self, feats: Tensor) -> Tensor:
+    def forward(self, feats: Any) -> Tensor:
         """Heatmaps (B, K, D, H, W) of a feature map (B, C, h, w)."""
         return super().forward([feats]).unflatten(1, (-1, self.depth_size))
 
@@ -218,7 +218,7 @@ class InternetHead(BaseHead):
         """Predict B instances with `keypoints`, scores, `rel_root_depth` and `hand_type`."""
         return self.decode(tuple(self.test_outputs(feats, batch_data_samples, test_cfg)))
 
-    def decode(self, batch_outputs: tuple[Tensor, Tensor, Tensor]) -> list[InstanceData]:
+    def decode(self, batch_outputs: Sequence[Tensor]) -> list[InstanceData]:
         """Hands of heatmaps, depths and hand logits.
 
         Raises:

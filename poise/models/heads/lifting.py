@@ -32,7 +32,12 @@ def _meta_values(
 
 
 def _mpjpe(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    error = keypoint_mpjpe(pred=as_numpy(outputs), gt=as_numpy(targets), mask=as_numpy(weights) > 0)
+    """Mean per-joint position error of poses (..., K, 3); frames count as samples."""
+    error = keypoint_mpjpe(
+        pred=as_numpy(outputs.reshape(-1, *outputs.shape[-2:])),
+        gt=as_numpy(targets.reshape(-1, *targets.shape[-2:])),
+        mask=as_numpy(weights.reshape(-1, weights.shape[-1])) > 0,
+    )
     return torch.tensor(error, device=targets.device)
 
 
@@ -54,7 +59,7 @@ class _LiftingHead(BaseHead):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.in_channels = in_channels
+        self.in_channels = in_channels = self.single_width(in_channels)
         self.num_joints = num_joints
         self.loss_module = MODELS.build(loss)
         self.decoder = self.build_decoder(decoder)
@@ -205,13 +210,14 @@ class MotionRegressionHead(BaseHead):
         """
         coords = self.test_outputs(feats, batch_data_samples, test_cfg)
         has_camera = batch_data_samples[0].metainfo.get("camera_param") is not None
-        width, height = (
-            _meta_values(
+
+        def side(key: str) -> Tensor:
+            return _meta_values(
                 batch_data_samples,
-                lambda meta, key=key: [meta["camera_param"][key]] if has_camera else None,
+                lambda meta: [meta["camera_param"][key]] if has_camera else None,
             )
-            for key in ("w", "h")
-        )
+
+        width, height = side("w"), side("h")
         factor = _meta_values(batch_data_samples, lambda meta: meta.get("factor"))
         return self.decode((coords, width, height, factor))
 

@@ -48,7 +48,7 @@ class RegressionHead(BaseHead):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.in_channels = in_channels
+        self.in_channels = in_channels = self.single_width(in_channels)
         self.num_joints = num_joints
         self.loss_module = MODELS.build(loss)
         self.decoder = self.build_decoder(decoder)

@@ -61,8 +61,7 @@ class _GatedHead(BaseSimCCHead):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.reject_many_inputs(in_channels)
-        self.in_channels = in_channels
+        self.in_channels = self.single_width(in_channels)
         self.out_channels = out_channels
         self.input_size = tuple(input_size)
         self.in_featuremap_size = tuple(in_featuremap_size)
@@ -84,7 +83,7 @@ class _GatedHead(BaseSimCCHead):
         """One token a keypoint, (B, K, hidden_dims)."""
         raise NotImplementedError
 
-    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Distributions over x (B, K, W * ratio) and y (B, K, H * ratio)."""
         tokens = self.gau(self.tokens(feats))
         return self.cls_x(tokens), self.cls_y(tokens)

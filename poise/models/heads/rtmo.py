@@ -108,8 +108,8 @@ class RTMOHeadModule(BaseModule):
     def init_weights(self) -> None:
         """Start with a small probability of a person everywhere."""
         super().init_weights()
-        for layer in self.out_cls:
-            nn.init.constant_(layer.bias, bias_init_with_prob(PRIOR_PROBABILITY))
+        for layer in self.out_cls.children():
+            nn.init.constant_(layer.get_parameter("bias"), bias_init_with_prob(PRIOR_PROBABILITY))
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """Class logits, boxes, keypoint offsets, visibility logits and pose features.

@@ -51,7 +51,7 @@ class RTMW3DHead(RTMWHead):
     """
 
     #: left and right cannot be swapped along z, and MMPose has no flip test here either
-    unflip = None
+    unflip = None  # type: ignore[assignment]  # takes away what the base class has
 
     def __init__(
         self,

@@ -32,18 +32,6 @@ class BaseSimCCHead(BaseHead):
 
     unflip = staticmethod(unflip_vectors)
 
-    def reject_many_inputs(self, in_channels: int | Sequence[int]) -> None:
-        """Check that one feature map comes in.
-
-        Raises:
-            ConfigError: `in_channels` is a sequence.
-        """
-        if isinstance(in_channels, (tuple, list)):
-            raise ConfigError(
-                f"{type(self).__name__} does not support several input features, got "
-                f"in_channels={in_channels}; select one by a FeatureMapProcessor neck"
-            )
-
     def bins(self, input_size: Sequence[int], split_ratio: float) -> tuple[int, int]:
         """Number of bins along x and y for an input of (width, height) pixels."""
         return int(input_size[0] * split_ratio), int(input_size[1] * split_ratio)
@@ -147,7 +135,7 @@ class SimCCHead(BaseSimCCHead):
             raise ConfigError(
                 f"SimCCHead: deconv_type should be 'heatmap' or 'vipnas', got {deconv_type!r}"
             )
-        self.in_channels = in_channels
+        self.in_channels = in_channels = self.single_width(in_channels)
         self.out_channels = out_channels
         self.input_size = tuple(input_size)
         self.in_featuremap_size = tuple(in_featuremap_size)
@@ -156,7 +144,7 @@ class SimCCHead(BaseSimCCHead):
         self.decoder = self.build_decoder(decoder)
         self.deconv_head: HeatmapHead | None = None
         if deconv_out_channels:
-            inner = {
+            inner: dict[str, Any] = {
                 "deconv_out_channels": deconv_out_channels,
                 "conv_out_channels": conv_out_channels,
                 "conv_kernel_sizes": conv_kernel_sizes,

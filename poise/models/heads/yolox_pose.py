@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poise.errors import ConfigError
 from poise.layers import BaseModule, ConvModule, bias_init_with_prob
 from poise.metrics.functional import nms_torch
 from poise.models.heads.base import BaseHead
@@ -87,9 +88,12 @@ class YOLOXPoseHeadModule(BaseModule):
         self.num_keypoints = num_keypoints
         self.featmap_strides = featmap_strides
         self.feat_channels = channels = int(feat_channels * widen_factor)
-        self.in_channels = (
-            int(in_channels * widen_factor) if isinstance(in_channels, int) else in_channels
-        )
+        if not isinstance(in_channels, int):
+            raise ConfigError(
+                f"YOLOXPoseHeadModule takes maps of one width, got in_channels={in_channels}; give "
+                "their common number of channels"
+            )
+        self.in_channels = int(in_channels * widen_factor)
         settings = {
             "conv_cfg": conv_cfg,
             "norm_cfg": norm_cfg,
@@ -141,10 +145,17 @@ class YOLOXPoseHeadModule(BaseModule):
         )
 
 
-def flatten(maps: Sequence[Tensor]) -> Tensor | None:
-    """Maps (B, C, H, W) of all sizes as points (B, P, C); None where there are no maps."""
+def flatten(maps: Sequence[Tensor]) -> Tensor:
+    """Maps (B, C, H, W) of all sizes as points (B, P, C).
+
+    Raises:
+        ConfigError: no maps; a head leaves some out where it does not train.
+    """
     if not maps:
-        return None
+        raise ConfigError(
+            "losses need all outputs, and this head makes them in training mode only; call "
+            "model.train() first"
+        )
     return torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1)
 
 
@@ -298,7 +309,7 @@ class YOLOXPoseHead(BaseHead):
         losses = {}
         if hasattr(self, "loss_bbox_aux"):
             losses["loss_bbox_aux"] = self.loss_bbox_aux(boxes, targets.relative_bboxes()) / total
-        if hasattr(self, "loss_kpt_aux"):
+        if offsets is not None and hasattr(self, "loss_kpt_aux"):
             losses["loss_kpt_aux"] = self.loss_kpt_aux(
                 offsets.unflatten(-1, (self.num_keypoints, 2)),
                 targets.relative_keypoints(),

@@ -51,8 +51,8 @@ class FeatureMapProcessor(nn.Module):
 
     def forward(self, inputs: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
         """Maps (B, C, H, W) -> list of maps; one map -> one map."""
-        alone = not isinstance(inputs, (tuple, list))
-        maps = [inputs] if alone else list(inputs)
+        alone = isinstance(inputs, Tensor)
+        maps: list[Tensor] = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         if not alone and self.select_index is not None:
             maps = [maps[i] for i in self.select_index]
         if not alone and self.concat:

@@ -116,7 +116,7 @@ class HybridEncoder(BaseModule):
         blocks = round(FUSION_BLOCKS * deepen_factor)
 
         def fusion() -> ModuleList:
-            options = {"widen_factor": widen_factor, "act_cfg": act_cfg}
+            options: dict[str, Any] = {"widen_factor": widen_factor, "act_cfg": act_cfg}
             return ModuleList(
                 CSPRepLayer(2 * hidden_dim, hidden_dim, blocks, **options) for _ in steps
             )

@@ -48,7 +48,7 @@ class _PAFPN(BaseModule):
         conv = conv_class(use_depthwise)
 
         def csp(before: int, after: int) -> CSPLayer:
-            options = {"num_blocks": num_csp_blocks, "use_depthwise": use_depthwise}
+            options: dict[str, Any] = {"num_blocks": num_csp_blocks, "use_depthwise": use_depthwise}
             return CSPLayer(before, after, add_identity=False, **options, **cfgs, **csp_options)
 
         self.upsample = nn.Upsample(**upsample_cfg)
@@ -116,7 +116,7 @@ class CSPNeXtPAFPN(_PAFPN):
         init_cfg: Any = YOLO_INIT,
     ) -> None:
         super().__init__(init_cfg)
-        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         self._build(
             in_channels,
             num_csp_blocks,

@@ -24,6 +24,8 @@ class BaseDataPreprocessor(nn.Module):
         non_blocking: copy while the host goes on (pinned memory).
     """
 
+    _anchor: Tensor
+
     def __init__(self, non_blocking: bool | None = False) -> None:
         super().__init__()
         self._non_blocking = bool(non_blocking)
@@ -73,6 +75,9 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
     Raises:
         ConfigError: `mean` without `std`, another number of values, or both swaps.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,

@@ -198,18 +198,23 @@ def load_checkpoint(
         CheckpointError: a file that cannot be read safely, holds no weights, does not fit with
             `strict`, has other shapes with `same_shapes`, or has not one key of the model.
     """
-    given = isinstance(filename, Mapping)
-    where = (name or "the checkpoint") if given else str(filename)
-    checkpoint = dict(filename) if given else read_checkpoint(filename, map_location)
-    state = state_dict_of(filename if given else checkpoint, where)
+    if isinstance(filename, Mapping):
+        where = name or "the checkpoint"
+        checkpoint = dict(filename)
+        state: Mapping[str, Tensor] = state_dict_of(filename, where)
+    else:
+        where = str(filename)
+        checkpoint = read_checkpoint(filename, map_location)
+        state = state_dict_of(checkpoint, where)
     if prefix is not None:
         state = strip_prefix(state, prefix)
     state = unwrap(state, model.state_dict())
-    versions = getattr(state, "_metadata", {})
+    weights = OrderedDict(state)
     for pattern, replacement in revise_keys:
-        state = OrderedDict((re.sub(pattern, replacement, k), v) for k, v in state.items())
-    state._metadata = versions
-    report = load_state_dict(model, state)
+        weights = OrderedDict((re.sub(pattern, replacement, k), v) for k, v in weights.items())
+    # module versions, which renames go by
+    weights._metadata = getattr(state, "_metadata", {})  # type: ignore[attr-defined]
+    report = load_state_dict(model, weights)
     keys = model.state_dict()
     # batch counters are never reported, so they are no sign of a fit either
     wanted = [k for k in keys if not k.endswith("num_batches_tracked")]

@@ -214,7 +214,7 @@ def unwrap(state: Mapping[str, Tensor], expected: Iterable[str]) -> Mapping[str,
 
 def read_state_dict(
     source: str | PathLike[str], *, prefix: str | None = None, map_location: Any = "cpu"
-) -> OrderedDict[str, Tensor]:
+) -> Mapping[str, Tensor]:
     """Weights of a file, under bare names.
 
     `module.` and, for a backbone on its own, `backbone.` are taken off.
@@ -224,7 +224,7 @@ def read_state_dict(
         prefix: part of the network to take, such as "backbone"; None takes all.
         map_location: device of the tensors.
     """
-    state = state_dict_of(read_checkpoint(source, map_location), str(source))
+    state: Mapping[str, Tensor] = state_dict_of(read_checkpoint(source, map_location), str(source))
     for wrapper in ("module.", "backbone."):
         if prefix is None and any(k.startswith(wrapper) for k in state):
             state = strip_prefix(state, wrapper, only=False)

@@ -11,7 +11,7 @@ import collections
 import datetime
 import pickle
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -161,7 +161,7 @@ def _numpy_constructors() -> dict[tuple[str, str], Any]:
     return table
 
 
-def _frombuffer(buffer: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+def _frombuffer(buffer: Any, dtype: Any, shape: Any, order: Literal["C", "F"]) -> np.ndarray:
     return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
 
 

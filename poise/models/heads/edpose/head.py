@@ -140,24 +140,31 @@ class EDPoseHead(TransformerHead):
         two_stage_keep_all_tokens: bool = False,
     ) -> None:
         super().__init__(encoder, decoder, out_head, positional_encoding, num_queries)
+        parts = self._given(
+            encoder=encoder,
+            decoder=decoder,
+            out_head=out_head,
+            positional_encoding=positional_encoding,
+            denosing_cfg=denosing_cfg,
+        )
         self.as_two_stage = as_two_stage
         self.num_feature_levels = num_feature_levels
         self.num_keypoints = num_keypoints
-        self.num_group = decoder["num_group"]
+        self.num_group = parts["decoder"]["num_group"]
         self.denosing_cfg = denosing_cfg
         self.data_decoder = None if data_decoder is None else KEYPOINT_CODECS.build(data_decoder)
-        self.positional_encoding = PositionEmbeddingSineHW(**positional_encoding)
-        self.encoder = DeformableEncoder(**encoder)
-        self.decoder = EDPoseDecoder(num_keypoints=num_keypoints, **decoder)
+        self.positional_encoding = PositionEmbeddingSineHW(**parts["positional_encoding"])
+        self.encoder = DeformableEncoder(**parts["encoder"])
+        self.decoder = EDPoseDecoder(num_keypoints=num_keypoints, **parts["decoder"])
         self.out_head = EDPoseOutHead(
             num_keypoints=num_keypoints,
             as_two_stage=as_two_stage,
             refine_queries_num=refine_queries_num,
-            **out_head,
-            **decoder,
+            **parts["out_head"],
+            **parts["decoder"],
         )
         width = self.embed_dims = self.encoder.embed_dims
-        self.label_enc = nn.Embedding(denosing_cfg["dn_labelbook_size"] + 1, width)
+        self.label_enc = nn.Embedding(parts["denosing_cfg"]["dn_labelbook_size"] + 1, width)
         if not as_two_stage:
             self.query_embedding = nn.Embedding(num_queries, width)
             self.refpoint_embedding = nn.Embedding(num_queries, 4)
@@ -230,7 +237,19 @@ class EDPoseHead(TransformerHead):
             own[:rows, :columns] = 0
         return [F.interpolate(outside[None], size=f.shape[-2:]).bool()[0] for f in feats]
 
-    def forward_decoder(
+    @staticmethod
+    def _given(**parts: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
+        """The settings of all parts.
+
+        Raises:
+            ConfigError: a part without settings.
+        """
+        missing = [name for name, cfg in parts.items() if cfg is None]
+        if missing:
+            raise ConfigError(f"EDPoseHead needs settings for {', '.join(missing)}; got None")
+        return {name: cfg for name, cfg in parts.items() if cfg is not None}
+
+    def forward_decoder(  # type: ignore[override]  # takes what `forward_encoder` returns
         self, memory: Tensor, memory_mask: Tensor, spatial_shapes: Tensor, valid_ratios: Tensor
     ) -> dict[str, Any]:
         """Queries after each decoder layer and boxes before each."""
@@ -304,7 +323,7 @@ class EDPoseHead(TransformerHead):
         scored = self.memory_trans_norm(self.memory_trans_fc(memory.masked_fill(out, 0.0)))
         return scored, logits
 
-    def forward_out_head(
+    def forward_out_head(  # type: ignore[override]  # takes what `forward_decoder` returns
         self,
         batch_data_samples: Sequence[Any] | None,
         hidden_states: Sequence[Tensor],
@@ -327,7 +346,7 @@ class EDPoseHead(TransformerHead):
         sizes = np.array([sample.metainfo["input_size"] for sample in batch_data_samples])
         return self.decode(sizes, logits, boxes, keypoints)
 
-    def decode(
+    def decode(  # type: ignore[override]  # MMPose's signature for this head
         self,
         input_shapes: np.ndarray,
         pred_logits: Tensor,
