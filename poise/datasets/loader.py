@@ -13,7 +13,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from poise.datasets import collate
-from poise.datasets.distributed import rank_and_world_size
+from poise.datasets.distributed import rank_and_world_size, shared_seed
+from poise.datasets.draws import SeededLoader
 from poise.datasets.mixtures import ConcatDataset, RepeatDataset
 from poise.errors import ConfigError
 from poise.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
@@ -57,7 +58,8 @@ def build_dataloader(
         cfg: `dataset`, `batch_size`, `num_workers`, `persistent_workers`, `drop_last`,
             `sampler`, `batch_sampler`, `collate_fn`, `worker_init_fn` and whatever else
             torch's `DataLoader` takes.
-        seed: of the order and of the workers' generators.
+        seed: of the order, and with the epoch and the sample's number of all that is drawn for
+            it; drawn if not given.
         diff_rank_seed: whether `seed` differs between processes; the order is then drawn from a
             seed that they share.
 
@@ -86,8 +88,9 @@ def build_dataloader(
         for name in WORKER_SETTINGS:
             settings.pop(name, None)
     init = settings.pop("worker_init_fn", None)
-    return DataLoader(
-        dataset=dataset,
+    return SeededLoader(
+        dataset,
+        seed=shared_seed() if seed is None else seed,
         sampler=sampler,
         batch_sampler=batch_sampler,
         collate_fn=_collate(settings.pop("collate_fn", None)),

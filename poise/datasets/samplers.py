@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence, Sized
-from itertools import accumulate, islice
+from itertools import accumulate, count, islice
 
 import torch
 from torch.utils.data import Sampler
 
 from poise.datasets.distributed import rank_and_world_size, shared_seed
+from poise.datasets.draws import SampleIndex
 from poise.datasets.mixtures import CombinedDataset
 from poise.errors import ArgumentError, DataError
 from poise.registry import DATA_SAMPLERS
@@ -31,18 +32,27 @@ class _RankSampler(Sampler[int]):
         """Tell the epoch, on which the order depends."""
         self.epoch = epoch
 
-    def endless(self, size: int) -> Iterator[int]:
-        """This process's share of `0 .. size - 1`, over and over, in a new order each time."""
-        return islice(self._all_endless(size), self.rank, None, self.world_size)
+    def endless(self, size: int, start: int = 0) -> Iterator[SampleIndex]:
+        """This process's share of `0 .. size - 1`, over and over, in a new order each time.
 
-    def _all_endless(self, size: int) -> Iterator[int]:
+        Args:
+            size: of what is drawn from.
+            start: how many of its draws this process leaves out.
+        """
+        if not size:
+            return iter(())
+        first_round, offset = divmod(start * self.world_size + self.rank, size)
+        return islice(self._all_endless(size, first_round), offset, None, self.world_size)
+
+    def _all_endless(self, size: int, first_round: int) -> Iterator[SampleIndex]:
         generator = torch.Generator()
         generator.manual_seed(self.seed)
-        while True:
+        for number in count():
+            order: Sequence[int] = range(size)
             if self.shuffle:
-                yield from torch.randperm(size, generator=generator).tolist()
-            else:
-                yield from range(size)
+                order = torch.randperm(size, generator=generator).tolist()
+            if number >= first_round:
+                yield from (SampleIndex(i, number) for i in order)
 
 
 @DATA_SAMPLERS.register_module(scope="mmengine")
@@ -56,6 +66,8 @@ class DefaultSampler(_RankSampler):
         round_up: draw some samples twice so that all processes have equally many (their number
             is then `ceil(len(dataset) / processes)`).
     """
+
+    draws_once = True
 
     def __init__(
         self,
@@ -99,10 +111,16 @@ class InfiniteSampler(_RankSampler):
         seed: of the order, equal on all processes; drawn and shared if not given.
     """
 
+    never_ends = True
+
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
         super().__init__(dataset, shuffle, seed)
         self.size = len(dataset)
         self.indices = self.endless(self.size)
+
+    def start_at(self, draw: int) -> None:
+        """Go on with this process's `draw`-th draw of the run."""
+        self.indices = self.endless(self.size, draw)
 
     def __iter__(self) -> Iterator[int]:
         yield from self.indices
@@ -155,14 +173,36 @@ class MultiSourceSampler(_RankSampler):
         self.num_samples = math.ceil(len(dataset) / self.world_size)
         self.num_per_source = [int(batch_size * r / sum(source_ratio)) for r in source_ratio]
         self.num_per_source[0] = batch_size - sum(self.num_per_source[1:])
-        self.source2inds = {source: self.endless(size) for source, size in enumerate(lens)}
+        batches = self.num_samples / batch_size
+        self.num_batches = math.ceil(batches) if round_up else int(batches)
+        self._lens = lens
+        self._start_at(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the epoch: the orders of the parts go on over epochs, and stand at its first draw.
+
+        A pass that was left early, or a run that is resumed, is made up for.
+        """
+        super().set_epoch(epoch)
+        if self._drawn != epoch * self.num_batches * self.batch_size:
+            self._start_at(epoch * self.num_batches)
+
+    def _start_at(self, batch: int) -> None:
+        self._drawn = batch * self.batch_size
+        self.source2inds = {
+            source: self.endless(size, batch * per_batch)
+            for source, (size, per_batch) in enumerate(
+                zip(self._lens, self.num_per_source, strict=True)
+            )
+        }
 
     def __iter__(self) -> Iterator[int]:
-        batches = self.num_samples / self.batch_size
-        for _ in range(math.ceil(batches) if self.round_up else int(batches)):
-            for source, count in enumerate(self.num_per_source):
+        for _ in range(self.num_batches):
+            for source, per_batch in enumerate(self.num_per_source):
                 start = self.cumulative_sizes[source]
-                yield from (start + i for i in islice(self.source2inds[source], count))
+                for index in islice(self.source2inds[source], per_batch):
+                    self._drawn += 1
+                    yield SampleIndex(start + index, index.draw)
 
     def __len__(self) -> int:
         """Samples that this process draws in an epoch, before rounding to batches."""

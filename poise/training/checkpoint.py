@@ -21,8 +21,10 @@ __all__ = [
     "build_checkpoint",
     "find_latest",
     "get_rng_state",
+    "note_latest",
     "publish",
     "read",
+    "remove_remains",
     "resolve_resume",
     "restore",
     "set_rng_state",
@@ -78,18 +80,21 @@ def build_checkpoint(runner: Any, *, epoch: int, iteration: int, full: bool) -> 
     if full:
         checkpoint["optimizer"] = to_cpu(optimizer_state.to_file(runner.optimizer, runner.model))
         checkpoint["param_schedulers"] = [s.state_dict() for s in runner.param_schedulers]
+        loop = runner.train_loop
         checkpoint["poise"] = {
-            "batches_of_epoch": runner.train_loop.inner if runner.train_loop else 0,
-            "gradients": _gathered_gradients(runner),
+            # hooks see a batch that is trained on but not counted yet
+            "batches_of_epoch": loop.inner + iteration - loop.iter,
+            "validated": loop.is_validated and epoch == loop.epoch and iteration == loop.iter,
+            "gradients": _gathered_gradients(runner, iteration),
             "scaler": runner.scaler_state(),
             "rng": get_rng_state(),
         }
     return checkpoint
 
 
-def _gathered_gradients(runner: Any) -> dict[str, torch.Tensor]:
+def _gathered_gradients(runner: Any, iteration: int) -> dict[str, torch.Tensor]:
     """Gradients that wait for more batches before a step is made of them."""
-    if not runner.train_loop or runner.train_loop.iter % runner.settings.accumulative_counts == 0:
+    if iteration % runner.settings.accumulative_counts == 0:
         return {}
     named = runner.model.named_parameters()
     return {n: p.grad.detach().cpu().clone() for n, p in named if p.grad is not None}
@@ -125,6 +130,26 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds {type(content).__name__}, expected a checkpoint dict")
     return content if "state_dict" in content else {"state_dict": content, "meta": {}}
+
+
+def note_latest(work_dir: Path, checkpoint: Path) -> None:
+    """Note a checkpoint as the newest of a work folder; a kill leaves the note before."""
+    note = work_dir / LAST_CHECKPOINT
+    part = note.with_suffix(".tmp")
+    part.write_text(str(checkpoint.resolve()))
+    part.replace(note)
+
+
+def remove_remains(*folders: Path) -> list[Path]:
+    """Remove what a kill in the middle of a write left; what was removed.
+
+    These are files that `write` had not renamed yet, and copies that `publish` was making.
+    """
+    kinds = (".*.pth.*", "*-publishing.pth", f"{LAST_CHECKPOINT}.tmp")
+    found = {p for folder in folders for kind in kinds for p in folder.glob(kind) if p.is_file()}
+    for path in found:
+        path.unlink(missing_ok=True)
+    return sorted(found)
 
 
 def find_latest(work_dir: Path) -> Path | None:
@@ -202,6 +227,7 @@ def restore(runner: Any, content: Mapping[str, Any]) -> None:
     runner.message_hub.load_state_dict(content.get("message_hub") or {})
     loop.epoch, loop.iter = int(meta["epoch"]), int(meta["iter"])
     loop.inner = int(own.get("batches_of_epoch", 0))
+    loop.validated = loop.position if own.get("validated", True) else -1
     runner.optimizer.load_state_dict(
         optimizer_state.from_file(content["optimizer"], runner.optimizer, runner.model)
     )

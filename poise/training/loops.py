@@ -28,8 +28,9 @@ class TrainLoop:
     """Position of a training run, as a stream of batches for the engine.
 
     `epoch` and `iter` count what is finished; `inner` the batches of the epoch that are
-    finished. The engine asks `batches()` for the next batch and reports each as done with
-    `after_batch`; everything that happens between two batches happens there.
+    finished; `validated` is the epoch (iteration) up to which validations are done. The engine
+    asks `batches()` for the next batch and reports each as done with `after_batch`; everything
+    that happens between two batches happens there.
 
     Args:
         runner: the run. dataloader: its training data.
@@ -55,6 +56,7 @@ class TrainLoop:
         pairs = [(0, val_interval), *(tuple(p) for p in dynamic_intervals or ())]
         self._milestones, self._intervals = zip(*pairs, strict=True)
         self.epoch = self.iter = self.inner = 0
+        self.validated = 0
         self.stop_training = False
 
     @property
@@ -70,8 +72,18 @@ class TrainLoop:
     @property
     def val_interval(self) -> int:
         """Distance of validations at the present position."""
-        at = (self.epoch if self.by_epoch else self.iter) + 1
-        return self._intervals[bisect.bisect(self._milestones, at) - 1]
+        return self._intervals[bisect.bisect(self._milestones, self.position + 1) - 1]
+
+    @property
+    def position(self) -> int:
+        """Epochs or iterations finished, whichever the run is counted in."""
+        return self.epoch if self.by_epoch else self.iter
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether no validation of what is trained so far is left to do."""
+        # the batches of an epoch begin after the validation of the one before
+        return (self.by_epoch and self.inner > 0) or self.validated >= self.position
 
     def batches(self) -> Iterator[Any]:
         """The batches from the present position to the end of the run."""
@@ -81,13 +93,18 @@ class TrainLoop:
         """Count the batch that was trained on; end the epoch, validate, as is due."""
         raise NotImplementedError
 
-    def _validate_if_due(self, number: int, last: int, interval: int) -> None:
-        due = number >= self.val_begin and (number % interval == 0 or number == last)
-        if due and self.runner.val_loop is not None:
+    def _validate_if_due(self, last: int) -> None:
+        number = self.position
+        due = number >= self.val_begin and (number % self.val_interval == 0 or number == last)
+        if due and self.runner.val_loop is not None and number > self.validated:
             self.runner.val_loop.run()
+        self.validated = number
 
     def _pass(self, number: int, start: int) -> Iterator[Any]:
         """One pass over the data, the `number`-th shuffle, from batch `start` on."""
+        if hasattr(self.dataloader, "place"):
+            self.dataloader.place(number, start)
+            return iter(self.dataloader)
         for sampler in _samplers(self.dataloader):
             if hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(number)
@@ -114,6 +131,8 @@ class EpochBasedTrainLoop(TrainLoop):
 
     def batches(self) -> Iterator[Any]:
         """The batches of all epochs that are left."""
+        # a run that was killed between the checkpoint of an epoch and the end of its validation
+        self._validate_if_due(self._max_epochs)
         while self.epoch < self._max_epochs and not self.stop_training:
             self.runner.call_hook("before_train_epoch")
             self.runner.model.train()
@@ -136,7 +155,7 @@ class EpochBasedTrainLoop(TrainLoop):
         self.inner = 0
         self.runner.call_hook("after_train_epoch")
         self.epoch += 1
-        self._validate_if_due(self.epoch, self._max_epochs, self.val_interval)
+        self._validate_if_due(self._max_epochs)
 
 
 @LOOPS.register_module(scope="mmengine")
@@ -163,6 +182,7 @@ class IterBasedTrainLoop(TrainLoop):
 
     def batches(self) -> Iterator[Any]:
         """The batches that are left."""
+        self._validate_if_due(self._max_iters)
         self.runner.call_hook("before_train_epoch")
         length = len(self.dataloader)
         for number in itertools.count(self.iter // length):
@@ -177,7 +197,7 @@ class IterBasedTrainLoop(TrainLoop):
         """Count the batch, and validate."""
         self.iter += 1
         self.inner += 1
-        self._validate_if_due(self.iter, self._max_iters, self.val_interval)
+        self._validate_if_due(self._max_iters)
         if self.iter >= self._max_iters:
             self.runner.call_hook("after_train_epoch")
 
@@ -215,8 +235,12 @@ class EvalLoop:
             call(f"after_{mode}_iter", batch_idx=index, data_batch=batch, outputs=outputs)
         metrics = self.evaluator.evaluate(len(self.dataloader.dataset))
         call(f"after_{mode}_epoch", metrics=metrics)
+        self._note_done()
         call(f"after_{mode}")
         return metrics
+
+    def _note_done(self) -> None:
+        """Called once metrics and what hooks make of them are known."""
 
     @torch.no_grad()
     def _predict(self, batch: Any) -> Any:
@@ -229,6 +253,10 @@ class EvalLoop:
 @LOOPS.register_module(scope="mmengine")
 class ValLoop(EvalLoop):
     """Evaluation between epochs of training."""
+
+    def _note_done(self) -> None:
+        if self.runner.train_loop is not None:
+            self.runner.train_loop.validated = self.runner.train_loop.position
 
 
 @LOOPS.register_module(scope="mmengine")

@@ -31,10 +31,12 @@ class ScalarHistory:
     def update(self, value: Any, count: int = 1) -> None:
         """Append a value, or the sum of `count` values.
 
-        A tensor is kept as it is and read only when a mean is asked for, so that logging
-        does not make a GPU wait.
+        A tensor on a GPU is kept and read only when a mean is asked for, so that logging does
+        not make the GPU wait; of one on the CPU the number is kept, which is smaller.
         """
-        self._values.append((value.detach() if hasattr(value, "detach") else value, count))
+        if hasattr(value, "detach"):
+            value = value.item() if value.device.type == "cpu" else value.detach()
+        self._values.append((value, count))
 
     def current(self) -> float:
         """The latest value."""

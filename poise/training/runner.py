@@ -435,5 +435,5 @@ class Runner:
         path = Path(self.work_dir) / f"iter_{self.iter}.pth"
         self.save_checkpoint(path, epoch=self.epoch, iteration=self.iter, full=True)
         if self.is_main:
-            (Path(self.work_dir) / files.LAST_CHECKPOINT).write_text(str(path.resolve()))
+            files.note_latest(Path(self.work_dir), path)
         return path

@@ -9,7 +9,7 @@ from typing import Any
 
 from poise.errors import ConfigError, nearest
 from poise.registry import HOOKS
-from poise.training.checkpoint import LAST_CHECKPOINT
+from poise.training.checkpoint import note_latest, remove_remains
 from poise.training.hooks.base import Hook
 from poise.training.hooks.runtime import GREATER_KEYS, LESS_KEYS, rule_for
 
@@ -75,6 +75,7 @@ class CheckpointHook(Hook):
         self.rules = rules * len(self.watched) if len(rules) == 1 else rules
         self.greater_keys, self.less_keys = greater_keys or GREATER_KEYS, less_keys or LESS_KEYS
         self.last_ckpt: Path | None = None
+        self._outdated = False
         self._check()
 
     def _check(self) -> None:
@@ -98,6 +99,9 @@ class CheckpointHook(Hook):
         work_dir = Path(runner.work_dir)
         self.folder = work_dir if self.out_dir is None else self.out_dir / work_dir.name
         runner.logger.info(f"Checkpoints go to {self.folder}")
+        if runner.is_main:
+            for path in remove_remains(self.folder, work_dir):
+                runner.logger.info("Removed %s, left by a run that was killed as it wrote", path)
 
     def after_train_epoch(self, runner: Any) -> None:
         """Write at every `interval`-th epoch, and after the last."""
@@ -128,9 +132,14 @@ class CheckpointHook(Hook):
             for name, rule in zip(self.watched, self.rules, strict=True)
             if self._update_best(runner, name, rule, metrics, number)
         ]
-        if better and self.last_ckpt is not None and self.last_ckpt.exists():
-            # the interval file knows of the best one, so that a resumed run does too
+        self._outdated = bool(better)
+
+    def after_val(self, runner: Any) -> None:
+        """Write the interval file again if it lacks the best one, once all hooks are through."""
+        if self._outdated and self.last_ckpt is not None and self.last_ckpt.exists():
+            number = runner.epoch if self.by_epoch else runner.iter
             self._save(runner, number, runner.epoch, runner.iter)
+        self._outdated = False
 
     def after_train(self, runner: Any) -> None:
         """Write the files to publish."""
@@ -153,9 +162,7 @@ class CheckpointHook(Hook):
         runner.save_checkpoint(self.last_ckpt, epoch=epoch, iteration=iteration, full=self.full)
         if not runner.is_main:
             return
-        note = Path(runner.work_dir) / LAST_CHECKPOINT
-        note.with_suffix(".tmp").write_text(str(self.last_ckpt.resolve()))
-        note.with_suffix(".tmp").replace(note)
+        note_latest(Path(runner.work_dir), self.last_ckpt)
         # the new file is there before an old one goes
         for old in surplus:
             (self.folder / self.filename_tmpl.format(old)).unlink(missing_ok=True)
