@@ -65,7 +65,10 @@ def show(
     trust_config: Trust = False,
     output: Annotated[Format, typer.Option("--format", help="Language to print.")] = Format.py,
 ) -> None:
-    """Print the whole config with its bases merged, as a file that reads back the same."""
+    """Print the whole config, bases merged.
+
+    What is printed is a config file that reads back the same.
+    """
     cfg = load(source, trusted=trust_config)
     if overrides:
         from poise.training.build_checks import check_overrides
@@ -82,7 +85,10 @@ def diff(
     second: Annotated[str, typer.Argument(metavar="B", help="Config file or model name.")],
     trust_config: Trust = False,
 ) -> None:
-    """Print what differs between two configs; exit status 1 where something does."""
+    """Print what differs between two configs.
+
+    The exit status is 1 where something does.
+    """
     text = Config.diff(load(first, trusted=trust_config), load(second, trusted=trust_config))
     if text:
         sys.stdout.write(f"{text}\n")

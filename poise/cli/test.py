@@ -18,7 +18,8 @@ def test(
     config: Annotated[str, typer.Argument(help="Config file, or name of a released model.")],
     checkpoint: Annotated[str, typer.Argument(help="Checkpoint file.")],
     work_dir: Annotated[
-        Path | None, typer.Option("--work-dir", "-w", help="Folder of the log.")
+        Path | None,
+        typer.Option("--work-dir", "-w", help="Folder of the log; work_dirs/CONFIG without it."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="JSON file for the metrics.")
@@ -27,7 +28,10 @@ def test(
         Path | None, typer.Option(help="File for the predictions: .pkl, or .json for people.")
     ] = None,
     options: Annotated[
-        list[str] | None, typer.Option("--set", help="KEY=VALUE of the config; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="Change a setting: test_dataloader.num_workers=0; may be repeated."
+        ),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Samples per batch.")] = None,
     trust_config: Annotated[

@@ -16,7 +16,8 @@ _PRECISION = {"bf16": "bf16-mixed", "fp16": "16-mixed"}
 def train(
     config: Annotated[str, typer.Argument(help="Config file, or name of a released model.")],
     work_dir: Annotated[
-        Path | None, typer.Option("--work-dir", "-w", help="Folder of the run.")
+        Path | None,
+        typer.Option("--work-dir", "-w", help="Folder of the run; work_dirs/CONFIG without it."),
     ] = None,
     resume: Annotated[
         str | None,
@@ -27,7 +28,8 @@ def train(
         typer.Option(help="Mixed precision: bf16 or fp16; without a value: what the device can."),
     ] = None,
     options: Annotated[
-        list[str] | None, typer.Option("--set", help="KEY=VALUE of the config; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", help="Change a setting: train_cfg.max_epochs=5; may be repeated."),
     ] = None,
     max_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs to train.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Samples per batch.")] = None,

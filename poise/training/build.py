@@ -110,7 +110,11 @@ def build_hooks(cfg: Mapping[str, Any], only: Sequence[str] | None = None) -> li
     """
     from poise.training.hooks.base import priority_of
 
-    chosen = dict(_DEFAULT_HOOKS) | dict(cfg.get("default_hooks") or {})
+    chosen: dict[str, Any] = dict(_DEFAULT_HOOKS)
+    for key, hook in (cfg.get("default_hooks") or {}).items():
+        # --set default_hooks.checkpoint.interval=5 needs no type: it is the default's
+        partial = isinstance(hook, Mapping) and "type" not in hook and key in chosen
+        chosen[key] = {**chosen[key], **hook} if partial else hook
     many = [h for k, h in chosen.items() if h is not None and (only is None or k in only)]
     if only is None:
         many += list(cfg.get("custom_hooks") or ())

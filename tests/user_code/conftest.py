@@ -1,3 +1,3 @@
-"""The project folder is a user's code, not tests."""
+"""The folders `project` and `guides` are a user's code, not tests."""
 
-collect_ignore = ["project"]
+collect_ignore = ["project", "guides"]
