@@ -45,6 +45,9 @@ def predict(
     keypoint_threshold: Annotated[
         float, typer.Option(help="Keypoints with a lower score are not drawn.")
     ] = 0.3,
+    layout: Annotated[
+        str, typer.Option("--format", help="poise or mmpose: layout of the JSON files.")
+    ] = "poise",
     draw: Annotated[bool, typer.Option("--draw/--no-draw", help="Write drawn pictures.")] = True,
 ) -> None:
     """Find poses in pictures; writes NAME.json and NAME_pose.jpg for each.
@@ -64,7 +67,7 @@ def predict(
             "the checkpoint with --weights FILE.pth",
             err=True,
         )
-    writer = ResultWriter(out, draw=draw, keypoint_threshold=keypoint_threshold)
+    writer = ResultWriter(out, draw=draw, keypoint_threshold=keypoint_threshold, layout=layout)
     results = inferencer.predict(
         [p.source for p in pictures], boxes=given, batch_size=batch_size, keep_going=True
     )

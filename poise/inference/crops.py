@@ -27,7 +27,10 @@ class Crop(NamedTuple):
     #: (4,) xyxy, image space
     box: np.ndarray | None
     score: float
+    #: how an error text calls the picture
     name: str
+    #: file of the picture; becomes `img_path` of the sample
+    path: str | None = None
 
 
 class CropMaker(Protocol):
@@ -90,7 +93,7 @@ class PipelineCrops:
         return {"inputs": inputs, "data_samples": [item["data_samples"] for item in items]}
 
     def _item(self, crop: Crop) -> dict[str, Any]:
-        results: dict[str, Any] = dict(img=crop.image, **self._metainfo)
+        results: dict[str, Any] = dict(img=crop.image, img_path=crop.path, **self._metainfo)
         if crop.box is not None:
             results["bbox"] = crop.box[None]
             results["bbox_score"] = np.array([crop.score], np.float32)
@@ -118,7 +121,7 @@ class WarpCrops:
         self._padding = box.padding
         self._size = affine.input_size
         self._matrix = get_udp_warp_matrix if affine.use_udp else get_warp_matrix
-        constant = {**metainfo, "img_path": None, "input_size": self._size}
+        constant = {**metainfo, "input_size": self._size}
         self._constant = {key: constant[key] for key in pack.meta_keys if key in constant}
         self._keys = frozenset(pack.meta_keys)
 
@@ -132,14 +135,14 @@ class WarpCrops:
         return not steps[0].to_float32 and set(steps[3].meta_keys) <= set(META_KEYS)
 
     def __call__(self, crops: Sequence[Crop]) -> dict[str, Any]:
-        """`inputs`: (B, 3, H, W) uint8, a view of (B, H, W, 3)."""
+        """`inputs`: (B, 3, H, W), a view of (B, H, W, 3), of the pictures' dtype."""
         import torch
 
         width, height = self._size
         boxes = np.stack([crop.box for crop in crops])
         centers, scales = bbox_xyxy2cs(boxes, padding=self._padding)
         scales = fix_aspect_ratio(scales, width / height)
-        batch = np.empty((len(crops), height, width, 3), np.uint8)
+        batch = np.empty((len(crops), height, width, 3), crops[0].image.dtype)
         samples = []
         for crop, out, center, scale in zip(crops, batch, centers, scales, strict=True):
             matrix = self._matrix(center, scale, 0.0, output_size=self._size)
@@ -150,6 +153,7 @@ class WarpCrops:
     def _sample(self, crop: Crop, center: np.ndarray, scale: np.ndarray) -> PoseDataSample:
         shape = crop.image.shape[:2]
         own = {
+            "img_path": crop.path,
             "img_shape": shape,
             "ori_shape": shape,
             "input_center": center,

@@ -190,13 +190,13 @@ class NanoDetDetector:
         if not images:
             return []
         batch = np.full((len(images), self.side, self.side, 3), self._PADDING, np.uint8)
-        scales = [_letterbox(image, out) for image, out in zip(images, batch, strict=True)]
+        places = [_letterbox(image, out) for image, out in zip(images, batch, strict=True)]
         device = self.model.mean.device
         inputs = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
         boxes, scores = (t.cpu().numpy() for t in self.model.detect(inputs))
         return [
-            self._selected(boxes[i] / scale, scores[i], images[i].shape)
-            for i, scale in enumerate(scales)
+            self._selected((boxes[i] - corner) / scale, scores[i], images[i].shape)
+            for i, (scale, corner) in enumerate(places)
         ]
 
     def _selected(self, boxes: np.ndarray, scores: np.ndarray, shape: Sequence[int]) -> np.ndarray:
@@ -209,16 +209,16 @@ class NanoDetDetector:
         return found[nms(found, self.iou_threshold)[: self.max_boxes]]
 
 
-def _letterbox(image: np.ndarray, out: np.ndarray) -> float:
-    """Write a picture into the upper left of a square, and return the scale."""
+def _letterbox(image: np.ndarray, out: np.ndarray) -> tuple[float, np.ndarray]:
+    """Write a picture into the middle of a square; return its scale and the place of its corner."""
     side = out.shape[0]
     height, width = image.shape[:2]
     scale = side / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    # the mean of the pixels that fall together keeps small people visible
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    out[: size[1], : size[0]] = cv2.resize(image, size, interpolation=how)
-    return scale
+    x, y = (side - size[0]) // 2, (side - size[1]) // 2
+    # bilinear without smoothing, as the network saw its training pictures
+    out[y : y + size[1], x : x + size[0]] = cv2.resize(image, size)
+    return scale, np.array([x, y, x, y], np.float32)
 
 
 _BY_NAME: dict[str, Callable[[Any], BatchDetector]] = {

@@ -6,6 +6,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from poise.errors import ArgumentError, ConfigError, DataError, PoiseError
@@ -213,12 +214,13 @@ def _crops(job: Job) -> Iterator[Crop]:
     """The places to look at in a picture."""
     if job.error is not None:
         return
-    name = job.picture.name
+    name, source = job.picture.name, job.picture.source
+    path = str(source) if isinstance(source, Path) else None
     if job.bboxes is None:
-        yield Crop(job.image, None, 1.0, name)
+        yield Crop(job.image, None, 1.0, name, path)
         return
     for box, score in zip(job.bboxes, job.bbox_scores, strict=True):
-        yield Crop(job.image, box, score, name)
+        yield Crop(job.image, box, score, name, path)
 
 
 def _refuse_lifter(model: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.structures import InstanceData
+from poise.structures import InstanceData, split_instances
 
 __all__ = ["RESULT_VERSION", "PoseResult"]
 
@@ -77,6 +77,13 @@ class PoseResult:
         if self.error is not None:
             out["error"] = self.error
         return out
+
+    def to_mmpose(self) -> list[dict[str, Any]]:
+        """Plain values as MMPose's inferencer gives them: a dict a person, nothing rounded."""
+        rows = split_instances(self.instances)
+        for row in rows:
+            row["bbox_score"] = float(row["bbox_score"])
+        return rows
 
 
 def _exact(row: tuple[Any, ...]) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,12 @@ class ResultWriter:
         folder: made where absent.
         draw: also write the picture with the poses drawn in.
         keypoint_threshold: keypoints with a lower score are not drawn (they stay in the JSON).
-        style: options for `poise.visualization.PoseLocalVisualizer`.
+        style: further options of `poise.visualization.draw_instances`.
+        layout: of the JSON: "poise" (docs/reference/result-json.md), or "mmpose": a list with a
+            dict a person, as MMPose's inferencer writes it.
+
+    Raises:
+        DataError: another layout.
     """
 
     def __init__(
@@ -34,13 +40,16 @@ class ResultWriter:
         draw: bool = True,
         keypoint_threshold: float = 0.3,
         style: dict[str, Any] | None = None,
+        layout: str = "poise",
     ) -> None:
+        if layout not in _LAYOUTS:
+            raise DataError(f"layout must be one of {', '.join(_LAYOUTS)}, got '{layout}'")
+        self._content = _LAYOUTS[layout]
         self.folder = Path(folder)
         self.draw = draw
         self.keypoint_threshold = keypoint_threshold
         self._style = dict(style or {})
         self._taken: set[Path] = set()
-        self._visualizer: Any = None
 
     def write(self, result: PoseResult, relative: Path) -> list[Path]:
         """Write one result.
@@ -57,7 +66,7 @@ class ResultWriter:
         try:
             stem.parent.mkdir(parents=True, exist_ok=True)
             json_path = stem.with_name(f"{stem.name}.json")
-            _write_whole(json_path, json.dumps(result.to_dict(), indent=1).encode())
+            _write_whole(json_path, json.dumps(self._content(result), indent=1).encode())
         except OSError as error:
             raise DataError(f"cannot write below '{self.folder}': {error}") from error
         written = [json_path]
@@ -90,6 +99,12 @@ class ResultWriter:
             keypoint_threshold=self.keypoint_threshold,
             **self._style,
         )
+
+
+_LAYOUTS: dict[str, Callable[[PoseResult], Any]] = {
+    "poise": PoseResult.to_dict,
+    "mmpose": PoseResult.to_mmpose,
+}
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -1,0 +1,214 @@
+"""A model from a config and a checkpoint, and poses in one picture."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise.config import Config
+from poise.errors import ArgumentError, DataError
+from poise.inference.crops import Crop, crop_maker, read_test_pipeline
+from poise.inference.sources import Picture, read_picture, to_bgr
+from poise.structures.bbox import bbox_xywh2xyxy
+
+__all__ = [
+    "collect_multi_frames",
+    "dataset_meta_from_config",
+    "inference_bottomup",
+    "inference_topdown",
+    "init_model",
+]
+
+_LOG = logging.getLogger(__name__)
+
+
+def dataset_meta_from_config(config: Any, dataset_mode: str = "train") -> dict[str, Any] | None:
+    """Parsed schema of one of a config's datasets; None where the config has none.
+
+    Args:
+        config: whole config.
+        dataset_mode: "train", "val" or "test".
+
+    Raises:
+        DataError: another mode.
+    """
+    from poise.models.build import dataset_meta_of
+
+    if dataset_mode not in ("train", "val", "test"):
+        raise DataError(f"dataset_mode must be 'train', 'val' or 'test', got {dataset_mode!r}")
+    loader = f"{dataset_mode}_dataloader"
+    found = config.get(loader)
+    return None if found is None else dataset_meta_of({loader: found})
+
+
+def init_model(
+    config: Any,
+    checkpoint: str | os.PathLike[str] | None = None,
+    device: Any = "cuda:0",
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Any:
+    """Model that is ready to use, with `cfg` and `dataset_meta`.
+
+    The schema is the checkpoint's; else that of the config's training data (or test data);
+    else COCO's, with a warning.
+
+    Args:
+        config: path of a config file, a model name, or a `Config`, which is not changed.
+        checkpoint: path or URL; None leaves the weights as they start, except for models whose
+            weights are on this machine by their name.
+        device: where the model goes; the CPU where CUDA is asked for and absent.
+        cfg_options: changes of the config, such as {"model.test_cfg.flip_test": False}.
+
+    Raises:
+        ArgumentError: `config` is none of these.
+        CheckpointError: weights that cannot be read or do not fit.
+    """
+    from poise.models.build import build_model, load_model
+    from poise.zoo import default_weights, load_config
+
+    if not isinstance(config, (str, os.PathLike, Config)):
+        raise ArgumentError(
+            f"config must be a file name, a model name or a Config, got {type(config).__name__}"
+        )
+    if checkpoint is None and isinstance(config, str) and not Path(config).is_file():
+        checkpoint = default_weights(config)
+    config = load_config(config).copy()
+    if cfg_options is not None:
+        config.merge_from_dict(cfg_options)
+    config.model.train_cfg = None
+    model = build_model(config)
+    model.dataset_meta = (
+        dataset_meta_from_config(config) or getattr(model, "dataset_meta", None) or _coco_meta()
+    )
+    model.cfg = config
+    # a schema that the checkpoint brings wins
+    return load_model(model, checkpoint, _present(device))
+
+
+def _coco_meta() -> dict[str, Any]:
+    from poise.structures import parse_pose_metainfo
+
+    _LOG.warning(
+        "neither the checkpoint nor the config says what the keypoints are; COCO's are assumed"
+    )
+    return parse_pose_metainfo({"from_file": "configs/_base_/datasets/coco.py"})
+
+
+def _present(device: Any) -> Any:
+    """The device, or the CPU where there is no CUDA."""
+    import torch
+
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        _LOG.warning("there is no CUDA device here; the model runs on the CPU")
+        return torch.device("cpu")
+    return torch.device(device)
+
+
+def inference_topdown(
+    model: Any,
+    img: np.ndarray | str | os.PathLike[str],
+    bboxes: Sequence[Any] | np.ndarray | None = None,
+    bbox_format: str = "xyxy",
+) -> list[Any]:
+    """Pose in each box of a picture.
+
+    Args:
+        model: of `init_model`.
+        img: path, or pixels (H, W, 3) in BGR order; grey and BGRA pictures are converted.
+        bboxes: (N, 4), pixels of the picture. None: the whole picture is one box. No boxes
+            (N = 0) give no samples.
+        bbox_format: "xyxy" or "xywh".
+
+    Returns:
+        N samples with `pred_instances`: `keypoints` (1, K, 2), image space, `keypoint_scores`
+        (1, K), `bboxes`.
+
+    Raises:
+        DataError: another format, boxes of another shape, an unreadable picture.
+        FileMissingError: no such picture.
+    """
+    image, path = _pixels(img)
+    crops = [
+        Crop(image, box, 1.0, path or "the picture", path)
+        for box in _boxes(bboxes, bbox_format, image)
+    ]
+    if not crops:
+        return []
+    return _predict(model, crops)
+
+
+def inference_bottomup(model: Any, img: np.ndarray | str | os.PathLike[str]) -> list[Any]:
+    """Poses of everybody in a picture, by a model that takes whole pictures.
+
+    Args:
+        model: of `init_model`; the test settings of its config hold (flip test, scales).
+        img: path, or pixels (H, W, 3) in BGR order.
+
+    Returns:
+        One sample with `pred_instances`: `keypoints` (N, K, 2), image space,
+        `keypoint_scores` (N, K).
+    """
+    image, path = _pixels(img)
+    return _predict(model, [Crop(image, None, 1.0, path or "the picture", path)])
+
+
+def _predict(model: Any, crops: Sequence[Crop]) -> list[Any]:
+    import torch
+
+    make_batch = crop_maker(read_test_pipeline(model.cfg), model.dataset_meta)
+    with torch.no_grad():
+        return list(model.test_step(make_batch(crops)))
+
+
+def _pixels(img: Any) -> tuple[np.ndarray, str | None]:
+    """Picture (H, W, 3) BGR, and its path where it has one."""
+    if isinstance(img, (str, os.PathLike)):
+        path = os.fspath(img)
+        return read_picture(Picture(path, Path(path), Path(path))), path
+    if isinstance(img, np.ndarray) and img.ndim == 3 and img.shape[2] == 3:
+        # of any dtype: the network normalises floats, too
+        return img, None
+    if isinstance(img, np.ndarray) or hasattr(img, "convert"):
+        return to_bgr(img), None
+    raise DataError(
+        f"img must be a path or a numpy array (H, W, 3) in BGR order, got {type(img).__name__}"
+    )
+
+
+def _boxes(bboxes: Any, bbox_format: str, image: np.ndarray) -> np.ndarray:
+    """(N, 4) xyxy."""
+    if bbox_format not in ("xyxy", "xywh"):
+        raise DataError(f"bbox_format must be 'xyxy' or 'xywh', got {bbox_format!r}")
+    if bboxes is None:
+        height, width = image.shape[:2]
+        return np.array([[0, 0, width, height]], np.float32)
+    boxes = np.asarray(bboxes)
+    if boxes.size == 0:
+        return np.zeros((0, 4), np.float32)
+    if boxes.ndim != 2 or boxes.shape[1] < 4:
+        raise DataError(f"bboxes must have the shape (N, 4), got {boxes.shape}")
+    return bbox_xywh2xyxy(boxes[:, :4]) if bbox_format == "xywh" else boxes[:, :4]
+
+
+def collect_multi_frames(
+    video: Sequence[Any], frame_id: int, indices: Sequence[int], online: bool = False
+) -> list[Any]:
+    """A frame and its neighbours, for models that see several frames.
+
+    Args:
+        video: frames by index, such as a list.
+        frame_id: of the frame in question; it comes first.
+        indices: offsets of the neighbours; 0 is left out.
+        online: never look ahead of `frame_id`.
+
+    Returns:
+        1 + neighbours frames; beyond an end of the video its last frame stands in.
+    """
+    last = frame_id if online else len(video) - 1
+    places = [min(max(frame_id + offset, 0), last) for offset in indices if offset != 0]
+    return [video[place] for place in (frame_id, *places)]

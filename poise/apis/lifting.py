@@ -1,0 +1,270 @@
+"""From 2D poses of a video to 3D poses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from poise.errors import DataError
+from poise.structures import PoseDataSample
+
+__all__ = [
+    "UnsupportedConversionError",
+    "collate_pose_sequence",
+    "convert_keypoint_definition",
+    "extract_pose_sequence",
+    "inference_pose_lifter_model",
+]
+
+
+class UnsupportedConversionError(DataError, NotImplementedError):
+    """No rule leads from one set of keypoints to another."""
+
+
+#: Weighted sums of source joints; text: "target: source*weight ...". H36M's joints that other
+#: datasets do not label are made of their neighbours (MMPose's conventions).
+_LIMBS_COCO = "1:12 2:14 3:16 4:11 5:13 6:15 9:0 11:5 12:7 13:9 14:6 15:8 16:10"
+_COCO = "0:11/2+12/2 8:5/2+6/2 7:5/4+6/4+11/4+12/4 10:1/2+2/2 " + _LIMBS_COCO
+_AIC = (
+    "0:6/2+9/2 8:0/2+3/2 7:0/4+3/4+6/4+9/4 9:13*9/12+12*3/12 10:13*5/12+12*7/12 "
+    "1:6 2:7 3:8 4:9 5:10 6:11 11:3 12:4 13:5 14:0 15:1 16:2"
+)
+_CROWDPOSE = (
+    "0:6/2+7/2 8:0/2+1/2 7:0/4+1/4+6/4+7/4 9:13*9/12+12*3/12 10:13*5/12+12*7/12 "
+    "1:7 2:9 3:11 4:6 5:8 6:10 11:0 12:2 13:4 14:1 15:3 16:5"
+)
+_TO_H36M = {"coco": _COCO, "posetrack18": _COCO, "aic": _AIC, "crowdpose": _CROWDPOSE}
+_H36M_JOINTS = 17
+#: 2D skeletons that lifters take as they are
+_UNCHANGED = frozenset(("h36m", "coco_wholebody"))
+_TARGETS = ("h36m", "h3wb")
+
+
+def _matrix(rule: str, sources: int) -> np.ndarray:
+    """(17, sources) weights of a rule."""
+    weights = np.zeros((_H36M_JOINTS, sources))
+    for entry in rule.split():
+        target, terms = entry.split(":")
+        for term in terms.split("+"):
+            joint, times, factor = term.partition("*")
+            joint, _, divisor = joint.partition("/")
+            if times:
+                numerator, _, divisor = factor.partition("/")
+            weight = (float(numerator) if times else 1.0) / float(divisor or 1)
+            weights[int(target), int(joint)] = weight
+    return weights
+
+
+def convert_keypoint_definition(
+    keypoints: np.ndarray, pose_det_dataset: str, pose_lift_dataset: str
+) -> np.ndarray:
+    """Keypoints of a 2D model as a lifter of another dataset expects them.
+
+    Args:
+        keypoints: (N, K, 2 or 3).
+        pose_det_dataset: schema of the 2D model: coco, posetrack18, aic, crowdpose; h36m and
+            coco_wholebody stay as they are.
+        pose_lift_dataset: schema of the lifter: h36m or h3wb.
+
+    Returns:
+        (N, 17, 2 or 3), of the same dtype.
+
+    Raises:
+        DataError: another lifter.
+        UnsupportedConversionError: there is no rule for the 2D model's schema.
+    """
+    if pose_lift_dataset not in _TARGETS:
+        raise DataError(
+            f"pose_lift_dataset must be one of {', '.join(_TARGETS)}, got '{pose_lift_dataset}'"
+        )
+    if pose_det_dataset in _UNCHANGED:
+        return keypoints
+    if pose_det_dataset not in _TO_H36M:
+        raise UnsupportedConversionError(
+            f"unsupported conversion from {pose_det_dataset} to {pose_lift_dataset}; rules exist "
+            f"for {', '.join(sorted(_UNCHANGED | _TO_H36M.keys()))}"
+        )
+    weights = _matrix(_TO_H36M[pose_det_dataset], keypoints.shape[1])
+    return np.einsum("jk,nkd->njd", weights, keypoints).astype(keypoints.dtype)
+
+
+def extract_pose_sequence(
+    pose_results: Sequence[Any], frame_idx: int, causal: bool, seq_len: int, step: int = 1
+) -> list[Any]:
+    """The frames around one frame that a lifter looks at.
+
+    Args:
+        pose_results: results of each frame of the video.
+        frame_idx: frame in question.
+        causal: it is the last of the sequence; else it is in the middle.
+        seq_len: frames of the sequence.
+        step: take every `step`-th frame.
+
+    Returns:
+        `seq_len` results; beyond an end of the video its last one stands in.
+    """
+    before = seq_len - 1 if causal else (seq_len - 1) // 2
+    after = 0 if causal else before
+    last = len(pose_results) - 1
+    places = (frame_idx + step * offset for offset in range(-before, after + 1))
+    return [pose_results[min(max(place, 0), last)] for place in places]
+
+
+def collate_pose_sequence(
+    pose_results_2d: Sequence[Sequence[Any]], with_track_id: bool = True, target_frame: int = -1
+) -> list[PoseDataSample]:
+    """Frames of people -> people with frames.
+
+    Args:
+        pose_results_2d: T frames of samples with `pred_instances.keypoints` (B, K, C), and
+            `track_id` where asked for.
+        with_track_id: tell people apart by `track_id`; else by their place in the frame.
+        target_frame: whose people are taken. Where somebody is missing in another frame, the
+            nearest frame towards the target stands in, from there to the end.
+
+    Returns:
+        A sample for each person of the target frame, `keypoints` (B, T, K, C).
+
+    Raises:
+        DataError: no frames.
+    """
+    count = len(pose_results_2d)
+    if count == 0:
+        raise DataError("collate_pose_sequence needs at least one frame, got none")
+    target = target_frame % count
+    people = pose_results_2d[target]
+    by_id = [_keypoints_by_id(frame) for frame in pose_results_2d] if with_track_id else []
+    sequences = []
+    for index, person in enumerate(people):
+        if with_track_id:
+            track = _followed(by_id, person.track_id, target).astype(np.float32, copy=False)
+        else:
+            frames = [frame[index].pred_instances.keypoints for frame in pose_results_2d]
+            track = np.stack(frames, axis=1)
+        sequence = PoseDataSample()
+        sequence.gt_instances = person.gt_instances.clone()
+        sequence.pred_instances = person.pred_instances.clone()
+        sequence.pred_instances.set_field(track, "keypoints")
+        sequences.append(sequence)
+    return sequences
+
+
+def _keypoints_by_id(frame: Iterable[Any]) -> dict[Any, np.ndarray]:
+    found: dict[Any, np.ndarray] = {}
+    for sample in frame:
+        found.setdefault(sample.track_id, sample.pred_instances.keypoints)
+    return found
+
+
+def _followed(frames: Sequence[Mapping[Any, np.ndarray]], track: Any, target: int) -> np.ndarray:
+    """(B, T, K, C) keypoints of one person, held where the track breaks off."""
+    kept = [frames[target][track]] * len(frames)
+    for direction in (range(target - 1, -1, -1), range(target + 1, len(frames))):
+        held, lost = frames[target][track], False
+        for place in direction:
+            lost = lost or track not in frames[place]
+            held = held if lost else frames[place][track]
+            kept[place] = held
+    return np.stack(kept, axis=1)
+
+
+def inference_pose_lifter_model(
+    model: Any,
+    pose_results_2d: Sequence[Sequence[Any]],
+    with_track_id: bool = True,
+    image_size: Sequence[int] | None = None,
+    norm_pose_2d: bool = False,
+) -> list[Any]:
+    """3D poses of the people in the target frame of a sequence of 2D poses.
+
+    Args:
+        model: a lifter of `init_model`.
+        pose_results_2d: T frames of samples, as for `collate_pose_sequence`, in the lifter's
+            keypoints (`convert_keypoint_definition`), image space.
+        with_track_id: as for `collate_pose_sequence`.
+        image_size: (width, height) of the pictures, for lifters that normalise by the camera.
+        norm_pose_2d: move and scale each person to the average box of the dataset, or of the
+            sequence where the dataset's is not known.
+
+    Returns:
+        A sample for each person with `pred_instances.keypoints`, in the lifter's space.
+
+    Raises:
+        DataError: `image_size` is not two numbers.
+    """
+    import torch
+
+    from poise.inference.crops import read_test_pipeline
+
+    if image_size is not None and len(image_size) != 2:
+        raise DataError(f"image_size must be (width, height), got {image_size}")
+    dataset = model.cfg.test_dataloader.dataset
+    target = -1 if dataset.get("causal", False) else len(pose_results_2d) // 2
+    place = _average_box(model.dataset_meta, pose_results_2d) if norm_pose_2d else None
+    frames = [[_flat_sample(sample, place) for sample in frame] for frame in pose_results_2d]
+    sequences = collate_pose_sequence(frames, with_track_id, target)
+    if not sequences:
+        return []
+    pipeline = read_test_pipeline(model.cfg)
+    items = [pipeline(_lifter_input(s, model.dataset_meta, image_size)) for s in sequences]
+    batch = {key: [item[key] for item in items] for key in ("inputs", "data_samples")}
+    with torch.no_grad():
+        return list(model.test_step(batch))
+
+
+def _box_places(boxes: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (N, 2) and longer sides (N,) of boxes xyxy."""
+    boxes = np.asarray(boxes)
+    low, high = boxes[:, :2], boxes[:, 2:4]
+    return (low + high) / 2, (high - low).max(-1)
+
+
+def _average_box(
+    metainfo: Mapping[str, Any] | None, frames: Sequence[Sequence[Any]]
+) -> tuple[np.ndarray, float]:
+    """Centre (1, 2) and size of the dataset's average box, else of the sequence's."""
+    stats = (metainfo or {}).get("stats_info")
+    if stats is not None:
+        return np.asarray(stats["bbox_center"]), stats["bbox_scale"]
+    boxes = [sample.pred_instances.bboxes for frame in frames for sample in frame]
+    if not boxes:
+        return np.zeros((1, 2)), 1.0
+    centers, sides = _box_places(np.concatenate(boxes))
+    return centers.mean(0, keepdims=True), float(sides.mean())
+
+
+def _flat_sample(sample: Any, place: tuple[np.ndarray, float] | None) -> PoseDataSample:
+    """Copy of a sample with x and y only, moved to the average box where one is given."""
+    copied = PoseDataSample()
+    copied.gt_instances = sample.gt_instances.clone()
+    copied.pred_instances = sample.pred_instances.clone()
+    if "track_id" in sample:
+        copied.track_id = sample.track_id
+    keypoints = np.asarray(sample.pred_instances.keypoints)[..., :2]
+    if place is not None:
+        centers, sides = _box_places(sample.pred_instances.bboxes)
+        keypoints = (keypoints - centers[:, None]) / sides[:, None, None] * place[1] + place[0]
+    copied.pred_instances.set_field(keypoints, "keypoints")
+    return copied
+
+
+def _lifter_input(
+    sequence: PoseDataSample, metainfo: Mapping[str, Any], image_size: Sequence[int] | None
+) -> dict[str, Any]:
+    """`results` of one person; the targets are placeholders that the transforms expect."""
+    keypoints = sequence.pred_instances.keypoints
+    if keypoints.ndim == 4:
+        keypoints = keypoints.squeeze(0)
+    frames, joints = keypoints.shape[:2]
+    results: dict[str, Any] = {
+        "keypoints": keypoints,
+        "keypoints_visible": np.ones((frames, joints), np.float32),
+        "lifting_target": np.zeros((1, joints, 3), np.float32),
+        "lifting_target_visible": np.ones((1, joints, 1), np.float32),
+        "factor": np.zeros((frames,), np.float32),
+    }
+    if image_size is not None:
+        results["camera_param"] = {"w": image_size[0], "h": image_size[1]}
+    return {**results, **metainfo}

@@ -1,0 +1,141 @@
+"""MMPose's functional calls on one picture."""
+
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from poise.apis import (
+    MMPoseInferencer,
+    collect_multi_frames,
+    inference_topdown,
+    init_model,
+    visualize,
+)
+from poise.errors import ArgumentError, ConfigError, DataError, FileMissingError
+from poise.zoo import load_config
+
+PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
+HER = [60, 0, 420, 512]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return init_model("movenet-lightning", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return cv2.imread(str(PHOTO))
+
+
+def test_model_is_ready_to_use(model):
+    assert not model.training
+    assert model.dataset_meta["dataset_name"] == "coco"
+    assert model.cfg.model.train_cfg is None
+
+
+def test_options_change_a_copy_of_the_config():
+    config = load_config("movenet-lightning")
+    changed = init_model(config, None, "cpu", {"model.backbone.width": 0.5})
+    assert changed.cfg.model.backbone.width == 0.5
+    assert config.model.backbone.width == 1.0
+
+
+def test_cuda_that_is_absent_becomes_the_cpu(monkeypatch, caplog):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with caplog.at_level(logging.WARNING):
+        model = init_model("movenet-lightning", device="cuda:0")
+    assert next(model.parameters()).device.type == "cpu"
+    assert "no CUDA device" in caplog.text
+
+
+def test_wrong_kinds_of_config_are_refused():
+    with pytest.raises(ArgumentError, match="must be a file name, a model name or a Config"):
+        init_model(3)
+    with pytest.raises(TypeError):
+        init_model(None)
+
+
+def test_boxes_of_both_formats_give_one_sample_each(model, photo):
+    corners = inference_topdown(model, photo, np.array([HER, [0, 0, 512, 512]]))
+    assert [s.pred_instances.keypoints.shape for s in corners] == [(1, 17, 2)] * 2
+    x1, y1, x2, y2 = HER
+    (sized,) = inference_topdown(model, PHOTO, [[x1, y1, x2 - x1, y2 - y1]], "xywh")
+    np.testing.assert_allclose(
+        sized.pred_instances.keypoints, corners[0].pred_instances.keypoints, atol=1e-3
+    )
+    assert sized.metainfo["img_path"] == str(PHOTO)
+
+
+def test_without_boxes_the_picture_is_the_box_and_with_none_nobody_is_there(model, photo):
+    (sample,) = inference_topdown(model, photo)
+    assert sample.pred_instances.bboxes.tolist() == [[0, 0, 512, 512]]
+    assert inference_topdown(model, photo, []) == []
+    assert inference_topdown(model, photo, np.zeros((0, 4))) == []
+
+
+def test_grey_pixels_and_pixels_with_alpha_are_taken(model, photo):
+    grey = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY)
+    (of_grey,) = inference_topdown(model, grey, [HER])
+    (of_copy,) = inference_topdown(model, cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), [HER])
+    np.testing.assert_array_equal(
+        of_grey.pred_instances.keypoints, of_copy.pred_instances.keypoints
+    )
+
+
+def test_wrong_boxes_and_pictures_are_named(model, photo):
+    with pytest.raises(DataError, match="must be 'xyxy' or 'xywh', got 'cxcywh'"):
+        inference_topdown(model, photo, [HER], "cxcywh")
+    with pytest.raises(DataError, match=r"must have the shape \(N, 4\)"):
+        inference_topdown(model, photo, [1, 2, 3, 4])
+    with pytest.raises(FileMissingError, match="no picture 'none.jpg'"):
+        inference_topdown(model, "none.jpg", [HER])
+
+
+@pytest.mark.parametrize(
+    ("frame", "online", "expected"),
+    [(2, False, [2, 1, 3, 4]), (0, False, [0, 0, 1, 2]), (4, True, [4, 3, 4, 4])],
+)
+def test_neighbours_come_after_the_frame_and_stay_inside(frame, online, expected):
+    assert collect_multi_frames(list(range(5)), frame, [-1, 0, 1, 2], online) == expected
+
+
+def test_inferencer_gives_mmposes_layout_and_files(photo, tmp_path):
+    inferencer = MMPoseInferencer("movenet-lightning", device="cpu")
+    (result,) = inferencer(str(PHOTO), bboxes=[[HER]], return_vis=True, out_dir=tmp_path)
+    ((person,),) = result["predictions"]
+    assert person["bbox"] == (HER,)
+    assert person["bbox_score"] == 1
+    assert np.shape(person["keypoints"]) == (17, 2)
+    (picture,) = result["visualization"]
+    assert picture.shape == photo.shape
+    # RGB, as MMPose gives it: where nothing is drawn the photo shows
+    np.testing.assert_array_equal(picture[500, 5], photo[500, 5, ::-1])
+    written = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.*"))
+    assert written == ["predictions/astronaut.json", "visualizations/astronaut.png"]
+
+    (empty,) = inferencer(np.zeros((40, 40, 3), np.uint8), return_datasamples=True)
+    assert empty["visualization"] is None
+    assert len(empty["predictions"][0].pred_instances) == 0
+
+
+def test_inferencer_refuses_what_it_has_not():
+    with pytest.raises(ConfigError, match="needs a model: pose2d='human'"):
+        MMPoseInferencer()
+    with pytest.raises(ConfigError, match="inference_pose_lifter_model"):
+        MMPoseInferencer(pose3d="human3d")
+    inferencer = MMPoseInferencer("movenet-lightning", det_model="whole_image", device="cpu")
+    with pytest.raises(ArgumentError, match="no option 'kpt_thre'; did you mean 'kpt_thr'"):
+        inferencer("a.jpg", kpt_thre=0.5)
+
+
+def test_visualize_draws_on_a_copy(photo):
+    before = photo.copy()
+    drawn = visualize(photo, np.full((1, 17, 2), 100.0), metainfo="coco")
+    np.testing.assert_array_equal(photo, before)
+    assert (drawn[100, 100] != photo[100, 100, ::-1]).any()
+    with pytest.raises(DataError, match="skeleton_style must be"):
+        visualize(photo, np.zeros((1, 17, 2)), skeleton_style="stick")
