@@ -113,7 +113,11 @@ def extract_pose_sequence(
 
 
 def collate_pose_sequence(
-    pose_results_2d: Sequence[Sequence[Any]], with_track_id: bool = True, target_frame: int = -1
+    pose_results_2d: Sequence[Sequence[Any]],
+    with_track_id: bool = True,
+    target_frame: int = -1,
+    *,
+    hold_last: bool = False,
 ) -> list[PoseDataSample]:
     """Frames of people -> people with frames.
 
@@ -121,8 +125,10 @@ def collate_pose_sequence(
         pose_results_2d: T frames of samples with `pred_instances.keypoints` (B, K, C), and
             `track_id` where asked for.
         with_track_id: tell people apart by `track_id`; else by their place in the frame.
-        target_frame: whose people are taken. Where somebody is missing in another frame, the
-            nearest frame towards the target stands in, from there to the end.
+        target_frame: whose people are taken. Where somebody is missing in an earlier frame, the
+            next frame stands in, from there to the beginning.
+        hold_last: where somebody is missing in a later frame, the last one before stands in, too.
+            False leaves zeros there, as MMPose does.
 
     Returns:
         A sample for each person of the target frame, `keypoints` (B, T, K, C).
@@ -139,7 +145,8 @@ def collate_pose_sequence(
     sequences = []
     for index, person in enumerate(people):
         if with_track_id:
-            track = _followed(by_id, person.track_id, target).astype(np.float32, copy=False)
+            track = _followed(by_id, person.track_id, target, hold_last)
+            track = track.astype(np.float32, copy=False)
         else:
             frames = [frame[index].pred_instances.keypoints for frame in pose_results_2d]
             track = np.stack(frames, axis=1)
@@ -158,16 +165,18 @@ def _keypoints_by_id(frame: Iterable[Any]) -> dict[Any, np.ndarray]:
     return found
 
 
-def _followed(frames: Sequence[Mapping[Any, np.ndarray]], track: Any, target: int) -> np.ndarray:
-    """(B, T, K, C) keypoints of one person, held where the track breaks off."""
-    kept = [frames[target][track]] * len(frames)
-    for direction in (range(target - 1, -1, -1), range(target + 1, len(frames))):
-        held, lost = frames[target][track], False
-        for place in direction:
-            lost = lost or track not in frames[place]
-            held = held if lost else frames[place][track]
-            kept[place] = held
-    return np.stack(kept, axis=1)
+def _followed(
+    frames: Sequence[Mapping[Any, np.ndarray]], track: Any, target: int, hold_last: bool
+) -> np.ndarray:
+    """(B, T, K, C) keypoints of one person, from where the track begins to where it ends."""
+    first = last = target
+    while first > 0 and track in frames[first - 1]:
+        first -= 1
+    while last < len(frames) - 1 and track in frames[last + 1]:
+        last += 1
+    known = [frames[place][track] for place in range(first, last + 1)]
+    after = known[-1] if hold_last else np.zeros_like(known[-1])
+    return np.stack(known[:1] * first + known + [after] * (len(frames) - 1 - last), axis=1)
 
 
 def inference_pose_lifter_model(
@@ -176,6 +185,8 @@ def inference_pose_lifter_model(
     with_track_id: bool = True,
     image_size: Sequence[int] | None = None,
     norm_pose_2d: bool = False,
+    *,
+    hold_last: bool = False,
 ) -> list[Any]:
     """3D poses of the people in the target frame of a sequence of 2D poses.
 
@@ -187,6 +198,7 @@ def inference_pose_lifter_model(
         image_size: (width, height) of the pictures, for lifters that normalise by the camera.
         norm_pose_2d: move and scale each person to the average box of the dataset, or of the
             sequence where the dataset's is not known.
+        hold_last: as for `collate_pose_sequence`.
 
     Returns:
         A sample for each person with `pred_instances.keypoints`, in the lifter's space.
@@ -204,7 +216,7 @@ def inference_pose_lifter_model(
     target = -1 if dataset.get("causal", False) else len(pose_results_2d) // 2
     place = _average_box(model.dataset_meta, pose_results_2d) if norm_pose_2d else None
     frames = [[_flat_sample(sample, place) for sample in frame] for frame in pose_results_2d]
-    sequences = collate_pose_sequence(frames, with_track_id, target)
+    sequences = collate_pose_sequence(frames, with_track_id, target, hold_last=hold_last)
     if not sequences:
         return []
     pipeline = read_test_pipeline(model.cfg)

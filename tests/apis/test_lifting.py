@@ -51,6 +51,13 @@ def test_people_are_followed_by_their_track_and_held_where_it_breaks_off():
     assert values(of_1) == [12, 12, 12, 13]
 
 
+@pytest.mark.parametrize(("hold_last", "expected"), [(False, [1, 2, 0, 0]), (True, [1, 2, 2, 2])])
+def test_frames_after_the_end_of_a_track_are_zero_as_in_mmpose_or_held(hold_last, expected):
+    frames = [[person(1, 7)], [person(2, 7)], [person(3, 8)], [person(4, 7)]]
+    (sequence,) = collate_pose_sequence(frames, target_frame=1, hold_last=hold_last)
+    assert values(sequence) == expected
+
+
 def test_without_tracks_the_place_in_the_frame_tells_people_apart():
     frames = [[person(1), person(2)], [person(3), person(4)]]
     assert [values(s) for s in collate_pose_sequence(frames, False)] == [[1, 3], [2, 4]]
