@@ -50,7 +50,7 @@ class Model:
     Attributes:
         name: stem of its config file in MMPose.
         folder: folder of that file under `configs/`, such as
-            "body_2d_keypoint/topdown_heatmap/coco".
+            "body_2d_keypoint/topdown_heatmap/coco", or a folder of `projects/`.
         family: module of `poise.zoo.families` that knows the recipe.
         parameters: in millions, or None where several networks take part.
         weights: address of the released weights, or None.
@@ -70,7 +70,10 @@ class Model:
     def task(self) -> str:
         """What is found: "body 2d", "hand 3d", "wholebody 2d" ..."""
         # MoveNet has no file in MMPose
-        top = self.folder.partition("/")[0] if "/" in self.folder else "body_2d"
+        if self.folder.startswith("projects/"):
+            top = self.folder.rpartition("/")[2]
+        else:
+            top = self.folder.partition("/")[0] if "/" in self.folder else "body_2d"
         return " ".join(top.split("_")[:2])
 
     @property
@@ -85,7 +88,10 @@ class Model:
     @property
     def config(self) -> str | None:
         """Path of the config file in MMPose; None for models that MMPose does not have."""
-        return f"configs/{self.folder}/{self.name}.py" if "/" in self.folder else None
+        if "/" not in self.folder:
+            return None
+        root = "" if self.folder.startswith("projects/") else "configs/"
+        return f"{root}{self.folder}/{self.name}.py"
 
     def recipe(self) -> dict[str, Any]:
         """The config tree, newly made."""

@@ -12,8 +12,13 @@ _TUNED = "motionbert_dstformer-ft-243frm_8xb32-120e_h36m"
 
 
 def test_there_are_the_models_of_mmpose_and_the_embedded_ones():
-    assert len(names()) == 408 + 2
-    assert {"movenet-thunder", "movenet-lightning"} < set(names())
+    of_mmpose = [m for m in models().values() if (m.config or "").startswith("configs/")]
+    assert len(of_mmpose) == 408
+    others = set(names()) - {model.name for model in of_mmpose}
+    assert {"movenet-thunder", "movenet-lightning"} < others
+    project = models()["rtmpose-x_8xb256-700e_coco-384x288"]
+    assert project.task == "body 2d"
+    assert project.config == f"projects/rtmpose/rtmpose/body_2d_keypoint/{project.name}.py"
 
 
 def test_addresses_are_files_and_no_two_models_share_one_without_reason():

@@ -128,6 +128,16 @@ _DIFFERENT: dict[str, Tree] = {
     "rtmpose-x_*-halpe26-*": dict(final=20),
     "*-ubody-* rtmpose-x_*-wholebody-*": dict(first=_WIDE, last=_WIDE),
     "rtmpose-x_*-wholebody-*": dict(named=True, **_CLIP),
+    "rtmpose-x_*_coco-384*": dict(
+        final=20,
+        scale=1024,
+        val_batch=64,
+        first=_WIDE,
+        last=_WIDE,
+        first_colors=dict(hsv=False, photometric=True),
+        named=True,
+        **_CLIP,
+    ),
     "rtmw-*": dict(
         lr=5e-4,
         decay=0.1,
@@ -152,7 +162,11 @@ def recipe(stem: str) -> Tree:
     name = parse(stem)
     settings = matching(_DIFFERENT, stem)
     mixture = _MIXTURES.get(name.data)
-    tree = _tree(name, _validated(name.data), **settings)
+    data = _validated(name.data)
+    if name.method == "rtmpose-x" and name.data == "coco":
+        # of MMPose's projects: with the boxes of the detector
+        data = binding("coco")
+    tree = _tree(name, data, **settings)
     return tree if mixture is None else mixture(tree)
 
 
@@ -203,7 +217,7 @@ def _tree(
         parts["backbone"], parts["neck"] = _wide_neck(base.cfg, _start(name, size))
     model = estimator(test_cfg=dict(flip_test=True), **parts)
     tree = two_stage(name, data, model, codec, scale=scale, **settings)
-    if name.method == "rtmpose-x" and name.data == "coco-wholebody":
+    if name.method == "rtmpose-x" and name.data in ("coco", "coco-wholebody"):
         tree = _scoped(tree)
     if named:
         tree |= dict(
