@@ -3,7 +3,8 @@
     python benchmarks/codecs.py [--peer PYTHON] [--rounds 15] [--only UDP]
 
 `--peer` is a Python that can import MMPose; the same file then runs there, too. Times are
-medians of CPU microseconds per sample on one thread; `x` is the peer's time over ours.
+medians of CPU microseconds per sample on one thread; the last column is the peer's time over
+ours.
 """
 
 from __future__ import annotations
@@ -13,10 +14,7 @@ import importlib
 import json
 import os
 import statistics
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
@@ -161,19 +159,13 @@ def main():
     if args.json:
         print(json.dumps(times))
         return
+    from common import peer_times, show
+
     peer = {}
     if args.peer:
-        command = [args.peer, str(Path(__file__).resolve()), "--package", "mmpose", "--json"]
-        command += ["--rounds", str(args.rounds), "--only", args.only]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            sys.exit(done.stderr)
-        peer = json.loads(done.stdout.splitlines()[-1])
-    print(f"{'CPU microseconds per sample':44}{'poise':>10}{'mmpose':>10}{'x':>8}")
-    for name, ours in times.items():
-        theirs = peer.get(name)
-        columns = f"{theirs:10.1f}{theirs / ours:8.1f}" if theirs else ""
-        print(f"{name:44}{ours:10.1f}{columns}")
+        options = ["--rounds", str(args.rounds), "--only", args.only]
+        peer = peer_times(args.peer, __file__, options)
+    show("CPU microseconds per sample", times, peer)
 
 
 if __name__ == "__main__":

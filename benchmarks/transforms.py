@@ -225,10 +225,13 @@ def main() -> None:
         if options.images is None:
             synthetic_pictures(folder)
         report = compare(options, folder)
-    for name, medians in report.items():
-        text = "  ".join(f"{k} {1e3 * t:6.2f} ms {1 / t:6.0f}/s" for k, t in medians.items())
-        ratio = medians["mmpose"] / medians["poise"] if "mmpose" in medians else None
-        print(f"{name:24s} {text}" + (f"  ratio {ratio:.2f}" if ratio else ""))
+    from common import show
+
+    ours, theirs = (
+        {name: 1e3 * medians[library] for name, medians in report.items() if library in medians}
+        for library in ("poise", "mmpose")
+    )
+    show("milliseconds per sample", ours, theirs)
     if options.json:
         options.json.write_text(json.dumps(report, indent=2))
 

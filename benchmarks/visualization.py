@@ -12,10 +12,7 @@ import argparse
 import importlib
 import json
 import statistics
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -91,21 +88,12 @@ def main():
     if args.json:
         print(json.dumps(times))
         return
-    peer = {}
-    if args.peer:
-        command = [args.peer, str(Path(__file__).resolve()), "--package", "mmpose", "--json"]
-        done = subprocess.run(
-            [*command, "--rounds", str(args.rounds)], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            sys.exit(done.stderr)
-        peer = json.loads(done.stdout.splitlines()[-1])
-    print(f"{'CPU microseconds':44}{'poise':>10}{'mmpose':>10}{'x':>8}")
-    for name, ours in times.items():
-        count = name.split(", ")[1]
-        theirs = peer.get(f"datasample, {count}")
-        columns = f"{theirs:10.1f}{theirs / ours:8.1f}" if theirs else ""
-        print(f"{name:44}{ours:10.1f}{columns}")
+    from common import peer_times, show
+
+    peer = peer_times(args.peer, __file__, ["--rounds", str(args.rounds)]) if args.peer else {}
+    # every way of drawing is compared with the one that MMPose has
+    theirs = {name: peer.get(f"datasample, {name.split(', ')[1]}", 0.0) for name in times}
+    show("CPU microseconds", times, theirs if peer else None)
 
 
 if __name__ == "__main__":
