@@ -1,0 +1,72 @@
+"""The documentation is true: its examples run, its options are all, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+
+def commands() -> dict[str, set[str]]:
+    """Command -> its option names."""
+    import importlib
+
+    from poise.cli.main import COMMANDS
+
+    found = {}
+    for name, (target, _) in COMMANDS.items():
+        module, _, attribute = target.partition(":")
+        thing = getattr(importlib.import_module(module), attribute)
+        if not isinstance(thing, typer.Typer):
+            single = typer.Typer(add_completion=False)
+            single.command(name=name)(thing)
+            thing = single
+        command = typer.main.get_command(thing)
+        parts = getattr(command, "commands", None)
+        for sub, one in (parts or {"": command}).items():
+            names = {o for p in one.params for o in (*p.opts, *p.secondary_opts)}
+            found[f"{name} {sub}".strip()] = {n for n in names if n.startswith("--")} - {"--help"}
+    return found
+
+
+def test_examples_of_the_python_page_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    from poise.registry import MODELS
+
+    monkeypatch.chdir(ROOT)
+    # what the page registers ends with the test
+    monkeypatch.setattr(MODELS, "_added", dict(MODELS._added))
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "reference/python.md").read_text(), re.S)
+    assert len(blocks) > 8
+    names: dict[str, object] = {"__name__": "docs_python_page"}
+    for block in blocks:
+        exec(compile(block, "docs/reference/python.md", "exec"), names)
+
+
+def test_the_command_line_page_has_every_command_and_option() -> None:
+    page = (DOCS / "reference/command-line.md").read_text()
+    sections = dict(re.findall(r"^## poise ([a-z ]+)\n(.*?)(?=^## |\Z)", page, re.S | re.M))
+    found = commands()
+    assert set(sections) == set(found)
+    for command, options in found.items():
+        written = set(re.findall(r"`(--[a-z-]+)", sections[command]))
+        assert options == written, command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+        if "://" not in link:
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    text = (ROOT / "mkdocs.yml").read_text()
+    listed = set(re.findall(r"[\w/-]+\.md", str(yaml.safe_load(text)["nav"])))
+    assert listed == {str(p.relative_to(DOCS)) for p in DOCS.rglob("*.md")}
