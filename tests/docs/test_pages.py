@@ -70,3 +70,43 @@ def test_every_page_is_in_the_navigation() -> None:
     text = (ROOT / "mkdocs.yml").read_text()
     listed = set(re.findall(r"[\w/-]+\.md", str(yaml.safe_load(text)["nav"])))
     assert listed == {str(p.relative_to(DOCS)) for p in DOCS.rglob("*.md")}
+
+
+def test_the_tutorial_on_own_data_has_files_that_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from poise import load_config
+    from poise.structures.metainfo import parse_pose_metainfo
+
+    page = (DOCS / "tutorials/train-on-your-data.md").read_text()
+    files = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", page, re.S)
+    assert [name for name, _ in files] == ["my_meta.py", "my_config.py"]
+    for name, text in files:
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    cfg = load_config("my_config.py")
+    assert cfg.model.head.out_channels == 3
+    assert cfg.train_dataloader.dataset.type == "CocoDataset"
+    assert cfg.test_dataloader.dataset.ann_file == "val.json"
+    assert cfg.test_dataloader.dataset.bbox_file is None
+    meta = parse_pose_metainfo(cfg.train_dataloader.dataset.metainfo)
+    assert meta["flip_indices"] == [0, 2, 1]
+
+
+def test_the_tutorial_on_own_parts_builds_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from poise.registry import MODELS
+
+    monkeypatch.setattr(MODELS, "_added", dict(MODELS._added))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    page = (DOCS / "tutorials/your-own-parts.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.S)
+    assert len(blocks) == 3
+    for block in blocks:
+        name = re.match(r"# (\w+\.py)\n", block)
+        if name:
+            (tmp_path / name[1]).write_text(block)
+        else:
+            exec(compile(block, "docs/tutorials/your-own-parts.md", "exec"), {})
