@@ -136,8 +136,12 @@ def _model(line: str, folder: str, family: str, metrics: dict[str, list[str]]) -
 
 
 @functools.cache
-def _by_alias() -> dict[str, str]:
-    return {alias: model.name for model in models().values() for alias in model.aliases}
+def _by_spelling() -> dict[str, str]:
+    """Names by what people write for them: aliases, and names in small letters."""
+    spellings = {name.lower(): name for name in models()}
+    for model in models().values():
+        spellings |= {alias.lower(): model.name for alias in model.aliases}
+    return spellings
 
 
 def names() -> list[str]:
@@ -148,13 +152,14 @@ def names() -> list[str]:
 def find_model(name: str) -> Model | None:
     """Model of a name, an alias, or the path of MMPose's config file; None if there is none.
 
+    Capitals do not matter, as in MMPose.
+
     Example:
         >>> find_model("vitpose-s").name
         'td-hm_ViTPose-small-simple_8xb64-210e_coco-256x192'
     """
-    table = models()
     stem = _stem(name)
-    return table.get(_by_alias().get(stem, stem))
+    return models().get(stem) or models().get(_by_spelling().get(stem.lower(), ""))
 
 
 def _stem(name: str) -> str:

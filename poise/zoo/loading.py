@@ -74,6 +74,12 @@ def _aliases() -> list[str]:
     return [alias for model in models().values() for alias in model.aliases]
 
 
+def _hyphenated(module: str) -> str:
+    """Model whose name is that of a module but for its hyphens; the module's name if none is."""
+    plain = module.replace("-", "_")
+    return next((name for name in models() if name.replace("-", "_") == plain), module)
+
+
 def source(name: str) -> dict[str, Any] | None:
     """Tree of a base file that is not on disk; `poise.config` asks here.
 
@@ -90,6 +96,8 @@ def source(name: str) -> dict[str, Any] | None:
     """
     if name.startswith("mmpose.configs."):
         name = "configs/" + name.removeprefix("mmpose.configs.").replace(".", "/")
+        # names of modules cannot have hyphens
+        return source(name) or find_recipe(_hyphenated(name.rpartition("/")[2]))
     path = name.removeprefix("mmpose::").removeprefix("configs/").removesuffix(".py")
     if path == "_base_/default_runtime":
         return runtime()

@@ -119,6 +119,20 @@ def test_source_answers_for_schemas_and_models_and_nothing_else():
     assert source("_base_/nothing.py") is None
 
 
+@pytest.mark.parametrize(
+    "module", ["rtmpose_s_8xb256_420e_aic_coco_256x192", "rtmpose-s_8xb256-420e_aic-coco-256x192"]
+)
+def test_source_answers_for_modules_whose_names_have_no_hyphens(module):
+    tree = source(f"mmpose.configs.body_2d_keypoint.rtmpose.coco.{module}")
+    assert tree["model"]["backbone"]["widen_factor"] == 0.5
+    assert source("mmpose.configs.body_2d_keypoint.nothing") is None
+
+
+@pytest.mark.parametrize("spelling", ["Human", "VITPOSE-S", HRNET.upper()])
+def test_capitals_do_not_matter(spelling):
+    assert find_model(spelling) is find_model(spelling.lower())
+
+
 def test_base_of_a_users_config_need_not_be_on_disk(tmp_path):
     mine = tmp_path / "mine.py"
     mine.write_text(f"_base_ = 'mmpose::{HRNET_PATH}'\ntrain_dataloader = dict(batch_size=7)\n")

@@ -123,7 +123,6 @@ def test_mapping_keeps_left_left_and_right_right(source, target):
 )
 def test_numbered_mapping_reads_runs(text, pairs):
     assert numbered(text) == pairs
-    assert numbered(text, target_shift=10) == [(source, target + 10) for source, target in pairs]
 
 
 def test_replaced_leaves_the_original_as_it_is():

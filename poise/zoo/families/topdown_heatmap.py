@@ -31,9 +31,13 @@ _SWIN_384 = {
 }
 
 
+def _more_varied(change: Tree) -> Tree:
+    """HRNet-W32 trained further with one more change of the picture."""
+    return dict(varied=dict(extra=[change]), start="td-hm_hrnet-w32_8xb64-210e_coco-256x192")
+
+
 def _albumentation(kind: str, settings: Tree) -> Tree:
-    cut = dict(type="Albumentation", transforms=[dict(type=kind) | settings])
-    return dict(varied=dict(extra=[cut]), start="td-hm_hrnet-w32_8xb64-210e_coco-256x192")
+    return dict(type="Albumentation", transforms=[dict(type=kind) | settings])
 
 
 _TRANSFORMER = "absolute_pos_embed relative_position_bias_table norm"
@@ -50,9 +54,8 @@ _DIFFERENT: dict[str, Tree] = {
     "*152_8xb32-210e_coco-256* *_resnest269_8xb32-* *_scnet101_*_coco-*": dict(scale=512),
     "*-wholebody-hand-*": dict(scale=256),
     "*_res50_8xb32-210e_onehand10k-*": dict(scale=512),
-    "*_res*_deepfashion_[lu]*": dict(scale=64),
-    "*_res152_*_deepfashion_* *_res101_*_deepfashion_full*": dict(scale=None),
-    "cspnext-*_udp_8xb256-* cspnext-*_mpii-* cspnext-*_ap10k-*": dict(scale=1024),
+    # or for one device
+    "*_res50_*_deepfashion_[lu]* *_res101_*_deepfashion_[lu]*": dict(scale=64),
     # loaders
     "*mspn50_* *rsn[15]* *_ViTPose-* *_ap10k-*": dict(workers=4),
     "*_scnet101_8xb32-* *_scnet50_8xb32-*_coco-3*": dict(workers=1),
@@ -60,7 +63,9 @@ _DIFFERENT: dict[str, Tree] = {
     "*_hrnet-w32_8xb64-210e_mpii-*": dict(batch=16, scale=512),
     "*_300wlp-*": dict(batch=2, scale=512),
     "*_res101_8xb32-210e_coco-384*": dict(val_batch=64),
-    "*_hrformer-* *rsn[15]*": dict(fp16=dict(loss_scale="dynamic")),
+    "*_deepfas*": dict(log_interval=10),
+    "*_deepfashion_*": dict(test_name="val_pipeline test_pipeline"),
+    # what training goes on from
     "*_res50*_jhmdb-*": dict(follows="td-hm_res50_8xb64-210e_mpii-256x256"),
     "*_hrnet-w32_*_posetrack18-*": dict(follows="td-hm_hrnet-w32_8xb64-210e_coco-{size}"),
     "*_hrnet-w48_*_posetrack18-*": dict(follows="td-hm_hrnet-w48_8xb32-210e_coco-{size}"),
@@ -68,8 +73,6 @@ _DIFFERENT: dict[str, Tree] = {
         load_from=f"{WEIGHTS_BASE}top_down/resnet/res50_coco_256x192-ec54d7f3_20200709.pth",
         no_boxes=True,
     ),
-    "*_deepfas*": dict(log_interval=10),
-    "*_deepfashion_*": dict(test_name="val_pipeline test_pipeline"),
     # optimization
     "*-60e_*": dict(optimizer=schedules.adam(2e-3)),
     "*mspn50_* *rsn50_*": dict(optimizer=schedules.adam(5e-3)),
@@ -89,10 +92,6 @@ _DIFFERENT: dict[str, Tree] = {
             allow_failed_imports=False,
         ),
     ),
-    # left over in the released files, without effect
-    "*_hrformer-* *_pvt* *_swin-* *_posetrack18-*": dict(
-        norm_cfg=dict(type="SyncBN", requires_grad=True)
-    ),
     "*_fp16-*": dict(
         optimizer=schedules.adam() | dict(type="AmpOptimWrapper", loss_scale="dynamic")
     ),
@@ -105,6 +104,11 @@ _DIFFERENT: dict[str, Tree] = {
     "*-wholebody-face-*": dict(scheduler=schedules.steps(60, end=210)),
     "*_cofw-*": dict(scheduler=schedules.steps(60, end=50)),
     "*-20e_jhmdb-*": dict(scheduler=schedules.steps(20, [8, 15])),
+    # left over in the released files, without effect
+    "*_hrformer-* *_pvt* *_swin-* *_posetrack18-*": dict(
+        norm_cfg=dict(type="SyncBN", requires_grad=True)
+    ),
+    "*_hrformer-* *rsn[15]*": dict(fp16=dict(loss_scale="dynamic")),
     # data
     "*_litehrnet-[13]* *_vipnas-*": dict(box=dict(rotate_factor=60, scale_factor=(0.75, 1.25))),
     "*_cpm_*_mpii-*": dict(box=dict(rotate_factor=60, scale_factor=(0.75, 1.25))),
@@ -113,10 +117,9 @@ _DIFFERENT: dict[str, Tree] = {
     "*mspn50_* *rsn[15]*": dict(
         varied=dict(target=dict(multilevel=True)), metric=dict(nms_mode="none")
     ),
-    "*_coarsedropout-*": _albumentation("CoarseDropout", _HOLES),
-    "*_gridmask-*": _albumentation("GridDropout", _GRID),
-    "*_photometric-*": _albumentation("", {})
-    | dict(varied=dict(extra=[dict(type="PhotometricDistortion")])),
+    "*_coarsedropout-*": _more_varied(_albumentation("CoarseDropout", _HOLES)),
+    "*_gridmask-*": _more_varied(_albumentation("GridDropout", _GRID)),
+    "*_photometric-*": _more_varied(dict(type="PhotometricDistortion")),
     # models
     "*_alexnet_*": dict(map_size=(40, 56)),
     "*_300w*-* *_cofw-*": dict(sigma=1.5),

@@ -237,14 +237,13 @@ def _points(schema: str) -> list[str]:
     return [point["name"] for point in schemas.get(schema)["keypoint_info"].values()]
 
 
-def numbered(text: str, shift: int = 0, target_shift: int = 0) -> list[Pair]:
+def numbered(text: str, shift: int = 0) -> list[Pair]:
     """Pairs of keypoints that have no common names.
 
     Args:
         text: runs "source:target". "3-5:7" stands for 3:7 4:8 5:9; "0-4/2:7" takes every second
             source, "0-2:7/2" every second target; "3&4:7" is the mean of two sources.
         shift: added to the sources.
-        target_shift: added to the targets.
 
     Example:
         >>> numbered("0-2:7/2 3&4:1")
@@ -256,12 +255,12 @@ def numbered(text: str, shift: int = 0, target_shift: int = 0) -> list[Pair]:
         place, _, target_step = target.partition("/")
         if "&" in source:
             both = tuple(int(index) + shift for index in source.split("&"))
-            pairs.append((both, int(place) + target_shift))
+            pairs.append((both, int(place)))
             continue
         ends, _, step = source.partition("/")
         first, _, last = ends.partition("-")
         for n, index in enumerate(range(int(first), int(last or first) + 1, int(step or 1))):
-            pairs.append((index + shift, int(place) + target_shift + n * int(target_step or 1)))
+            pairs.append((index + shift, int(place) + n * int(target_step or 1)))
     return pairs
 
 

@@ -43,9 +43,7 @@ def steps(epochs: int, milestones: list[int] | None = None, end: int | None = No
     ]
 
 
-def cosine(
-    epochs: int, lr: float, *, half: int | None = None, floor: float = 0.05, **warmup: Any
-) -> list[Tree]:
+def cosine(epochs: int, lr: float, *, half: int | None = None, floor: float = 0.05) -> list[Tree]:
     """1000 iterations of warm-up, a flat half, then a cosine to `floor` times the rate.
 
     Args:
@@ -53,11 +51,10 @@ def cosine(
         lr: the rate of the flat half.
         half: epoch where the cosine begins; None for the middle.
         floor: share of the rate that is left at the end.
-        warmup: changes to the warm-up.
     """
     begin = epochs // 2 if half is None else half
     return [
-        dict(type="LinearLR", start_factor=1e-05, by_epoch=False, begin=0, end=1000) | warmup,
+        dict(type="LinearLR", start_factor=1e-05, by_epoch=False, begin=0, end=1000),
         dict(
             type="CosineAnnealingLR",
             eta_min=lr * floor,

@@ -75,7 +75,6 @@ def frame(
     model: Tree,
     codec: Tree | list[Tree],
     *,
-    encoder: Tree | list[Tree] | None = None,
     varied: Tree | None = None,
     seen: Tree | None = None,
     test_name: str = "val_pipeline",
@@ -100,7 +99,6 @@ def frame(
         data: the dataset.
         model: config of the model.
         codec: the codec, or codecs.
-        encoder: what targets are made with, if not the codec.
         varied: settings of the training pipeline on top of the dataset's.
         seen: settings of the test pipeline.
         test_name: key that holds the test pipeline; two names hold it twice.
@@ -119,7 +117,7 @@ def frame(
         more: further top-level keys.
     """
     seen = seen or {}
-    train = topdown_train(name.size, encoder or codec, **data.varied | (varied or {}))
+    train = topdown_train(name.size, codec, **data.varied | (varied or {}))
     test = topdown_test(
         name.size, **{key: data.varied[key] for key in ("padding",) if key in data.varied} | seen
     )
