@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pprint
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,10 +33,11 @@ _DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
 
 
 def config_text(cfg: Any) -> str:
-    """The whole config as Python text."""
-    text = getattr(cfg, "pretty_text", None)
-    if isinstance(text, str):
-        return text
+    """The whole config as Python text; built objects in it, which have none, by their repr."""
+    with contextlib.suppress(ConfigError):
+        text = getattr(cfg, "pretty_text", None)
+        if isinstance(text, str):
+            return text
     plain = cfg.to_dict() if hasattr(cfg, "to_dict") else dict(cfg)
     rows = (f"{k} = {pprint.pformat(v, sort_dicts=False)}" for k, v in plain.items())
     return "\n".join(rows) + "\n"

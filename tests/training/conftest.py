@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+import cv2
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -123,3 +127,90 @@ def parts():
     for thing in (Points, Regressor, CountEvaluator, Sample):
         setattr(Parts, thing.__name__, thing)
     return Parts
+
+
+CONFIG = """
+default_scope = 'mmpose'
+codec = dict(type='MSRAHeatmap', input_size=(64, 64), heatmap_size=(16, 16), sigma=1)
+model = dict(
+    type='TopdownPoseEstimator',
+    data_preprocessor=dict(
+        type='PoseDataPreprocessor', mean=[120.0] * 3, std=[60.0] * 3, bgr_to_rgb=True),
+    backbone=dict(type='ResNet', depth=18, stem_channels=16, base_channels=16),
+    head=dict(
+        type='HeatmapHead', in_channels=128, out_channels=3,
+        deconv_out_channels=(16, 16, 16), deconv_kernel_sizes=(4, 4, 4),
+        loss=dict(type='KeypointMSELoss', use_target_weight=True), decoder=codec),
+    test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=True),
+)
+pipeline = [
+    dict(type='LoadImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='TopdownAffine', input_size=codec['input_size']),
+]
+train_pipeline = pipeline + [
+    dict(type='GenerateTarget', encoder=codec), dict(type='PackPoseInputs')]
+test_pipeline = pipeline + [dict(type='PackPoseInputs')]
+dataset = dict(
+    type='CocoDataset', data_root='ROOT/', data_mode='topdown', ann_file='ann.json',
+    data_prefix=dict(img='images/'),
+    metainfo=dict(
+        dataset_name='dots', skeleton_info={}, joint_weights=[1.0] * 3, sigmas=[0.1] * 3,
+        keypoint_info={
+            0: dict(name='left', id=0, color=[255, 0, 0], type='upper', swap='right'),
+            1: dict(name='right', id=1, color=[0, 255, 0], type='upper', swap='left'),
+            2: dict(name='middle', id=2, color=[0, 0, 255], type='lower', swap=''),
+        }))
+train_dataloader = dict(
+    batch_size=4, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(pipeline=train_pipeline, **dataset))
+val_dataloader = dict(
+    batch_size=4, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(pipeline=test_pipeline, test_mode=True, **dataset))
+test_dataloader = val_dataloader
+val_evaluator = [
+    dict(type='CocoMetric', ann_file='ROOT/ann.json'), dict(type='PCKAccuracy', thr=0.2)]
+test_evaluator = val_evaluator
+train_cfg = dict(by_epoch=True, max_epochs=2, val_interval=1)
+val_cfg = dict()
+test_cfg = dict()
+optim_wrapper = dict(optimizer=dict(type='Adam', lr=5e-4))
+param_scheduler = [dict(type='LinearLR', begin=0, end=5, start_factor=0.1, by_epoch=False)]
+default_hooks = dict(
+    checkpoint=dict(type='CheckpointHook', interval=1, save_best='coco/AP', rule='greater'))
+log_level = 'WARNING'
+"""
+
+
+@pytest.fixture
+def dots(tmp_path):
+    """Path of a config whose data are eight pictures of three coloured dots."""
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for i in range(8):
+        points = rng.uniform(16, 80, (3, 2))
+        picture = np.full((96, 96, 3), 60, np.uint8)
+        for (x, y), colour in zip(points, np.eye(3) * 255, strict=True):
+            cv2.circle(picture, (int(x), int(y)), 5, colour.tolist(), -1)
+        cv2.imwrite(str(tmp_path / "images" / f"{i}.png"), picture)
+        images.append({"id": i, "file_name": f"{i}.png", "width": 96, "height": 96})
+        keypoints = np.concatenate([points, np.full((3, 1), 2)], axis=1).ravel().tolist()
+        annotations.append(
+            {
+                "id": i,
+                "image_id": i,
+                "category_id": 1,
+                "iscrowd": 0,
+                "bbox": [0, 0, 96, 96],
+                "area": 9216,
+                "num_keypoints": 3,
+                "keypoints": keypoints,
+            }
+        )
+    categories = [{"id": 1, "name": "dots", "keypoints": ["left", "right", "middle"]}]
+    tree = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "ann.json").write_text(json.dumps(tree))
+    path = tmp_path / "dots.py"
+    path.write_text(CONFIG.replace("ROOT", str(tmp_path)))
+    return path

@@ -4,6 +4,7 @@ import logging
 import os
 import random
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -163,13 +164,13 @@ def test_a_validation_that_was_killed_is_made_up_for(make, parts, point, epoch):
         "param_scheduler": [
             {"type": "ReduceOnPlateauLR", "monitor": "coco/AP", "rule": "greater", "patience": 0}
         ],
-        "train_cfg": {"max_epochs": 4},
+        "train_cfg": {"max_epochs": 8},
     }
 
     def stop():
         return {"type": "EarlyStoppingHook", "monitor": "coco/AP", "patience": 3, "min_delta": 0.01}
 
-    scores = [0.5, 0.4, 0.3, 0.2]
+    scores = [0.5, 0.4, 0.3, 0.2, 0.1]
     evaluator = parts.CountEvaluator(scores)
     whole = run(make("whole", val_evaluator=evaluator, custom_hooks=[stop()], **settings))
     first = parts.CountEvaluator(scores)
@@ -182,7 +183,7 @@ def test_a_validation_that_was_killed_is_made_up_for(make, parts, point, epoch):
     assert len(rest.sizes) == len(evaluator.sizes) - done
     assert same((whole[0][4 * epoch :], whole[1]), after)
     best = f"{make('p')['work_dir']}/best_coco_AP_epoch_1.pth"
-    assert os.path.exists(best)
+    assert Path(best).is_file()
 
 
 def test_what_a_kill_left_half_written_is_removed(make, tmp_path):

@@ -265,6 +265,16 @@ class EarlyStoppingHook(Hook):
         self.wait_count = 0
         self.best_score = -self.sign * math.inf
 
+    def before_train(self, runner: Any) -> None:
+        """Go on with what a resumed run had seen."""
+        state = runner.message_hub.get_info(self._key)
+        if state is not None:
+            self.best_score, self.wait_count = float(state[0]), int(state[1])
+
+    @property
+    def _key(self) -> str:
+        return f"early_stopping_{self.monitor}"
+
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Judge the metric."""
         metrics = metrics or {}
@@ -277,6 +287,7 @@ class EarlyStoppingHook(Hook):
             runner.logger.warning(text)
             return
         reason = self._reason_to_stop(metrics[self.monitor])
+        runner.message_hub.update_info(self._key, [float(self.best_score), self.wait_count])
         if reason:
             runner.train_loop.stop_training = True
             runner.logger.info(f"Training stops early: {self.monitor} {reason}")
