@@ -161,11 +161,12 @@ class WarpCrops:
         }
         own = {key: value for key, value in own.items() if key in self._keys}
         sample = PoseDataSample(metainfo={**self._constant, **own})
-        sample.gt_instances = InstanceData(
-            bboxes=crop.box[None],
-            bbox_scores=np.array([crop.score], np.float32),
-            bbox_scales=scale[None],
-            keypoints_visible=np.ones((1, 1, 1)),
-        )
+        instances = InstanceData()
+        # all have one row, which `instances.name = value` would check for each
+        instances.set_field(crop.box[None], "bboxes")
+        instances.set_field(np.array([crop.score], np.float32), "bbox_scores")
+        instances.set_field(scale[None], "bbox_scales")
+        instances.set_field(np.ones((1, 1, 1)), "keypoints_visible")
+        sample.gt_instances = instances
         sample.gt_instance_labels = InstanceData()
         return sample

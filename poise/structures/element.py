@@ -387,6 +387,6 @@ def _own(value: Any) -> Any:
         return value
     if isinstance(value, np.ndarray) and value.dtype != object:
         return value.copy()
-    if type(value) is tuple and all(isinstance(entry, _IMMUTABLE) for entry in value):
-        return value
+    if type(value) in (tuple, list) and all(isinstance(entry, _IMMUTABLE) for entry in value):
+        return value if type(value) is tuple else value.copy()
     return copy.deepcopy(value)
