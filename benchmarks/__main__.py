@@ -118,6 +118,19 @@ def run(name: str, options: argparse.Namespace) -> bool:
     return False
 
 
+def has_mmpose(python: str) -> bool:
+    """Whether an interpreter is there and finds MMPose; if not, it is said why."""
+    probe = "import importlib.util, sys; sys.exit(importlib.util.find_spec('mmpose') is None)"
+    try:
+        found = subprocess.run([python, "-c", probe], stderr=subprocess.DEVNULL, check=False)
+    except OSError as error:
+        sys.stdout.write(f"--peer {python}: {error.strerror}; measuring Poise alone\n")
+        return False
+    if found.returncode:
+        sys.stdout.write(f"--peer {python} has no mmpose; measuring Poise alone\n")
+    return not found.returncode
+
+
 def main() -> int:
     """Run what was asked for; the exit status is the number of failures."""
     options = parse()
@@ -128,6 +141,8 @@ def main() -> int:
         options.annotations = str(Path(options.annotations).resolve())
     if options.images:
         options.images = str(Path(options.images).resolve())
+    if options.peer and not has_mmpose(options.peer):
+        options.peer = None
     sizes = "full sizes" if options.full else "quick sizes; --full for steadier figures"
     sys.stdout.write(f"{os.cpu_count()} CPU cores, {sizes}\n")
     return sum(not run(name, options) for name in options.names or BENCHMARKS)
