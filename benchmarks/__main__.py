@@ -44,7 +44,7 @@ BENCHMARKS = {
         ("--rounds", "15", "--samples", "24"),
     ),
     "datasets": Benchmark(
-        "reading a COCO file, memory of a worker", ("--images", "2000"), ("--images", "57000")
+        "reading a COCO file, memory of a worker", ("--images", "8000"), ("--images", "57000")
     ),
     "visualization": Benchmark("drawing people", ("--rounds", "10"), ("--rounds", "30")),
     "inference": Benchmark(
