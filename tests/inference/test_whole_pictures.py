@@ -1,0 +1,73 @@
+"""Models of whole pictures: no boxes in, any number of people out."""
+
+import numpy as np
+import pytest
+from torch import nn
+
+from poise.config import Config
+from poise.errors import ConfigError, DataError
+from poise.inference import Inferencer
+from poise.models.estimators import PoseLifter
+from poise.structures import InstanceData, parse_pose_metainfo
+
+PIPELINE = [dict(type="LoadImage"), dict(type="PackPoseInputs")]
+
+
+class OneEach(nn.Module):
+    """Finds as many people as the first pixel says."""
+
+    def __init__(self, *extra):
+        super().__init__()
+        self.cfg = Config({"model": {}, "test_pipeline": PIPELINE})
+        self.dataset_meta = parse_pose_metainfo({"from_file": "coco"})
+        self.test_cfg = {}
+        self.extra = extra
+
+    def data_preprocessor(self, data, training):
+        return data
+
+    def forward(self, inputs, data_samples, mode):
+        for picture, sample in zip(inputs, data_samples, strict=True):
+            n = int(picture[0, 0, 0])
+            points = np.arange(n * 34, dtype=np.float32).reshape(n, 17, 2)
+            found = InstanceData(keypoints=points, keypoint_scores=np.full((n, 17), 0.5))
+            if "bboxes" in self.extra:
+                found.bboxes = np.tile(np.float32([1, 2, 3, 4]), (n, 1))
+                found.bbox_scores = np.full(n, 0.9, np.float32)
+            sample.pred_instances = found
+        return data_samples
+
+
+def pictures(*counts):
+    return [np.full((4, 5, 3), n, np.uint8) for n in counts]
+
+
+def test_everybody_is_found_without_boxes_and_order_is_kept():
+    inferencer = Inferencer(OneEach(), device="cpu")
+    assert inferencer.detector is None
+    results = inferencer(pictures(2, 0, 3, 1), batch_size=2)
+    assert [len(r) for r in results] == [2, 0, 3, 1]
+    # boxes around the keypoints, scored by them
+    assert results[0].instances.bboxes.tolist() == [[0, 1, 32, 33], [34, 35, 66, 67]]
+    assert results[0].instances.bbox_scores.tolist() == [0.5, 0.5]
+    assert results[1].instances.bboxes.shape == (0, 4)
+    assert results[1].to_dict()["instances"] == []
+
+
+def test_boxes_that_the_model_gives_are_kept():
+    (result,) = Inferencer(OneEach("bboxes"), device="cpu")(pictures(1))
+    assert result.to_dict()["instances"][0]["bbox"] == [1, 2, 3, 4]
+    assert result.to_dict()["instances"][0]["bbox_score"] == 0.9
+
+
+def test_given_boxes_are_refused():
+    with pytest.raises(DataError, match="finds everybody in the whole picture and takes no boxes"):
+        Inferencer(OneEach(), device="cpu")(pictures(1), boxes=[[0, 0, 1, 1]])
+
+
+def test_lifters_are_sent_to_their_own_call():
+    model = PoseLifter.__new__(PoseLifter)
+    nn.Module.__init__(model)
+    model.cfg, model.dataset_meta, model.test_cfg = OneEach().cfg, {}, {}
+    with pytest.raises(ConfigError, match="inference_pose_lifter_model"):
+        Inferencer(model, device="cpu")
