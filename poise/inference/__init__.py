@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "boxes": "check_boxes read_boxes",
+        "detectors": "BatchDetector NanoDetDetector",
         "inferencer": "Inferencer",
         "results": "PoseResult RESULT_VERSION",
         "sinks": "ResultWriter",

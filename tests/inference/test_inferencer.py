@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from poise.errors import DataError, FileMissingError
-from poise.inference import Inferencer, ResultWriter
+from poise.inference import Inferencer, PoseResult, ResultWriter
+from poise.structures import InstanceData
 
 PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
 
@@ -106,3 +107,19 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(inferencer, photo, tmp
     writer = ResultWriter(tmp_path, draw=False)
     first, second = (writer.write(result, Path(n))[0] for n in ("a.jpg", "a.png"))
     assert first != second
+
+
+def test_writer_can_write_mmposes_layout(tmp_path, photo):
+    instances = InstanceData(
+        keypoints=np.ones((1, 17, 2), np.float32),
+        keypoint_scores=np.ones((1, 17), np.float32),
+        bboxes=np.array([[0, 0, 5, 5]], np.float32),
+        bbox_scores=np.ones(1, np.float32),
+    )
+    result = PoseResult(photo, instances, {}, "a.jpg")
+    (path,) = ResultWriter(tmp_path, draw=False, layout="mmpose").write(result, Path("a.jpg"))
+    (person,) = json.loads(path.read_text())
+    assert person["bbox"] == [[0, 0, 5, 5]]
+    assert person.keys() == {"keypoints", "keypoint_scores", "bbox", "bbox_score"}
+    with pytest.raises(DataError, match="layout must be one of poise, mmpose, got 'coco'"):
+        ResultWriter(tmp_path, layout="coco")
