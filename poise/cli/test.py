@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -34,11 +37,16 @@ def test(
         ),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Samples per batch.")] = None,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes that share the samples, one a device.")
+    ] = 1,
     trust_config: Annotated[
         bool, typer.Option(help="Execute the config file where it holds code.")
     ] = False,
 ) -> None:
     """Evaluate a checkpoint on the test set of a config."""
+    if devices > 1 and "WORLD_SIZE" not in os.environ:
+        _start_processes(devices)
     cfg = open_config(config, options, trusted=trust_config)
     if batch_size is not None:
         cfg.merge_from_dict({"test_dataloader.batch_size": batch_size})
@@ -49,6 +57,8 @@ def test(
     runner = Runner(cfg, work_dir=work_dir)
     extra = [DumpHook(dump)] if dump else []
     metrics = runner.test(checkpoint, hooks=extra)
+    if not runner.is_main:
+        return
     _show(metrics)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -57,6 +67,13 @@ def test(
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # a command, not a test of pytest's
+
+
+def _start_processes(count: int) -> None:
+    """Run this command in `count` processes, and end as they end."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    own = [f"--nproc-per-node={count}", "-m", "poise.cli", *sys.argv[1:]]
+    raise typer.Exit(subprocess.call([*command, *own]))
 
 
 def _show(metrics: dict[str, float]) -> None:

@@ -44,6 +44,13 @@ def train(
     ] = "auto",
     accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu, mps.")] = "auto",
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard files too.")] = False,
+    sanity: Annotated[
+        bool,
+        typer.Option("--sanity", help="Only overfit 8 samples: do data, codec and head fit?"),
+    ] = False,
+    sanity_seconds: Annotated[
+        float, typer.Option(min=1.0, help="Time that --sanity may take.")
+    ] = 60.0,
     trust_config: Annotated[
         bool, typer.Option(help="Execute the config file where it holds code.")
     ] = False,
@@ -64,6 +71,9 @@ def train(
     if seed is not None:
         changes["randomness.seed"] = seed
     cfg.merge_from_dict(changes)
+    if sanity:
+        _check(cfg, sanity_seconds)
+        return
     if tensorboard:
         cfg["vis_backends"] = [*(cfg.get("vis_backends") or ()), {"type": "TensorboardVisBackend"}]
 
@@ -91,6 +101,16 @@ def train(
         raise typer.Exit(130)
     if runner.is_main:
         typer.echo(f"trained {runner.iter} iterations: {runner.work_dir}")
+
+
+def _check(cfg: Any, seconds: float) -> None:
+    """Overfit a few samples and say what that showed; the exit code is 1 if it failed."""
+    from poise.training.sanity import check_by_overfitting
+
+    report = check_by_overfitting(cfg, seconds=seconds)
+    typer.echo(str(report))
+    if not report.fits:
+        raise typer.Exit(1)
 
 
 def open_config(name: str, options: list[str] | None, *, trusted: bool = False) -> Any:

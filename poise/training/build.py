@@ -54,10 +54,16 @@ def build_dataloader(cfg: Any, name: str, runner: Any) -> Any:
 
     if not isinstance(cfg, Mapping):
         return cfg
+    from poise.training.environment import worker_settings
+
     randomness = runner.cfg.get("randomness") or {}
+    different = bool(randomness.get("diff_rank_seed", False))
+    started = worker_settings(runner.cfg.get("env_cfg")) if cfg.get("num_workers") else {}
     try:
         loader: Any = build(
-            cfg, seed=runner.seed, diff_rank_seed=bool(randomness.get("diff_rank_seed", False))
+            {**started, **cfg},
+            seed=runner.seed,
+            diff_rank_seed=different,
         )
     except FileNotFoundError as error:
         advice = (

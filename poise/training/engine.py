@@ -10,9 +10,11 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from poise.errors import ConfigError
+from poise.training.environment import distributed_settings
 from poise.training.module import PoseDataModule, PoseModule
 
 __all__ = ["fit"]
@@ -82,15 +84,21 @@ def _trainer(runner: Any, **settings: Any) -> pl.Trainer:
         ) from error
 
 
-def _strategy(runner: Any) -> str:
-    """Lightning's strategy, with DDP told of `find_unused_parameters`."""
+def _strategy(runner: Any) -> Any:
+    """Lightning's strategy, DDP with what the config says of it."""
     wanted, devices = runner.engine["strategy"], runner.engine["devices"]
     count = len(devices) if isinstance(devices, list) else devices
     many = runner.engine["num_nodes"] > 1 or (isinstance(count, int) and count > 1)
-    ddp = wanted == "ddp" or (wanted == "auto" and many)
-    if ddp and runner.cfg.get("find_unused_parameters"):
-        return "ddp_find_unused_parameters_true"
-    return wanted
+    if wanted != "ddp" and not (wanted == "auto" and many):
+        return wanted
+    gpu = torch.cuda.is_available() and runner.engine["accelerator"] != "cpu"
+    return DDPStrategy(
+        find_unused_parameters=bool(runner.cfg.get("find_unused_parameters", False)),
+        broadcast_buffers=bool(
+            (runner.cfg.get("model_wrapper_cfg") or {}).get("broadcast_buffers", False)
+        ),
+        **distributed_settings(runner.cfg.get("env_cfg"), gpu=gpu),
+    )
 
 
 def _precision(runner: Any) -> tuple[Any, list[Any]]:

@@ -26,6 +26,7 @@ from poise.training.build import (
 )
 from poise.training.build_checks import check_keypoints, check_training_config, note_keypoints
 from poise.training.console import open_log
+from poise.training.environment import apply_environment, process_group
 from poise.training.loops import TrainLoop, build_train_loop
 from poise.training.message_hub import MessageHub
 from poise.training.optim import StepSettings, build_optimizer
@@ -270,7 +271,8 @@ class Runner:
     def _evaluate(
         self, mode: str, weights: str | Path | None, hooks: Sequence[Any]
     ) -> dict[str, float]:
-        with use_scope(self.scope):
+        joined = process_group(self.cfg.get("env_cfg"))
+        with use_scope(self.scope), joined as (self.rank, self.world_size, self.device):
             open_log(self)
             self._set_environment()
             loop = self._eval_loop(mode)
@@ -283,10 +285,8 @@ class Runner:
             if weights is not None:
                 content = load_weights(self.model, weights, same_shapes=True)
                 check_keypoints(content, loop.dataloader.dataset, weights, self.cfg)
-            if torch.cuda.is_available():
-                self.device = torch.device("cuda")
             self.model.to(self.device)
-            self.scalars = ScalarWriter(Path(self.log_dir))
+            self.scalars = ScalarWriter(Path(self.log_dir), enabled=self.is_main)
             wanted = ("timer", "logger", "visualization", "badcase", "progress")
             self.hooks = [*build_hooks(self.cfg, only=wanted), *hooks]
             self.call_hook("before_run")
@@ -358,7 +358,8 @@ class Runner:
         return int(chosen) if chosen is not None else int(np.random.randint(2**31))
 
     def _set_environment(self) -> None:
-        """Seeds, deterministic kernels, cudnn's search."""
+        """What `env_cfg` and `randomness` say."""
+        apply_environment(self.cfg.get("env_cfg"))
         randomness = self.cfg.get("randomness") or {}
         seed = self.seed + (self.rank if randomness.get("diff_rank_seed") else 0)
         random.seed(seed)
@@ -367,8 +368,6 @@ class Runner:
         if randomness.get("deterministic"):
             torch.backends.cudnn.benchmark = False
             torch.use_deterministic_algorithms(True, warn_only=True)
-        elif (self.cfg.get("env_cfg") or {}).get("cudnn_benchmark"):
-            torch.backends.cudnn.benchmark = True
 
     def _scale_learning_rate(self) -> None:
         """Scale by batch size where `auto_scale_lr` is on (Goyal 2017)."""

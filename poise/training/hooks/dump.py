@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from poise.errors import ConfigError
+from poise.metrics.collecting import collect
 from poise.registry import HOOKS
 from poise.training.hooks.base import Hook
 
@@ -48,7 +49,11 @@ class DumpHook(Hook):
             self.predictions.append(_arrays(tree))
 
     def after_test(self, runner: Any) -> None:
-        """Write the file."""
+        """Write the file, with what all processes predicted."""
+        gathered = collect(self.predictions, len(runner.test_dataloader.dataset))
+        if gathered is None:
+            return
+        self.predictions = gathered
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.suffix != ".json":
             self.path.write_bytes(pickle.dumps(self.predictions))
