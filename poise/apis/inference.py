@@ -81,7 +81,7 @@ def init_model(
     if cfg_options is not None:
         config.merge_from_dict(cfg_options)
     config.model.train_cfg = None
-    model = build_model(config)
+    model: Any = build_model(config)
     model.dataset_meta = (
         dataset_meta_from_config(config) or getattr(model, "dataset_meta", None) or _coco_meta()
     )

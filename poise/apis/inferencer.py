@@ -179,7 +179,7 @@ class MMPoseInferencer:
         visualizer = PoseLocalVisualizer(radius=options["radius"], line_width=options["thickness"])
         style = options["skeleton_style"]
         visualizer.set_dataset_meta(result.metainfo, style)
-        image = result.image[..., ::-1]
+        image = np.asarray(result.image)[..., ::-1]
         picture = visualizer.add_datasample(
             result.name,
             np.zeros_like(image) if options["black_background"] else image,

@@ -25,7 +25,7 @@ class Crop(NamedTuple):
 
     image: np.ndarray
     #: (4,) xyxy, image space
-    box: np.ndarray | None
+    box: Any
     score: float
     #: how an error text calls the picture
     name: str

@@ -61,7 +61,8 @@ class Inferencer:
 
         self.model_name = DEFAULT_MODEL if isinstance(model, str) and model == "auto" else model
         device = pick_device(device)
-        self.model = load_model(self.model_name, weights, device=device)
+        network: Any = load_model(self.model_name, weights, device=device)
+        self.model = network
         if flip_test is not None:
             self.model.test_cfg = {**(self.model.test_cfg or {}), "flip_test": flip_test}
         self.metainfo: Mapping[str, Any] = self.model.dataset_meta
@@ -71,7 +72,8 @@ class Inferencer:
         self.needs_boxes = any(type(step).__name__ in _BOX_STEPS for step in pipeline)
         self._make_batch = crop_maker(pipeline, self.metainfo)
         # built when the first picture without boxes comes
-        self._detector_spec, self._detector, self._device = detector, None, device
+        self._detector_spec, self._device = detector, device
+        self._detector: Any = None
 
     @property
     def detector(self) -> Any:

@@ -30,7 +30,8 @@ class Job:
     def __init__(
         self, picture: Picture, image: np.ndarray | None, error: PoiseError | None = None
     ) -> None:
-        self.picture, self.image, self.error = picture, image, error
+        self.picture, self.error = picture, error
+        self.image: Any = image
         self.bboxes: np.ndarray | None = None
         self.bbox_scores = np.zeros((0,), np.float32)
         self._found: list[Any] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from poise.errors import DataError
 from poise.inference.results import PoseResult
@@ -93,7 +94,7 @@ class ResultWriter:
         from poise.visualization import draw_instances
 
         return draw_instances(
-            result.image.copy(),
+            np.array(result.image),
             result.instances,
             result.metainfo,
             keypoint_threshold=self.keypoint_threshold,

@@ -79,6 +79,9 @@ class NanoDet(nn.Module):
         ((1, 84, 80), (1, 84, 4, 11))
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, num_classes: int = 80, channels: int = 128) -> None:
         super().__init__()
         self.num_classes = num_classes
