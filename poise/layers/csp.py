@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poise.errors import DataError
 from poise.layers.base import BaseModule
 from poise.layers.conv_module import ConvModule, DepthwiseSeparableConvModule
 
@@ -256,7 +257,17 @@ class Focus(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) of even H and W -> (B, C', H / 2, W / 2)."""
+        """(B, C, H, W) of even H and W -> (B, C', H / 2, W / 2).
+
+        Raises:
+            DataError: an odd side.
+        """
+        if not torch.jit.is_tracing() and any(side % 2 for side in x.shape[2:]):
+            raise DataError(
+                "the Focus layer of CSPDarknet puts every second pixel into channels, so it takes "
+                f"pictures of even sides; got {tuple(x.shape[2:])} (height, width). Pad them: "
+                "data_preprocessor=dict(pad_size_divisor=32)"
+            )
         # order of the released weights: top left, bottom left, top right, bottom right
         parts = [x[..., top::2, left::2] for left in (0, 1) for top in (0, 1)]
         return self.conv(torch.cat(parts, dim=1))

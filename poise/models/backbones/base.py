@@ -9,16 +9,18 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from poise.errors import ConfigError
+from poise.errors import ConfigError, DataError
 from poise.layers import BaseModule, constant_init
 
 __all__ = [
     "BaseBackbone",
     "check_frozen_stages",
     "check_out_indices",
+    "check_sides",
     "freeze",
     "set_norm_eval",
     "zero_last_norms",
@@ -110,4 +112,27 @@ def check_out_indices(out_indices: Iterable[int], stages: int) -> None:
         raise ConfigError(
             f"out_indices must name stages in range(0, {stages}), got {wrong} among "
             f"{tuple(out_indices)}"
+        )
+
+
+def check_sides(network: nn.Module, x: Tensor, multiple: int, stride: int) -> None:
+    """Raise DataError unless maps that are halved and doubled again fit one another.
+
+    Args:
+        network: for the error text.
+        x: (B, C, H, W), the finest map.
+        multiple: what H and W must be multiples of.
+        stride: pixels of the picture for a pixel of the map.
+    """
+    # a trace holds for one size, which was checked when its example ran
+    if torch.jit.is_tracing():
+        return
+    height, width = x.shape[2:]
+    if height % multiple or width % multiple:
+        size = multiple * stride
+        raise DataError(
+            f"{type(network).__name__} halves its maps and doubles them again, so it takes "
+            f"pictures whose sides are multiples of {size}; got a map of {height} x {width} at "
+            f"stride {stride} (height x width). Set another input_size, or pad: "
+            f"data_preprocessor=dict(pad_size_divisor={size})"
         )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from poise.errors import ConfigError
 from poise.layers import BaseModule, ConvModule
 from poise.layers.residual import BasicBlock, ResLayer
-from poise.models.backbones.base import BaseBackbone
+from poise.models.backbones.base import BaseBackbone, check_sides
 from poise.registry import MODELS
 
 __all__ = ["HourglassAENet", "HourglassNet"]
@@ -104,7 +104,7 @@ class HourglassNet(BaseBackbone):
         super().__init__(init_cfg)
         sizes = {"stage_channels": stage_channels, "stage_blocks": stage_blocks}
         _check_stack(num_stacks, downsample_times, **sizes)
-        self.num_stacks = num_stacks
+        self.num_stacks, self.downsample_times = num_stacks, downsample_times
         width, between = stage_channels[0], num_stacks - 1
         self.stem = nn.Sequential(
             ConvModule(3, 128, 7, padding=3, stride=2, norm_cfg=norm_cfg),
@@ -129,6 +129,7 @@ class HourglassNet(BaseBackbone):
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) -> list of (B, feat_channel, H / 4, W / 4), the best last."""
         x = self.stem(x)
+        check_sides(self, x, 2**self.downsample_times, stride=4)
         outs = []
         for i in range(self.num_stacks):
             outs.append(self.out_convs[i](self.hourglass_modules[i](x)))
@@ -204,7 +205,7 @@ class HourglassAENet(BaseBackbone):
     ) -> None:
         super().__init__(init_cfg)
         _check_stack(num_stacks, downsample_times, stage_channels=stage_channels)
-        self.num_stacks = num_stacks
+        self.num_stacks, self.downsample_times = num_stacks, downsample_times
         between = range(num_stacks - 1)
         shape = {"padding": 1, "norm_cfg": norm_cfg}
         plain = {"norm_cfg": norm_cfg, "act_cfg": None}
@@ -237,6 +238,7 @@ class HourglassAENet(BaseBackbone):
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) -> list of (B, out_channels, H / 4, W / 4), the best last."""
         x = self.stem(x)
+        check_sides(self, x, 2**self.downsample_times, stride=4)
         outs = []
         for i in range(self.num_stacks):
             feature = self.hourglass_modules[i](x)

@@ -13,6 +13,7 @@ from poise.layers.residual import BasicBlock, Bottleneck, ResLayer, get_expansio
 from poise.models.backbones.base import (
     BaseBackbone,
     check_frozen_stages,
+    check_sides,
     freeze,
     zero_last_norms,
 )
@@ -23,6 +24,9 @@ __all__ = ["HRNet"]
 
 Config = Mapping[str, Any]
 BN: Config = {"type": "BN"}
+
+#: three halvings from the finest branch to the coarsest
+SMALLEST_MAP = 8
 STEM_CHANNELS = 64
 
 
@@ -165,6 +169,7 @@ class HRNet(BaseBackbone):
         """(B, 3, H, W) -> maps (B, C, H / 4, W / 4), then half of that and so on."""
         x = self.relu(self.norm1(self.conv1(x)))
         x = self.relu(self.norm2(self.conv2(x)))
+        check_sides(self, x, SMALLEST_MAP, stride=4)
         maps = [self.layer1(x)]
         for number in (2, 3, 4):
             transition = getattr(self, f"transition{number - 1}")

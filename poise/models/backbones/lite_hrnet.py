@@ -19,7 +19,7 @@ from poise.layers import (
     channel_shuffle,
     maybe_checkpoint,
 )
-from poise.models.backbones.base import BaseBackbone
+from poise.models.backbones.base import BaseBackbone, check_sides
 from poise.models.backbones.hr_module import (
     conv_norm,
     make_exchange,
@@ -352,12 +352,17 @@ class LiteHRNet(BaseBackbone):
             self.add_module(f"stage{i}", nn.Sequential(*modules))
             channels = widths
         self.with_head = extra["with_head"]
+        specs = extra["stages_spec"]
+        fused = zip(specs["num_branches"], specs["with_fuse"], strict=True)
+        # each branch has half the size of the one before
+        self._multiple = max((2 ** (n - 1) for n, fuses in fused if fuses), default=1)
         if self.with_head:
             self.head_layer = IterativeHead(channels, norm_cfg)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> ((B, C, H / 4, W / 4),)."""
         maps = [maybe_checkpoint(self.stem, self.with_cp, x)]
+        check_sides(self, maps[0], self._multiple, stride=4)
         for i in range(self.num_stages):
             transition = getattr(self, f"transition{i}")
             inputs = [

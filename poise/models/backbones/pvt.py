@@ -73,9 +73,7 @@ class MixFFN(BaseModule):
         )
         self.dropout_layer = build_dropout(dropout_layer) if dropout_layer else nn.Identity()
 
-    def forward(  # type: ignore[override]  # the keys come from the tokens themselves
-        self, x: Tensor, hw_shape: Size, identity: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, hw_shape: Size, identity: Tensor | None = None) -> Tensor:
         """Tokens (B, H * W, C) of a grid (H, W), and what is added -> (B, H * W, C)."""
         out = nchw_to_nlc(self.layers(nlc_to_nchw(x, hw_shape)))
         return (x if identity is None else identity) + self.dropout_layer(out)
@@ -121,7 +119,9 @@ class SpatialReductionAttention(MultiheadAttention):
             self.sr = nn.Conv2d(embed_dims, embed_dims, sr_ratio, stride=sr_ratio)
             self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
 
-    def forward(self, x: Tensor, hw_shape: Size, identity: Tensor | None = None) -> Tensor:
+    def forward(  # type: ignore[override]  # the keys come from the tokens themselves
+        self, x: Tensor, hw_shape: Size, identity: Tensor | None = None
+    ) -> Tensor:
         """Tokens (B, H * W, C) of a grid (H, W), and what is added -> (B, H * W, C)."""
         reduced = x
         if self.sr_ratio > 1:

@@ -165,7 +165,7 @@ class ResNet(BaseBackbone):
             self.norm1_name, norm = build_norm_layer(self.norm_cfg, stem_channels, postfix=1)
             self.add_module(self.norm1_name, norm)
             self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        self.maxpool: nn.Module = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
 
     @property
     def norm1(self) -> nn.Module:
@@ -215,3 +215,41 @@ class ResNetV1d(ResNet):
 
     def __init__(self, depth: int, **kwargs: Any) -> None:
         super().__init__(depth, deep_stem=True, avg_down=True, **kwargs)
+
+
+@MODELS.register_module(name="ResNet", scope="mmdet")
+class DetectionResNet(ResNet):
+    """ResNet with the defaults of MMDetection: all four maps, batch norms at rest.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        in_channels, stem_channels, base_channels: as `ResNet`; the stem follows the base.
+        **kwargs: as `ResNet`.
+
+    Raises:
+        ConfigError: `deep_stem`, whose weights have other names in MMDetection, or `dcn` and
+            `plugins`, which only MMDetection has.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        in_channels: int = 3,
+        stem_channels: int | None = None,
+        base_channels: int = 64,
+        **kwargs: Any,
+    ) -> None:
+        foreign = [n for n in ("dcn", "plugins", "pretrained", "deep_stem") if kwargs.get(n)]
+        if foreign:
+            raise ConfigError(
+                f"mmdet.ResNet has no {', '.join(foreign)} here; leave it out, or use "
+                "mmpose.ResNet or ResNetV1d"
+            )
+        for name in ("dcn", "stage_with_dcn", "plugins", "pretrained"):
+            kwargs.pop(name, None)
+        kwargs = {"out_indices": (0, 1, 2, 3), "norm_eval": True, **kwargs}
+        if kwargs.get("init_cfg") is None:
+            kwargs["init_cfg"] = KAIMING_INIT
+        super().__init__(
+            depth, in_channels, stem_channels or base_channels, base_channels, **kwargs
+        )

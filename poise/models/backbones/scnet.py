@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poise.errors import ConfigError
+from poise.errors import ConfigError, DataError
 from poise.layers import BaseModule
 from poise.layers.residual import Bottleneck
 from poise.models.backbones.hr_module import conv_norm
@@ -54,13 +54,25 @@ class SCConv(BaseModule):
         if in_channels != out_channels:
             raise ConfigError(f"SCConv keeps channels, got {in_channels} and {out_channels}")
         cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
+        self.pooling_r = pooling_r
         pooled = conv_norm(in_channels, in_channels, **cfgs)
         self.k2 = nn.Sequential(nn.AvgPool2d(pooling_r, pooling_r), *pooled)
         self.k3 = conv_norm(in_channels, in_channels, **cfgs)
         self.k4 = conv_norm(in_channels, out_channels, stride=stride, relu=True, **cfgs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H / stride, W / stride)."""
+        """(B, C, H, W) -> (B, C, H / stride, W / stride).
+
+        Raises:
+            DataError: a map that is smaller than a pooling window.
+        """
+        side = self.pooling_r
+        if not torch.jit.is_tracing() and min(x.shape[2:]) < side:
+            raise DataError(
+                f"SCNet pools windows of {side} x {side}, and a map of it has only "
+                f"{tuple(x.shape[2:])} pixels (height, width); its smallest maps have stride 32, "
+                f"so give pictures of {32 * side} pixels or more"
+            )
         context = F.interpolate(self.k2(x), x.shape[2:])
         return self.k4(self.k3(x) * torch.sigmoid(x + context))
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from poise.errors import ConfigError, UnknownNameError
+from poise.errors import ConfigError, DataError, UnknownNameError
 from poise.layers import ConvModule
 from poise.models.backbones.base import BaseBackbone, freeze
 from poise.registry import MODELS
@@ -17,6 +18,9 @@ __all__ = ["VGG", "AlexNet"]
 Config = Mapping[str, Any]
 
 HIDDEN = 4096
+
+#: side in pixels of which AlexNet's strides and windows leave one pixel
+SMALLEST_PICTURE = 63
 
 
 @MODELS.register_module()
@@ -167,6 +171,15 @@ class AlexNet(BaseBackbone):
             )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) -> ((B, 256, H / 32, W / 32),), or class scores."""
+        """(B, 3, H, W) -> ((B, 256, H / 32, W / 32),), or class scores.
+
+        Raises:
+            DataError: a picture of which nothing is left.
+        """
+        if not torch.jit.is_tracing() and min(x.shape[2:]) < SMALLEST_PICTURE:
+            raise DataError(
+                f"AlexNet takes pictures of {SMALLEST_PICTURE} pixels or more a side, got "
+                f"{tuple(x.shape[2:])} (height, width)"
+            )
         x = self.features(x)
         return (self.classifier(x.flatten(1)) if self.num_classes > 0 else x,)

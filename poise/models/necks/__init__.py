@@ -12,5 +12,6 @@ __getattr__, __dir__, __all__ = attach(
         "hybrid_encoder": "HybridEncoder",
         "movenet": "MoveNetFPN",
         "pafpn": "CSPNeXtPAFPN YOLOXPAFPN",
+        "posewarper": "PoseWarperNeck",
     },
 )

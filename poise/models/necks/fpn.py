@@ -9,17 +9,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.errors import ArgumentError, ConfigError, DataError
-from poise.layers import ConvModule, xavier_init
+from poise.layers import BaseModule, ConvModule
 from poise.registry import MODELS
 
 __all__ = ["FPN"]
 
 Config = Mapping[str, Any]
+XAVIER: Config = {"type": "Xavier", "layer": "Conv2d", "distribution": "uniform"}
 _EXTRA_SOURCES = ("on_input", "on_lateral", "on_output")
 
 
 @MODELS.register_module()
-class FPN(nn.Module):
+@MODELS.register_module(scope="mmdet")
+class FPN(BaseModule):
     """Coarse maps added to finer ones: maps of a backbone -> maps of equal channels.
 
     Args:
@@ -33,6 +35,7 @@ class FPN(nn.Module):
         no_norm_on_lateral: no norm in lateral convolutions.
         conv_cfg, norm_cfg, act_cfg: for all convolutions.
         upsample_cfg: arguments of the interpolation.
+        init_cfg: how weights start.
 
     Raises:
         ArgumentError: `in_channels` is no list.
@@ -53,8 +56,9 @@ class FPN(nn.Module):
         norm_cfg: Config | None = None,
         act_cfg: Config | None = None,
         upsample_cfg: Config = {"mode": "nearest"},  # noqa: B006 (never changed)
+        init_cfg: Any = XAVIER,
     ) -> None:
-        super().__init__()
+        super().__init__(init_cfg)
         if not isinstance(in_channels, (list, tuple)):
             raise ArgumentError(f"in_channels must be a list, one number a map; got {in_channels}")
         self.in_channels, self.out_channels, self.num_outs = in_channels, out_channels, num_outs
@@ -88,12 +92,6 @@ class FPN(nn.Module):
                 before = out_channels if i else source
                 conv = ConvModule(before, out_channels, 3, stride=2, padding=1, **cfgs)
                 self.fpn_convs.append(conv)
-
-    def init_weights(self) -> None:
-        """Xavier, uniform, for every convolution."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                xavier_init(module, distribution="uniform")
 
     def forward(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Maps (B, C, H, W), finest first -> `num_outs` maps (B, out_channels, H', W').

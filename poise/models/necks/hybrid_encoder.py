@@ -142,7 +142,8 @@ class HybridEncoder(BaseModule):
     def _attend(self, index: int, feature: Tensor) -> Tensor:
         """(B, C, H, W) -> the same, every pixel having seen all."""
         height, width = feature.shape[2:]
-        tokens = feature.flatten(2).transpose(1, 2)
+        # contiguous as in the reference: the layout decides how matrix products round
+        tokens = feature.flatten(2).transpose(1, 2).contiguous()
         positions = self._positions(index, height, width)
         tokens = self.encoder[index](tokens, query_pos=positions, key_padding_mask=None)
         return tokens.transpose(1, 2).unflatten(2, (height, width))

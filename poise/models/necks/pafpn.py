@@ -139,6 +139,29 @@ class CSPNeXtPAFPN(_PAFPN):
         return tuple(outs[i] for i in self.out_indices)
 
 
+@MODELS.register_module(name="CSPNeXtPAFPN", scope="mmdet")
+class DetectionCSPNeXtPAFPN(CSPNeXtPAFPN):
+    """MMDetection's signature of `CSPNeXtPAFPN`: all maps are returned.
+
+    Args:
+        in_channels, out_channels, num_csp_blocks, use_depthwise: as `CSPNeXtPAFPN`.
+        *args, **kwargs: `expand_ratio` and what follows.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int,
+        num_csp_blocks: int = 3,
+        use_depthwise: bool = False,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        levels = range(len(in_channels))
+        options = (num_csp_blocks, use_depthwise, *args)
+        super().__init__(in_channels, out_channels, levels, *options, **kwargs)
+
+
 @MODELS.register_module()
 @MODELS.register_module(scope="mmdet")
 class YOLOXPAFPN(_PAFPN):
