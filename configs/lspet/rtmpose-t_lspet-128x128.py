@@ -1,7 +1,7 @@
 # RTMPose-t from scratch on Leeds Sports Pose Extended (8,000 pictures), small enough for one
 # core of a CPU: 36 epochs take 60 to 80 minutes of it with bfloat16.
 #
-#   poise train configs/lspet/rtmpose-t_lspet-128x128.py --amp bf16 --set data_root=FOLDER
+#   POISE_LSPET=FOLDER poise train configs/lspet/rtmpose-t_lspet-128x128.py --amp bf16
 #
 # The boxes of LSPET are as often wide as high (gymnasts, climbers), so the input is square.
 _base_ = ['./lspet_metainfo.py']
