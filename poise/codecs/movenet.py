@@ -54,9 +54,7 @@ class MoveNetLabel(BaseKeypointCodec):
         """A whole batch is decoded at once."""
         return True
 
-    def encode(
-        self, keypoints: Array, keypoints_visible: Array | None = None
-    ) -> dict[str, Any]:
+    def encode(self, keypoints: Array, keypoints_visible: Array | None = None) -> dict[str, Any]:
         """Training targets of one person.
 
         Args:

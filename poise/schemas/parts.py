@@ -12,7 +12,6 @@ __all__ = [
     "FEET_LINKS",
     "FEET_SIGMAS",
     "HALPE",
-    "HALPE",
     "HALPE_LINKS",
     "HAND_SIGMAS",
     "HEAD_LINKS",

@@ -70,7 +70,7 @@ def test_name_of_another_scope_is_pointed_out(things):
 def test_wrong_argument_names_the_nearest(things):
     with pytest.raises(
         ArgumentError,
-        match=r"Net does not take the argument 'dept'; did you mean 'depth'\? It takes: depth, width",
+        match=r"Net does not take the argument 'dept'; did you mean 'depth'\? It takes: depth",
     ):
         things.build(dict(type="Net", dept=1))
 
