@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -111,9 +112,11 @@ def write(checkpoint: Mapping[str, Any], path: Path) -> None:
     try:
         save_checkpoint(checkpoint, path)
     except (OSError, RuntimeError) as error:
+        free = shutil.disk_usage(path.parent).free >> 20 if path.parent.is_dir() else 0
         raise CheckpointError(
-            f"the checkpoint {path} could not be written ({error}); files written before it "
-            "are as they were. Free space, then go on with --resume auto"
+            f"the checkpoint {path} could not be written ({error}; {free} MB are free on the "
+            "disk); files written before it are as they were. Free space, then go on with "
+            "--resume auto"
         ) from error
 
 
@@ -227,6 +230,7 @@ def restore(runner: Any, content: Mapping[str, Any]) -> None:
     runner.message_hub.load_state_dict(content.get("message_hub") or {})
     loop.epoch, loop.iter = int(meta["epoch"]), int(meta["iter"])
     loop.inner = int(own.get("batches_of_epoch", 0))
+    # a checkpoint is written before the validation of what it holds, which may have been killed
     loop.validated = loop.position if own.get("validated", True) else -1
     runner.optimizer.load_state_dict(
         optimizer_state.from_file(content["optimizer"], runner.optimizer, runner.model)

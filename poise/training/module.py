@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -162,12 +164,17 @@ class PoseDataModule(pl.LightningDataModule):
 def _not_finite(shown: Mapping[str, Tensor], batch: Any, runner: Any) -> DataError:
     values = ", ".join(f"{k} = {v.item():g}" for k, v in shown.items())
     names = sample_names(batch)
+    saved = Path(runner.log_dir) / f"not_finite_rank{runner.rank}.json"
+    saved.parent.mkdir(parents=True, exist_ok=True)
+    position = {"epoch": runner.epoch + 1, "iter": runner.iter + 1}
+    shown_plain = {k: str(v.item()) for k, v in shown.items()}
+    saved.write_text(json.dumps({**position, "losses": shown_plain, "samples": names}, indent=1))
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     return DataError(
         f"the loss is not a finite number at epoch {runner.epoch + 1}, iteration "
         f"{runner.iter + 1}: {values}. Samples of the batch: "
-        f"{', '.join(names[:_MAX_NAMED])}{more}. Look at their annotations, lower the learning "
-        "rate, or limit gradients with optim_wrapper.clip_grad=dict(max_norm=1)"
+        f"{', '.join(names[:_MAX_NAMED])}{more} (all of them: {saved}). "
+        "Look at their annotations, lower the learning rate, or limit gradients with optim_wrapper.clip_grad=dict(max_norm=1)"
     )
 
 

@@ -336,8 +336,13 @@ def test_a_hook_can_end_the_run(make_config):
 
 def test_a_loss_that_is_not_finite_stops_with_the_samples_named(make_config, parts):
     data = {"batch_size": 4, "dataset": parts.Points(bad=5), "sampler": {"type": "DefaultSampler"}}
+    config = make_config(train_dataloader=data)
     with pytest.raises(DataError, match=r"(?s)loss = nan.*id 5 img_path 5.jpg.*max_norm"):
-        run(make_config(train_dataloader=data))
+        run(config)
+    (saved,) = files.Path(config["work_dir"]).rglob("not_finite_rank0.json")
+    content = json.loads(saved.read_text())
+    assert "id 5 img_path 5.jpg" in content["samples"]
+    assert len(content["samples"]) == 4
 
 
 def test_scalars_are_written_as_json_lines(make_config):
