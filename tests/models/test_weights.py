@@ -320,12 +320,21 @@ class TestSources:
         (folder / name).unlink()
         assert fetch(f"{address}/{name}", tmp_path / "kept") == path
 
-    def test_other_content_than_the_name_says_is_not_kept(self, server, tmp_path):
+    @pytest.mark.parametrize(
+        "name", ["net-0123abcd.pth", "net-0123abcd_20230504.pth", "net_0123abcd-20230207.pth"]
+    )
+    def test_other_content_than_the_name_says_is_not_kept(self, server, tmp_path, name):
         folder, address = server
-        (folder / "net-0123abcd.pth").write_bytes(b"something else")
+        (folder / name).write_bytes(b"something else")
         with pytest.raises(CheckpointError, match="its name says 0123abcd"):
-            fetch(f"{address}/net-0123abcd.pth", tmp_path / "kept")
+            fetch(f"{address}/{name}", tmp_path / "kept")
         assert not list((tmp_path / "kept").iterdir())
+
+    @pytest.mark.parametrize("name", ["net.pth", "net-256x192.pth", "net_20230504.pth"])
+    def test_a_date_or_a_size_in_a_name_is_no_hash(self, server, tmp_path, name):
+        folder, address = server
+        (folder / name).write_bytes(b"content")
+        assert fetch(f"{address}/{name}", tmp_path / "kept").read_bytes() == b"content"
 
     def test_a_missing_address_is_named_with_the_place_to_put_the_file(self, server, tmp_path):
         _, address = server

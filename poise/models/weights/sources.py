@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 import re
+import sys
 import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable, Iterator
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -25,8 +28,9 @@ _LOG = logging.getLogger(__name__)
 #: seconds without an answer after which a download is given up
 TIMEOUT_S = 30
 BLOCK_BYTES = 1 << 20
-#: files of torch and OpenMMLab end with the first digits of their SHA-256: name-788b5fa3.pth
-_HASH = re.compile(r"-([a-f0-9]{8,})\.[a-z]+$")
+#: files of torch and OpenMMLab end with the first digits of their SHA-256, perhaps with a date
+#: behind: name-788b5fa3.pth, name-e48f03d0_20230504.pth; a date alone is no hash
+_HASH = re.compile(r"[-_](?!20\d{6}\.)([a-f0-9]{7,})(?:[-_]\d{8})?\.[a-z]+$")
 
 
 def locate(source: str | PathLike[str]) -> Path:
@@ -171,7 +175,25 @@ def _download(url: str, target: Path) -> str:
     request = urllib.request.Request(url, headers={"User-Agent": "poise"})
     digest = hashlib.sha256()
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer, target.open("wb") as out:
-        while block := answer.read(BLOCK_BYTES):
-            digest.update(block)
-            out.write(block)
+        size = int(answer.headers.get("Content-Length") or 0) or None
+        with _progress(Path(url).name, size) as advance:
+            while block := answer.read(BLOCK_BYTES):
+                digest.update(block)
+                out.write(block)
+                advance(len(block))
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _progress(name: str, size: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr that moves by bytes; nothing where nobody watches."""
+    if not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    columns = (name, BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(name, total=size)
+        yield lambda count: progress.advance(task, count)
