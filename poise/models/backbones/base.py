@@ -22,6 +22,7 @@ __all__ = [
     "check_out_indices",
     "check_sides",
     "freeze",
+    "named_settings",
     "set_norm_eval",
     "zero_last_norms",
 ]
@@ -51,6 +52,22 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
         if mode and self.norm_eval:
             set_norm_eval(self)
         return self
+
+
+def named_settings(name: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Constructor arguments of a released backbone, without its weights.
+
+    Args:
+        name: as in names of models, such as "hrformer-small"; see `poise.zoo.parts.backbones`.
+        kwargs: what wins over them.
+    """
+    from poise.zoo.parts.backbones import backbone
+
+    settings = {k: v for k, v in backbone(name).cfg.items() if k not in ("type", "init_cfg")}
+    # a recipe for many devices; on one it is an ordinary batch norm
+    if settings.get("norm_cfg", {}).get("type") == "SyncBN":
+        settings["norm_cfg"] = {**settings["norm_cfg"], "type": "BN"}
+    return {**settings, **kwargs}
 
 
 def freeze(modules: Iterable[nn.Module], *, evaluate: bool = True) -> None:

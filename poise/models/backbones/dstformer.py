@@ -163,7 +163,7 @@ class DSTFormer(BaseBackbone):
         self.in_channels, self.feat_size, self.att_fuse = in_channels, feat_size, att_fuse
         self.joints_embed = nn.Linear(in_channels, feat_size)
         self.pos_drop = nn.Dropout(drop_rate)
-        rates = torch.linspace(0, drop_path_rate, depth).tolist()
+        rates = torch.linspace(0, drop_path_rate, depth, device="cpu").tolist()
         settings: dict[str, Any] = {
             "mlp_ratio": mlp_ratio,
             "qkv_bias": qkv_bias,

@@ -15,6 +15,7 @@ from poise.layers import BaseModule, DropPath, build_activation_layer, build_nor
 from poise.layers.patches import nchw_to_nlc, nlc_to_nchw
 from poise.layers.residual import Bottleneck
 from poise.layers.window_attention import WindowMSA, join_windows, split_windows
+from poise.models.backbones.base import named_settings
 from poise.models.backbones.hr_module import HRModule, separable_norm
 from poise.models.backbones.hrnet import HRNet
 from poise.registry import MODELS
@@ -243,7 +244,7 @@ class HRFormer(HRNet):
     ) -> None:
         stages = {n: dict(extra[n]) for n in ("stage2", "stage3", "stage4")}
         depths = [s["num_blocks"][0] * s["num_modules"] for s in stages.values()]
-        rates = torch.linspace(0, extra["drop_path_rate"], sum(depths)).split(depths)
+        rates = torch.linspace(0, extra["drop_path_rate"], sum(depths), device="cpu").split(depths)
         for stage, values in zip(stages.values(), rates, strict=True):
             stage["drop_path_rates"] = values.tolist()
             stage["block_options"] = {
@@ -286,3 +287,13 @@ class HRFormer(HRNet):
             branch_options=options,
             drop_paths=stage["drop_path_rates"][count * index : count * (index + 1)],
         )
+
+    @classmethod
+    def small(cls, **kwargs: Any) -> HRFormer:
+        """HRFormer-S; arguments as the constructor."""
+        return cls(**named_settings("hrformer-small", kwargs))
+
+    @classmethod
+    def base(cls, **kwargs: Any) -> HRFormer:
+        """HRFormer-B; arguments as the constructor."""
+        return cls(**named_settings("hrformer-base", kwargs))

@@ -279,7 +279,9 @@ class PyramidVisionTransformer(BaseBackbone):
                 f"{num_stages} stages need as many entries in every list, got {lists}"
             )
         self.convert_weights, self.out_indices = convert_weights, out_indices
-        rates = torch.linspace(0, drop_path_rate, sum(num_layers)).split(list(num_layers))
+        rates = torch.linspace(0, drop_path_rate, sum(num_layers), device="cpu").split(
+            list(num_layers)
+        )
         self.layers = ModuleList()
         channels, shrunk = in_channels, 1
         for i, count in enumerate(num_layers):

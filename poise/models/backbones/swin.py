@@ -17,7 +17,7 @@ from poise.layers.patches import PatchEmbed, PatchMerging
 from poise.layers.recompute import maybe_checkpoint
 from poise.layers.transformer import FFN
 from poise.layers.window_attention import WindowMSA, join_windows, split_windows
-from poise.models.backbones.base import BaseBackbone, freeze, is_pretrained
+from poise.models.backbones.base import BaseBackbone, freeze, is_pretrained, named_settings
 from poise.models.weights import load_state_dict, read_state_dict
 from poise.registry import MODELS
 
@@ -277,7 +277,7 @@ class SwinTransformer(BaseBackbone):
             shape = (1, rows * columns, embed_dims)
             self.absolute_pos_embed = nn.Parameter(torch.zeros(shape))
         self.drop_after_pos = nn.Dropout(drop_rate)
-        rates = torch.linspace(0, drop_path_rate, sum(depths)).split(list(depths))
+        rates = torch.linspace(0, drop_path_rate, sum(depths), device="cpu").split(list(depths))
         block = {
             "window_size": window_size,
             "qkv_bias": qkv_bias,
@@ -352,6 +352,21 @@ class SwinTransformer(BaseBackbone):
                 out = getattr(self, f"norm{i}")(out).transpose(1, 2)
                 outs.append(out.unflatten(2, here).contiguous())
         return tuple(outs)
+
+    @classmethod
+    def tiny(cls, **kwargs: Any) -> SwinTransformer:
+        """Swin-T; arguments as the constructor."""
+        return cls(**named_settings("swin-t-p4-w7", kwargs))
+
+    @classmethod
+    def base(cls, **kwargs: Any) -> SwinTransformer:
+        """Swin-B; arguments as the constructor."""
+        return cls(**named_settings("swin-b-p4-w7", kwargs))
+
+    @classmethod
+    def large(cls, **kwargs: Any) -> SwinTransformer:
+        """Swin-L; arguments as the constructor."""
+        return cls(**named_settings("swin-l-p4-w7", kwargs))
 
 
 def _resize_table(table: Tensor, own: Tensor) -> Tensor:

@@ -210,7 +210,7 @@ class UniFormer(BaseBackbone):
             "qk_scale": qk_scale,
             "attn_drop": attn_drop_rate,
         }
-        rates = iter(torch.linspace(0, drop_path_rate, sum(depths)).tolist())
+        rates = iter(torch.linspace(0, drop_path_rate, sum(depths), device="cpu").tolist())
 
         def block(stage: int, index: int) -> nn.Module:
             shape = (mlp_ratio, drop_rate, next(rates))

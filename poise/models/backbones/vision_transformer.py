@@ -25,7 +25,13 @@ from poise.layers import (
 )
 from poise.layers.patches import PatchEmbed
 from poise.layers.transformer import FFN
-from poise.models.backbones.base import BaseBackbone, check_frozen_stages, freeze, is_pretrained
+from poise.models.backbones.base import (
+    BaseBackbone,
+    check_frozen_stages,
+    freeze,
+    is_pretrained,
+    named_settings,
+)
 from poise.registry import MODELS
 
 __all__ = ["VisionTransformer", "resize_pos_embed"]
@@ -276,7 +282,7 @@ class VisionTransformer(BaseBackbone):
         self.pos_embed = nn.Parameter(torch.zeros(shape))
         self._register_load_state_dict_pre_hook(self._prepare_pos_embed)
         self.drop_after_pos = nn.Dropout(drop_rate)
-        depths = torch.linspace(0, drop_path_rate, self.num_layers).tolist()
+        depths = torch.linspace(0, drop_path_rate, self.num_layers, device="cpu").tolist()
         own = [layer_cfgs] * self.num_layers if isinstance(layer_cfgs, Mapping) else layer_cfgs
         common = {
             **{k: settings[k] for k in ("embed_dims", "num_heads", "feedforward_channels")},
@@ -412,6 +418,26 @@ class VisionTransformer(BaseBackbone):
         if name.startswith("layers"):
             return int(name.split(".")[1]) + 1, count
         return count - 1, count
+
+    @classmethod
+    def small(cls, **kwargs: Any) -> VisionTransformer:
+        """ViT of ViTPose-small; arguments as the constructor. One map at stride 16."""
+        return cls(**named_settings("ViTPose-small", kwargs))
+
+    @classmethod
+    def base(cls, **kwargs: Any) -> VisionTransformer:
+        """ViT of ViTPose-base; arguments as the constructor. One map at stride 16."""
+        return cls(**named_settings("ViTPose-base", kwargs))
+
+    @classmethod
+    def large(cls, **kwargs: Any) -> VisionTransformer:
+        """ViT of ViTPose-large; arguments as the constructor. One map at stride 16."""
+        return cls(**named_settings("ViTPose-large", kwargs))
+
+    @classmethod
+    def huge(cls, **kwargs: Any) -> VisionTransformer:
+        """ViT of ViTPose-huge; arguments as the constructor. One map at stride 16."""
+        return cls(**named_settings("ViTPose-huge", kwargs))
 
 
 def _check_output(out_type: str, with_cls_token: bool) -> None:

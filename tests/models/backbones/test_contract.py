@@ -265,3 +265,23 @@ def test_a_classifier_can_follow():
         out = net(torch.empty(1, 3, 224, 224, device="meta"))
         assert out[-1].shape == (1, 3)
     assert isinstance(net.classifier, nn.Sequential)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "parameters"),
+    [
+        ("HRFormer", "small", 7.8e6),
+        ("HRFormer", "base", 43.2e6),
+        ("LiteHRNet", "layers18", 1.1e6),
+        ("SwinTransformer", "tiny", 27.5e6),
+        ("SwinTransformer", "base", 86.7e6),
+        ("VisionTransformer", "small", 21.7e6),
+        ("VisionTransformer", "base", 85.8e6),
+    ],
+)
+def test_published_networks_have_names(cls, name, parameters):
+    from poise.models import backbones
+
+    with torch.device("meta"):
+        net = getattr(getattr(backbones, cls), name)()
+    assert sum(p.numel() for p in net.parameters()) == pytest.approx(parameters, rel=0.05)
