@@ -174,7 +174,8 @@ def _not_finite(shown: Mapping[str, Tensor], batch: Any, runner: Any) -> DataErr
         f"the loss is not a finite number at epoch {runner.epoch + 1}, iteration "
         f"{runner.iter + 1}: {values}. Samples of the batch: "
         f"{', '.join(names[:_MAX_NAMED])}{more} (all of them: {saved}). "
-        "Look at their annotations, lower the learning rate, or limit gradients with optim_wrapper.clip_grad=dict(max_norm=1)"
+        "Look at their annotations, lower the learning rate, or limit gradients "
+        "with optim_wrapper.clip_grad=dict(max_norm=1)"
     )
 
 
