@@ -161,7 +161,8 @@ class MotionBERTLabel(BaseKeypointCodec):
             encoded: (N, K, 3) predicted poses.
             w: (N,) or (N, 1) widths of the pictures, pixels; None leaves normalised units.
             h: heights, of the same shape.
-            factor: (N,) or (N, 1) from image to camera units; None leaves image units.
+            factor: (N,) or (N, 1), of clips (B, T, 1), from image to camera units; None leaves
+                image units.
 
         Returns:
             keypoints (N, K, 3) relative to the root, divided by 1000 (metres for a camera in
@@ -179,7 +180,9 @@ class MotionBERTLabel(BaseKeypointCodec):
             poses[..., :2] = (poses[..., :2] + shift) * w[:, None] / 2
             poses[..., 2:] = poses[..., 2:] * w[:, None] / 2
         if factor is not None and factor.size > 0:
-            poses *= _per_frame("factor", factor, len(poses))[..., None]
+            # of several clips at once, (B, T, 1): one factor a frame of each
+            whole = factor.ndim > 2 and len(factor) == len(poses)
+            poses *= (factor if whole else _per_frame("factor", factor, len(poses)))[..., None]
         poses = self._relative(poses) / PER_THOUSAND
         return poses, np.ones(poses.shape[:-1], dtype=np.float32)
 

@@ -222,7 +222,7 @@ def _crops(job: Job) -> Iterator[Crop]:
         yield Crop(job.image, None, 1.0, name, path)
         return
     for box, score in zip(job.bboxes, job.bbox_scores, strict=True):
-        yield Crop(job.image, box, score, name, path)
+        yield Crop(job.image, box, float(score), name, path)
 
 
 def _refuse_lifter(model: Any) -> None:

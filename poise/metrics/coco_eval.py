@@ -225,7 +225,7 @@ def _oks_of_pairs(
     """OKS (P,) of annotation pair_g[p] and detection pair_d[p]."""
     variance = (np.asarray(sigmas) * 2) ** 2
     oks = np.empty(len(pair_g))
-    unseen = ~(truth.keypoints[..., 2] > 0).any(axis=1)
+    unseen = ~np.asarray((truth.keypoints[..., 2] > 0).any(axis=1))
     for begin in range(0, len(pair_g), _PAIRS):
         g, d = pair_g[begin : begin + _PAIRS], pair_d[begin : begin + _PAIRS]
         counts = truth.keypoints[g, :, 2] > 0

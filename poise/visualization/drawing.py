@@ -120,7 +120,7 @@ def draw_boxes(
     _check_image(image)
     corners = np.asarray(boxes, dtype=np.float64)
     corners = corners.reshape(-1, corners.shape[-1] if corners.ndim > 1 else 4)[:, :4]
-    drawable = (np.abs(corners) < FARTHEST).all(axis=1)
+    drawable = np.asarray((np.abs(corners) < FARTHEST).all(axis=1))
     pixels = np.rint(np.where(drawable[:, None], corners, 0)).astype(int).tolist()
     ink, text_ink = (
         c[::-1] if order == "bgr" else c for c in (named_color(color), named_color(text_color))
@@ -309,7 +309,7 @@ def _people(keypoints: Any, scores: Any, threshold: float) -> tuple[Array, Array
     if points.ndim != 3 or points.shape[-1] < 2:
         raise DataError(f"keypoints have the shape (N, K, 2) or (K, 2), got {points.shape}")
     points = points[..., :2]
-    drawable = (np.abs(points) < FARTHEST).all(axis=-1)
+    drawable = np.asarray((np.abs(points) < FARTHEST).all(axis=-1))
     if scores is not None:
         # NaN scores compare as not shown
         drawable &= _score_array(scores, points) >= threshold

@@ -146,7 +146,7 @@ class Palette:
         meta = metainfo or {}
         links = meta.get("skeleton_links") if links is None else links
         pairs = np.asarray([] if links is None else links, dtype=np.int64).reshape(-1, 2)
-        usable = (pairs < count).all(axis=1)
+        usable = np.asarray((pairs < count).all(axis=1))
         if point_color is None:
             point_color = meta.get("keypoint_colors", KEYPOINT_COLOR)
         if link_color is None:

@@ -62,7 +62,7 @@ def _seen(keypoints: Array, keypoints_visible: Array | None) -> tuple[Array, Arr
         seen = np.ones(keypoints.shape[:2], dtype=bool)
     else:
         seen = keypoints_visible > 0
-    return seen, seen.any(axis=1)
+    return seen, np.asarray(seen.any(axis=1))
 
 
 def _extent(keypoints: Array, seen: Array) -> tuple[Array, Array]:
@@ -70,5 +70,5 @@ def _extent(keypoints: Array, seen: Array) -> tuple[Array, Array]:
     mask = np.broadcast_to(seen[..., None], keypoints.shape)
     low = keypoints.min(axis=1, where=mask, initial=np.inf)
     high = keypoints.max(axis=1, where=mask, initial=-np.inf)
-    found = seen.any(axis=1)[:, None]
+    found = np.asarray(seen.any(axis=1))[:, None]
     return np.where(found, low, 0), np.where(found, high, 0)

@@ -87,7 +87,7 @@ def multilabel_classification_accuracy(
         0 where no sample is known.
     """
     known = (mask > 0).reshape(len(mask), -1).all(axis=1)
-    right = (((pred - thr) * (gt - thr)) > 0)[known].all(axis=1)
+    right = np.asarray((((pred - thr) * (gt - thr)) > 0)[known].all(axis=1))
     return float(right.mean()) if len(right) else 0.0
 
 
