@@ -6,11 +6,11 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-import cv2
 import numpy as np
 
 from poise.config import Config
 from poise.errors import ConfigError, DataError
+from poise.geometry.pictures import warp_picture
 from poise.structures import InstanceData, PoseDataSample
 from poise.structures.bbox import bbox_xyxy2cs, get_udp_warp_matrix, get_warp_matrix
 from poise.transforms import Compose, GetBBoxCenterScale, LoadImage, PackPoseInputs, TopdownAffine
@@ -146,7 +146,7 @@ class WarpCrops:
         samples = []
         for crop, out, center, scale in zip(crops, batch, centers, scales, strict=True):
             matrix = self._matrix(center, scale, 0.0, output_size=self._size)
-            cv2.warpAffine(crop.image, matrix, self._size, out, flags=cv2.INTER_LINEAR)
+            warp_picture(crop.image, matrix, self._size, out=out)
             samples.append(self._sample(crop, center, scale))
         return {"inputs": torch.from_numpy(batch).permute(0, 3, 1, 2), "data_samples": samples}
 

@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from poise.errors import DataError
+from poise.geometry.pictures import warp_picture
 from poise.geometry.warps import get_warp_matrix
 from poise.structures.element import is_tensor
 from poise.structures.instance_data import InstanceData
@@ -86,7 +86,7 @@ def revert_heatmap(
         inv=True,
     )
     channels_last = maps if maps.ndim == 2 else np.moveaxis(maps, 0, -1)
-    painted = cv2.warpAffine(channels_last, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    painted = warp_picture(channels_last, matrix, (width, height))
     if maps.ndim == 2:
         return painted
     # OpenCV drops the axis of a single channel

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from poise.errors import ArgumentError, nearest
+from poise.geometry.pictures import warp_picture
 from poise.registry import TRANSFORMS
 from poise.structures.bbox import (
     bbox_clip_border,
@@ -140,14 +141,7 @@ class BottomupRandomAffine(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Warp `img`, `keypoints`, `bbox`, `area`; add `input_size` and `warp_mat`."""
         matrix = self._matrix(results["img_shape"][:2], self._get_transform_params())
-        warp = cv2.warpAffine if len(matrix) == 2 else cv2.warpPerspective
-        results["img"] = warp(
-            results["img"],
-            matrix,
-            self.input_size,
-            flags=cv2.INTER_LINEAR,
-            borderValue=self.pad_val,
-        )
+        results["img"] = warp_picture(results["img"], matrix, self.input_size, fill=self.pad_val)
         if "keypoints" in results:
             results["keypoints"] = _warp_points(results["keypoints"], matrix)
             if self.clip_border:

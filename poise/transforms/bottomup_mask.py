@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import cv2
 import numpy as np
 
 from poise.errors import MissingDependencyError
+from poise.geometry.pictures import warp_picture
 from poise.registry import TRANSFORMS
 from poise.transforms.base import BaseTransform
 from poise.transforms.image import flip_image, resize_image
@@ -70,9 +70,7 @@ class BottomupGetHeatmapMask(BaseTransform):
             mask = 1 - mask
         soft = mask.astype(np.float32)
         if size is not None:
-            matrix = results["warp_mat"]
-            warp = cv2.warpAffine if len(matrix) == 2 else cv2.warpPerspective
-            soft = np.asarray(warp(soft, matrix, size, flags=cv2.INTER_LINEAR))
+            soft = warp_picture(soft, results["warp_mat"], size)
         if results.get("flip") and results["flip_direction"] is not None:
             soft = flip_image(soft, results["flip_direction"])
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import cv2
 import numpy as np
 
 from poise.errors import ArgumentError, DataError, nearest
+from poise.geometry.pictures import warp_picture
 from poise.registry import TRANSFORMS
 from poise.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 from poise.transforms.base import BaseTransform
@@ -97,11 +97,7 @@ class BottomupResize(BaseTransform):
         for place, wanted in enumerate(self._wanted):
             taken, padded = self._get_input_size((width, height), wanted)
             center, scale, matrix = self._warp_of((width, height), taken, padded)
-            pyramid.append(
-                cv2.warpAffine(
-                    image, matrix, padded, flags=cv2.INTER_LINEAR, borderValue=self.pad_val
-                )
-            )
+            pyramid.append(warp_picture(image, matrix, padded, fill=self.pad_val))
             if place == 0:
                 results["img_shape"] = padded[::-1]
                 results["input_center"] = center

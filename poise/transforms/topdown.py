@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from poise.errors import ArgumentError, DataError
+from poise.geometry.pictures import warp_picture
 from poise.registry import TRANSFORMS
 from poise.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 from poise.transforms.base import BaseTransform
@@ -68,7 +69,7 @@ class TopdownAffine(BaseTransform):
         return results
 
     def _warp(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-        return cv2.warpAffine(image, matrix, self.input_size, flags=cv2.INTER_LINEAR)
+        return warp_picture(image, matrix, self.input_size)
 
     @staticmethod
     def _warp_keypoints(results: dict[str, Any], matrix: np.ndarray) -> None:

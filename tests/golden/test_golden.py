@@ -10,6 +10,7 @@ import pytest
 #: part -> cases taken for the everyday run (None: all); sized for under 5 minutes on two cores
 SPREAD = {
     "codecs": None,
+    "configs": None,
     "datasets": None,
     "loss": 12,
     "metrics": None,
@@ -19,9 +20,6 @@ SPREAD = {
     "predict": 20,
     "schemas": None,
 }
-
-#: Parts of which some classes do not exist yet; their cases may be missing but never wrong.
-UNFINISHED = {"configs", "loss", "models", "optim", "pipelines", "predict"}
 
 
 def run_check(shared, tmp_path, *options):
@@ -35,18 +33,16 @@ def run_check(shared, tmp_path, *options):
 
 
 def verdict(part, cases):
-    """Fail on a wrong case, and on a missing one where the part is finished."""
+    """Fail on a case that differs or that Poise cannot run."""
     assert cases, f"no case of {part} ran"
-    bad = ("wrong",) if part in UNFINISHED else ("wrong", "missing")
     shown = [
         f"{c['case']}: {c.get('exception') or (c['path'], c['expected'], c['got'])}"
         for c in cases
-        if c["status"] in bad
+        if c["status"] != "ok"
     ]
     count = sum(c["status"] == "ok" for c in cases)
     print(f"{part}: {count} of {len(cases)} reference cases agree")
     assert not shown, f"{len(shown)} of {len(cases)} differ:\n" + "\n".join(shown[:10])
-    assert count, f"none of the {len(cases)} cases of {part} could run"
 
 
 @pytest.mark.slow

@@ -289,6 +289,18 @@ class HRFormer(HRNet):
         )
 
     @classmethod
+    def width(cls, channels: int, **kwargs: Any) -> HRFormer:
+        """Not of this network: its published variants are `small` and `base`.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            f"HRFormer has no variant of width {channels}: take HRFormer.small() or "
+            f"HRFormer.base(), or HRNet.width({channels})"
+        )
+
+    @classmethod
     def small(cls, **kwargs: Any) -> HRFormer:
         """HRFormer-S; arguments as the constructor."""
         return cls(**named_settings("hrformer-small", kwargs))
