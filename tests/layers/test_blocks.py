@@ -181,7 +181,8 @@ def test_attention_takes_the_querys_positions_for_the_keys():
     attention = randomise(MultiheadAttention(8, 2, batch_first=True))
     x, pos = torch.randn(2, 5, 8), torch.randn(2, 5, 8)
     out = attention(x, query_pos=pos)
-    expected = attention.attn(x + pos, x + pos, x)[0] + x
+    first = [t.transpose(0, 1) for t in (x + pos, x + pos, x)]
+    expected = attention.attn(*first)[0].transpose(0, 1) + x
     torch.testing.assert_close(out, expected)
     other_order = MultiheadAttention(8, 2).eval()
     other_order.load_state_dict(attention.state_dict())

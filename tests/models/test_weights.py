@@ -278,7 +278,7 @@ class TestSaving:
     def test_a_failed_write_leaves_the_last_file(self, tmp_path):
         path = save_checkpoint(make_net(), tmp_path / "a.pth")
         before = path.read_bytes()
-        with pytest.raises(Exception, match="pickle"):
+        with pytest.raises(Exception, match="pickle|local object"):
             save_checkpoint({"f": lambda: 0}, path)
         assert path.read_bytes() == before
         assert len(list(tmp_path.iterdir())) == 1

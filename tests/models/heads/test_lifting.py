@@ -50,7 +50,7 @@ def test_single_poses(kind, names, samples):
     assert set(head.loss(feats, samples)) == names
     with torch.no_grad():
         preds = head.predict(feats, samples)
-    assert np.allclose(preds[1].keypoints[0], head(feats)[1].detach() + np.array([1, 2, 3]))
+    assert np.allclose(preds[1].keypoints[0], head(feats)[1].detach().numpy() + np.array([1, 2, 3]))
     with pytest.raises(ConfigError, match="no flip test"):
         head.predict([feats, feats], samples, {"flip_test": True})
 
