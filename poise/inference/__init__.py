@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = attach(
         "boxes": "check_boxes read_boxes",
         "detectors": "BatchDetector NanoDetDetector",
         "inferencer": "Inferencer",
+        "propagation": "PoseBoxes interpolate_boxes",
         "results": "PoseResult RESULT_VERSION",
         "sinks": "ResultWriter",
         "sources": "Picture list_pictures to_bgr",
