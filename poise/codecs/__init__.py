@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = attach(
         "movenet": "MoveNetLabel",
         "msra_heatmap": "MSRAHeatmap",
         "regression_label": "RegressionLabel",
+        "simcc_3d_label": "SimCC3DLabel",
         "simcc_label": "SimCCLabel",
         "spr": "SPR",
         "udp_heatmap": "UDPHeatmap",

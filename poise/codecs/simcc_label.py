@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import Array, is_device_tensor, keypoint_labels_of, size_pair, to_host
+from poise.codecs.arrays import Array, is_device_tensor, keypoint_labels_of, to_host
 from poise.codecs.base import BaseKeypointCodec
-from poise.codecs.utils.post_processing import get_simcc_maximum
+from poise.codecs.utils.post_processing import get_simcc_maximum, simcc_peaks
 from poise.codecs.utils.refinement import simcc_log_density, simcc_overshoot
 from poise.errors import ConfigError
 from poise.registry import KEYPOINT_CODECS
@@ -93,25 +93,31 @@ class SimCCLabel(BaseKeypointCodec):
             float32, and `keypoint_weights` (N, K): the visibilities, 0 where the keypoint lies
             outside of the input (with gaussians: by more than three sigma).
         """
+        (x, y), weights = self._axis_labels(keypoints, keypoints_visible)
+        return {"keypoint_x_labels": x, "keypoint_y_labels": y, "keypoint_weights": weights}
+
+    def _axis_labels(
+        self, keypoints: Array, keypoints_visible: Array | None
+    ) -> tuple[list[Array], Array]:
+        """Labels (N, K, length) of each axis of keypoints (N, K, axes), and weights (N, K)."""
         labels = keypoint_labels_of(keypoints, keypoints_visible)
         bins = np.around(keypoints * self.simcc_split_ratio)
         with np.errstate(invalid="ignore"):
             bins = bins.astype(np.int64)
-        lengths = np.around(size_pair(self.input_size) * self.simcc_split_ratio).astype(int)
-        reach = self.sigma * 3 if self.smoothing_type == "gaussian" else np.zeros(2)
+        lengths = np.around(np.asarray(self.input_size) * self.simcc_split_ratio).astype(int)
+        gaussian = self.smoothing_type == "gaussian"
+        reach = self.sigma * 3 if gaussian else np.zeros(len(lengths))
         # a gaussian's window ends a bin after the last one it covers
-        end = bins + reach + (1 if self.smoothing_type == "gaussian" else 0)
+        end = bins + reach + (1 if gaussian else 0)
         outside = ((bins - reach >= lengths) | (end < 0)).any(axis=-1)
         labelled = ~(labels < 0.5)
         weights = labels.copy()
         weights[labelled & outside] = 0
         drawn = labelled & ~outside
-        axis_labels = self._gaussian if self.smoothing_type == "gaussian" else self._standard
-        return {
-            "keypoint_x_labels": axis_labels(0, int(lengths[0]), bins[..., 0], drawn),
-            "keypoint_y_labels": axis_labels(1, int(lengths[1]), bins[..., 1], drawn),
-            "keypoint_weights": weights,
-        }
+        draw = self._gaussian if gaussian else self._standard
+        return [
+            draw(axis, int(length), bins[..., axis], drawn) for axis, length in enumerate(lengths)
+        ], weights
 
     def _gaussian(self, axis: int, length: int, bins: Array, drawn: Array) -> Array:
         """Labels (N, K, length): windows into one table, since bins are whole numbers."""
@@ -175,16 +181,7 @@ class SimCCLabel(BaseKeypointCodec):
 
     def _decode(self, simcc_x: Any, simcc_y: Any) -> tuple[Array, Any]:
         """Keypoints (N, K, 2) and scores (N, K) of vectors (N, K, W)."""
-        if self.use_dark or not is_device_tensor(simcc_x):
-            simcc_x, simcc_y = to_host(simcc_x), to_host(simcc_y)
-        locations, values = get_simcc_maximum(simcc_x, simcc_y)
-        keypoints, scores = to_host(locations), to_host(values)
-        if self.use_dark:
-            for axis, simcc in enumerate((simcc_x, simcc_y)):
-                logs = simcc_log_density(simcc, self._blur_size(axis))
-                keypoints[..., axis] -= simcc_overshoot(keypoints[..., axis], logs)
-                # the visibility below is read from what the refinement left, as released
-                simcc_x, simcc_y = (logs, simcc_y) if axis == 0 else (simcc_x, logs)
+        keypoints, scores, (simcc_x, simcc_y) = self._places([simcc_x, simcc_y])
         keypoints /= self.simcc_split_ratio
         if not self.decode_visibility:
             return keypoints, scores
@@ -195,6 +192,20 @@ class SimCCLabel(BaseKeypointCodec):
             apply_softmax=True,
         )
         return keypoints, (scores, to_host(visibility))
+
+    def _places(self, vectors: Sequence[Any]) -> tuple[Array, Array, list[Any]]:
+        """Bins (N, K, axes), scores (N, K), and vectors (N, K, W) as the refinement left them."""
+        vectors = list(vectors)
+        if self.use_dark or not is_device_tensor(vectors[0]):
+            vectors = [to_host(v) for v in vectors]
+        locations, values = simcc_peaks(vectors)
+        bins, scores = to_host(locations), to_host(values)
+        if self.use_dark:
+            for axis, simcc in enumerate(vectors):
+                # what is read from the vectors later is read from these, as released
+                vectors[axis] = simcc_log_density(simcc, self._blur_size(axis))
+                bins[..., axis] -= simcc_overshoot(bins[..., axis], vectors[axis])
+        return bins, scores, vectors
 
     def _blur_size(self, axis: int) -> int:
         """Odd kernel whose sigma matches the labels: inverse of OpenCV's rule for sigma."""

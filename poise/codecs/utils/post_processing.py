@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -19,6 +20,7 @@ __all__ = [
     "get_heatmap_maximum",
     "get_simcc_maximum",
     "get_simcc_normalized",
+    "simcc_peaks",
 ]
 
 
@@ -70,21 +72,36 @@ def get_simcc_maximum(simcc_x: Any, simcc_y: Any, apply_softmax: bool = False) -
         locations (K, 2) or (N, K, 2) float32 in bins, and values (K,) or (N, K): the smaller
         one of both axes. A keypoint without positive response has the location -1, -1.
     """
-    if simcc_x.ndim not in (2, 3) or simcc_x.ndim != simcc_y.ndim:
+    return simcc_peaks([simcc_x, simcc_y], apply_softmax=apply_softmax)
+
+
+def simcc_peaks(vectors: Sequence[Any], *, apply_softmax: bool = False) -> tuple[Any, Any]:
+    """As `get_simcc_maximum` for any number of axes: x, y and what else there is.
+
+    Args:
+        vectors: (K, W) or (N, K, W) arrays or tensors, one an axis.
+        apply_softmax: turn the vectors into probabilities first.
+
+    Returns:
+        locations (K, axes) or (N, K, axes), and values (K,) or (N, K), which are of x and y
+        alone.
+    """
+    shapes = [tuple(v.shape) for v in vectors]
+    if len(shapes[0]) not in (2, 3) or len({len(shape) for shape in shapes}) > 1:
         raise DataError(
-            f"Invalid shape {tuple(simcc_x.shape)} and {tuple(simcc_y.shape)}: expected SimCC "
-            "vectors (K, W) or (N, K, W), of equal rank for x and y"
+            f"Invalid shape {' and '.join(map(str, shapes))}: expected SimCC vectors (K, W) or "
+            "(N, K, W), of equal rank for all axes"
         )
-    if is_tensor(simcc_x):
+    if is_tensor(vectors[0]):
         from poise.codecs.utils.tensor_ops import simcc_maximum
 
-        return simcc_maximum(simcc_x, simcc_y, apply_softmax=apply_softmax)
+        return simcc_maximum(vectors, apply_softmax=apply_softmax)
     if apply_softmax:
-        simcc_x, simcc_y = _softmax(simcc_x), _softmax(simcc_y)
-    bins = [simcc_x.argmax(axis=-1), simcc_y.argmax(axis=-1)]
+        vectors = [_softmax(v) for v in vectors]
+    bins = [v.argmax(axis=-1) for v in vectors]
     peak_x, peak_y = (
         np.take_along_axis(v, i[..., None], axis=-1)[..., 0]
-        for v, i in zip((simcc_x, simcc_y), bins, strict=True)
+        for v, i in zip(vectors[:2], bins, strict=False)
     )
     locations = np.stack(bins, axis=-1).astype(np.float32)
     values = np.where(peak_x > peak_y, peak_y, peak_x)

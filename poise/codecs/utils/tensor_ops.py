@@ -7,6 +7,8 @@ refinements exists once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -27,15 +29,14 @@ def maximum(heatmaps: Tensor, spatial: int) -> tuple[Tensor, Tensor]:
 
 
 def simcc_maximum(
-    simcc_x: Tensor, simcc_y: Tensor, *, apply_softmax: bool = False
+    vectors: Sequence[Tensor], *, apply_softmax: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Locations (..., 2) float32 in bins and values (...): the smaller peak of both axes."""
+    """Locations (..., axes) float32 in bins and values (...): the smaller peak of x and y."""
     if apply_softmax:
-        simcc_x, simcc_y = simcc_x.softmax(dim=-1), simcc_y.softmax(dim=-1)
-    peak_x, bin_x = simcc_x.max(dim=-1)
-    peak_y, bin_y = simcc_y.max(dim=-1)
-    values = torch.where(peak_x > peak_y, peak_y, peak_x)
-    places = torch.stack([bin_x, bin_y], dim=-1).float()
+        vectors = [v.softmax(dim=-1) for v in vectors]
+    peaks, bins = zip(*(v.max(dim=-1) for v in vectors), strict=True)
+    values = torch.where(peaks[0] > peaks[1], peaks[1], peaks[0])
+    places = torch.stack(bins, dim=-1).float()
     return places.masked_fill((values <= 0)[..., None], -1), values
 
 

@@ -39,7 +39,7 @@ class TopdownPoseEstimator3D(TopdownPoseEstimator):
 
         Args:
             batch_pred_instances: B instances: `keypoints` (N, K, 3), x and y in input space,
-                z in millimetres from the root; `keypoints_simcc`.
+                z in metres from the root; `keypoints_simcc`.
             batch_pred_fields: B maps, or None.
             batch_data_samples: B samples; `gt_instances.root_z` is the depth of the root.
 

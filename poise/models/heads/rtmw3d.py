@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from poise.codecs.utils.post_processing import simcc_peaks
 from poise.errors import ConfigError
 from poise.metrics.functional import keypoint_mpjpe
 from poise.models.heads.base import as_numpy, per_sample
@@ -22,13 +23,6 @@ __all__ = ["RTMW3DHead"]
 
 #: losses that take coordinates, not distributions
 COORDINATE_LOSSES = ("loss_bone", "loss_mpjpe")
-
-
-def _places(axes: Sequence[np.ndarray]) -> np.ndarray:
-    """Bins (N, K, 3) of the maxima of x, y and z; -1 where x or y is empty."""
-    places = np.stack([axis.argmax(axis=-1) for axis in axes], axis=-1).astype(np.float32)
-    places[np.minimum(axes[0].max(axis=-1), axes[1].max(axis=-1)) <= 0] = -1
-    return places
 
 
 @MODELS.register_module()
@@ -107,7 +101,12 @@ class RTMW3DHead(RTMWHead):
         """
         if self.decoder is None:
             raise ConfigError("RTMW3DHead has no decoder; give it one to predict")
-        decoded = (self.decoder.decode(*parts) for parts in per_sample(batch_outputs))
+        if self.decoder.support_batch_decoding:
+            decoded = zip(
+                *self.decoder.batch_decode(*(axis.detach() for axis in batch_outputs)), strict=True
+            )
+        else:
+            decoded = (self.decoder.decode(*parts) for parts in per_sample(batch_outputs))
         return [
             InstanceData(keypoints=points, keypoints_simcc=bins, keypoint_scores=scores)
             for points, bins, scores in decoded
@@ -143,11 +142,31 @@ class RTMW3DHead(RTMWHead):
                 losses[name] = loss(*points, weights)
             else:
                 losses[name] = loss(outputs, targets, axis_weights)
-        have, want = (_places([as_numpy(axis) for axis in axes]) for axes in (outputs, targets))
-        ratio = self.simcc_split_ratio
-        error = keypoint_mpjpe(have / ratio, want / ratio, as_numpy(weights) > 0)
-        losses["mpjpe"] = torch.tensor(error, device=weights.device)
+        masked = any(name in COORDINATE_LOSSES for name in losses)
+        losses["mpjpe"] = self._error(outputs, targets, weights, has_depth if masked else None)
         return losses
+
+    def _error(
+        self,
+        outputs: Sequence[Tensor],
+        targets: Sequence[Tensor],
+        weights: Tensor,
+        has_depth: Tensor | None,
+    ) -> Tensor:
+        """Mean distance in pixels, a number to watch; depth counts where `has_depth` says so.
+
+        MMPose's coordinate losses blank the depth of samples without, in place, before this;
+        without such a loss the placeholder's depth counts.
+        """
+        places = []
+        for axes in (outputs, targets):
+            bins = as_numpy(simcc_peaks([axis.detach() for axis in axes])[0])
+            if has_depth is not None:
+                seen = bins[..., 0] >= 0
+                bins[..., 2] = np.where(seen & ~as_numpy(has_depth)[:, None], 0, bins[..., 2])
+            places.append(bins / self.simcc_split_ratio)
+        error = keypoint_mpjpe(*places, as_numpy(weights) > 0)
+        return torch.tensor(error, device=weights.device)
 
     @staticmethod
     def _bins(axes: Sequence[Tensor], has_depth: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.codecs.motionbert_label": "MotionBERTLabel",
         "poise.codecs.msra_heatmap": "MSRAHeatmap",
         "poise.codecs.regression_label": "RegressionLabel",
+        "poise.codecs.simcc_3d_label": "SimCC3DLabel",
         "poise.codecs.simcc_label": "SimCCLabel",
         "poise.codecs.spr": "SPR",
         "poise.codecs.udp_heatmap": "UDPHeatmap",

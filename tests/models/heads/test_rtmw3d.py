@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from poise.codecs import SimCC3DLabel
 from poise.errors import ConfigError
 from poise.losses import BoneLoss, KLDiscretLoss, KLDiscretLossWithWeight
 from poise.models.estimators import TopdownPoseEstimator3D
@@ -9,17 +10,6 @@ from poise.models.heads import RTMW3DHead
 from poise.structures import InstanceData
 
 K, SIZE = 5, (48, 64, 32)
-
-
-class Codec:
-    """Stands for a 3D SimCC codec: the bins of the maxima."""
-
-    input_size = SIZE
-    support_batch_decoding = False
-
-    def decode(self, x, y, z):
-        bins = np.stack([axis.argmax(-1) for axis in (x, y, z)], -1).astype(np.float32)
-        return bins / 2, bins, x.max(-1)
 
 
 @pytest.fixture
@@ -33,7 +23,7 @@ def head():
         (6, 8),
         gau_cfg={**gau, "dropout_rate": 0.0, "drop_path": 0.0, "use_rel_bias": False},
         loss=[{"type": "KLDiscretLossWithWeight"}, BoneLoss([0, 0, 1, 2, 3])],
-        decoder=Codec(),
+        decoder=SimCC3DLabel(SIZE),
     ).eval()
 
 
