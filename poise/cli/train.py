@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,8 +32,35 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Change a setting: train_cfg.max_epochs=5; may be repeated."),
     ] = None,
-    max_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs to train.")] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option("--max-epochs", "--epochs", min=1, help="Epochs to train.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Samples per batch.")] = None,
+    data_root: Annotated[
+        Path | None,
+        typer.Option(help="Your own COCO-style data: folder of annotations and pictures."),
+    ] = None,
+    train_ann: Annotated[
+        Path | None, typer.Option(help="Annotation file of training; else found in --data-root.")
+    ] = None,
+    val_ann: Annotated[
+        Path | None, typer.Option(help="The same of validation; else found, or a tenth held out.")
+    ] = None,
+    train_images: Annotated[
+        Path | None, typer.Option(help="Folder of the training pictures; else found.")
+    ] = None,
+    val_images: Annotated[
+        Path | None, typer.Option(help="Folder of the validation pictures; else found.")
+    ] = None,
+    num_keypoints: Annotated[
+        str, typer.Option(help="With your own data: how many keypoints; auto: as in the file.")
+    ] = "auto",
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="With your own data: weights to start from instead of the model's; none: none."
+        ),
+    ] = None,
     validate: Annotated[
         bool, typer.Option("--validate/--no-validate", help="Validate during training.")
     ] = True,
@@ -55,14 +83,22 @@ def train(
         bool, typer.Option(help="Execute the config file where it holds code.")
     ] = False,
 ) -> None:
-    """Train a model; Ctrl-C stops after the batch and writes a checkpoint."""
+    """Train a model; Ctrl-C stops after the batch and writes a checkpoint.
+
+    With --data-root or --train-ann a released model is fine-tuned on your own data.
+    """
     from poise.errors import ConfigError, nearest
+    from poise.training.own_data import OwnData
 
     if amp == "auto":
         amp = _best_precision()
     if amp is not None and amp not in _PRECISION:
         raise ConfigError(f"--amp is bf16 or fp16, got '{amp}'{nearest(amp, _PRECISION)}")
-    cfg = open_config(config, options, trusted=trust_config)
+    own = OwnData(data_root, train_ann, val_ann, train_images, val_images, num_keypoints)
+    settings = (config, own, work_dir, weights, max_epochs, batch_size, devices, nodes)
+    cfg = open_config(
+        config, options, trusted=trust_config, change=lambda read: _fit_to_data(read, *settings)
+    )
     changes: dict[str, Any] = {}
     if max_epochs is not None:
         changes["train_cfg.max_epochs"] = max_epochs
@@ -113,17 +149,69 @@ def _check(cfg: Any, seconds: float) -> None:
         raise typer.Exit(1)
 
 
-def open_config(name: str, options: list[str] | None, *, trusted: bool = False) -> Any:
+def _fit_to_data(
+    cfg: Any,
+    name: str,
+    own: Any,
+    work_dir: Path | None,
+    weights: str | None,
+    epochs: int | None,
+    batch_size: int | None,
+    devices: str,
+    nodes: int,
+) -> Any:
+    """Config changed for the user's own data, with a line about each decision; else as it is."""
+    if not own:
+        if weights is not None:
+            from poise.errors import ConfigError
+
+            raise ConfigError("--weights goes with your own data; else --set load_from=PATH")
+        return cfg
+    from poise.training.own_data import prepare
+
+    cfg, said = prepare(
+        cfg,
+        own,
+        name=name,
+        work_dir=work_dir or Path("work_dirs") / Path(cfg.filename).stem,
+        weights=weights,
+        epochs=epochs,
+        batch_size=batch_size,
+        devices=_count(devices) * nodes,
+    )
+    for line in said:
+        typer.echo(line, err=True)
+    return cfg
+
+
+def open_config(
+    name: str,
+    options: list[str] | None,
+    *,
+    trusted: bool = False,
+    change: Callable[[Any], Any] | None = None,
+) -> Any:
     """Config of a file or a model name, with the overrides of `--set`.
+
+    Args:
+        name: file or model name.
+        options: texts `key=value`.
+        trusted: execute the file where it holds code.
+        change: what happens to the config before the overrides.
 
     Raises:
         ConfigError: an override of a key that neither the config nor Poise has.
     """
-    from poise.config import apply_custom_imports, parse_overrides
+    from poise.config import Config, apply_custom_imports, parse_overrides
     from poise.training.build_checks import check_overrides
     from poise.zoo import load_config
 
     cfg = load_config(name, trusted=trusted)
+    if cfg.filename is None:
+        # a run's folder and its config file are called by the model
+        cfg = Config(cfg.to_dict(), cfg_text="", filename=f"{Path(name).stem}.py")
+    if change is not None:
+        cfg = change(cfg)
     overrides = parse_overrides(options or ())
     check_overrides(cfg, overrides)
     cfg.merge_from_dict(overrides)
@@ -136,6 +224,16 @@ def _best_precision() -> str:
     import torch
 
     return "fp16" if torch.cuda.is_available() and not torch.cuda.is_bf16_supported() else "bf16"
+
+
+def _count(devices: str) -> int:
+    """Number of devices that `--devices` means."""
+    chosen = _devices(devices)
+    if isinstance(chosen, str):
+        import torch
+
+        return max(1, torch.cuda.device_count())
+    return chosen if isinstance(chosen, int) else len(chosen)
 
 
 def _devices(text: str) -> int | str | list[int]:

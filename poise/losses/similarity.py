@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +29,7 @@ class OKSLoss(nn.Module):
     Maji 2022, "YOLO-Pose", section 3.3, arXiv 2204.06806.
 
     Args:
-        metainfo: schema whose sigmas are used (a path or name, as in `from_file`).
+        metainfo: schema whose sigmas are used (a path or name, as in `from_file`, or the schema).
         reduction: over instances: "mean", "sum" or "none".
         mode: of the similarity s: "linear" 1 - s, "square" 1 - s**2, "log" -log s.
         eps: smallest size of an instance.
@@ -37,7 +39,7 @@ class OKSLoss(nn.Module):
 
     def __init__(
         self,
-        metainfo: str | None = None,
+        metainfo: str | dict[str, Any] | None = None,
         reduction: str = "mean",
         mode: str = "linear",
         eps: float = 1e-8,
@@ -53,7 +55,8 @@ class OKSLoss(nn.Module):
         if metainfo is not None:
             from poise.structures.metainfo import parse_pose_metainfo
 
-            sigmas = parse_pose_metainfo({"from_file": metainfo}).get("sigmas")
+            raw = metainfo if isinstance(metainfo, dict) else {"from_file": metainfo}
+            sigmas = parse_pose_metainfo(raw).get("sigmas")
             if sigmas is not None:
                 self.register_buffer("sigmas", torch.as_tensor(sigmas))
 

@@ -10,10 +10,16 @@ from typing import Any
 from poise.config import where
 from poise.errors import CheckpointError, ConfigError, nearest
 
-__all__ = ["check_keypoints", "check_overrides", "check_training_config", "note_keypoints"]
+__all__ = [
+    "RUN_KEYS",
+    "check_keypoints",
+    "check_overrides",
+    "check_training_config",
+    "note_keypoints",
+]
 
 #: Keys of a config that training, validation and testing look at.
-_RUN_KEYS = (
+RUN_KEYS = (
     "auto_scale_lr",
     "custom_hooks",
     "default_hooks",
@@ -52,7 +58,7 @@ def check_overrides(cfg: Mapping[str, Any], overrides: Mapping[str, Any]) -> Non
     Raises:
         ConfigError: with the nearest key.
     """
-    known = {*cfg, *_RUN_KEYS, "speed"}
+    known = {*cfg, *RUN_KEYS, "speed"}
     for key in overrides:
         first = key.partition(".")[0]
         if first not in known:
@@ -72,9 +78,9 @@ def check_training_config(cfg: Mapping[str, Any]) -> None:
         ConfigError: with the line of the key.
     """
     for key in cfg:
-        if key in _RUN_KEYS:
+        if key in RUN_KEYS:
             continue
-        hint = nearest(key, [k for k in _RUN_KEYS if k not in cfg], limit=1)
+        hint = nearest(key, [k for k in RUN_KEYS if k not in cfg], limit=1)
         if hint and _is_misspelling(key, hint):
             raise ConfigError(f"'{key}' is not a key that training knows{_at(cfg, key)}{hint}")
     for key in _NEEDED:

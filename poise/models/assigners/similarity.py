@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -52,13 +54,16 @@ class PoseOKS:
     """Object keypoint similarity of poses.
 
     Args:
-        metainfo: schema whose sigmas are used (a path or name); None for none.
+        metainfo: schema whose sigmas are used (a path or name, or the schema); None for none.
     """
 
-    def __init__(self, metainfo: str | None = "configs/_base_/datasets/coco.py") -> None:
+    def __init__(
+        self, metainfo: str | dict[str, Any] | None = "configs/_base_/datasets/coco.py"
+    ) -> None:
         sigmas = None
         if metainfo is not None:
-            sigmas = parse_pose_metainfo({"from_file": metainfo}).get("sigmas")
+            raw = metainfo if isinstance(metainfo, dict) else {"from_file": metainfo}
+            sigmas = parse_pose_metainfo(raw).get("sigmas")
         self.sigmas = None if sigmas is None else torch.as_tensor(sigmas)
 
     @torch.no_grad()

@@ -1,0 +1,14 @@
+"""A released model's config for one's own COCO-style data: files, keypoints, settings."""
+
+from poise._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "files": "DataFiles find_files",
+        "split": "hold_out",
+        "keypoints": "KeypointReport describe_keypoints read_annotations",
+        "preparation": "OwnData prepare",
+        "settings": "use_own_data",
+    },
+)

@@ -1,0 +1,246 @@
+"""Who the keypoints of an annotation file are: names, links, and which change sides in a mirror."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from poise import schemas
+from poise.errors import DataError
+
+__all__ = ["KeypointReport", "describe_keypoints", "read_annotations"]
+
+_GREEN, _ORANGE, _BLUE = [0, 255, 0], [255, 128, 0], [51, 153, 255]
+
+#: a name in words: "leftEar", "paw1LH_top", "hip-L"
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^A-Za-z\d]+")
+_SIDES = {"left": "right", "right": "left", "l": "r", "r": "l"}
+#: words such as LF and RH say side and place; so short that they are no other word
+_SIDE_CODE = re.compile(r"[LR][A-Z]{1,2}")
+
+
+@dataclass(frozen=True)
+class KeypointReport:
+    """What a file's keypoints are.
+
+    Attributes:
+        metainfo: raw schema, or `from_file` of one that Poise knows.
+        names: of the keypoints, in order.
+        known: whether Poise knows this set of keypoints, with sigmas and colours.
+        mirrored: whether a picture may be mirrored in training.
+        said: what was found out or guessed, for people; one sentence each.
+    """
+
+    metainfo: dict[str, Any]
+    names: list[str]
+    known: bool
+    mirrored: bool
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """Number of keypoints."""
+        return len(self.names)
+
+
+@functools.lru_cache(maxsize=4)
+def read_annotations(path: Path) -> dict[str, Any]:
+    """Content of a COCO-style file, checked as far as this folder relies on it.
+
+    Raises:
+        DataError: no JSON, or without images, annotations or categories.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path} is no annotation file: {error}") from error
+    lacking = [
+        key
+        for key in ("images", "annotations", "categories")
+        if not isinstance(content, dict) or not content.get(key)
+    ]
+    if lacking:
+        raise DataError(
+            f"{path} is no COCO-style annotation file: it has no {' and no '.join(lacking)}"
+        )
+    return content
+
+
+def describe_keypoints(
+    path: Path, count: int | None = None, *, prefer: str | None = None
+) -> KeypointReport:
+    """Keypoints of an annotation file.
+
+    Args:
+        path: COCO-style file.
+        count: number that is expected; None takes the file's.
+        prefer: name of the schema that the model was trained with.
+
+    Raises:
+        DataError: no keypoints, categories with different ones, or another number of them.
+    """
+    content = read_annotations(path)
+    category = _category(content, path)
+    names = _names(content, category, path)
+    if count is not None and count != len(names):
+        raise DataError(
+            f"--num-keypoints {count}, but {path} has {len(names)} keypoints"
+            f" ({', '.join(names[:4])} ...); leave it at auto"
+        )
+    known = _known_schema(names, prefer)
+    if known is not None:
+        said = [f"keypoints: the {len(names)} of {known}, which Poise knows"]
+        meta = dict(from_file=f"configs/_base_/datasets/{known}.py")
+        swaps = (p.get("swap") for p in schemas.get(known)["keypoint_info"].values())
+        return KeypointReport(meta, names, True, any(swaps), said)
+    swap, mirrored, told = _swaps(names, content)
+    return KeypointReport(
+        _schema(str(category.get("name", "mine")), names, swap, category.get("skeleton") or ()),
+        names,
+        False,
+        mirrored,
+        [f"keypoints: {len(names)} ({_shortened(names)})", *told],
+    )
+
+
+def _category(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """The category with keypoints; all with some must have the same."""
+    used = {a.get("category_id") for a in content["annotations"] if a.get("keypoints")}
+    found = [c for c in content["categories"] if c.get("id") in used]
+    if not found:
+        raise DataError(f"{path}: no annotation has keypoints of one of its categories")
+    named = [c for c in found if c.get("keypoints")] or found
+    if any(c.get("keypoints") != named[0].get("keypoints") for c in named):
+        raise DataError(
+            f"{path} has categories with different keypoints "
+            f"({', '.join(str(c.get('name')) for c in named)}); a model has one set of keypoints, "
+            "so make a file for each"
+        )
+    return named[0]
+
+
+def _names(content: Mapping[str, Any], category: Mapping[str, Any], path: Path) -> list[str]:
+    first = next(a["keypoints"] for a in content["annotations"] if a.get("keypoints"))
+    length = len(first) // 3
+    names = [str(name) for name in category.get("keypoints") or ()]
+    names = names or [f"keypoint_{number}" for number in range(length)]
+    if len(names) != length or len(first) % 3:
+        raise DataError(
+            f"{path}: category '{category.get('name')}' names {len(names)} keypoints, an "
+            f"annotation has {len(first)} numbers, expected {3 * len(names)} (x, y, v of each)"
+        )
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise DataError(f"{path}: the keypoint names {', '.join(twice)} occur twice")
+    return names
+
+
+def _known_schema(names: Sequence[str], prefer: str | None) -> str | None:
+    """Name of a schema with just these keypoints; the preferred one if it fits."""
+    order = [name for name in (prefer,) if name is not None and schemas.known(name)]
+    for name in (*order, *schemas.names()):
+        points = schemas.get(name)["keypoint_info"].values()
+        if [point["name"] for point in points] == list(names):
+            return name
+    return None
+
+
+def _swaps(
+    names: Sequence[str], content: Mapping[str, Any]
+) -> tuple[dict[str, str], bool, list[str]]:
+    """Other side of each keypoint, whether mirroring is safe, and what to say about it."""
+    flips = (content.get("info") or {}).get("flip_indices")
+    if isinstance(flips, list) and sorted(flips) == list(range(len(names))):
+        pairs = {names[i]: names[j] for i, j in enumerate(flips) if i != j}
+        return pairs, True, [f"left and right: {len(pairs) // 2} pairs, from info.flip_indices"]
+    guess = {name: _mirrored(name, names) for name in names}
+    pairs = {name: other for name, other in guess.items() if other and guess.get(other) == name}
+    alone = [name for name in names if _sided(name) and name not in pairs]
+    told = f"left and right: {len(pairs) // 2} pairs guessed from the names"
+    if pairs:
+        told += f" ({', '.join(f'{a}/{b}' for a, b in list(pairs.items())[:6:2])} ...)"
+    if alone:
+        told += f"; {', '.join(alone[:3])} ... have no other side"
+    if alone or not pairs:
+        told += "; pictures are therefore not mirrored"
+    return pairs, bool(pairs) and not alone, [told]
+
+
+def _sided(name: str) -> bool:
+    return any(word.lower() in _SIDES or _SIDE_CODE.fullmatch(word) for word in _words(name)) or (
+        re.search("left|right", name.lower()) is not None
+    )
+
+
+def _words(name: str) -> list[str]:
+    return _WORD.findall(name)
+
+
+def _mirrored(name: str, names: Sequence[str]) -> str | None:
+    """The keypoint that a name becomes when its word for a side is turned.
+
+    Example:
+        >>> _mirrored("leftear", ["leftear", "rightear"]), _mirrored("HipL", ["HipL", "HipR"])
+        ('rightear', 'HipR')
+    """
+    turned = [re.sub("left|right", _turn, name, flags=re.IGNORECASE)]
+    words = _words(name)
+    for place, word in enumerate(words):
+        other = _turn_word(word)
+        if other is not None:
+            turned.append("".join([*words[:place], other, *words[place + 1 :]]))
+    return next((other for other in turned if other != name and other in names), None)
+
+
+def _turn(match: re.Match[str]) -> str:
+    return _like(match[0], _SIDES[match[0].lower()])
+
+
+def _turn_word(word: str) -> str | None:
+    if word.lower() in _SIDES:
+        return _like(word, _SIDES[word.lower()])
+    if _SIDE_CODE.fullmatch(word):
+        return ("R" if word[0] == "L" else "L") + word[1:]
+    return None
+
+
+def _like(pattern: str, word: str) -> str:
+    """A word in the capitals of another."""
+    if pattern.isupper():
+        return word.upper()
+    return word.capitalize() if pattern[0].isupper() else word
+
+
+def _schema(
+    title: str, names: Sequence[str], swap: Mapping[str, str], skeleton: Sequence[Sequence[int]]
+) -> dict[str, Any]:
+    """Raw schema; the first of a pair is green, the second orange, the middle blue."""
+    points = {}
+    for number, name in enumerate(names):
+        other = swap.get(name, "")
+        first = bool(other) and names.index(other) > number
+        color = _BLUE if not other else _GREEN if first else _ORANGE
+        points[number] = dict(name=name, id=number, color=color, type="", swap=other)
+    # COCO counts from one
+    pairs = [(a - 1, b - 1) for a, b in skeleton if 0 < a <= len(names) and 0 < b <= len(names)]
+    links = {
+        i: dict(link=(names[a], names[b]), id=i, color=points[a]["color"])
+        for i, (a, b) in enumerate(pairs)
+    }
+    return dict(
+        dataset_name=title,
+        keypoint_info=points,
+        skeleton_info=links,
+        joint_weights=[1.0] * len(names),
+        sigmas=[],
+    )
+
+
+def _shortened(names: Sequence[str], most: int = 6) -> str:
+    more = " ..." if len(names) > most else ""
+    return ", ".join(names[:most]) + more

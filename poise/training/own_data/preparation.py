@@ -1,0 +1,101 @@
+"""From a model's name and a folder of data to the config of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from poise.config import Config
+from poise.errors import DataError
+from poise.training.own_data.files import find_files
+from poise.training.own_data.keypoints import describe_keypoints
+from poise.training.own_data.settings import use_own_data
+from poise.training.own_data.split import hold_out
+
+__all__ = ["OwnData", "prepare"]
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """What a user says about own data; whatever is None is found out.
+
+    Attributes:
+        root: folder of the data set.
+        train_ann: COCO-style annotation file of training.
+        val_ann: the same of validation.
+        train_images: folder of the pictures of training.
+        val_images: the same of validation.
+        num_keypoints: "auto" or the number that is expected.
+    """
+
+    root: Path | None = None
+    train_ann: Path | None = None
+    val_ann: Path | None = None
+    train_images: Path | None = None
+    val_images: Path | None = None
+    num_keypoints: str = "auto"
+
+    def __bool__(self) -> bool:
+        """Whether own data were given at all."""
+        return self.root is not None or self.train_ann is not None
+
+
+def prepare(
+    cfg: Config, data: OwnData, *, name: str, work_dir: Path, weights: str | None, **settings: Any
+) -> tuple[Config, list[str]]:
+    """Config that fine-tunes a model on own data, and what was decided.
+
+    Args:
+        cfg: config of the model.
+        data: where the data are.
+        name: of the model, whose released weights training starts from.
+        work_dir: folder of the run; annotations that are split lie there.
+        weights: path or address of other weights; "none" for the network's own start.
+        settings: for `use_own_data`.
+
+    Raises:
+        DataError, FileMissingError: data that cannot be found or used.
+        ConfigError: a model that cannot be trained on them.
+    """
+    files = find_files(data.root, data.train_ann, data.val_ann, data.train_images, data.val_images)
+    meta = (cfg.get("train_dataloader") or {}).get("dataset", {}).get("metainfo") or {}
+    prefer = Path(str(meta.get("from_file", "coco"))).stem
+    keypoints = describe_keypoints(files.train_ann, _number(data.num_keypoints), prefer=prefer)
+    said = [f"data: {files.train_ann}, pictures in {files.train_images}"]
+    if files.val_ann is None:
+        train, val = hold_out(files.train_ann, work_dir / "annotations")
+        files = replace(files, train_ann=train, val_ann=val)
+        said.append(f"validation: no file for it, so a tenth of the pictures is held out ({val})")
+    else:
+        # the same keypoints in the same order, or the scores would mean nothing
+        other = describe_keypoints(files.val_ann, prefer=prefer)
+        if other.names != keypoints.names:
+            raise DataError(
+                f"{files.val_ann} has other keypoints than {files.train_ann}: "
+                f"{', '.join(other.names[:4])} ... and {', '.join(keypoints.names[:4])} ..."
+            )
+        said.append(f"validation: {files.val_ann}, pictures in {files.val_images}")
+    start = _start(name, weights)
+    cfg, more = use_own_data(cfg, files, keypoints, weights=start, **settings)
+    return cfg, [*said, *more]
+
+
+def _number(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdigit() or not int(text):
+        raise DataError(f"--num-keypoints is auto or a number, got '{text}'")
+    return int(text)
+
+
+def _start(name: str, weights: str | None) -> str | None:
+    """Weights that a run starts from: those given, else the released ones of a model's name."""
+    if weights is not None:
+        return None if weights == "none" else weights
+    if Path(name).is_file():
+        return None
+    from poise.zoo import default_weights, weights_url
+
+    found = default_weights(name) or weights_url(name)
+    return None if found is None else str(found)

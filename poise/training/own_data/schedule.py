@@ -1,0 +1,102 @@
+"""A recipe's course of training, stretched to another number of epochs and another batch size."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+__all__ = ["scale_rate", "stretch"]
+
+Tree = dict[str, Any]
+
+#: a warm-up takes at most this share of all iterations
+WARMUP_SHARE = 0.1
+#: so many validations and checkpoints in a run, at most as often as in the recipe
+VALIDATIONS = 10
+
+
+def stretch(tree: Tree, epochs: int, iterations: int) -> None:
+    """Let everything that happens at an epoch happen at the same share of a shorter or longer run.
+
+    Args:
+        tree: whole config; changed.
+        epochs: of the run.
+        iterations: in an epoch.
+    """
+    old = tree["train_cfg"].get("max_epochs") or epochs
+    factor = epochs / old
+
+    def moved(epoch: int) -> int:
+        return epoch if factor == 1 else max(1, round(epoch * factor)) if epoch else 0
+
+    for part in tree.get("param_scheduler") or ():
+        if part.get("by_epoch", True):
+            _move_part(part, moved, factor)
+        elif part.get("end"):
+            limit = max(1, round(epochs * iterations * WARMUP_SHARE))
+            part["end"] = min(part["end"], limit)
+    for hook in tree.get("custom_hooks") or ():
+        for key in ("switch_epoch", "num_last_epochs"):
+            if key in hook:
+                hook[key] = moved(hook[key])
+        if "epoch_attributes" in hook:
+            hook["epoch_attributes"] = {
+                moved(int(epoch)): change for epoch, change in hook["epoch_attributes"].items()
+            }
+    _set_intervals(tree, epochs, iterations, moved)
+
+
+def _move_part(part: Tree, moved: Any, factor: float) -> None:
+    for key in ("begin", "end", "T_max", "step_size"):
+        if part.get(key):
+            part[key] = moved(part[key])
+    if "milestones" in part:
+        part["milestones"] = sorted({moved(epoch) for epoch in part["milestones"]})
+    if part["type"].endswith("ExponentialLR"):
+        part["gamma"] = part["gamma"] ** (1 / factor)
+
+
+def _set_intervals(tree: Tree, epochs: int, iterations: int, moved: Any) -> None:
+    course = tree["train_cfg"]
+    course["max_epochs"] = epochs
+    often = max(1, epochs // VALIDATIONS)
+    course["val_interval"] = min(course.get("val_interval", 1), often)
+    if "dynamic_intervals" in course:
+        course["dynamic_intervals"] = [(moved(e), n) for e, n in course["dynamic_intervals"]]
+    hooks = tree.setdefault("default_hooks", {})
+    keep = hooks.setdefault("checkpoint", dict(type="CheckpointHook"))
+    keep["interval"] = min(keep.get("interval", 1), often)
+    keep.setdefault("max_keep_ckpts", 1)
+    log = hooks.setdefault("logger", dict(type="LoggerHook"))
+    log["interval"] = min(log.get("interval", 50), max(1, iterations))
+
+
+def scale_rate(tree: Tree, batch: int, base: int) -> str:
+    """Fit the learning rate to the real batch size; says what was done.
+
+    SGD's rate goes with the batch size (Goyal 2017), Adam's with its root (Malladi 2022,
+    "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms").
+
+    Args:
+        tree: whole config; changed.
+        batch: samples of a step over all devices.
+        base: samples of a step that the recipe's rate is meant for.
+    """
+    optimizer = tree["optim_wrapper"]["optimizer"]
+    adaptive = "Adam" in str(optimizer["type"])
+    ratio = math.sqrt(batch / base) if adaptive else batch / base
+    old = optimizer["lr"]
+    optimizer["lr"] = _rounded(old * ratio)
+    for part in tree.get("param_scheduler") or ():
+        if part.get("eta_min"):
+            part["eta_min"] = _rounded(part["eta_min"] * ratio)
+    tree["auto_scale_lr"] = dict(base_batch_size=batch, enable=False)
+    rule = "root of the ratio" if adaptive else "ratio"
+    return (
+        f"learning rate: {optimizer['lr']:g} for batches of {batch} ({old:g} for {base} in the "
+        f"recipe; {rule} of the batch sizes)"
+    )
+
+
+def _rounded(rate: float) -> float:
+    return float(f"{rate:.3g}")

@@ -1,0 +1,275 @@
+"""The settings of a released model that own data change: data, head, metrics, course, start."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from poise import schemas
+from poise.config import Config
+from poise.errors import ConfigError
+from poise.training.build_checks import RUN_KEYS
+from poise.training.own_data.files import DataFiles
+from poise.training.own_data.keypoints import KeypointReport, read_annotations
+from poise.training.own_data.schedule import scale_rate, stretch
+
+__all__ = ["use_own_data"]
+
+Tree = dict[str, Any]
+
+#: arguments by which heads, codecs and networks say for how many keypoints they are
+_COUNTS = ("out_channels", "num_joints", "num_keypoints")
+#: a recipe's batch is for many devices and pictures; an epoch of own data has so many steps
+MIN_STEPS = 8
+#: for average precision where nobody measured how well people annotate these keypoints
+ASSUMED_SIGMA = 0.05
+PCK_THRESHOLD = 0.05
+
+#: top-level keys that have a meaning of their own
+_KEPT = {*RUN_KEYS, "codec", "custom_imports"}
+
+_TWO_D = ("TopdownPoseEstimator", "BottomupPoseEstimator")
+#: heads of 3D hands, and of ED-Pose, which has no training
+_NOT_TRAINED = ("InternetHead", "EDPoseHead")
+_MIRRORS = ("RandomFlip", "HandRandomFlip")
+_HALVES = ("RandomHalfBody", "RandomBottomupHalfBody")
+#: metrics that need nothing but COCO-style annotations
+_PLAIN_METRICS = {"CocoMetric", "PCKAccuracy", "AUC", "EPE", "NME"}
+
+
+def use_own_data(
+    cfg: Config,
+    files: DataFiles,
+    keypoints: KeypointReport,
+    *,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    devices: int = 1,
+    weights: str | None = None,
+) -> tuple[Config, list[str]]:
+    """Config that trains a released model on a user's COCO-style data.
+
+    Args:
+        cfg: config of the model.
+        files: where the data are; with `val_ann`.
+        keypoints: who their keypoints are.
+        epochs: length of the run; None takes the recipe's.
+        batch_size: samples on a device; None takes the recipe's, or fewer for few pictures.
+        devices: over which a batch is spread.
+        weights: what training starts from: path, address, or None for the network's own start.
+
+    Returns:
+        The changed config, and a sentence about each thing that was decided.
+
+    Raises:
+        ConfigError: a model that does not find 2D keypoints in pictures, or a config without
+            training.
+    """
+    tree: Tree = copy.deepcopy(cfg.to_dict())
+    _refuse(tree)
+    same = _is_same_schema(tree, keypoints)
+    said = [*keypoints.said, _fit_head(tree["model"], keypoints)]
+    mode = "bottomup" if tree["model"]["type"].endswith(_TWO_D[1]) else "topdown"
+    if mode == "bottomup" and not keypoints.known:
+        keypoints.metainfo["sigmas"] = [ASSUMED_SIGMA] * keypoints.count
+        said.append(f"sigmas: {ASSUMED_SIGMA} for every keypoint, assumed for average precision")
+    _fit_pipelines(tree, keypoints)
+    _put_data(tree, files, keypoints, mode)
+    said.append(_put_metrics(tree, files, keypoints, mode, same=same))
+    samples = sum(
+        bool(a.get("keypoints")) for a in read_annotations(files.train_ann)["annotations"]
+    )
+    batch = _batch(tree, batch_size, samples, devices)
+    steps = max(1, math.ceil(samples / (batch * devices)))
+    base = (tree.get("auto_scale_lr") or {}).get("base_batch_size") or batch * devices
+    epochs = epochs or tree["train_cfg"]["max_epochs"]
+    stretch(tree, epochs, steps)
+    said.append(scale_rate(tree, batch * devices, base))
+    said.append(f"course: {epochs} epochs of {steps} steps, {samples} annotations")
+    said.append(_put_start(tree, weights))
+    # variables of the recipe, which would speak of its data still
+    tree = {key: value for key, value in tree.items() if key in _KEPT}
+    return Config(tree, cfg_text="", filename=cfg.filename), said
+
+
+def _refuse(tree: Tree) -> None:
+    kind = str(tree.get("model", {}).get("type", "")).rpartition(".")[2]
+    head = str(tree.get("model", {}).get("head", {}).get("type", "")).rpartition(".")[2]
+    if kind not in _TWO_D or head in _NOT_TRAINED:
+        raise ConfigError(
+            f"own COCO-style data can train models that find 2D keypoints in pictures; this one "
+            f"is a {head if kind in _TWO_D else kind}. Choose another model, or write a config"
+        )
+    if "train_dataloader" not in tree or "optim_wrapper" not in tree:
+        raise ConfigError("this config has no training; choose another model (`poise zoo list`)")
+
+
+def _is_same_schema(tree: Tree, keypoints: KeypointReport) -> bool:
+    from poise.models.build import dataset_meta_of
+
+    meta = dataset_meta_of(tree)
+    return meta is not None and list(meta["keypoint_id2name"].values()) == keypoints.names
+
+
+def _fit_head(model: Tree, keypoints: KeypointReport) -> str:
+    """Put the number of keypoints and the schema wherever the model names them."""
+    old = _count_of(model["head"])
+    new = keypoints.count
+    parts = [model["head"]]
+    if model["backbone"]["type"].endswith("CPM"):
+        # each stage has a map of every keypoint
+        parts.append(model["backbone"])
+    for part in parts:
+        _replace_counts(part, old, new)
+    for name in ("metainfo", "output_keypoint_indices"):
+        model.pop(name, None)
+        if model.get("test_cfg"):
+            model["test_cfg"].pop(name, None)
+    _replace_schemas(model["head"], keypoints.metainfo)
+    if not keypoints.mirrored and model.get("test_cfg"):
+        model["test_cfg"]["flip_test"] = False
+    if new == old:
+        return f"head: {new} keypoints as before, so all its weights are taken over"
+    return f"head: {new} keypoints instead of {old}; its last layer starts anew"
+
+
+def _count_of(head: Mapping[str, Any]) -> int:
+    head = head.get("pose_cfg", head)
+    number = next(head[key] for key in _COUNTS if key in head)
+    # the combined targets of UDP have three maps a keypoint
+    combined = (head.get("decoder") or {}).get("heatmap_type") == "combined"
+    return number // 3 if combined else number
+
+
+def _replace_counts(part: Any, old: int, new: int) -> None:
+    if isinstance(part, list):
+        for item in part:
+            _replace_counts(item, old, new)
+    elif isinstance(part, dict):
+        if _kind(part) == "KeypointOHKMMSELoss":
+            # so many of the hardest keypoints count
+            part["topk"] = min(part.get("topk", 8), new)
+        # points of the face count less in whole-body losses, by their numbers
+        if new != old:
+            for key in ("mask", "mask_weight"):
+                part.pop(key, None)
+        for key, value in part.items():
+            if key in _COUNTS and value in (old, 3 * old) and value:
+                part[key] = value // old * new
+            elif key == "in_channels" and value == old and _kind(part) == "CPMHead":
+                part[key] = new
+            _replace_counts(value, old, new)
+
+
+def _replace_schemas(part: Any, metainfo: Tree) -> None:
+    """Losses and assigners by object keypoint similarity know the sigmas."""
+    if isinstance(part, list):
+        for item in part:
+            _replace_schemas(item, metainfo)
+    elif isinstance(part, dict):
+        if _kind(part) == "SimOTAAssigner":
+            part.setdefault("oks_calculator", dict(type="PoseOKS", metainfo=""))
+        for key, value in part.items():
+            if key == "metainfo":
+                part[key] = metainfo.get("from_file", metainfo)
+            else:
+                _replace_schemas(value, metainfo)
+
+
+def _fit_pipelines(part: Any, keypoints: KeypointReport) -> None:
+    """Drop from every pipeline what these keypoints cannot go through."""
+    dropped = {*(() if keypoints.known else _HALVES), *(() if keypoints.mirrored else _MIRRORS)}
+    for key, value in part.items() if isinstance(part, dict) else enumerate(part):
+        if isinstance(value, list):
+            kept = [s for s in value if not (isinstance(s, dict) and _kind(s) in dropped)]
+            if len(kept) < len(value):
+                part[key] = value = kept
+        if isinstance(value, (dict, list)):
+            _fit_pipelines(value, keypoints)
+
+
+def _kind(step: Mapping[str, Any]) -> str:
+    return str(step.get("type", "")).rpartition(".")[2]
+
+
+def _pipeline(tree: Tree, part: str) -> Any:
+    """Pipeline of a part's dataset; of a mixture the one behind its members'."""
+    dataset = tree[f"{part}_dataloader"]["dataset"]
+    found = dataset.get("pipeline") or tree.get(f"{part}_pipeline")
+    if not found:
+        raise ConfigError(f"{part}_dataloader.dataset has no pipeline to put own data through")
+    return found
+
+
+def _put_data(tree: Tree, files: DataFiles, keypoints: KeypointReport, mode: str) -> None:
+    cores = os.cpu_count() or 1
+    ends = dict(
+        train=(files.train_ann, files.train_images),
+        val=(files.val_ann, files.val_images),
+        test=(files.val_ann, files.val_images),
+    )
+    for part, (ann, images) in ends.items():
+        loader = tree[f"{part}_dataloader"]
+        loader["dataset"] = dict(
+            type="CocoDataset",
+            data_mode=mode,
+            ann_file=str(ann.absolute()) if ann else "",
+            data_prefix=dict(img=f"{images.absolute()}/"),
+            metainfo=keypoints.metainfo,
+            pipeline=_pipeline(tree, part),
+            **({} if part == "train" else dict(test_mode=True)),
+        )
+        loader["num_workers"] = min(loader.get("num_workers", 0), cores)
+        loader["persistent_workers"] = loader["num_workers"] > 0
+    # samplers of mixtures draw from several sources
+    tree["train_dataloader"]["sampler"] = dict(type="DefaultSampler", shuffle=True)
+    tree["train_dataloader"].pop("batch_sampler", None)
+    for hook in tree.get("custom_hooks") or ():
+        if "new_train_dataset" in hook:
+            data = dict(tree["train_dataloader"]["dataset"])
+            hook["new_train_dataset"] = data | dict(pipeline=hook["new_train_pipeline"])
+
+
+def _put_metrics(
+    tree: Tree, files: DataFiles, keypoints: KeypointReport, mode: str, *, same: bool
+) -> str:
+    coco = dict(type="CocoMetric", ann_file=str(files.val_ann.absolute()) if files.val_ann else "")
+    old = tree["val_evaluator"]
+    old = old if isinstance(old, list) else [old]
+    if same and all(_kind(metric) in _PLAIN_METRICS for metric in old):
+        metrics = [m | coco if _kind(m) == "CocoMetric" else m for m in old]
+        best = None
+    else:
+        known = keypoints.known and schemas.get(keypoints.metainfo["from_file"])["sigmas"]
+        pck = [dict(type="PCKAccuracy", thr=PCK_THRESHOLD), dict(type="AUC"), dict(type="EPE")]
+        metrics = [coco] if mode == "bottomup" else [*pck, *([coco] if known else ())]
+        best = "coco/AP" if mode == "bottomup" else "PCK"
+    tree["val_evaluator"] = tree["test_evaluator"] = metrics
+    if best is not None:
+        keep = tree.setdefault("default_hooks", {}).setdefault(
+            "checkpoint", dict(type="CheckpointHook")
+        )
+        keep |= dict(save_best=best, rule="greater")
+    names = ", ".join(_kind(metric) for metric in metrics)
+    decides = tree["default_hooks"]["checkpoint"].get("save_best") or "none"
+    return f"metrics: {names}; the best checkpoint is chosen by {decides}"
+
+
+def _batch(tree: Tree, asked: int | None, samples: int, devices: int) -> int:
+    loader = tree["train_dataloader"]
+    few = max(1, samples // (MIN_STEPS * devices))
+    loader["batch_size"] = asked or min(loader.get("batch_size", 1), few)
+    return int(loader["batch_size"])
+
+
+def _put_start(tree: Tree, weights: str | None) -> str:
+    tree["load_from"] = weights
+    if weights is None:
+        start = (tree["model"]["backbone"].get("init_cfg") or {}).get("checkpoint")
+        return f"start: {start or 'random weights'}"
+    # the file has the backbone, too
+    tree["model"]["backbone"].pop("init_cfg", None)
+    return f"start: {weights}"
