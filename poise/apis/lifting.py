@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from poise.errors import DataError
-from poise.structures import PoseDataSample
+from poise.schemas import conversions
+from poise.structures import PoseDataSample, convert_keypoints
 
 __all__ = [
     "UnsupportedConversionError",
@@ -23,38 +24,9 @@ class UnsupportedConversionError(DataError, NotImplementedError):
     """No rule leads from one set of keypoints to another."""
 
 
-#: Weighted sums of source joints; text: "target: source*weight ...". H36M's joints that other
-#: datasets do not label are made of their neighbours (MMPose's conventions).
-_LIMBS_COCO = "1:12 2:14 3:16 4:11 5:13 6:15 9:0 11:5 12:7 13:9 14:6 15:8 16:10"
-_COCO = "0:11/2+12/2 8:5/2+6/2 7:5/4+6/4+11/4+12/4 10:1/2+2/2 " + _LIMBS_COCO
-_AIC = (
-    "0:6/2+9/2 8:0/2+3/2 7:0/4+3/4+6/4+9/4 9:13*9/12+12*3/12 10:13*5/12+12*7/12 "
-    "1:6 2:7 3:8 4:9 5:10 6:11 11:3 12:4 13:5 14:0 15:1 16:2"
-)
-_CROWDPOSE = (
-    "0:6/2+7/2 8:0/2+1/2 7:0/4+1/4+6/4+7/4 9:13*9/12+12*3/12 10:13*5/12+12*7/12 "
-    "1:7 2:9 3:11 4:6 5:8 6:10 11:0 12:2 13:4 14:1 15:3 16:5"
-)
-_TO_H36M = {"coco": _COCO, "posetrack18": _COCO, "aic": _AIC, "crowdpose": _CROWDPOSE}
-_H36M_JOINTS = 17
 #: 2D skeletons that lifters take as they are
 _UNCHANGED = frozenset(("h36m", "coco_wholebody"))
 _TARGETS = ("h36m", "h3wb")
-
-
-def _matrix(rule: str, sources: int) -> np.ndarray:
-    """(17, sources) weights of a rule."""
-    weights = np.zeros((_H36M_JOINTS, sources))
-    for entry in rule.split():
-        target, terms = entry.split(":")
-        for term in terms.split("+"):
-            joint, times, factor = term.partition("*")
-            joint, _, divisor = joint.partition("/")
-            if times:
-                numerator, _, divisor = factor.partition("/")
-            weight = (float(numerator) if times else 1.0) / float(divisor or 1)
-            weights[int(target), int(joint)] = weight
-    return weights
 
 
 def convert_keypoint_definition(
@@ -64,8 +36,9 @@ def convert_keypoint_definition(
 
     Args:
         keypoints: (N, K, 2 or 3).
-        pose_det_dataset: schema of the 2D model: coco, posetrack18, aic, crowdpose; h36m and
-            coco_wholebody stay as they are.
+        pose_det_dataset: schema of the 2D model. h36m and coco_wholebody stay as they are; of
+            others `poise.schemas.conversions` must know all 17 joints (MMPose: coco,
+            posetrack18, aic, crowdpose).
         pose_lift_dataset: schema of the lifter: h36m or h3wb.
 
     Returns:
@@ -73,7 +46,7 @@ def convert_keypoint_definition(
 
     Raises:
         DataError: another lifter.
-        UnsupportedConversionError: there is no rule for the 2D model's schema.
+        UnsupportedConversionError: some joints do not follow from the 2D model's.
     """
     if pose_lift_dataset not in _TARGETS:
         raise DataError(
@@ -81,13 +54,20 @@ def convert_keypoint_definition(
         )
     if pose_det_dataset in _UNCHANGED:
         return keypoints
-    if pose_det_dataset not in _TO_H36M:
+    try:
+        mapping = conversions.find(pose_det_dataset, "h36m")
+    except DataError as error:
         raise UnsupportedConversionError(
-            f"unsupported conversion from {pose_det_dataset} to {pose_lift_dataset}; rules exist "
-            f"for {', '.join(sorted(_UNCHANGED | _TO_H36M.keys()))}"
+            f"unsupported conversion from {pose_det_dataset} to {pose_lift_dataset}: {error}"
+        ) from error
+    lacking = [joint.name for joint in mapping.joints if joint.kind == "missing"]
+    if lacking:
+        raise UnsupportedConversionError(
+            f"unsupported conversion from {pose_det_dataset} to {pose_lift_dataset}: nothing gives "
+            f"{', '.join(lacking)}"
         )
-    weights = _matrix(_TO_H36M[pose_det_dataset], keypoints.shape[1])
-    return np.einsum("jk,nkd->njd", weights, keypoints).astype(keypoints.dtype)
+    converted, _ = convert_keypoints(keypoints[:, : len(mapping.source_names)], mapping=mapping)
+    return converted
 
 
 def extract_pose_sequence(

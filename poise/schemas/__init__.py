@@ -11,5 +11,6 @@ __getattr__, __dir__, __all__ = attach(
         "faults": "FAULTS Fault",
         "schema": "Schema",
         "checks": "validate",
+        "conversions": "",
     },
 )

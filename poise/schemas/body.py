@@ -14,6 +14,8 @@ from poise.schemas.parts import (
     LIMB_LINKS,
     LIMBS,
     OPENPOSE,
+    OPENPOSE_25,
+    OPENPOSE_25_LINKS,
     OPENPOSE_LINKS,
 )
 from poise.schemas.schema import Schema
@@ -72,6 +74,13 @@ SCHEMAS: dict[str, Schema] = {
         points=OPENPOSE,
         links=OPENPOSE_LINKS,
         sigmas=BODY_SIGMAS + "0.082",
+    ),
+    # not of MMPose: the 25 keypoints that OpenPose writes
+    "openpose25": Schema(
+        "openpose25",
+        "coco_openpose",
+        points=OPENPOSE_25,
+        links=OPENPOSE_25_LINKS,
     ),
     "aic": Schema(
         "aic",

@@ -16,8 +16,8 @@ __all__ = ["get", "known", "names"]
 
 # the module of each table, so that one dataset loads one module
 _MODULES: dict[str, str] = {
-    "body": "coco coco_aic coco_openpose aic crowdpose mpii mhp jhmdb posetrack18 exlpose ochuman "
-    "humanart humanart21 humanart_aic halpe26 mpii_trb",
+    "body": "coco coco_aic coco_openpose openpose25 aic crowdpose mpii mhp jhmdb posetrack18 "
+    "exlpose ochuman humanart humanart21 humanart_aic halpe26 mpii_trb",
     "body3d": "h36m mpi_inf_3dhp panoptic_body3d campus shelf",
     "wholebody": "coco_wholebody coco_wholebody_openpose halpe h3wb ubody2d ubody3d",
     "face": "300w 300vw 300wlp aflw cofw coco_wholebody_face lapa wflw",

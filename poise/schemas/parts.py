@@ -18,6 +18,8 @@ __all__ = [
     "LIMBS",
     "LIMB_LINKS",
     "OPENPOSE",
+    "OPENPOSE_25",
+    "OPENPOSE_25_LINKS",
     "OPENPOSE_LINKS",
     "face",
     "hand",
@@ -63,6 +65,28 @@ OPENPOSE_LINKS = """
         neck > left_hip > left_knee > left_ankle
     0000ff ff00aa aa00ff ff00ff ff00aa: neck > nose > right_eye > right_ear,
         nose > left_eye > left_ear
+    """
+
+# the 25 keypoints of its files: mid_hip after the arms, feet at the end
+OPENPOSE_25 = """
+    upper red ff5500 ffaa00 ffff00 aaff00 55ff00 green 00ff55: nose, neck, right_shoulder,
+        right_elbow, right_wrist, left_shoulder, left_elbow, left_wrist
+    lower white 00ffaa 00ffff 00aaff 0055ff 0000ff 5500ff: mid_hip, right_hip, right_knee,
+        right_ankle, left_hip, left_knee, left_ankle
+    upper aa00ff ff00ff ff00aa ff0055: right_eye, left_eye, right_ear, left_ear
+    lower 5500ff 00aaff: left_big_toe, left_small_toe, left_heel, right_big_toe,
+        right_small_toe, right_heel
+    """
+OPENPOSE_25_LINKS = """
+    red ff5500 ffaa00 ffff00 aaff00 55ff00: neck > right_shoulder, neck > left_shoulder,
+        right_shoulder > right_elbow > right_wrist, left_shoulder > left_elbow > left_wrist
+    green: neck > mid_hip
+    00ff55 00ffaa 00ffe1 00aaff 0055ff 0000ff: mid_hip > right_hip > right_knee > right_ankle,
+        mid_hip > left_hip > left_knee > left_ankle
+    0000ff ff00aa aa00ff ff00ff ff00aa: neck > nose > right_eye > right_ear,
+        nose > left_eye > left_ear
+    5500ff: left_ankle > left_big_toe > left_small_toe, left_ankle > left_heel
+    00aaff: right_ankle > right_big_toe > right_small_toe, right_ankle > right_heel
     """
 
 FEET = """

@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = attach(
             " bbox_xywh2cs bbox_xywh2xyxy bbox_xyxy2corner bbox_xyxy2cs bbox_xyxy2xywh flip_bbox"
             " get_pers_warp_matrix get_udp_warp_matrix get_warp_matrix"
         ),
+        "conversion": "convert_instances convert_keypoints",
         "keypoint": "flip_keypoints flip_keypoints_custom_center keypoint_clip_border",
     },
 )

@@ -9,12 +9,11 @@ import numpy as np
 
 from poise.errors import ArgumentError, DataError
 from poise.registry import TRANSFORMS
+from poise.schemas import conversions
+from poise.schemas.conversions.mapping import Pair
 from poise.transforms.base import BaseTransform
 
 __all__ = ["KeypointConverter", "SingleHandConverter"]
-
-#: (source index, target index), or ((source, source), target) for the middle of two
-Pair = tuple[int | tuple[int, int], int]
 
 
 @TRANSFORMS.register_module()
@@ -28,10 +27,14 @@ class KeypointConverter(BaseTransform):
     Args:
         num_keypoints: `K'`, keypoints of the target schema.
         mapping: pairs (source, target); a source of two indices means their middle, visible
-            when both are.
+            when both are. Or the name of a mapping, such as "aic->coco"
+            (`poise data mappings` lists them).
+        derived: of a named mapping take also the middles of two keypoints, and keypoints that
+            only lie nearby; else those alone that the annotations measured.
 
     Raises:
-        ArgumentError: a pair of another form, or a target index outside the schema.
+        ArgumentError: a pair of another form, a target index outside the schema, or a named
+            mapping to another number of keypoints.
         DataError: a source index that the annotations do not have.
 
     Example:
@@ -43,8 +46,12 @@ class KeypointConverter(BaseTransform):
         [[1.0, 0.0, 1.0]]
     """
 
-    def __init__(self, num_keypoints: int, mapping: Sequence[Pair]) -> None:
+    def __init__(
+        self, num_keypoints: int, mapping: Sequence[Pair] | str, *, derived: bool = False
+    ) -> None:
         self.num_keypoints = num_keypoints
+        if isinstance(mapping, str):
+            mapping = _named_pairs(mapping, num_keypoints, derived)
         self.mapping = mapping
         pairs = [_checked_pair(pair, num_keypoints) for pair in mapping]
         self.source_index = [first for first, _, _ in pairs]
@@ -120,6 +127,16 @@ class KeypointConverter(BaseTransform):
         return f"{type(self).__name__}(num_keypoints={self.num_keypoints}, mapping={self.mapping})"
 
 
+def _named_pairs(name: str, num_keypoints: int, derived: bool) -> list[Pair]:
+    mapping = conversions.named(name)
+    if len(mapping.joints) != num_keypoints:
+        raise ArgumentError(
+            f"KeypointConverter: '{name}' gives the {len(mapping.joints)} keypoints of "
+            f"{mapping.target}, but num_keypoints={num_keypoints}"
+        )
+    return mapping.pairs(derived=derived)
+
+
 def _checked_pair(pair: Any, num_keypoints: int) -> tuple[int, int, int]:
     """(first source, second source, target); both sources are equal for a plain pair."""
     is_pair = isinstance(pair, (list, tuple)) and len(pair) == 2
@@ -147,7 +164,8 @@ class SingleHandConverter(BaseTransform):
 
     Args:
         num_keypoints: keypoints of the target schema.
-        left_hand_mapping, right_hand_mapping: pairs as in `KeypointConverter`.
+        left_hand_mapping, right_hand_mapping: pairs, or the name of a mapping such as
+            "coco_wholebody_hand->coco_wholebody/left", as in `KeypointConverter`.
         mmpose_faults: MMPose's comparison takes every hand for a left one; False looks at the
             hand type.
 
@@ -158,8 +176,8 @@ class SingleHandConverter(BaseTransform):
     def __init__(
         self,
         num_keypoints: int,
-        left_hand_mapping: Sequence[Pair],
-        right_hand_mapping: Sequence[Pair],
+        left_hand_mapping: Sequence[Pair] | str,
+        right_hand_mapping: Sequence[Pair] | str,
         *,
         mmpose_faults: bool = True,
     ) -> None:

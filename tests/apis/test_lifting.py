@@ -89,7 +89,9 @@ def test_conversion_moves_with_the_person(source):
 def test_conversions_without_a_rule_are_refused():
     keypoints = np.zeros((1, 17, 2))
     assert convert_keypoint_definition(keypoints, "h36m", "h36m") is keypoints
-    with pytest.raises(NotImplementedError, match="unsupported conversion from mpii to h36m"):
-        convert_keypoint_definition(keypoints, "mpii", "h36m")
+    with pytest.raises(NotImplementedError, match="unsupported conversion from fly to h36m"):
+        convert_keypoint_definition(keypoints, "fly", "h36m")
+    with pytest.raises(NotImplementedError, match="nothing gives root, right_hip"):
+        convert_keypoint_definition(keypoints, "interhand3d", "h36m")
     with pytest.raises(DataError, match="must be one of h36m, h3wb, got 'coco'"):
         convert_keypoint_definition(keypoints, "h36m", "coco")

@@ -21,7 +21,7 @@ LENGTHS = {
     "fly": 32, "freihand2d": 21, "h36m": 17, "h3wb": 133, "halpe": 136, "halpe26": 26,
     "horse10": 22, "humanart": 17, "humanart21": 21, "humanart_aic": 19, "interhand2d": 21,
     "interhand3d": 42, "jhmdb": 15, "lapa": 106, "locust": 35, "macaque": 17, "mhp": 16,
-    "mpi_inf_3dhp": 17, "mpii": 16, "mpii_trb": 40, "ochuman": 17, "onehand10k": 21,
+    "mpi_inf_3dhp": 17, "mpii": 16, "mpii_trb": 40, "ochuman": 17, "onehand10k": 21, "openpose25": 25,
     "panoptic_body3d": 19, "panoptic_hand2d": 21, "posetrack18": 17, "rhd2d": 21, "shelf": 14,
     "ubody2d": 133, "ubody3d": 137, "wflw": 98, "zebra": 9,
 }  # fmt: skip
@@ -33,7 +33,7 @@ NO_SWAPS = {
 }
 
 
-def test_every_dataset_of_mmpose_has_a_table():
+def test_every_dataset_of_mmpose_and_openpose_has_a_table():
     assert schemas.names() == sorted(LENGTHS)
 
 

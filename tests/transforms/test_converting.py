@@ -114,3 +114,23 @@ def test_two_hands_at_once_are_refused(person):
 def test_a_missing_hand_type_is_explained(person):
     with pytest.raises(MissingKeyError, match="hand_type.*interhand"):
         SingleHandConverter(**HANDS)(person())
+
+
+def test_a_mapping_may_be_named():
+    converter = KeypointConverter(17, "aic->coco")
+    assert converter.mapping[:2] == [(0, 6), (1, 8)]
+    after = converter({"keypoints": np.arange(28.0).reshape(1, 14, 2)})
+    assert after["keypoints"][0, 6].tolist() == [0, 1]
+    assert len(KeypointConverter(106, "300w->lapa").mapping) < len(
+        KeypointConverter(106, "300w->lapa", derived=True).mapping
+    )
+    with pytest.raises(ArgumentError, match="gives the 17 keypoints of coco, but num_keypoints=19"):
+        KeypointConverter(19, "aic->coco")
+
+
+def test_single_hands_may_be_named():
+    converter = SingleHandConverter(
+        133, "rhd2d->coco_wholebody/left", "rhd2d->coco_wholebody/right"
+    )
+    assert converter.left_hand_converter.mapping[0] == (0, 91)
+    assert converter.right_hand_converter.mapping[0] == (0, 112)

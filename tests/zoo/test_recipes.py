@@ -11,7 +11,7 @@ from poise.errors import UnknownNameError
 from poise.zoo import load_config, models, names
 from poise.zoo.families import dwpose, lifting
 from poise.zoo.name import parse
-from poise.zoo.parts.mixtures import named_mapping, numbered
+from poise.zoo.parts.mixtures import named_mapping
 from poise.zoo.parts.topdown import ABSENT, matching, replaced
 
 
@@ -94,7 +94,7 @@ def test_family_refuses_names_that_are_not_its_own(recipe):
 
 def test_keypoints_map_by_name():
     assert named_mapping("aic", "coco")[0] == (0, 6)
-    assert named_mapping("coco", "coco") == tuple((i, i) for i in range(17))
+    assert named_mapping("coco", "coco") == [(i, i) for i in range(17)]
 
 
 @pytest.mark.parametrize("source", ["aic", "mpii", "jhmdb", "posetrack18", "crowdpose"])
@@ -109,20 +109,6 @@ def test_mapping_keeps_left_left_and_right_right(source, target):
         ]
         assert ("left" in sides) == (sides[0] == sides[1] == "left")
         assert ("right" in sides) == (sides[0] == sides[1] == "right")
-
-
-@pytest.mark.parametrize(
-    ("text", "pairs"),
-    [
-        ("3-5:7", [(3, 7), (4, 8), (5, 9)]),
-        ("0-4/2:7", [(0, 7), (2, 8), (4, 9)]),
-        ("0-2:7/2", [(0, 7), (1, 9), (2, 11)]),
-        ("1-3:9/-1", [(1, 9), (2, 8), (3, 7)]),
-        ("3&4:1 6:2", [((3, 4), 1), (6, 2)]),
-    ],
-)
-def test_numbered_mapping_reads_runs(text, pairs):
-    assert numbered(text) == pairs
 
 
 def test_replaced_leaves_the_original_as_it_is():

@@ -1,7 +1,8 @@
 """Annotations, predictions and sigmas of one set of keypoints written as another set's.
 
 A mapping is a list of pairs (source index, target index). A source may be a tuple of indices,
-whose mean is taken, for a keypoint that the other set has between two.
+whose mean is taken, for a keypoint that the other set has between two. The name of a mapping of
+`poise.schemas.conversions`, such as "aic->coco", means the keypoints that it measures.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poise.schemas import conversions
+
 __all__ = ["transform_ann", "transform_pred", "transform_sigmas"]
 
 Array = NDArray[Any]
-Mapping = Sequence[tuple[int | tuple[int, ...], int]]
+Mapping = Sequence[tuple[int | tuple[int, ...], int]] | str
 
 # a COCO keypoint is x, y, visibility
 _COCO_NUMBERS = 3
@@ -84,6 +87,8 @@ def transform_pred(
 
 def _place(target: Array, source: Array, mapping: Mapping) -> None:
     """Fill target (K', ...) from source (K, ...), in the order of the mapping."""
+    if isinstance(mapping, str):
+        mapping = conversions.named(mapping).pairs()
     single = [(s, t) for s, t in mapping if not isinstance(s, (tuple, list))]
     if single:
         sources, targets = zip(*single, strict=True)

@@ -8,9 +8,9 @@ from poise.zoo.parts.datasets import count
 from poise.zoo.parts.mixtures import (
     UBODY_SCENES,
     combined,
+    converter,
     member,
     named_mapping,
-    numbered,
     renumbered,
     schema_of,
     trained_on,
@@ -32,34 +32,11 @@ BODY8 = (*BODY7[:-1], "ochuman", BODY7[-1])
 #: what names of mappings call a target
 _TAGS = {"coco_wholebody": "coco133"}
 
-#: 68 points of a face -> those of 106 that lie at the same place
-_FACE_106 = (
-    "0-16:0/2 17-21:33 22-26:42 27-30:51 31-35:58 36:66 39:70 37&38:68 40&41:72 42:75 45:79 "
-    "43&44:77 46&47:81 48-67:84"
-)
-_WFLW_106 = "0-54:0 55-59:58 60-67:66 68-75:75 76-97:84"
-_COFW_106 = (
-    "0:33 2:38 4:35 5:40 1:46 3:50 6:44 7:48 8:60 10:64 12:62 13:66 9:72 11:68 14:70 15:74 18:57 "
-    "19:63 20:54 21:60 22:84 23:90 24:87 25:98 26:102 27:93 28:16"
-)
-#: faces -> COCO-WholeBody, whose face begins at 23
-_FACES_133 = {
-    "wflw": "0-32/2:23 33-37:40 42-46:45 51-61:50 63-65:61 67-69:64 71-73:67 75-95:70",
-    "300w": "0-67:23",
-    "cofw": (
-        "0:40 2:44 4:42 1:49 3:45 6:47 8:59 10:62 9:68 11:65 18:54 19:58 20:53 21:56 22:71 23:77 "
-        "24:74 25:85 26:89 27:80 28:31"
-    ),
-    "lapa": (
-        "0-32/2:23 33-37:40 42-46:45 51-54:50 58-62:54 66-67:59 69-71:61 73:64 75-76:65 78-80:67 "
-        "82:70 84-103:71"
-    ),
-}
-#: InterHand counts each finger from its tip
-_LEFT_133 = "21-24:95/-1 25-28:99/-1 29-32:103/-1 33-36:107/-1 37-40:111/-1 41:91"
-_RIGHT_133 = "0-3:116/-1 4-7:120/-1 8-11:124/-1 12-15:128/-1 16-19:132/-1 20:112"
-#: and so does RHD
-_RHD_HAND = "0:0 1-4:4/-1 5-8:8/-1 9-12:12/-1 13-16:16/-1 17-20:20/-1"
+#: Sources of COFW at the eyes -> the place that the released recipe gives them in LaPa's points,
+#: which is WFLW's number; `schemas.conversions` has the right ones.
+_COFW_EYES = {8: 60, 9: 72, 10: 64, 11: 68, 12: 62, 13: 66, 14: 70, 15: 74}
+#: faces of COCO-WholeBody's mixture
+_FACES = ("wflw", "300w", "cofw", "lapa")
 
 
 def body_members(
@@ -120,12 +97,13 @@ def halpe26(tree: Tree) -> Tree:
 
 def face6(tree: Tree) -> Tree:
     """A recipe for LaPa's 106 points of a face, with five more datasets."""
+    of_68 = named_mapping("coco_wholebody_face", "lapa", derived=True)
+    cofw = [(s, _COFW_EYES.get(s, t)) for s, t in named_mapping("cofw", "lapa")]
     mappings = dict(
-        kpt_68_to_106=numbered(_FACE_106),
-        # Halpe's face follows its 26 points of the body
-        mapping_halpe=numbered(_FACE_106, shift=26),
-        mapping_wflw=numbered(_WFLW_106),
-        mapping_cofw=numbered(_COFW_106),
+        kpt_68_to_106=of_68,
+        mapping_halpe=named_mapping("halpe", "lapa", derived=True),
+        mapping_wflw=named_mapping("wflw", "lapa"),
+        mapping_cofw=cofw,
     )
     used = {
         "lapa": None,
@@ -158,7 +136,7 @@ def hand5(tree: Tree) -> Tree:
         "coco": [],
         "onehand10k": [],
         "freihand": [],
-        "rhd": [renumbered(numbered(_RHD_HAND), count("coco_wholebody_hand"))],
+        "rhd": [converter("rhd", "coco_wholebody_hand")],
         "halpehand": [],
     }
     target = "coco_wholebody_hand"
@@ -213,7 +191,9 @@ def cocktail14(tree: Tree) -> Tree:
     scenes = ubody("Ubody/", "pose/UBody/images/")
     face_pipeline = _enlarged(load, padding=1.25)
     hand_pipeline = _enlarged(load)
-    left, right = numbered(_LEFT_133), numbered(_RIGHT_133)
+    hands = named_mapping("interhand3d", target)
+    # the annotations have the right hand first
+    half = len(hands) // 2
     variables |= dict(
         ubody_scenes=UBODY_SCENES,
         ubody_datasets=scenes,
@@ -222,22 +202,21 @@ def cocktail14(tree: Tree) -> Tree:
         dataset_ubody=combined(scenes, "ubody2d", [], test=False),
         face_pipeline=face_pipeline,
         hand_pipeline=hand_pipeline,
-        interhand_left=left,
-        interhand_right=right,
-        interhand_coco133=right + left,
+        interhand_left=hands[half:],
+        interhand_right=hands[:half],
+        interhand_coco133=hands,
     )
-    for name, text in _FACES_133.items():
-        mapping = numbered(text)
+    for name in _FACES:
+        mapping = named_mapping(name, target)
         # a name cannot begin with a digit
         variables[f"{'mapping_' if name[0].isdigit() else ''}{name}_coco133"] = mapping
         pipeline = [renumbered(mapping, points), *face_pipeline]
         variables[f"dataset_{name}"] = member(name, "train", pipeline, "topdown")
-    hands = [renumbered(right + left, points), *hand_pipeline]
-    variables["dataset_interhand2d"] = _interhand(hands)
+    variables["dataset_interhand2d"] = _interhand([renumbered(hands, points), *hand_pipeline])
     groups = {
         "wb": "coco halpe ubody",
         "body": "aic crowdpose mpii jhmdb posetrack humanart",
-        "face": " ".join(_FACES_133),
+        "face": " ".join(_FACES),
         "hand": "interhand2d",
     }
     for group, names_of_group in groups.items():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
-from poise import schemas
+from poise.schemas import conversions
+from poise.schemas.conversions.mapping import Pair
 from poise.zoo.parts.assembly import words
 from poise.zoo.parts.datasets import binding, count, metainfo_of
 
@@ -17,7 +17,6 @@ __all__ = [
     "converter",
     "member",
     "named_mapping",
-    "numbered",
     "renumbered",
     "schema_of",
     "trained_on",
@@ -28,7 +27,6 @@ __all__ = [
 ]
 
 Tree = dict[str, Any]
-Pair = tuple[Any, int]
 
 UBODY_SCENES = words(
     "Magic_show Entertainment ConductMusic Online_class TalkShow Speech Fitness Interview Olympic "
@@ -162,23 +160,6 @@ _MEMBERS = {
     "rhd": _member("Rhd2DDataset", "rhd/annotations/rhd_{train,test}.json", "pose/RHD/", "rhd2d"),
 }
 
-#: keypoints that a target calls otherwise: target -> source's name -> target's name
-_SYNONYMS = {
-    "halpe26": {"head_top": "head", "top_head": "head", "upper_neck": "neck"},
-    "crowdpose": {
-        "head_top": "top_head",
-        "head": "top_head",
-        "head_bottom": "neck",
-        "thorax": "neck",
-    },
-    "coco_wholebody": {
-        "left_finger": "left_forefinger4",
-        "right_finger": "right_forefinger4",
-        "left_toe": "left_big_toe",
-        "right_toe": "right_big_toe",
-    },
-}
-
 
 def member(name: str, part: str, pipeline: list[Tree], mode: str, **changes: Any) -> Tree:
     """Config of a dataset in a mixture.
@@ -211,57 +192,19 @@ def schema_of(name: str) -> str:
     return _MEMBERS[name].schema
 
 
-@functools.cache
-def named_mapping(source: str, target: str) -> tuple[Pair, ...]:
-    """Pairs (index in source, index in target) of keypoints with the same name.
+def named_mapping(source: str, target: str, *, derived: bool = False) -> list[Pair]:
+    """Pairs (index in source, index in target) of `schemas.conversions`.
 
     Args:
         source: schema of the annotations.
         target: schema of the model.
+        derived: also middles of two keypoints.
 
     Example:
         >>> named_mapping("aic", "coco")[:3]
-        ((0, 6), (1, 8), (2, 10))
+        [(0, 6), (1, 8), (2, 10)]
     """
-    places = {point: i for i, point in enumerate(_points(target))}
-    synonyms = _SYNONYMS.get(target, {})
-    named = [synonyms.get(point, point) for point in _points(source)]
-    pairs = [(i, places[point]) for i, point in enumerate(named) if point in places]
-    if target == "crowdpose":
-        # the released recipes list these in the order of the target
-        pairs.sort(key=lambda pair: pair[1])
-    return tuple(pairs)
-
-
-def _points(schema: str) -> list[str]:
-    return [point["name"] for point in schemas.get(schema)["keypoint_info"].values()]
-
-
-def numbered(text: str, shift: int = 0) -> list[Pair]:
-    """Pairs of keypoints that have no common names.
-
-    Args:
-        text: runs "source:target". "3-5:7" stands for 3:7 4:8 5:9; "0-4/2:7" takes every second
-            source, "0-2:7/2" every second target; "3&4:7" is the mean of two sources.
-        shift: added to the sources.
-
-    Example:
-        >>> numbered("0-2:7/2 3&4:1")
-        [(0, 7), (1, 9), (2, 11), ((3, 4), 1)]
-    """
-    pairs: list[Pair] = []
-    for run in text.split():
-        source, target = run.split(":")
-        place, _, target_step = target.partition("/")
-        if "&" in source:
-            both = tuple(int(index) + shift for index in source.split("&"))
-            pairs.append((both, int(place)))
-            continue
-        ends, _, step = source.partition("/")
-        first, _, last = ends.partition("-")
-        for n, index in enumerate(range(int(first), int(last or first) + 1, int(step or 1))):
-            pairs.append((index + shift, int(place) + n * int(target_step or 1)))
-    return pairs
+    return conversions.find(source, target).pairs(derived=derived)
 
 
 def renumbered(mapping: Any, points: int) -> Tree:

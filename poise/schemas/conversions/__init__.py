@@ -1,0 +1,13 @@
+"""From one skeleton to another: which keypoint of one stands where in the other."""
+
+from __future__ import annotations
+
+from poise._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "mapping": "Joint Mapping",
+        "lookup": "find named overview",
+    },
+)
