@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
+import urllib.parse
 from pathlib import Path
 
-from poise.zoo.index import find_model
+from poise.zoo.index import Model, find_model
 
-__all__ = ["FOLDER_VARIABLE", "default_weights", "weights_url"]
+__all__ = [
+    "FOLDER_VARIABLE",
+    "cache_folder",
+    "default_weights",
+    "local_copy",
+    "weights_file",
+    "weights_url",
+]
 
-#: Names a folder of weights files that are found without a download.
+#: Names folders of weights files that are found without a download.
 FOLDER_VARIABLE = "POISE_WEIGHTS"
 
 #: Weights that come inside the package.
@@ -30,6 +39,16 @@ def weights_url(name: str) -> str | None:
     return None if model is None else model.weights
 
 
+def weights_file(address: str) -> str:
+    """Name of the file at an address.
+
+    Example:
+        >>> weights_file("https://download.openmmlab.com/mmpose/net-788b5fa3.pth?raw=1")
+        'net-788b5fa3.pth'
+    """
+    return Path(urllib.parse.unquote(urllib.parse.urlparse(address).path)).name
+
+
 def default_weights(name: str) -> Path | None:
     """Weights file of a model that is on this machine, or None; nothing is downloaded.
 
@@ -44,17 +63,35 @@ def default_weights(name: str) -> Path | None:
         return embedded
     if model is None or model.weights is None:
         return None
-    file = model.weights.rpartition("/")[2]
-    for folder in _folders():
-        for place in (folder, folder / "checkpoints", folder / model.folder):
-            if (place / file).is_file():
-                return place / file
+    return local_copy(model.weights, model)
+
+
+def local_copy(address: str, model: Model | None = None) -> Path | None:
+    """File of an address that is on this machine, found by its name; None if it is not.
+
+    Args:
+        address: http(s) address.
+        model: released model whose weights it is; files may lie in MMPose's folder of its config.
+    """
+    file = weights_file(address)
+    below = [Path(), Path("checkpoints")]
+    if model is not None:
+        below += [Path(model.folder), Path("configs") / model.folder]
+    # as `wget --recursive` lays files out
+    below.append(Path(urllib.parse.urlparse(address).path.lstrip("/")).parent)
+    named = filter(None, os.environ.get(FOLDER_VARIABLE, "").split(os.pathsep))
+    places = [Path(folder).expanduser() / inner for folder in named for inner in below]
+    for place in (*places, cache_folder()):
+        if (place / file).is_file():
+            return place / file
     return None
 
 
-def _folders() -> list[Path]:
-    named = os.environ.get(FOLDER_VARIABLE, "").split(os.pathsep)
+def cache_folder() -> Path:
+    """Folder to which weights are downloaded: torch's own, which MMPose uses, too."""
+    if "torch" in sys.modules:
+        # a program may have set another one
+        return Path(sys.modules["torch"].hub.get_dir()) / "checkpoints"
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    torch_home = os.environ.get("TORCH_HOME") or f"{cache}/torch"
-    places = [*filter(None, named), f"{torch_home}/hub/checkpoints"]
-    return [Path(place).expanduser() for place in places]
+    home = os.environ.get("TORCH_HOME") or f"{cache}/torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"

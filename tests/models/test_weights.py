@@ -1,6 +1,5 @@
 """Weights: safe reading, loading with an account, saving, and where files come from."""
 
-import hashlib
 import io
 import os
 import zipfile
@@ -14,7 +13,6 @@ from torch import nn
 from poise.errors import CheckpointError, FileMissingError
 from poise.layers import BaseModule
 from poise.models.weights import (
-    fetch,
     load_checkpoint,
     load_state_dict,
     locate,
@@ -290,57 +288,6 @@ class TestSaving:
 
 
 class TestSources:
-    @pytest.fixture
-    def server(self, tmp_path):
-        """Address of a folder served on this machine."""
-        import functools
-        import http.server
-        import threading
-
-        folder = tmp_path / "served"
-        folder.mkdir()
-        quiet = type(
-            "Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None}
-        )
-        handler = functools.partial(quiet, directory=folder)
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
-            thread = threading.Thread(target=served.serve_forever)
-            thread.start()
-            yield folder, f"http://127.0.0.1:{served.server_port}"
-            served.shutdown()
-            thread.join()
-
-    def test_a_download_is_kept_and_checked(self, server, tmp_path):
-        folder, address = server
-        content = b"weights" * 1000
-        name = f"net-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-        (folder / name).write_bytes(content)
-        path = fetch(f"{address}/{name}", tmp_path / "kept")
-        assert path.read_bytes() == content
-        (folder / name).unlink()
-        assert fetch(f"{address}/{name}", tmp_path / "kept") == path
-
-    @pytest.mark.parametrize(
-        "name", ["net-0123abcd.pth", "net-0123abcd_20230504.pth", "net_0123abcd-20230207.pth"]
-    )
-    def test_other_content_than_the_name_says_is_not_kept(self, server, tmp_path, name):
-        folder, address = server
-        (folder / name).write_bytes(b"something else")
-        with pytest.raises(CheckpointError, match="its name says 0123abcd"):
-            fetch(f"{address}/{name}", tmp_path / "kept")
-        assert not list((tmp_path / "kept").iterdir())
-
-    @pytest.mark.parametrize("name", ["net.pth", "net-256x192.pth", "net_20230504.pth"])
-    def test_a_date_or_a_size_in_a_name_is_no_hash(self, server, tmp_path, name):
-        folder, address = server
-        (folder / name).write_bytes(b"content")
-        assert fetch(f"{address}/{name}", tmp_path / "kept").read_bytes() == b"content"
-
-    def test_a_missing_address_is_named_with_the_place_to_put_the_file(self, server, tmp_path):
-        _, address = server
-        with pytest.raises(CheckpointError, match=r"could not download.*put it at .*none\.pth"):
-            fetch(f"{address}/none.pth", tmp_path / "kept")
-
     def test_names_lead_to_addresses(self, monkeypatch, tmp_path):
         asked = []
         monkeypatch.setattr(
@@ -372,3 +319,33 @@ class TestSources:
     def test_unknown_names_are_named(self, source, text):
         with pytest.raises(CheckpointError, match=text):
             locate(source)
+
+
+class TestNoWeights:
+    @pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
+    @pytest.mark.parametrize(
+        ("content", "text"),
+        [
+            (b"", "it is empty"),
+            (b"<!DOCTYPE html><title>404</title>", "it is a web page"),
+            (b"version https://git-lfs.github.com/spec/v1\n", "pointer of Git LFS"),
+            (b"hello", "it is cut off, or no file of weights"),
+        ],
+    )
+    def test_what_a_file_is_instead_is_said(self, tmp_path, name, content, text):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(CheckpointError, match=text):
+            read_checkpoint(tmp_path / name)
+
+    def test_a_hash_in_the_name_tells_a_damaged_file(self, tmp_path):
+        (tmp_path / "net-0123abcd.pth").write_bytes(b"PK")
+        with pytest.raises(CheckpointError, match="does not begin with 0123abcd as its name says"):
+            read_checkpoint(tmp_path / "net-0123abcd.pth")
+
+    def test_a_cut_file_of_safetensors_is_named(self, tmp_path):
+        path = save_checkpoint(make_net(), tmp_path / "a.safetensors")
+        path.write_bytes(path.read_bytes()[:-50])
+        with pytest.raises(
+            CheckpointError, match=r"a\.safetensors .* as safetensors: it is cut off"
+        ):
+            read_checkpoint(path)

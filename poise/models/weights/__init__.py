@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "pretrained": "PretrainedInit",
         "reading": "read_checkpoint read_state_dict state_dict_of strip_prefix",
         "saving": "save_checkpoint",
-        "sources": "fetch locate",
+        "fetching": "fetch",
+        "sources": "locate",
     },
 )

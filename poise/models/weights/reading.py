@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections import Counter, OrderedDict
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from poise.errors import CheckpointError, nearest
 from poise.models.weights import unpickle
+from poise.models.weights.fetching import hash_in_name
 from poise.models.weights.sources import locate
 
 __all__ = ["read_checkpoint", "read_state_dict", "state_dict_of", "strip_prefix"]
@@ -73,10 +75,14 @@ def _why(path: Path) -> str:
         b"version https://git-lfs": "it is a pointer of Git LFS, not the file (git lfs pull)",
         b"PK": "it is cut off",
     }
-    return next(
+    said = next(
         (text for sign, text in looks.items() if start.startswith(sign) and (sign or not start)),
-        "it is cut off, or no file of torch.save",
+        "it is cut off, or no file of weights",
     )
+    expected = hash_in_name(path.name)
+    if expected and not hashlib.sha256(path.read_bytes()).hexdigest().startswith(expected):
+        said += f", and its SHA-256 does not begin with {expected} as its name says"
+    return said
 
 
 def _first(error: Exception) -> str:
@@ -109,7 +115,10 @@ def _read_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
             tensors = OrderedDict((key, file.get_tensor(key)) for key in file.keys())  # noqa: SIM118
             meta = {k: _plain_or_json(v) for k, v in (file.metadata() or {}).items()}
     except SafetensorError as error:
-        raise CheckpointError(f"cannot read {path} as safetensors: {error}") from error
+        raise CheckpointError(
+            f"cannot read {path} ({path.stat().st_size:,} bytes) as safetensors: {_why(path)} "
+            f"({error})"
+        ) from error
     return {"state_dict": tensors, "meta": meta}
 
 

@@ -1,0 +1,109 @@
+"""The local copy of an address: from the user's folders, the cache, or a download."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from os import PathLike
+from pathlib import Path
+
+from poise.errors import CheckpointError
+from poise.models.weights.download import DiskFullError, Download
+from poise.models.weights.locks import locked
+from poise.models.weights.mirrors import addresses_of
+from poise.zoo.weights import FOLDER_VARIABLE, cache_folder, local_copy, weights_file
+
+__all__ = ["OFFLINE_VARIABLE", "fetch", "hash_in_name"]
+
+_LOG = logging.getLogger(__name__)
+
+#: Any value but 0: nothing is downloaded.
+OFFLINE_VARIABLE = "POISE_OFFLINE"
+
+#: files of torch and OpenMMLab end with the first digits of their SHA-256, perhaps with a date
+#: behind: name-788b5fa3.pth, name-e48f03d0_20230504.pth; a date alone is no hash
+_HASH = re.compile(r"[-_](?!20\d{6}\.)([a-f0-9]{7,})(?:[-_]\d{8})?\.[a-z]+$")
+_PINNED = re.compile(r"sha256=([a-f0-9]{7,64})$")
+
+
+def hash_in_name(name: str) -> str:
+    """First digits of the SHA-256 that a file's name says; empty where it says none.
+
+    Example:
+        >>> hash_in_name("rtmpose-m-e48f03d0_20230504.pth"), hash_in_name("net-256x192.pth")
+        ('e48f03d0', '')
+    """
+    found = _HASH.search(name)
+    return found[1] if found else ""
+
+
+def fetch(url: str, folder: str | PathLike[str] | None = None) -> Path:
+    """Local copy of a file at an address; downloaded once, checked, put in place whole.
+
+    Looked for in the folders of `POISE_WEIGHTS` and in the cache first. Mirrors are tried before
+    the address itself. A download that was cut is gone on with; of several processes one
+    downloads and the others wait.
+
+    Args:
+        url: http(s) address. Hexadecimal digits at the end of the name are checked against
+            the SHA-256 of the content; `#sha256=...` behind the address gives all of them.
+        folder: where copies are kept; None is torch's own folder, which MMPose uses, too
+            (`TORCH_HOME` moves it).
+
+    Raises:
+        CheckpointError: no network, offline mode, no room, a refused address, or another content
+            than the name says.
+    """
+    url, _, fragment = url.partition("#")
+    name = weights_file(url)
+    place = Path(folder) if folder is not None else cache_folder()
+    path = place / name
+    here = path if path.is_file() else local_copy(url) if folder is None else None
+    if here is not None:
+        return here
+    pinned = _PINNED.search(fragment)
+    job = Download(path, addresses_of(url), pinned[1] if pinned else hash_in_name(name))
+    if os.environ.get(OFFLINE_VARIABLE, "0") not in ("", "0"):
+        raise CheckpointError(
+            f"{name} is not on this machine and {OFFLINE_VARIABLE} is set, so it is not "
+            f"downloaded.\n{_by_hand(job)}"
+        )
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        _bring(job)
+    except DiskFullError as error:
+        raise CheckpointError(
+            f"{error}. What has come is kept in {job.part} and will be gone on with; make room, "
+            f"or take another folder with TORCH_HOME"
+        ) from error
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot keep {name} in {place}: {error.strerror or error}. Set TORCH_HOME to a folder "
+            f"that can be written to.\n{_by_hand(job)}"
+        ) from error
+    return path
+
+
+def _bring(job: Download) -> None:
+    def say(owner: str) -> None:
+        _LOG.warning("waiting for %s, which downloads %s", owner, job.path.name)
+
+    with locked(job.path.with_name(f"{job.path.name}.lock"), say) as lock:
+        if job.path.is_file():
+            return
+        _LOG.info("downloading %s to %s", job.addresses[0], job.path)
+        job.beat = lock.beat
+        if job.run():
+            return
+    tried = "\n".join(f"  {failure.address}: {failure.reason}" for failure in job.failures)
+    raise CheckpointError(f"could not download {job.path.name}:\n{tried}\n{_by_hand(job)}")
+
+
+def _by_hand(job: Download) -> str:
+    """How to get the file by other means."""
+    url = job.addresses[-1]
+    return (
+        f"To fetch it by hand:\n  curl -L --create-dirs -o {job.path} {url}\n"
+        f"or put it into a folder that {FOLDER_VARIABLE} names. POISE_MIRRORS adds other hosts"
+    )
