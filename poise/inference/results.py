@@ -1,35 +1,77 @@
-"""What an inference gives: one `PoseResult` a picture."""
+"""What an inference gives: one `PoseResult` a picture or frame."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from poise.inference.probabilities import probabilities_of
 from poise.structures import InstanceData, split_instances
 
-__all__ = ["RESULT_VERSION", "PoseResult"]
+__all__ = ["RESULT_VERSION", "PoseResult", "SourceInfo", "empty_instances"]
 
 #: Version of the JSON layout; raised when a key changes its meaning or goes.
 RESULT_VERSION = 1
 
-#: Decimals in the files: a hundredth of a pixel, a ten-thousandth of a score.
-_PIXEL_DECIMALS, _SCORE_DECIMALS = 2, 4
+#: Decimals in the files: a hundredth of a pixel, a ten-thousandth of a score, a microsecond, a
+#: tenth of a millimetre.
+_PIXEL_DECIMALS, _SCORE_DECIMALS, _TIME_DECIMALS, _DECIMALS_3D = 2, 4, 6, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceInfo:
+    """Where pictures come from.
+
+    Attributes:
+        name: path or address as it was given; "array-3" for the fourth picture without one.
+        kind: "picture", "video", "camera" or "stream".
+        relative: path below the folder that was asked for; result files keep it.
+        path: file on this machine, or None.
+        fps: frames a second, where known.
+        frames: how many there are, where known.
+    """
+
+    name: str
+    kind: str = "picture"
+    relative: Path = Path()
+    path: Path | None = None
+    fps: float | None = None
+    frames: int | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether frames follow one another in time."""
+        return self.kind != "picture"
+
+    @property
+    def live(self) -> bool:
+        """Whether frames come whether or not somebody takes them."""
+        return self.kind in ("camera", "stream")
 
 
 @dataclasses.dataclass
 class PoseResult:
-    """The people (hands, animals ...) of one picture.
+    """The people (hands, animals ...) of one picture or frame.
 
     Attributes:
         image: (H, W, 3) uint8 BGR, as it was read.
         instances: numpy fields, all in image space: `keypoints` (N, K, 2) float32 pixels,
             `keypoint_scores` (N, K), `bboxes` (N, 4) xyxy, `bbox_scores` (N,). N may be 0.
+            Trackers add `track_ids` (N,) int64, lifters `keypoints_3d` (N, K3, 3) float32.
         metainfo: parsed schema: names, links, colours, sigmas.
         name: path of the file, or "array-3" for the fourth picture without one.
         error: why the picture could not be used; then `instances` is empty.
+        frame_index: number of the frame in its source, from 0; 0 for a still picture.
+        time: seconds from the beginning of the video; None for still pictures.
+        source: where it comes from; None for results that a caller made.
+        score_kind: how the model makes its scores (`poise.inference.probabilities.SCORE_KINDS`).
+        keypoint_threshold: keypoints with a lower score are not `visible`.
+        metainfo_3d: parsed schema of `keypoints_3d`.
+        space_3d: space and unit of `keypoints_3d`, in words.
     """
 
     image: np.ndarray | None
@@ -37,9 +79,18 @@ class PoseResult:
     metainfo: Mapping[str, Any]
     name: str
     error: str | None = None
+    frame_index: int = 0
+    time: float | None = None
+    source: SourceInfo | None = None
+    score_kind: str = "heatmap"
+    keypoint_threshold: float = 0.3
+    metainfo_3d: Mapping[str, Any] | None = None
+    space_3d: str | None = None
 
     def __len__(self) -> int:
         return len(self.instances)
+
+    # ------------------------------------------------------------------- fields
 
     @property
     def keypoints(self) -> np.ndarray:
@@ -51,32 +102,110 @@ class PoseResult:
         """(N, K) float32, as the model gives them."""
         return self.instances.keypoint_scores
 
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(N, K) float32 in 0..1 of the scores (`poise.inference.probabilities`)."""
+        return probabilities_of(self.keypoint_scores, self.score_kind)
+
+    @property
+    def visible(self) -> np.ndarray:
+        """(N, K) bool: the score reaches `keypoint_threshold`."""
+        return self.keypoint_scores >= self.keypoint_threshold
+
+    @property
+    def in_frame(self) -> np.ndarray:
+        """(N, K) bool: the keypoint lies inside the picture."""
+        points = self.keypoints[..., :2]
+        if self.image is None:
+            return np.zeros(points.shape[:2], bool)
+        height, width = self.image.shape[:2]
+        return ((points >= 0) & (points <= (width - 1, height - 1))).all(-1)
+
+    @property
+    def bboxes(self) -> np.ndarray:
+        """(N, 4) float32 xyxy, pixels of the picture."""
+        return self.instances.bboxes
+
+    @property
+    def bbox_scores(self) -> np.ndarray:
+        """(N,) float32."""
+        return self.instances.bbox_scores
+
+    @property
+    def track_ids(self) -> np.ndarray | None:
+        """(N,) int64, who is who from frame to frame; None without tracking."""
+        return self.instances.get("track_ids")
+
+    @property
+    def keypoints_3d(self) -> np.ndarray | None:
+        """(N, K3, 3) float32 in `space_3d`; None where nothing lifted them."""
+        return self.instances.get("keypoints_3d")
+
+    @property
+    def schema(self) -> str:
+        """`dataset_name` of the keypoint schema."""
+        return self.metainfo.get("dataset_name", "")
+
+    @property
+    def keypoint_names(self) -> list[str]:
+        """K names, in the order of `keypoints`."""
+        return _names(self.metainfo)
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second of the source, where known."""
+        return None if self.source is None else self.source.fps
+
+    @property
+    def where(self) -> str:
+        """How a text names this result: "clip.mp4, frame 12"."""
+        if self.source is None or not self.source.moves:
+            return self.name
+        return f"{self.name}, frame {self.frame_index}"
+
+    # ------------------------------------------------------------- other layouts
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as the JSON file holds them (docs/reference/result-json.md)."""
         height, width = (0, 0) if self.image is None else self.image.shape[:2]
-        fields = self.instances
-        rows = zip(
-            np.round(fields.bboxes, _PIXEL_DECIMALS).tolist(),
-            np.round(fields.bbox_scores, _SCORE_DECIMALS).tolist(),
-            np.round(fields.keypoints, _PIXEL_DECIMALS).tolist(),
-            np.round(fields.keypoint_scores, _SCORE_DECIMALS).tolist(),
-            strict=True,
-        )
-        keys = ("bbox", "bbox_score", "keypoints", "keypoint_scores")
         out: dict[str, Any] = {
             "version": RESULT_VERSION,
             "image": self.name,
+            **self._moment(),
             "width": width,
             "height": height,
-            "schema": self.metainfo.get("dataset_name", ""),
-            "keypoint_names": [
-                self.metainfo["keypoint_id2name"][i] for i in range(self.metainfo["num_keypoints"])
-            ],
-            "instances": [dict(zip(keys, _exact(row), strict=True)) for row in rows],
+            "schema": self.schema,
+            "keypoint_names": self.keypoint_names,
+            "instances": self._rows(),
         }
+        if self.keypoints_3d is not None and self.metainfo_3d is not None:
+            out["schema_3d"] = self.metainfo_3d.get("dataset_name", "")
+            out["keypoint_names_3d"] = _names(self.metainfo_3d)
+            out["space_3d"] = self.space_3d
         if self.error is not None:
             out["error"] = self.error
         return out
+
+    def _moment(self) -> dict[str, Any]:
+        """Which frame, for those of a video."""
+        if self.time is None:
+            return {}
+        return {"frame": self.frame_index, "time": round(self.time, _TIME_DECIMALS)}
+
+    def _rows(self) -> list[dict[str, Any]]:
+        fields = self.instances
+        columns = {
+            "bbox": _plain(fields.bboxes, _PIXEL_DECIMALS),
+            "bbox_score": _plain(fields.bbox_scores, _SCORE_DECIMALS),
+            "keypoints": _plain(fields.keypoints, _PIXEL_DECIMALS),
+            "keypoint_scores": _plain(fields.keypoint_scores, _SCORE_DECIMALS),
+            "keypoint_probabilities": _plain(self.probabilities, _SCORE_DECIMALS),
+        }
+        if self.track_ids is not None:
+            columns["track_id"] = self.track_ids.tolist()
+        if self.keypoints_3d is not None:
+            columns["keypoints_3d"] = _plain(self.keypoints_3d, _DECIMALS_3D)
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def to_mmpose(self) -> list[dict[str, Any]]:
         """Plain values as MMPose's inferencer gives them: a dict a person, nothing rounded."""
@@ -85,16 +214,64 @@ class PoseResult:
             row["bbox_score"] = float(row["bbox_score"])
         return rows
 
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A flat dict a person, for tables: `pandas.DataFrame(result.to_rows())`.
 
-def _exact(row: tuple[Any, ...]) -> list[Any]:
-    """float32 rounded in numpy prints as 0.8999999: round the Python floats once more."""
+        Keys: `image`, `frame`, `time`, `person`, `track_id`, `bbox_x1` ... `bbox_score`, and
+        `NAME_x`, `NAME_y`, `NAME_score` of each keypoint; None where something is not known.
+        """
+        names = self.keypoint_names
+        axes = "xyz"[: self.keypoints.shape[-1]]
+        parts = [f"{name}_{part}" for name in names for part in (*axes, "score")]
+        if self.keypoints_3d is not None and self.metainfo_3d is not None:
+            parts += [f"{name}_3d_{axis}" for name in _names(self.metainfo_3d) for axis in "xyz"]
+        ids = [None] * len(self) if self.track_ids is None else self.track_ids.tolist()
+        frame = self.frame_index if self.time is not None else None
+        rows = []
+        for person, (box, values) in enumerate(zip(self._boxes(), self._values(), strict=True)):
+            row = {"image": self.name, "frame": frame, "time": self.time, "person": person}
+            row["track_id"] = ids[person]
+            row.update(zip(_BOX_COLUMNS, box, strict=True))
+            row.update(zip(parts, values, strict=True))
+            rows.append(row)
+        return rows
 
-    def tidy(value: Any) -> Any:
-        if isinstance(value, list):
-            return [tidy(v) for v in value]
-        return round(value, _SCORE_DECIMALS) if np.isfinite(value) else None
+    def _boxes(self) -> list[list[float]]:
+        return np.concatenate((self.bboxes, self.bbox_scores[:, None]), 1).tolist()
 
-    return [tidy(v) for v in row]
+    def _values(self) -> list[list[float]]:
+        """All numbers of each person's keypoints, one list a person."""
+        count = len(self)
+        joined = np.concatenate((self.keypoints, self.keypoint_scores[..., None]), -1)
+        flat = [joined.reshape(count, joined[0].size if count else 0)]
+        if self.keypoints_3d is not None and self.metainfo_3d is not None:
+            flat.append(self.keypoints_3d.reshape(count, -1) if count else flat[0])
+        return np.concatenate(flat, 1).tolist()
+
+    def to_supervision(self) -> Any:
+        """`supervision.KeyPoints`, for that library's annotators.
+
+        Raises:
+            MissingDependencyError: the library is not installed.
+        """
+        from poise.inference.conversions import to_supervision
+
+        return to_supervision(self)
+
+
+_BOX_COLUMNS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "bbox_score")
+
+
+def _names(metainfo: Mapping[str, Any]) -> list[str]:
+    return [metainfo["keypoint_id2name"][i] for i in range(metainfo["num_keypoints"])]
+
+
+def _plain(values: np.ndarray, decimals: int) -> list[Any]:
+    """Lists of rounded floats; None where a number is not finite, since JSON has no NaN."""
+    # float32 rounded in numpy prints as 0.8999999, float64 as 0.9
+    rounded = np.round(np.asarray(values, np.float64), decimals)
+    finite = np.isfinite(rounded)
+    return rounded.tolist() if finite.all() else np.where(finite, rounded, None).tolist()
 
 
 def empty_instances(num_keypoints: int) -> InstanceData:

@@ -32,20 +32,24 @@ class Picture(NamedTuple):
     relative: Path
 
 
-def list_pictures(inputs: Any) -> Iterator[Picture]:
+def list_pictures(
+    inputs: Any, *, suffixes: frozenset[str] = IMAGE_SUFFIXES, first: int = 0
+) -> Iterator[Picture]:
     """Every picture of `inputs`, in a fixed order.
 
     Args:
         inputs: path, folder (searched whole), pattern with `*`, array (H, W), (H, W, 3 or 4) in
             BGR order, PIL image, or a list of these.
+        suffixes: files of a folder that count.
+        first: number of the first input, for the names of arrays.
 
     Raises:
         FileMissingError: a path or pattern that leads to nothing.
     """
     items = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-    for i, item in enumerate(items):
+    for i, item in enumerate(items, first):
         if isinstance(item, (str, os.PathLike)):
-            yield from _from_path(os.fspath(item))
+            yield from _from_path(os.fspath(item), suffixes)
         elif isinstance(item, np.ndarray) or hasattr(item, "convert"):
             yield Picture(f"array-{i}", item, Path(f"array-{i}"))
         else:
@@ -55,14 +59,13 @@ def list_pictures(inputs: Any) -> Iterator[Picture]:
             )
 
 
-def _from_path(text: str) -> Iterator[Picture]:
+def _from_path(text: str, suffixes: frozenset[str]) -> Iterator[Picture]:
     path = Path(text)
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
         if not found:
             raise FileMissingError(
-                f"folder '{path}' holds no pictures "
-                f"(looked for {', '.join(sorted(IMAGE_SUFFIXES))})"
+                f"folder '{path}' holds no pictures (looked for {', '.join(sorted(suffixes))})"
             )
         yield from (Picture(str(p), p, p.relative_to(path)) for p in found)
     elif path.exists() or not glob.has_magic(text):

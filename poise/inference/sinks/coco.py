@@ -1,0 +1,81 @@
+"""COCO results: one list of detections, valid JSON after every frame."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise.inference.results import PoseResult
+from poise.inference.sinks.base import FileSink, SinkOptions
+
+__all__ = ["CocoSink"]
+
+#: Decimals of pixels and scores.
+_DECIMALS = 3
+
+
+class CocoSink(FileSink):
+    """`NAME_coco.json` of a video, `poses_coco.json` of still pictures.
+
+    `image_id` counts the pictures (the frame's number in a video) and `file_name` tells which one
+    it is; pictures whose names are numbers, as COCO's are, keep them. `score` is the box's score
+    times the mean keypoint score, as COCO's evaluation of poses is fed.
+    """
+
+    suffix = "_coco.json"
+
+    def __init__(self, folder: Path, options: SinkOptions | None = None) -> None:
+        super().__init__(folder, options)
+        self._pictures = 0
+
+    def begin(self, path: Path, result: PoseResult) -> Any:
+        """A file that holds an empty list."""
+        self._pictures = 0
+        handle = path.open("wb", buffering=0)
+        handle.write(b"[\n]")
+        return handle
+
+    def add(self, handle: Any, result: PoseResult) -> None:
+        """Put detections before the closing bracket."""
+        image_id = self._image_id(result)
+        self._pictures += 1
+        rows = [json.dumps(row, separators=(",", ":")) for row in _detections(result, image_id)]
+        if not rows:
+            return
+        place = handle.seek(-len(b"\n]"), 2)
+        comma = "" if place == len(b"[") else ","
+        handle.write((comma + "\n" + ",\n".join(rows) + "\n]").encode())
+
+    def _image_id(self, result: PoseResult) -> int:
+        if result.time is not None:
+            return result.frame_index
+        stem = Path(result.name).stem
+        return int(stem) if stem.isdecimal() else self._pictures
+
+
+def _detections(result: PoseResult, image_id: int) -> list[dict[str, Any]]:
+    """A COCO result a person."""
+    count = len(result)
+    if not count:
+        return []
+    scores = result.keypoint_scores
+    rows = np.concatenate((result.keypoints[..., :2], scores[..., None]), -1).reshape(count, -1)
+    boxes = result.bboxes.copy()
+    boxes[:, 2:] -= boxes[:, :2]
+    columns: dict[str, Any] = {
+        "keypoints": np.round(rows.astype(np.float64), _DECIMALS).tolist(),
+        "bbox": np.round(boxes.astype(np.float64), _DECIMALS).tolist(),
+        "score": np.round(
+            result.bbox_scores * scores.mean(1, dtype=np.float64), _DECIMALS + 3
+        ).tolist(),
+    }
+    if result.track_ids is not None:
+        columns["track_id"] = result.track_ids.tolist()
+    common = {"image_id": image_id, "file_name": Path(result.name).name, "category_id": 1}
+    return [
+        {**common, **dict(zip(columns, row, strict=True))}
+        for row in zip(*columns.values(), strict=True)
+    ]

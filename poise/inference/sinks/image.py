@@ -1,0 +1,65 @@
+"""Drawn pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+
+from poise.errors import DataError
+from poise.inference.results import PoseResult
+from poise.inference.sinks.base import FolderSink, SinkOptions, stem_of, write_whole
+from poise.inference.sinks.drawing import Drawer
+
+__all__ = ["ImageSink", "PictureFiles"]
+
+_JPEG_QUALITY = 92
+#: Digits of frame numbers in file names: a day at 60 frames a second has seven.
+_FRAME_DIGITS = 7
+
+
+class PictureFiles(FolderSink):
+    """Base of sinks with a file for each picture, and a folder of such for a video."""
+
+    def content(self, result: PoseResult) -> bytes | None:
+        """What the file holds; None: no file."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `content`")
+
+    def _write(self, result: PoseResult) -> None:
+        data = self.content(result)
+        if data is None:
+            return
+        stem = stem_of(result)
+        if result.source is not None and result.source.moves:
+            # no look-up of taken names: a long video would fill the memory with them
+            path = self.folder / stem / f"{result.frame_index:0{_FRAME_DIGITS}}{self.suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.written = [path]
+        else:
+            path = self._new_path(stem)
+            self.written.append(path)
+        write_whole(path, data)
+
+
+class ImageSink(PictureFiles):
+    """`NAME_pose.jpg` of each picture that could be read; of videos `NAME/0000012_pose.jpg`."""
+
+    suffix = "_pose.jpg"
+
+    def __init__(self, folder: Path, options: SinkOptions | None = None) -> None:
+        super().__init__(folder, options)
+        self._draw = self.options.draw or Drawer()
+
+    def content(self, result: PoseResult) -> bytes | None:
+        """JPEG of the drawn picture.
+
+        Raises:
+            DataError: a picture that JPEG cannot hold.
+        """
+        if result.image is None:
+            return None
+        settings = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        ok, data = cv2.imencode(".jpg", self._draw(result), settings)
+        if not ok:
+            raise DataError(f"OpenCV could not encode the drawn picture of {result.where}")
+        return data.tobytes()

@@ -1,0 +1,56 @@
+"""Sinks by name, as `--save` takes them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from poise.errors import UnknownNameError, nearest
+from poise.inference.sinks.base import Sink, SinkOptions
+
+__all__ = ["SINKS", "open_sinks"]
+
+#: name -> (module:class, the line that help texts show)
+SINKS = {
+    "image": ("poise.inference.sinks.image:ImageSink", "drawn pictures, NAME_pose.jpg"),
+    "video": ("poise.inference.sinks.video:VideoSink", "drawn videos with sound, NAME_pose.mp4"),
+    "json": ("poise.inference.sinks.json_files:JsonSink", "a JSON file a picture or frame"),
+    "jsonl": ("poise.inference.sinks.json_lines:JsonLinesSink", "a line a picture or frame"),
+    "coco": ("poise.inference.sinks.coco:CocoSink", "COCO results: a list of detections"),
+    "csv": ("poise.inference.sinks.table_files:CsvSink", "a row a person"),
+    "parquet": ("poise.inference.sinks.table_files:ParquetSink", "the same rows, in Parquet"),
+    "sheet": ("poise.inference.sinks.sheet:ContactSheet", "small drawn pictures on one sheet"),
+    "show": ("poise.inference.sinks.window:Window", "a window on the screen"),
+}
+
+
+def open_sinks(
+    names: str | Iterable[str], folder: Path, options: SinkOptions | None = None
+) -> list[Sink]:
+    """Sinks of names such as "video,jsonl".
+
+    Args:
+        names: keys of `SINKS`, comma separated or as a list; each once.
+        folder: where files go.
+        options: for all of them.
+
+    Raises:
+        UnknownNameError: a name that is not in the table.
+        MissingDependencyError: a sink whose library is not installed.
+    """
+    given = names.split(",") if isinstance(names, str) else list(names)
+    # a name twice would write the same file twice
+    chosen = dict.fromkeys(name.strip() for name in given if name.strip())
+    for name in chosen:
+        if name not in SINKS:
+            raise UnknownNameError(
+                f"there is no way to save called '{name}'{nearest(name, SINKS)}; expected some of "
+                f"{', '.join(SINKS)}"
+            )
+    return [_class_of(name)(Path(folder), options or SinkOptions()) for name in chosen]
+
+
+def _class_of(name: str) -> type[Sink]:
+    module, _, attribute = SINKS[name][0].partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,98 @@
+"""Tables: a row a person, as CSV or Parquet."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from poise.errors import DataError, MissingDependencyError
+from poise.inference.results import PoseResult
+from poise.inference.sinks.base import FileSink, SinkOptions
+
+__all__ = ["CsvSink", "ParquetSink"]
+
+#: Rows of one part of a Parquet folder; what a crash may cost.
+_PART_ROWS = 5_000
+
+
+class CsvSink(FileSink):
+    """`NAME.csv` of a video, `poses.csv` of still pictures; columns as `PoseResult.to_rows`."""
+
+    suffix = ".csv"
+
+    def begin(self, path: Path, result: PoseResult) -> Any:
+        """File whose header comes with the first person."""
+        self._columns: list[str] | None = None
+        return path.open("w", newline="", buffering=1)
+
+    def add(self, handle: Any, result: PoseResult) -> None:
+        """A row a person.
+
+        Raises:
+            DataError: a result with other columns, such as another schema's.
+        """
+        rows = result.to_rows()
+        if not rows:
+            return
+        writer = csv.writer(handle)
+        if self._columns is None:
+            self._columns = list(rows[0])
+            writer.writerow(self._columns)
+        if list(rows[0]) != self._columns:
+            raise DataError(
+                f"{result.where} has other columns than the rows before it ({len(rows[0])}, not "
+                f"{len(self._columns)}); save runs of different models in different folders"
+            )
+        writer.writerows(row.values() for row in rows)
+        handle.flush()
+
+
+class ParquetSink(FileSink):
+    """Folder `NAME.parquet` with parts, which pandas, polars and duckdb read as one table.
+
+    A Parquet file can only be read when it is whole; parts keep what a crash leaves readable.
+
+    Raises:
+        MissingDependencyError: pyarrow is not installed.
+    """
+
+    suffix = ".parquet"
+
+    def __init__(self, folder: Path, options: SinkOptions | None = None) -> None:
+        super().__init__(folder, options)
+        try:
+            import pyarrow.parquet
+        except ImportError as error:
+            raise MissingDependencyError(
+                "Parquet files need the package pyarrow: pip install 'poise[tables]'"
+            ) from error
+        self._arrow = pyarrow
+        self._rows: list[dict[str, Any]] = []
+        self._part = 0
+
+    def begin(self, path: Path, result: PoseResult) -> Path:
+        """Empty folder; parts of an earlier run go."""
+        path.mkdir(exist_ok=True)
+        for old in path.glob("part-*.parquet"):
+            old.unlink()
+        self._rows, self._part = [], 0
+        return path
+
+    def add(self, handle: Path, result: PoseResult) -> None:
+        """Keep the rows until they fill a part."""
+        self._rows += result.to_rows()
+        if len(self._rows) >= _PART_ROWS:
+            self._write_part(handle)
+
+    def finish(self, handle: Path) -> None:
+        """Write what is left."""
+        if self._rows or not self._part:
+            self._write_part(handle)
+
+    def _write_part(self, folder: Path) -> None:
+        partial = folder / ".part"
+        table = self._arrow.Table.from_pylist(self._rows)
+        self._arrow.parquet.write_table(table, partial)
+        partial.replace(folder / f"part-{self._part:06}.parquet")
+        self._rows, self._part = [], self._part + 1

@@ -1,0 +1,14 @@
+"""Where pictures come from: files, folders, patterns, arrays, addresses, videos, cameras."""
+
+from poise._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "pictures": "IMAGE_SUFFIXES Picture list_pictures read_picture to_bgr",
+        "frame": "Frame Source",
+        "opening": "open_sources",
+        "video": "VIDEO_SUFFIXES VideoSource",
+        "live": "CameraSource StreamSource",
+    },
+)

@@ -1,0 +1,127 @@
+"""From paths, addresses, numbers and arrays to sources."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from poise.errors import DataError, PoiseError
+from poise.inference.results import SourceInfo
+from poise.inference.sources.frame import Frame, Source
+from poise.inference.sources.live import CameraSource, StreamSource
+from poise.inference.sources.pictures import (
+    IMAGE_SUFFIXES,
+    Picture,
+    list_pictures,
+    read_picture,
+)
+from poise.inference.sources.video import VIDEO_SUFFIXES, VideoSource
+from poise.inference.sources.web import fetch_picture
+
+__all__ = ["open_sources"]
+
+#: Addresses of pictures and video files; all other schemes are streams.
+_WEB = frozenset(("http", "https"))
+#: Lists of pieces of a video, as live broadcasts come over http.
+_PLAYLISTS = frozenset((".m3u8", ".mpd"))
+
+
+def open_sources(inputs: Any, *, timeout: float = 10.0) -> Iterator[Source]:
+    """Every source of `inputs`, in order.
+
+    Args:
+        inputs: path of a picture or a video, folder of such (searched whole), pattern with `*`,
+            address (http, https: picture or video; rtsp, rtmp, udp ...: stream), number of a
+            camera or its text, array (H, W), (H, W, 3 or 4) in BGR order, PIL image, or a list or
+            an iterator of these.
+        timeout: seconds after which a camera, a stream or an address that stays silent is given up.
+
+    Raises:
+        FileMissingError: a folder or pattern that leads to nothing.
+        DataError: something else, such as a number that is no camera's.
+    """
+    for i, item in enumerate(_items(inputs)):
+        if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+            yield CameraSource(int(item), timeout=timeout)
+        elif isinstance(item, (str, os.PathLike)):
+            yield from _from_text(os.fspath(item), timeout)
+        else:
+            yield from (PictureSource(p) for p in list_pictures([item], first=i))
+
+
+def _items(inputs: Any) -> Iterable[Any]:
+    single = isinstance(inputs, (str, os.PathLike, int, np.integer, np.ndarray))
+    if single or hasattr(inputs, "convert") or not hasattr(inputs, "__iter__"):
+        return [inputs]
+    return inputs
+
+
+def _from_text(text: str, timeout: float) -> Iterator[Source]:
+    scheme = urlsplit(text).scheme.lower()
+    if not text:
+        raise DataError("an input is an empty text; give a path, an address or a camera's number")
+    if "://" in text and scheme != "file":
+        yield from _from_address(text, scheme, timeout)
+    elif text.isdecimal() and not Path(text).exists():
+        yield CameraSource(int(text), timeout=timeout)
+    else:
+        text = text.removeprefix("file://")
+        for picture in list_pictures(text, suffixes=IMAGE_SUFFIXES | VIDEO_SUFFIXES):
+            path = picture.source
+            is_video = isinstance(path, Path) and path.suffix.lower() in VIDEO_SUFFIXES
+            if is_video:
+                yield VideoSource(picture.name, path, picture.relative)
+            else:
+                yield PictureSource(picture)
+
+
+def _from_address(text: str, scheme: str, timeout: float) -> Iterator[Source]:
+    name = Path(urlsplit(text).path)
+    suffix = name.suffix.lower()
+    if scheme not in _WEB:
+        yield StreamSource(text, timeout=timeout)
+    elif suffix in VIDEO_SUFFIXES:
+        yield VideoSource(text, text, Path(name.name), timeout=timeout)
+    elif suffix in IMAGE_SUFFIXES:
+        yield WebPicture(text, Path(name.name), timeout)
+    elif suffix in _PLAYLISTS:
+        yield StreamSource(text, timeout=timeout)
+    else:
+        yield WebPicture(text, Path(name.name or "picture"), timeout)
+
+
+class PictureSource:
+    """One still picture."""
+
+    def __init__(self, picture: Picture) -> None:
+        self._picture = picture
+        path = picture.source if isinstance(picture.source, Path) else None
+        self.info = SourceInfo(picture.name, "picture", picture.relative, path, frames=1)
+
+    def frames(self) -> Iterator[Frame]:
+        """The picture; it is read now."""
+        try:
+            yield Frame(self.info, image=read_picture(self._picture))
+        except PoiseError as error:
+            yield Frame(self.info, error=error)
+
+
+class WebPicture:
+    """A picture behind an address."""
+
+    def __init__(self, address: str, relative: Path, timeout: float) -> None:
+        self.info = SourceInfo(address, "picture", relative, frames=1)
+        self._timeout = timeout
+
+    def frames(self) -> Iterator[Frame]:
+        """The picture; it is fetched now."""
+        try:
+            raw = fetch_picture(self.info.name, timeout=self._timeout)
+            yield Frame(self.info, image=raw)
+        except PoiseError as error:
+            yield Frame(self.info, error=error)

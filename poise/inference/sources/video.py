@@ -1,0 +1,176 @@
+"""Video files: every frame with its time, in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise.errors import DataError, FileMissingError
+from poise.inference.libraries import import_av
+from poise.inference.results import SourceInfo
+from poise.inference.sources.frame import Frame
+
+__all__ = ["VIDEO_SUFFIXES", "VideoSource", "decoded_frames"]
+
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .mts .m2ts .wmv .flv .3gp .ogv .gif".split()
+)
+#: Part of the frames that a header may promise in excess; more means that the file was cut off.
+_TOLERATED_LOSS = 0.02
+
+
+class VideoSource:
+    """Frames of a video file, or of one behind an http address.
+
+    Frames are turned as the file's rotation says. A frame that cannot be decoded, and an end
+    that comes too early, are frames with `error`.
+
+    Args:
+        name: how results call it.
+        place: path or address.
+        relative: path below the folder that was asked for.
+        timeout: seconds of silence after which an address is given up.
+    """
+
+    def __init__(
+        self, name: str, place: Path | str, relative: Path, *, timeout: float = 10.0
+    ) -> None:
+        path = place if isinstance(place, Path) else None
+        self._place, self._timeout = str(place), timeout
+        self.info = SourceInfo(name, "video", relative, path)
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames in order; the file is opened now, and `info` then knows rate and length."""
+        try:
+            container, stream = self._open()
+        except (DataError, FileMissingError) as error:
+            yield Frame(self.info, error=error)
+            return
+        with container:
+            count = 0
+            for frame in decoded_frames(container, stream, lambda: self.info):
+                yield frame
+                count = frame.index + 1
+            promised = self.info.frames
+            if promised is not None and count < promised * (1 - _TOLERATED_LOSS) - 1:
+                yield Frame(
+                    self.info,
+                    count,
+                    error=DataError(
+                        f"'{self.info.name}' ends after {count} of {promised} frames: the file is "
+                        "cut off or damaged"
+                    ),
+                )
+
+    def _open(self) -> tuple[Any, Any]:
+        """Container and video stream; fills in `info`."""
+        av = import_av()
+        if self.info.path is not None and not self.info.path.is_file():
+            raise FileMissingError(f"there is no video '{self.info.name}' (looked in {Path.cwd()})")
+        try:
+            container = av.open(
+                self._place, timeout=None if self.info.path else (self._timeout, self._timeout)
+            )
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"'{self.info.name}' cannot be opened as a video: {_reason(error)}; a recording "
+                "that was broken off lacks its index"
+            ) from error
+        if not container.streams.video:
+            container.close()
+            raise DataError(f"'{self.info.name}' holds no pictures, only sound or data")
+        stream = container.streams.video[0]
+        # frames and slices are decoded by as many threads as the codec likes
+        stream.thread_type = "AUTO"
+        rate = stream.average_rate or stream.guessed_rate
+        old = self.info
+        self.info = SourceInfo(
+            old.name,
+            old.kind,
+            old.relative,
+            old.path,
+            fps=float(rate) if rate else None,
+            frames=_promised_frames(container, stream, rate),
+        )
+        return container, stream
+
+
+def _promised_frames(container: Any, stream: Any, rate: Any) -> int | None:
+    """Frames of the header, else by length and rate; None where it says neither."""
+    if stream.frames:
+        return int(stream.frames)
+    if stream.duration and rate:
+        return int(stream.duration * stream.time_base * rate)
+    return None
+
+
+def decoded_frames(container: Any, stream: Any, info: Any) -> Iterator[Frame]:
+    """Decode a stream to its end.
+
+    Args:
+        container, stream: of PyAV.
+        info: called for the `SourceInfo` of each frame.
+
+    Yields:
+        Frames; a packet that cannot be decoded is a frame with `error`, and so is a read error,
+        after which nothing more comes.
+    """
+    av = import_av()
+    clock = _Clock(container, stream)
+    index = 0
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.FFmpegError, OSError) as error:
+            said = f"'{info().name}' cannot be read after frame {index - 1}: {_reason(error)}"
+            yield Frame(info(), index, error=DataError(said))
+            return
+        if packet is None:
+            return
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            if isinstance(error, av.EOFError):
+                continue
+            said = f"frame {index} of '{info().name}' cannot be decoded: {_reason(error)}"
+            yield Frame(info(), index, error=DataError(said))
+            index += 1
+            continue
+        for frame in frames:
+            yield Frame(info(), index, clock.time_of(frame, index), _pixels(frame))
+            index += 1
+
+
+class _Clock:
+    """Seconds from the beginning of the video."""
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        rate = stream.average_rate or stream.guessed_rate
+        self._fps = float(rate) if rate else 25.0
+        start = container.start_time
+        self._start = None if start is None else start / 1_000_000
+
+    def time_of(self, frame: Any, index: int) -> float:
+        if frame.time is None:
+            return index / self._fps
+        if self._start is None:
+            self._start = frame.time
+        return max(0.0, frame.time - self._start)
+
+
+def _pixels(frame: Any) -> np.ndarray:
+    """(H, W, 3) uint8 BGR, upright."""
+    # bicubic, as OpenCV converts chroma
+    image = frame.to_ndarray(format="bgr24", interpolation="BICUBIC")
+    # FFmpeg counts counterclockwise what the viewer has to turn
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+def _reason(error: BaseException) -> str:
+    """Short text of an error of PyAV, which repeats the path."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
