@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from poise.errors import DataError
-from poise.inference.sources import Picture, read_picture, to_bgr
+from poise.inference.sources.pictures import Picture, read_picture, to_bgr
 from poise.structures import InstanceData, PoseDataSample, parse_pose_metainfo
 
 __all__ = ["visualize"]

@@ -1,8 +1,9 @@
-"""`poise predict`: pictures or folders -> drawn poses and JSON files."""
+"""`poise predict`: pictures, videos and cameras -> drawn poses and files of numbers."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,14 +11,22 @@ import typer
 
 __all__ = ["predict"]
 
+#: What is saved without `--save`: of still pictures, and of whatever moves.
+_STILL, _MOVING = "image,json", "video,jsonl"
+
 
 def predict(
     inputs: Annotated[
-        list[str], typer.Argument(help="Pictures, folders of pictures, or patterns with *.")
+        list[str],
+        typer.Argument(
+            help="Pictures, videos, folders, patterns with *, addresses, numbers of cameras."
+        ),
     ],
     model: Annotated[
         str,
-        typer.Option("--model", "-m", help="Model name or config file; auto: the embedded one."),
+        typer.Option(
+            "--model", "-m", help="Model name or config file; auto: the best on this machine."
+        ),
     ] = "auto",
     weights: Annotated[
         str | None, typer.Option("--weights", "-w", help="Checkpoint of the model.")
@@ -25,9 +34,21 @@ def predict(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
         "outputs"
     ),
+    save: Annotated[
+        str,
+        typer.Option(
+            help="What to write, comma separated: image, video, json, jsonl, coco, csv, parquet, "
+            "sheet, or none. auto: image,json of pictures and video,jsonl of videos."
+        ),
+    ] = "auto",
+    show: Annotated[bool, typer.Option("--show", help="Also show the poses in a window.")] = False,
+    mode: Annotated[
+        str,
+        typer.Option(help="accurate, balanced (no flip test) or fast (also fewer detections)."),
+    ] = "accurate",
     box: Annotated[
         list[str] | None,
-        typer.Option("--box", help="x1,y1,x2,y2 in pixels; for one picture; may be repeated."),
+        typer.Option("--box", help="x1,y1,x2,y2 in pixels; for one source; may be repeated."),
     ] = None,
     boxes: Annotated[
         Path | None, typer.Option("--boxes", help="JSON file of boxes by picture, or COCO file.")
@@ -35,12 +56,32 @@ def predict(
     batch_size: Annotated[int, typer.Option(min=1, help="Crops per network call.")] = 16,
     detector: Annotated[
         str,
-        typer.Option(help="auto, nanodet or whole-image: who finds the boxes that are not given."),
+        typer.Option(
+            help="auto, nanodet, whole-image ...: who finds the boxes that are not given."
+        ),
     ] = "auto",
+    detector_every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Detect in every n-th frame of a video.", show_default="by mode"),
+    ] = None,
+    track: Annotated[
+        bool, typer.Option("--track", help="Tell people apart from frame to frame.")
+    ] = False,
+    smooth: Annotated[
+        str | None, typer.Option(help="Smooth poses over time, such as one-euro.")
+    ] = None,
+    lift: Annotated[str | None, typer.Option(help="Lift poses to 3D with this lifter.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    backend: Annotated[
+        str, typer.Option(help="torch, onnxruntime or openvino: what runs the network.")
+    ] = "torch",
     flip_test: Annotated[
         bool | None,
-        typer.Option("--flip-test/--no-flip-test", help="Also look at the mirrored crop."),
+        typer.Option(
+            "--flip-test/--no-flip-test",
+            help="Also look at the mirrored crop.",
+            show_default="by mode",
+        ),
     ] = None,
     keypoint_threshold: Annotated[
         float, typer.Option(help="Keypoints with a lower score are not drawn.")
@@ -48,56 +89,137 @@ def predict(
     layout: Annotated[
         str, typer.Option("--format", help="poise or mmpose: layout of the JSON files.")
     ] = "poise",
-    draw: Annotated[bool, typer.Option("--draw/--no-draw", help="Write drawn pictures.")] = True,
+    draw: Annotated[
+        bool, typer.Option("--draw/--no-draw", help="Write drawn pictures and videos.")
+    ] = True,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds until a silent source is given up.")
+    ] = 10.0,
+    timing: Annotated[bool, typer.Option("--timing", help="Show what each stage took.")] = False,
 ) -> None:
-    """Find poses in pictures; writes NAME.json and NAME_pose.jpg for each.
+    """Find poses in pictures and videos; writes drawn pictures or videos, and the numbers.
 
     Without boxes, a detector looks for people; models of hands, faces and animals take the whole
-    picture. A picture in which nobody is gets a file without instances.
+    picture. A picture in which nobody is gets an empty result. Ctrl-C ends a run early; what was
+    written stays readable.
     """
-    from poise.inference import Inferencer, ResultWriter, list_pictures
+    from poise.inference import Inferencer, open_sources
 
-    pictures = list(list_pictures(inputs))
     given: Any = str(boxes) if boxes else _parse_boxes(box)
-    inferencer = Inferencer(model, weights, detector=detector, device=device, flip_test=flip_test)
-    _say_model(inferencer, model, given is not None)
+    sources = list(open_sources(inputs, timeout=timeout))
+    group = _open_group(save, show=show, draw=draw, folder=out, layout=layout)
+    inferencer = Inferencer(
+        model, weights, detector=detector, device=device, backend=backend, mode=mode
+    )
+    _say_model(inferencer, given is not None)
     if weights is None and Path(model).is_file():
         typer.echo(
             f"warning: {model} is used without trained weights, so the poses mean nothing; give "
             "the checkpoint with --weights FILE.pth",
             err=True,
         )
-    writer = ResultWriter(out, draw=draw, keypoint_threshold=keypoint_threshold, layout=layout)
     results = inferencer.predict(
-        [p.source for p in pictures], boxes=given, batch_size=batch_size, keep_going=True
+        inputs,
+        boxes=given,
+        batch_size=batch_size,
+        detector_every=detector_every,
+        track=track,
+        smooth=smooth,
+        lift=lift,
+        keypoint_threshold=keypoint_threshold,
+        flip_test=flip_test,
+        keep_going=True,
+        timeout=timeout,
     )
-    failed, people = 0, 0
-    written: list[Path] = []
-    for picture, result in zip(pictures, _with_progress(results, len(pictures)), strict=True):
+    tally = _run(results, group, sources)
+    if timing:
+        typer.echo(inferencer.timings.table())
+    _say_end(tally, group, out, given is not None)
+
+
+def _open_group(save: str, *, show: bool, draw: bool, folder: Path, layout: str) -> Any:
+    """Sinks of the options."""
+    from poise.inference import SinkGroup, SinkOptions, open_sinks
+    from poise.inference.sinks.drawing import Drawer
+
+    options = SinkOptions(draw=Drawer(), layout=layout)
+    shown = open_sinks("show" if show else "", folder, options)
+    if save != "auto":
+        chosen = open_sinks("" if save == "none" else save, folder, options)
+        return SinkGroup([*chosen, *shown])
+    moving, still = (
+        open_sinks(names if draw else names.split(",")[1], folder, options)
+        for names in (_MOVING, _STILL)
+    )
+    return SinkGroup([*moving, *shown], [*still, *shown])
+
+
+class _Tally:
+    """What a run came to."""
+
+    def __init__(self) -> None:
+        self.pictures = self.frames = self.failed = self.people = 0
+        self.stopped = ""
+
+    def count(self, result: Any) -> None:
+        moves = result.source is not None and result.source.moves
+        self.frames += moves
+        self.pictures += not moves
+        self.people += len(result)
         if result.error is not None:
-            failed += 1
-            typer.echo(f"skipped: {result.error}", err=True)
-        people += len(result)
-        written = writer.write(result, picture.relative)
-    done = len(pictures) - failed
-    where = ", ".join(map(str, written)) if len(pictures) == 1 else f"{out}/"
-    if failed == len(pictures):
-        where = f"{out}/ (the JSON files tell the errors)"
-    typer.echo(f"{done} of {len(pictures)} pictures, {people} poses -> {where}")
-    if not people and not failed:
-        said = "no boxes were given" if given is not None else "nobody was found"
-        typer.echo(f"{said}; --box x1,y1,x2,y2 says where a person is", err=True)
-    if failed:
-        raise typer.Exit(1)
+            self.failed += 1
+
+    def done(self) -> str:
+        """Such as "3 of 4 pictures, 120 of 120 frames"."""
+        total = self.pictures + self.frames
+        kinds = [("pictures", self.pictures), ("frames", self.frames)]
+        if self.pictures and self.frames:
+            return f"{total - self.failed} of {total} pictures and frames"
+        name = next((name for name, number in kinds if number), "pictures")
+        return f"{total - self.failed} of {total} {name}"
 
 
-def _say_model(inferencer: Any, asked: str, boxes_given: bool) -> None:
-    how = " (embedded; --model chooses another)" if asked == "auto" else ""
-    typer.echo(
-        f"model: {inferencer.model_name}{how}, on {next(inferencer.model.parameters()).device}"
-    )
+def _run(results: Iterator[Any], group: Any, sources: list[Any]) -> _Tally:
+    """Take all results; Ctrl-C and a closed window end the run, not the files."""
+    from poise.inference.sinks.window import WindowClosed
+
+    tally = _Tally()
+    with group:
+        try:
+            for result in _with_progress(results, sources):
+                if result.error is not None:
+                    typer.echo(f"skipped: {result.error}", err=True)
+                tally.count(result)
+                group.write(result)
+        except KeyboardInterrupt:
+            tally.stopped = "stopped by Ctrl-C; what was written is complete up to there"
+        except WindowClosed:
+            tally.stopped = "the window was closed"
+    return tally
+
+
+def _say_model(inferencer: Any, boxes_given: bool) -> None:
+    how = f" ({inferencer.choice})" if inferencer.choice else ""
+    where = inferencer.device if inferencer.backend == "torch" else inferencer.backend
+    typer.echo(f"model: {inferencer.model_name}{how}, on {where}")
     if inferencer.needs_boxes and not boxes_given:
         typer.echo(f"detector: {inferencer.detector.description}")
+
+
+def _say_end(tally: _Tally, group: Any, out: Path, boxes_given: bool) -> None:
+    total = tally.pictures + tally.frames
+    written = group.written
+    where = f"{out}/" if len(written) > 4 else ", ".join(map(str, written)) or "nothing written"
+    if tally.failed == total and total:
+        where = f"{out}/ (the JSON files tell the errors)"
+    if tally.stopped:
+        typer.echo(tally.stopped, err=True)
+    typer.echo(f"{tally.done()}, {tally.people} poses -> {where}")
+    if not tally.people and not tally.failed and total:
+        said = "no boxes were given" if boxes_given else "nobody was found"
+        typer.echo(f"{said}; --box x1,y1,x2,y2 says where a person is", err=True)
+    if tally.failed:
+        raise typer.Exit(1)
 
 
 def _parse_boxes(texts: list[str] | None) -> Any:
@@ -117,11 +239,22 @@ def _parse_boxes(texts: list[str] | None) -> Any:
     return parsed
 
 
-def _with_progress(results: Any, total: int) -> Any:
+def _with_progress(results: Any, sources: list[Any]) -> Any:
     """A progress bar where there is somebody to see it and something to wait for."""
-    if total < 3 or not sys.stderr.isatty():
-        return results
+    moving = any(source.info.moves for source in sources)
+    if not sys.stderr.isatty() or (len(sources) < 3 and not moving):
+        yield from results
+        return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    return track(results, "predicting", total, console=Console(stderr=True))
+    with Progress(console=Console(stderr=True)) as progress:
+        # the length of a video is known when its first frame comes
+        total = None if moving else len(sources)
+        task = progress.add_task("predicting", total=total)
+        for result in results:
+            info = result.source
+            if info.frames is not None and len(sources) == 1:
+                progress.update(task, total=info.frames)
+            progress.advance(task)
+            yield result

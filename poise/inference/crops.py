@@ -17,7 +17,15 @@ from poise.transforms import Compose, GetBBoxCenterScale, LoadImage, PackPoseInp
 from poise.transforms.packing import META_KEYS
 from poise.transforms.topdown import fix_aspect_ratio
 
-__all__ = ["Crop", "CropMaker", "PipelineCrops", "WarpCrops", "crop_maker", "read_test_pipeline"]
+__all__ = [
+    "Crop",
+    "CropMaker",
+    "PipelineCrops",
+    "WarpCrops",
+    "WarpedCrops",
+    "crop_maker",
+    "read_test_pipeline",
+]
 
 
 class Crop(NamedTuple):
@@ -31,6 +39,31 @@ class Crop(NamedTuple):
     name: str
     #: file of the picture; becomes `img_path` of the sample
     path: str | None = None
+
+
+class WarpedCrops(NamedTuple):
+    """Crops of one batch.
+
+    Attributes:
+        pixels: (B, H, W, 3) BGR of the pictures' dtype, input space.
+        centers: (B, 2) of the boxes, image space.
+        scales: (B, 2) width and height of what each crop shows, image space.
+        size: (W, H).
+    """
+
+    pixels: np.ndarray
+    centers: np.ndarray
+    scales: np.ndarray
+    size: tuple[int, int]
+
+    def to_image_space(self, points: np.ndarray) -> np.ndarray:
+        """Points (B, ..., K, 2 or 3) of input space in the pictures; depth stays as it is."""
+        lead = (slice(None), *(None,) * (points.ndim - 2))
+        centers, scales = self.centers[lead], self.scales[lead]
+        places = points[..., :2] / np.asarray(self.size) * scales + centers - 0.5 * scales
+        moved = points.astype(np.float32)
+        moved[..., :2] = places
+        return moved
 
 
 class CropMaker(Protocol):
@@ -138,17 +171,32 @@ class WarpCrops:
         """`inputs`: (B, 3, H, W), a view of (B, H, W, 3), of the pictures' dtype."""
         import torch
 
+        batch = self.warped(crops)
+        samples = [
+            self._sample(crop, center, scale)
+            for crop, center, scale in zip(crops, batch.centers, batch.scales, strict=True)
+        ]
+        return {
+            "inputs": torch.from_numpy(batch.pixels).permute(0, 3, 1, 2),
+            "data_samples": samples,
+        }
+
+    def warped(self, crops: Sequence[Crop]) -> WarpedCrops:
+        """The pixels of all places in one array, and where they were taken."""
         width, height = self._size
         boxes = np.stack([crop.box for crop in crops])
         centers, scales = bbox_xyxy2cs(boxes, padding=self._padding)
         scales = fix_aspect_ratio(scales, width / height)
-        batch = np.empty((len(crops), height, width, 3), crops[0].image.dtype)
-        samples = []
-        for crop, out, center, scale in zip(crops, batch, centers, scales, strict=True):
+        pixels = np.empty((len(crops), height, width, 3), crops[0].image.dtype)
+        for crop, out, center, scale in zip(crops, pixels, centers, scales, strict=True):
             matrix = self._matrix(center, scale, 0.0, output_size=self._size)
             warp_picture(crop.image, matrix, self._size, out=out)
-            samples.append(self._sample(crop, center, scale))
-        return {"inputs": torch.from_numpy(batch).permute(0, 3, 1, 2), "data_samples": samples}
+        return WarpedCrops(pixels, centers, scales, self._size)
+
+    @property
+    def constants(self) -> Mapping[str, Any]:
+        """What all samples have in common: `input_size` and fields of the schema."""
+        return self._constant
 
     def _sample(self, crop: Crop, center: np.ndarray, scale: np.ndarray) -> PoseDataSample:
         shape = crop.image.shape[:2]

@@ -1,28 +1,35 @@
-"""`Inferencer`: pictures in, poses out; batched over people and pictures."""
+"""`Inferencer`: pictures and videos in, poses out; batched over people and pictures."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from poise.errors import ArgumentError, ConfigError, DataError, PoiseError
-from poise.inference.boxes import check_boxes
-from poise.inference.crops import Crop, crop_maker, read_test_pipeline
+from poise.errors import CheckpointError, ConfigError, DataError
+from poise.inference.crops import crop_maker, read_test_pipeline
 from poise.inference.detectors import WholeImage, build_detector
+from poise.inference.devices import pick_device
 from poise.inference.jobs import GivenBoxes, Job
+from poise.inference.locating import DETECTOR_BATCH, located
+from poise.inference.modes import Mode, mode_of, pick_model
+from poise.inference.networks import Network, choose_network
+from poise.inference.overlap import Timings, prefetched
+from poise.inference.pipeline import posed
+from poise.inference.probabilities import score_kind_of
 from poise.inference.results import PoseResult, empty_instances
-from poise.inference.sources import Picture, list_pictures, read_picture
+from poise.inference.sources.frame import Frame, Source
+from poise.inference.sources.opening import open_sources
+from poise.inference.stages import build_stages, chain_stages
 
 __all__ = ["Inferencer"]
 
 _LOG = logging.getLogger(__name__)
 
-#: Pictures per call of the detector.
-_DETECTOR_BATCH = 4
+#: Frames that may wait between two stages; of live sources one, since what waits grows old.
+_WAITING_FRAMES, _WAITING_LIVE = 8, 1
 #: Transforms that mark a pipeline as one of single people.
 _BOX_STEPS = frozenset(("TopdownAffine", "GetBBoxCenterScale"))
 
@@ -31,16 +38,27 @@ class Inferencer:
     """Finds poses with any 2D model: top-down ones with boxes, bottom-up ones without.
 
     Args:
-        model: "auto" (the model inside the package), a model name, a config file, a `Config`,
-            or a built estimator that has `cfg` and `dataset_meta`.
-        weights: checkpoint; None takes the model's own where it comes inside the package.
-        detector: finds the boxes where the caller gives none: "auto" (the embedded person
-            detector for models of people, the whole picture for others), "nanodet",
+        model: "auto" (the best model whose weights are on this machine, else the one inside the
+            package), a model name or alias, a config file, a `Config`, or a built estimator that
+            has `cfg` and `dataset_meta`.
+        weights: checkpoint; None takes the model's own: those on this machine, else a download.
+        detector: finds the boxes where the caller gives none: "auto" (the best person detector
+            at hand for models of people, the whole picture for others), another name,
             "whole-image" or None, a callable that takes a picture (H, W, 3) uint8 BGR and
             returns boxes (N, 4 or 5), or a `poise.inference.detectors.BatchDetector`. Models of
             whole pictures need none.
         device: "auto" (CUDA, else MPS, else CPU) or a torch device.
-        flip_test: True or False; None keeps the config's setting.
+        backend: "torch", "onnxruntime" or "openvino": what runs the network. The last two take
+            top-down models, which are exported when first needed.
+        mode: "accurate" (the model's config decides), "balanced" (no flip test, the network
+            rearranged for speed) or "fast" (also the detector only at every fifth frame, and a
+            small model for "auto").
+        flip_test: True or False; None leaves it to the mode.
+
+    Attributes:
+        choice: why "auto" took this model, in words.
+        device: torch device.
+        timings: what each stage of the last `predict` took.
 
     Example:
         results = Inferencer().predict("photo.jpg")
@@ -54,32 +72,39 @@ class Inferencer:
         *,
         detector: Any = "auto",
         device: Any = "auto",
+        backend: str = "torch",
+        mode: str = "accurate",
         flip_test: bool | None = None,
     ) -> None:
-        from poise.models.build import load_model
-        from poise.zoo import DEFAULT_MODEL
-
-        self.model_name = DEFAULT_MODEL if isinstance(model, str) and model == "auto" else model
-        device = pick_device(device)
-        network: Any = load_model(self.model_name, weights, device=device)
-        self.model = network
-        if flip_test is not None:
-            self.model.test_cfg = {**(self.model.test_cfg or {}), "flip_test": flip_test}
+        self.mode: Mode = mode_of(mode)
+        self.choice = ""
+        if isinstance(model, str) and model == "auto":
+            model, self.choice = pick_model(self.mode)
+            _LOG.info("model: %s (%s)", model, self.choice)
+        self.model_name, self.backend = model, backend
+        self.device = pick_device(device)
+        self.model: Any = _load(model, weights, self.device)
         self.metainfo: Mapping[str, Any] = self.model.dataset_meta
+        self.flip_test = self.mode.flip_test if flip_test is None else flip_test
+        self.timings = Timings()
         pipeline = read_test_pipeline(self.model.cfg)
         _refuse_lifter(self.model)
         #: whether the model takes one person at a time, and so needs boxes
         self.needs_boxes = any(type(step).__name__ in _BOX_STEPS for step in pipeline)
         self._make_batch = crop_maker(pipeline, self.metainfo)
+        self._score_kind = score_kind_of(
+            getattr(getattr(self.model, "head", None), "decoder", None)
+        )
         # built when the first picture without boxes comes
-        self._detector_spec, self._device = detector, device
+        self._detector_spec = detector
         self._detector: Any = None
+        self._networks: dict[bool | None, Network] = {}
 
     @property
     def detector(self) -> Any:
         """What finds the boxes; None for models of whole pictures."""
         if self.needs_boxes and self._detector is None:
-            self._detector = build_detector(self._detector_spec, self.metainfo, device=self._device)
+            self._detector = build_detector(self._detector_spec, self.metainfo, device=self.device)
             _LOG.info("detector: %s", self._detector.description)
         return self._detector
 
@@ -91,46 +116,69 @@ class Inferencer:
         *,
         boxes: Any = None,
         batch_size: int = 16,
+        detector_every: int | None = None,
+        track: Any = False,
+        smooth: Any = None,
+        lift: Any = None,
+        keypoint_threshold: float = 0.3,
+        flip_test: bool | None = None,
         keep_going: bool = False,
+        timeout: float = 10.0,
+        timing: bool = False,
     ) -> Iterator[PoseResult]:
-        """One result a picture, in the order of the inputs; lazily, in constant memory.
+        """One result a picture or frame, in the order of the inputs; lazily, in constant memory.
 
         Args:
-            inputs: path, folder, pattern with `*`, array (H, W, 3) uint8 in BGR order, PIL
+            inputs: path of a picture or video, folder, pattern with `*`, address of a picture, a
+                video or a stream, number of a camera, array (H, W, 3) uint8 in BGR order, PIL
                 image, or a list or an iterator of these.
             boxes: people's boxes, xyxy pixels of the picture with or without a score:
-                (N, 4 or 5) for one picture, a list of such for several, a dict by path or file
-                name, or a JSON file of them. A picture with no box gets an empty result. None:
-                the detector looks for them. Models of whole pictures do not take boxes.
+                (N, 4 or 5) for one picture or for all frames of a video, a list or an iterator
+                of such for several, a dict by path or file name, or a JSON file of them. A
+                picture with no box gets an empty result. None: the detector looks for them.
+                Models of whole pictures do not take boxes.
             batch_size: crops per network call, from one or several pictures.
+            detector_every: the detector looks at every n-th frame of a video; in between boxes
+                follow from the detections before and after, for cameras from the poses. None
+                leaves it to the mode.
+            track: True, or a tracker: who is who from frame to frame (`poise.inference.tracking`).
+            smooth: a smoother, such as "one-euro" (`poise.inference.smoothing`).
+            lift: a lifter: 3D poses (`poise.inference.lifting`).
+            keypoint_threshold: keypoints with a lower score are not `visible`, nor drawn.
+            flip_test: True or False; None: as the inferencer was told.
             keep_going: give a result with `error` for a picture that cannot be used, instead of
                 raising when its turn comes.
+            timeout: seconds after which a silent camera, stream or address is given up.
+            timing: log a table of what the stages took, at the end.
 
         Raises:
             FileMissingError, DataError: no such picture; unreadable; boxes of a wrong form.
         """
-        if batch_size < 1:
-            raise DataError(f"batch_size must be at least 1, got {batch_size}")
-        if boxes is not None and not self.needs_boxes:
-            raise DataError(
-                "this model finds everybody in the whole picture and takes no boxes; leave them "
-                "out, or choose a top-down model"
-            )
-        waiting: deque[Job] = deque()
-        crops: list[tuple[Job, Crop]] = []
-        for job in self._located(list_pictures(inputs), boxes, batch_size):
-            waiting.append(job)
-            for crop in _crops(job):
-                crops.append((job, crop))
-                if len(crops) == batch_size:
-                    self._run(crops)
-                    crops = []
-            while waiting and waiting[0].complete:
-                yield self._finish(waiting.popleft(), keep_going)
-        if crops:
-            self._run(crops)
-        while waiting:
-            yield self._finish(waiting.popleft(), keep_going)
+        self._check(batch_size, boxes, detector_every)
+        stages = build_stages(track=track, smooth=smooth, lift=lift, device=self.device)
+        sources: Iterable[Source] = open_sources(inputs, timeout=timeout)
+        count = None
+        if not isinstance(inputs, Iterator):
+            sources = list(sources)
+            # a video tells its length only when it is open
+            still = not any(source.info.moves for source in sources)
+            count = len(sources) if still else None
+        given = None if boxes is None else GivenBoxes(boxes, count)
+        first, sources = _first(sources)
+        jobs = self._jobs(
+            _frames(sources),
+            given,
+            every=self.mode.detector_every if detector_every is None else detector_every,
+            batch=min(batch_size, DETECTOR_BATCH),
+            network=self._network(self.flip_test if flip_test is None else flip_test),
+            batch_size=batch_size,
+            live=first is not None and first.info.live,
+            overlap=count != 1,
+        )
+        results = (self._result(job, keypoint_threshold, keep_going) for job in jobs)
+        yield from chain_stages(results, stages)
+        if timing:
+            _LOG.info("timing:\n%s", self.timings.table())
 
     def __call__(self, inputs: Any, **options: Any) -> list[PoseResult]:
         """All results of `predict` as a list."""
@@ -138,91 +186,107 @@ class Inferencer:
 
     # ------------------------------------------------------------------- stages
 
-    def _located(self, pictures: Iterable[Picture], boxes: Any, batch_size: int) -> Iterator[Job]:
-        """Pictures, each read once, with the places to look at."""
-        if boxes is not None:
-            pictures = list(pictures)
-            given = GivenBoxes(boxes, pictures)
-            for index, picture in enumerate(pictures):
-                yield _with_given_boxes(_open(picture), given, index)
-            return
-        looks_ahead = self.needs_boxes and not isinstance(self.detector, WholeImage)
-        size = min(batch_size, _DETECTOR_BATCH) if looks_ahead else 1
-        chunk: list[Job] = []
-        for picture in pictures:
-            chunk.append(_open(picture))
-            # nothing comes after a picture that may end the run: say so before reading on
-            if len(chunk) == size or chunk[-1].error is not None:
-                yield from self._detected(chunk)
-                chunk = []
-        yield from self._detected(chunk)
+    def _jobs(
+        self,
+        frames: Iterator[Frame],
+        given: GivenBoxes | None,
+        *,
+        every: int,
+        batch: int,
+        network: Network,
+        batch_size: int,
+        live: bool,
+        overlap: bool,
+    ) -> Iterator[Job]:
+        """Frames -> jobs with poses."""
+        self.timings = timings = Timings()
+        detector = self.detector if given is None else None
+        # boxes that follow from poses cannot be ahead of them
+        follows = live and every > 1 and given is None and detector is not None
+        overlap = overlap and not follows
+        looks_ahead = not isinstance(detector, WholeImage) and not live
+        waiting = _WAITING_LIVE if live else _WAITING_FRAMES
+        frames = timings.watched(frames, "read")
+        if overlap:
+            frames = prefetched(frames, waiting, "read")
+        jobs = located(
+            frames,
+            detector=detector,
+            given=given,
+            every=every,
+            batch=batch if looks_ahead else 1,
+            timings=timings,
+        )
+        if overlap and detector is not None:
+            jobs = prefetched(jobs, waiting, "detect")
+        return posed(jobs, network, batch_size=batch_size, timings=timings, overlap=overlap)
 
-    def _detected(self, jobs: Sequence[Job]) -> Sequence[Job]:
-        """Boxes of several pictures by one call of the detector."""
-        readable = [job for job in jobs if job.error is None]
-        if not self.needs_boxes:
-            for job in readable:
-                job.expect(1)
-        elif readable:
-            for job, found in zip(
-                readable, self.detector.detect([job.image for job in readable]), strict=True
-            ):
-                job.bboxes, job.bbox_scores = check_boxes(found, where="the detector's boxes")
-                job.expect(len(job.bboxes))
-        return jobs
+    def _network(self, flip_test: bool | None) -> Network:
+        """Network with or without the flip test."""
+        if flip_test not in self._networks:
+            self._networks[flip_test] = choose_network(
+                self.model, self._make_batch, flip_test=flip_test
+            )
+        return self._networks[flip_test]
 
-    def _run(self, crops: Sequence[tuple[Job, Crop]]) -> None:
-        """One network call; hands each crop's instances to its picture."""
-        import torch
-
-        batch = self._make_batch([crop for _, crop in crops])
-        with torch.inference_mode():
-            batch = self.model.data_preprocessor(batch, False)
-            samples = self.model(**batch, mode="predict")
-        for (job, _), sample in zip(crops, samples, strict=True):
-            job.add(sample.pred_instances)
-
-    def _finish(self, job: Job, keep_going: bool) -> PoseResult:
+    def _result(self, job: Job, keypoint_threshold: float, keep_going: bool) -> PoseResult:
         if job.error is not None:
             if not keep_going:
                 raise job.error
-            _LOG.info("skipped %s: %s", job.picture.name, job.error)
+            _LOG.info("skipped %s: %s", job.name, job.error)
         instances = job.instances()
         if instances is None:
             instances = empty_instances(self.metainfo["num_keypoints"])
-        error = None if job.error is None else str(job.error)
-        return PoseResult(job.image, instances, self.metainfo, job.picture.name, error)
+        frame = job.frame
+        return PoseResult(
+            job.image,
+            instances,
+            self.metainfo,
+            frame.source.name,
+            error=None if job.error is None else str(job.error),
+            frame_index=frame.index,
+            time=frame.time,
+            source=frame.source,
+            score_kind=self._score_kind,
+            keypoint_threshold=keypoint_threshold,
+        )
+
+    def _check(self, batch_size: int, boxes: Any, detector_every: int | None) -> None:
+        if batch_size < 1:
+            raise DataError(f"batch_size must be at least 1, got {batch_size}")
+        if detector_every is not None and detector_every < 1:
+            raise DataError(f"detector_every must be at least 1, got {detector_every}")
+        if boxes is not None and not self.needs_boxes:
+            raise DataError(
+                "this model finds everybody in the whole picture and takes no boxes; leave them "
+                "out, or choose a top-down model"
+            )
 
 
-def _open(picture: Picture) -> Job:
-    """Read a picture; what goes wrong waits until its turn comes."""
+def _frames(sources: Iterable[Source]) -> Iterator[Frame]:
+    for source in sources:
+        yield from source.frames()
+
+
+def _first(sources: Iterable[Source]) -> tuple[Source | None, Iterable[Source]]:
+    """The first source without taking it away."""
+    iterator = iter(sources)
+    first = next(iterator, None)
+    return first, (iterator if first is None else itertools.chain([first], iterator))
+
+
+def _load(model: Any, weights: Any, device: Any) -> Any:
+    from poise.models.build import load_model
+
     try:
-        return Job(picture, read_picture(picture))
-    except PoiseError as error:
-        return Job(picture, None, error)
-
-
-def _with_given_boxes(job: Job, given: GivenBoxes, index: int) -> Job:
-    if job.error is None:
-        try:
-            job.bboxes, job.bbox_scores = given.of(index)
-            job.expect(len(job.bboxes))
-        except PoiseError as error:
-            job.error, job.image = error, None
-    return job
-
-
-def _crops(job: Job) -> Iterator[Crop]:
-    """The places to look at in a picture."""
-    if job.error is not None:
-        return
-    name, source = job.picture.name, job.picture.source
-    path = str(source) if isinstance(source, Path) else None
-    if job.bboxes is None:
-        yield Crop(job.image, None, 1.0, name, path)
-        return
-    for box, score in zip(job.bboxes, job.bbox_scores, strict=True):
-        yield Crop(job.image, box, float(score), name, path)
+        return load_model(model, weights, device=device)
+    except CheckpointError as error:
+        if weights is None and isinstance(model, str):
+            error.add_note(
+                "without a network: model 'auto' takes the best model that is on this machine, "
+                "and movenet-thunder and movenet-lightning come inside the package"
+            )
+        raise
 
 
 def _refuse_lifter(model: Any) -> None:
@@ -230,36 +294,6 @@ def _refuse_lifter(model: Any) -> None:
 
     if isinstance(model, PoseLifter):
         raise ConfigError(
-            "this model lifts 2D poses to 3D and cannot look at pictures; find the 2D poses with "
-            "a 2D model, and lift them with poise.apis.inference_pose_lifter_model"
+            "this model lifts 2D poses to 3D and cannot look at pictures; give it as lift=... "
+            "beside a 2D model, or call poise.apis.inference_pose_lifter_model"
         )
-
-
-def _checked_device(device: Any) -> Any:
-    """Torch device of a name, once it has been seen to work."""
-    import torch
-
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ArgumentError(
-            f"device '{device}' cannot be used; expected auto, cpu, cuda, cuda:1 or mps, where "
-            f"torch was built for it and sees it: {str(error).splitlines()[0]}"
-        ) from error
-    return found
-
-
-def pick_device(device: Any) -> Any:
-    """Torch device of "auto", a name or a device.
-
-    Raises:
-        ArgumentError: a device that torch does not know, or that is not there.
-    """
-    import torch
-
-    if device != "auto":
-        return _checked_device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -1,6 +1,5 @@
 """Pictures in, poses out, with the embedded model."""
 
-import json
 from pathlib import Path
 
 import cv2
@@ -8,8 +7,7 @@ import numpy as np
 import pytest
 
 from poise.errors import DataError, FileMissingError
-from poise.inference import Inferencer, PoseResult, ResultWriter
-from poise.structures import InstanceData
+from poise.inference import Inferencer
 
 PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
 
@@ -83,43 +81,3 @@ def test_bad_picture_raises_or_is_reported_as_asked(inferencer, photo):
 def test_results_come_before_all_pictures_are_read(inferencer, photo):
     results = inferencer.predict([photo, "nowhere.jpg"], batch_size=1)
     assert len(next(results)) == 1
-
-
-def test_json_holds_the_documented_keys(inferencer, tmp_path):
-    (result,) = inferencer(PHOTO)
-    writer = ResultWriter(tmp_path)
-    files = writer.write(result, Path("sub/astronaut.png"))
-    assert [f.relative_to(tmp_path).as_posix() for f in files] == [
-        "sub/astronaut.json",
-        "sub/astronaut_pose.jpg",
-    ]
-    content = json.loads(files[0].read_text())
-    assert (content["version"], content["width"], content["height"]) == (1, 512, 512)
-    assert content["schema"] == "coco"
-    (person,) = content["instances"]
-    assert person["bbox"] == [0, 0, 512, 512]
-    assert len(person["keypoints"]) == len(person["keypoint_scores"]) == 17
-    assert cv2.imread(str(files[1])).shape == (512, 512, 3)
-
-
-def test_pictures_of_one_name_do_not_overwrite_each_other(inferencer, photo, tmp_path):
-    (result,) = inferencer(photo)
-    writer = ResultWriter(tmp_path, draw=False)
-    first, second = (writer.write(result, Path(n))[0] for n in ("a.jpg", "a.png"))
-    assert first != second
-
-
-def test_writer_can_write_mmposes_layout(tmp_path, photo):
-    instances = InstanceData(
-        keypoints=np.ones((1, 17, 2), np.float32),
-        keypoint_scores=np.ones((1, 17), np.float32),
-        bboxes=np.array([[0, 0, 5, 5]], np.float32),
-        bbox_scores=np.ones(1, np.float32),
-    )
-    result = PoseResult(photo, instances, {}, "a.jpg")
-    (path,) = ResultWriter(tmp_path, draw=False, layout="mmpose").write(result, Path("a.jpg"))
-    (person,) = json.loads(path.read_text())
-    assert person["bbox"] == [[0, 0, 5, 5]]
-    assert person.keys() == {"keypoints", "keypoint_scores", "bbox", "bbox_score"}
-    with pytest.raises(DataError, match="layout must be one of poise, mmpose, got 'coco'"):
-        ResultWriter(tmp_path, layout="coco")

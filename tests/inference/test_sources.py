@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from poise.errors import DataError, FileMissingError
-from poise.inference.sources import Picture, list_pictures, read_picture, to_bgr
+from poise.inference.sources.pictures import Picture, list_pictures, read_picture, to_bgr
 
 RED = np.zeros((4, 6, 3), np.uint8)
 RED[..., 2] = 255

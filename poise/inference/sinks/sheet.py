@@ -11,13 +11,13 @@ from poise.errors import DataError
 from poise.inference.results import PoseResult
 from poise.inference.sinks.base import FileSink, SinkOptions, write_whole
 from poise.inference.sinks.drawing import Drawer
+from poise.visualization.contact_sheet import contact_sheet
 
-__all__ = ["ContactSheet", "tile_pictures"]
+__all__ = ["ContactSheet"]
 
 #: Pictures on a sheet, at most; and the side of each, pixels.
 _MOST, _SIDE = 48, 240
 _COLUMNS = 6
-_GROUND = 32
 
 
 class ContactSheet(FileSink):
@@ -33,11 +33,12 @@ class ContactSheet(FileSink):
         super().__init__(folder, options)
         self._draw = self.options.draw or Drawer()
         self._tiles: list[np.ndarray] = []
+        self._captions: list[str] = []
         self._step = self._seen = 0
 
     def begin(self, path: Path, result: PoseResult) -> Path:
         """Empty sheet."""
-        self._tiles, self._step, self._seen = [], 1, 0
+        self._tiles, self._captions, self._step, self._seen = [], [], 1, 0
         return path
 
     def add(self, handle: Path, result: PoseResult) -> None:
@@ -46,11 +47,22 @@ class ContactSheet(FileSink):
             return
         if self._seen % self._step == 0:
             if len(self._tiles) == _MOST:
-                self._tiles, self._step = self._tiles[::2], self._step * 2
+                self._tiles, self._captions = self._tiles[::2], self._captions[::2]
+                self._step *= 2
             # the number of the last one may no longer be a multiple of the new step
             if self._seen % self._step == 0:
-                self._tiles.append(_tile(self._draw(result), str(result.frame_index)))
+                self._add(result)
         self._seen += 1
+
+    def _add(self, result: PoseResult) -> None:
+        picture = self._draw(result)
+        scale = min(1.0, _SIDE / max(picture.shape[:2]))
+        # kept small: a sheet of large pictures would need their memory until the end
+        self._tiles.append(
+            cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        )
+        stem = Path(result.name).name
+        self._captions.append(stem if result.time is None else f"{result.time:.2f} s")
 
     def finish(self, handle: Path) -> None:
         """Write the sheet; nothing where no picture could be used.
@@ -61,43 +73,8 @@ class ContactSheet(FileSink):
         if not self._tiles:
             self.written.remove(handle)
             return
-        ok, data = cv2.imencode(".jpg", tile_pictures(self._tiles))
+        sheet = contact_sheet(self._tiles, self._captions, columns=_COLUMNS, tile=(_SIDE, _SIDE))
+        ok, data = cv2.imencode(".jpg", sheet)
         if not ok:
             raise DataError(f"OpenCV could not encode the contact sheet '{handle}'")
         write_whole(handle, data.tobytes())
-
-
-def tile_pictures(tiles: list[np.ndarray], columns: int = _COLUMNS) -> np.ndarray:
-    """One picture of many.
-
-    Args:
-        tiles: pictures (S, S, 3) uint8 of one size.
-        columns: beside one another, at most.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
-    columns = min(columns, len(tiles))
-    rows = -(-len(tiles) // columns)
-    height, width = tiles[0].shape[:2]
-    sheet = np.full((rows * height, columns * width, 3), _GROUND, np.uint8)
-    for n, tile in enumerate(tiles):
-        y, x = n // columns * height, n % columns * width
-        sheet[y : y + height, x : x + width] = tile
-    return sheet
-
-
-def _tile(picture: np.ndarray, label: str) -> np.ndarray:
-    """Picture shrunk into a square, its number in the corner."""
-    height, width = picture.shape[:2]
-    scale = _SIDE / max(height, width)
-    small = cv2.resize(
-        picture,
-        (max(1, round(width * scale)), max(1, round(height * scale))),
-        interpolation=cv2.INTER_AREA,
-    )
-    tile = np.full((_SIDE, _SIDE, 3), _GROUND, np.uint8)
-    y, x = (_SIDE - small.shape[0]) // 2, (_SIDE - small.shape[1]) // 2
-    tile[y : y + small.shape[0], x : x + small.shape[1]] = small
-    cv2.putText(tile, label, (6, _SIDE - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1)
-    return tile

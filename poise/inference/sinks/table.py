@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from poise.errors import UnknownNameError, nearest
@@ -51,6 +51,6 @@ def open_sinks(
     return [_class_of(name)(Path(folder), options or SinkOptions()) for name in chosen]
 
 
-def _class_of(name: str) -> type[Sink]:
+def _class_of(name: str) -> Callable[[Path, SinkOptions], Sink]:
     module, _, attribute = SINKS[name][0].partition(":")
     return getattr(importlib.import_module(module), attribute)

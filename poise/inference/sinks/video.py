@@ -18,10 +18,11 @@ from poise.inference.sinks.drawing import Drawer
 
 __all__ = ["CODECS", "VideoSink"]
 
+#: No frames that refer to later ones: they would shift all times in a file written in pieces.
 #: codec -> (FFmpeg's encoder, its options). Quick settings: nobody should wait for the encoder
 CODECS: dict[str, tuple[str, dict[str, str]]] = {
-    "h264": ("libx264", {"preset": "veryfast", "crf": "23", "tune": "fastdecode"}),
-    "mpeg4": ("mpeg4", {"qscale": "4"}),
+    "h264": ("libx264", {"preset": "veryfast", "crf": "23", "bf": "0"}),
+    "mpeg4": ("mpeg4", {"qscale": "4", "bf": "0"}),
 }
 #: A file that ends too early can be played up to there; a finished one is an ordinary MP4.
 _CONTAINER_OPTIONS = {"movflags": "hybrid_fragmented"}

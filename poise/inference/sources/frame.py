@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from poise.inference.results import SourceInfo
 __all__ = ["Frame", "Source"]
 
 
-class Frame(NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frame:
     """A picture on its way: pixels, or why there are none.
 
     Attributes:

@@ -73,8 +73,7 @@ def _from_text(text: str, timeout: float) -> Iterator[Source]:
         text = text.removeprefix("file://")
         for picture in list_pictures(text, suffixes=IMAGE_SUFFIXES | VIDEO_SUFFIXES):
             path = picture.source
-            is_video = isinstance(path, Path) and path.suffix.lower() in VIDEO_SUFFIXES
-            if is_video:
+            if isinstance(path, Path) and path.suffix.lower() in VIDEO_SUFFIXES:
                 yield VideoSource(picture.name, path, picture.relative)
             else:
                 yield PictureSource(picture)

@@ -16,8 +16,8 @@ from poise.inference.sources.frame import Frame
 __all__ = ["VIDEO_SUFFIXES", "VideoSource", "decoded_frames"]
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .mts .m2ts .wmv .flv .3gp .ogv .gif".split()
-)
+    (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts")
+) | {".wmv", ".flv", ".3gp", ".ogv", ".gif"}
 #: Part of the frames that a header may promise in excess; more means that the file was cut off.
 _TOLERATED_LOSS = 0.02
 

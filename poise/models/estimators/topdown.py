@@ -48,7 +48,7 @@ class TopdownPoseEstimator(BasePoseEstimator):
 
     def loss(self, inputs: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """Losses of crops (B, C, H, W)."""
-        self._check_input_size(inputs)
+        self.check_input_size(inputs)
         return super().loss(inputs, data_samples)
 
     def predict(self, inputs: Tensor, data_samples: Sequence[Any]) -> Sequence[Any]:
@@ -62,11 +62,11 @@ class TopdownPoseEstimator(BasePoseEstimator):
             ConfigError: no head, or head and codec do not fit the input.
         """
         self.require_head()
-        self._check_input_size(inputs)
+        self.check_input_size(inputs)
         instances, fields = self.head_predictions(self.test_feats(inputs), data_samples)
         return self.add_pred_to_datasample(instances, fields, data_samples)
 
-    def _check_input_size(self, inputs: Tensor) -> None:
+    def check_input_size(self, inputs: Tensor) -> None:
         """Codec and crops should have the same size, or all coordinates are off."""
         size = getattr(getattr(self.head, "decoder", None), "input_size", None)
         if self.with_head and size is not None and isinstance(inputs, Tensor):

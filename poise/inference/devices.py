@@ -1,0 +1,39 @@
+"""Where networks run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from poise.errors import ArgumentError
+
+__all__ = ["pick_device"]
+
+
+def pick_device(device: Any) -> Any:
+    """Torch device of "auto", a name or a device.
+
+    Raises:
+        ArgumentError: a device that torch does not know, or that is not there.
+    """
+    import torch
+
+    if device != "auto":
+        return _checked_device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _checked_device(device: Any) -> Any:
+    """Torch device of a name, once it has been seen to work."""
+    import torch
+
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ArgumentError(
+            f"device '{device}' cannot be used; expected auto, cpu, cuda, cuda:1 or mps, where "
+            f"torch was built for it and sees it: {str(error).splitlines()[0]}"
+        ) from error
+    return found

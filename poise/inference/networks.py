@@ -1,0 +1,173 @@
+"""From places in pictures to poses: one call of the network a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from poise.inference.crops import Crop, WarpCrops, WarpedCrops
+from poise.inference.jobs import Poses
+
+__all__ = ["AnyNetwork", "Network", "TopdownNetwork", "choose_network", "decoded"]
+
+
+class Network(Protocol):
+    """Three steps, each of which can be done for one batch while the others work on others."""
+
+    def prepare(self, crops: Sequence[Crop]) -> Any:
+        """Batch of several places."""
+
+    def run(self, batch: Any) -> Any:
+        """What the network says about a batch."""
+
+    def decode(self, outputs: Any, batch: Any) -> list[Poses]:
+        """Poses of each place, image space."""
+
+
+def choose_network(model: Any, make_batch: Any, *, flip_test: bool | None = None) -> Network:
+    """The quickest way to what the model's own `predict` gives.
+
+    Args:
+        model: an estimator in eval mode.
+        make_batch: crop maker.
+        flip_test: True or False; None keeps the model's setting.
+    """
+    cfg = dict(model.test_cfg or {})
+    if flip_test is not None:
+        cfg["flip_test"] = flip_test
+    if isinstance(make_batch, WarpCrops) and TopdownNetwork.suits(model, cfg):
+        return TopdownNetwork(model, make_batch, cfg)
+    return AnyNetwork(model, make_batch, cfg)
+
+
+class AnyNetwork:
+    """Calls the model as any test does: right for every model.
+
+    Args:
+        model: an estimator.
+        make_batch: crop maker.
+        test_cfg: settings for predictions, instead of the model's.
+    """
+
+    def __init__(self, model: Any, make_batch: Any, test_cfg: Mapping[str, Any]) -> None:
+        self._model, self._make_batch, self._test_cfg = model, make_batch, test_cfg
+
+    def prepare(self, crops: Sequence[Crop]) -> Any:
+        """Inputs and samples."""
+        return self._make_batch(crops)
+
+    def run(self, batch: Any) -> Any:
+        """Samples with the predictions of the model's `predict` mode."""
+        import torch
+
+        model, own = self._model, self._model.test_cfg
+        with torch.inference_mode():
+            model.test_cfg = self._test_cfg
+            try:
+                batch = model.data_preprocessor(batch, False)
+                return model(**batch, mode="predict")
+            finally:
+                model.test_cfg = own
+
+    def decode(self, outputs: Any, batch: Any) -> list[Poses]:
+        """The predictions as arrays."""
+        return [_poses(sample.pred_instances) for sample in outputs]
+
+
+def _poses(instances: Any) -> Poses:
+    return Poses(
+        _array(instances.keypoints),
+        _array(instances.keypoint_scores),
+        _array(instances.get("bboxes")),
+        _array(instances.get("bbox_scores")),
+    )
+
+
+def _array(values: Any) -> Any:
+    if values is None:
+        return None
+    return values.detach().cpu().numpy() if hasattr(values, "cpu") else np.asarray(values)
+
+
+class TopdownNetwork:
+    """Top-down models without passing samples: arrays in, arrays out, the whole batch at once.
+
+    Gives the numbers of the model's own `predict`.
+
+    Args:
+        model: an estimator that `suits`.
+        crops: crop maker.
+        test_cfg: settings for predictions, instead of the model's.
+    """
+
+    def __init__(self, model: Any, crops: WarpCrops, test_cfg: Mapping[str, Any]) -> None:
+        from poise.structures import PoseDataSample
+
+        self._model, self._crops, self._test_cfg = model, crops, dict(test_cfg)
+        # the flip test asks the first sample for swaps and sizes, which all have in common
+        self._samples = [PoseDataSample(metainfo=dict(crops.constants))]
+
+    @staticmethod
+    def suits(model: Any, test_cfg: Mapping[str, Any]) -> bool:
+        """Whether nobody has overridden a step that is left out here."""
+        from poise.models.estimators import TopdownPoseEstimator
+        from poise.models.heads.base import BaseHead
+        from poise.models.preprocessors.pose import PoseDataPreprocessor
+
+        head = getattr(model, "head", None)
+        return (
+            type(model) is TopdownPoseEstimator
+            and type(model.data_preprocessor) is PoseDataPreprocessor
+            and model.metainfo is None
+            and isinstance(head, BaseHead)
+            and type(head).predict is BaseHead.predict
+            and type(head).decode is BaseHead.decode
+            and head.decoder is not None
+            and head.decoder.support_batch_decoding
+            and test_cfg.get("output_keypoint_indices") is None
+            and not test_cfg.get("output_heatmaps", False)
+        )
+
+    def prepare(self, crops: Sequence[Crop]) -> WarpedCrops:
+        """Warped crops."""
+        return self._crops.warped(crops)
+
+    def run(self, batch: WarpedCrops) -> Any:
+        """What the head decodes, averaged with the mirrored picture's where that is asked."""
+        import torch
+
+        model = self._model
+        with torch.inference_mode():
+            pixels = torch.from_numpy(batch.pixels).permute(0, 3, 1, 2)
+            inputs = model.data_preprocessor.cast_data({"inputs": pixels})["inputs"]
+            inputs = model.data_preprocessor.batch(inputs)
+            model.check_input_size(inputs)
+            feats = model.extract_feat(inputs)
+            if self._test_cfg.get("flip_test", False):
+                feats = [feats, model.extract_feat(inputs.flip(-1))]
+            with model.explained(feats):
+                return model.head.test_outputs(feats, self._samples, self._test_cfg)
+
+    def decode(self, outputs: Any, batch: WarpedCrops) -> list[Poses]:
+        """Keypoints of the whole batch by the codec."""
+        return decoded(self._model.head.decoder, outputs, batch)
+
+
+def decoded(decoder: Any, outputs: Any, batch: WarpedCrops) -> list[Poses]:
+    """Poses of network outputs, by the codec, for the whole batch.
+
+    Args:
+        decoder: codec that decodes batches.
+        outputs: tensor or array (B, ...), or a tuple of such.
+        batch: where the crops were taken.
+    """
+    args = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+    keypoints, scores = decoder.batch_decode(*args)
+    if isinstance(scores, tuple):
+        # codecs that also know visibilities
+        scores = scores[0]
+    keypoints = batch.to_image_space(keypoints)
+    scores = np.asarray(scores, np.float32)
+    return [Poses(k, s) for k, s in zip(keypoints, scores, strict=True)]

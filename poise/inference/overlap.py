@@ -1,0 +1,133 @@
+"""Stages that run beside one another: each in a thread, with a bounded queue to the next.
+
+The work of all stages (decoding, warping, networks, drawing, encoding) is done by libraries that
+let other threads run meanwhile.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+__all__ = ["Timings", "prefetched"]
+
+T = TypeVar("T")
+
+#: Seconds between two looks at whether anybody still wants the items.
+_PATIENCE = 0.1
+
+
+class _Failure:
+    """An exception on its way from one thread to another."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+_END = object()
+
+
+def prefetched(items: Iterable[T], size: int, name: str) -> Generator[T, None, None]:
+    """The same items, worked out ahead of time in a thread.
+
+    Args:
+        items: taken in the thread; an error in it is raised here, after the items before it.
+        size: items that may wait; more are not worked out, so memory is bounded.
+        name: of the thread, for debuggers.
+    """
+    waiting: queue.Queue[Any] = queue.Queue(size)
+    stopped = threading.Event()
+
+    def put(item: Any) -> bool:
+        while not stopped.is_set():
+            try:
+                waiting.put(item, timeout=_PATIENCE)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        iterator = iter(items)
+        try:
+            for item in iterator:
+                if not put(item):
+                    return
+            put(_END)
+        except BaseException as error:  # raised again in the caller's thread
+            put(_Failure(error))
+        finally:
+            # a generator ends in the thread in which it ran, and with it the stages below it
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+
+    thread = threading.Thread(target=work, name=f"poise-{name}", daemon=True)
+    thread.start()
+    try:
+        while (item := waiting.get()) is not _END:
+            if isinstance(item, _Failure):
+                raise item.error
+            yield item
+    finally:
+        stopped.set()
+        thread.join(timeout=5)
+
+
+class Timings:
+    """Seconds that each stage worked, and how often; stages overlap, so they exceed the whole."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+        self._items: dict[str, int] = {}
+        self._start = time.perf_counter()
+
+    @contextmanager
+    def measure(self, stage: str, items: int = 1) -> Iterator[None]:
+        """Count the time of a block as a stage's."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, time.perf_counter() - start, items)
+
+    def add(self, stage: str, seconds: float, items: int = 1) -> None:
+        """Count seconds and items as a stage's; each stage is in one thread."""
+        self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
+        self._items[stage] = self._items.get(stage, 0) + items
+
+    def watched(self, items: Iterable[T], stage: str) -> Generator[T, None, None]:
+        """The same items; the time that each takes to come counts as a stage's."""
+        iterator = iter(items)
+        try:
+            while True:
+                start = time.perf_counter()
+                item = next(iterator, _END)
+                if item is _END:
+                    return
+                self.add(stage, time.perf_counter() - start)
+                yield item  # type: ignore[misc]
+        finally:
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+
+    def rows(self) -> list[tuple[str, int, float, float]]:
+        """(stage, items, seconds, milliseconds an item), and the time since the beginning."""
+        rows = [
+            (stage, self._items[stage], seconds, 1000 * seconds / max(1, self._items[stage]))
+            for stage, seconds in self._seconds.items()
+        ]
+        whole = time.perf_counter() - self._start
+        frames = self._items.get("read", 0)
+        return [*rows, ("all, overlapping", frames, whole, 1000 * whole / max(1, frames))]
+
+    def table(self) -> str:
+        """Text of `rows`."""
+        lines = [f"{'stage':18}{'items':>8}{'seconds':>10}{'ms an item':>12}"]
+        lines += [f"{s:18}{n:8}{sec:10.2f}{ms:12.2f}" for s, n, sec, ms in self.rows()]
+        return "\n".join(lines)
