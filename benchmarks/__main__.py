@@ -47,6 +47,12 @@ BENCHMARKS = {
         "reading a COCO file, memory of a worker", ("--images", "8000"), ("--images", "57000")
     ),
     "visualization": Benchmark("drawing people", ("--rounds", "10"), ("--rounds", "30")),
+    "tracking": Benchmark(
+        "MOTA, IDF1 and time of the tracker on made clips",
+        ("--frames", "300", "--seeds", "1"),
+        ("--frames", "600", "--seeds", "3"),
+        has_peer=False,
+    ),
     "inference": Benchmark(
         "a photo through the embedded models", ("--rounds", "3"), ("--rounds", "20"), has_peer=False
     ),

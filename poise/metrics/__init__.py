@@ -16,5 +16,6 @@ __getattr__, __dir__, __all__ = attach(
         "interhand": "InterHandMetric",
         "partition": "KeypointPartitionMetric",
         "posetrack18": "PoseTrack18Metric",
+        "tracking": "TrackScores track_scores",
     },
 )

@@ -1,0 +1,43 @@
+"""People of several frames side by side, for stages that look at more than one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.inference.results import PoseResult
+
+__all__ = ["gather", "video_of"]
+
+Array = NDArray[Any]
+
+
+def video_of(result: PoseResult) -> str:
+    """What results of one video have in common; still pictures in a row count as one."""
+    if result.source is None or not result.source.moves:
+        return ""
+    return result.name
+
+
+def gather(frames: Sequence[tuple[Array, Array]], ids: Array) -> Array:
+    """Values of some people in several frames.
+
+    Args:
+        frames: of each frame ids (n,) and values (n, ...).
+        ids: (N,) of the people wanted.
+
+    Returns:
+        (T, N, ...) float64; NaN where somebody is not in the frame.
+    """
+    out = np.full((len(frames), len(ids), *frames[0][1].shape[1:]), np.nan)
+    for t, (known, values) in enumerate(frames):
+        if len(known):
+            order = np.argsort(known)
+            place = np.clip(np.searchsorted(known, ids, sorter=order), 0, len(known) - 1)
+            row = order[place]
+            there = known[row] == ids
+            out[t, there] = values[row[there]]
+    return out

@@ -1,0 +1,52 @@
+"""Short gaps in the way of a joint, filled in from both sides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["fill_gaps"]
+
+Array = NDArray[Any]
+
+
+def fill_gaps(
+    times: Array, values: Array, known: Array, at: int, *, max_gap: int, hold: bool
+) -> tuple[Array, Array]:
+    """Values of one frame, with those that are missing taken from the frames around.
+
+    Args:
+        times: (T,) seconds.
+        values: (T, ..., D).
+        known: (T, ...) bool.
+        at: index of the frame.
+        max_gap: frames; longer gaps stay.
+        hold: keep the last value where nothing follows.
+
+    Returns:
+        values (..., D) of the frame, NaN where nothing could be filled; and (...) bool, where
+        something was.
+    """
+    T = len(times)
+    places = np.arange(T).reshape(T, *[1] * (known.ndim - 1))
+    last = np.where(known & (places <= at), places, -1).max(0)
+    following = np.where(known & (places >= at), places, T).min(0)
+    missing = ~known[at]
+    short = following - last - 1 <= max_gap
+    between = missing & (last >= 0) & (following < T) & short
+    held = missing & (last >= 0) & (following == T) & (at - last <= max_gap) & hold
+    before = _taken(values, np.maximum(last, 0))
+    after = _taken(values, np.minimum(following, T - 1))
+    span = times[np.minimum(following, T - 1)] - times[np.maximum(last, 0)]
+    part = np.where(between, (times[at] - times[np.maximum(last, 0)]) / np.maximum(span, 1e-9), 0)
+    line = before + part[..., None] * (after - before)
+    filled = between | held
+    out = np.where(between[..., None], line, np.where(held[..., None], before, values[at]))
+    return np.where((missing & ~filled)[..., None], np.nan, out), filled
+
+
+def _taken(values: Array, places: Array) -> Array:
+    """values[places[i], i] for every i."""
+    return np.take_along_axis(values, places[None, ..., None], 0)[0]

@@ -1,0 +1,371 @@
+"""Smoothing as a stage between the pipeline and the files."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import ArgumentError, ConfigError, DataError, nearest
+from poise.inference.results import PoseResult
+from poise.inference.sequences import gather, video_of
+from poise.inference.smoothing.filters import (
+    Filter,
+    Gaussian,
+    Kalman,
+    OneEuro,
+    SavitzkyGolay,
+    Window,
+)
+from poise.inference.smoothing.gaps import fill_gaps
+from poise.inference.tracking import TrackingStage
+from poise.structures import InstanceData
+
+__all__ = ["SmoothingStage", "build_smoother", "smooth_sequence"]
+
+Array = NDArray[Any]
+
+FILTERS: dict[str, Callable[..., Filter]] = {
+    "one-euro": OneEuro,
+    "savitzky-golay": SavitzkyGolay,
+    "gaussian": Gaussian,
+    "kalman": Kalman,
+}
+#: Other names -> (ours, settings that are not our defaults, their names for our settings).
+#: The filters of MMPose 0.x had one frame as the unit of time.
+ALIASES: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
+    "savgol": ("savitzky-golay", {}, {}),
+    "OneEuroFilter": (
+        "one-euro",
+        {"min_cutoff": 0.004, "beta": 0.7, "unit": "frames"},
+        {},
+    ),
+    "SavgolFilter": ("savitzky-golay", {}, {"window_size": "window", "polyorder": "degree"}),
+    "SavizkyGolayFilter": ("savitzky-golay", {}, {"window_size": "window", "polyorder": "degree"}),
+    "GaussianFilter": ("gaussian", {"sigma": 4.0}, {"window_size": "window"}),
+}
+#: Frames a second where the source does not say.
+_DEFAULT_FPS = 25.0
+#: Frames for which a joint that is not seen is held where nothing is known of the future.
+_DEFAULT_GAP = 5
+
+
+class SmoothingStage:
+    """Calms the keypoints of each person, and fills short gaps.
+
+    Results come late by `lag` frames, later at the beginning of a video where a filter needs its
+    whole window. They gain `keypoints_filled` (N, K) bool: joints that were not seen, whose
+    values come from the frames around. A person missed for a few frames is put in where frames
+    after the gap are known, which needs a lag. People without an id stay as they are; where
+    results have no ids, the tracker runs first.
+
+    Args:
+        make: makes the filter, anew for each video and field.
+        min_score: keypoints with a lower score count as not seen.
+        max_gap: frames; longer gaps are not filled. None: 5, or the lag where it is longer.
+        lag: frames to wait, if more than the filter needs (to fill gaps from both sides).
+        fields: which keypoints: "keypoints", "keypoints_3d".
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Filter],
+        *,
+        min_score: float = 0.2,
+        max_gap: int | None = None,
+        lag: int | None = None,
+        fields: tuple[str, ...] = ("keypoints", "keypoints_3d"),
+    ) -> None:
+        first = make()
+        if (max_gap is not None and max_gap < 0) or (lag is not None and lag < first.lag):
+            raise DataError(
+                f"smoothing needs max_gap >= 0 and a lag of at least the filter's {first.lag} "
+                f"frames, got {max_gap} and {lag}"
+            )
+        self.make, self.min_score, self.fields = make, min_score, fields
+        self.lag = max(first.lag, lag or 0)
+        self.max_gap = max(_DEFAULT_GAP, self.lag) if max_gap is None else max_gap
+        self.before = max(first.before, self.max_gap)
+        self.least = first.least
+
+    def __call__(self, results: Iterator[PoseResult]) -> Iterator[PoseResult]:
+        """Smoothed results, `lag` frames late."""
+        buffer = _Buffer(self)
+        for result in _with_ids(results):
+            if buffer.video is not None and video_of(result) != buffer.video:
+                yield from buffer.rest()
+                buffer = _Buffer(self)
+            yield from buffer.take(result)
+        yield from buffer.rest()
+
+
+class _Buffer:
+    """Frames of one video that are needed still: raw values of those gone, results to come."""
+
+    def __init__(self, stage: SmoothingStage) -> None:
+        self.stage = stage
+        self.video: str | None = None
+        self.waiting: deque[PoseResult] = deque()
+        self.raw: deque[dict[str, Any]] = deque()
+        self.filters: dict[str, Filter] = {}
+        self.seen = 0
+
+    def take(self, result: PoseResult) -> Iterator[PoseResult]:
+        self.video = video_of(result)
+        self.waiting.append(result)
+        self.raw.append(_raw(result, self.stage))
+        self.seen += 1
+        late = self.stage.lag
+        while len(self.waiting) > late and self.seen >= self.stage.least:
+            yield self._smoothed()
+
+    def rest(self) -> Iterator[PoseResult]:
+        while self.waiting:
+            yield self._smoothed()
+
+    def _smoothed(self) -> PoseResult:
+        at = len(self.raw) - len(self.waiting)
+        result = self.waiting.popleft()
+        times = np.array([frame["time"] for frame in self.raw])
+        ids = self.raw[at]["ids"]
+        inserted = self._absent(at, ids)
+        everybody = np.concatenate((ids, inserted)).astype(np.int64)
+        if len(inserted):
+            _insert(result, self.raw, at, inserted, times)
+        nothing = np.zeros(np.shape(result.instances.keypoints)[:2], bool)
+        result.instances.set_field(nothing, "keypoints_filled")
+        for name in self.stage.fields:
+            if name in result.instances and len(everybody):
+                self._smooth_field(result, name, everybody, times, at)
+        while len(self.raw) - len(self.waiting) > self.stage.before:
+            self.raw.popleft()
+        return result
+
+    def _absent(self, at: int, ids: Array) -> Array:
+        """Ids of people who are missing here, but seen shortly before and after."""
+        around = [
+            np.unique(np.concatenate([f["ids"] for f in part]))
+            for part in (list(self.raw)[:at], list(self.raw)[at + 1 :])
+            if part
+        ]
+        if len(around) < 2 or not self.stage.lag:
+            return np.zeros(0, np.int64)
+        both = np.setdiff1d(np.intersect1d(around[0], around[1]), ids)
+        there = np.array([np.isin(both, f["ids"]) for f in self.raw])
+        places = np.arange(len(there))[:, None]
+        last = np.where(there & (places < at), places, -1).max(0, initial=-1)
+        following = np.where(there & (places > at), places, len(there)).min(0, initial=len(there))
+        return both[(following - last - 1 <= self.stage.max_gap) & (both >= 0)]
+
+    def _smooth_field(
+        self, result: PoseResult, name: str, ids: Array, times: Array, at: int
+    ) -> None:
+        frames = list(self.raw)
+        values = gather([(f["ids"], f[name]) for f in frames], ids)
+        weights = np.nan_to_num(gather([(f["ids"], f[f"{name}:weights"]) for f in frames], ids))
+        known = (weights > 0) & np.isfinite(values).all(-1)
+        values = np.where(known[..., None], values, np.nan)
+        patched, filled = fill_gaps(
+            times, values, known, at, max_gap=self.stage.max_gap, hold=not self.stage.lag
+        )
+        sizes = np.nanmax(gather([(f["ids"], f[f"{name}:sizes"]) for f in frames], ids), 0)
+        trust = np.where(known, weights, 0)
+        if self.stage.lag:
+            # what was filled in counts a little, so that the curve has no hole there
+            values[at], trust[at] = patched, np.where(filled, self.stage.min_score, trust[at])
+        filter_ = self.filters.setdefault(name, self.stage.make())
+        window = Window(times, values, trust, at, ids, sizes, _frame_time(times, result))
+        smooth = filter_(window)
+        wanted = np.isfinite(smooth) & (known[at] | filled)[..., None]
+        named = np.asarray(result.track_ids)
+        rows = np.isin(named, ids)
+        order = np.searchsorted(np.sort(ids), named[rows])
+        order = np.argsort(ids)[order]
+        out = np.array(result.instances[name], np.float32)
+        out[rows] = np.where(wanted[order], smooth[order], out[rows])
+        result.instances.set_field(out, name)
+        if name == "keypoints":
+            flags = np.zeros(out.shape[:2], bool)
+            flags[rows] = filled[order]
+            result.instances.set_field(flags, "keypoints_filled")
+            scores = gather([(f["ids"], f["scores"]) for f in frames], ids)[..., None]
+            line, _ = fill_gaps(
+                times, scores, known, at, max_gap=self.stage.max_gap, hold=not self.stage.lag
+            )
+            given = np.array(result.instances.keypoint_scores)
+            given[rows] = np.where(filled[order], line[order, :, 0], given[rows])
+            result.instances.set_field(given, "keypoint_scores")
+
+
+def _with_ids(results: Iterator[PoseResult]) -> Iterator[PoseResult]:
+    """Results, tracked where they are not yet."""
+    first = next(results, None)
+    if first is None:
+        return iter(())
+    joined = _chained(first, results)
+    return joined if first.track_ids is not None else TrackingStage()(joined)
+
+
+def _chained(first: PoseResult, rest: Iterator[PoseResult]) -> Iterator[PoseResult]:
+    yield first
+    yield from rest
+
+
+def _raw(result: PoseResult, stage: SmoothingStage) -> dict[str, Any]:
+    """What later frames need of this one; a few numbers, no picture."""
+    fields = result.instances
+    ids = np.asarray(result.track_ids)
+    named = ids >= 0
+    time = result.frame_index / (result.fps or _DEFAULT_FPS) if result.time is None else result.time
+    out: dict[str, Any] = {"time": time, "ids": ids[named]}
+    scores = np.asarray(fields.keypoint_scores, float)
+    boxes = np.asarray(fields.bboxes, float)
+    out["boxes"], out["scores"] = boxes[named], scores[named]
+    out["box_scores"] = np.asarray(fields.bbox_scores, float)[named]
+    for name in stage.fields:
+        if name not in fields:
+            continue
+        values = np.asarray(fields[name], float)[named]
+        if name == "keypoints":
+            weights = np.where(scores >= stage.min_score, np.clip(scores, 0.05, 1), 0)[named]
+            sizes = np.sqrt((boxes[:, 2:] - boxes[:, :2]).clip(1).prod(-1))[named]
+        else:
+            weights = np.isfinite(values).all(-1).astype(float)
+            spread = np.nan_to_num(values)
+            sizes = np.linalg.norm(np.ptp(spread, axis=1), axis=-1).clip(1e-6)
+        out |= {name: values, f"{name}:weights": weights, f"{name}:sizes": sizes}
+    return out
+
+
+def _insert(result: PoseResult, raw: Any, at: int, ids: Array, times: Array) -> None:
+    """Put people in who were missed in this frame; their keypoints follow by smoothing."""
+    frames = list(raw)
+    fields = result.instances
+    extra: dict[str, Array] = {"track_ids": ids}
+    sources = {
+        "bboxes": "boxes",
+        "bbox_scores": "box_scores",
+        "keypoint_scores": "scores",
+        "keypoints": "keypoints",
+    }
+    for name, key in sources.items():
+        width = int(np.prod(np.shape(fields[name])[1:]))
+        flat = [(f["ids"], f[key].reshape(len(f["ids"]), width)) for f in frames]
+        values = gather(flat, ids)[:, :, None]
+        known = np.asarray(np.isfinite(values).all(-1))
+        line, _ = fill_gaps(times, values, known, at, max_gap=len(frames), hold=False)
+        extra[name] = line.reshape(len(ids), *np.shape(fields[name])[1:])
+    joined = InstanceData()
+    for name in fields.keys():  # noqa: SIM118 (InstanceData is no dict)
+        old = np.asarray(fields[name])
+        blank = np.full((len(ids), *old.shape[1:]), np.nan if old.dtype.kind == "f" else 0)
+        new = extra.get(name, blank)
+        joined.set_field(np.concatenate((old, new.astype(old.dtype))), name)
+    result.instances = joined
+
+
+def _frame_time(times: Array, result: PoseResult) -> float:
+    if len(times) > 1:
+        return float(np.median(np.diff(times))) or 1 / _DEFAULT_FPS
+    return 1 / (result.fps or _DEFAULT_FPS)
+
+
+def build_smoother(spec: Any) -> Any:
+    """The smoothing stage that `spec` asks for.
+
+    Args:
+        spec: "one-euro", "savitzky-golay" ("savgol"), "gaussian" or "kalman"; True: "one-euro";
+            a dict with `type` and the options of the filter and of `SmoothingStage`; or a stage
+            (a callable), which is returned as it is. MMPose's `OneEuroFilter`,
+            `SavizkyGolayFilter` and `GaussianFilter` are known with their options.
+
+    Raises:
+        ConfigError: another name.
+        ArgumentError: an option that neither the filter nor the stage has.
+    """
+    if callable(spec):
+        return spec
+    options = dict(spec) if isinstance(spec, Mapping) else {"type": spec}
+    name = options.pop("type", True)
+    name = "one-euro" if name is True else name
+    name, settings, renamed = ALIASES.get(name, (name, {}, {}))
+    if name == "SmoothNetFilter":
+        raise ConfigError(
+            "SmoothNetFilter is a network with weights of its own, which Poise does not have; "
+            "'savitzky-golay' or {'type': 'kalman', 'lag': 5} smooth without a network"
+        )
+    if name not in FILTERS:
+        choices = (*FILTERS, *ALIASES)
+        hint = nearest(str(name), choices)
+        raise ConfigError(f"smooth= takes {', '.join(FILTERS)} or a dict, got {name!r}{hint}")
+    options = {renamed.get(key, key): value for key, value in options.items()}
+    own = set(inspect.signature(SmoothingStage).parameters) - {"make"}
+    if name == "kalman":
+        # the filter's own lag; the stage waits as long
+        own.discard("lag")
+    of_filter = {**settings, **{k: v for k, v in options.items() if k not in own}}
+    known = list(inspect.signature(FILTERS[name]).parameters)
+    for key in of_filter:
+        if key not in known:
+            hint = nearest(key, [*known, *own])
+            raise ArgumentError(f"{name} has no option '{key}'{hint}")
+    make = functools.partial(FILTERS[name], **of_filter)
+    return SmoothingStage(make, **{k: v for k, v in options.items() if k in own})
+
+
+def smooth_sequence(
+    keypoints: Any, scores: Any = None, *, times: Any = None, method: Any = "one-euro"
+) -> tuple[Array, Array]:
+    """Smooth one person's keypoints, all frames at once.
+
+    Args:
+        keypoints: (T, K, D) in any space; NaN where nothing is known.
+        scores: (T, K); None: all are sure.
+        times: (T,) seconds; None: 25 frames a second.
+        method: as for `build_smoother`.
+
+    Returns:
+        smoothed (T, K, D) float32, and (T, K) bool, where a gap was filled.
+
+    Raises:
+        DataError: shapes that do not fit together.
+    """
+    points = np.asarray(keypoints, np.float32)
+    if points.ndim != 3:
+        raise DataError(f"a sequence of keypoints has the shape (T, K, D), got {points.shape}")
+    given = np.isfinite(points).all(-1) * 1.0 if scores is None else np.asarray(scores, float)
+    when = np.arange(len(points)) / _DEFAULT_FPS if times is None else np.asarray(times, float)
+    if given.shape != points.shape[:2] or when.shape != points.shape[:1]:
+        raise DataError(
+            f"keypoints {points.shape} take scores {points.shape[:2]} and times "
+            f"{points.shape[:1]}, got {given.shape} and {when.shape}"
+        )
+    given = np.where(np.isfinite(points).all(-1), given, 0)
+    seen = points[np.isfinite(points).all((1, 2))]
+    # the median frame says how large the person is
+    size = float(np.median(np.ptp(seen, axis=1).max(-1))) if len(seen) else 1.0
+    box = np.array([[0, 0, size, size]], np.float32).clip(min=0)
+
+    def frames() -> Iterator[PoseResult]:
+        for number, (pose, score, time) in enumerate(zip(points, given, when, strict=True)):
+            person = InstanceData(
+                keypoints=pose[None],
+                keypoint_scores=score[None].astype(np.float32),
+                bboxes=box,
+                bbox_scores=np.ones(1, np.float32),
+                track_ids=np.ones(1, np.int64),
+            )
+            yield PoseResult(None, person, {}, "", frame_index=number, time=float(time))
+
+    done = [r.instances for r in build_smoother(method)(frames())]
+    if not done:
+        return points, np.zeros(points.shape[:2], bool)
+    return (
+        np.stack([d.keypoints[0] for d in done]),
+        np.stack([d.keypoints_filled[0] for d in done]),
+    )
