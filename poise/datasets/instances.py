@@ -19,7 +19,15 @@ from poise.datasets.paths import join_path
 from poise.errors import DataError
 from poise.geometry import bbox_cs2xyxy
 
-__all__ = ["Columns", "InstanceRule", "invalid_reasons", "nan_instances", "read_instances", "row"]
+__all__ = [
+    "Columns",
+    "InstanceRule",
+    "invalid_reason",
+    "invalid_reasons",
+    "nan_instances",
+    "read_instances",
+    "row",
+]
 
 # centre and scale of MPII, 300W, AFLW, WFLW: a scale of 1 is a box of 200 pixels
 PIXELS_PER_SCALE = 200.0
@@ -157,6 +165,21 @@ def invalid_reasons(columns: Columns) -> dict[str, np.ndarray]:
         reasons[reason] = found & ~seen
         seen |= found
     return reasons
+
+
+def invalid_reason(person: dict[str, Any]) -> str | None:
+    """Why one instance cannot be learnt from, or `None`; the tests of `invalid_reasons`."""
+    if person.get("iscrowd"):
+        return "crowd"
+    if person.get("num_keypoints") == 0:
+        return "without keypoints"
+    if "bbox" in person:
+        left, top, right, bottom = person["bbox"][0]
+        if right - left <= 0 or bottom - top <= 0:
+            return "zero-size box"
+    if "keypoints" in person and np.max(person["keypoints"]) <= 0:
+        return "without keypoints in the picture"
+    return None
 
 
 def nan_instances(columns: Columns) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,14 +27,19 @@ class LoadReport:
         total: annotations in it.
         kept: annotations that became (part of) records.
         dropped: reason -> number of annotations left out.
+        ids: reason -> ids of these annotations, in file order.
         images: images listed in the file.
         images_without: images that have no usable annotation.
+        note: what else is worth saying, such as frames of videos that are too short.
 
     Example:
         >>> report = LoadReport("person.json", total=10, kept=7)
-        >>> report.dropped.update({"without keypoints": 2, "crowd": 1})
+        >>> report.drop("without keypoints", [4, 9])
+        >>> report.drop("crowd", [7])
         >>> str(report)
         'person.json: kept 7 of 10: 2 without keypoints, 1 crowd'
+        >>> report.ids["without keypoints"]
+        [4, 9]
     """
 
     source: str
@@ -42,11 +48,20 @@ class LoadReport:
     dropped: Counter[str] = field(default_factory=Counter)
     images: int = 0
     images_without: int = 0
+    ids: dict[str, list[Any]] = field(default_factory=dict)
+    note: str = ""
 
-    def drop(self, reason: str, count: int = 1) -> None:
-        """Count annotations that are left out."""
-        if count:
-            self.dropped[reason] += count
+    def drop(self, reason: str, ids: Iterable[Any]) -> None:
+        """Count annotations that are left out.
+
+        Args:
+            reason: as in "12 REASON".
+            ids: of the annotations; where a file has none, their places in it.
+        """
+        listed = list(ids)
+        if listed:
+            self.dropped[reason] += len(listed)
+            self.ids.setdefault(reason, []).extend(listed)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON can hold them."""
@@ -64,9 +79,14 @@ class LoadReport:
             text += ": " + ", ".join(reasons)
         if self.images_without:
             text += f"; {self.images_without:,} of {self.images:,} images without people"
-        return text
+        return f"{text}; {self.note}" if self.note else text
 
     def log(self) -> None:
-        """Write the counts as one line, as a warning where something looks wrong."""
+        """Write the counts as one line, as a warning where something looks wrong.
+
+        At the level debug the ids follow, a line for each reason.
+        """
         level = logging.WARNING if SUSPICIOUS & self.dropped.keys() else logging.INFO
         logger.log(level, "%s", self)
+        for reason, ids in self.ids.items():
+            logger.debug("%s: %s: %s", self.source, reason, ", ".join(map(str, ids)))

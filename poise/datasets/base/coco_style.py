@@ -18,6 +18,7 @@ from poise.datasets.grouping import group_by_image
 from poise.datasets.instances import (
     Columns,
     InstanceRule,
+    invalid_reason,
     invalid_reasons,
     nan_instances,
     read_instances,
@@ -142,7 +143,7 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
         if not len(records):
             advice = "" if self.report.total else "; the file lists no people (or detections)"
             raise DataError(f"{type(self).__name__}: nothing is left to use: {self.report}{advice}")
-        self.report.log()
+        self._log_report()
         if cache is not None:
             records = Records.pack(records)
             facts = {"report": self.report.to_dict(), "CLASSES": self._metainfo.get("CLASSES")}
@@ -163,10 +164,15 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
 
     def _restored(self, records: Records, facts: dict[str, Any]) -> Records:
         self.report = LoadReport.from_dict(facts["report"])
-        self.report.log()
+        self._log_report()
         if facts["CLASSES"] is not None:
             self._metainfo["CLASSES"] = facts["CLASSES"]
         return records
+
+    def _log_report(self) -> None:
+        """Log the counts, unless `filter_data` will have more of them."""
+        if "bbox_score_thr" not in (self.filter_cfg or {}):
+            self.report.log()
 
     def _load_records(self) -> Sequence[dict[str, Any]]:
         if self.bbox_file:
@@ -201,7 +207,7 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
         columns = self._read_instances(anns, images)
         keep = np.ones(len(anns), dtype=bool)
         for reason, found in invalid_reasons(columns).items():
-            self.report.drop(reason, int(found.sum()))
+            self.report.drop(reason, _ids(columns, found))
             keep &= ~found
         keep &= ~self._refuse_nan(columns, keep)
         self.report.kept = int(keep.sum())
@@ -228,7 +234,8 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
                 for ann, image in zip(anns, images, strict=True)
             ]
             instances = [p for p in parsed if p]
-            self.report.drop("left out by parse_data_info", len(parsed) - len(instances))
+            left = [a["id"] for a, p in zip(anns, parsed, strict=True) if not p]
+            self.report.drop("left out by parse_data_info", left)
         return instances, pictures
 
     def _select_annotations(
@@ -248,6 +255,8 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
         anns, images, pictures = [], [], []
         for img_id, image in self.coco.imgs.items():
             if self.sample_interval != 1 and img_id % self.sample_interval != 0:
+                outside = [ann["id"] for ann in self.coco.by_image.get(img_id, ())]
+                self.report.drop(f"outside sample_interval={self.sample_interval}", outside)
                 continue
             image["img_id"] = img_id
             image["img_path"] = join_path(self.data_prefix["img"], image["file_name"])
@@ -257,11 +266,13 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
                 if ann["id"] in duplicated and ann is not self.coco.anns[ann["id"]]:
                     refusal = "with a duplicated id"
                 if refusal is not None:
-                    self.report.drop(refusal)
+                    self.report.drop(refusal, [ann["id"]])
                     continue
                 anns.append(ann)
                 images.append(image)
-        self._count_unreached(len(anns))
+        listed = self.coco.imgs
+        unlisted = [a["id"] for i, of in self.coco.by_image.items() if i not in listed for a in of]
+        self.report.drop("of an image that is not listed", unlisted)
         self._need_keypoints(anns)
         self.report.images = len(pictures)
         return anns, images, pictures
@@ -276,13 +287,6 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
                 "the last of each"
             )
         return set(duplicated)
-
-    def _count_unreached(self, taken: int) -> None:
-        listed = self.coco.imgs
-        lost = sum(len(a) for i, a in self.coco.by_image.items() if i not in listed)
-        self.report.drop("of an image that is not listed", lost)
-        left = self.report.total - taken - sum(self.report.dropped.values())
-        self.report.drop(f"outside sample_interval={self.sample_interval}", left)
 
     def _need_keypoints(self, anns: Sequence[dict[str, Any]]) -> None:
         if anns or not self.report.total:
@@ -314,14 +318,14 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
         """`(N,)` bool: to be left out for NaN."""
         wrong = nan_instances(columns) & kept
         if wrong.any() and not self._skips_bad():
-            ids = [columns["id"][i] for i in np.flatnonzero(wrong)]
+            ids = _ids(columns, wrong)
             raise DataError(
                 f"{type(self).__name__}: {self.ann_file}: NaN, null or infinity in the box or the "
                 f"keypoints of {len(ids)} annotations (id {shown(ids)}); one of them would turn "
                 'the loss into NaN. Correct them, or set filter_cfg=dict(on_bad="skip") to leave '
                 "them out"
             )
-        self.report.drop("with NaN", int(wrong.sum()))
+        self.report.drop("with NaN", _ids(columns, wrong))
         return wrong
 
     def _skips_bad(self) -> bool:
@@ -344,24 +348,21 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
     @staticmethod
     def _is_valid_instance(data_info: dict[str, Any]) -> bool:
         """Whether one can learn from a person: no crowd, a box, a keypoint in the picture."""
-        if data_info.get("iscrowd"):
-            return False
-        if data_info.get("num_keypoints") == 0:
-            return False
-        if "bbox" in data_info:
-            left, top, right, bottom = data_info["bbox"][0]
-            if right - left <= 0 or bottom - top <= 0:
-                return False
-        return "keypoints" not in data_info or not np.max(data_info["keypoints"]) <= 0
+        return invalid_reason(data_info) is None
 
     def _get_topdown_data_infos(
         self, instance_list: Sequence[dict[str, Any]]
     ) -> Sequence[dict[str, Any]]:
         """The people one can learn from."""
-        kept = [person for person in instance_list if self._is_valid_instance(person)]
+        kept = []
+        for person in instance_list:
+            if self._is_valid_instance(person):
+                kept.append(person)
+            else:
+                reason = invalid_reason(person) or "left out by _is_valid_instance"
+                self.report.drop(reason, [person.get("id")])
         self.report.total = self.report.total or len(instance_list)
         self.report.kept = len(kept)
-        self.report.drop("crowd, without keypoints or box", len(instance_list) - len(kept))
         return kept
 
     def _get_bottomup_data_infos(
@@ -395,8 +396,7 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
         self.coco = CocoFile(self.ann_file or "", owner=type(self).__name__, need_annotations=False)
         self._metainfo["CLASSES"] = list(self.coco.cats.values())
         self.report = LoadReport(self.bbox_file or "", total=len(found))
-        people = [d for d in found if d["category_id"] == PERSON_CATEGORY]
-        self.report.drop("of another category than person", len(found) - len(people))
+        people = self._people_of(found)
         if not people:
             return []
         self.report.kept = len(people)
@@ -408,6 +408,12 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
                 image_root=self.data_prefix["img"],
             )
         )
+
+    def _people_of(self, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Boxes of the category person."""
+        others = [i for i, d in enumerate(found) if d["category_id"] != PERSON_CATEGORY]
+        self.report.drop("of another category than person", others)
+        return [d for d in found if d["category_id"] == PERSON_CATEGORY]
 
     def _image_of(self, detection: dict[str, Any]) -> dict[str, Any]:
         image = self.coco.imgs.get(detection["image_id"])
@@ -433,4 +439,13 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
         if scores is None:
             scores = np.array([np.min(r["bbox_score"]) for r in records])
         keep = ~(scores.reshape(len(records), -1) < self.filter_cfg["bbox_score_thr"]).any(axis=1)
+        places = np.flatnonzero(~keep).tolist()
+        limit = f"scoring below bbox_score_thr={self.filter_cfg['bbox_score_thr']}"
+        self.report.drop(limit, [records[i].get("id", i) for i in places])
+        self.report.kept = int(keep.sum())
+        self.report.log()
         return records.select(np.flatnonzero(keep))
+
+
+def _ids(columns: Columns, found: np.ndarray) -> list[Any]:
+    return [columns["id"][i] for i in np.flatnonzero(found).tolist()]

@@ -23,6 +23,7 @@ from poise.datasets.columns import (
     WindowColumn,
 )
 from poise.datasets.grouping import join_values
+from poise.datasets.instances import invalid_reason
 from poise.datasets.paths import is_absolute, join_path, require_file
 from poise.datasets.records import Records
 from poise.datasets.report import LoadReport
@@ -137,6 +138,7 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
                 records = self._get_topdown_data_infos(instances)
             else:
                 records = self._get_bottomup_data_infos(instances, images)
+        self.report.note = self._unused_frames()
         self.ann_data = None
         self.report.kept = len(records)
         if not len(records):
@@ -147,6 +149,14 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
             )
         self.report.log()
         return records
+
+    def _unused_frames(self) -> str:
+        """How many frames no sequence has, or nothing."""
+        by_array = isinstance(self.ann_data, Mapping)
+        names = self.ann_data.get("imgname", ()) if by_array else self.ann_data.anns
+        used = {frame for sequence in self.sequence_indices for frame in sequence}
+        unused = len(names) - len(used)
+        return f"{unused:,} of {len(names):,} frames are in no sequence" if unused > 0 else ""
 
     def _load_ann_file(self, ann_file: str) -> None:
         """Set `ann_data`, name -> array."""
@@ -277,7 +287,7 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
             return records
         highest = column.values.reshape(len(column.values), -1).max(axis=1)
         valid = ~(highest[column.windows].max(axis=1) <= 0)
-        self.report.drop("without keypoints in the picture", int((~valid).sum()))
+        self.report.drop("without keypoints in the picture", np.flatnonzero(~valid).tolist())
         return records if valid.all() else records.select(np.flatnonzero(valid))
 
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -321,8 +331,13 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
         self, instance_list: Sequence[dict[str, Any]]
     ) -> Sequence[dict[str, Any]]:
         """The sequences one can learn from."""
-        kept = [sequence for sequence in instance_list if self._is_valid_instance(sequence)]
-        self.report.drop("without keypoints in the picture", len(instance_list) - len(kept))
+        kept = []
+        for number, sequence in enumerate(instance_list):
+            if self._is_valid_instance(sequence):
+                kept.append(sequence)
+            else:
+                reason = invalid_reason(sequence) or "left out by _is_valid_instance"
+                self.report.drop(reason, [sequence.get("id", number)])
         return kept
 
     def _get_bottomup_data_infos(

@@ -69,16 +69,30 @@ class _InterHandDataset(BaseCocoStyleDataset):
             image["img_id"] = img_id
             image["img_path"] = join_path(self.data_prefix["img"], image["file_name"])
             images.append(image)
-            for ann in self.coco.by_image.get(img_id, ())[:1]:
-                parsed = self.parse_data_info({"raw_ann_info": ann, "raw_img_info": image})
-                if parsed:
-                    instances.append(parsed)
+            first, *others = self.coco.by_image.get(img_id, ()) or [None]
+            self.report.drop("of an image that has one already", [a["id"] for a in others])
+            if first is None:
+                continue
+            parsed = self.parse_data_info({"raw_ann_info": first, "raw_img_info": image})
+            if parsed:
+                instances.append(parsed)
+            else:
+                self.report.drop("without valid keypoints", [first["id"]])
+        self._count_unread({image["img_id"] for image in images})
         self.report.total = len(self.coco.annotations)
         self.report.images = len(images)
-        left = self.report.total - len(instances)
-        self.report.drop("of an image that has one already, or is left out", left)
         del self.cameras, self.joints, self.rootnet
         return instances, images
+
+    def _count_unread(self, read: set[Any]) -> None:
+        """Count annotations of pictures that were not read."""
+        for img_id, anns in self.coco.by_image.items():
+            if img_id in read:
+                continue
+            listed = img_id in self.coco.imgs
+            reason = f"outside sample_interval={self.sample_interval}"
+            ids = [ann["id"] for ann in anns]
+            self.report.drop(reason if listed else "of an image that is not listed", ids)
 
     def _hands(self, ann: dict[str, Any], image: dict[str, Any]) -> _Hands:
         """Both hands of a picture in the camera's coordinates."""

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from poise.datasets.base.coco_style import COCO_RULE, BaseCocoStyleDataset
-from poise.datasets.base.detections import PERSON_CATEGORY, read_detections
+from poise.datasets.base.detections import read_detections
 from poise.datasets.coco_file import CocoFile
 from poise.datasets.instances import row
 from poise.datasets.options import options_of
 from poise.datasets.paths import join_path
+from poise.datasets.report import LoadReport
 from poise.errors import ArgumentError, DataError
 from poise.geometry import bbox_xywh2xyxy
 from poise.registry import DATASETS
@@ -115,9 +116,9 @@ class PoseTrack18VideoDataset(BaseCocoStyleDataset):
         found = read_detections(self.bbox_file or "", type(self).__name__)
         self.coco = CocoFile(self.ann_file or "", owner=type(self).__name__, need_annotations=False)
         by_name = {image["file_name"]: image for image in self.coco.imgs.values()}
-        people = [d for d in found if d["category_id"] == PERSON_CATEGORY]
-        self.report.total, self.report.kept = len(found), len(people)
-        self.report.drop("of another category than person", len(found) - len(people))
+        self.report = LoadReport(self.bbox_file or "", total=len(found))
+        people = self._people_of(found)
+        self.report.kept = len(people)
         K = self._metainfo["num_keypoints"]
         records = []
         for number, detection in enumerate(people):

@@ -41,14 +41,17 @@ class CocoWholeBodyHandDataset(BaseCocoStyleDataset):
             images.append(image)
             for ann in self.coco.by_image.get(img_id, ()):
                 if ann["iscrowd"]:
-                    self.report.drop("crowd", len(SIDES))
+                    self.report.drop("crowd", [ann["id"]] * len(SIDES))
                     continue
-                for triples, box in self.hands_of(ann):
+                hands = self.hands_of(ann)
+                for triples, box in hands:
                     instances.append(_hand(len(instances), ann, image, triples, box))
+                # a person is counted once for each hand
+                self.report.drop("without valid hand", [ann["id"]] * (len(SIDES) - len(hands)))
+        unlisted = [a["id"] for a in self.coco.annotations if a["image_id"] not in self.coco.imgs]
+        self.report.drop("of an image that is not listed", unlisted * len(SIDES))
         self.report.images = len(images)
         self.report.total = len(SIDES) * len(self.coco.annotations)
-        left = self.report.total - len(instances) - sum(self.report.dropped.values())
-        self.report.drop("without valid hand", left)
         return instances, images
 
     def hands_of(self, ann: dict[str, Any]) -> list[tuple[np.ndarray, np.ndarray]]:
