@@ -55,23 +55,34 @@ def warp_picture(
     else:
         x, y = _perspective_places(cv2.invert(inverse)[1], size)
     low, high = np.iinfo(np.int16).min, np.iinfo(np.int16).max
-    whole = np.stack([x >> _SHIFT, y >> _SHIFT], axis=-1).clip(low, high).astype(np.int16)
-    cells = ((y & (_CELLS - 1)) * _CELLS + (x & (_CELLS - 1))).astype(np.uint16)
+    whole = np.empty((size[1], size[0], 2), np.int16)
+    whole[..., 0] = (x >> _SHIFT).clip(low, high)
+    whole[..., 1] = (y >> _SHIFT).clip(low, high)
+    cells = ((y & (_CELLS - 1)) * _CELLS).astype(np.uint16) + (x & (_CELLS - 1)).astype(np.uint16)
     return cv2.remap(image, whole, cells, cv2.INTER_LINEAR, out, cv2.BORDER_CONSTANT, fill)
 
 
 def _affine_places(inverse: Array, size: tuple[int, int]) -> tuple[Array, Array]:
-    """X and y (h, w) in 1/32 pixels of the source, for every pixel of the result."""
+    """X and y in 1/32 pixels of the source, for every pixel of the result.
+
+    Returns:
+        Two arrays that broadcast to (h, w); of boxes that are not rotated (1, w) and (h, 1), so
+        that most of the work is done once a row and once a column.
+    """
     column = np.arange(size[0]) * _PRODUCT_SCALE
     row = np.arange(size[1])
     half_cell = _PRODUCT_SCALE // _CELLS // 2
-    places = [
-        np.rint(a * column).astype(np.int64)
-        + (np.rint((b * row + c) * _PRODUCT_SCALE).astype(np.int64) + half_cell)[:, None]
-        for a, b, c in inverse
-    ]
     shift = (_PRODUCT_SCALE // _CELLS).bit_length() - 1
-    return places[0] >> shift, places[1] >> shift
+    places = []
+    for a, b, c in inverse:
+        along = np.rint(a * column).astype(np.int64)[None]
+        down = (np.rint((b * row + c) * _PRODUCT_SCALE).astype(np.int64) + half_cell)[:, None]
+        if not along.any():
+            along = along[:, :1]
+        elif (down == down[0]).all():
+            down = down[:1]
+        places.append((along + down) >> shift)
+    return places[0], places[1]
 
 
 def _perspective_places(inverse: Array, size: tuple[int, int]) -> tuple[Array, Array]:

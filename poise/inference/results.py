@@ -119,7 +119,8 @@ class PoseResult:
         if self.image is None:
             return np.zeros(points.shape[:2], bool)
         height, width = self.image.shape[:2]
-        return ((points >= 0) & (points <= (width - 1, height - 1))).all(-1)
+        inside = (points >= 0) & (points <= (width - 1, height - 1))
+        return np.asarray(inside.all(-1))
 
     @property
     def bboxes(self) -> np.ndarray:
@@ -271,7 +272,11 @@ def _plain(values: np.ndarray, decimals: int) -> list[Any]:
     # float32 rounded in numpy prints as 0.8999999, float64 as 0.9
     rounded = np.round(np.asarray(values, np.float64), decimals)
     finite = np.isfinite(rounded)
-    return rounded.tolist() if finite.all() else np.where(finite, rounded, None).tolist()
+    if finite.all():
+        return rounded.tolist()
+    objects = rounded.astype(object)
+    objects[~finite] = None
+    return objects.tolist()
 
 
 def empty_instances(num_keypoints: int) -> InstanceData:
