@@ -225,7 +225,7 @@ class Inferencer:
         """Network with or without the flip test."""
         if flip_test not in self._networks:
             self._networks[flip_test] = choose_network(
-                self.model, self._make_batch, flip_test=flip_test
+                self.model, self._make_batch, flip_test=flip_test, tune=self.mode.tuned
             )
         return self._networks[flip_test]
 

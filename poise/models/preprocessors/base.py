@@ -168,13 +168,24 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
                 f"{type(self).__name__}: to swap channels or to normalise them with 3 means, "
                 f"pictures should have 3 channels, got shape {tuple(pictures.shape)}"
             )
-        if self._channel_conversion:
-            pictures = pictures[:, [2, 1, 0]]
-        pictures = pictures.float()
+        pictures = self._swapped_floats(pictures)
         if not self._enable_normalize:
             return pictures
         # the difference is a new tensor, which may be divided in place
         return (pictures - self.mean).div_(self.std)
+
+    def _swapped_floats(self, pictures: Tensor) -> Tensor:
+        """Float pictures (B, C, H, W), channels in the model's order."""
+        if not self._channel_conversion:
+            return pictures.float()
+        if pictures.is_floating_point():
+            return pictures[:, [2, 1, 0]].float()
+        # one pass that swaps and converts: indexing bytes and then converting takes five times as
+        # long on a CPU
+        out = torch.empty(pictures.shape, dtype=torch.float32, device=pictures.device)
+        for channel, source in enumerate((2, 1, 0)):
+            out[:, channel] = pictures[:, source]
+        return out
 
     def _pad(self, pictures: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         height, width = pictures.shape[-2:]
