@@ -72,6 +72,7 @@ def agree(found: Any, expected: Any, tolerance: float = TOLERANCE) -> bool:
         return len(found) == len(expected) and all(agree(f, e, tolerance) for f, e in pairs)
     if not isinstance(expected, Tensor):
         return found == expected
+    found, expected = found.detach(), expected.detach()
     scale = max(float(expected.abs().max()), 1e-6)
     return found.shape == expected.shape and bool(
         (found.float() - expected.float()).abs().max() <= tolerance * scale
