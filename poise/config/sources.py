@@ -23,6 +23,9 @@ _SOURCES: dict[str, str] = {
     "mmpose.configs.": "poise.zoo:source",
     "configs/": "poise.zoo:source",
     "_base_/": "poise.zoo:source",
+    # the detectors of MMPose's demos and inferencer
+    "demo/": "poise.zoo:source",
+    "mmdet::": "poise.zoo:source",
 }
 
 

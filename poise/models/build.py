@@ -17,6 +17,8 @@ __all__ = ["build_model", "dataset_meta_of", "load_model"]
 
 #: loaders of a config whose datasets know what the keypoints are called, in this order
 _LOADERS = ("test_dataloader", "val_dataloader", "train_dataloader")
+#: what configs of detectors say about their classes; no keypoints
+_DETECTOR_META = frozenset(("classes", "palette", "CLASSES", "PALETTE"))
 
 
 def _is_whole_config(tree: Any) -> bool:
@@ -143,7 +145,7 @@ def dataset_meta_of(config: Mapping[str, Any]) -> dict[str, Any] | None:
     for loader in _LOADERS:
         dataset = (config.get(loader) or {}).get("dataset")
         raw = _raw_meta(dataset)
-        if raw:
+        if raw and not raw.keys() <= _DETECTOR_META:
             return parse_pose_metainfo(raw)
     return None
 

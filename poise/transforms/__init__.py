@@ -27,6 +27,7 @@ __getattr__, __dir__, __all__ = attach(
         "bottomup_resize": "BottomupRandomChoiceResize BottomupResize",
         "filtering": "FilterAnnotations",
         "mixing": "MixImageTransform Mosaic YOLOXMixUp",
+        "detection": "LoadAnnotations PackDetInputs Pad Resize",
         "wrappers": "RandomApply RandomChoice",
     },
 )

@@ -11,14 +11,18 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 __all__ = ["DEFAULT_MODEL", "Model", "Score", "find_model", "find_recipe", "models", "names"]
 
 #: What `poise predict` uses where no model is named: it needs no download.
 DEFAULT_MODEL = "movenet-thunder"
 
-#: Start of every address in the table.
+#: Start of the addresses in the table; one that begins with "/" is a path on that host.
 WEIGHTS_BASE = "https://download.openmmlab.com/mmpose/"
+
+#: Folders of detectors, which pose models look through.
+_DETECTOR_FOLDERS = ("demo/", "mmdet::")
 
 _TABLE = Path(__file__).parent / "models.txt"
 
@@ -38,7 +42,7 @@ class Score:
     @property
     def main(self) -> tuple[str, float]:
         """The metric that names the rank on that dataset, and its figure."""
-        order = ("AP", "Whole_AP", "Mean", "Total", "AUC", "NME", "PCK@0.2", "MPJPE")
+        order = ("AP", "box_AP", "Whole_AP", "Mean", "Total", "AUC", "NME", "PCK@0.2", "MPJPE")
         name = next((key for key in order if key in self.figures), next(iter(self.figures)))
         return name, self.figures[name]
 
@@ -50,7 +54,8 @@ class Model:
     Attributes:
         name: stem of its config file in MMPose.
         folder: folder of that file under `configs/`, such as
-            "body_2d_keypoint/topdown_heatmap/coco", or a folder of `projects/`.
+            "body_2d_keypoint/topdown_heatmap/coco", or a folder of `projects/` or `demo/`; for
+            MMDetection's own "mmdet::rtmdet".
         family: module of `poise.zoo.families` that knows the recipe.
         parameters: in millions, or None where several networks take part.
         weights: address of the released weights, or None.
@@ -67,8 +72,15 @@ class Model:
     aliases: tuple[str, ...]
 
     @property
+    def is_detector(self) -> bool:
+        """Whether it finds boxes, not keypoints."""
+        return self.folder.startswith(_DETECTOR_FOLDERS)
+
+    @property
     def task(self) -> str:
-        """What is found: "body 2d", "hand 3d", "wholebody 2d" ..."""
+        """What is found: "body 2d", "hand 3d", "wholebody 2d" ..., or "detection"."""
+        if self.is_detector:
+            return "detection"
         # MoveNet has no file in MMPose
         if self.folder.startswith("projects/"):
             top = self.folder.rpartition("/")[2]
@@ -88,6 +100,8 @@ class Model:
     @property
     def config(self) -> str | None:
         """Path of the config file in MMPose; None for models that MMPose does not have."""
+        if self.is_detector:
+            return f"{self.folder}/{self.name}.py"
         if "/" not in self.folder:
             return None
         root = "" if self.folder.startswith("projects/") else "configs/"
@@ -125,7 +139,7 @@ def _model(line: str, folder: str, family: str, metrics: dict[str, list[str]]) -
     if weights.startswith("="):
         address = f"{WEIGHTS_BASE}v1/{folder}/{name}-{weights[1:]}.pth"
     elif weights not in ("", "-"):
-        address = f"{WEIGHTS_BASE}{weights}.pth"
+        address = urljoin(WEIGHTS_BASE, f"{weights}.pth")
     figures = []
     for text in filter(None, scores.split("; ")):
         data, *numbers = text.split()
@@ -165,8 +179,9 @@ def find_model(name: str) -> Model | None:
 def _stem(name: str) -> str:
     """Name of the model in a path of MMPose's repository; other paths are no names."""
     name = name.replace("\\", "/").removesuffix(".py")
-    start = name.startswith(("mmpose::", "configs/"))
-    return name.rpartition("/")[2].removeprefix("mmpose::") if start else name
+    starts = ("mmpose::", "configs/", "projects/rtmpose/rtmdet/", *_DETECTOR_FOLDERS)
+    start = name.startswith(starts)
+    return re.split("/|::", name)[-1] if start else name
 
 
 def find_recipe(name: str) -> dict[str, Any] | None:

@@ -8,15 +8,16 @@ from typing import Any
 
 from poise import schemas
 from poise.config import Config
-from poise.errors import FileMissingError, UnknownNameError, nearest
+from poise.errors import ConfigError, FileMissingError, UnknownNameError, nearest
 from poise.zoo.index import find_recipe, models, names
 from poise.zoo.parts.runtime import runtime
+from poise.zoo.refused import refusal
 
 __all__ = ["load_config", "source"]
 
 _SUFFIXES = (".py", ".json", ".yaml", ".yml")
 #: Starts of names that mean a file of MMPose's repository.
-_PREFIXES = ("mmpose::", "mmpose.configs.", "configs/", "projects/")
+_PREFIXES = ("mmpose::", "mmpose.configs.", "configs/", "projects/", "demo/", "mmdet::")
 
 
 def _nearest_file(path: Path) -> str:
@@ -38,6 +39,7 @@ def load_config(
     Raises:
         FileMissingError: a path that does not exist.
         UnknownNameError: neither a file nor a name.
+        ConfigError: a detector of MMPose's demos that Poise does not have.
 
     Example:
         >>> load_config("movenet-thunder").model.backbone.width
@@ -56,6 +58,9 @@ def load_config(
     recipe = find_recipe(text)
     if recipe is not None:
         return Config(recipe)
+    refused = refusal(path.stem)
+    if refused is not None:
+        raise ConfigError(refused)
     hint = nearest(path.stem, [*names(), *_aliases()])
     if text.startswith(_PREFIXES):
         raise FileMissingError(
@@ -84,8 +89,8 @@ def source(name: str) -> dict[str, Any] | None:
     """Tree of a base file that is not on disk; `poise.config` asks here.
 
     Args:
-        name: path below MMPose's repository, "mmpose::...", "configs/...", "_base_/...", or a
-            module "mmpose.configs...".
+        name: path below MMPose's repository, "mmpose::...", "configs/...", "_base_/...",
+            "demo/...", a module "mmpose.configs...", or a detector of MMDetection, "mmdet::...".
 
     Returns:
         A new tree, or None for a file that is none of MMPose's.
@@ -98,6 +103,8 @@ def source(name: str) -> dict[str, Any] | None:
         name = "configs/" + name.removeprefix("mmpose.configs.").replace(".", "/")
         # names of modules cannot have hyphens
         return source(name) or find_recipe(_hyphenated(name.rpartition("/")[2]))
+    if name.startswith(("mmdet::", "demo/")):
+        return find_recipe(name)
     path = name.removeprefix("mmpose::").removeprefix("configs/").removesuffix(".py")
     if path == "_base_/default_runtime":
         return runtime()

@@ -26,7 +26,9 @@ def test_addresses_are_files_and_no_two_models_share_one_without_reason():
     for model in models().values():
         if model.weights is None:
             continue
-        assert re.fullmatch(r"https://download\.openmmlab\.com/mmpose/[-\w./]+\.pth", model.weights)
+        assert re.fullmatch(
+            r"https://download\.openmmlab\.com/(mmpose|mmdetection)/[-\w./]+\.pth", model.weights
+        )
         seen.setdefault(model.weights, []).append(model.name)
     shared = sorted(sorted(n) for n in seen.values() if len(n) > 1)
     assert shared == [
@@ -61,8 +63,18 @@ def test_scores_have_names_and_figures():
 
 def test_models_without_weights_are_few():
     missing = [m.name for m in models().values() if m.weights is None]
-    # trainings of DWPose, variants of DeepFashion, two others, and the embedded models
-    kinds = ("dwpose", "_dis_", "deepfashion_", "movenet", "simcc_res50_wo-deconv", "cspnext-l_udp")
+    # trainings of DWPose, variants of DeepFashion, two others, the embedded models, and two
+    # detectors
+    kinds = (
+        "yolox_nano",
+        "yolox_m",
+        "dwpose",
+        "_dis_",
+        "deepfashion_",
+        "movenet",
+        "simcc_res50_wo-deconv",
+        "cspnext-l_udp",
+    )
     assert all(any(kind in name for kind in kinds) for name in missing)
 
 
@@ -84,3 +96,9 @@ def test_tasks_come_from_the_folder():
     assert models()["internet_res50_4xb16-20e_interhand3d-256x256"].task == "hand 3d"
     assert models()["movenet-thunder"].task == "body 2d"
     assert models()["movenet-thunder"].config is None
+    face = models()["yolox-s_8xb8-300e_coco-face"]
+    assert (face.task, face.is_detector) == ("detection", True)
+    assert face.config == "demo/mmdetection_cfg/yolox-s_8xb8-300e_coco-face.py"
+    assert (
+        models()["rtmdet_m_8xb32-300e_coco"].config == "mmdet::rtmdet/rtmdet_m_8xb32-300e_coco.py"
+    )

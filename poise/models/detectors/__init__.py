@@ -1,5 +1,13 @@
-"""Networks that find people, so that a pose model knows where to look."""
+"""Networks that find people, hands and faces, so that a pose model knows where to look."""
 
 from poise._lazy import attach
 
-__getattr__, __dir__, __all__ = attach(__name__, {"nanodet": "NanoDet"})
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "nanodet": "NanoDet",
+        "rtmdet_head": "RTMDetSepBNHead",
+        "single_stage": "RTMDet SingleStageDetector YOLOX",
+        "yolox_head": "YOLOXHead",
+    },
+)

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "base": "BaseDataPreprocessor ImgDataPreprocessor",
         "batch_resize": "BatchSyncRandomResize",
+        "detection": "DetDataPreprocessor",
         "pose": "PoseDataPreprocessor",
     },
 )

@@ -112,6 +112,10 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.necks.fpn": "FPN",
         "poise.models.necks.pafpn": "CSPNeXtPAFPN=DetectionCSPNeXtPAFPN YOLOXPAFPN",
         "poise.models.backbones.resnet": "ResNet=DetectionResNet",
+        "poise.models.detectors.rtmdet_head": "RTMDetSepBNHead",
+        "poise.models.detectors.single_stage": "RTMDet YOLOX",
+        "poise.models.detectors.yolox_head": "YOLOXHead",
+        "poise.models.preprocessors.detection": "DetDataPreprocessor",
     },
     "mmpretrain": {
         "poise.models.backbones.timm_backbone": "TIMMBackbone=PretrainTIMMBackbone",

@@ -6,4 +6,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.assigners.sim_ota": "SimOTAAssigner",
         "poise.models.assigners.similarity": "BBoxOverlaps2D PoseOKS",
     },
+    "mmdet": {
+        "poise.models.detectors.dense": "DistancePointBBoxCoder",
+    },
 }

@@ -25,5 +25,6 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "mmdet": {
         "poise.transforms.color": "YOLOXHSVRandomAug",
+        "poise.transforms.detection": "LoadAnnotations PackDetInputs Pad Resize",
     },
 }

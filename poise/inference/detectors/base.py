@@ -1,0 +1,94 @@
+"""What a detector is, and which of the boxes that a network finds are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from poise.errors import ArgumentError
+from poise.geometry import nms
+
+__all__ = ["BatchDetector", "SelectingDetector"]
+
+
+@runtime_checkable
+class BatchDetector(Protocol):
+    """Finds boxes in several pictures at once.
+
+    Implement it where a network call for several pictures is cheaper than one call each; a
+    plain callable of one picture is accepted wherever a detector is.
+    """
+
+    #: how a log line calls it
+    description: str
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Boxes of each picture.
+
+        Args:
+            images: B pictures (H, W, 3) uint8 BGR, of any sizes.
+
+        Returns:
+            B arrays (N, 5) float32: x1, y1, x2, y2 in pixels of the picture, and a score, best
+            first; N is 0 where nobody is.
+        """
+
+
+class SelectingDetector:
+    """A detector whose network gives scores: the sure boxes of some classes are kept.
+
+    The settings may be changed between calls.
+
+    Args:
+        score_threshold: boxes with a lower score are dropped.
+        iou_threshold: of boxes that overlap more than this, the better stays, whatever their
+            classes are; None leaves it to the network.
+        categories: classes to keep, as the network numbers them; None keeps all.
+        max_boxes: boxes a picture at most.
+
+    Raises:
+        ArgumentError: a threshold outside 0..1, or fewer than one box.
+    """
+
+    def __init__(
+        self,
+        *,
+        score_threshold: float,
+        iou_threshold: float | None,
+        categories: int | Sequence[int] | None,
+        max_boxes: int,
+    ) -> None:
+        for name, value in (("score_threshold", score_threshold), ("iou_threshold", iou_threshold)):
+            if value is not None and not 0 <= value <= 1:
+                raise ArgumentError(f"{name} of a detector is a number from 0 to 1, got {value!r}")
+        if max_boxes < 1:
+            raise ArgumentError(f"max_boxes of a detector is at least 1, got {max_boxes}")
+        self.score_threshold, self.iou_threshold = score_threshold, iou_threshold
+        self.categories = (categories,) if isinstance(categories, int) else categories
+        self.max_boxes = max_boxes
+
+    def select(
+        self, boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray | None, shape: Sequence[int]
+    ) -> np.ndarray:
+        """Boxes (N, 5) that are sure, of the wanted classes, inside the picture; best first.
+
+        Args:
+            boxes: (M, 4) xyxy, image space.
+            scores: (M,).
+            labels: (M,) classes, or None where there is one.
+            shape: (height, width) of the picture.
+        """
+        wanted = scores >= self.score_threshold
+        if labels is not None and self.categories is not None:
+            wanted &= np.isin(labels, list(self.categories))
+        height, width = shape[:2]
+        boxes = np.clip(boxes[wanted], 0, np.array([width, height, width, height]))
+        found = np.concatenate((boxes, scores[wanted, None]), 1).astype(np.float32, copy=False)
+        found = found[(found[:, 2:4] > found[:, :2]).all(1)]
+        if self.iou_threshold is None:
+            order = np.argsort(-found[:, 4], kind="stable")
+        else:
+            order = np.array(nms(found, self.iou_threshold), np.intp)
+        return found[order[: self.max_boxes]]

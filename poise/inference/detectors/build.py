@@ -1,0 +1,243 @@
+"""From what a caller says about the detector to the detector."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise.errors import ArgumentError, ConfigError, UnknownNameError, nearest
+from poise.inference.detectors.base import BatchDetector
+from poise.inference.detectors.simple import CallableDetector, FixedBoxes, WholeImage
+from poise.inference.detectors.targets import COCO_CLASSES, target_of
+
+__all__ = ["build_detector"]
+
+#: what a pose model looks at -> detectors by quality, for "rtmdet" and for "auto"
+_BEST = {
+    "person": ("rtmdet-person", "rtmdet-nano-person", "rtmdet-m"),
+    "hand": ("rtmdet-hand",),
+    "face": ("yolox-face",),
+    "animal": ("rtmdet-m", "rtmdet-l", "rtmdet-s"),
+}
+_TORCHVISION = "torchvision:"
+#: first arguments of detectors, which are no options
+_POSITIONAL = ("model", "path", "function", "boxes", "better", "device")
+_COCO_CLASSES = 80
+_CONFIG_FILES = (".py", ".json", ".yaml", ".yml")
+
+
+def build_detector(
+    detector: Any,
+    metainfo: Mapping[str, Any] | None = None,
+    *,
+    device: Any = "cpu",
+    weights: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> BatchDetector:
+    """Detector of a name, a file, a model, a callable or an object.
+
+    Args:
+        detector: one of
+
+            - "auto": for the target of the pose model the best detector whose weights are on this
+              machine; else the embedded one for people, and the whole picture for other things;
+            - "nanodet": the embedded person detector;
+            - "rtmdet": RTMDet for the target; "rtmdet-person", "rtmdet-nano-person",
+              "rtmdet-hand", "rtmdet-tiny", -s, -m, -l, -x, "yolox-face", "yolox-tiny" ... and
+              every other name or path of a detector that `load_config` knows. Released weights
+              are downloaded where they are not here;
+            - a config file, with `weights`;
+            - "torchvision:fasterrcnn_resnet50_fpn_v2" or another of torchvision's, or such a model;
+            - a file ".onnx", see `OnnxDetector`;
+            - "whole-image" or None: the whole picture is one box;
+            - an array (N, 4 or 5): the same boxes in every picture;
+            - a callable that takes a picture (H, W, 3) uint8 BGR and returns boxes (N, 4 or 5);
+            - a `BatchDetector`, which is taken as it is;
+            - a dict of all this: dict(name="rtmdet-m", weights="m.pth", score_threshold=0.5).
+        metainfo: parsed schema of the pose model, which says what to look for; None: people.
+        device: where a network runs.
+        weights: checkpoint of the detector.
+        **options: `score_threshold`, `iou_threshold`, `categories`, `max_boxes` and what else
+            the detector takes.
+
+    Raises:
+        UnknownNameError: a name that is none of these.
+        ArgumentError: something that is no detector; an option that it does not take.
+        ConfigError: a detector that Poise does not have, or one that does not know the target.
+    """
+    if isinstance(detector, Mapping):
+        return _of_dict(detector, metainfo, device, weights, options)
+    target = "person" if metainfo is None else target_of(metainfo)
+    if isinstance(detector, str) and detector in _SHORT:
+        detector = _SHORT[detector](target)
+    if weights is not None:
+        options = {**options, "weights": weights}
+    if detector is None:
+        return _made(WholeImage, options)
+    if isinstance(detector, BatchDetector):
+        _refuse(options, type(detector).__name__, ())
+        return detector
+    if isinstance(detector, (str, os.PathLike)):
+        return _of_text(os.fspath(detector), target, device, options)
+    if isinstance(detector, (list, tuple, np.ndarray)):
+        return _made(FixedBoxes, options, detector)
+    return _of_object(detector, target, device, options)
+
+
+def _of_dict(
+    spec: Mapping[str, Any], metainfo: Any, device: Any, weights: Any, options: dict[str, Any]
+) -> BatchDetector:
+    """Detector of a dict with its name and options, or of a config tree."""
+    if "model" in spec:
+        # a whole config
+        options = {"categories": None, **options, "weights": weights}
+        return _made(_network(), options, spec, device=device)
+    if "name" not in spec:
+        raise ArgumentError(
+            "a dict for the detector has 'name' and options, dict(name='rtmdet-m', "
+            f"score_threshold=0.5), or is a whole config with 'model'; got {sorted(map(str, spec))}"
+        )
+    own = {key: value for key, value in spec.items() if key != "name"}
+    if weights is not None:
+        own["weights"] = weights
+    return build_detector(spec["name"], metainfo, **{"device": device, **options, **own})
+
+
+def _at_hand(target: str | None) -> Any:
+    """The best detector for a target whose weights are on this machine."""
+    from poise.zoo import default_weights
+
+    known = _BEST.get(target or "", ())
+    for name in known:
+        if default_weights(name) is not None:
+            return name
+    return "nanodet" if target == "person" else WholeImage(better=known[0] if known else None)
+
+
+#: names that depend on the target, or need no weights of their own
+_SHORT: dict[str, Callable[[str | None], Any]] = {
+    "auto": _at_hand,
+    "nanodet": lambda _target: "nanodet",
+    "rtmdet": lambda target: _BEST.get(target or "", _BEST["person"])[0],
+    "whole-image": lambda _target: None,
+}
+
+
+def _of_text(text: str, target: str | None, device: Any, options: dict[str, Any]) -> BatchDetector:
+    """Detector of a name or a file."""
+    if text == "nanodet":
+        from poise.inference.detectors.nanodet import NanoDetDetector
+
+        return _made(NanoDetDetector, options, device=device)
+    if text.startswith(_TORCHVISION):
+        from poise.inference.detectors.torchvision_model import TorchvisionDetector
+
+        return _made(TorchvisionDetector, options, text.removeprefix(_TORCHVISION), device=device)
+    if text.endswith(".onnx"):
+        from poise.inference.detectors.onnx_file import OnnxDetector
+
+        return _made(OnnxDetector, options, text)
+    _check_name(text)
+    return _made(_network(), _with_classes(text, target, options), text, device=device)
+
+
+def _check_name(text: str) -> None:
+    """Refuse names that are no detectors."""
+    from poise.zoo import find_model, models
+    from poise.zoo.refused import refusal
+
+    if Path(text).is_file():
+        return
+    refused = refusal(Path(text).stem)
+    if refused is not None:
+        raise ConfigError(refused)
+    model = find_model(text)
+    if (model is not None and model.is_detector) or text.endswith(_CONFIG_FILES):
+        # of a missing file, reading it tells more
+        return
+    if model is not None:
+        raise ConfigError(
+            f"'{text}' is a pose model, not a detector; `poise zoo list --task detection` lists "
+            "detectors"
+        )
+    detectors = [m for m in models().values() if m.is_detector]
+    names = [*_SHORT, *(name for m in detectors for name in (*m.aliases, m.name))]
+    raise UnknownNameError(
+        f"there is no detector '{text}'{nearest(text, names)}. Give one of auto, nanodet, rtmdet, "
+        "rtmdet-person, rtmdet-hand, yolox-face, rtmdet-tiny ... rtmdet-x, "
+        "torchvision:fasterrcnn_resnet50_fpn_v2, whole-image, the config or ONNX file of a "
+        "detector, or a callable: picture -> boxes (N, 5)"
+    )
+
+
+def _with_classes(text: str, target: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    """Options with the classes of a target, where the detector knows COCO's 80."""
+    from poise.zoo import load_config
+
+    if "categories" in options:
+        return options
+    head = (load_config(text).get("model") or {}).get("bbox_head") or {}
+    if head.get("num_classes") != _COCO_CLASSES:
+        return {"categories": None, **options}
+    wanted = COCO_CLASSES.get(target or "person")
+    if wanted is None:
+        raise ConfigError(
+            f"'{text}' knows COCO's 80 classes, and there is no '{target}' among them; use "
+            f"{_BEST[str(target)][0]}, or say categories=[...]"
+        )
+    return {"categories": wanted, **options}
+
+
+def _of_object(
+    detector: Any, target: str | None, device: Any, options: dict[str, Any]
+) -> BatchDetector:
+    """Detector of a built network or a callable."""
+    if hasattr(detector, "bbox_head") and hasattr(detector, "cfg"):
+        return _made(_network(), {"categories": None, **options}, detector, device=device)
+    module = type(detector).__module__
+    if module.startswith("torchvision.models.detection"):
+        from poise.inference.detectors.torchvision_model import TorchvisionDetector
+
+        return _made(TorchvisionDetector, options, detector, device=device)
+    if callable(detector):
+        return _made(CallableDetector, options, detector)
+    raise ArgumentError(
+        f"detector should be a name (auto, nanodet, rtmdet ...), a file, None, or a callable that "
+        f"takes a picture (H, W, 3) in BGR order and returns boxes (N, 5), got "
+        f"{type(detector).__name__}"
+    )
+
+
+def _network() -> Any:
+    from poise.inference.detectors.network import NetworkDetector
+
+    return NetworkDetector
+
+
+def _made(
+    kind: Callable[..., Any], options: Mapping[str, Any], *args: Any, **kwargs: Any
+) -> BatchDetector:
+    """Build a detector.
+
+    Raises:
+        ArgumentError: an option that it does not take.
+    """
+    takes = inspect.signature(kind).parameters
+    _refuse(options, kind.__name__, [name for name in takes if name not in _POSITIONAL])
+    detector: BatchDetector = kind(*args, **options, **kwargs)
+    return detector
+
+
+def _refuse(options: Mapping[str, Any], kind: str, takes: Sequence[str]) -> None:
+    """Name an option that a detector does not take."""
+    for name in options:
+        if name not in takes:
+            raise ArgumentError(
+                f"the detector {kind} does not take '{name}'{nearest(name, takes)}; it takes "
+                f"{', '.join(takes) or 'no options'}"
+            )

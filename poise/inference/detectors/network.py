@@ -1,0 +1,150 @@
+"""RTMDet and YOLOX as detectors: by name, by config file, or built."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise.errors import ArgumentError, ConfigError
+from poise.inference.detectors.base import SelectingDetector
+from poise.transforms import Compose
+
+__all__ = ["NetworkDetector"]
+
+
+class NetworkDetector(SelectingDetector):
+    """A detector of the zoo or of MMDetection's config language, with its own test pipeline.
+
+    Args:
+        model: name ("rtmdet-person", "rtmdet-m", "yolox-face" ...), config file, `Config`, or a
+            built detector with `cfg`.
+        weights: checkpoint; None takes the released one of a name.
+        device: torch device.
+        score_threshold, iou_threshold, max_boxes: as `SelectingDetector`; the network's own
+            suppression, within each class, comes first.
+        categories: classes to keep; None keeps all. Of COCO's 80, 0 is "person".
+
+    Raises:
+        ConfigError: a config that is not one of a detector that Poise has.
+        ArgumentError: a config file without weights.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        weights: str | os.PathLike[str] | None = None,
+        *,
+        device: Any = "cpu",
+        score_threshold: float = 0.3,
+        iou_threshold: float | None = None,
+        categories: int | Sequence[int] | None = (0,),
+        max_boxes: int = 100,
+    ) -> None:
+        from poise.zoo import load_config
+
+        super().__init__(
+            score_threshold=score_threshold,
+            iou_threshold=iou_threshold,
+            categories=categories,
+            max_boxes=max_boxes,
+        )
+        built = hasattr(model, "bbox_head")
+        config = model.cfg if built else load_config(model)
+        self.name = _name(model)
+        _check_kind(config, self.name)
+        if built:
+            self.model = model.to(device).eval()
+        else:
+            self.model = _loaded(model, config, weights, device)
+        self._pipeline = _pipeline(config, self.name)
+        # a threshold of its own would cut before ours
+        self._own_threshold = self.model.bbox_head.test_cfg.get("score_thr", 0)
+        self.num_classes: int = self.model.bbox_head.num_classes
+        self.description = f"{self.name} (boxes with a score of {score_threshold:g} or more)"
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Boxes of each picture, best first, cut at the borders of the picture."""
+        import torch
+
+        if not images:
+            return []
+        items = [self._pipeline({"img": image, "img_path": None}) for image in images]
+        batch = {key: [item[key] for item in items] for key in ("inputs", "data_samples")}
+        # worse boxes never suppress better ones: leaving them out early changes nothing
+        self.model.bbox_head.test_cfg["score_thr"] = max(self._own_threshold, self.score_threshold)
+        with torch.inference_mode():
+            samples = self.model.test_step(batch)
+        return [
+            self.select(*_arrays(sample.pred_instances), image.shape)
+            for sample, image in zip(samples, images, strict=True)
+        ]
+
+
+def _name(model: Any) -> str:
+    from poise.zoo import find_model
+
+    if isinstance(model, (str, os.PathLike)):
+        known = find_model(os.fspath(model))
+        return Path(model).stem if known is None else known.name
+    return type(model).__name__
+
+
+def _check_kind(config: Any, name: str) -> None:
+    """Refuse what Poise has no network for, with the name of one that it has."""
+    from poise.registry import MODELS
+    from poise.zoo.refused import KINDS, substitute_for
+
+    kind = (config.get("model") or {}).get("type")
+    bare = str(kind).rpartition(".")[2]
+    if bare in KINDS:
+        raise ConfigError(f"{name} is a {bare}. {substitute_for(name)}")
+    found = MODELS.get(kind, scope=config.get("default_scope")) if isinstance(kind, str) else kind
+    from poise.models.detectors import SingleStageDetector
+
+    if not (isinstance(found, type) and issubclass(found, SingleStageDetector)):
+        raise ConfigError(
+            f"{name} is no detector: its config has model.type {kind!r}, expected RTMDet or YOLOX"
+        )
+
+
+def _loaded(model: Any, config: Any, weights: Any, device: Any) -> Any:
+    from poise.models.build import load_model
+
+    if weights is None and (not isinstance(model, str) or Path(model).is_file()):
+        raise ArgumentError(
+            f"the detector {_name(model)} needs weights: give detector=dict(name=..., "
+            "weights='FILE.pth'), or on the command line --detector-weights FILE.pth"
+        )
+    # a name knows where its released weights are
+    return load_model(model if weights is None else config, weights, device)
+
+
+def _pipeline(config: Any, name: str) -> Compose:
+    """The test pipeline, which takes pictures instead of files."""
+    from poise.registry import use_scope
+
+    loader = config.get("test_dataloader") or config.get("val_dataloader") or {}
+    steps = (loader.get("dataset") or {}).get("pipeline") or config.get("test_pipeline")
+    if not steps:
+        raise ConfigError(
+            f"the config of the detector {name} has no test pipeline: expected "
+            "test_dataloader.dataset.pipeline or test_pipeline"
+        )
+    steps = copy.deepcopy([dict(step) for step in steps])
+    if str(steps[0].get("type")).rpartition(".")[2].startswith("LoadImage"):
+        steps[0] = {"type": "mmpose.LoadImage"}
+    with use_scope(config.get("default_scope")):
+        return Compose(steps)
+
+
+def _arrays(instances: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Boxes (N, 4), scores (N,), labels (N,) of tensors."""
+    boxes, scores, labels = (
+        instances[key].float().cpu().numpy() for key in ("bboxes", "scores", "labels")
+    )
+    return boxes, scores, labels

@@ -1,0 +1,143 @@
+"""What heads that predict a box at every grid point share: decoding, selection, suppression."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.ops import nms
+
+from poise.errors import ConfigError
+from poise.layers import BaseModule
+from poise.registry import TASK_UTILS
+from poise.structures import InstanceData
+
+__all__ = ["DenseBoxHead", "DistancePointBBoxCoder", "keep_best"]
+
+Config = Mapping[str, Any]
+#: how dense heads of detectors choose their points unless a config says otherwise
+GRID: Config = {"type": "mmpose.MlvlPointGenerator", "offset": 0, "strides": [8, 16, 32]}
+
+
+@TASK_UTILS.register_module(scope="mmdet")
+class DistancePointBBoxCoder:
+    """Boxes by the distances of their sides from a point.
+
+    Args:
+        clip_border: cut boxes at the borders of the picture.
+        use_box_type: kept for configs; boxes are tensors.
+    """
+
+    encode_size = 4
+
+    def __init__(self, clip_border: bool | None = True, use_box_type: bool = False) -> None:
+        self.clip_border = clip_border
+        self.use_box_type = use_box_type
+
+    def decode(
+        self, points: Tensor, pred_bboxes: Tensor, max_shape: Sequence[int] | None = None
+    ) -> Tensor:
+        """Boxes (..., P, 4) xyxy of points (P, 2) and distances (..., P, 4).
+
+        Args:
+            points: x, y, input space.
+            pred_bboxes: to the left, upper, right and lower side, pixels.
+            max_shape: (height, width) that boxes are cut at.
+        """
+        boxes = torch.cat((points - pred_bboxes[..., :2], points + pred_bboxes[..., 2:]), dim=-1)
+        if max_shape is None or not self.clip_border:
+            return boxes
+        height, width = max_shape[:2]
+        limit = boxes.new_tensor([width, height, width, height])
+        return boxes.clamp(min=boxes.new_zeros(4), max=limit)
+
+
+class DenseBoxHead(BaseModule):
+    """A head with one box and the scores of all classes at every point of several maps.
+
+    Subclasses have `forward`, which gives the raw maps, and `candidates`.
+
+    Attributes:
+        test_cfg: `score_thr`, `nms_pre`, `min_bbox_size`, `nms`, `max_per_img`.
+    """
+
+    prior_generator: Any
+    test_cfg: dict[str, Any]
+
+    def predict(
+        self, x: Sequence[Tensor], batch_data_samples: Sequence[Any], rescale: bool = True
+    ) -> list[InstanceData]:
+        """Boxes of each picture, best first.
+
+        Args:
+            x: feature maps (B, C, H, W), finest first.
+            batch_data_samples: B samples with `img_shape` and, for `rescale`, `scale_factor`.
+            rescale: give boxes in image space, not in input space.
+
+        Returns:
+            B `InstanceData` of tensors: `bboxes` (N, 4) xyxy, `scores` (N,), `labels` (N,).
+        """
+        metas = [sample.metainfo for sample in batch_data_samples]
+        results = []
+        for (boxes, scores, labels), meta in zip(
+            self.candidates(self(x), metas), metas, strict=True
+        ):
+            if rescale:
+                factors = [1 / factor for factor in meta["scale_factor"]]
+                boxes = boxes * boxes.new_tensor(factors).repeat(2)
+            kept = keep_best(boxes, scores, labels, self.test_cfg)
+            results.append(
+                InstanceData(bboxes=boxes[kept], scores=scores[kept], labels=labels[kept])
+            )
+        return results
+
+    def candidates(
+        self, outputs: Any, metas: Sequence[Mapping[str, Any]]
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Boxes (N, 4) in input space, scores (N,) and labels (N,) of each picture."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `candidates`")
+
+    def priors(self, maps: Sequence[Tensor], *, with_stride: bool = False) -> list[Tensor]:
+        """Points of each map, (H * W, 2) or with the strides (H * W, 4), input space."""
+        like = maps[0]
+        points: list[Tensor] = self.prior_generator.grid_priors(
+            [m.shape[-2:] for m in maps],
+            dtype=like.dtype,
+            device=like.device,
+            with_stride=with_stride,
+        )
+        return points
+
+
+def keep_best(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Config) -> Tensor:
+    """Indices of the boxes that stay, best first; classes do not suppress one another.
+
+    Args:
+        boxes: (N, 4) xyxy.
+        scores: (N,).
+        labels: (N,) classes.
+        cfg: `min_bbox_size` (boxes with a side this small are dropped), `nms` (a dict with
+            `iou_threshold`, and `class_agnostic` to let classes suppress one another), and
+            `max_per_img`.
+
+    Raises:
+        ConfigError: a kind of suppression that is not the plain one.
+    """
+    smallest = cfg.get("min_bbox_size", -1)
+    kept = torch.arange(len(boxes), device=boxes.device)
+    if smallest >= 0:
+        kept = kept[(boxes[:, 2:] - boxes[:, :2] > smallest).all(1)]
+    rule = cfg.get("nms") or {}
+    if rule.get("type", "nms") != "nms":
+        raise ConfigError(f"test_cfg.nms: detectors know the type 'nms' only, got {rule['type']!r}")
+    if rule and len(kept):
+        shifted = boxes[kept]
+        if not rule.get("class_agnostic", False):
+            # every class gets a place of its own, where boxes of other classes never come
+            shift = labels[kept].to(shifted) * (shifted.max() + 1)
+            shifted = shifted + shift[:, None]
+        kept = kept[nms(shifted, scores[kept], rule.get("iou_threshold", 0.5))]
+    most = cfg.get("max_per_img", -1)
+    return kept[:most] if most >= 0 else kept

@@ -1,0 +1,209 @@
+"""RTMDet's head: convolutions shared by all levels, batch statistics of each level's own.
+
+Lyu 2022, "RTMDet", arXiv 2212.07784, section 3.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from poise.errors import ConfigError
+from poise.layers import bias_init_with_prob, normal_init
+from poise.layers.csp import SILU, YOLO_BN, conv_class
+from poise.models.detectors.dense import GRID, DenseBoxHead
+from poise.registry import MODELS, TASK_UTILS
+
+__all__ = ["RTMDetSepBNHead"]
+
+Config = Mapping[str, Any]
+
+#: probability that a point of an untrained network gives to a class
+PRIOR_PROBABILITY = 0.01
+#: probabilities nearer to 0 or 1 than this have no finite logit in MMDetection
+_NEAREST = 1e-5
+
+
+@MODELS.register_module(scope="mmdet")
+class RTMDetSepBNHead(DenseBoxHead):
+    """Class scores and the distances to the sides of a box, at every point.
+
+    Args:
+        num_classes: classes C.
+        in_channels: channels of all feature maps.
+        share_conv: one set of 3x3 convolutions for all maps.
+        use_depthwise: depthwise separable convolutions; they cannot be shared.
+        norm_cfg, act_cfg, conv_cfg: for all layers.
+        pred_kernel_size: of the last convolutions.
+        exp_on_reg: distances are the exponential of the output.
+        with_objectness: multiply scores with those of an objectness branch.
+        stacked_convs: 3x3 convolutions of each branch.
+        feat_channels: their channels.
+        anchor_generator: config or object, of the points.
+        bbox_coder: config or object, distances -> boxes.
+        loss_cls, loss_bbox, loss_centerness, reg_decoded_bbox, train_cfg: kept for configs; the
+            head predicts only.
+        test_cfg: `score_thr`, `nms_pre`, `min_bbox_size`, `nms`, `max_per_img`.
+        init_cfg: how weights start.
+
+    Raises:
+        ConfigError: depthwise convolutions that should be shared.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        share_conv: bool = True,
+        use_depthwise: bool = False,
+        norm_cfg: Config = YOLO_BN,
+        act_cfg: Config = SILU,
+        pred_kernel_size: int = 1,
+        exp_on_reg: bool = False,
+        *,
+        with_objectness: bool = True,
+        stacked_convs: int = 4,
+        feat_channels: int = 256,
+        conv_cfg: Config | None = None,
+        anchor_generator: Any = GRID,
+        bbox_coder: Any = {"type": "mmdet.DistancePointBBoxCoder"},  # noqa: B006 (never changed)
+        loss_cls: Any = None,
+        loss_bbox: Any = None,
+        loss_centerness: Any = None,
+        reg_decoded_bbox: bool = True,
+        train_cfg: Config | None = None,
+        test_cfg: Config | None = None,
+        init_cfg: Any = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if share_conv and use_depthwise:
+            raise ConfigError(
+                "RTMDetSepBNHead cannot share depthwise convolutions between levels; set "
+                "share_conv=False or use_depthwise=False"
+            )
+        self.num_classes = num_classes
+        self.in_channels, self.feat_channels = in_channels, feat_channels
+        self.with_objectness, self.exp_on_reg = with_objectness, exp_on_reg
+        self.train_cfg, self.test_cfg = train_cfg, dict(test_cfg or {})
+        self.prior_generator = TASK_UTILS.build(anchor_generator)
+        self.bbox_coder = TASK_UTILS.build(bbox_coder)
+        levels = range(len(self.prior_generator.strides))
+        conv = conv_class(use_depthwise)
+        cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
+
+        def branch() -> nn.ModuleList:
+            widths = [in_channels, *[feat_channels] * (stacked_convs - 1)][:stacked_convs]
+            return nn.ModuleList(conv(w, feat_channels, 3, padding=1, **cfgs) for w in widths)
+
+        def outputs(channels: int) -> nn.ModuleList:
+            size, border = pred_kernel_size, pred_kernel_size // 2
+            return nn.ModuleList(
+                nn.Conv2d(feat_channels, channels, size, padding=border) for _ in levels
+            )
+
+        self.cls_convs = nn.ModuleList(branch() for _ in levels)
+        self.reg_convs = nn.ModuleList(branch() for _ in levels)
+        self.rtm_cls = outputs(num_classes)
+        self.rtm_reg = outputs(4)
+        if with_objectness:
+            self.rtm_obj = outputs(1)
+        if share_conv:
+            for branches in (self.cls_convs, self.reg_convs):
+                _share_convolutions(branches)
+
+    def init_weights(self) -> None:
+        """Start near zero, with a small probability of every class everywhere."""
+        super().init_weights()
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                normal_init(module, std=0.01)
+        bias = bias_init_with_prob(PRIOR_PROBABILITY)
+        for layer in (*self.rtm_cls, *(self.rtm_obj if self.with_objectness else ())):
+            nn.init.constant_(layer.bias, bias)
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Raw maps.
+
+        Args:
+            feats: feature maps (B, C', H, W), finest first.
+
+        Returns:
+            Class logits (B, C, H, W) of each level, and distances (B, 4, H, W) to the left,
+            upper, right and lower side in pixels of the input.
+        """
+        scores, distances = [], []
+        for level, (x, stride) in enumerate(zip(feats, self.prior_generator.strides, strict=True)):
+            classes = sides = x
+            for to_classes, to_sides in zip(
+                self.cls_convs[level],  # type: ignore[call-overload]
+                self.reg_convs[level],  # type: ignore[call-overload]
+                strict=True,
+            ):
+                classes, sides = to_classes(classes), to_sides(sides)
+            score = self.rtm_cls[level](classes)
+            if self.with_objectness:
+                score = _mean_logit(score, self.rtm_obj[level](sides))
+            reach = self.rtm_reg[level](sides)
+            distances.append((reach.exp() if self.exp_on_reg else reach) * stride[0])
+            scores.append(score)
+        return tuple(scores), tuple(distances)
+
+    def candidates(
+        self, outputs: Any, metas: Sequence[Mapping[str, Any]]
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """The best of each level, `nms_pre` at most, with a score above `score_thr`.
+
+        A point may give several boxes, one for each class that it scores.
+        """
+        logits, distances = outputs
+        points = self.priors(logits)
+        scores = [_rows(level).sigmoid() for level in logits]
+        sides = [_rows(level) for level in distances]
+        limits = self.test_cfg.get("score_thr", 0), self.test_cfg.get("nms_pre", -1)
+        found = []
+        for i, meta in enumerate(metas):
+            chosen = [_best(level[i], *limits) for level in scores]
+            at = torch.cat([p[index] for p, (_, index, _) in zip(points, chosen, strict=True)])
+            reach = torch.cat([s[i, index] for s, (_, index, _) in zip(sides, chosen, strict=True)])
+            boxes = self.bbox_coder.decode(at, reach, max_shape=meta["img_shape"])
+            best = torch.cat([score for score, _, _ in chosen])
+            found.append((boxes, best, torch.cat([label for _, _, label in chosen])))
+        return found
+
+
+def _share_convolutions(branches: nn.ModuleList) -> None:
+    """Let all levels use the convolutions of the first one; norms stay their own."""
+    first: Any = branches[0]
+    for branch in branches[1:]:
+        for own, shared in zip(branch, first, strict=True):  # type: ignore[call-overload]
+            own.conv = shared.conv
+
+
+def _mean_logit(scores: Tensor, objectness: Tensor) -> Tensor:
+    """Logit of the geometric mean of two probabilities that are given as logits."""
+    mean = (scores.sigmoid() * objectness.sigmoid()).sqrt()
+    return torch.log(mean.clamp(min=_NEAREST) / (1 - mean).clamp(min=_NEAREST))
+
+
+def _rows(maps: Tensor) -> Tensor:
+    """Maps (B, C, H, W) as points (B, H * W, C)."""
+    return maps.flatten(2).transpose(1, 2)
+
+
+def _best(scores: Tensor, threshold: float, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores above a threshold, best first: their values, points and classes.
+
+    Args:
+        scores: (P, C) probabilities.
+        threshold: smallest score, exclusive.
+        count: most of them; all where it is negative.
+    """
+    above = scores > threshold
+    points, labels = above.nonzero(as_tuple=True)
+    values, order = scores[above].sort(descending=True)
+    if count >= 0:
+        values, order = values[:count], order[:count]
+    return values, points[order], labels[order]

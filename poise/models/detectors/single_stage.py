@@ -1,0 +1,152 @@
+"""Detectors of one network pass: a backbone, a neck, and a head with a box at every point.
+
+They predict with MMDetection's released weights; losses to train them are not part of Poise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from poise.errors import ArgumentError, ConfigError
+from poise.layers import BaseModule
+from poise.registry import MODELS
+
+__all__ = ["RTMDet", "SingleStageDetector", "YOLOX"]
+
+Config = Mapping[str, Any]
+
+MODES = ("tensor", "predict")
+
+
+class SingleStageDetector(BaseModule):
+    """Pictures -> boxes, scores and classes.
+
+    Args:
+        backbone: pictures -> features; a config or a module, as all parts.
+        neck: features -> features, or None.
+        bbox_head: features -> boxes; a config gets `train_cfg` and `test_cfg`.
+        train_cfg: kept for configs.
+        test_cfg: `score_thr`, `nms_pre`, `min_bbox_size`, `nms`, `max_per_img`.
+        data_preprocessor: batch -> model input; None only moves data to the device.
+        init_cfg: how the weights start.
+    """
+
+    backbone: Any
+    neck: Any
+    bbox_head: Any
+
+    def __init__(
+        self,
+        backbone: Any,
+        neck: Any = None,
+        bbox_head: Any = None,
+        train_cfg: Config | None = None,
+        test_cfg: Config | None = None,
+        data_preprocessor: Any = None,
+        init_cfg: Any = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if data_preprocessor is None:
+            data_preprocessor = {"type": "mmengine.BaseDataPreprocessor"}
+        self.data_preprocessor: Any = MODELS.build(data_preprocessor)
+        self.backbone = MODELS.build(backbone)
+        self.neck = None if neck is None else MODELS.build(neck)
+        self.train_cfg, self.test_cfg = train_cfg, test_cfg
+        if isinstance(bbox_head, Mapping):
+            bbox_head = {**bbox_head, "train_cfg": train_cfg, "test_cfg": test_cfg}
+        self.bbox_head = MODELS.build(bbox_head)
+
+    @property
+    def with_neck(self) -> bool:
+        """Whether there is a neck."""
+        return self.neck is not None
+
+    def forward(
+        self, inputs: Any, data_samples: Sequence[Any] | None = None, mode: str = "tensor"
+    ) -> Any:
+        """Run the model.
+
+        Args:
+            inputs: (B, 3, H, W), as the preprocessor gives it.
+            data_samples: B samples; needed for "predict".
+            mode: "tensor" gives the head's raw maps, "predict" the samples with
+                `pred_instances`: `bboxes` (N, 4) xyxy in image space, `scores` (N,), `labels`
+                (N,), best first.
+
+        Raises:
+            ConfigError: another mode; detectors cannot be trained here.
+        """
+        if mode == "tensor":
+            return self.bbox_head(self.extract_feat(inputs))
+        if mode not in MODES:
+            raise ConfigError(
+                f"{type(self).__name__} finds boxes and cannot be trained: mode should be one of "
+                f"{list(MODES)}, got {mode!r}. Train it with MMDetection; the weights load here"
+            )
+        if data_samples is None:
+            raise ArgumentError(
+                f"{type(self).__name__}: mode='predict' needs `data_samples`; for raw outputs use "
+                "mode='tensor'"
+            )
+        return self.predict(inputs, data_samples)
+
+    def extract_feat(self, batch_inputs: Tensor) -> Any:
+        """Feature maps of pictures (B, 3, H, W), finest first."""
+        feats = self.backbone(batch_inputs)
+        return self.neck(feats) if self.with_neck else feats
+
+    def predict(
+        self, batch_inputs: Tensor, batch_data_samples: Sequence[Any], rescale: bool = True
+    ) -> Sequence[Any]:
+        """Samples with `pred_instances`.
+
+        Args:
+            batch_inputs: (B, 3, H, W).
+            batch_data_samples: B samples with `img_shape` and `scale_factor`.
+            rescale: give boxes in image space, not in input space.
+        """
+        feats = self.extract_feat(batch_inputs)
+        found = self.bbox_head.predict(feats, batch_data_samples, rescale=rescale)
+        for sample, instances in zip(batch_data_samples, found, strict=True):
+            sample.pred_instances = instances
+        return batch_data_samples
+
+    def test_step(self, data: Any) -> Sequence[Any]:
+        """Predictions of a batch from the data loader."""
+        return self(**self.data_preprocessor(data, False), mode="predict")
+
+    val_step = test_step
+
+
+@MODELS.register_module(scope="mmdet")
+class RTMDet(SingleStageDetector):
+    """RTMDet (Lyu 2022, arXiv 2212.07784).
+
+    Args:
+        backbone, neck, bbox_head: configs or modules.
+        train_cfg, test_cfg, data_preprocessor, init_cfg: as `SingleStageDetector`.
+        use_syncbn: kept for configs; it matters in training only.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        neck: Any,
+        bbox_head: Any,
+        train_cfg: Config | None = None,
+        test_cfg: Config | None = None,
+        data_preprocessor: Any = None,
+        init_cfg: Any = None,
+        use_syncbn: bool = True,
+    ) -> None:
+        super().__init__(
+            backbone, neck, bbox_head, train_cfg, test_cfg, data_preprocessor, init_cfg
+        )
+
+
+@MODELS.register_module(scope="mmdet")
+class YOLOX(SingleStageDetector):
+    """YOLOX (Ge 2021, arXiv 2107.08430); arguments as `SingleStageDetector`."""

@@ -1,0 +1,136 @@
+"""YOLOX's head: class, objectness and box in separate branches (Ge 2021, arXiv 2107.08430)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from poise.layers import bias_init_with_prob
+from poise.layers.csp import SWISH, YOLO_BN, conv_class
+from poise.models.backbones.csp import YOLO_INIT
+from poise.models.detectors.dense import GRID, DenseBoxHead
+from poise.registry import MODELS, TASK_UTILS
+
+__all__ = ["YOLOXHead"]
+
+Config = Mapping[str, Any]
+
+#: probability that a point of an untrained network gives to a class
+PRIOR_PROBABILITY = 0.01
+
+
+@MODELS.register_module(scope="mmdet")
+class YOLOXHead(DenseBoxHead):
+    """Class logits, a box and its objectness at every point; the best class names the box.
+
+    Args:
+        num_classes: classes C.
+        in_channels: channels of all feature maps.
+        feat_channels: channels of the branches.
+        stacked_convs: 3x3 convolutions of each branch.
+        strides: of the feature maps, pixels.
+        use_depthwise: depthwise separable convolutions.
+        dcn_on_last_conv: make the last convolution of each branch a deformable one.
+        conv_bias: True, False or "auto".
+        conv_cfg, norm_cfg, act_cfg: for all layers.
+        loss_cls, loss_bbox, loss_obj, loss_l1, train_cfg: kept for configs; the head predicts
+            only.
+        test_cfg: `score_thr`, `nms`, `max_per_img`.
+        init_cfg: how weights start.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        feat_channels: int = 256,
+        stacked_convs: int = 2,
+        strides: Sequence[int] = (8, 16, 32),
+        use_depthwise: bool = False,
+        dcn_on_last_conv: bool = False,
+        conv_bias: bool | str = "auto",
+        conv_cfg: Config | None = None,
+        norm_cfg: Config = YOLO_BN,
+        act_cfg: Config = SWISH,
+        loss_cls: Any = None,
+        loss_bbox: Any = None,
+        loss_obj: Any = None,
+        loss_l1: Any = None,
+        train_cfg: Config | None = None,
+        test_cfg: Config | None = None,
+        init_cfg: Any = YOLO_INIT,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.num_classes = num_classes
+        self.in_channels, self.feat_channels = in_channels, feat_channels
+        self.train_cfg, self.test_cfg = train_cfg, dict(test_cfg or {})
+        self.prior_generator = TASK_UTILS.build({**GRID, "strides": list(strides)})
+        conv = conv_class(use_depthwise)
+        plain = {"norm_cfg": norm_cfg, "act_cfg": act_cfg, "bias": conv_bias}
+
+        def branch() -> nn.Sequential:
+            layers = []
+            for i in range(stacked_convs):
+                deformable = dcn_on_last_conv and i == stacked_convs - 1
+                kind = {"type": "DCNv2"} if deformable else conv_cfg
+                width = feat_channels if i else in_channels
+                layers.append(conv(width, feat_channels, 3, padding=1, conv_cfg=kind, **plain))
+            return nn.Sequential(*layers)
+
+        def outputs(channels: int) -> nn.ModuleList:
+            return nn.ModuleList(nn.Conv2d(feat_channels, channels, 1) for _ in strides)
+
+        self.multi_level_cls_convs = nn.ModuleList(branch() for _ in strides)
+        self.multi_level_reg_convs = nn.ModuleList(branch() for _ in strides)
+        self.multi_level_conv_cls = outputs(num_classes)
+        self.multi_level_conv_reg = outputs(4)
+        self.multi_level_conv_obj = outputs(1)
+
+    def init_weights(self) -> None:
+        """Start with a small probability of an object everywhere."""
+        super().init_weights()
+        for layer in (*self.multi_level_conv_cls, *self.multi_level_conv_obj):
+            nn.init.constant_(layer.bias, bias_init_with_prob(PRIOR_PROBABILITY))
+
+    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Raw maps.
+
+        Args:
+            x: feature maps (B, C', H, W), finest first.
+
+        Returns:
+            Class logits (B, C, H, W), boxes (B, 4, H, W: centre from the point and logarithm of
+            the size, in strides), and objectness logits (B, 1, H, W), of each level.
+        """
+        classes = [conv(f) for conv, f in zip(self.multi_level_cls_convs, x, strict=True)]
+        sides = [conv(f) for conv, f in zip(self.multi_level_reg_convs, x, strict=True)]
+        return (
+            [out(f) for out, f in zip(self.multi_level_conv_cls, classes, strict=True)],
+            [out(f) for out, f in zip(self.multi_level_conv_reg, sides, strict=True)],
+            [out(f) for out, f in zip(self.multi_level_conv_obj, sides, strict=True)],
+        )
+
+    def candidates(
+        self, outputs: Any, metas: Sequence[Mapping[str, Any]]
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Points whose best class times objectness reaches `score_thr`."""
+        points = torch.cat(self.priors(outputs[0], with_stride=True))
+        logits, raw, objectness = (
+            torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1) for maps in outputs
+        )
+        best, labels = logits.sigmoid().max(dim=-1)
+        scores = best * objectness.sigmoid()[..., 0]
+        boxes = _boxes(points, raw)
+        chosen = scores >= self.test_cfg.get("score_thr", 0)
+        return [(boxes[i, rows], scores[i, rows], labels[i, rows]) for i, rows in enumerate(chosen)]
+
+
+def _boxes(points: Tensor, raw: Tensor) -> Tensor:
+    """Boxes (B, P, 4) xyxy in input space, of points with strides (P, 4) and raw (B, P, 4)."""
+    position, stride = points[:, :2], points[:, 2:]
+    centers = raw[..., :2] * stride + position
+    half = raw[..., 2:].exp() * stride / 2
+    return torch.cat((centers - half, centers + half), dim=-1)

@@ -1,0 +1,51 @@
+"""The preprocessor of detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from poise.models.preprocessors.pose import PoseDataPreprocessor
+from poise.registry import MODELS
+
+__all__ = ["DetDataPreprocessor"]
+
+
+@MODELS.register_module(scope="mmdet")
+class DetDataPreprocessor(PoseDataPreprocessor):
+    """Normalises pictures and brings those of a batch to one size.
+
+    Args:
+        mean, std, pad_size_divisor, pad_value, bgr_to_rgb, rgb_to_bgr: as
+            `PoseDataPreprocessor`.
+        pad_mask, mask_pad_value, pad_seg, seg_pad_value, boxtype2tensor: kept for configs; they
+            are about masks and boxes of annotations.
+        non_blocking, batch_augments: as `PoseDataPreprocessor`.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        pad_size_divisor: int = 1,
+        pad_value: float = 0,
+        pad_mask: bool = False,
+        mask_pad_value: int = 0,
+        pad_seg: bool = False,
+        seg_pad_value: int = 255,
+        bgr_to_rgb: bool = False,
+        rgb_to_bgr: bool = False,
+        boxtype2tensor: bool = True,
+        non_blocking: bool | None = False,
+        batch_augments: Sequence[Any] | None = None,
+    ) -> None:
+        super().__init__(
+            mean,
+            std,
+            pad_size_divisor,
+            pad_value,
+            bgr_to_rgb,
+            rgb_to_bgr,
+            non_blocking,
+            batch_augments,
+        )

@@ -1,0 +1,241 @@
+"""RTMDet (Lyu 2022): detectors of COCO's classes, of people and of hands."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from poise.errors import UnknownNameError
+from poise.zoo.parts import detection
+from poise.zoo.parts.backbones import pretrained
+from poise.zoo.parts.detection import FACTORS, GREY
+from poise.zoo.parts.schedules import cosine, flat_cosine_adamw
+
+__all__ = ["recipe"]
+
+Tree = dict[str, Any]
+
+_NAME = re.compile(r"rtmdet_([a-z]+)(?:_8xb32-300e_(coco)|_\d+-8xb32_(coco-person|hand))")
+_EPOCHS, _LAST, _RATE = detection.EPOCHS, 20, 0.004
+_SYNC: Tree = dict(norm_cfg=dict(type="SyncBN"), act_cfg=dict(type="SiLU", inplace=True))
+_BACKBONES = "https://download.openmmlab.com/mmdetection/v3.0/rtmdet/cspnext_rsb_pretrain/"
+#: size -> classifier that the backbone starts from
+_STARTS = {"tiny": "cspnext-tiny_imagenet_600e", "s": "cspnext-s_imagenet_600e"}
+#: size -> range of the random sizes in training, where it is not the usual one
+_SIZE_RANGES = {"nano": (0.5, 1.5), "tiny": (0.5, 2.0), "s": (0.5, 2.0)}
+_PERSON_START = "cspnext-m_8xb256-rsb-a1-600e_in1k-ecb3bbd9"
+_PERSON: Tree = dict(metainfo=dict(classes=("person",)))
+#: files of the hand detector: dataset -> (training annotations, pictures)
+_HANDS = {
+    "OneHand10K": ("onehand10k/annotations/onehand10k_train.json", "pose/OneHand10K/"),
+    "FreiHand": ("freihand/annotations/freihand_train.json", "pose/FreiHand/"),
+    "Rhd2D": ("rhd/annotations/rhd_train.json", "pose/RHD/"),
+    "HalpeHand": (
+        "halpe/annotations/halpe_train_v1.json",
+        "pose/Halpe/hico_20160224_det/images/train2015/",
+    ),
+}
+#: keys of pose schemas that a detector has no use for
+_POSE_KEYS = (
+    "CLASSES dataset_keypoint_weights dataset_name flip_indices flip_pairs keypoint_colors "
+    "keypoint_id2name keypoint_name2id lower_body_ids num_keypoints num_skeleton_links sigmas "
+    "skeleton_link_colors skeleton_links upper_body_ids"
+)
+
+
+def recipe(stem: str) -> Tree:
+    """Config tree of a released RTMDet.
+
+    Raises:
+        UnknownNameError: the name is none of its kind.
+    """
+    found = _NAME.fullmatch(stem)
+    if found is None or found[1] not in FACTORS:
+        raise UnknownNameError(f"'{stem}' is not the name of an RTMDet")
+    size, everything, one = found.groups()
+    tree = _tree(size, one_class=not everything)
+    return _with_hands(tree) if one == "hand" else tree
+
+
+def _tree(size: str, *, one_class: bool) -> Tree:
+    nano = size == "nano"
+    side = 320 if nano else 640
+    options: Tree = {} if nano else dict(backend_args=None)
+    full, last = _train_pipelines(size, side, options)
+    test = detection.fitted(side, _pad(side), options, boxes=not nano)
+    data: Tree = dict(backend_args=None) | (_PERSON if one_class else {})
+    train = detection.coco("train", full, **data)
+    val = detection.loader("val", detection.coco("val", test, **data), 5, 10)
+    metric = detection.evaluator(format_only=False, backend_args=None, proposal_nums=(100, 1, 10))
+    switch = dict(type="PipelineSwitchHook", switch_epoch=_EPOCHS - _LAST, switch_pipeline=last)
+    tree = detection.runtime(16, **detection.many_sizes(0.6, _pad(960)))
+    tree["train_cfg"] |= dict(dynamic_intervals=[(_EPOCHS - _LAST, 1)])
+    tree |= dict(
+        model=_model(size, one_class=one_class),
+        train_pipeline=full,
+        train_pipeline_stage2=last,
+        test_pipeline=test,
+        train_dataloader=detection.loader(
+            "train", train, 32, 10, batch_sampler=None, pin_memory=True
+        ),
+        val_dataloader=val,
+        test_dataloader=val,
+        val_evaluator=metric,
+        test_evaluator=metric,
+        optim_wrapper=flat_cosine_adamw(_RATE),
+        param_scheduler=cosine(_EPOCHS, _RATE),
+        stage2_num_epochs=_LAST,
+        base_lr=_RATE,
+        custom_hooks=[detection.averaging(0.0002), switch],
+    )
+    if nano:
+        tree["input_shape"] = side
+    start = tree["model"]["backbone"].get("init_cfg")
+    return tree if start is None else tree | dict(checkpoint=start["checkpoint"])
+
+
+def _model(size: str, *, one_class: bool) -> Tree:
+    deepen, widen = FACTORS[size]
+    if size == "tiny":
+        # half as deep as the other small ones
+        deepen = 0.167
+    widths = detection.widths(widen)
+    nano = size == "nano"
+    depthwise = dict(use_depthwise=True) if nano else {}
+    start = _PERSON_START if one_class and not nano else _STARTS.get(size)
+    backbone = dict(
+        type="CSPNeXt",
+        arch="P5",
+        expand_ratio=0.5,
+        deepen_factor=deepen,
+        widen_factor=widen,
+        channel_attention=True,
+        **_SYNC,
+        **depthwise,
+    )
+    if start is not None:
+        backbone["init_cfg"] = pretrained(f"{_BACKBONES}{start}.pth", "backbone.")
+    neck = dict(
+        type="CSPNeXtPAFPN",
+        in_channels=widths,
+        out_channels=widths[0],
+        num_csp_blocks=max(1, round(3 * deepen)),
+        expand_ratio=0.5,
+        **_SYNC,
+        **depthwise,
+    )
+    head = dict(
+        type="RTMDetSepBNHead",
+        num_classes=1 if one_class else 80,
+        in_channels=widths[0],
+        stacked_convs=2,
+        feat_channels=widths[0],
+        anchor_generator=dict(type="MlvlPointGenerator", offset=0, strides=[8, 16, 32]),
+        bbox_coder=dict(type="DistancePointBBoxCoder"),
+        loss_cls=dict(type="QualityFocalLoss", use_sigmoid=True, beta=2.0, loss_weight=1.0),
+        loss_bbox=dict(type="GIoULoss", loss_weight=2.0),
+        with_objectness=False,
+        exp_on_reg=size in ("m", "l", "x"),
+        share_conv=not nano,
+        pred_kernel_size=1,
+        **_SYNC,
+        **depthwise,
+    )
+    # of one class, fewer and surer candidates
+    limits = (1000, 0.05, 0.6, 100) if one_class else (30000, 0.001, 0.65, 300)
+    candidates, threshold, overlap, count = limits
+    return dict(
+        type="RTMDet",
+        data_preprocessor=dict(
+            type="DetDataPreprocessor",
+            mean=[103.53, 116.28, 123.675],
+            std=[57.375, 57.12, 58.395],
+            bgr_to_rgb=False,
+            batch_augments=None,
+        ),
+        backbone=backbone,
+        neck=neck,
+        bbox_head=head,
+        train_cfg=dict(
+            assigner=dict(type="DynamicSoftLabelAssigner", topk=13),
+            allowed_border=-1,
+            pos_weight=-1,
+            debug=False,
+        ),
+        test_cfg=dict(
+            nms_pre=candidates,
+            min_bbox_size=0,
+            score_thr=threshold,
+            nms=dict(type="nms", iou_threshold=overlap),
+            max_per_img=count,
+        ),
+    )
+
+
+def _pad(side: int) -> Tree:
+    return dict(type="Pad", size=(side, side), pad_val=dict(img=(GREY,) * 3))
+
+
+def _train_pipelines(size: str, side: int, options: Tree) -> tuple[list[Tree], list[Tree]]:
+    """Pipelines of the first stage, with mosaics, and of the last epochs."""
+    square = (side, side)
+    small = size in ("nano", "tiny")
+    sizes = _SIZE_RANGES.get(size, (0.1, 2.0))
+
+    def scaled(reach: int) -> list[Tree]:
+        random = dict(
+            type="RandomResize",
+            scale=(side * reach, side * reach),
+            ratio_range=sizes,
+            keep_ratio=True,
+        )
+        crop = dict(type="RandomCrop", crop_size=square)
+        return [random, crop, *detection.finish(_pad(side))]
+
+    few = dict(max_cached_images=20, random_pop=False)
+    mosaic: Tree = dict(type="CachedMosaic", img_scale=square, pad_val=float(GREY))
+    blend: Tree = dict(
+        type="CachedMixUp",
+        img_scale=square,
+        ratio_range=(1.0, 1.0),
+        max_cached_images=20,
+        pad_val=(GREY,) * 3,
+    )
+    if size == "tiny":
+        blend |= dict(max_cached_images=10, random_pop=False, prob=0.5)
+    read, pack = detection.load(options), dict(type="PackDetInputs")
+    first = mosaic | few if small else mosaic
+    blends = [] if size == "nano" else [blend]
+    return [*read, first, *scaled(2), *blends, pack], [*read, *scaled(1), pack]
+
+
+def _with_hands(tree: Tree) -> Tree:
+    """The tree with the hand datasets in place of COCO."""
+    frame = dict(data_root="data/", data_mode="topdown")
+
+    def dataset(name: str, file: str, images: str, pipeline: list[Tree]) -> Tree:
+        kind = dict(type=f"mmpose.{name}Dataset", ann_file=file, data_prefix=dict(img=images))
+        return kind | frame | dict(pipeline=pipeline)
+
+    parts = [dataset(name, *row, tree["train_pipeline"]) for name, row in _HANDS.items()]
+    train = dict(type="ConcatDataset", datasets=parts, ignore_keys=_POSE_KEYS.split())
+    file = "onehand10k/annotations/onehand10k_test.json"
+    test = dataset("OneHand10K", file, _HANDS["OneHand10K"][1], tree["test_pipeline"])
+    val = tree["val_dataloader"] | dict(dataset=test)
+    metric = tree["val_evaluator"] | dict(ann_file=f"data/{file}")
+    # the two top-level keys keep the mark, as in the released file
+    marked = dict(_delete_=True)
+    return (
+        tree
+        | frame
+        | dict(
+            train_dataset=train | marked,
+            test_dataset=test | marked,
+            train_dataloader=tree["train_dataloader"] | dict(dataset=train),
+            val_dataloader=val,
+            test_dataloader=val,
+            val_evaluator=metric,
+            test_evaluator=metric,
+            train_cfg=tree["train_cfg"] | dict(val_interval=1),
+        )
+    )

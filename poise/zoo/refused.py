@@ -1,0 +1,38 @@
+"""Detectors of MMPose's demos that Poise does not have, and what to use in their place."""
+
+from __future__ import annotations
+
+__all__ = ["KINDS", "REFUSED", "refusal", "substitute_for"]
+
+#: config of `demo/mmdetection_cfg` -> the detector that looks for the same, and better
+REFUSED = {
+    "cascade_rcnn_x101_64x4d_fpn_1class": "rtmdet-hand",
+    "cascade_rcnn_x101_64x4d_fpn_coco": "rtmdet-x",
+    "faster_rcnn_r50_fpn_1class": "rtmdet-m",
+    "faster_rcnn_r50_fpn_coco": "rtmdet-person",
+    "mask_rcnn_r50_fpn_2x_coco": "rtmdet-person",
+    "ssdlite_mobilenetv2-scratch_8xb24-600e_coco": "rtmdet-tiny",
+    "ssdlite_mobilenetv2_scratch_600e_onehand": "rtmdet-hand",
+    "yolov3_d53_320_273e_coco": "rtmdet-s",
+}
+
+#: `model.type` of these configs
+KINDS = frozenset(("CascadeRCNN", "FasterRCNN", "MaskRCNN", "SingleStageDetector", "YOLOV3"))
+
+
+def substitute_for(name: str) -> str:
+    """Sentence that says what to use instead of a detector.
+
+    Example:
+        >>> substitute_for("yolov3_d53_320_273e_coco")
+        'Poise has RTMDet and YOLOX, which are better and faster; use rtmdet-s'
+    """
+    instead = REFUSED.get(name, "rtmdet-person, rtmdet-hand, yolox-face or rtmdet-m")
+    return f"Poise has RTMDet and YOLOX, which are better and faster; use {instead}"
+
+
+def refusal(stem: str) -> str | None:
+    """Error text for the name of a detector config that is refused; None for other names."""
+    if stem not in REFUSED:
+        return None
+    return f"'{stem}' is a detector that Poise does not have. {substitute_for(stem)}"
