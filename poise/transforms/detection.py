@@ -127,9 +127,8 @@ class Pad(BaseTransform):
         longer = max(height, width)
         target = (longer, longer) if self.pad_to_square else (height, width)
         if self.size_divisor is not None:
-            target = tuple(
-                math.ceil(side / self.size_divisor) * self.size_divisor for side in target
-            )
+            step = self.size_divisor
+            target = math.ceil(target[0] / step) * step, math.ceil(target[1] / step) * step
         elif self.size is not None:
             target = self.size[1], self.size[0]
         return target[0] - height, target[1] - width

@@ -139,7 +139,7 @@ class RTMDetSepBNHead(DenseBoxHead):
             classes = sides = x
             for to_classes, to_sides in zip(
                 self.cls_convs[level],  # type: ignore[call-overload]
-                self.reg_convs[level],  # type: ignore[call-overload]
+                self.reg_convs[level],
                 strict=True,
             ):
                 classes, sides = to_classes(classes), to_sides(sides)
