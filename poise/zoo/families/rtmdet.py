@@ -95,55 +95,10 @@ def _tree(size: str, *, one_class: bool) -> Tree:
 
 
 def _model(size: str, *, one_class: bool) -> Tree:
-    deepen, widen = FACTORS[size]
-    if size == "tiny":
-        # half as deep as the other small ones
-        deepen = 0.167
-    widths = detection.widths(widen)
-    nano = size == "nano"
-    depthwise = dict(use_depthwise=True) if nano else {}
-    start = _PERSON_START if one_class and not nano else _STARTS.get(size)
-    backbone = dict(
-        type="CSPNeXt",
-        arch="P5",
-        expand_ratio=0.5,
-        deepen_factor=deepen,
-        widen_factor=widen,
-        channel_attention=True,
-        **_SYNC,
-        **depthwise,
-    )
-    if start is not None:
-        backbone["init_cfg"] = pretrained(f"{_BACKBONES}{start}.pth", "backbone.")
-    neck = dict(
-        type="CSPNeXtPAFPN",
-        in_channels=widths,
-        out_channels=widths[0],
-        num_csp_blocks=max(1, round(3 * deepen)),
-        expand_ratio=0.5,
-        **_SYNC,
-        **depthwise,
-    )
-    head = dict(
-        type="RTMDetSepBNHead",
-        num_classes=1 if one_class else 80,
-        in_channels=widths[0],
-        stacked_convs=2,
-        feat_channels=widths[0],
-        anchor_generator=dict(type="MlvlPointGenerator", offset=0, strides=[8, 16, 32]),
-        bbox_coder=dict(type="DistancePointBBoxCoder"),
-        loss_cls=dict(type="QualityFocalLoss", use_sigmoid=True, beta=2.0, loss_weight=1.0),
-        loss_bbox=dict(type="GIoULoss", loss_weight=2.0),
-        with_objectness=False,
-        exp_on_reg=size in ("m", "l", "x"),
-        share_conv=not nano,
-        pred_kernel_size=1,
-        **_SYNC,
-        **depthwise,
-    )
     # of one class, fewer and surer candidates
     limits = (1000, 0.05, 0.6, 100) if one_class else (30000, 0.001, 0.65, 300)
     candidates, threshold, overlap, count = limits
+    backbone, neck = _features(size, one_class=one_class)
     return dict(
         type="RTMDet",
         data_preprocessor=dict(
@@ -155,7 +110,7 @@ def _model(size: str, *, one_class: bool) -> Tree:
         ),
         backbone=backbone,
         neck=neck,
-        bbox_head=head,
+        bbox_head=_head(size, neck["out_channels"], 1 if one_class else 80),
         train_cfg=dict(
             assigner=dict(type="DynamicSoftLabelAssigner", topk=13),
             allowed_border=-1,
@@ -169,6 +124,59 @@ def _model(size: str, *, one_class: bool) -> Tree:
             nms=dict(type="nms", iou_threshold=overlap),
             max_per_img=count,
         ),
+    )
+
+
+def _depthwise(size: str) -> Tree:
+    return dict(use_depthwise=True) if size == "nano" else {}
+
+
+def _features(size: str, *, one_class: bool) -> tuple[Tree, Tree]:
+    """Backbone and neck."""
+    deepen, widen = FACTORS[size]
+    if size == "tiny":
+        # half as deep as the other small ones
+        deepen = 0.167
+    widths = detection.widths(widen)
+    common = dict(expand_ratio=0.5) | _SYNC | _depthwise(size)
+    backbone = dict(
+        type="CSPNeXt",
+        arch="P5",
+        deepen_factor=deepen,
+        widen_factor=widen,
+        channel_attention=True,
+        **common,
+    )
+    start = _PERSON_START if one_class and size != "nano" else _STARTS.get(size)
+    if start is not None:
+        backbone["init_cfg"] = pretrained(f"{_BACKBONES}{start}.pth", "backbone.")
+    neck = dict(
+        type="CSPNeXtPAFPN",
+        in_channels=widths,
+        out_channels=widths[0],
+        num_csp_blocks=max(1, round(3 * deepen)),
+        **common,
+    )
+    return backbone, neck
+
+
+def _head(size: str, width: int, classes: int) -> Tree:
+    return dict(
+        type="RTMDetSepBNHead",
+        num_classes=classes,
+        in_channels=width,
+        stacked_convs=2,
+        feat_channels=width,
+        anchor_generator=dict(type="MlvlPointGenerator", offset=0, strides=[8, 16, 32]),
+        bbox_coder=dict(type="DistancePointBBoxCoder"),
+        loss_cls=dict(type="QualityFocalLoss", use_sigmoid=True, beta=2.0, loss_weight=1.0),
+        loss_bbox=dict(type="GIoULoss", loss_weight=2.0),
+        with_objectness=False,
+        exp_on_reg=size in ("m", "l", "x"),
+        share_conv=size != "nano",
+        pred_kernel_size=1,
+        **_SYNC,
+        **_depthwise(size),
     )
 
 
