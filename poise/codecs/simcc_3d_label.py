@@ -74,9 +74,10 @@ class SimCC3DLabel(SimCCLabel):
         )
         self.root_index = [root_index] if isinstance(root_index, int) else list(root_index)
         self.root_z = [MEAN_ROOT_DEPTH]
+        self.depth_size = int(input_size[2])
         self.z_range = DEPTH_REACH if z_range is None else z_range
 
-    def encode(
+    def encode(  # type: ignore[override]  # depth comes second, as in MMPose
         self,
         keypoints: Array,
         keypoints_3d: Array | None = None,
@@ -117,7 +118,7 @@ class SimCC3DLabel(SimCCLabel):
             )
         root = keypoints_3d[:, self.root_index, 2].mean(axis=1)
         from_root = keypoints_3d[..., 2] - root[:, None]
-        depth = (from_root / self.z_range + 1) * (self.input_size[2] / 2)
+        depth = (from_root / self.z_range + 1) * (self.depth_size / 2)
         labels, weights = self._axis_labels(
             np.concatenate([keypoints, depth[..., None]], axis=-1), keypoints_visible
         )
@@ -159,7 +160,7 @@ class SimCC3DLabel(SimCCLabel):
         bins, scores, _ = self._places([x, y, z])
         bins /= self.simcc_split_ratio
         keypoints = bins.copy()
-        keypoints[..., 2] = (bins[..., 2] / (self.input_size[2] / 2) - 1) * self.z_range
+        keypoints[..., 2] = (bins[..., 2] / (self.depth_size / 2) - 1) * self.z_range
         return keypoints, bins, scores
 
     def batch_decode(  # type: ignore[override]  # as `decode`

@@ -102,11 +102,10 @@ class RTMW3DHead(RTMWHead):
         if self.decoder is None:
             raise ConfigError("RTMW3DHead has no decoder; give it one to predict")
         if self.decoder.support_batch_decoding:
-            decoded = zip(
-                *self.decoder.batch_decode(*(axis.detach() for axis in batch_outputs)), strict=True
-            )
+            together = self.decoder.batch_decode(*(axis.detach() for axis in batch_outputs))
+            decoded = list(zip(*together, strict=True))
         else:
-            decoded = (self.decoder.decode(*parts) for parts in per_sample(batch_outputs))
+            decoded = [self.decoder.decode(*parts) for parts in per_sample(batch_outputs)]
         return [
             InstanceData(keypoints=points, keypoints_simcc=bins, keypoint_scores=scores)
             for points, bins, scores in decoded
