@@ -18,6 +18,7 @@ from poise.layers.recompute import maybe_checkpoint
 from poise.layers.transformer import FFN
 from poise.layers.window_attention import WindowMSA, join_windows, split_windows
 from poise.models.backbones.base import BaseBackbone, freeze, is_pretrained, named_settings
+from poise.models.renames import rename_old_keys
 from poise.models.weights import load_state_dict, read_state_dict
 from poise.registry import MODELS
 
@@ -308,6 +309,9 @@ class SwinTransformer(BaseBackbone):
             self.stages.append(stage)
         for i in out_indices:
             self.add_module(f"norm{i}", build_norm_layer(norm_cfg, self.num_features[i])[1])
+        # files of MMPose 0.x hold the norms of all four maps
+        unused = set(range(len(depths))) - {i % len(depths) for i in out_indices}
+        rename_old_keys(self, [], always=[(rf"norm{i}\.", None) for i in sorted(unused)])
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages < 0:
