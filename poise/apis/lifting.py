@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from poise.errors import DataError
+from poise.inference.lifting.poses import average_place, lifter_item, moved_to
 from poise.schemas import conversions
 from poise.structures import PoseDataSample, convert_keypoints
 
@@ -194,7 +195,10 @@ def inference_pose_lifter_model(
         raise DataError(f"image_size must be (width, height), got {image_size}")
     dataset = model.cfg.test_dataloader.dataset
     target = -1 if dataset.get("causal", False) else len(pose_results_2d) // 2
-    place = _average_box(model.dataset_meta, pose_results_2d) if norm_pose_2d else None
+    place = None
+    if norm_pose_2d:
+        boxes = [sample.pred_instances.bboxes for frame in pose_results_2d for sample in frame]
+        place = average_place(model.dataset_meta, boxes)
     frames = [[_flat_sample(sample, place) for sample in frame] for frame in pose_results_2d]
     sequences = collate_pose_sequence(frames, with_track_id, target, hold_last=hold_last)
     if not sequences:
@@ -206,27 +210,6 @@ def inference_pose_lifter_model(
         return list(model.test_step(batch))
 
 
-def _box_places(boxes: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Centres (N, 2) and longer sides (N,) of boxes xyxy."""
-    boxes = np.asarray(boxes)
-    low, high = boxes[:, :2], boxes[:, 2:4]
-    return (low + high) / 2, (high - low).max(-1)
-
-
-def _average_box(
-    metainfo: Mapping[str, Any] | None, frames: Sequence[Sequence[Any]]
-) -> tuple[np.ndarray, float]:
-    """Centre (1, 2) and size of the dataset's average box, else of the sequence's."""
-    stats = (metainfo or {}).get("stats_info")
-    if stats is not None:
-        return np.asarray(stats["bbox_center"]), stats["bbox_scale"]
-    boxes = [sample.pred_instances.bboxes for frame in frames for sample in frame]
-    if not boxes:
-        return np.zeros((1, 2)), 1.0
-    centers, sides = _box_places(np.concatenate(boxes))
-    return centers.mean(0, keepdims=True), float(sides.mean())
-
-
 def _flat_sample(sample: Any, place: tuple[np.ndarray, float] | None) -> PoseDataSample:
     """Copy of a sample with x and y only, moved to the average box where one is given."""
     copied = PoseDataSample()
@@ -236,8 +219,7 @@ def _flat_sample(sample: Any, place: tuple[np.ndarray, float] | None) -> PoseDat
         copied.track_id = sample.track_id
     keypoints = np.asarray(sample.pred_instances.keypoints)[..., :2]
     if place is not None:
-        centers, sides = _box_places(sample.pred_instances.bboxes)
-        keypoints = (keypoints - centers[:, None]) / sides[:, None, None] * place[1] + place[0]
+        keypoints = moved_to(keypoints, sample.pred_instances.bboxes, place)
     copied.pred_instances.set_field(keypoints, "keypoints")
     return copied
 
@@ -245,18 +227,8 @@ def _flat_sample(sample: Any, place: tuple[np.ndarray, float] | None) -> PoseDat
 def _lifter_input(
     sequence: PoseDataSample, metainfo: Mapping[str, Any], image_size: Sequence[int] | None
 ) -> dict[str, Any]:
-    """`results` of one person; the targets are placeholders that the transforms expect."""
+    """`results` of one person's sequence."""
     keypoints = sequence.pred_instances.keypoints
     if keypoints.ndim == 4:
         keypoints = keypoints.squeeze(0)
-    frames, joints = keypoints.shape[:2]
-    results: dict[str, Any] = {
-        "keypoints": keypoints,
-        "keypoints_visible": np.ones((frames, joints), np.float32),
-        "lifting_target": np.zeros((1, joints, 3), np.float32),
-        "lifting_target_visible": np.ones((1, joints, 1), np.float32),
-        "factor": np.zeros((frames,), np.float32),
-    }
-    if image_size is not None:
-        results["camera_param"] = {"w": image_size[0], "h": image_size[1]}
-    return {**results, **metainfo}
+    return lifter_item(keypoints, metainfo, image_size)

@@ -105,7 +105,7 @@ def track_scores(
             len(known) - len(pairs),
             switches,
         )
-    return TrackScores(*counts.tolist(), _id_matches(matches))
+    return TrackScores(*[*counts.tolist(), _id_matches(matches)])
 
 
 def _frame_pairs(

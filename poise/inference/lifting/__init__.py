@@ -1,0 +1,11 @@
+"""From 2D poses to 3D poses."""
+
+from poise._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "poses": "SPACE_3D upright",
+        "stage": "LiftingStage build_lifter",
+    },
+)

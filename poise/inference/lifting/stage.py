@@ -1,0 +1,330 @@
+"""Lifting as a stage between the pipeline and the files."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import ArgumentError, ConfigError, DataError, nearest
+from poise.inference.lifting.poses import (
+    SPACE_3D,
+    average_place,
+    lifter_item,
+    moved_to,
+    upright,
+)
+from poise.inference.results import PoseResult
+from poise.inference.sequences import video_of
+from poise.inference.tracking import TrackingStage
+from poise.schemas import conversions
+from poise.structures import convert_keypoints
+
+__all__ = ["LiftingStage", "build_lifter"]
+
+Array = NDArray[Any]
+
+_LOG = logging.getLogger(__name__)
+
+WINDOWS = ("centred", "online")
+#: 2D skeletons that a lifter of another name takes as they are.
+_SAME_KEYPOINTS = {("coco_wholebody", "h3wb")}
+#: Frames whose windows go through the network together, where all are known.
+_FRAMES_AT_ONCE = 16
+#: Windows per network call.
+_BATCH = 64
+#: Of networks that lift every frame of a clip: frames before and after those that are kept.
+_CLIP_CONTEXT, _CLIP_KEPT = 27, 27
+
+
+class LiftingStage:
+    """Adds `keypoints_3d` (N, K3, 3) float32 and `keypoint_scores_3d` (N, K3) to the people.
+
+    Each person is moved to the average box of the lifter's training data first, as MMPose's
+    inferencer does. Networks that look at several frames need ids; where results have none, the
+    tracker runs first.
+
+    Args:
+        model: a built lifter, with `cfg` and `dataset_meta`.
+        window: "centred": frames before and after, as the network was trained; results come
+            late by half its window. "online": results come at once, and the last frame stands
+            for those to come, as in MMPose's inferencer.
+        normalize: move each person to the average box.
+        rebase: put each person's lowest keypoint at the height 0.
+
+    Attributes:
+        lag: frames by which results come late (the pictures wait, too).
+
+    Raises:
+        ConfigError: the model is no lifter.
+    """
+
+    def __init__(
+        self, model: Any, *, window: str = "centred", normalize: bool = True, rebase: bool = True
+    ) -> None:
+        from poise.inference.crops import read_test_pipeline
+
+        if window not in WINDOWS:
+            raise ConfigError(f"window must be one of {', '.join(WINDOWS)}, got '{window}'")
+        self.model, self.normalize, self.rebase = _checked(model), normalize, rebase
+        self.metainfo: Mapping[str, Any] = model.dataset_meta
+        self.pipeline = read_test_pipeline(model.cfg)
+        dataset = model.cfg.test_dataloader.dataset
+        length, step = dataset.get("seq_len", 1), dataset.get("seq_step", 1)
+        # networks such as MotionBERT give a pose for every frame of a clip
+        self.clips = bool(dataset.get("multiple_target", 0)) and window == "centred"
+        causal = dataset.get("causal", False)
+        self.before = length - 1 if causal else (length - 1) // 2
+        self.after = 0 if causal else self.before
+        self.step = step
+        self.live = window == "online" or (length == 1 and not self.clips)
+        self.kept = 1 if self.live else _FRAMES_AT_ONCE
+        future = self.after * step
+        if self.clips:
+            self.kept, future = _CLIP_KEPT, _CLIP_CONTEXT
+        self.future = 0 if self.live else future
+        self.past = _CLIP_CONTEXT if self.clips else self.before * step
+        self.lag = self.future + self.kept - 1
+        self.needs_ids = length > 1 or self.clips
+        self._told: set[str] = set()
+
+    def __call__(self, results: Iterator[PoseResult]) -> Iterator[PoseResult]:
+        """Results with 3D keypoints, `lag` frames late."""
+        waiting: deque[PoseResult] = deque()
+        frames: deque[tuple[Array, Array]] = deque()
+        video: str | None = None
+        for result in _tracked(results) if self.needs_ids else results:
+            if video is not None and video_of(result) != video:
+                yield from self._done(waiting, frames, len(waiting))
+                frames.clear()
+            video = video_of(result)
+            waiting.append(result)
+            frames.append(self._prepared(result))
+            if len(waiting) >= self.future + self.kept:
+                yield from self._done(waiting, frames, self.kept)
+            while len(frames) - len(waiting) > self.past:
+                frames.popleft()
+        while waiting:
+            yield from self._done(waiting, frames, min(self.kept, len(waiting)))
+
+    # ------------------------------------------------------------------ steps
+
+    def _prepared(self, result: PoseResult) -> tuple[Array, Array]:
+        """Ids (N,) and keypoints (N, K3, 2) of a frame; scores are kept with the result."""
+        fields = result.instances
+        points = np.asarray(fields.keypoints, np.float32)[..., :2]
+        scores = np.asarray(fields.keypoint_scores, np.float32)
+        points, scores = self._converted(points, scores, result.schema)
+        result.instances.set_field(scores, "keypoint_scores_3d")
+        if self.normalize and len(points):
+            place = average_place(self.metainfo, [fields.bboxes])
+            points = moved_to(points, fields.bboxes, place)
+        ids = result.track_ids
+        ids = np.full(len(points), -1) if ids is None else np.asarray(ids)
+        # somebody without an id is nobody's past or future
+        return np.where(ids < 0, -1, ids), points.astype(np.float32)
+
+    def _converted(self, points: Array, scores: Array, source: str) -> tuple[Array, Array]:
+        target = str(self.metainfo.get("dataset_name", ""))
+        if source == target or (source, target) in _SAME_KEYPOINTS:
+            return points, scores
+        mapping = conversions.find(source, "coco_wholebody" if target == "h3wb" else target)
+        lacking = [joint.name for joint in mapping.joints if joint.kind == "missing"]
+        if lacking:
+            raise DataError(
+                f"poses of '{source}' cannot be lifted by a network for '{target}': nothing gives "
+                f"{', '.join(lacking)}; choose a 2D model of whole people, such as one of coco"
+            )
+        derived = [joint.name for joint in mapping.joints if joint.kind == "derived"]
+        if derived and source not in self._told:
+            self._told.add(source)
+            _LOG.warning(
+                "%s has no %s; they are made of the keypoints around them",
+                source,
+                ", ".join(derived),
+            )
+        return convert_keypoints(points, scores, mapping=mapping)
+
+    def _done(
+        self, waiting: deque[PoseResult], frames: deque[tuple[Array, Array]], count: int
+    ) -> Iterator[PoseResult]:
+        """Lift the first `count` waiting results and give them."""
+        chosen = [waiting.popleft() for _ in range(count)]
+        first = len(frames) - len(waiting) - count
+        if self.clips:
+            poses = self._lifted_clip(chosen, list(frames), first)
+        else:
+            poses = self._lifted_windows(chosen, list(frames), first)
+        for result, people in zip(chosen, poses, strict=True):
+            joints = int(self.metainfo["num_keypoints"])
+            stacked = np.stack(people) if people else np.zeros((0, joints, 3), np.float32)
+            turned = upright(stacked, rebase=self.rebase) if people else stacked
+            result.instances.set_field(turned.astype(np.float32), "keypoints_3d")
+            result.metainfo_3d, result.space_3d = self.metainfo, SPACE_3D
+            yield result
+
+    def _lifted_windows(
+        self, chosen: list[PoseResult], frames: list[tuple[Array, Array]], first: int
+    ) -> list[list[Array]]:
+        """Poses (K3, 3) of each person of each frame, by one window a person."""
+        reach = np.arange(-self.before, self.after + 1) * self.step
+        items, counts = [], []
+        for n, result in enumerate(chosen):
+            places = np.clip(first + n + reach, 0, len(frames) - 1)
+            ids, own = frames[first + n]
+            counts.append(len(ids))
+            for row, identity in enumerate(ids.tolist()):
+                track = _followed(frames, places, self.before, identity, own[row])
+                items.append(lifter_item(track, self.metainfo, _size_of(result)))
+        poses = iter(self._lifted(items))
+        return [[next(poses)[0] for _ in range(count)] for count in counts]
+
+    def _lifted_clip(
+        self, chosen: list[PoseResult], frames: list[tuple[Array, Array]], first: int
+    ) -> list[list[Array]]:
+        """Poses of several frames of each person from one clip around them."""
+        low = max(first - _CLIP_CONTEXT, 0)
+        high = min(first + len(chosen) + _CLIP_CONTEXT, len(frames))
+        places = np.arange(low, high)
+        people: dict[int, Array] = {}
+        for ids, own in frames[first : first + len(chosen)]:
+            for row, identity in enumerate(ids.tolist()):
+                people.setdefault(identity, own[row])
+        people.pop(-1, None)
+        size = _size_of(chosen[0])
+        items = [
+            lifter_item(_held(frames, places, i), self.metainfo, size, targets=len(places))
+            for i in people
+        ]
+        clips = dict(zip(people, self._lifted(items), strict=True))
+        out = []
+        for n in range(len(chosen)):
+            ids, own = frames[first + n]
+            lone = [
+                lifter_item(own[row][None], self.metainfo, size)
+                for row in np.flatnonzero(ids < 0).tolist()
+            ]
+            alone = iter(self._lifted(lone))
+            out.append(
+                [clips[i][first + n - low] if i >= 0 else next(alone)[0] for i in ids.tolist()]
+            )
+        return out
+
+    def _lifted(self, items: list[dict[str, Any]]) -> list[Array]:
+        """(T, K3, 3) float32 of each item: root-relative, the camera's axes."""
+        import torch
+
+        out: list[Array] = []
+        for start in range(0, len(items), _BATCH):
+            packed = [self.pipeline(item) for item in items[start : start + _BATCH]]
+            batch = {key: [p[key] for p in packed] for key in ("inputs", "data_samples")}
+            with torch.inference_mode():
+                samples = self.model.test_step(batch)
+            for sample in samples:
+                found = sample.pred_instances.keypoints
+                found = found.cpu().numpy() if hasattr(found, "cpu") else np.asarray(found)
+                out.append(found.reshape(-1, *found.shape[-2:]))
+        return out
+
+
+def _followed(
+    frames: list[tuple[Array, Array]], places: Array, target: int, identity: int, own: Array
+) -> Array:
+    """(T, K, 2) of one person in some frames; where the track breaks off, its end stands."""
+    found: list[Array | None] = [None] * len(places)
+    found[target] = own
+    for way in (range(target - 1, -1, -1), range(target + 1, len(places))):
+        last, broken = own, identity < 0
+        for t in way:
+            here = None if broken else _of(frames[places[t]], identity)
+            broken = here is None
+            last = last if here is None else here
+            found[t] = last
+    return np.stack([f for f in found if f is not None])
+
+
+def _held(frames: list[tuple[Array, Array]], places: Array, identity: int) -> Array:
+    """(T, K, 2) of one person; in frames without the person the nearest earlier one stands."""
+    found = [_of(frames[place], identity) for place in places.tolist()]
+    first = next(f for f in found if f is not None)
+    last = first
+    out = []
+    for here in found:
+        last = last if here is None else here
+        out.append(last)
+    return np.stack(out)
+
+
+def _of(frame: tuple[Array, Array], identity: int) -> Array | None:
+    rows = np.flatnonzero(frame[0] == identity)
+    return frame[1][rows[0]] if len(rows) else None
+
+
+def _size_of(result: PoseResult) -> tuple[int, int]:
+    """(width, height) of the picture; without it, what the poses need."""
+    if result.image is not None:
+        return result.image.shape[1], result.image.shape[0]
+    far = np.asarray(result.bboxes).reshape(-1, 4)[:, 2:].max(0, initial=1)
+    return int(np.ceil(far.max())), int(np.ceil(far.max()))
+
+
+def _tracked(results: Iterator[PoseResult]) -> Iterator[PoseResult]:
+    first = next(results, None)
+    if first is None:
+        return iter(())
+
+    def again() -> Iterator[PoseResult]:
+        yield first
+        yield from results
+
+    return again() if first.track_ids is not None else TrackingStage()(again())
+
+
+def _checked(model: Any) -> Any:
+    from poise.models.estimators import PoseLifter
+
+    if not isinstance(model, PoseLifter):
+        raise ConfigError(
+            f"lift= takes a model that lifts 2D poses to 3D, got a {type(model).__name__}; "
+            "poise zoo list --task lifting shows them"
+        )
+    return model
+
+
+def build_lifter(spec: Any, device: Any = "cpu") -> Any:
+    """The lifting stage that `spec` asks for.
+
+    Args:
+        spec: the name or config of a lifter; a dict with `model`, and perhaps `weights`,
+            `window`, `normalize`, `rebase`; a built lifter; or a stage (a callable that is no
+            network), which is returned as it is.
+        device: torch device of the network.
+
+    Raises:
+        ConfigError: the model is no lifter.
+        ArgumentError: an unknown key.
+    """
+    import torch
+
+    if isinstance(spec, torch.nn.Module):
+        return LiftingStage(spec.to(device).eval())
+    if callable(spec):
+        return spec
+    from poise.models.build import load_model
+
+    options = dict(spec) if isinstance(spec, Mapping) and "model" in spec else {"model": spec}
+    if "type" in options:
+        # a whole config in the form of a dict
+        options = {"model": spec}
+    known = ("model", "weights", "window", "normalize", "rebase")
+    for name in options:
+        if name not in known:
+            raise ArgumentError(f"lift= has no option '{name}'{nearest(name, known)}")
+    model, weights = options.pop("model"), options.pop("weights", None)
+    if not isinstance(model, torch.nn.Module):
+        model = load_model(model, weights, device=device)
+    return LiftingStage(model.to(device).eval(), **options)
