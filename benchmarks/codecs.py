@@ -22,7 +22,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
-BATCH = 32
+BATCH = 64
 ORDER = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
 TOPDOWN = {
     "MSRAHeatmap": {"sigma": 2},
@@ -62,7 +62,7 @@ def topdown_cases(codecs, rng):
         codec = getattr(codecs, name.split()[0])(
             input_size=(192, 256), heatmap_size=(48, 64), **options
         )
-        yield f"{name} encode", lambda c=codec: c.encode(keypoints, visible), 1
+        yield from encode_cases(name, codec, keypoints, visible)
         maps = codec.encode(keypoints, visible)["heatmaps"]
         batch = np.repeat(maps[None], BATCH, 0)
         batch = (batch + rng.normal(size=batch.shape) * 0.01 * maps.max()).astype(np.float32)
@@ -72,15 +72,31 @@ def topdown_cases(codecs, rng):
         ("SimCCLabel dark", {"sigma": (4.9, 5.66), "normalize": False, "use_dark": True}),
     ):
         codec = codecs.SimCCLabel(input_size=(192, 256), **options)
-        yield f"{name} encode", lambda c=codec: c.encode(keypoints, visible), 1
+        yield from encode_cases(name, codec, keypoints, visible)
         labels = codec.encode(keypoints, visible)
         batch = tuple(
             np.repeat(labels[f"keypoint_{a}_labels"], BATCH, 0)[:, None].copy() for a in "xy"
         )
         yield from decode_cases(name, codec, batch)
-    codec = codecs.RegressionLabel(input_size=(192, 256))
-    yield "RegressionLabel encode", lambda: codec.encode(keypoints, visible), 1
-    yield from decode_cases("RegressionLabel", codec, (np.repeat(keypoints[None], BATCH, 0),))
+    for name, options in (
+        ("RegressionLabel", {}),
+        ("IntegralRegressionLabel", {"heatmap_size": (48, 64), "sigma": 2}),
+    ):
+        codec = getattr(codecs, name)(input_size=(192, 256), **options)
+        yield from encode_cases(name, codec, keypoints, visible)
+        yield from decode_cases(name, codec, (np.repeat(keypoints[None], BATCH, 0),))
+
+
+def encode_cases(name, codec, keypoints, visible):
+    """Encoding sample by sample, and all at once where the codec can."""
+    yield f"{name} encode", lambda: codec.encode(keypoints, visible), 1
+    batch, seen = (np.repeat(a[None], BATCH, 0) for a in (keypoints, visible))
+    batch = batch + np.linspace(-3, 3, BATCH, dtype=np.float32)[:, None, None, None]
+    if getattr(codec, "support_batch_encoding", False):
+        call = lambda: codec.batch_encode(batch, seen)  # noqa: E731
+    else:
+        call = lambda: [codec.encode(batch[i], seen[i]) for i in range(BATCH)]  # noqa: E731
+    yield f"{name} encode batch of {BATCH}", call, BATCH
 
 
 def decode_cases(name, codec, batch):

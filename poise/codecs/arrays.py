@@ -12,9 +12,11 @@ from poise.errors import DataError
 
 __all__ = [
     "Array",
+    "first_sample",
     "is_device_tensor",
     "is_tensor",
     "keypoint_labels_of",
+    "one_of_each",
     "size_pair",
     "single_instance",
     "to_host",
@@ -61,8 +63,31 @@ def single_instance(codec: object, keypoints: Array) -> None:
         )
 
 
+def first_sample(batch: dict[str, Array]) -> dict[str, Array]:
+    """The only sample of a batch of encoded ones."""
+    return {key: values[0] for key, values in batch.items()}
+
+
+def one_of_each(
+    codec: object, keypoints: Array, keypoints_visible: Array | None
+) -> tuple[Array, Array]:
+    """Keypoints (B, K, D) and visibility (B, K) of a batch (B, 1, K, D) of single people.
+
+    Raises:
+        DataError: for another shape; a visibility that is not given is one.
+    """
+    if keypoints.ndim != 4 or keypoints.shape[1] != 1:
+        raise DataError(
+            f"{type(codec).__name__}.batch_encode encodes one person per sample: expected "
+            f"keypoints of shape (B, 1, K, D), got {keypoints.shape}"
+        )
+    people = keypoints[:, 0]
+    visible = None if keypoints_visible is None else keypoints_visible[:, 0]
+    return people, keypoint_labels_of(people, visible)
+
+
 def keypoint_labels_of(keypoints: Array, keypoints_visible: Array | None) -> Array:
-    """Visibility (N, K): the given one, or ones (all labelled) where there is none."""
+    """Visibility (..., K): the given one, or ones (all labelled) where there is none."""
     if keypoints_visible is None:
-        return np.ones(keypoints.shape[:2], dtype=np.float32)
+        return np.ones(keypoints.shape[:-1], dtype=np.float32)
     return keypoints_visible

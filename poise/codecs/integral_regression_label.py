@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poise.codecs.arrays import Array
+from poise.codecs.arrays import Array, first_sample, single_instance
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.msra_heatmap import MSRAHeatmap
 from poise.codecs.regression_label import RegressionLabel
@@ -60,12 +60,29 @@ class IntegralRegressionLabel(BaseKeypointCodec):
             `keypoint_labels` (1, K, 2) float32, `heatmaps` (K, H, W) float32 and
             `keypoint_weights` (1, K) float32.
         """
-        heatmaps = self.heatmap_codec.encode(keypoints, keypoints_visible)["heatmaps"]
+        single_instance(self, keypoints)
+        visible = None if keypoints_visible is None else keypoints_visible[None]
+        return first_sample(self.batch_encode(keypoints[None], visible))
+
+    def batch_encode(  # type: ignore[override]
+        self, keypoints: Array, keypoints_visible: Array | None = None
+    ) -> dict[str, Array]:
+        """Labels and heatmaps of a batch of single people.
+
+        Args:
+            keypoints: (B, 1, K, 2) float, input space.
+            keypoints_visible: (B, 1, K) float.
+
+        Returns:
+            `keypoint_labels` (B, 1, K, 2), `heatmaps` (B, K, H, W) and `keypoint_weights`
+            (B, 1, K), float32.
+        """
+        heatmaps = self.heatmap_codec.batch_encode(keypoints, keypoints_visible)["heatmaps"]
         if self.normalize:
-            heatmaps /= heatmaps.sum(axis=(1, 2), keepdims=True) + EMPTY_SUM
+            heatmaps /= heatmaps.sum(axis=(2, 3), keepdims=True) + EMPTY_SUM
         return {
             "heatmaps": heatmaps,
-            **self.keypoint_codec.encode(keypoints, keypoints_visible),
+            **self.keypoint_codec.batch_encode(keypoints, keypoints_visible),
         }
 
     def decode(self, encoded: Any) -> tuple[Array, Array]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import Array, keypoint_labels_of, single_instance, size_pair, to_host
+from poise.codecs.arrays import (
+    Array,
+    first_sample,
+    one_of_each,
+    single_instance,
+    size_pair,
+    to_host,
+)
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.blur import blur_maps, gaussian_blur, gaussian_taps
+from poise.codecs.utils.gaussian_heatmap import window_cells
 from poise.codecs.utils.post_processing import get_heatmap_maximum
 from poise.codecs.utils.refinement import patches_of
 from poise.registry import KEYPOINT_CODECS
@@ -58,40 +67,56 @@ class MegviiHeatmap(BaseKeypointCodec):
             DataError: (a ValueError) for several people.
         """
         single_instance(self, keypoints)
-        labels = keypoint_labels_of(keypoints, keypoints_visible)
-        W, H = (int(s) for s in self.heatmap_size)
-        with np.errstate(invalid="ignore"):
-            pixel = (keypoints / self.scale_factor).astype(np.int64)
-        outside = ((pixel < 0) | (pixel >= [W, H])).any(axis=-1)
-        labelled = ~(labels < 0.5)
-        weights = labels.copy()
-        weights[labelled & outside] = 0
-        drawn = np.flatnonzero((labelled & ~outside)[0])
-        x, y = pixel[0, drawn].T
-        heatmaps = np.zeros((keypoints.shape[1], H, W), dtype=np.float32)
-        heatmaps[drawn, y, x] = 1
-        blurred = self._blur_pixels(heatmaps[drawn], x, y)
-        peaks = blurred[np.arange(len(drawn)), y, x]
-        heatmaps[drawn] = blurred / peaks[:, None, None] * PEAK
-        return {"heatmaps": heatmaps, "keypoint_weights": weights}
+        visible = None if keypoints_visible is None else keypoints_visible[None]
+        return first_sample(self.batch_encode(keypoints[None], visible))
 
-    def _blur_pixels(self, heatmaps: Array, x: Array, y: Array) -> Array:
-        """Blurred maps (M, H, W) that each hold a single one, at x (M,), y (M,)."""
-        H, W = heatmaps.shape[1:]
-        reach = self.kernel_size // 2
+    def batch_encode(  # type: ignore[override]
+        self, keypoints: Array, keypoints_visible: Array | None = None
+    ) -> dict[str, Array]:
+        """Heatmaps of a batch of single people.
+
+        Args:
+            keypoints: (B, 1, K, 2) float, input space.
+            keypoints_visible: (B, 1, K) float.
+
+        Returns:
+            `heatmaps` (B, K, H, W) float32 and `keypoint_weights` (B, 1, K).
+        """
+        people, labels = one_of_each(self, keypoints, keypoints_visible)
+        W, H = (int(s) for s in self.heatmap_size)
+        B, K = labels.shape
+        with np.errstate(invalid="ignore"):
+            pixel = (people / self.scale_factor).astype(np.int64)
+        within = ((pixel >= 0) & (pixel < (W, H))).all(axis=-1)
+        labelled = ~(labels < 0.5)
+        weights = np.where(labelled & ~within, labels.dtype.type(0), labels)
+        drawn = np.flatnonzero(labelled & within)
+        pixel = pixel.reshape(-1, 2)[drawn]
         # off the border a blurred pixel is the outer product of the kernel with itself; near
         # it the mirror image adds to that, in an order of rounding that only the filter knows
-        free = (x > reach) & (x < W - 1 - reach) & (y > reach) & (y < H - 1 - reach)
-        blurred = np.empty_like(heatmaps)
-        blurred[~free] = blur_maps(heatmaps[~free], self.kernel_size, mirror=True)
-        taps = np.concatenate([gaussian_taps(self.kernel_size), np.zeros(1, dtype=np.float32)])
-        across, down = (
-            # the appended zero stands for everything out of reach
-            taps[np.where(abs(d) <= reach, d + reach, self.kernel_size)]
-            for d in (np.arange(W) - x[free, None], np.arange(H) - y[free, None])
+        reach = self.kernel_size // 2
+        free = ((pixel > reach) & (pixel < (W - 1 - reach, H - 1 - reach))).all(axis=-1)
+        inner = pixel[free]
+        cells = window_cells(
+            inner - reach, inner + (reach + 1), self.kernel_size, drawn[free], B * K, (W, H)
         )
-        blurred[free] = down[:, :, None] * across[:, None, :]
-        return blurred
+        flat = np.zeros(B * K * H * W + 1, dtype=np.float32)
+        flat[cells] = _stamp(self.kernel_size)
+        heatmaps = flat[:-1].reshape(B * K, H, W)
+        if not free.all():
+            heatmaps[drawn[~free]] = self._near_border(pixel[~free], (W, H))
+        return {
+            "heatmaps": heatmaps.reshape(B, K, H, W),
+            "keypoint_weights": weights[:, None],
+        }
+
+    def _near_border(self, pixel: Array, size: tuple[int, int]) -> Array:
+        """Maps (M, H, W) of pixels (M, 2), blurred by the filter."""
+        (x, y), order = pixel.T, np.arange(len(pixel))
+        maps = np.zeros((len(pixel), size[1], size[0]), dtype=np.float32)
+        maps[order, y, x] = 1
+        maps = blur_maps(maps, self.kernel_size, mirror=True)
+        return np.asarray(maps / maps[order, y, x][:, None, None] * PEAK)
 
     def decode(self, encoded: Any) -> tuple[Array, Array]:
         """Keypoints (1, K, 2) in input space and scores (1, K) of heatmaps (K, H, W)."""
@@ -121,3 +146,13 @@ class MegviiHeatmap(BaseKeypointCodec):
         places[inner] += np.sign(slope[inner]) * 0.25 + 0.5
         keypoints = places.reshape(B, 1, K, 2) * self.scale_factor
         return keypoints, (peaks / PEAK + 0.5).reshape(B, 1, K)
+
+
+@lru_cache(maxsize=32)
+def _stamp(kernel: int) -> Array:
+    """A blurred pixel (kernel, kernel) float32, as high as `PEAK`."""
+    taps = gaussian_taps(kernel)
+    stamp = taps[:, None] * taps
+    stamp = stamp / stamp[kernel // 2, kernel // 2] * PEAK
+    stamp.setflags(write=False)
+    return np.asarray(stamp)

@@ -8,15 +8,16 @@ import numpy as np
 
 from poise.codecs.arrays import (
     Array,
+    first_sample,
     is_device_tensor,
-    keypoint_labels_of,
+    one_of_each,
     single_instance,
     size_pair,
     to_host,
 )
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.gaussian_heatmap import (
-    generate_gaussian_heatmaps,
+    generate_instance_heatmaps,
     generate_unbiased_gaussian_heatmaps,
 )
 from poise.codecs.utils.post_processing import get_heatmap_maximum
@@ -75,14 +76,32 @@ class MSRAHeatmap(BaseKeypointCodec):
             DataError: (a ValueError) for several people.
         """
         single_instance(self, keypoints)
-        draw = generate_unbiased_gaussian_heatmaps if self.unbiased else generate_gaussian_heatmaps
-        heatmaps, weights = draw(
-            self.heatmap_size,
-            keypoints / self.scale_factor,
-            keypoint_labels_of(keypoints, keypoints_visible),
-            self.sigma,
-        )
-        return {"heatmaps": heatmaps, "keypoint_weights": weights}
+        visible = None if keypoints_visible is None else keypoints_visible[None]
+        return first_sample(self.batch_encode(keypoints[None], visible))
+
+    def batch_encode(  # type: ignore[override]
+        self, keypoints: Array, keypoints_visible: Array | None = None
+    ) -> dict[str, Array]:
+        """Heatmaps of a batch of single people.
+
+        Args:
+            keypoints: (B, 1, K, 2) float, input space.
+            keypoints_visible: (B, 1, K) float.
+
+        Returns:
+            `heatmaps` (B, K, H, W) float32 and `keypoint_weights` (B, 1, K).
+        """
+        people, labels = one_of_each(self, keypoints, keypoints_visible)
+        places = people / self.scale_factor
+        if self.unbiased:
+            heatmaps, weights = generate_unbiased_gaussian_heatmaps(
+                self.heatmap_size, places, labels, self.sigma, own_maps=True
+            )
+        else:
+            heatmaps, weights = generate_instance_heatmaps(
+                self.heatmap_size, places, labels, self.sigma
+            )
+        return {"heatmaps": heatmaps, "keypoint_weights": weights[:, None]}
 
     def decode(self, encoded: Any) -> tuple[Array, Array]:
         """Keypoints (1, K, 2) in input space and scores (1, K) of heatmaps (K, H, W)."""

@@ -49,6 +49,20 @@ class RegressionLabel(BaseKeypointCodec):
             "keypoint_weights": (within & labelled).astype(np.float32),
         }
 
+    def batch_encode(  # type: ignore[override]
+        self, keypoints: Array, keypoints_visible: Array | None = None
+    ) -> dict[str, Array]:
+        """Labels of a batch.
+
+        Args:
+            keypoints: (B, N, K, 2) float, input space.
+            keypoints_visible: (B, N, K) float.
+
+        Returns:
+            `keypoint_labels` (B, N, K, 2) and `keypoint_weights` (B, N, K), float32.
+        """
+        return self.encode(keypoints, keypoints_visible)
+
     def decode(self, encoded: Any) -> tuple[Array, Array]:
         """Keypoints of one sample.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from poise.codecs.arrays import Array
+from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.simcc_label import SimCCLabel
 from poise.errors import DataError
 from poise.registry import KEYPOINT_CODECS
@@ -128,6 +129,9 @@ class SimCC3DLabel(SimCCLabel):
             "root_z": root,
             "with_z_label": [True],
         }
+
+    # sample by sample: some have depth and others not
+    batch_encode = BaseKeypointCodec.batch_encode
 
     def _encoded(self, labels: list[Array], weights: Array, *, weight_z: Array) -> dict[str, Any]:
         """What `encode` returns for a sample without depth."""

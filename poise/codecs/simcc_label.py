@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from poise.codecs.arrays import Array, is_device_tensor, keypoint_labels_of, to_host
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.post_processing import get_simcc_maximum, simcc_peaks
-from poise.codecs.utils.refinement import simcc_log_density, simcc_overshoot
+from poise.codecs.utils.refinement import log_of_clipped, simcc_density, simcc_overshoot
 from poise.errors import ConfigError
 from poise.registry import KEYPOINT_CODECS
 
@@ -69,7 +70,7 @@ class SimCCLabel(BaseKeypointCodec):
                 "Attribute `label_smooth_weight` is only used for `standard` mode; got "
                 f"{label_smooth_weight} with smoothing_type='gaussian'"
             )
-        self.input_size = input_size
+        self.input_size: Sequence[int] = input_size
         self.smoothing_type = smoothing_type
         self.sigma = np.array([sigma, sigma]) if np.ndim(sigma) == 0 else np.array(sigma)
         self.simcc_split_ratio = simcc_split_ratio
@@ -78,8 +79,6 @@ class SimCCLabel(BaseKeypointCodec):
         self.use_dark = use_dark
         self.decode_visibility = decode_visibility
         self.decode_beta = decode_beta
-        #: axis -> labels of every possible bin; made when first needed
-        self._tables: dict[int, Array] = {}
 
     def encode(self, keypoints: Array, keypoints_visible: Array | None = None) -> dict[str, Array]:
         """Labels of one sample.
@@ -96,51 +95,55 @@ class SimCCLabel(BaseKeypointCodec):
         (x, y), weights = self._axis_labels(keypoints, keypoints_visible)
         return {"keypoint_x_labels": x, "keypoint_y_labels": y, "keypoint_weights": weights}
 
+    def batch_encode(  # type: ignore[override]
+        self, keypoints: Array, keypoints_visible: Array | None = None
+    ) -> dict[str, Array]:
+        """Labels of a batch.
+
+        Args:
+            keypoints: (B, N, K, 2) float, input space.
+            keypoints_visible: (B, N, K) float.
+
+        Returns:
+            `keypoint_x_labels` (B, N, K, Wx), `keypoint_y_labels` (B, N, K, Wy) and
+            `keypoint_weights` (B, N, K).
+        """
+        (x, y), weights = self._axis_labels(keypoints, keypoints_visible)
+        return {"keypoint_x_labels": x, "keypoint_y_labels": y, "keypoint_weights": weights}
+
     def _axis_labels(
         self, keypoints: Array, keypoints_visible: Array | None
     ) -> tuple[list[Array], Array]:
-        """Labels (N, K, length) of each axis of keypoints (N, K, axes), and weights (N, K)."""
+        """Labels (..., K, length) of each axis of keypoints (..., K, axes), and weights."""
         labels = keypoint_labels_of(keypoints, keypoints_visible)
-        bins = np.around(keypoints * self.simcc_split_ratio)
+        bins = np.rint(keypoints * self.simcc_split_ratio)
         with np.errstate(invalid="ignore"):
             bins = bins.astype(np.int64)
-        lengths = np.around(np.asarray(self.input_size) * self.simcc_split_ratio).astype(int)
+        lengths = [round(float(size) * self.simcc_split_ratio) for size in self.input_size]
         gaussian = self.smoothing_type == "gaussian"
         reach = self.sigma * 3 if gaussian else np.zeros(len(lengths))
         # a gaussian's window ends a bin after the last one it covers
-        end = bins + reach + (1 if gaussian else 0)
-        outside = ((bins - reach >= lengths) | (end < 0)).any(axis=-1)
+        inside = (bins - reach < lengths) & (bins + reach + (1 if gaussian else 0) >= 0)
+        inside = np.logical_and.reduce(inside, axis=-1)
         labelled = ~(labels < 0.5)
-        weights = labels.copy()
-        weights[labelled & outside] = 0
-        drawn = labelled & ~outside
+        drawn = labelled & inside
         draw = self._gaussian if gaussian else self._standard
-        return [
-            draw(axis, int(length), bins[..., axis], drawn) for axis, length in enumerate(lengths)
-        ], weights
+        axes = [draw(axis, length, bins[..., axis], drawn) for axis, length in enumerate(lengths)]
+        return axes, np.where(labelled & ~inside, labels.dtype.type(0), labels)
 
     def _gaussian(self, axis: int, length: int, bins: Array, drawn: Array) -> Array:
-        """Labels (N, K, length): windows into one table, since bins are whole numbers."""
-        sigma = float(self.sigma[axis])
-        center = length + int(np.ceil(3 * sigma)) + 1
-        if axis not in self._tables:
-            steps = np.arange(2 * center + 1, dtype=np.float32) - center
-            bell = np.exp(-(steps**2) / (2 * sigma**2)).astype(np.float32)
-            if self.normalize:
-                bell = (bell / (sigma * np.sqrt(np.pi * 2))).astype(np.float32)
-            self._tables[axis] = np.concatenate([bell, np.zeros(length, dtype=np.float32)])
-        # a keypoint that is not drawn takes the zeros at the table's end
-        start = np.where(drawn, center - bins, 2 * center + 1)
-        windows = np.lib.stride_tricks.sliding_window_view(self._tables[axis], length)
-        return np.asarray(windows[start])
+        """Labels (..., K, length): windows into one table, since bins are whole numbers."""
+        windows = _bell_windows(float(self.sigma[axis]), length, self.normalize)
+        # the last window is the zeros at the end of the table
+        return np.asarray(windows[np.where(drawn, len(windows) // 2 - 1 - bins, -1)])
 
     def _standard(self, axis: int, length: int, bins: Array, drawn: Array) -> Array:
-        """Labels (N, K, length): one hot, or smoothed by equal parts for the other bins."""
+        """Labels (..., K, length): one hot, or smoothed by equal parts for the other bins."""
         labels = np.zeros((*bins.shape, length), dtype=np.float32)
         if self.label_smooth_weight > 0:
             labels[drawn] = self.label_smooth_weight / (length - 1)
-        n, k = np.nonzero(drawn)
-        labels[n, k, bins[n, k]] = 1.0 - self.label_smooth_weight
+        where = np.nonzero(drawn)
+        labels[*where, bins[where]] = 1.0 - self.label_smooth_weight
         return labels
 
     def decode(self, simcc_x: Any, simcc_y: Any) -> tuple[Array, Any]:
@@ -202,12 +205,29 @@ class SimCCLabel(BaseKeypointCodec):
         bins, scores = to_host(locations), to_host(values)
         if self.use_dark:
             for axis, simcc in enumerate(vectors):
-                # what is read from the vectors later is read from these, as released
-                vectors[axis] = simcc_log_density(simcc, self._blur_size(axis))
-                bins[..., axis] -= simcc_overshoot(bins[..., axis], vectors[axis])
+                density = simcc_density(simcc, self._blur_size(axis))
+                bins[..., axis] -= simcc_overshoot(bins[..., axis], density)
+                if self.decode_visibility:
+                    # visibility is read from what the refinement left, as released
+                    vectors[axis] = log_of_clipped(density)
         return bins, scores, vectors
 
     def _blur_size(self, axis: int) -> int:
         """Odd kernel whose sigma matches the labels: inverse of OpenCV's rule for sigma."""
         size = int((self.sigma[axis] * 20 - 7) // 3)
         return size - (size % 2 == 0)
+
+
+@lru_cache(maxsize=32)
+def _bell_windows(sigma: float, length: int, normalize: bool) -> Array:
+    """Labels (2 R + 2, length) float32 of every bin that reaches the vector, as one table's views.
+
+    Row `R - bin` is a gaussian at `bin`; the last row is zeros.
+    """
+    reach = length + int(np.ceil(3 * sigma)) + 1
+    steps = np.arange(2 * reach + 1, dtype=np.float32) - reach
+    bell = np.exp(-(steps**2) / (2 * sigma**2)).astype(np.float32)
+    if normalize:
+        bell = (bell / (sigma * np.sqrt(np.pi * 2))).astype(np.float32)
+    table = np.concatenate([bell, np.zeros(length, dtype=np.float32)])
+    return np.lib.stride_tricks.sliding_window_view(table, length)

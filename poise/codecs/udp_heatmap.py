@@ -8,16 +8,17 @@ import numpy as np
 
 from poise.codecs.arrays import (
     Array,
+    first_sample,
     is_device_tensor,
-    keypoint_labels_of,
+    one_of_each,
     single_instance,
     size_pair,
     to_host,
 )
 from poise.codecs.base import BaseKeypointCodec
-from poise.codecs.utils.blur import blur_maps
-from poise.codecs.utils.gaussian_heatmap import generate_udp_gaussian_heatmaps
-from poise.codecs.utils.offset_heatmap import generate_offset_heatmap
+from poise.codecs.utils.blur import largest_of_blurred
+from poise.codecs.utils.gaussian_heatmap import generate_instance_heatmaps
+from poise.codecs.utils.offset_heatmap import generate_instance_offset_heatmaps
 from poise.codecs.utils.post_processing import get_heatmap_maximum
 from poise.codecs.utils.refinement import refine_udp_batch
 from poise.errors import ConfigError
@@ -85,17 +86,33 @@ class UDPHeatmap(BaseKeypointCodec):
             DataError: (a ValueError) for several people.
         """
         single_instance(self, keypoints)
-        places = keypoints / self.scale_factor
-        labels = keypoint_labels_of(keypoints, keypoints_visible)
+        visible = None if keypoints_visible is None else keypoints_visible[None]
+        return first_sample(self.batch_encode(keypoints[None], visible))
+
+    def batch_encode(  # type: ignore[override]
+        self, keypoints: Array, keypoints_visible: Array | None = None
+    ) -> dict[str, Array]:
+        """Heatmaps of a batch of single people.
+
+        Args:
+            keypoints: (B, 1, K, 2) float, input space.
+            keypoints_visible: (B, 1, K) float.
+
+        Returns:
+            `heatmaps` (B, K, H, W) float32, or (B, 3 K, H, W) if combined, and
+            `keypoint_weights` (B, 1, K).
+        """
+        people, labels = one_of_each(self, keypoints, keypoints_visible)
+        places = people / self.scale_factor
         if self.heatmap_type == "gaussian":
-            heatmaps, weights = generate_udp_gaussian_heatmaps(
-                self.heatmap_size, places, labels, self.sigma
+            heatmaps, weights = generate_instance_heatmaps(
+                self.heatmap_size, places, labels, self.sigma, subpixel=True
             )
         else:
-            heatmaps, weights = generate_offset_heatmap(
+            heatmaps, weights = generate_instance_offset_heatmaps(
                 self.heatmap_size, places, labels, self.radius_factor
             )
-        return {"heatmaps": heatmaps, "keypoint_weights": weights}
+        return {"heatmaps": heatmaps, "keypoint_weights": weights[:, None]}
 
     def decode(self, encoded: Any) -> tuple[Array, Array]:
         """Keypoints (1, K, 2) in input space and scores (1, K) of heatmaps (K or 3 K, H, W)."""
@@ -128,22 +145,21 @@ class UDPHeatmap(BaseKeypointCodec):
         if not is_device_tensor(heatmaps):
             heatmaps = to_host(heatmaps)
         locations, scores = get_heatmap_maximum(heatmaps)
-        places = to_host(locations)
-        places -= refine_udp_batch(places[:, None], heatmaps, self.blur_kernel_size)[:, 0]
-        return places, to_host(scores)
+        places, peaks = to_host(locations), to_host(scores)
+        places -= refine_udp_batch(places[:, None], heatmaps, self.blur_kernel_size, peaks)[:, 0]
+        return places, peaks
 
     def _decode_combined(self, heatmaps: Array) -> tuple[Array, Array]:
         """Places (B, K, 2) float32 in output space and maxima (B, K) of blurred disks."""
         B, C, H, W = heatmaps.shape
         K = C // 3
         parts = heatmaps.reshape(B * K, 3, H, W)
-        disks = blur_maps(parts[:, 0], 2 * self.blur_kernel_size + 1, mirror=True)
-        places, scores = get_heatmap_maximum(disks)
-        x, y = places.astype(np.int64).T
+        pixel, scores = largest_of_blurred(parts[:, 0], 2 * self.blur_kernel_size + 1)
+        y, x = np.where(scores <= 0, -1, np.divmod(pixel, W))
         # a place off the map, at -1, counts backward from the next map's end as released
-        index = np.arange(B * K) % K * (W * H) + y * W + x
-        offsets = parts[:, 1:].reshape(B, K, 2, H * W).transpose(0, 2, 1, 3).reshape(B, 2, -1)
-        sample = np.arange(B * K) // K
+        sample, kind = np.divmod(np.arange(B * K), K)
+        kind, pixel = np.divmod((kind * (W * H) + y * W + x) % (K * W * H), W * H)
+        offsets = parts.reshape(B * K, 3, H * W)[sample * K + kind, 1:, pixel]
         radius = self.radius_factor * max(W, H)
-        places = places + offsets[sample, :, index] * radius
+        places = np.stack([x, y], axis=-1).astype(np.float32) + offsets * radius
         return places.astype(np.float32).reshape(B, K, 2), scores.reshape(B, K)

@@ -68,7 +68,8 @@ def test_batch_decode_equals_decode_sample_by_sample(codec, kind, rng, person):
     for i in range(5):
         one, score = codec.decode(batch[i])
         np.testing.assert_allclose(keypoints[i], one, rtol=1e-5, atol=1e-3)
-        np.testing.assert_array_equal(scores[i], score)
+        # products of matrices round by their size
+        np.testing.assert_allclose(scores[i], score, rtol=1e-6)
 
 
 @pytest.mark.parametrize("codec", HEATMAP_CODECS, ids=name)

@@ -14,7 +14,16 @@ import numpy as np
 from poise.codecs.arrays import Array
 from poise.errors import DataError
 
-__all__ = ["blur_maps", "gaussian_blur", "gaussian_blur1d", "gaussian_taps"]
+__all__ = [
+    "blur_maps",
+    "gaussian_blur",
+    "gaussian_blur1d",
+    "gaussian_taps",
+    "largest_of_blurred",
+]
+
+#: Rounding moves a blurred pixel by less than this part of its map's largest one.
+DOUBT = 1e-5
 
 
 @lru_cache(maxsize=32)
@@ -72,7 +81,7 @@ def blur_maps(heatmaps: Array, kernel: int, *, mirror: bool = False) -> Array:
         return heatmaps.astype(np.float32)
     border = kernel // 2
     if mirror:
-        tall = np.pad(heatmaps, ((0, 0), (border, border), (0, 0)), mode="reflect")
+        tall = heatmaps[:, _mirrored(H, border)]
         inner = (slice(border, border + H), slice(0, W))
     else:
         # The frame stands at the sides, too, although OpenCV could add it: sums are rounded
@@ -84,6 +93,52 @@ def blur_maps(heatmaps: Array, kernel: int, *, mirror: bool = False) -> Array:
     edge = cv2.BORDER_REFLECT_101 if mirror else cv2.BORDER_CONSTANT
     blurred = cv2.GaussianBlur(picture, (kernel, kernel), 0, borderType=edge)
     return np.asarray(blurred).reshape(tall.shape)[:, *inner]
+
+
+def largest_of_blurred(heatmaps: Array, kernel: int) -> tuple[Array, Array]:
+    """Flat pixel (K,) int64 and value (K,) of the largest of the maps that `blur_maps` makes.
+
+    Mirror images lie outside of the maps. A wide kernel is cheaper as two products of matrices,
+    which round differently: where another pixel comes near the largest one, the filter decides.
+
+    Args:
+        heatmaps: (K, H, W) float.
+        kernel: odd width in pixels.
+    """
+    K, H, W = heatmaps.shape
+    if heatmaps.size == 0:
+        return np.zeros(K, dtype=np.int64), np.zeros(K, dtype=np.float32)
+    maps = np.ascontiguousarray(heatmaps, dtype=np.float32)
+    across = (maps.reshape(K * H, W) @ _blur_matrix(W, kernel).T).reshape(K, H, W)
+    blurred = (_blur_matrix(H, kernel) @ across).reshape(K, H * W)
+    pixel = blurred.argmax(axis=1)
+    values = blurred[np.arange(K), pixel]
+    blurred[np.arange(K), pixel] = -np.inf
+    flat = maps.reshape(K, H * W)
+    doubt = DOUBT * np.maximum(flat.max(axis=1), -flat.min(axis=1))
+    # asked this way round, NaN is a hard case
+    hard = np.flatnonzero(~((values - blurred.max(axis=1) > doubt) & (abs(values) > doubt)))
+    if len(hard):
+        exact = blur_maps(maps[hard], kernel, mirror=True).reshape(len(hard), H * W)
+        pixel[hard] = exact.argmax(axis=1)
+        values[hard] = exact[np.arange(len(hard)), pixel[hard]]
+    return pixel, values
+
+
+@lru_cache(maxsize=64)
+def _mirrored(length: int, border: int) -> Array:
+    """Which of `length` pixels stands at each place (length + 2 border) of a mirrored line."""
+    return np.pad(np.arange(length), border, mode="reflect")
+
+
+@lru_cache(maxsize=64)
+def _blur_matrix(length: int, kernel: int) -> Array:
+    """Matrix (length, length) float32 that blurs a mirrored line."""
+    line = np.arange(length)[:, None]
+    source = _mirrored(length, kernel // 2)[line + np.arange(kernel)]
+    matrix = np.zeros((length, length), dtype=np.float32)
+    np.add.at(matrix, (line, source), gaussian_taps(kernel))
+    return matrix
 
 
 def _check_kernel(kernel: int) -> None:

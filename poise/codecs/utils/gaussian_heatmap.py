@@ -1,14 +1,17 @@
 """Gaussian target heatmaps, drawn for all instances and keypoints at once.
 
 Each keypoint costs a window of three sigma; all windows are computed as one array and written
-into the maps by one indexed store. Distances are float32 and added before the exponential, as in
-the reference: the product of two profiles would be cheaper still, but differs in the last bit,
-which sub-pixel decoding of a flat map turns into visible distances.
+into the maps by one indexed store. What of a window lies off its map goes to a spare cell behind
+all maps, which is cheaper than to leave it out. Distances are float32 and added before the
+exponential, as in the reference: the product of two profiles would be cheaper still, but differs
+in the last bit, which sub-pixel decoding of a flat map turns into visible distances.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,7 @@ __all__ = [
     "generate_instance_heatmaps",
     "generate_udp_gaussian_heatmaps",
     "generate_unbiased_gaussian_heatmaps",
+    "window_cells",
 ]
 
 #: A keypoint with less visibility than this is not labelled: no target, weight unchanged.
@@ -50,10 +54,7 @@ def generate_gaussian_heatmaps(
         heatmaps (K, H, W) float32, and weights (N, K): the visibilities, 0 where the gaussian
         lies outside of the map.
     """
-    windows = _Windows(heatmap_size, keypoints, keypoints_visible, sigma)
-    heatmaps = _blank(keypoints.shape[1], heatmap_size)
-    windows.draw(heatmaps, shared=keypoints.shape[0] > 1)
-    return heatmaps, windows.weights
+    return _draw(heatmap_size, keypoints, keypoints_visible, sigma)
 
 
 def generate_udp_gaussian_heatmaps(
@@ -67,10 +68,7 @@ def generate_udp_gaussian_heatmaps(
     Unbiased data processing (Huang 2020, arXiv:1911.07524); windows are cut as in
     `generate_gaussian_heatmaps`, whose arguments and results it shares.
     """
-    windows = _Windows(heatmap_size, keypoints, keypoints_visible, sigma, subpixel=True)
-    heatmaps = _blank(keypoints.shape[1], heatmap_size)
-    windows.draw(heatmaps, shared=keypoints.shape[0] > 1)
-    return heatmaps, windows.weights
+    return _draw(heatmap_size, keypoints, keypoints_visible, sigma, subpixel=True)
 
 
 def generate_instance_heatmaps(
@@ -78,17 +76,24 @@ def generate_instance_heatmaps(
     keypoints: Array,
     keypoints_visible: Array,
     sigma: Sigma,
+    *,
+    subpixel: bool = False,
 ) -> tuple[Array, Array]:
     """As `generate_gaussian_heatmaps`, with maps of its own for each instance.
+
+    Args:
+        heatmap_size: (W, H).
+        keypoints: (N, K, 2) float, output space.
+        keypoints_visible: (N, K) float.
+        sigma: pixels; one for all, or one per instance (N,).
+        subpixel: centre the gaussians as `generate_udp_gaussian_heatmaps` does.
 
     Returns:
         heatmaps (N, K, H, W) float32, and weights (N, K).
     """
-    windows = _Windows(heatmap_size, keypoints, keypoints_visible, sigma)
-    N, K = keypoints.shape[:2]
-    heatmaps = _blank(N * K, heatmap_size)
-    windows.draw(heatmaps, shared=False)
-    return heatmaps.reshape(N, K, *heatmaps.shape[1:]), windows.weights
+    return _draw(
+        heatmap_size, keypoints, keypoints_visible, sigma, subpixel=subpixel, own_maps=True
+    )
 
 
 def generate_unbiased_gaussian_heatmaps(
@@ -96,127 +101,176 @@ def generate_unbiased_gaussian_heatmaps(
     keypoints: Array,
     keypoints_visible: Array,
     sigma: float,
+    *,
+    own_maps: bool = False,
 ) -> tuple[Array, Array]:
     """Heatmaps with sub-pixel gaussians over the whole map, not cut at three sigma.
 
     The targets of DARK (Zhang 2020, arXiv:1910.06278). Arguments and results as in
-    `generate_gaussian_heatmaps`, with one sigma for all.
+    `generate_gaussian_heatmaps`, with one sigma for all; with `own_maps` the results of
+    `generate_instance_heatmaps`.
     """
     W, H = heatmap_size
     radius = sigma * 3
     size = np.array([W, H])
     # NaN fails both comparisons and so counts as outside
-    outside = ~((keypoints - radius < size) & (keypoints + radius + 1 >= 0)).all(axis=-1)
+    reached = ((keypoints - radius < size) & (keypoints + radius + 1 >= 0)).all(axis=-1)
     labelled = ~(keypoints_visible < LABELLED)
-    weights = _weights(keypoints_visible, labelled & outside)
-    drawn = labelled & ~outside
-    squares = [
+    across, down = (
         (np.arange(length, dtype=np.float32) - keypoints[..., axis, None]) ** 2
         for axis, length in enumerate((W, H))
-    ]
-    maps = _bell(squares[0][..., None, :] + squares[1][..., :, None], 2 * sigma**2)
-    maps[~drawn] = 0
-    if keypoints.shape[0] == 1:
-        return maps[0], weights
-    return maps.max(axis=0, initial=0), weights
+    )
+    maps = _bell(across[..., None, :], down[..., :, None], 2 * sigma**2)
+    drawn = labelled & reached
+    if not drawn.all():
+        maps[~drawn] = 0
+    weights = _weights(keypoints_visible, labelled & ~reached)
+    if own_maps:
+        return maps, weights
+    return (maps[0] if len(maps) == 1 else maps.max(axis=0, initial=0)), weights
 
 
-def _bell(squares: Array, spread: Any) -> Array:
-    """exp(-squares / spread) in the precision and order of the reference."""
-    squares = squares.astype(np.float32, copy=False)
-    np.negative(squares, out=squares)
-    squares /= np.asarray(spread, dtype=np.float32)
-    return np.asarray(np.exp(squares, out=squares))
-
-
-class _Windows:
-    """Placement of truncated gaussians: where each begins and ends, and which are drawn.
+def _draw(
+    heatmap_size: tuple[int, int],
+    keypoints: Array,
+    keypoints_visible: Array,
+    sigma: Sigma,
+    *,
+    subpixel: bool = False,
+    own_maps: bool = False,
+) -> tuple[Array, Array]:
+    """Truncated gaussians, as the public functions describe them.
 
     Rounding follows the released training code to the letter, since targets must not change:
     centres and borders are truncated toward zero, and a window's samples are counted from its
     own corner, so with a fractional radius the peak can stand a pixel beside its keypoint.
     """
+    N, K = keypoints.shape[:2]
+    W, H = int(heatmap_size[0]), int(heatmap_size[1])
+    size = np.array((W, H))
+    widths = _per_instance(sigma, N)
+    with np.errstate(invalid="ignore"):  # NaN coordinates truncate to a far place
+        center = (keypoints + 0.5).astype(np.int64)
+    first, end, samples = _borders(center, widths * 3)
+    reached = (first < size) & (end >= 0)
+    reached = reached[..., 0] & reached[..., 1]
+    labelled = ~(keypoints_visible < LABELLED)
+    drawn = np.flatnonzero(labelled & reached)
 
-    def __init__(
-        self,
-        heatmap_size: tuple[int, int],
-        keypoints: Array,
-        keypoints_visible: Array,
-        sigma: Sigma,
-        subpixel: bool = False,
-    ) -> None:
-        self.size = np.array([int(s) for s in heatmap_size])
-        self.instances = keypoints.shape[0]
-        self.sigma = _per_instance(sigma, self.instances)
-        radius = self.sigma * 3
-        with np.errstate(invalid="ignore"):  # NaN coordinates truncate to a far place
-            center = (keypoints + 0.5).astype(np.int64)
-        self.first = (center - radius[:, None, None]).astype(np.int64)
-        self.end = (center + radius[:, None, None] + 1).astype(np.int64)
-        outside = ((self.first >= self.size) | (self.end < 0)).any(axis=-1)
-        labelled = ~(keypoints_visible < LABELLED)
-        self.drawn = labelled & ~outside
-        self.weights = _weights(keypoints_visible, labelled & outside)
-        length = 2 * radius + 1
-        self.samples = np.ceil(length).astype(np.int64)
-        peak = np.floor(length / 2)[:, None, None]
-        self.peak = peak + (keypoints - center) if subpixel else np.broadcast_to(peak, center.shape)
-
-    def draw(self, heatmaps: Array, *, shared: bool) -> None:
-        """Write the windows into `heatmaps`.
-
-        Args:
-            heatmaps: (K, H, W) float32 zeros; (N * K, H, W) to give instances their own maps.
-            shared: whether windows may meet in a map, so that the larger value has to win.
-        """
-        n, k = np.nonzero(self.drawn)
-        if len(n) == 0:
-            return
-        W, H = self.size.tolist()
-        # (M, S): a common number of samples; the surplus of smaller windows is masked
-        steps = np.arange(self.samples[n].max())
-        pixel = self.first[n, k, :, None] + steps
-        inside = (
-            (pixel >= 0)
-            & (pixel < self.size[:, None])
-            & (pixel < self.end[n, k, :, None])
-            & (steps < self.samples[n, None, None])
-        )
-        distance = steps.astype(np.float32) - self.peak[n, k, :, None].astype(np.float32)
-        squares = distance**2
-        maps = k if heatmaps.shape[0] == self.drawn.shape[1] else n * self.drawn.shape[1] + k
-        index = (maps[:, None] * H + pixel[:, 1])[:, :, None] * W + pixel[:, 0][:, None, :]
-        chosen = inside[:, 1, :, None] & inside[:, 0, None, :]
-        gaussians = _bell(
-            squares[:, 0, None, :] + squares[:, 1, :, None], 2 * self.sigma[n, None, None] ** 2
-        )
-        flat = heatmaps.reshape(-1)
-        if shared:
-            np.maximum.at(flat, index[chosen], gaussians[chosen])
-        else:
-            flat[index[chosen]] = gaussians[chosen]
+    # from here on by window: M of them, S samples along each axis
+    maps, count = (drawn, N * K) if own_maps else (drawn % K, K)
+    last = np.minimum(_drawn_only(end, drawn), size)
+    cells = window_cells(_drawn_only(first, drawn), last, samples, maps, count, (W, H))
+    flat = np.zeros(count * H * W + 1, dtype=np.float32)
+    offset = _drawn_only(keypoints - center, drawn) if subpixel else None
+    values = _values(widths, samples, offset, drawn // K if np.ndim(widths) else None)
+    if own_maps or N == 1:
+        flat[cells] = values
+    else:
+        # one long index: numpy takes a fast way for that alone
+        values = np.broadcast_to(values, cells.shape)
+        np.maximum.at(flat, cells.ravel(), values.ravel())
+    heatmaps = flat[:-1].reshape(*((N, K) if own_maps else (K,)), H, W)
+    return heatmaps, _weights(keypoints_visible, labelled & ~reached)
 
 
-def _per_instance(sigma: Sigma, instances: int) -> Array:
-    """Sigma as (N,) float64."""
+def _drawn_only(places: Array, drawn: Array) -> Array:
+    """Rows `drawn` (M,) of places (N, K, 2), as (M, 2)."""
+    rows = places.reshape(-1, 2)
+    return rows if len(rows) == len(drawn) else rows[drawn]
+
+
+def _values(widths: Any, samples: int, offset: Array | None, person: Array | None) -> Array:
+    """Gaussians (M, S, S), or (S, S) where all windows have the same.
+
+    Args:
+        widths: sigmas, one or (N, 1, 1).
+        samples: S.
+        offset: (M, 2) from the windows' middle pixels to their peaks; None for no offset.
+        person: (M,) whose sigma a window has, where there are several.
+    """
+    if person is not None:
+        widths = widths[person, 0, 0]
+    peak = np.floor(widths * 6 + 1) // 2
+    spread = 2 * widths**2
+    if person is None and offset is None:
+        return _stamp(samples, float(peak), spread)
+    if person is not None:
+        peak, spread = peak[:, None], spread[:, None, None]
+    if offset is not None:
+        peak = peak + offset
+    distance = np.arange(samples, dtype=np.float32) - peak.astype(np.float32)[..., None]
+    squares = distance**2
+    return _bell(squares[:, 0, None, :], squares[:, -1, :, None], spread)
+
+
+def _borders(center: Array, radius: Any) -> tuple[Array, Array, int]:
+    """First pixels and ends (N, K, 2) of windows, and how many samples the largest has."""
+    if isinstance(radius, float) and radius.is_integer():
+        whole = int(radius)
+        return center - whole, center + (whole + 1), 2 * whole + 1
+    samples = math.ceil(np.max(radius, initial=0) * 2 + 1)
+    return (center - radius).astype(np.int64), (center + radius + 1).astype(np.int64), samples
+
+
+def window_cells(
+    first: Array, end: Array, samples: int, maps: Array, count: int, size: tuple[int, int]
+) -> Array:
+    """Where the pixels of square windows stand in an array of maps.
+
+    Args:
+        first: (M, 2) int64, x and y of the windows' first pixels, which may lie off the map.
+        end: (M, 2) int64, one past their last pixels: 0 or more, at most the map's size.
+        samples: side S of the windows.
+        maps: (M,) int64, the map of each.
+        count: number of maps.
+        size: (W, H) of the maps.
+
+    Returns:
+        (M, S, S) int64, flat index of each pixel; `count * H * W`, the cell behind the maps,
+        for what lies off the map or past the end.
+    """
+    W, H = size
+    spare = count * H * W
+    pixel = first[..., None] + np.arange(samples)
+    # without a sign, what is below zero is past the end
+    inside = pixel.view(np.uint64) < end.view(np.uint64)[..., None]
+    steps = np.where(inside, pixel * np.array(((1,), (W,))), spare)
+    lines = steps[:, 1] + (maps * (H * W))[:, None]
+    cells = lines[:, :, None] + steps[:, 0, None, :]
+    return np.asarray(np.minimum(cells, spare, out=cells))
+
+
+@lru_cache(maxsize=32)
+def _stamp(samples: int, peak: float, spread: float) -> Array:
+    """The gaussian (S, S) float32 of all keypoints of one sigma."""
+    squares = (np.arange(samples, dtype=np.float32) - np.float32(peak)) ** 2
+    stamp = _bell(squares, squares[:, None], spread)
+    stamp.setflags(write=False)
+    return stamp
+
+
+def _bell(across: Array, down: Array, spread: Any) -> Array:
+    """exp(-(across + down) / spread) of squared distances, in the precision of the reference."""
+    # the sign goes to the smaller arrays, which changes no bit of the sum
+    squares = (np.negative(across) - down).astype(np.float32, copy=False)
+    squares /= np.asarray(spread, dtype=np.float32)
+    return np.asarray(np.exp(squares, out=squares))
+
+
+def _per_instance(sigma: Sigma, instances: int) -> Any:
+    """One sigma for all as a float, else (N, 1, 1) float64."""
     values = np.asarray(sigma, dtype=np.float64)
     if values.ndim == 0:
-        return np.full(instances, float(values))
+        return float(values)
     if len(values) < instances:
         raise DataError(
             f"sigma has {len(values)} values for {instances} instances: expected one number, or "
             "one per instance"
         )
-    return values[:instances]
+    return values[:instances, None, None]
 
 
 def _weights(keypoints_visible: Array, missed: Array) -> Array:
     """Visibilities with 0 where a labelled keypoint has no target."""
-    weights = keypoints_visible.copy()
-    weights[missed] = 0
-    return weights
-
-
-def _blank(maps: int, heatmap_size: tuple[int, int]) -> Array:
-    W, H = heatmap_size
-    return np.zeros((maps, int(H), int(W)), dtype=np.float32)
+    return np.where(missed, keypoints_visible.dtype.type(0), keypoints_visible)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from poise.codecs.arrays import Array
 
-__all__ = ["generate_displacement_heatmap", "generate_offset_heatmap"]
+__all__ = [
+    "generate_displacement_heatmap",
+    "generate_instance_offset_heatmaps",
+    "generate_offset_heatmap",
+]
 
 
 def generate_offset_heatmap(
@@ -31,21 +37,63 @@ def generate_offset_heatmap(
         (N, K), which are the visibilities. Of several instances the last labelled one wins.
     """
     N, K = keypoints.shape[:2]
-    W, H = heatmap_size
-    radius = radius_factor * max(W, H)
     labelled = ~(keypoints_visible < 0.5)
-    winner = N - 1 - labelled[::-1].argmax(axis=0) if N else np.zeros(K, dtype=np.int64)
-    drawn = np.flatnonzero(labelled.any(axis=0))
-    heatmaps = np.zeros((K, 3, H, W), dtype=np.float32)
-    centers = keypoints[winner[drawn], drawn]
-    # single steps of float32, as released: the disk's edge depends on the rounding
+    if N == 1:
+        centers, drawn = keypoints[0], labelled[0]
+    else:
+        winner = N - 1 - labelled[::-1].argmax(axis=0) if N else np.zeros(K, dtype=np.int64)
+        drawn = labelled.any(axis=0)
+        centers = keypoints[winner, np.arange(K)] if N else np.zeros((K, 2), keypoints.dtype)
+    heatmaps = _offset_maps(heatmap_size, centers, drawn, radius_factor)
+    return heatmaps.reshape(-1, *heatmaps.shape[2:]), keypoints_visible.copy()
+
+
+def generate_instance_offset_heatmaps(
+    heatmap_size: tuple[int, int],
+    keypoints: Array,
+    keypoints_visible: Array,
+    radius_factor: float,
+) -> tuple[Array, Array]:
+    """As `generate_offset_heatmap`, with maps of its own for each instance.
+
+    Returns:
+        heatmaps (N, 3 K, H, W) float32, and weights (N, K).
+    """
+    N, K = keypoints.shape[:2]
+    drawn = ~(keypoints_visible < 0.5)
+    maps = _offset_maps(heatmap_size, keypoints.reshape(-1, 2), drawn.ravel(), radius_factor)
+    return maps.reshape(N, 3 * K, *maps.shape[2:]), keypoints_visible.copy()
+
+
+def _offset_maps(
+    heatmap_size: tuple[int, int], centers: Array, drawn: Array, radius_factor: float
+) -> Array:
+    """Disk and offsets (M, 3, H, W) float32 of centers (M, 2); zeros where not drawn (M,)."""
+    W, H = int(heatmap_size[0]), int(heatmap_size[1])
+    M = len(centers)
+    radius = radius_factor * max(W, H)
     x_offset = (centers[:, 0, None] - np.arange(W)) / radius
     y_offset = (centers[:, 1, None] - np.arange(H)) / radius
-    squares = (x_offset**2)[:, None, :] + (y_offset**2)[:, :, None]
-    heatmaps[drawn, 0] = squares <= 1
-    heatmaps[drawn, 1] = x_offset[:, None, :]
-    heatmaps[drawn, 2] = y_offset[:, :, None]
-    return heatmaps.reshape(K * 3, H, W), keypoints_visible.copy()
+    heatmaps = np.empty((M, 3, H, W), dtype=np.float32)
+    heatmaps[:, 0] = 0
+    heatmaps[:, 1] = x_offset.astype(np.float32)[:, None, :]
+    heatmaps[:, 2] = y_offset.astype(np.float32)[:, :, None]
+    if not drawn.all():
+        heatmaps[~drawn] = 0
+    # the disk is worked out where it can be: in a square that holds it
+    shown = np.flatnonzero(drawn)
+    reach = math.ceil(radius) + 1
+    with np.errstate(invalid="ignore"):  # NaN coordinates truncate to a far place
+        first = centers[shown].astype(np.int64) - reach
+    square = first[..., None] + np.arange(2 * reach + 1)
+    # a pixel off the map stands for the one at the border, which then is written twice
+    columns = np.minimum(np.maximum(square[:, 0], 0), W - 1)
+    lines = np.minimum(np.maximum(square[:, 1], 0), H - 1)
+    row = shown[:, None]
+    across, down = x_offset[row, columns] ** 2, y_offset[row, lines] ** 2
+    cells = (lines * W + row * (3 * H * W))[:, :, None] + columns[:, None, :]
+    heatmaps.reshape(-1)[cells] = across[:, None, :] + down[:, :, None] <= 1
+    return heatmaps
 
 
 def generate_displacement_heatmap(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,12 +53,20 @@ def _maximum(heatmaps: Any, *, spatial: int) -> tuple[Any, Any]:
 
         return maximum(heatmaps, spatial)
     lead, extent = heatmaps.shape[:-spatial], heatmaps.shape[-spatial:]
-    flat = heatmaps.reshape(*lead, int(np.prod(extent)))
-    index = flat.argmax(axis=-1)
-    values = np.take_along_axis(flat, index[..., None], axis=-1)[..., 0]
-    places = np.stack(np.unravel_index(index, extent)[::-1], axis=-1).astype(np.float32)
+    rows = heatmaps.reshape(-1, math.prod(extent))
+    index, values = _largest(rows)
+    places = np.empty((len(rows), spatial), dtype=np.float32)
+    for axis, length in enumerate(extent[:0:-1]):
+        index, places[:, axis] = np.divmod(index, length)
+    places[:, -1] = index
     places[values <= 0.0] = -1
-    return places, values
+    return places.reshape(*lead, spatial), values.reshape(lead)
+
+
+def _largest(rows: Array) -> tuple[Array, Array]:
+    """Index (M,) and value (M,) of the largest number of each row (M, P)."""
+    index = rows.argmax(axis=1)
+    return index, rows[np.arange(len(rows)), index]
 
 
 def get_simcc_maximum(simcc_x: Any, simcc_y: Any, apply_softmax: bool = False) -> tuple[Any, Any]:
@@ -98,15 +107,16 @@ def simcc_peaks(vectors: Sequence[Any], *, apply_softmax: bool = False) -> tuple
         return simcc_maximum(vectors, apply_softmax=apply_softmax)
     if apply_softmax:
         vectors = [_softmax(v) for v in vectors]
-    bins = [v.argmax(axis=-1) for v in vectors]
-    peak_x, peak_y = (
-        np.take_along_axis(v, i[..., None], axis=-1)[..., 0]
-        for v, i in zip(vectors[:2], bins, strict=False)
-    )
-    locations = np.stack(bins, axis=-1).astype(np.float32)
+    lead = shapes[0][:-1]
+    locations = np.empty((math.prod(lead), len(vectors)), dtype=np.float32)
+    peaks = []
+    for axis, vector in enumerate(vectors):
+        locations[:, axis], peak = _largest(vector.reshape(-1, vector.shape[-1]))
+        peaks.append(peak)
+    peak_x, peak_y = peaks[:2]
     values = np.where(peak_x > peak_y, peak_y, peak_x)
     locations[values <= 0.0] = -1
-    return locations, values
+    return locations.reshape(*lead, len(vectors)), values.reshape(lead)
 
 
 def _softmax(logits: Array) -> Array:

@@ -9,6 +9,7 @@ where a maximum is so flat that the least difference in rounding would show.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,14 @@ from poise.codecs.arrays import Array, is_device_tensor, to_host
 from poise.codecs.utils.blur import gaussian_blur, gaussian_blur1d, gaussian_taps
 
 __all__ = [
+    "log_of_clipped",
     "patches_of",
     "refine_keypoints",
     "refine_keypoints_dark",
     "refine_keypoints_dark_udp",
     "refine_simcc_dark",
     "refine_udp_batch",
-    "simcc_log_density",
+    "simcc_density",
     "simcc_overshoot",
     "udp_log_density",
 ]
@@ -52,19 +54,29 @@ def refine_keypoints(keypoints: Array, heatmaps: Any) -> Array:
     N, K = keypoints.shape[:2]
     H, W = heatmaps.shape[1:]
     x, y = _pixels(keypoints)
-    cross = patches_of(heatmaps, np.tile(np.arange(K), N), x, y, 1)
+    right, left, below, above = _neighbours(heatmaps, np.arange(N * K) % K, x, y)
     # the first column and row count as border although they have a neighbour on either side
     near_x = (x > 1) & (x < W - 1) & (y > 0) & (y < H)
     near_y = (y > 1) & (y < H - 1) & (x > 0) & (x < W)
-    slope = np.stack(
-        [
-            np.where(near_x, cross[:, 1, 2] - cross[:, 1, 0], 0),
-            np.where(near_y, cross[:, 2, 1] - cross[:, 0, 1], 0),
-        ],
-        axis=-1,
-    )
-    keypoints[..., :2] += (np.sign(slope) * QUARTER_PIXEL).reshape(N, K, 2)
+    steps = np.zeros((N * K, 2), dtype=keypoints.dtype)
+    np.sign(right - left, out=steps[:, 0], where=near_x, casting="same_kind")
+    np.sign(below - above, out=steps[:, 1], where=near_y, casting="same_kind")
+    keypoints[..., :2] += (steps * QUARTER_PIXEL).reshape(N, K, 2)
     return keypoints
+
+
+def _neighbours(heatmaps: Any, maps: Array, x: Array, y: Array) -> tuple[Array, ...]:
+    """Values (M,) right, left, below and above of places of maps (K, H, W).
+
+    A neighbour off the map is read anywhere: the caller leaves such places out.
+    """
+    if is_device_tensor(heatmaps):
+        cross = patches_of(heatmaps, maps, x, y, 1)
+        return cross[:, 1, 2], cross[:, 1, 0], cross[:, 2, 1], cross[:, 0, 1]
+    H, W = heatmaps.shape[1:]
+    flat = to_host(heatmaps).reshape(-1)
+    place = maps * (H * W) + y * W + x
+    return tuple(flat.take(place + step, mode="wrap") for step in (1, -1, W, -W))
 
 
 def refine_keypoints_dark(keypoints: Array, heatmaps: Any, blur_kernel_size: int) -> Array:
@@ -119,8 +131,13 @@ def refine_keypoints_dark_udp(keypoints: Array, heatmaps: Any, blur_kernel_size:
     return keypoints
 
 
-def refine_udp_batch(keypoints: Array, heatmaps: Any, blur_kernel_size: int) -> Array:
-    """How far the maxima (B, N, K, 2) of heatmaps (B, K, H, W) overshoot their true place."""
+def refine_udp_batch(
+    keypoints: Array, heatmaps: Any, blur_kernel_size: int, peaks: Array | None = None
+) -> Array:
+    """How far the maxima (B, N, K, 2) of heatmaps (B, K, H, W) overshoot their true place.
+
+    `peaks` (B, K) are the largest values of the maps, where they are known.
+    """
     B, N, K = keypoints.shape[:3]
     H, W = heatmaps.shape[-2:]
     x, y = _pixels(keypoints)
@@ -128,18 +145,19 @@ def refine_udp_batch(keypoints: Array, heatmaps: Any, blur_kernel_size: int) -> 
     maps = sample * K + kind % K
     stack = heatmaps.reshape(B * K, H, W)
     near = _blurred_patches(stack, maps, x, y, 1, blur_kernel_size)
-    # the border repeats outward: a neighbour off the map is the border pixel itself
-    rows = np.clip(y[:, None] + _NEAR, 0, H - 1) - y[:, None] + 1
-    columns = np.clip(x[:, None] + _NEAR, 0, W - 1) - x[:, None] + 1
-    # a place off the map reads nothing here: it is taken from whole maps below
-    rows, columns = np.clip(rows, 0, 2), np.clip(columns, 0, 2)
-    near = near[np.arange(len(near))[:, None, None], rows[:, :, None], columns[:, None, :]]
+    # the border repeats outward: a neighbour off the map is the border pixel itself. A place
+    # off the map reads nothing here: it is taken from whole maps below
+    for first, last, side in ((x < 1, x >= W - 1, near.swapaxes(1, 2)), (y < 1, y >= H - 1, near)):
+        if first.any():
+            side[first, 0] = side[first, 1]
+        if last.any():
+            side[last, 2] = side[last, 1]
     cells = near.reshape(-1, 9)[:, _UDP_CELLS]
     step, doubt = _udp_step(cells)
     # Restoring the maximum multiplies a map by a factor >= 1 that leaves its maximum as it
     # was, and a factor cancels in differences of logarithms: it matters only to the clipping.
-    peaks = _peaks(stack)[maps]
-    plain = (cells.min(axis=-1) >= UDP_FLOOR) & (peaks <= UDP_CEILING) & (x >= 0) & (y >= 0)
+    peaks = _peaks(stack) if peaks is None else peaks.reshape(-1)
+    plain = (cells.min(axis=-1) >= UDP_FLOOR) & (peaks[maps] <= UDP_CEILING) & (x >= 0) & (y >= 0)
     hard = np.flatnonzero(~plain | doubt)
     if len(hard):
         exact = _whole_map_cells(
@@ -152,7 +170,6 @@ def refine_udp_batch(keypoints: Array, heatmaps: Any, blur_kernel_size: int) -> 
 #: Cells of a flat 3x3 patch, in the order that `_newton_step` reads: the centre, right, below,
 #: below right, above left, left, above.
 _UDP_CELLS = np.array([4, 5, 7, 8, 0, 3, 1])
-_NEAR = np.arange(-1, 2)
 #: Cells of a 5x5 patch that DARK's differences read.
 _DARK_CELLS = np.zeros((5, 5), dtype=bool)
 _DARK_CELLS[2, :] = _DARK_CELLS[:, 2] = _DARK_CELLS[1:4, 1:4] = True
@@ -221,8 +238,7 @@ def _whole_map_cells(
 
 def udp_log_density(heatmaps: Array, blur_kernel_size: int) -> Array:
     """Logarithm (K, H, W) of the blurred, clipped heatmaps."""
-    density = gaussian_blur(heatmaps.astype(np.float32), blur_kernel_size)
-    return np.asarray(np.log(np.clip(density, UDP_FLOOR, UDP_CEILING)))
+    return log_of_clipped(gaussian_blur(heatmaps.astype(np.float32), blur_kernel_size))
 
 
 def _whole_map_patches(heatmaps: Any, maps: Array, x: Array, y: Array, kernel: int) -> Array:
@@ -260,9 +276,11 @@ def patches_of(heatmaps: Any, maps: Array, x: Array, y: Array, radius: int) -> A
     H, W = heatmaps.shape[-2:]
     steps = np.arange(-radius, radius + 1)
     x, y = x[:, None] + steps, y[:, None] + steps
-    inside_x, inside_y = (x >= 0) & (x < W), (y >= 0) & (y < H)
-    rows = (maps[:, None] * H + np.clip(y, 0, H - 1)) * W
-    squares = heatmaps.reshape(-1)[rows[:, :, None] + np.clip(x, 0, W - 1)[:, None, :]]
+    column = np.minimum(np.maximum(x, 0), W - 1)
+    line = np.minimum(np.maximum(y, 0), H - 1)
+    rows = (maps[:, None] * H + line) * W
+    squares = heatmaps.reshape(-1)[rows[:, :, None] + column[:, None, :]]
+    inside_x, inside_y = x == column, y == line
     if not (inside_x.all() and inside_y.all()):
         squares[~(inside_y[:, :, None] & inside_x[:, None, :])] = 0
     return np.asarray(squares)
@@ -272,13 +290,18 @@ def _blurred_patches(
     heatmaps: Any, maps: Array, x: Array, y: Array, radius: int, kernel: int
 ) -> Array:
     """Squares (M, S, S) of the blurred maps, by contracting patches with the kernel."""
-    reach = kernel // 2
-    side = 2 * radius + 1
-    squares = patches_of(heatmaps, maps, x, y, radius + reach).astype(np.float32, copy=False)
-    band = np.zeros((side, side + 2 * reach), dtype=np.float32)
+    squares = patches_of(heatmaps, maps, x, y, radius + kernel // 2)
+    band = _band(2 * radius + 1, kernel)
+    return np.asarray(band @ (squares.astype(np.float32, copy=False) @ band.T))
+
+
+@lru_cache(maxsize=32)
+def _band(side: int, kernel: int) -> Array:
+    """Matrix (side, side + kernel - 1) that blurs vectors, as long as it is wide."""
+    band = np.zeros((side, side + kernel - 1), dtype=np.float32)
     for i in range(side):
         band[i, i : i + kernel] = gaussian_taps(kernel)
-    return np.asarray(band @ (squares @ band.T))
+    return band
 
 
 def refine_simcc_dark(keypoints: Array, simcc: Array, blur_kernel_size: int) -> Array:
@@ -292,22 +315,31 @@ def refine_simcc_dark(keypoints: Array, simcc: Array, blur_kernel_size: int) -> 
     Returns:
         `keypoints`.
     """
-    keypoints -= simcc_overshoot(keypoints, simcc_log_density(simcc, blur_kernel_size))
+    keypoints -= simcc_overshoot(keypoints, simcc_density(simcc, blur_kernel_size))
     return keypoints
 
 
-def simcc_log_density(simcc: Array, blur_kernel_size: int) -> Array:
-    """Logarithm (N, K, W) of the blurred, clipped SimCC vectors."""
-    density = gaussian_blur1d(simcc.astype(np.float32), blur_kernel_size)
+def simcc_density(simcc: Array, blur_kernel_size: int) -> Array:
+    """The blurred SimCC vectors (N, K, W) float32, with their maxima restored."""
+    return gaussian_blur1d(simcc.astype(np.float32), blur_kernel_size)
+
+
+def log_of_clipped(density: Array) -> Array:
+    """Logarithm of blurred responses, clipped as UDP does."""
     return np.asarray(np.log(np.clip(density, UDP_FLOOR, UDP_CEILING)))
 
 
-def simcc_overshoot(places: Array, logs: Array) -> Array:
-    """Overshoot (N, K) of `places` from two-bin differences of `logs` (N, K, W)."""
-    logs = np.pad(logs, ((0, 0), (0, 0), (2, 2)), mode="edge")
-    center = (places + 2.5).astype(np.int64)[..., None]
+def simcc_overshoot(places: Array, density: Array) -> Array:
+    """Overshoot (N, K) of `places` from two-bin differences of the logarithm of `density`.
+
+    Only the bins around the places are looked at; beyond the ends, the last one repeats.
+    """
+    W = density.shape[-1]
+    bins = (places + 2.5).astype(np.int64)[..., None] + np.arange(-2, 3)
     # a vector without response has the place -1: index -1 then reads the far end, as released
-    cells = np.take_along_axis(logs, center + np.arange(-2, 3), axis=-1)
+    bins = np.where(bins < 0, bins + W + 4, bins) - 2
+    cells = np.take_along_axis(density, np.minimum(np.maximum(bins, 0), W - 1), axis=-1)
+    cells = log_of_clipped(cells)
     slope = 0.5 * (cells[..., 3] - cells[..., 1])
     curvature = 1e-9 + 0.25 * (cells[..., 4] - 2 * cells[..., 2] + cells[..., 0])
     with np.errstate(divide="ignore", invalid="ignore"):
