@@ -69,10 +69,11 @@ class _InterHandDataset(BaseCocoStyleDataset):
             image["img_id"] = img_id
             image["img_path"] = join_path(self.data_prefix["img"], image["file_name"])
             images.append(image)
-            first, *others = self.coco.by_image.get(img_id, ()) or [None]
-            self.report.drop("of an image that has one already", [a["id"] for a in others])
-            if first is None:
+            annotations = self.coco.by_image.get(img_id, [])
+            if not annotations:
                 continue
+            first, *others = annotations
+            self.report.drop("of an image that has one already", [a["id"] for a in others])
             parsed = self.parse_data_info({"raw_ann_info": first, "raw_img_info": image})
             if parsed:
                 instances.append(parsed)

@@ -87,12 +87,11 @@ def transform_pred(
 
 def _place(target: Array, source: Array, mapping: Mapping) -> None:
     """Fill target (K', ...) from source (K, ...), in the order of the mapping."""
-    if isinstance(mapping, str):
-        mapping = conversions.named(mapping).pairs()
-    single = [(s, t) for s, t in mapping if not isinstance(s, (tuple, list))]
+    pairs = conversions.named(mapping).pairs() if isinstance(mapping, str) else mapping
+    single = [(s, t) for s, t in pairs if not isinstance(s, (tuple, list))]
     if single:
         sources, targets = zip(*single, strict=True)
         target[list(targets)] = source[list(sources)]
-    for several, place in mapping:
+    for several, place in pairs:
         if isinstance(several, (tuple, list)):
             target[place] = source[list(several)].mean(axis=0)

@@ -34,7 +34,7 @@ _TAGS = {"coco_wholebody": "coco133"}
 
 #: Sources of COFW at the eyes -> the place that the released recipe gives them in LaPa's points,
 #: which is WFLW's number; `schemas.conversions` has the right ones.
-_COFW_EYES = {8: 60, 9: 72, 10: 64, 11: 68, 12: 62, 13: 66, 14: 70, 15: 74}
+_COFW_EYES: dict[Any, int] = {8: 60, 9: 72, 10: 64, 11: 68, 12: 62, 13: 66, 14: 70, 15: 74}
 #: faces of COCO-WholeBody's mixture
 _FACES = ("wflw", "300w", "cofw", "lapa")
 
