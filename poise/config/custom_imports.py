@@ -14,6 +14,9 @@ from poise.errors import ConfigError, MissingDependencyError
 
 __all__ = ["apply_custom_imports"]
 
+#: starts of modules whose classes Poise has: packages, and MMPose's projects
+_OURS = tuple(f"{name}." for name in (*REPLACED, "rtmpose3d", "projects.uniformer"))
+
 
 def apply_custom_imports(cfg: Any) -> list[str]:
     """Import what `cfg.custom_imports` names, so that its classes are registered.
@@ -45,7 +48,7 @@ def apply_custom_imports(cfg: Any) -> list[str]:
     filename = getattr(cfg, "filename", None)
     _extend_path([Path.cwd(), *([Path(filename).resolve().parent] if filename else [])])
     may_fail = bool(setting.get("allow_failed_imports", False))
-    own = (name for name in names if str(name).split(".")[0] not in REPLACED)
+    own = (name for name in names if not f"{name}.".startswith(_OURS))
     return [name for name in own if _import(name, may_fail)]
 
 

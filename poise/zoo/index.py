@@ -8,12 +8,25 @@ from __future__ import annotations
 import functools
 import importlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
-__all__ = ["DEFAULT_MODEL", "Model", "Score", "find_model", "find_recipe", "models", "names"]
+from poise.errors import ConfigError, UnknownNameError, nearest
+from poise.zoo.refused import refusal
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "Model",
+    "Score",
+    "find_model",
+    "find_recipe",
+    "models",
+    "names",
+    "require_model",
+    "spellings",
+]
 
 #: What `poise predict` uses where no model is named: it needs no download.
 DEFAULT_MODEL = "movenet-thunder"
@@ -23,6 +36,8 @@ WEIGHTS_BASE = "https://download.openmmlab.com/mmpose/"
 
 #: Folders of detectors, which pose models look through.
 _DETECTOR_FOLDERS = ("demo/", "mmdet::")
+#: tasks of folders that do not say it; MoveNet and some projects find bodies
+_OTHER_TASKS = {"projects/rtmpose3d/configs": "wholebody 3d"}
 
 _TABLE = Path(__file__).parent / "models.txt"
 
@@ -81,12 +96,9 @@ class Model:
         """What is found: "body 2d", "hand 3d", "wholebody 2d" ..., or "detection"."""
         if self.is_detector:
             return "detection"
-        # MoveNet has no file in MMPose
-        if self.folder.startswith("projects/"):
-            top = self.folder.rpartition("/")[2]
-        else:
-            top = self.folder.partition("/")[0] if "/" in self.folder else "body_2d"
-        return " ".join(top.split("_")[:2])
+        # "body_2d_keypoint" is the first folder of a config, or the last of a project's
+        found = re.search(r"(?:^|/)([a-z]+)_([23]d)_keypoint", self.folder)
+        return " ".join(found.groups()) if found else _OTHER_TASKS.get(self.folder, "body 2d")
 
     @property
     def input_size(self) -> tuple[int, int] | None:
@@ -117,8 +129,19 @@ class Model:
 @functools.cache
 def models() -> dict[str, Model]:
     """All models by name, in the order of the table."""
+    return _tables()[0]
+
+
+@functools.cache
+def _tables() -> tuple[dict[str, Model], dict[str, Model]]:
+    """Models by name, and all by the path of their config.
+
+    Some models have two configs in MMPose: one of a project with other settings of training,
+    which its path alone names.
+    """
     metrics: dict[str, list[str]] = {}
-    found: dict[str, Model] = {}
+    named: dict[str, Model] = {}
+    by_path: dict[str, Model] = {}
     folder = family = ""
     for line in _TABLE.read_text(encoding="utf-8").splitlines():
         if line.startswith("@"):
@@ -126,10 +149,13 @@ def models() -> dict[str, Model]:
             metrics[data] = text.split()
         elif line.startswith("["):
             folder, family = line[1:].split("] ")
+        elif line.startswith("= "):
+            model = replace(named[line[2:]], folder=folder, family=family)
+            by_path[f"{model.config}"] = model
         elif line and not line.startswith("#"):
             model = _model(line, folder, family, metrics)
-            found[model.name] = model
-    return found
+            named[model.name] = by_path[f"{model.config}"] = model
+    return named, by_path
 
 
 def _model(line: str, folder: str, family: str, metrics: dict[str, list[str]]) -> Model:
@@ -172,16 +198,40 @@ def find_model(name: str) -> Model | None:
         >>> find_model("vitpose-s").name
         'td-hm_ViTPose-small-simple_8xb64-210e_coco-256x192'
     """
+    path = name.replace("\\", "/").removeprefix("mmpose::")
+    path = path if path.endswith(".py") else f"{path}.py"
+    of_project = _tables()[1].get(path) if path.startswith("projects/") else None
     stem = _stem(name)
-    return models().get(stem) or models().get(_by_spelling().get(stem.lower(), ""))
+    return of_project or models().get(stem) or models().get(_by_spelling().get(stem.lower(), ""))
 
 
 def _stem(name: str) -> str:
     """Name of the model in a path of MMPose's repository; other paths are no names."""
     name = name.replace("\\", "/").removesuffix(".py")
-    starts = ("mmpose::", "configs/", "projects/rtmpose/rtmdet/", *_DETECTOR_FOLDERS)
-    start = name.startswith(starts)
+    start = name.startswith(("mmpose::", "configs/", "projects/", *_DETECTOR_FOLDERS))
     return re.split("/|::", name)[-1] if start else name
+
+
+def require_model(name: str) -> Model:
+    """Model of a name, an alias or a path.
+
+    Raises:
+        ConfigError: a model that is left out; the text says what to use instead.
+        UnknownNameError: there is none; the text says what is near.
+    """
+    model = find_model(name)
+    if model is None:
+        refused = refusal(_stem(name))
+        if refused is not None:
+            raise ConfigError(refused)
+        hint = nearest(name, spellings()) or "; `poise zoo list` shows the names"
+        raise UnknownNameError(f"'{name}' is not the name of a model{hint}")
+    return model
+
+
+def spellings() -> list[str]:
+    """All names and aliases."""
+    return [*models(), *(alias for model in models().values() for alias in model.aliases)]
 
 
 def find_recipe(name: str) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Any
 from poise import schemas
 from poise.config import Config
 from poise.errors import ConfigError, FileMissingError, UnknownNameError, nearest
-from poise.zoo.index import find_recipe, models, names
+from poise.zoo.index import find_recipe, models, spellings
 from poise.zoo.parts.runtime import runtime
 from poise.zoo.refused import refusal
 
@@ -18,12 +18,6 @@ __all__ = ["load_config", "source"]
 _SUFFIXES = (".py", ".json", ".yaml", ".yml")
 #: Starts of names that mean a file of MMPose's repository.
 _PREFIXES = ("mmpose::", "mmpose.configs.", "configs/", "projects/", "demo/", "mmdet::")
-
-
-def _nearest_file(path: Path) -> str:
-    """End of an error text: config files with a name like that of the missing one."""
-    beside = path.parent.iterdir() if path.parent.is_dir() else ()
-    return nearest(path.name, [p.name for p in beside if p.suffix in _SUFFIXES])
 
 
 def load_config(
@@ -61,7 +55,7 @@ def load_config(
     refused = refusal(path.stem)
     if refused is not None:
         raise ConfigError(refused)
-    hint = nearest(path.stem, [*names(), *_aliases()])
+    hint = nearest(path.stem, spellings())
     if text.startswith(_PREFIXES):
         raise FileMissingError(
             f"there is no config file '{text}' (looked in {Path.cwd()}), and the zoo has no model "
@@ -73,10 +67,6 @@ def load_config(
         raise FileMissingError(f"there is no config file '{text}' (looked in {Path.cwd()}){hint}")
     hint = hint or "; `poise zoo list` shows the names"
     raise UnknownNameError(f"'{text}' is neither a config file nor the name of a model{hint}")
-
-
-def _aliases() -> list[str]:
-    return [alias for model in models().values() for alias in model.aliases]
 
 
 def _hyphenated(module: str) -> str:

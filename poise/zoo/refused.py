@@ -1,8 +1,8 @@
-"""Detectors of MMPose's demos that Poise does not have, and what to use in their place."""
+"""Models of MMPose and its demos that Poise does not have, and what to use in their place."""
 
 from __future__ import annotations
 
-__all__ = ["KINDS", "REFUSED", "refusal", "substitute_for"]
+__all__ = ["ABSENT", "KINDS", "REFUSED", "refusal", "substitute_for"]
 
 #: config of `demo/mmdetection_cfg` -> the detector that looks for the same, and better
 REFUSED = {
@@ -20,6 +20,23 @@ REFUSED = {
 KINDS = frozenset(("CascadeRCNN", "FasterRCNN", "MaskRCNN", "SingleStageDetector", "YOLOV3"))
 
 
+#: names of pose models -> why they are left out, and what is there
+ABSENT = {
+    "topdown_heatmap_swin_b_p4_w7_fpn_coco_256x192": "its config was not brought to MMPose 1.x; "
+    "td-hm_swin-b-p4-w7_8xb32-210e_coco-256x192 is the nearest",
+    **{
+        f"yolox-pose_{size}_{old}-300e_coco": "it is a config for MMYOLO, whose classes Poise does "
+        f"not have; yoloxpose_{size}_{new}-300e_coco-{side} is its successor"
+        for size, old, new, side in (
+            ("tiny", "4xb64", "4xb64", 416),
+            ("s", "8xb32", "8xb32", 640),
+            ("m", "4xb64", "8xb32", 640),
+            ("l", "4xb64", "8xb32", 640),
+        )
+    },
+}
+
+
 def substitute_for(name: str) -> str:
     """Sentence that says what to use instead of a detector.
 
@@ -32,7 +49,9 @@ def substitute_for(name: str) -> str:
 
 
 def refusal(stem: str) -> str | None:
-    """Error text for the name of a detector config that is refused; None for other names."""
+    """Error text for the name of a model that is refused; None for other names."""
+    if stem in ABSENT:
+        return f"'{stem}' is not in the zoo: {ABSENT[stem]}"
     if stem not in REFUSED:
         return None
     return f"'{stem}' is a detector that Poise does not have. {substitute_for(stem)}"

@@ -59,7 +59,7 @@ def test_json_is_for_programs():
     record = json.loads(run(app, ["info", "rtmo", "--json"]).output)
     assert record["input_size"] == [640, 640]
     assert record["weights"].endswith(".pth")
-    assert len(json.loads(run(app, ["list", "--json", "--task", "face"]).output)) == 23
+    assert len(json.loads(run(app, ["list", "--json", "--task", "face"]).output)) == 26
 
 
 def test_info_answers_an_unknown_name_with_the_nearest():

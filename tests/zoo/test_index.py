@@ -62,7 +62,12 @@ def test_scores_have_names_and_figures():
 
 
 def test_models_without_weights_are_few():
-    missing = [m.name for m in models().values() if m.weights is None]
+    missing = [
+        m.name
+        for m in models().values()
+        # settings of training that a project has, and nothing was released for
+        if m.weights is None and not m.folder.startswith("projects/rtmpose/")
+    ]
     # trainings of DWPose, variants of DeepFashion, two others, the embedded models, and two
     # detectors
     kinds = (

@@ -126,7 +126,7 @@ def _simcc(name: Name, base: Backbone, data: Binding) -> tuple[Tree, Tree]:
     if name.variant == "wo-deconv":
         head["deconv_out_channels"] = None
     elif name.network == "vipnas-mbv3":
-        widths = [base.channels] * 3
+        widths = (base.channels,) * 3
         head |= dict(deconv_type="vipnas", deconv_out_channels=widths, deconv_num_groups=widths)
     head |= dict(loss=loss("KLDiscretLoss"), decoder=codec)
     shift = dict(shift_coords=True) if data.schema == "mpii" else {}

@@ -19,9 +19,11 @@ Tree = dict[str, Any]
 
 _TYPE, _ROOT = "InterHand3DDataset", "data/interhand2.6m/"
 _KEYPOINTS, _DEPTH = 21, 64
-_META_KEYS = words(
-    "id img_id img_path rotation img_shape focal principal_pt input_size input_center input_scale "
-    "hand_type hand_type_valid flip flip_indices abs_depth"
+_META_KEYS = tuple(
+    words(
+        "id img_id img_path rotation img_shape focal principal_pt input_size input_center "
+        "input_scale hand_type hand_type_valid flip flip_indices abs_depth"
+    )
 )
 
 
@@ -39,7 +41,7 @@ def recipe(stem: str) -> Tree:
         depth_size=_DEPTH,
     )
     start: list[Tree] = [dict(type="LoadImage"), dict(type="GetBBoxCenterScale")]
-    cut = affine(name.size, udp=False)
+    cut = affine(name.size, udp=False) | dict(input_size=list(name.size))
     pack: Tree = dict(type="PackPoseInputs", meta_keys=_META_KEYS)
     train = [
         *start,

@@ -213,7 +213,7 @@ def _head(
     return dict(
         type="RTMOHead",
         num_keypoints=count(schema),
-        featmap_strides=_STRIDES,
+        featmap_strides=tuple(_STRIDES),
         head_module_cfg=dict(
             num_classes=1,
             in_channels=256,

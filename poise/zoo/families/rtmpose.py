@@ -12,11 +12,12 @@ from poise.zoo.parts import blends, codecs, mixtures
 from poise.zoo.parts.backbones import cspnext, pretrained
 from poise.zoo.parts.datasets import Binding, binding, count
 from poise.zoo.parts.heads import loss
+from poise.zoo.parts.runtime import scoped
 from poise.zoo.parts.topdown import estimator, matching
 from poise.zoo.parts.two_stage import two_stage
 from poise.zoo.weights import weights_url
 
-__all__ = ["recipe"]
+__all__ = ["CLIP", "UBODY_X", "recipe", "wide_neck"]
 
 Tree = dict[str, Any]
 
@@ -32,20 +33,21 @@ _BODY7 = {
     "m 384x288": "cspnext-m_udp-body7_210e-384x288-b9bc2b57_20230504.pth",
     "l 384x288": "cspnext-l_udp-body7_210e-384x288-b15bc30d_20230504.pth",
 }
-#: RTMPose-x of UBody, as the recipes of RTMW name it
 _UBODY_X = (
     f"{WEIGHTS_BASE}v1/wholebody_2d_keypoint/rtmpose/ubody/rtmpose-x_simcc-ucoco_pt-aic-coco_270e-"
 )
-_UBODY_X_FILES = {
-    "256x192": "256x192-05f5bcb7_20230822.pth",
-    "384x288": "384x288-f5b50679_20230822.pth",
+#: RTMPose-x of UBody, as the recipes of RTMW name it: input -> file
+UBODY_X = {
+    "256x192": f"{_UBODY_X}256x192-05f5bcb7_20230822.pth",
+    "384x288": f"{_UBODY_X}384x288-f5b50679_20230822.pth",
 }
 
 #: spread of the SimCC distributions in pixels, by side of the input
 _SIGMA = {192: 4.9, 256: 5.66, 288: 6.0, 384: 6.93}
 
-_WIDE = dict(scale_factor=(0.5, 1.5), rotate_factor=90)
-_CLIP = dict(clip=dict(max_norm=35, norm_type=2))
+_WIDE = dict(scale_factor=[0.5, 1.5], rotate_factor=90)
+#: gradients that are clipped
+CLIP = dict(clip=dict(max_norm=35, norm_type=2))
 _WEIGHTED = dict(target=dict(use_dataset_keypoint_weights=True))
 _HANDS = dict(half_body=False, flip="after")
 _HIDDEN = dict(half_body=False)
@@ -101,7 +103,7 @@ _DIFFERENT: dict[str, Tree] = {
         both=_WEIGHTED,
         first=_WIDE | dict(rotate_factor=80),
         first_colors=dict(blur=0.2),
-        **_CLIP,
+        **CLIP,
     ),
     "*-m_*_face6-*": dict(last=_WIDE | dict(rotate_factor=80)),
     "*-halpe26-*": dict(
@@ -113,7 +115,7 @@ _DIFFERENT: dict[str, Tree] = {
         named=True,
         best=("AUC", "greater"),
         changes=_PINNED,
-        **_CLIP,
+        **CLIP,
     ),
     "rtmpose-l_*-halpe26-256*": dict(workers=5),
     "rtmpose-m_*-halpe26-384*": dict(load=dict(backend_args=_PETREL), backend_args=_PETREL),
@@ -122,12 +124,12 @@ _DIFFERENT: dict[str, Tree] = {
     ),
     "*-s_*_face6-*": dict(changes=_PINNED | {"val_dataloader.pin_memory": True}),
     "rtmpose-[st]_*-halpe26-*": dict(
-        first={}, last=dict(scale_factor=(0.6, 1.4), rotate_factor=80)
+        first={}, last=dict(scale_factor=[0.6, 1.4], rotate_factor=80)
     ),
     "rtmpose-m_*-halpe26-256*": dict(both={}),
     "rtmpose-x_*-halpe26-*": dict(final=20),
     "*-ubody-* rtmpose-x_*-wholebody-*": dict(first=_WIDE, last=_WIDE),
-    "rtmpose-x_*-wholebody-*": dict(named=True, **_CLIP),
+    "rtmpose-x_*-wholebody-*": dict(named=True, **CLIP),
     "rtmpose-x_*_coco-384*": dict(
         final=20,
         scale=1024,
@@ -136,7 +138,7 @@ _DIFFERENT: dict[str, Tree] = {
         last=_WIDE,
         first_colors=dict(hsv=False, photometric=True),
         named=True,
-        **_CLIP,
+        **CLIP,
     ),
     "rtmw-*": dict(
         lr=5e-4,
@@ -151,18 +153,24 @@ _DIFFERENT: dict[str, Tree] = {
         workers=4,
         named=True,
         changes={"train_dataloader.pin_memory": False},
-        **_CLIP,
+        **CLIP,
     ),
     "rtmw-m_*": dict(decay=0.05),
 }
 
 
-def recipe(stem: str) -> Tree:
-    """Config tree of a released RTMPose or RTMW model."""
+def recipe(stem: str, *, data: Binding | None = None, **changes: Any) -> Tree:
+    """Config tree of a released RTMPose or RTMW model.
+
+    Args:
+        stem: name of the model.
+        data: another dataset than the name says.
+        changes: settings over those that the name implies.
+    """
     name = parse(stem)
-    settings = matching(_DIFFERENT, stem)
+    settings = matching(_DIFFERENT, stem) | changes
     mixture = _MIXTURES.get(name.data)
-    data = _validated(name.data)
+    data = data or _validated(name.data)
     if name.method == "rtmpose-x" and name.data == "coco":
         # of MMPose's projects: with the boxes of the detector
         data = binding("coco")
@@ -197,11 +205,19 @@ def _validated(name: str) -> Binding:
 
 
 def _tree(
-    name: Name, data: Binding, *, named: bool = False, batch: int | None = None, **settings: Any
+    name: Name,
+    data: Binding,
+    *,
+    named: bool = False,
+    batch: int | None = None,
+    visible: bool | None = None,
+    imagenet: bool = False,
+    **settings: Any,
 ) -> Tree:
     scale = settings.pop("scale", None) or name.gpus * name.batch
     name = replace(name, batch=batch or name.batch)
-    visible = name.method.startswith("rtmw") and name.size[1] == 384
+    if visible is None:
+        visible = name.method.startswith("rtmw") and name.size[1] == 384
     codec = codecs.simcc(
         name.size,
         tuple(_SIGMA[side] for side in name.size),
@@ -210,15 +226,15 @@ def _tree(
         **(dict(decode_visibility=True) if visible else {}),
     )
     size = name.method.rpartition("-")[2]
-    base = cspnext(size, weights=_start(name, size))
+    base = cspnext(size, weights=None if imagenet else _start(name, size))
     points = count(data.schema)
     parts: Tree = dict(backbone=base.cfg, head=_head(name, base.channels, points, codec))
     if name.method.startswith("rtmw"):
-        parts["backbone"], parts["neck"] = _wide_neck(base.cfg, _start(name, size))
+        parts["backbone"], parts["neck"] = wide_neck(base.cfg, _start(name, size))
     model = estimator(test_cfg=dict(flip_test=True), **parts)
     tree = two_stage(name, data, model, codec, scale=scale, **settings)
     if name.method == "rtmpose-x" and name.data in ("coco", "coco-wholebody"):
-        tree = _scoped(tree)
+        tree = scoped(tree)
     if named:
         tree |= dict(
             num_keypoints=count(data.schema),
@@ -229,28 +245,12 @@ def _tree(
     return tree
 
 
-def _scoped(tree: Tree) -> Tree:
-    """The tree as it is with a base config from another scope, which marks what it builds."""
-    marked = {}
-    for key in ("default_hooks", "vis_backends", "visualizer", "log_processor"):
-        marked[key] = _marked(tree[key])
-    return tree | marked
-
-
-def _marked(part: Any) -> Any:
-    if isinstance(part, list):
-        return [_marked(item) for item in part]
-    if "type" in part:
-        return part | dict(_scope_="mmpose")
-    return {key: _marked(value) for key, value in part.items()}
-
-
 def _start(name: Name, size: str) -> str | None:
     """Address of the weights that the backbone starts from; None for those of ImageNet."""
     shape = f"{name.size[1]}x{name.size[0]}"
     if name.method.startswith("rtmw"):
         if size == "x":
-            return _UBODY_X + _UBODY_X_FILES[shape]
+            return UBODY_X[shape]
         return weights_url(f"rtmpose-{size}_8xb64-270e_coco-ubody-wholebody-256x192")
     if name.data == "face6":
         return None
@@ -294,7 +294,7 @@ def _head(name: Name, channels: int, points: int, codec: Tree) -> Tree:
     )
 
 
-def _wide_neck(base: Tree, weights: str | None) -> tuple[Tree, Tree]:
+def wide_neck(base: Tree, weights: str | None) -> tuple[Tree, Tree]:
     """RTMW's backbone and neck: the last three stages, joined by a feature pyramid."""
     cut = ("_scope_", "out_indices", "init_cfg", "norm_cfg")
     backbone = {key: value for key, value in base.items() if key not in cut}

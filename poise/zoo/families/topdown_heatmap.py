@@ -14,6 +14,7 @@ from poise.zoo.parts.datasets import Binding, binding, count, metainfo_of
 from poise.zoo.parts.heads import loss
 from poise.zoo.parts.mixtures import coco_with_aic, validated_on, whole_body_val, with_ubody
 from poise.zoo.parts.pipelines import topdown_test, topdown_train
+from poise.zoo.parts.runtime import scoped
 from poise.zoo.parts.topdown import ABSENT, estimator, flip_test, frame, matching, replaced
 from poise.zoo.weights import weights_url
 
@@ -109,6 +110,20 @@ _DIFFERENT: dict[str, Tree] = {
         norm_cfg=dict(type="SyncBN", requires_grad=True)
     ),
     "*_hrformer-* *rsn[15]*": dict(fp16=dict(loss_scale="dynamic")),
+    "*_uniformer-*": dict(
+        norm_cfg=dict(type="SyncBN", requires_grad=True),
+        custom_imports=dict(imports="projects.uniformer.models"),
+        find_unused_parameters=True,
+        head=dict(final_layer=dict(kernel_size=1)),
+        val_batch=256,
+        project=True,
+    ),
+    "*_uniformer-?-8xb128-*": dict(optimizer=schedules.adam(2e-3)),
+    "*_uniformer-?-8xb64-*": dict(optimizer=schedules.adam(1e-3)),
+    "*_uniformer-b-8xb32-*-384*": dict(batch=128, scale=512),
+    "*_uniformer-b-8xb32-*-448*": dict(changes={"model.backbone.drop_path_rate": 0.55}),
+    "*_uniformer-*-256*": dict(changes={"default_hooks.checkpoint.interval": 5}),
+    "*_uniformer-s-8xb128-*-256*": dict(batch=32, scale=1024),
     # data
     "*_litehrnet-[13]* *_vipnas-*": dict(box=dict(rotate_factor=60, scale_factor=(0.75, 1.25))),
     "*_cpm_*_mpii-*": dict(box=dict(rotate_factor=60, scale_factor=(0.75, 1.25))),
@@ -176,6 +191,7 @@ def _tree(
     no_boxes: bool = False,
     box: Tree | None = None,
     varied: Tree | None = None,
+    project: bool = False,
     **settings: Any,
 ) -> Tree:
     """Tree of a model with its own settings and those that the frame takes.
@@ -193,6 +209,7 @@ def _tree(
         no_boxes: validate with annotated boxes.
         box: settings of the random box on top of the dataset's.
         varied: settings of the training pipeline on top of the dataset's.
+        project: the file is one of MMPose's projects.
         settings: for `frame`.
     """
     name = replace(name, batch=batch or name.batch)
@@ -221,7 +238,8 @@ def _tree(
     varied = _cut(used, data) | (varied or {})
     if box is not None:
         varied["box"] = data.varied.get("box", {}) | box
-    return frame(name, data, model, used, varied=varied, seen=_cut(used, data), **settings)
+    tree = frame(name, data, model, used, varied=varied, seen=_cut(used, data), **settings)
+    return scoped(tree, "custom_hooks") if project else tree
 
 
 def _cut(codec: Tree | list[Tree], data: Binding) -> Tree:

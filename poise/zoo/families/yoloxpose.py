@@ -98,7 +98,7 @@ def _model(size: str) -> Tree:
     head = dict(
         type="YOLOXPoseHead",
         num_keypoints=count("coco"),
-        featmap_strides=_STRIDES,
+        featmap_strides=tuple(_STRIDES),
         head_module_cfg=dict(
             num_classes=1,
             in_channels=256,

@@ -14,6 +14,7 @@ POSE_WEIGHTS = "https://download.openmmlab.com/mmpose/pretrain_models/"
 VIT_WEIGHTS = "https://download.openmmlab.com/mmpose/v1/pretrained_models/"
 CSPNEXT_WEIGHTS = "https://download.openmmlab.com/mmdetection/v3.0/rtmdet/cspnext_rsb_pretrain/"
 SWIN_WEIGHTS = "https://github.com/SwinTransformer/storage/releases/download/v1.0.0/"
+UNIFORMER_WEIGHTS = "https://download.openmmlab.com/mmpose/v1/projects/uniformer/"
 PVT_WEIGHTS = "https://github.com/whai362/PVT/releases/download/v2/"
 
 
@@ -255,6 +256,25 @@ def _vit(size: str) -> Backbone:
     return _made(cfg, width, weights, 16, neck if simple else None)
 
 
+def _uniformer(size: str) -> Backbone:
+    """UniFormer (Li 2022): convolutions in the first two stages, attention in the others."""
+    blocks, drop, weights = {
+        "s": ([3, 4, 8, 3], 0.2, "uniformer_small_in1k.pth"),
+        "b": ([5, 8, 20, 7], 0.4, "uniformer_base_in1k.pth"),
+    }[size]
+    cfg = dict(
+        type="UniFormer",
+        embed_dims=[64, 128, 320, 512],
+        depths=blocks,
+        head_dim=64,
+        drop_path_rate=drop,
+        use_checkpoint=False,
+        use_window=False,
+        use_hybrid=False,
+    )
+    return _made(cfg, 512, UNIFORMER_WEIGHTS + weights)
+
+
 def _residual(kind: str, weights: str) -> Any:
     """Maker of a residual network's backbones; `{}` in the weights stands for the depth."""
 
@@ -280,6 +300,7 @@ _FAMILIES = {
     "ViTPose-": _vit,
     "swin-": _swin,
     "cpm-": _cpm,
+    "uniformer-": _uniformer,
     **{
         ("" if stages == 1 else f"{stages}x") + kind.lower(): functools.partial(
             _multi_stage, kind=kind, stages=stages

@@ -19,7 +19,19 @@ from poise.zoo.parts.mixtures import (
     whole_body_val,
 )
 
-__all__ = ["body8", "body_members", "cocktail14", "face6", "halpe26", "hand5"]
+__all__ = [
+    "BODY7",
+    "FACES",
+    "body8",
+    "body_members",
+    "cocktail14",
+    "enlarged",
+    "face6",
+    "face_members",
+    "halpe26",
+    "hand5",
+    "interhand",
+]
 
 Tree = dict[str, Any]
 Pairs = list[tuple[Any, int]]
@@ -36,7 +48,7 @@ _TAGS = {"coco_wholebody": "coco133"}
 #: which is WFLW's number; `schemas.conversions` has the right ones.
 _COFW_EYES: dict[Any, int] = {8: 60, 9: 72, 10: 64, 11: 68, 12: 62, 13: 66, 14: 70, 15: 74}
 #: faces of COCO-WholeBody's mixture
-_FACES = ("wflw", "300w", "cofw", "lapa")
+FACES = ("wflw", "300w", "cofw", "lapa")
 
 
 def body_members(
@@ -163,7 +175,7 @@ def _plain(
     }
 
 
-def _enlarged(load: Tree, **box: Any) -> list[Tree]:
+def enlarged(load: Tree, **box: Any) -> list[Tree]:
     """Transforms that show a face or hand with much around it, as in a whole body."""
     return [
         dict(type="LoadImage") | load,
@@ -189,8 +201,8 @@ def cocktail14(tree: Tree) -> Tree:
     )
     variables, _ = body_members(target, names, changes=own)
     scenes = ubody("Ubody/", "pose/UBody/images/")
-    face_pipeline = _enlarged(load, padding=1.25)
-    hand_pipeline = _enlarged(load)
+    face_pipeline = enlarged(load, padding=1.25)
+    hand_pipeline = enlarged(load)
     hands = named_mapping("interhand3d", target)
     # the annotations have the right hand first
     half = len(hands) // 2
@@ -206,17 +218,12 @@ def cocktail14(tree: Tree) -> Tree:
         interhand_right=hands[:half],
         interhand_coco133=hands,
     )
-    for name in _FACES:
-        mapping = named_mapping(name, target)
-        # a name cannot begin with a digit
-        variables[f"{'mapping_' if name[0].isdigit() else ''}{name}_coco133"] = mapping
-        pipeline = [renumbered(mapping, points), *face_pipeline]
-        variables[f"dataset_{name}"] = member(name, "train", pipeline, "topdown")
-    variables["dataset_interhand2d"] = _interhand([renumbered(hands, points), *hand_pipeline])
+    variables |= face_members(target, face_pipeline)
+    variables["dataset_interhand2d"] = interhand([renumbered(hands, points), *hand_pipeline])
     groups = {
         "wb": "coco halpe ubody",
         "body": "aic crowdpose mpii jhmdb posetrack humanart",
-        "face": " ".join(_FACES),
+        "face": " ".join(FACES),
         "hand": "interhand2d",
     }
     for group, names_of_group in groups.items():
@@ -228,17 +235,52 @@ def cocktail14(tree: Tree) -> Tree:
     return validated_on(tree, whole_body_val(tree["val_pipeline"], "data/detection/coco/val2017/"))
 
 
-def _interhand(pipeline: list[Tree]) -> Tree:
-    """Pairs of hands of InterHand2.6M, a tenth of the frames."""
-    files = "interhand26m/annotations/all/InterHand2.6M_train_{}.json"
-    return dict(
-        type="InterHand2DDoubleDataset",
-        data_root="data/",
-        data_mode="topdown",
-        ann_file=files.format("data"),
-        camera_param_file=files.format("camera"),
-        joint_file=files.format("joint_3d"),
-        data_prefix=dict(img="interhand2.6m/images/train/"),
-        sample_interval=10,
-        pipeline=pipeline,
+def face_members(target: str, pipeline: list[Tree]) -> Tree:
+    """Datasets of faces alone and their mappings, by their names in a recipe.
+
+    Args:
+        target: schema of the model, a whole body.
+        pipeline: transforms after the keypoints have their new numbers.
+    """
+    variables: Tree = {}
+    for name in FACES:
+        mapping = named_mapping(name, target)
+        # a name cannot begin with a digit
+        variables[f"{'mapping_' if name[0].isdigit() else ''}{name}_coco133"] = mapping
+        steps = [renumbered(mapping, count(target)), *pipeline]
+        variables[f"dataset_{name}"] = member(name, "train", steps, "topdown")
+    return variables
+
+
+def interhand(
+    pipeline: list[Tree],
+    *,
+    kind: str = "InterHand2DDouble",
+    root: str = "data/",
+    folder: str = "interhand26m/",
+    images: str = "interhand2.6m/images/train/",
+    **more: Any,
+) -> Tree:
+    """Pairs of hands of InterHand2.6M, a tenth of the frames.
+
+    Args:
+        pipeline: transforms of this dataset.
+        kind: name of the dataset class without "Dataset".
+        root: `data_root`.
+        folder: of the annotations, under the root.
+        images: folder of the pictures.
+        more: further settings.
+    """
+    files = f"{folder}annotations/all/InterHand2.6M_train_{{}}.json"
+    return (
+        dict(
+            type=f"{kind}Dataset",
+            data_root=root,
+            data_mode="topdown",
+            ann_file=files.format("data"),
+            camera_param_file=files.format("camera"),
+            joint_file=files.format("joint_3d"),
+        )
+        | more
+        | dict(data_prefix=dict(img=images), sample_interval=10, pipeline=pipeline)
     )

@@ -91,9 +91,9 @@ _KEYPOINTS_STD = """
 def statistics() -> Tree:
     """Means and deviations as the codec of SimpleBaseline3D takes them."""
     return dict(
-        target_mean=[_rows(_TARGET_MEAN)],
+        target_mean=(_rows(_TARGET_MEAN),),
         target_std=_rows(_TARGET_STD),
-        keypoints_mean=[_rows(_KEYPOINTS_MEAN)],
+        keypoints_mean=(_rows(_KEYPOINTS_MEAN),),
         keypoints_std=_rows(_KEYPOINTS_STD),
     )
 

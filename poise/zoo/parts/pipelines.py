@@ -21,9 +21,11 @@ Tree = dict[str, Any]
 Size = tuple[int, int]
 
 #: what is kept about a picture in bottom-up evaluation
-META_KEYS = words(
-    "id img_id img_path crowd_index ori_shape img_shape input_size input_center input_scale flip "
-    "flip_direction flip_indices raw_ann_info skeleton_links"
+META_KEYS = tuple(
+    words(
+        "id img_id img_path crowd_index ori_shape img_shape input_size input_center input_scale "
+        "flip flip_direction flip_indices raw_ann_info skeleton_links"
+    )
 )
 
 

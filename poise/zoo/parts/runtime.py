@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["HABITS", "best_key", "runtime", "smoothing_hooks"]
+__all__ = ["HABITS", "best_key", "runtime", "scoped", "smoothing_hooks"]
 
 Tree = dict[str, Any]
 
@@ -125,3 +125,22 @@ def smoothing_hooks(
             )
         )
     return hooks
+
+
+def scoped(tree: Tree, *more: str) -> Tree:
+    """The tree as it is with a base config from another scope, which marks what it builds.
+
+    Args:
+        tree: config tree.
+        more: further keys whose values come from the base.
+    """
+    keys = ("default_hooks", "vis_backends", "visualizer", "log_processor", *more)
+    return tree | {key: _marked(tree[key]) for key in keys}
+
+
+def _marked(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_marked(item) for item in part]
+    if "type" in part:
+        return part | dict(_scope_="mmpose")
+    return {key: _marked(value) for key, value in part.items()}

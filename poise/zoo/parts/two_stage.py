@@ -64,8 +64,8 @@ def two_stage(
         seed: of all random draws.
         settings: for `frame`.
     """
-    wide = dict(scale_factor=(0.6, 1.4), rotate_factor=80) | (first or {})
-    narrow = dict(shift_factor=0.0, scale_factor=(0.75, 1.25), rotate_factor=60) | (last or {})
+    wide = dict(scale_factor=[0.6, 1.4], rotate_factor=80) | (first or {})
+    narrow = dict(shift_factor=0.0, scale_factor=[0.75, 1.25], rotate_factor=60) | (last or {})
     common: Tree = dict(half_body=True, load=load) | (both or {})
     colors: Tree = dict(p=1.0) | (first_colors or {})
     late_colors: Tree = dict(p=0.5) | (last_colors or {})

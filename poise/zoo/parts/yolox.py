@@ -63,7 +63,9 @@ SWISH: Tree = dict(type="Swish")
 GREY = 114
 #: pictures are read from disk, wherever the annotations come from
 _LOAD: Tree = dict(type="LoadImage", backend_args=None)
-_META_KEYS = words("id img_id img_path ori_shape img_shape input_size input_center input_scale")
+_META_KEYS = tuple(
+    words("id img_id img_path ori_shape img_shape input_size input_center input_scale")
+)
 
 
 def darknet(size: str) -> Tree:
