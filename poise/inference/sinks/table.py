@@ -21,6 +21,12 @@ SINKS = {
     "csv": ("poise.inference.sinks.table_files:CsvSink", "a row a person"),
     "parquet": ("poise.inference.sinks.table_files:ParquetSink", "the same rows, in Parquet"),
     "sheet": ("poise.inference.sinks.sheet:ContactSheet", "small drawn pictures on one sheet"),
+    "yolo": ("poise.inference.sinks.yolo:YoloSink", "YOLO-pose labels, a text file a picture"),
+    "dlc": ("poise.inference.sinks.deeplabcut:DeepLabCutSink", "DeepLabCut's table"),
+    "sleap": ("poise.inference.sinks.sleap:SleapSink", "SLEAP's analysis file"),
+    "trc": ("poise.inference.sinks.trc:TrcSink", "3D markers for OpenSim"),
+    "c3d": ("poise.inference.sinks.c3d:C3dSink", "3D markers of motion laboratories"),
+    "bvh": ("poise.inference.sinks.bvh:BvhSink", "a moving 3D skeleton for Blender"),
     "show": ("poise.inference.sinks.window:Window", "a window on the screen"),
 }
 

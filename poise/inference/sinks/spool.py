@@ -1,0 +1,195 @@
+"""Base of sinks whose format can only be written when everything is known.
+
+How many people there are, or how many frames, stands at the beginning of such files. So the
+numbers wait in a file beside them, which a run that breaks off leaves behind; memory does not grow
+with the video. A run that must lose nothing also saves `jsonl`, which `poise smooth` converts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import DataError
+from poise.inference.lifting.poses import SPACE_3D
+from poise.inference.results import PoseResult
+from poise.inference.sinks.base import FileSink
+
+__all__ = ["Motion", "MotionSink", "right_handed"]
+
+Array = NDArray[Any]
+
+_DEFAULT_FPS = 25.0
+
+
+@dataclasses.dataclass
+class Motion:
+    """The ways of all people of a video.
+
+    Attributes:
+        records: (M,) a row a person and frame: `frame` int64, `time` float64, `id` int64, `score`
+            float64, `points` (K, D + 1) float32: coordinates, then the score.
+        names: of the K keypoints.
+        links: pairs of keypoint indices.
+        fps: frames a second.
+        title: name of the video.
+        size: (width, height) of the pictures, or (0, 0).
+        space: of 3D coordinates, in words; None for pixels.
+    """
+
+    records: Array
+    names: list[str]
+    links: list[tuple[int, int]]
+    fps: float
+    title: str
+    size: tuple[int, int]
+    space: str | None
+
+    @property
+    def ids(self) -> list[int]:
+        """Ids of the people, sorted."""
+        return np.unique(self.records["id"]).tolist()
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First frame, and the one after the last."""
+        if not len(self.records):
+            return 0, 0
+        return int(self.records["frame"].min()), int(self.records["frame"].max()) + 1
+
+    def track(self, identity: int, *, whole: bool = False) -> tuple[int, Array, Array]:
+        """One person: first frame, coordinates (T, K, D) and scores (T, K) float32.
+
+        Args:
+            identity: one of `ids`.
+            whole: from the first frame of the video to its last, rather than the person's.
+
+        Returns:
+            NaN and 0 in frames without the person.
+        """
+        rows = self.records[self.records["id"] == identity]
+        first, end = int(rows["frame"].min()), int(rows["frame"].max()) + 1
+        if whole:
+            first, end = self.span
+        points = np.full((end - first, *rows["points"].shape[1:]), np.nan, np.float32)
+        points[rows["frame"] - first] = rows["points"]
+        return first, points[..., :-1], np.nan_to_num(points[..., -1])
+
+
+def right_handed(points: Array, space: str | None) -> Array:
+    """3D keypoints (..., 3) as motion programs have them: x right, y away, z up.
+
+    The lifters' space is MMPose's, which is a mirror image: left and right would be swapped.
+    """
+    return points * np.array([-1, 1, 1], points.dtype) if space == SPACE_3D else points
+
+
+class MotionSink(FileSink):
+    """Base: gathers the people of a video, and hands them to `save` at its end.
+
+    People without tracking are taken as the same person where they stand at the same place in the
+    list; with tracking, those without an id are left out.
+    """
+
+    #: whether the format is one of 3D poses
+    needs_3d = False
+
+    def save(self, path: Path, motion: Motion) -> list[Path]:
+        """Write the files of a video; returns them."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `save`")
+
+    def begin(self, path: Path, result: PoseResult) -> Any:
+        """Open the file in which the numbers wait."""
+        self._motion: Motion | None = None
+        self._path = path
+        waiting = path.with_name(f".{path.name}.waiting")
+        return waiting.open("w+b")
+
+    def add(self, handle: Any, result: PoseResult) -> None:
+        """Keep the people of a frame.
+
+        Raises:
+            DataError: 2D poses for a format of 3D poses; another number of keypoints than before.
+        """
+        if result.error is not None:
+            return
+        if self._motion is None:
+            self._motion = self._opened(result)
+        count = len(result)
+        points, scores = self._points(result)
+        ids = np.arange(count) if result.track_ids is None else np.asarray(result.track_ids)
+        rows = np.zeros(count, self._motion.records.dtype)
+        if count and points.shape[1] != len(self._motion.names):
+            raise DataError(
+                f"{result.where} has {points.shape[1]} keypoints, those before "
+                f"{len(self._motion.names)}; save runs of different models in different folders"
+            )
+        # pictures in a row have no numbers of their own
+        number = result.frame_index if _moves(result) else self._count
+        self._count += 1
+        rows["frame"] = number
+        rows["time"] = number / self._motion.fps if result.time is None else result.time
+        rows["id"], rows["score"] = ids, result.bbox_scores
+        rows["points"] = np.concatenate((points, scores[..., None]), -1)
+        handle.write(rows[ids >= 0].tobytes())
+
+    def finish(self, handle: Any) -> None:
+        """Write the format's files, and remove the one in which the numbers waited."""
+        handle.flush()
+        waiting = Path(handle.name)
+        size = waiting.stat().st_size
+        if self._path in self.written:
+            self.written.remove(self._path)
+        if self._motion is not None and size:
+            dtype = self._motion.records.dtype
+            self._motion.records = np.memmap(waiting, dtype, "r")
+            self.written += self.save(self._path, self._motion)
+            self._motion = None
+        handle.close()
+        waiting.unlink()
+
+    def _points(self, result: PoseResult) -> tuple[Array, Array]:
+        if not self.needs_3d:
+            return np.asarray(result.keypoints)[..., :2], np.asarray(result.keypoint_scores)
+        points = result.keypoints_3d
+        if points is None:
+            raise DataError(
+                f"{self.suffix} files hold 3D poses, and {result.where} has 2D poses only; lift "
+                "them with lift=MODEL (--lift MODEL)"
+            )
+        scores = result.instances.get("keypoint_scores_3d")
+        return points, np.ones(points.shape[:2]) if scores is None else np.asarray(scores)
+
+    def _opened(self, result: PoseResult) -> Motion:
+        self._points(result)
+        meta = result.metainfo_3d if self.needs_3d and result.metainfo_3d else result.metainfo
+        names = [meta["keypoint_id2name"][i] for i in range(meta["num_keypoints"])]
+        dimensions = 3 if self.needs_3d else 2
+        self._count = 0
+        dtype = np.dtype(
+            [
+                ("frame", np.int64),
+                ("time", np.float64),
+                ("id", np.int64),
+                ("score", np.float64),
+                ("points", np.float32, (len(names), dimensions + 1)),
+            ]
+        )
+        size = (0, 0) if result.image is None else result.image.shape[1::-1]
+        return Motion(
+            records=np.zeros(0, dtype),
+            names=names,
+            links=[tuple(link) for link in meta.get("skeleton_links", ())],
+            fps=result.fps or self.options.fps or _DEFAULT_FPS,
+            title=result.name if _moves(result) else "",
+            size=(int(size[0]), int(size[1])),
+            space=result.space_3d if self.needs_3d else None,
+        )
+
+
+def _moves(result: PoseResult) -> bool:
+    return result.source is not None and result.source.moves

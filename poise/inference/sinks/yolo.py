@@ -1,0 +1,62 @@
+"""YOLO-pose: a label file a picture, with which such networks are trained."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from poise.inference.results import PoseResult
+from poise.inference.sinks.image import PictureFiles
+
+__all__ = ["YoloSink"]
+
+_SEEN, _ABSENT = 2, 0
+
+
+class YoloSink(PictureFiles):
+    """`NAME.txt` of each picture, and `data.yaml` with names and the mirror image's order.
+
+    A line a person: class, middle and size of the box, then x, y and visibility of each keypoint,
+    all in parts of the picture. Keypoints below the threshold or outside are marked absent.
+    """
+
+    suffix = ".txt"
+
+    def content(self, result: PoseResult) -> bytes | None:
+        """Lines of a picture; no file where it could not be read."""
+        if result.image is None:
+            return None
+        self._describe(result)
+        size = np.array(result.image.shape[1::-1], float)
+        boxes = np.asarray(result.bboxes, float).reshape(-1, 2, 2).clip(0, size) / size
+        points = np.asarray(result.keypoints, float)[..., :2] / size
+        seen = np.asarray(result.visible) & np.asarray(result.in_frame)
+        points = np.where(seen[..., None], points, 0)
+        flags = np.where(seen, _SEEN, _ABSENT)[..., None]
+        rows = np.concatenate(
+            (
+                boxes.mean(1),
+                boxes[:, 1] - boxes[:, 0],
+                np.concatenate((points, flags), -1).reshape(len(points), -1),
+            ),
+            1,
+        )
+        lines = ["0 " + " ".join(f"{v:.6g}" for v in row) for row in rows.tolist()]
+        return ("\n".join(lines) + "\n" if lines else "").encode()
+
+    def _describe(self, result: PoseResult) -> None:
+        """Write `data.yaml` beside the labels, once."""
+        path = self.folder / "data.yaml"
+        if path in self.written or path.exists():
+            return
+        meta = result.metainfo
+        order = [int(i) for i in meta.get("flip_indices", range(meta["num_keypoints"]))]
+        names = {"0": result.keypoint_names}
+        # JSON is YAML
+        path.write_text(
+            "# labels by poise; train: and val: name your folders of pictures\n"
+            f"path: .\ntrain: images\nval: images\nnames: {{0: person}}\n"
+            f"kpt_shape: [{meta['num_keypoints']}, 3]\nflip_idx: {json.dumps(order)}\n"
+            f"kpt_names: {{0: {json.dumps(names['0'])}}}\n"
+        )
