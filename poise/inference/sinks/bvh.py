@@ -75,8 +75,9 @@ class Skeleton:
         child = np.flatnonzero(parents >= 0)
         bones = poses[:, child] - poses[:, parents[child]]
         lengths = np.nanmean(np.linalg.norm(bones, axis=-1), axis=0)
-        if all(names[c] in _T_POSE for c in child):
-            ways = np.array([_T_POSE[names[c]] for c in child], float)
+        ends = [names[c] for c in child.tolist()]
+        if all(name in _T_POSE for name in ends):
+            ways: Array = np.array([_T_POSE[name] for name in ends]).astype(float)
         else:
             first = poses[np.isfinite(poses).all((1, 2)).argmax()]
             ways = first[child] - first[parents[child]]
