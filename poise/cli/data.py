@@ -1,0 +1,294 @@
+"""`poise data`: look at data sets, check them, and see who their keypoints are."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="data",
+    help="Draw, count, check and convert data; list keypoint schemas and mappings.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+Source = Annotated[
+    str,
+    typer.Argument(help="Annotation file (.json, .npz), config file, or name of a model."),
+]
+Kind = Annotated[
+    str | None,
+    typer.Option("--type", help="Data set class, such as WFLWDataset; else by the file's looks."),
+]
+SchemaOption = Annotated[
+    str | None, typer.Option("--schema", help="Keypoints: name of a schema, or metadata file.")
+]
+Images = Annotated[
+    Path | None,
+    typer.Option("--images", help="Folder of the pictures; else looked for around the file."),
+]
+Part = Annotated[str, typer.Option("--part", help="Of a config: train, val or test.")]
+Mode = Annotated[
+    str | None,
+    typer.Option("--mode", help="topdown: by people; bottomup: by pictures.", metavar="MODE"),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Argument of the data set class."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _open(
+    source: str,
+    kind: str | None,
+    schema: str | None,
+    images: Path | None,
+    part: str,
+    mode: str | None,
+    settings: list[str] | None,
+) -> Any:
+    from poise.config import parse_overrides
+    from poise.data_tools import open_dataset
+
+    return open_dataset(
+        source,
+        kind=kind,
+        schema=schema,
+        images=images,
+        part=part,
+        mode=mode,
+        settings=parse_overrides(settings or []),
+    )
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+@app.command()
+def draw(
+    source: Source,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Picture file; more sheets get numbers.")
+    ] = Path("sheet.jpg"),
+    num: Annotated[int, typer.Option("--num", "-n", min=1, help="How many records.")] = 16,
+    seed: Annotated[
+        int, typer.Option(help="Of the choice of records; -1 takes the first ones.")
+    ] = 0,
+    size: Annotated[int, typer.Option(min=32, help="Pixels of a picture on the sheet.")] = 320,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Whole pictures, also where people are small.")
+    ] = False,
+    indices: Annotated[
+        bool, typer.Option("--indices", help="Write the number of each keypoint.")
+    ] = False,
+    boxes: Annotated[bool, typer.Option(help="Draw boxes.")] = True,
+    kind: Kind = None,
+    schema: SchemaOption = None,
+    images: Images = None,
+    part: Part = "train",
+    mode: Mode = None,
+    settings: Settings = None,
+) -> None:
+    """Draw annotations on contact sheets: keypoints, links, boxes, ids; 3D as stick figures."""
+    from poise.data_tools import draw_sheets
+
+    dataset = _open(source, kind, schema, images, part, mode, settings)
+    files = draw_sheets(
+        dataset,
+        out,
+        num=num,
+        seed=None if seed < 0 else seed,
+        title=Path(source).name,
+        size=size,
+        whole=whole,
+        indices=indices,
+        boxes=boxes,
+    )
+    if report := getattr(dataset, "report", None):
+        _write(str(report))
+    for file in files:
+        _write(f"wrote {file}")
+
+
+@app.command()
+def stats(
+    source: Source,
+    as_json: Json = False,
+    kind: Kind = None,
+    schema: SchemaOption = None,
+    images: Images = None,
+    part: Part = "train",
+    mode: Mode = None,
+    settings: Settings = None,
+) -> None:
+    """Count people, labelled keypoints, box sizes, and annotations left out."""
+    from poise.data_tools import data_statistics
+
+    dataset = _open(source, kind, schema, images, part, mode, settings)
+    found = data_statistics(dataset)
+    if as_json:
+        _write(json.dumps(found, indent=1))
+        return
+    if report := getattr(dataset, "report", None):
+        _write(str(report))
+    _write(f"{found['people']:,} people in {found['images']:,} pictures")
+    for title, key in (
+        ("people per picture", "people_per_image"),
+        ("labelled keypoints per person", "labelled_per_person"),
+        ("box size (square root of the area, pixels)", "box_size"),
+        ("people by size (limits 32 and 96 pixels squared)", "sizes"),
+    ):
+        _write(f"{title}: " + "  ".join(f"{k}: {v}" for k, v in found[key].items()))
+    _table(
+        ["keypoint", "labelled", "share"],
+        [[n, f"{v['labelled']:,}", f"{v['share']:.1%}"] for n, v in found["keypoints"].items()],
+    )
+
+
+@app.command()
+def check(
+    source: Source,
+    open_pictures: Annotated[
+        bool,
+        typer.Option("--open-pictures", help="Also decode every picture, and use its size."),
+    ] = False,
+    most: Annotated[int, typer.Option("--ids", min=0, help="Most ids to show of each kind.")] = 10,
+    as_json: Json = False,
+    kind: Kind = None,
+    schema: SchemaOption = None,
+    images: Images = None,
+    part: Part = "train",
+    mode: Mode = None,
+    settings: Settings = None,
+) -> None:
+    """Look for faults: what was left out, absent pictures, odd keypoints, with ids.
+
+    The exit status is 1 where something is wrong for sure.
+    """
+    from poise.data_tools import check_data
+
+    dataset = _open(source, kind, schema, images, part, mode, settings)
+    findings = check_data(dataset, open_pictures=open_pictures)
+    if as_json:
+        _write(json.dumps([vars(f) | {"count": len(f.ids)} for f in findings], default=str))
+    else:
+        if report := getattr(dataset, "report", None):
+            _write(str(report))
+        for finding in findings:
+            shown = ", ".join(map(str, finding.ids[:most]))
+            more = " ..." if len(finding.ids) > most else ""
+            mark = "fault" if finding.fault else "note"
+            _write(f"{mark}: {len(finding.ids):,} {finding.about}: {shown}{more}")
+        if not findings:
+            _write("nothing found")
+    if any(f.fault for f in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def schemas(as_json: Json = False) -> None:
+    """List the keypoint schemas: name, keypoints, links, sigmas, pairs of sides."""
+    from poise import schemas as known
+
+    rows = []
+    for name in known.names():
+        info = known.get(name)
+        swaps = sum(bool(p.get("swap")) for p in info["keypoint_info"].values())
+        rows.append(
+            {
+                "name": name,
+                "keypoints": len(info["keypoint_info"]),
+                "links": len(info["skeleton_info"]),
+                "pairs": swaps // 2,
+                "sigmas": bool(info["sigmas"]),
+            }
+        )
+    if as_json:
+        _write(json.dumps(rows, indent=1))
+        return
+    cells = [
+        [str(v) if v is not True and v is not False else "yes" if v else "-" for v in r.values()]
+        for r in rows
+    ]
+    _table(["schema", "keypoints", "links", "pairs", "sigmas"], cells)
+
+
+@app.command()
+def schema(
+    name: Annotated[str, typer.Argument(help="Name of a schema, or metadata file.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Picture file for the drawn skeleton.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a schema: keypoints with other side, weight and sigma, links; draw it."""
+    from poise import schemas as known
+
+    info = known.get(name)
+    if as_json:
+        _write(json.dumps(info, indent=1))
+    else:
+        points = info["keypoint_info"]
+        sigmas = info["sigmas"] or ["-"] * len(points)
+        weights = [*info["joint_weights"], *["-"] * len(points)][: len(points)]
+        _table(
+            ["", "keypoint", "other side", "part", "weight", "sigma"],
+            [
+                [str(i), p["name"], p.get("swap") or "", p.get("type") or "", str(w), str(s)]
+                for (i, p), w, s in zip(points.items(), weights, sigmas, strict=True)
+            ],
+        )
+        links = [" - ".join(link["link"]) for link in info["skeleton_info"].values()]
+        _write(f"{len(links)} links: {', '.join(links)}" if links else "no links")
+        for fault in known.FAULTS.get(name, ()):
+            _write(f"known fault, kept: {fault.about}")
+    if out is not None:
+        from poise.data_tools.schema_pictures import draw_schema
+        from poise.data_tools.sheets import write_picture
+
+        write_picture(out, draw_schema(name))
+        _write(f"wrote {out}")
+
+
+@app.command()
+def mappings(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="A mapping, such as coco->h36m, or two schemas; none lists all."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the mappings between skeletons, or show one keypoint by keypoint."""
+    from poise.schemas import conversions
+
+    if not names:
+        found = conversions.overview()
+        if as_json:
+            _write(json.dumps([{"name": m.name} | m.counts for m in found], indent=1))
+            return
+        cells = [[m.name, *(str(n) for n in m.counts.values())] for m in found]
+        _table(["mapping", "measured", "derived", "missing"], cells)
+        return
+    mapping = conversions.named(names[0]) if len(names) == 1 else conversions.find(*names[:2])
+    if as_json:
+        lines = [{"keypoint": n, "kind": k, "from": t} for n, k, t in mapping.lines()]
+        _write(json.dumps({"name": mapping.name, "keypoints": lines}, indent=1))
+        return
+    _write(f"{mapping.name}: " + ", ".join(f"{n} {kind}" for kind, n in mapping.counts.items()))
+    _table(["keypoint", "", "from"], [list(line) for line in mapping.lines()])
+
+
+def _table(head: list[str], rows: list[list[str]]) -> None:
+    """Columns of text, as wide as their longest entry."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in [head, *rows]:
+        _write("  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip())

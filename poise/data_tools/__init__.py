@@ -1,0 +1,17 @@
+"""Looking at data, checking it, and writing it in other forms."""
+
+from __future__ import annotations
+
+from poise._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "checking": "Finding check_data",
+        "opening": "open_dataset",
+        "pictures": "record_picture",
+        "sheets": "draw_sheets",
+        "statistics": "data_statistics",
+        "stick_figures": "draw_stick_figure",
+    },
+)

@@ -1,0 +1,134 @@
+"""Faults of a data set that training would not notice, each with the ids concerned."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise.data_tools.pictures import picture_path
+from poise.data_tools.statistics import iterate_people
+from poise.datasets.base.unreadable import image_problem
+from poise.datasets.paths import join_path
+
+__all__ = ["Finding", "check_data"]
+
+#: keypoints farther from the box than this part of its longer side are odd
+OUTSIDE_PART = 0.5
+
+
+@dataclass
+class Finding:
+    """One kind of fault.
+
+    Attributes:
+        about: what is wrong, after a number.
+        ids: annotations, or pictures where it says so.
+        fault: whether it is one for sure, rather than worth a look.
+    """
+
+    about: str
+    ids: list[Any] = field(default_factory=list)
+    fault: bool = True
+
+
+def check_data(dataset: Any, *, open_pictures: bool = False) -> list[Finding]:
+    """Look for faults.
+
+    Args:
+        dataset: with `get_data_info` and `metainfo`.
+        open_pictures: also decode every picture, to find those that are cut short, and to
+            compare keypoints with its size.
+
+    Returns:
+        What was left out by the reader, by reason; pictures that are absent or unreadable;
+        keypoints far outside of their box, outside of the picture, or all at one place; people
+        that occur twice; keypoints that are never labelled. Empty for a clean data set.
+    """
+    findings: dict[str, Finding] = {}
+
+    def note(about: str, ids: list[Any], *, fault: bool = True) -> None:
+        if ids:
+            findings.setdefault(about, Finding(about, fault=fault)).ids.extend(ids)
+
+    report = getattr(dataset, "report", None)
+    for reason, ids in (report.ids if report is not None else {}).items():
+        note(f"annotations {reason}", ids, fault=False)
+    folder = (getattr(dataset, "data_prefix", None) or {}).get("img") or ""
+    poses: dict[tuple[str, bytes], list[Any]] = defaultdict(list)
+    sizes: dict[str, tuple[int, int] | None] = {}
+    labelled: Any = 0
+    for record, points, seen, boxes in iterate_people(dataset):
+        ids = _ids(record, len(points))
+        path = picture_path(record)
+        if path and not Path(path).is_file():
+            path = join_path(folder, path)
+        if path not in sizes:
+            problem, sizes[path] = _picture(path, decode=open_pictures)
+            note(problem, [path] if problem else [])
+        labelled = labelled + seen.sum(axis=0)
+        flat = points[..., :2]
+        where = {
+            "people whose keypoints lie far outside of their box": _outside_box(flat, seen, boxes),
+            "people whose keypoints all lie at one place": _at_one_place(flat, seen),
+        }
+        if sizes[path] is not None:
+            outside = (flat < 0) | (flat > np.array(sizes[path]))
+            where["people with labelled keypoints outside of the picture"] = (
+                outside.any(axis=-1) & seen
+            ).any(axis=1)
+        for about, wrong in where.items():
+            note(about, [ids[i] for i in np.flatnonzero(wrong)])
+        for i in range(len(flat)):
+            poses[path, np.where(seen[i, :, None], flat[i], 0).tobytes()].append(ids[i])
+    twice = [number for same in poses.values() if len(same) > 1 for number in same]
+    note("people with the very same keypoints in one picture", twice)
+    note("keypoints that are labelled nowhere", _never(dataset, labelled), fault=False)
+    return list(findings.values())
+
+
+def _ids(record: Any, count: int) -> list[Any]:
+    number = record.get("id", record.get("img_id"))
+    several = isinstance(number, (list, tuple, np.ndarray)) and len(number) == count
+    return list(number) if several else [number] * count
+
+
+def _picture(path: str, *, decode: bool) -> tuple[str, tuple[int, int] | None]:
+    """What is wrong with a picture, and its (width, height) where it was decoded."""
+    if not path or not Path(path).is_file():
+        return "pictures not found", None
+    if not decode:
+        return "", None
+    if image_problem(path):
+        return "pictures that cannot be read", None
+    import cv2
+
+    image = cv2.imread(path)
+    return ("pictures that cannot be read", None) if image is None else ("", image.shape[1::-1])
+
+
+def _outside_box(points: np.ndarray, seen: np.ndarray, boxes: np.ndarray | None) -> np.ndarray:
+    """(N,) a labelled keypoint is far from the box."""
+    if boxes is None or len(boxes) != len(points):
+        return np.zeros(len(points), bool)
+    reach = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)[:, None, None] * OUTSIDE_PART
+    low, high = boxes[:, None, :2] - reach, boxes[:, None, 2:] + reach
+    far = ((points < low) | (points > high)).any(axis=-1)
+    result: np.ndarray = (far & seen).any(axis=1)
+    return result
+
+
+def _at_one_place(points: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(N,) several labelled keypoints, and all of them equal."""
+    low = np.where(seen[..., None], points, np.inf).min(axis=1)
+    high = np.where(seen[..., None], points, -np.inf).max(axis=1)
+    result: np.ndarray = (seen.sum(axis=1) > 1) & (high - low <= 0).all(axis=1)
+    return result
+
+
+def _never(dataset: Any, labelled: Any) -> list[str]:
+    names = dataset.metainfo.get("keypoint_id2name", {})
+    return [str(names.get(i, i)) for i in np.flatnonzero(np.atleast_1d(labelled) == 0).tolist()]

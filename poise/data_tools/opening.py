@@ -1,0 +1,158 @@
+"""A data set from what people have: an annotation file, or a config that names one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from poise.datasets import build_dataset
+from poise.datasets.coco_file import read_json
+from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError, nearest
+from poise.registry import DATASETS
+
+__all__ = ["open_dataset"]
+
+PARTS = ("train", "val", "test")
+#: field of an annotation that only one data set has -> its class
+_TELLING_FIELDS = {
+    "foot_kpts": "CocoWholeBodyDataset",
+    "keypoints_21": "HumanArt21Dataset",
+    "joint_valid": "InterHand3DDataset",
+}
+_READERS = {".npz": "Human36mDataset"}
+
+
+def open_dataset(
+    source: str | Path,
+    *,
+    kind: str | None = None,
+    schema: str | None = None,
+    images: str | Path | None = None,
+    part: str = "train",
+    mode: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Any:
+    """A data set, without transforms.
+
+    Args:
+        source: annotation file (.json, .npz), config file, or name of a released model.
+        kind: class of the data set, such as "WFLWDataset"; by the file's looks without it.
+        schema: name of the keypoints' schema, or path of a metadata file; those that the file
+            names without it.
+        images: folder of the pictures; looked for around the annotation file without it.
+        part: of a config: "train", "val" or "test".
+        mode: "topdown" or "bottomup", instead of the config's or the class's own.
+        settings: further arguments of the class.
+
+    Raises:
+        FileMissingError: there is no such file.
+        DataError: the file is none that Poise reads.
+        ConfigError: the config has no such part.
+    """
+    path = Path(source)
+    changes = dict(settings or {})
+    if mode is not None:
+        changes["data_mode"] = mode
+    if schema is not None:
+        changes["metainfo"] = {"from_file": _schema_file(schema)}
+    if images is not None:
+        changes["data_prefix"] = {"img": str(images)}
+    if path.suffix in (".json", ".npz"):
+        if not path.is_file():
+            raise FileMissingError(f"there is no annotation file {path}")
+        cfg = _of_file(path, kind, changes)
+    else:
+        cfg = {**_of_config(str(source), part), **({"type": kind} if kind else {})}
+    cfg = {**cfg, **changes, "pipeline": []}
+    _check_kind(cfg["type"])
+    return build_dataset(_without_pipelines(cfg))
+
+
+def _schema_file(schema: str) -> str:
+    return schema if Path(schema).suffix else f"configs/_base_/datasets/{schema}.py"
+
+
+def _of_file(path: Path, kind: str | None, changes: Mapping[str, Any]) -> dict[str, Any]:
+    found = kind or _guessed_kind(path)
+    cfg: dict[str, Any] = {"type": found, "ann_file": str(path)}
+    reader = DATASETS.get(found)
+    if reader is not None and hasattr(reader, "rule") and "data_prefix" not in changes:
+        cfg["data_prefix"] = {"img": str(_image_folder(path))}
+    elif "data_root" not in changes and path.suffix == ".npz":
+        cfg["data_root"], cfg["ann_file"] = str(path.parent), path.name
+    if kind is None and found == "BaseCocoStyleDataset" and "metainfo" not in changes:
+        # reads the file once more, and only for names and sides
+        from poise.training.own_data import describe_keypoints
+
+        cfg["metainfo"] = describe_keypoints(path).metainfo
+    return cfg
+
+
+def _image_folder(path: Path) -> Path:
+    """Folder near an annotation file that has its first picture; its own if none has."""
+    content = read_json(str(path))
+    rows = content.get("images") if isinstance(content, dict) else content
+    first = rows[0] if rows else {}
+    name = first.get("file_name", first.get("image", ""))
+    around = (path.parent, path.parent.parent)
+    folders = [*around, *(folder / "images" for folder in around)]
+    return next((f for f in folders if name and (f / name).is_file()), path.parent)
+
+
+def _guessed_kind(path: Path) -> str:
+    """Class that reads a file, by its fields."""
+    if path.suffix in _READERS:
+        return _READERS[path.suffix]
+    content = read_json(str(path))
+    if isinstance(content, list):
+        if content and isinstance(content[0], dict) and "joints_vis" in content[0]:
+            return "MpiiDataset"
+        raise DataError(
+            f"{path} is a list; annotation files are objects with `images` and `annotations`. Is "
+            "it a file of a detector's boxes or of results?"
+        )
+    first = next(iter(content.get("annotations") or ()), {}) if isinstance(content, dict) else {}
+    return next((kind for field, kind in _TELLING_FIELDS.items() if field in first), _PLAIN)
+
+
+_PLAIN = "BaseCocoStyleDataset"
+
+
+def _of_config(source: str, part: str) -> dict[str, Any]:
+    from poise import Config, load_config
+
+    if part not in PARTS:
+        raise ConfigError(f"a config has the parts {', '.join(PARTS)}, got '{part}'")
+    if Path(source).suffix and not Path(source).is_file() and not source.startswith("configs/"):
+        raise FileMissingError(f"there is neither an annotation file nor a config {source}")
+    cfg = Config.fromfile(source) if Path(source).is_file() else load_config(source)
+    loader = cfg.get(f"{part}_dataloader")
+    if not loader:
+        has = [p for p in PARTS if cfg.get(f"{p}_dataloader")]
+        raise ConfigError(
+            f"{source} has no {part}_dataloader; it has data for {', '.join(has) or 'nothing'}"
+        )
+    tree: dict[str, Any] = loader.to_dict()["dataset"]
+    return tree
+
+
+def _check_kind(kind: Any) -> None:
+    if isinstance(kind, str) and DATASETS.get(kind) is None:
+        known = [name.rpartition(".")[2] for name in DATASETS.names()]
+        raise UnknownNameError(f"there is no data set class '{kind}'{nearest(kind, known)}")
+
+
+def _without_pipelines(cfg: dict[str, Any]) -> dict[str, Any]:
+    """The config with only the transforms of mixtures' members that renumber keypoints."""
+    kept = dict(cfg)
+    if "pipeline" in kept:
+        converters = ("KeypointConverter", "SingleHandConverter")
+        kept["pipeline"] = [t for t in kept["pipeline"] if t.get("type") in converters]
+    for key in ("dataset", "datasets"):
+        value = kept.get(key)
+        if isinstance(value, dict):
+            kept[key] = _without_pipelines(value)
+        elif isinstance(value, list):
+            kept[key] = [_without_pipelines(member) for member in value]
+    return kept

@@ -1,0 +1,117 @@
+"""Contact sheets of a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from poise.data_tools.pictures import record_picture
+from poise.errors import DataError
+from poise.structures.metainfo import parse_pose_metainfo
+from poise.visualization import contact_sheet
+
+__all__ = ["draw_sheets", "write_picture"]
+
+PER_SHEET = 16
+
+
+def draw_sheets(
+    dataset: Any,
+    out: Path,
+    *,
+    num: int = PER_SHEET,
+    seed: int | None = 0,
+    title: str = "",
+    size: int = 320,
+    whole: bool = False,
+    indices: bool = False,
+    boxes: bool = True,
+) -> list[Path]:
+    """Write pictures with the records of a data set.
+
+    Args:
+        dataset: with `get_data_info` or `[i]`, and `metainfo`.
+        out: picture file; with more records than fit on one sheet, `NAME_2.jpg` ... follow.
+        num: how many records.
+        seed: of the choice; None takes the first ones.
+        title: text above; counts are added.
+        size: pixels of a tile.
+        whole, indices, boxes: as in `record_picture`.
+
+    Returns:
+        The files, in order.
+
+    Raises:
+        DataError: a file cannot be written, or its ending is not that of a picture.
+    """
+    chosen = _choice(len(dataset), num, seed)
+    meta = _metainfo(dataset)
+    folder = (getattr(dataset, "data_prefix", None) or {}).get("img") or ""
+    drawn = [
+        record_picture(
+            _record(dataset, i),
+            meta,
+            folder=folder,
+            size=(size, size),
+            whole=whole,
+            indices=indices,
+            boxes=boxes,
+        )
+        for i in chosen
+    ]
+    files = []
+    for number, start in enumerate(range(0, len(drawn), PER_SHEET), 1):
+        part = drawn[start : start + PER_SHEET]
+        widest = max(picture.shape[1] for picture, _ in part)
+        sheet = contact_sheet(
+            [picture for picture, _ in part],
+            [text for _, text in part],
+            title=f"{title}  {len(chosen)} of {len(dataset):,}".strip(),
+            tile=(max(widest, size), size),
+        )
+        file = out if number == 1 else out.with_stem(f"{out.stem}_{number}")
+        write_picture(file, sheet)
+        files.append(file)
+    return files
+
+
+def write_picture(file: Path, picture: Any) -> None:
+    """Write a picture (H, W, 3) uint8 BGR.
+
+    Raises:
+        DataError: the ending is not that of a picture, or the file cannot be written.
+    """
+    try:
+        good, data = cv2.imencode(file.suffix, picture)
+    except cv2.error:
+        good = False
+    if not good:
+        raise DataError(f"{file} must end with .jpg, .png or .webp, to say what to write")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data.tobytes())
+    except OSError as error:
+        raise DataError(f"cannot write {file}: {error.strerror or error}") from error
+
+
+def _choice(count: int, num: int, seed: int | None) -> list[int]:
+    if seed is None or num >= count:
+        return list(range(min(num, count)))
+    return sorted(np.random.default_rng(seed).choice(count, num, replace=False).tolist())
+
+
+def _record(dataset: Any, index: int) -> dict[str, Any]:
+    # a mixture's records come with the keypoints of the mixture's schema from its transforms
+    if hasattr(dataset, "get_data_info") and not hasattr(dataset, "datasets"):
+        found: dict[str, Any] = dataset.get_data_info(index)
+        return found
+    item: dict[str, Any] = dataset[index]
+    return item
+
+
+def _metainfo(dataset: Any) -> dict[str, Any]:
+    meta: dict[str, Any] = dataset.metainfo
+    return meta if "skeleton_links" in meta else parse_pose_metainfo(meta)
