@@ -71,15 +71,14 @@ def check_data(dataset: Any, *, open_pictures: bool = False) -> list[Finding]:
             note(problem, [path] if problem else [])
         labelled = labelled + seen.sum(axis=0)
         flat = points[..., :2]
-        where = {
+        where: dict[str, Any] = {
             "people whose keypoints lie far outside of their box": _outside_box(flat, seen, boxes),
             "people whose keypoints all lie at one place": _at_one_place(flat, seen),
         }
         if sizes[path] is not None:
             outside = (flat < 0) | (flat > np.array(sizes[path]))
-            where["people with labelled keypoints outside of the picture"] = (
-                outside.any(axis=-1) & seen
-            ).any(axis=1)
+            beyond = np.asarray(outside).any(axis=-1) & seen
+            where["people with labelled keypoints outside of the picture"] = beyond.any(axis=1)
         for about, wrong in where.items():
             note(about, [ids[i] for i in np.flatnonzero(wrong)])
         for i in range(len(flat)):

@@ -93,7 +93,7 @@ def _image_folder(path: Path) -> Path:
     """Folder near an annotation file that has its first picture; its own if none has."""
     content = read_json(str(path))
     rows = content.get("images") if isinstance(content, dict) else content
-    first = rows[0] if rows else {}
+    first: dict[str, Any] = rows[0] if rows else {}
     name = first.get("file_name", first.get("image", ""))
     around = (path.parent, path.parent.parent)
     folders = [*around, *(folder / "images" for folder in around)]
@@ -112,7 +112,9 @@ def _guessed_kind(path: Path) -> str:
             f"{path} is a list; annotation files are objects with `images` and `annotations`. Is "
             "it a file of a detector's boxes or of results?"
         )
-    first = next(iter(content.get("annotations") or ()), {}) if isinstance(content, dict) else {}
+    first: Any = (
+        next(iter(content.get("annotations") or ()), {}) if isinstance(content, dict) else {}
+    )
     return next((kind for field, kind in _TELLING_FIELDS.items() if field in first), _PLAIN)
 
 

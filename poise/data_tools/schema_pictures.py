@@ -111,8 +111,8 @@ def _whole_body() -> Array:
         for finger, (angle, length) in _FINGERS.items():
             # the hand continues the arm
             turn = np.radians(angle + 25)
-            for i, part in enumerate((0.35, 0.6, 0.8, 1.0), 1):
-                reach = length * part
+            for i, share in enumerate((0.35, 0.6, 0.8, 1.0), 1):
+                reach = length * share
                 at = (x + sign * np.sin(turn) * reach, y + np.cos(turn) * reach)
                 places[f"{side}_{finger}{i}"] = at
     for i, (x, y) in enumerate(_face()):
@@ -124,8 +124,10 @@ def _whole_body() -> Array:
 def _face() -> list[tuple[float, float]]:
     """68 points of a face between -1 and 1: jaw, brows, nose, eyes, lips."""
 
-    def arc(count: int, middle: tuple[float, float], half: tuple[float, float], *turns: float):
-        angles = np.radians(np.linspace(*turns, count))
+    def arc(
+        count: int, middle: tuple[float, float], half: tuple[float, float], start: int, end: int
+    ) -> list[tuple[float, float]]:
+        angles = np.radians(np.linspace(start, end, count))
         x, y = middle[0] + half[0] * np.cos(angles), middle[1] + half[1] * np.sin(angles)
         return list(zip(x.tolist(), y.tolist(), strict=True))
 
