@@ -127,6 +127,8 @@ class MoveNetLabel(BaseKeypointCodec):
         """
         import torch
 
+        maps = (heatmaps, centers, regressions, offsets)
+        heatmaps, centers, regressions, offsets = (torch.as_tensor(m) for m in maps)
         b, k, h, w = heatmaps.shape
         device = heatmaps.device
         row = torch.arange(h, device=device, dtype=torch.float32)

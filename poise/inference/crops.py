@@ -24,6 +24,7 @@ __all__ = [
     "WarpCrops",
     "WarpedCrops",
     "crop_maker",
+    "pipeline_config",
     "read_test_pipeline",
 ]
 
@@ -79,6 +80,15 @@ def read_test_pipeline(cfg: Config | Mapping[str, Any]) -> Compose:
     Raises:
         ConfigError: the config has none.
     """
+    return Compose(pipeline_config(cfg))
+
+
+def pipeline_config(cfg: Config | Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Steps of the test pipeline of a whole config.
+
+    Raises:
+        ConfigError: the config has none.
+    """
     loader = cfg.get("test_dataloader") or cfg.get("val_dataloader")
     pipeline = _dataset_pipeline(loader) or cfg.get("test_pipeline")
     if not pipeline:
@@ -86,7 +96,7 @@ def read_test_pipeline(cfg: Config | Mapping[str, Any]) -> Compose:
             "the config has no test pipeline: expected test_dataloader.dataset.pipeline or "
             "test_pipeline"
         )
-    return Compose(copy.deepcopy([dict(step) for step in pipeline]))
+    return copy.deepcopy([dict(step) for step in pipeline])
 
 
 def _dataset_pipeline(loader: Mapping[str, Any] | None) -> Any:

@@ -8,10 +8,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from poise.errors import CheckpointError, ConfigError, DataError
+from poise.errors import CheckpointError, ConfigError, DataError, UnknownNameError, nearest
 from poise.inference.crops import crop_maker, read_test_pipeline
 from poise.inference.detectors import WholeImage, build_detector
 from poise.inference.devices import pick_device
+from poise.inference.exported import exported_network, is_exported, load_exported
 from poise.inference.jobs import GivenBoxes, Job
 from poise.inference.locating import DETECTOR_BATCH, located
 from poise.inference.modes import Mode, mode_of, pick_model
@@ -23,11 +24,14 @@ from poise.inference.results import PoseResult, empty_instances
 from poise.inference.sources.frame import Frame, Source
 from poise.inference.sources.opening import open_sources
 from poise.inference.stages import build_stages, chain_stages
+from poise.runtimes import RUNTIMES
 
 __all__ = ["Inferencer"]
 
 _LOG = logging.getLogger(__name__)
 
+#: What runs the network.
+BACKENDS = ("torch", *RUNTIMES)
 #: Frames that may wait between two stages; of live sources one, since what waits grows old.
 _WAITING_FRAMES, _WAITING_LIVE = 8, 1
 #: Transforms that mark a pipeline as one of single people.
@@ -39,8 +43,9 @@ class Inferencer:
 
     Args:
         model: "auto" (the best model whose weights are on this machine, else the one inside the
-            package), a model name or alias, a config file, a `Config`, or a built estimator that
-            has `cfg` and `dataset_meta`.
+            package), a model name or alias, a config file, a `Config`, a built estimator that
+            has `cfg` and `dataset_meta`, or an `.onnx` file of `poise.export.export_onnx`, which
+            needs no torch.
         weights: checkpoint; None takes the model's own: those on this machine, else a download.
         detector: finds the boxes where the caller gives none: "auto" (the best person detector
             at hand for models of people, the whole picture for others), another name,
@@ -82,13 +87,24 @@ class Inferencer:
             model, self.choice = pick_model(self.mode)
             _LOG.info("model: %s (%s)", model, self.choice)
         self.model_name, self.backend = model, backend
-        self.device = pick_device(device)
-        self.model: Any = _load(model, weights, self.device)
+        if backend not in BACKENDS:
+            raise UnknownNameError(
+                f"there is no backend '{backend}'{nearest(backend, BACKENDS)}; expected one of "
+                f"{', '.join(BACKENDS)}"
+            )
+        if is_exported(model):
+            # without torch, and without importing it
+            self.backend = "onnxruntime" if backend == "torch" else backend
+            self.device: Any = "cpu"
+            self.model: Any = load_exported(model, self.backend, half=self.mode.half)
+        else:
+            self.device = pick_device(device)
+            self.model = _load(model, weights, self.device)
+            _refuse_lifter(self.model)
         self.metainfo: Mapping[str, Any] = self.model.dataset_meta
         self.flip_test = self.mode.flip_test if flip_test is None else flip_test
         self.timings = Timings()
         pipeline = read_test_pipeline(self.model.cfg)
-        _refuse_lifter(self.model)
         #: whether the model takes one person at a time, and so needs boxes
         self.needs_boxes = any(type(step).__name__ in _BOX_STEPS for step in pipeline)
         self._make_batch = crop_maker(pipeline, self.metainfo)
@@ -224,8 +240,10 @@ class Inferencer:
     def _network(self, flip_test: bool | None) -> Network:
         """Network with or without the flip test."""
         if flip_test not in self._networks:
-            self._networks[flip_test] = choose_network(
-                self.model, self._make_batch, flip_test=flip_test, tune=self.mode.tuned
+            build = choose_network if self.backend == "torch" else exported_network
+            options = {} if self.backend == "torch" else {"runtime": self.backend}
+            self._networks[flip_test] = build(
+                self.model, self._make_batch, flip_test=flip_test, mode=self.mode, **options
             )
         return self._networks[flip_test]
 

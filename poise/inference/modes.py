@@ -17,6 +17,7 @@ class Mode(NamedTuple):
         detector_every: the detector looks at every n-th frame of a video.
         tuned: the network is rearranged for speed (`poise.inference.tuning`); its numbers
             change in the last digits.
+        half: 16-bit numbers, where the machine computes with them faster.
         models: what "auto" looks for on this machine, best first.
         embedded: what it takes otherwise.
     """
@@ -24,6 +25,7 @@ class Mode(NamedTuple):
     flip_test: bool | None
     detector_every: int
     tuned: bool
+    half: bool
     models: tuple[str, ...]
     embedded: str
 
@@ -51,9 +53,9 @@ _SMALL = (
 )
 
 MODES = {
-    "accurate": Mode(None, 1, False, _LARGE + _MEDIUM + _SMALL, "movenet-thunder"),
-    "balanced": Mode(False, 1, True, _MEDIUM + _SMALL + _LARGE, "movenet-thunder"),
-    "fast": Mode(False, 5, True, _SMALL + _MEDIUM, "movenet-lightning"),
+    "accurate": Mode(None, 1, False, False, _LARGE + _MEDIUM + _SMALL, "movenet-thunder"),
+    "balanced": Mode(False, 1, True, False, _MEDIUM + _SMALL + _LARGE, "movenet-thunder"),
+    "fast": Mode(False, 5, True, True, _SMALL + _MEDIUM, "movenet-lightning"),
 }
 
 

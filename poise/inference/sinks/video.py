@@ -15,6 +15,7 @@ from poise.inference.libraries import import_av
 from poise.inference.results import PoseResult
 from poise.inference.sinks.base import FileSink, SinkOptions
 from poise.inference.sinks.drawing import Drawer
+from poise.inference.sources.video import start_of
 
 __all__ = ["CODECS", "VideoSink"]
 
@@ -25,9 +26,9 @@ CODECS: dict[str, tuple[str, dict[str, str]]] = {
     "mpeg4": ("mpeg4", {"qscale": "4", "bf": "0"}),
 }
 #: A file that ends too early can be played up to there; a finished one is an ordinary MP4.
-_CONTAINER_OPTIONS = {"movflags": "hybrid_fragmented"}
-#: Ticks a second: every usual frame rate, and milliseconds, are whole numbers of ticks.
-_TICKS = 90_000
+_CONTAINER_OPTIONS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
+#: Ticks a second: milliseconds and most frame rates are whole numbers; MPEG-4 takes no more than 65535.
+_TICKS = 60_000
 #: Frames between two whole pictures; after a crash at most so many are lost.
 _KEY_FRAMES = 50
 
@@ -136,8 +137,8 @@ class _Sound:
         self._stream = target.add_stream_from_template(stream)
         self._packets: Iterator[Any] = source.demux(stream)
         self._waiting: Any = None
-        # video times count from the beginning of the film, also where the file's clock does not
-        self._start = (source.start_time or 0) / 1_000_000
+        # times of frames count from the first one, whatever the file's clock says
+        self._start = start_of(source.streams.video[0]) or 0.0
 
     @classmethod
     def of(cls, name: str, target: Any, av: Any) -> _Sound | None:
@@ -146,7 +147,7 @@ class _Sound:
             source = av.open(name)
         except (OSError, ValueError):
             return None
-        if source.streams.audio:
+        if source.streams.audio and source.streams.video:
             try:
                 return cls(source, source.streams.audio[0], target)
             except (OSError, ValueError):
@@ -166,6 +167,9 @@ class _Sound:
                 return
             shift = round(self._start / packet.time_base)
             packet.dts -= shift
+            if packet.dts < 0:
+                # what a codec needs before the beginning would move all pictures
+                continue
             packet.pts = packet.dts if packet.pts is None else packet.pts - shift
             packet.stream = self._stream
             self._target.mux(packet)

@@ -13,7 +13,7 @@ from poise.inference.libraries import import_av
 from poise.inference.results import SourceInfo
 from poise.inference.sources.frame import Frame
 
-__all__ = ["VIDEO_SUFFIXES", "VideoSource", "decoded_frames"]
+__all__ = ["VIDEO_SUFFIXES", "VideoSource", "decoded_frames", "start_of"]
 
 VIDEO_SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts")
@@ -119,7 +119,7 @@ def decoded_frames(container: Any, stream: Any, info: Any) -> Iterator[Frame]:
         after which nothing more comes.
     """
     av = import_av()
-    clock = _Clock(container, stream)
+    clock = _Clock(stream)
     index = 0
     packets = container.demux(stream)
     while True:
@@ -145,14 +145,18 @@ def decoded_frames(container: Any, stream: Any, info: Any) -> Iterator[Frame]:
             index += 1
 
 
-class _Clock:
-    """Seconds from the beginning of the video."""
+def start_of(stream: Any) -> float | None:
+    """Seconds on the file's clock at which a stream of PyAV begins, where known."""
+    return None if stream.start_time is None else float(stream.start_time * stream.time_base)
 
-    def __init__(self, container: Any, stream: Any) -> None:
+
+class _Clock:
+    """Seconds from the first frame."""
+
+    def __init__(self, stream: Any) -> None:
         rate = stream.average_rate or stream.guessed_rate
         self._fps = float(rate) if rate else 25.0
-        start = container.start_time
-        self._start = None if start is None else start / 1_000_000
+        self._start = start_of(stream)
 
     def time_of(self, frame: Any, index: int) -> float:
         if frame.time is None:

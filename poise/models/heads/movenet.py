@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
+from poise.models.heads.base import BaseHead
 from poise.models.necks.movenet import SeparableConv
-from poise.registry import KEYPOINT_CODECS, MODELS
-from poise.structures import InstanceData
+from poise.registry import MODELS
 
 __all__ = ["MoveNetHead"]
 
@@ -20,7 +20,7 @@ _HIDDEN = 96
 
 
 @MODELS.register_module(scope="poise")
-class MoveNetHead(nn.Module):
+class MoveNetHead(BaseHead):
     """Keypoint heatmaps, person centre, regression from the centre, offsets inside cells.
 
     The released networks are for inference: this head has no loss.
@@ -42,7 +42,7 @@ class MoveNetHead(nn.Module):
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
         self.test_cfg = dict(test_cfg or {})
-        self.decoder = KEYPOINT_CODECS.build(decoder)
+        self.decoder = self.build_decoder(decoder)
         self.branches = nn.ModuleDict(
             {
                 name: nn.Sequential(
@@ -61,27 +61,20 @@ class MoveNetHead(nn.Module):
         heatmaps, centers, regressions, offsets = (self.branches[name](x) for name in _BRANCHES)
         return heatmaps.sigmoid(), centers.sigmoid(), regressions, offsets
 
-    def predict(
-        self,
-        feats: Sequence[Tensor],
-        batch_data_samples: Sequence[Any],
-        test_cfg: Mapping[str, Any] | None = None,
-    ) -> list[InstanceData]:
-        """Keypoints (1, K, 2) in input space and keypoint_scores (1, K) of each sample.
+    def test_outputs(
+        self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: Mapping[str, Any]
+    ) -> Any:
+        """Outputs that are decoded.
 
         Raises:
             ConfigError: flip test was asked for.
         """
-        if (test_cfg or {}).get("flip_test"):
+        if test_cfg.get("flip_test"):
             raise ConfigError(
                 "MoveNet has no flip test: its branches disagree under a mirror. "
                 "Set model.test_cfg.flip_test=False"
             )
-        keypoints, scores = self.decoder.batch_decode(*self.forward(feats))
-        return [
-            InstanceData(keypoints=k, keypoint_scores=s)
-            for k, s in zip(keypoints, scores, strict=True)
-        ]
+        return self.forward(feats)
 
     def loss(self, feats: Sequence[Tensor], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """Refused.

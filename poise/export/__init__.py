@@ -1,0 +1,7 @@
+"""Models as files that other runtimes read."""
+
+from poise._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__, {"onnx_file": "export_onnx", "description": "describe_model"}
+)

@@ -1,0 +1,195 @@
+"""Exported networks in the place of torch: crops -> runtime -> codec, all numpy."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from poise.config import Config
+from poise.errors import ConfigError
+from poise.inference.crops import Crop, WarpCrops, WarpedCrops
+from poise.inference.jobs import Poses
+from poise.inference.modes import Mode
+from poise.inference.networks import TopdownNetwork, decoded
+from poise.runtimes import open_session
+
+__all__ = [
+    "ExportedNetwork",
+    "export_cached",
+    "exported_network",
+    "is_exported",
+    "load_exported",
+]
+
+_LOG = logging.getLogger(__name__)
+
+#: In a higher layer, hence by its name.
+_EXPORTER = "poise.export.onnx_file:export_onnx"
+
+
+class ExportedNetwork:
+    """Top-down network of a runtime.
+
+    Args:
+        session: crops (B, H, W, 3) uint8 BGR -> what the codec decodes.
+        crops: crop maker.
+        decoder: codec.
+        unflip: outputs of mirrored crops -> outputs mirrored back; None: no flip test.
+    """
+
+    def __init__(
+        self,
+        session: Callable[[np.ndarray], tuple[np.ndarray, ...]],
+        crops: WarpCrops,
+        decoder: Any,
+        unflip: Callable[[tuple[np.ndarray, ...]], tuple[np.ndarray, ...]] | None = None,
+    ) -> None:
+        self._session, self._crops, self._decoder = session, crops, decoder
+        self._unflip = unflip
+
+    def prepare(self, crops: Sequence[Crop]) -> WarpedCrops:
+        """Warped crops."""
+        return self._crops.warped(crops)
+
+    def run(self, batch: WarpedCrops) -> tuple[np.ndarray, ...]:
+        """What the codec decodes."""
+        outputs = self._session(batch.pixels)
+        if self._unflip is None:
+            return outputs
+        mirrored = self._session(np.ascontiguousarray(batch.pixels[:, :, ::-1]))
+        return tuple(
+            (straight + back) * 0.5
+            for straight, back in zip(outputs, self._unflip(mirrored), strict=True)
+        )
+
+    def decode(self, outputs: tuple[np.ndarray, ...], batch: WarpedCrops) -> list[Poses]:
+        """Keypoints of the whole batch by the codec."""
+        return decoded(self._decoder, outputs, batch)
+
+
+def is_exported(model: Any) -> bool:
+    """Whether a model is the path of an exported file."""
+    return isinstance(model, (str, os.PathLike)) and os.fspath(model).lower().endswith(".onnx")
+
+
+def exported_network(
+    model: Any, crops: Any, *, runtime: str, flip_test: bool | None, mode: Mode
+) -> ExportedNetwork:
+    """Network of a model that `load_exported` gave, or of a torch model, exported where needed.
+
+    Raises:
+        ConfigError: a model that cannot be exported, or a flip test that would need torch.
+    """
+    if hasattr(model, "session"):
+        if flip_test:
+            raise ConfigError("an exported file has no flip test; load the model itself for that")
+        return ExportedNetwork(model.session, crops, model.head.decoder)
+    cfg = dict(model.test_cfg or {})
+    if not isinstance(crops, WarpCrops) or not TopdownNetwork.suits(model, cfg):
+        raise ConfigError(
+            f"backend='{runtime}' runs top-down models with their plain test pipeline; this one "
+            "needs backend='torch'"
+        )
+    session = open_session(export_cached(model), runtime, half=mode.half)
+    flips = cfg.get("flip_test", False) if flip_test is None else flip_test
+    unflip = _unflip_by(model.head, dict(crops.constants), cfg) if flips else None
+    return ExportedNetwork(session, crops, model.head.decoder, unflip)
+
+
+def _unflip_by(
+    head: Any, metainfo: Mapping[str, Any], test_cfg: Mapping[str, Any]
+) -> Callable[[tuple[np.ndarray, ...]], tuple[np.ndarray, ...]]:
+    def unflip(outputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        import torch
+
+        tensors = tuple(torch.from_numpy(o) for o in outputs)
+        back = head.unflip(tensors if len(tensors) > 1 else tensors[0], metainfo, test_cfg)
+        return tuple(t.numpy() for t in (back if isinstance(back, tuple) else (back,)))
+
+    return unflip
+
+
+def export_cached(model: Any) -> Path:
+    """ONNX file of a model; written once, and found again by weights and settings.
+
+    It lies in `$POISE_CACHE_DIR/exported`, else in the user's cache folder.
+    """
+    folder = os.environ.get("POISE_CACHE_DIR")
+    if not folder:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        folder = f"{Path(base).expanduser()}/poise"
+    path = Path(folder) / "exported" / f"{_fingerprint(model)}.onnx"
+    if not path.is_file():
+        _LOG.info("exporting the network to %s", path)
+        module, _, function = _EXPORTER.partition(":")
+        getattr(importlib.import_module(module), function)(model, path)
+    return path
+
+
+def _fingerprint(model: Any) -> str:
+    """Of everything that goes into the file."""
+    import torch
+
+    from poise import __version__
+
+    digest = hashlib.sha256(f"{__version__} {torch.__version__}".encode())
+    digest.update(json.dumps(model.cfg.to_dict(), default=str, sort_keys=True).encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:32]
+
+
+def load_exported(path: str | os.PathLike[str], runtime: str, *, half: bool = False) -> Any:
+    """What stands for the model of an exported file: `dataset_meta`, `cfg`, `head.decoder`.
+
+    Raises:
+        ConfigError: the file was not written by Poise.
+    """
+    from poise.registry import KEYPOINT_CODECS
+
+    session = open_session(path, runtime, half=half)
+    if "codec" not in session.metadata:
+        raise ConfigError(
+            f"'{path}' does not say what its keypoints are and how they are decoded; files that "
+            "poise.export.export_onnx writes do"
+        )
+    about = session.metadata
+    return SimpleNamespace(
+        session=session,
+        dataset_meta=_arrays(about["dataset_meta"]),
+        cfg=Config({"test_pipeline": about["pipeline"]}),
+        head=SimpleNamespace(decoder=KEYPOINT_CODECS.build(about["codec"])),
+        test_cfg={},
+    )
+
+
+#: Keys of a parsed schema whose values are arrays, and those whose keys are numbers.
+_ARRAYS = (
+    "sigmas",
+    "dataset_keypoint_weights",
+    "keypoint_colors",
+    "skeleton_link_colors",
+)
+_NUMBERED = ("keypoint_id2name", "skeleton_link_id2name")
+
+
+def _arrays(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Parsed schema of its plain form."""
+    out = dict(meta)
+    for key in _ARRAYS:
+        if isinstance(out.get(key), list):
+            out[key] = np.array(out[key])
+    for key in _NUMBERED:
+        if isinstance(out.get(key), dict):
+            out[key] = {int(number): name for number, name in out[key].items()}
+    return out

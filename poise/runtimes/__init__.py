@@ -1,0 +1,7 @@
+"""Exported networks behind one call: arrays in, arrays out, without torch."""
+
+from poise._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__, {"sessions": "RUNTIMES OnnxRuntimeSession OpenVinoSession Session open_session"}
+)

@@ -1,0 +1,117 @@
+"""Exported networks say what the model says; files need no torch."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import poise
+from poise.errors import ConfigError, FileMissingError, UnknownNameError
+from poise.export import export_onnx
+from poise.inference import Inferencer
+
+pytest.importorskip("onnx", reason="exporting needs onnx")
+pytest.importorskip("onnxruntime", reason="exporting needs onnxruntime")
+
+PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
+BOXES = [[60, 0, 420, 512], [100, 20, 380, 400], [-40, 300, 200, 600]]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return poise.build_model("rtmpose-t_8xb256-420e_coco-256x192").eval()
+
+
+@pytest.fixture(scope="module")
+def file(model, tmp_path_factory):
+    return export_onnx(model, tmp_path_factory.mktemp("exported") / "rtmpose-t.onnx")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("POISE_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_backends_give_what_torch_gives(model, backend, flip_test):
+    pytest.importorskip(backend, reason=f"needs {backend}")
+    expected = Inferencer(model, device="cpu", flip_test=flip_test)(PHOTO, boxes=BOXES)[0]
+    found = Inferencer(model, device="cpu", backend=backend, flip_test=flip_test)(
+        PHOTO, boxes=BOXES, batch_size=2
+    )[0]
+    # vectors of untrained networks are flat: a maximum may move by a bin
+    assert np.mean(np.abs(found.keypoints - expected.keypoints) < 1e-2) > 0.95
+    np.testing.assert_allclose(found.keypoint_scores, expected.keypoint_scores, atol=1e-3)
+
+
+def test_embedded_model_runs_exported():
+    expected = Inferencer(device="cpu", detector=None)(PHOTO)[0]
+    found = Inferencer(device="cpu", detector=None, backend="onnxruntime")(PHOTO)[0]
+    np.testing.assert_allclose(found.keypoints, expected.keypoints, atol=1e-2)
+
+
+def test_file_alone_is_enough(model, file):
+    expected = Inferencer(model, device="cpu", flip_test=False)(PHOTO, boxes=BOXES)[0]
+    inferencer = Inferencer(file)
+    found = inferencer(PHOTO, boxes=BOXES)[0]
+    assert inferencer.backend == "onnxruntime"
+    assert found.keypoint_names == expected.keypoint_names
+    assert np.mean(np.abs(found.keypoints - expected.keypoints) < 1e-2) > 0.95
+    with pytest.raises(ConfigError, match="no flip test"):
+        inferencer(PHOTO, boxes=BOXES, flip_test=True)
+
+
+def test_file_is_used_with_torch_blocked(file):
+    code = f"""
+        import sys
+        class Block:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] in ("torch", "torchvision", "lightning"):
+                    raise ImportError("blocked: " + name)
+        sys.meta_path.insert(0, Block())
+        import poise
+        inferencer = poise.Inferencer({str(file)!r}, detector="whole-image")
+        (result,) = inferencer({str(PHOTO)!r})
+        print(result.keypoints.shape, len(result.to_dict()["instances"]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "(1, 17, 2) 1"
+
+
+def test_other_models_and_files_are_refused_with_the_way_out(model, tmp_path):
+    bottomup = poise.build_model("dekr_hrnet-w32_8xb10-140e_coco-512x512").eval()
+    with pytest.raises(ConfigError, match="needs backend='torch'"):
+        Inferencer(bottomup, device="cpu", backend="onnxruntime")(PHOTO)
+    with pytest.raises(ConfigError, match="only top-down models .* backend='torch'"):
+        export_onnx(bottomup, tmp_path / "x.onnx")
+    with pytest.raises(
+        UnknownNameError, match="no backend 'onnxruntme'; did you mean 'onnxruntime'"
+    ):
+        Inferencer(model, backend="onnxruntme")
+    with pytest.raises(FileMissingError, match="no exported network 'nowhere.onnx'"):
+        Inferencer("nowhere.onnx")
+
+
+def test_file_of_somebody_else_is_refused(tmp_path, file):
+    import onnx
+
+    foreign = onnx.load(str(file))
+    del foreign.metadata_props[:]
+    path = tmp_path / "foreign.onnx"
+    onnx.save(foreign, str(path))
+    with pytest.raises(ConfigError, match="does not say what its keypoints are"):
+        Inferencer(path)
+
+
+def test_export_that_differs_is_not_kept(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("poise.export.onnx_file.TOLERANCE", -1.0)
+    with pytest.raises(ConfigError, match="gives another output 0 than the model"):
+        export_onnx(model, tmp_path / "bad.onnx")
+    assert list(tmp_path.iterdir()) == []
