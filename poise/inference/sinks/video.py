@@ -27,7 +27,8 @@ CODECS: dict[str, tuple[str, dict[str, str]]] = {
 }
 #: A file that ends too early can be played up to there; a finished one is an ordinary MP4.
 _CONTAINER_OPTIONS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
-#: Ticks a second: milliseconds and most frame rates are whole numbers; MPEG-4 takes no more than 65535.
+#: Ticks a second: milliseconds and most frame rates are whole numbers of them. MPEG-4 takes no more
+#: than 65535.
 _TICKS = 60_000
 #: Frames between two whole pictures; after a crash at most so many are lost.
 _KEY_FRAMES = 50
