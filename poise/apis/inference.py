@@ -75,8 +75,8 @@ def init_model(
         raise ArgumentError(
             f"config must be a file name, a model name or a Config, got {type(config).__name__}"
         )
-    if checkpoint is None and isinstance(config, str) and not Path(config).is_file():
-        checkpoint = default_weights(config)
+    if checkpoint is None and isinstance(config, (str, os.PathLike)):
+        checkpoint = default_weights(os.fspath(config))
     config = load_config(config).copy()
     if cfg_options is not None:
         config.merge_from_dict(cfg_options)

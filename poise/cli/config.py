@@ -46,9 +46,11 @@ Trust = Annotated[
 
 def load(source: str, *, trusted: bool = False) -> Config:
     """Config of a file, or of a released model's name."""
-    if Path(source).is_file():
-        return Config.fromfile(source, trusted=trusted)
-    if Path(source).suffix in SUFFIXES and not source.startswith("configs/"):
+    if (
+        not Path(source).is_file()
+        and Path(source).suffix in SUFFIXES
+        and not source.startswith("configs/")
+    ):
         # the reader's error names the files beside the missing one
         missing = Path(source).parent
         if missing != Path() and missing.is_dir():

@@ -26,7 +26,7 @@ COMMANDS = {
     "test": ("poise.cli.test:test", "Evaluate a checkpoint with a config's metrics."),
     "data": ("poise.cli.data:app", "Draw, count, check and convert data; list skeletons."),
     "config": ("poise.cli.config:app", "Show and compare configs."),
-    "zoo": ("poise.cli.zoo:app", "List, search and describe released models."),
+    "zoo": ("poise.cli.zoo:app", "List released models; fetch, publish and convert weights."),
     "migrate": ("poise.cli.migrate:migrate", "Rewrite a file's MMPose imports to Poise's."),
     "doctor": ("poise.cli.doctor:doctor", "Say what is installed and what would go wrong."),
 }

@@ -104,6 +104,7 @@ def predict(
     written stays readable.
     """
     from poise.inference import Inferencer, open_sources
+    from poise.zoo.whole import is_whole_model
 
     given: Any = str(boxes) if boxes else _parse_boxes(box)
     sources = list(open_sources(inputs, timeout=timeout))
@@ -112,7 +113,7 @@ def predict(
         model, weights, detector=detector, device=device, backend=backend, mode=mode
     )
     _say_model(inferencer, given is not None)
-    if weights is None and Path(model).is_file():
+    if weights is None and Path(model).is_file() and not is_whole_model(model):
         typer.echo(
             f"warning: {model} is used without trained weights, so the poses mean nothing; give "
             "the checkpoint with --weights FILE.pth",

@@ -9,15 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from poise.errors import UnknownNameError, nearest
-from poise.zoo.index import Model, find_model, models
+from poise.cli import zoo_files
+from poise.zoo.index import Model, models, require_model
 from poise.zoo.weights import default_weights
 
 __all__ = ["app"]
 
 app = typer.Typer(
     name="zoo",
-    help="List, search and describe released models.",
+    help="List and describe released models; fetch, publish and convert weights.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -69,11 +69,7 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Say everything that is known about a model."""
-    model = find_model(name)
-    if model is None:
-        known = [*models(), *(alias for m in models().values() for alias in m.aliases)]
-        hint = nearest(name, known) or "; `poise zoo list` shows the names"
-        raise UnknownNameError(f"'{name}' is not the name of a model{hint}")
+    model = require_model(name)
     if as_json:
         _write(json.dumps(_record(model), indent=2))
         return
@@ -81,6 +77,10 @@ def info(
     width = max(len(label) for label, _ in lines)
     for label, text in lines:
         _write(f"{label:{width}}  {text}")
+
+
+for _command in (zoo_files.download, zoo_files.path, zoo_files.publish, zoo_files.convert):
+    app.command()(_command)
 
 
 def _fits(model: Model, task: str | None, data: str | None) -> bool:

@@ -86,7 +86,8 @@ def load_model(config: Any, weights: Any = None, device: Any = None) -> nn.Modul
     Args:
         config: as for `build_model`.
         weights: path or URL of a checkpoint, or a state dict; None takes the zoo's released
-            weights for a zoo name, and leaves other models as they start.
+            weights for a zoo name and those inside a whole model (`.safetensors`), and leaves
+            other models as they start.
         device: as for `torch.nn.Module.to`; None stays on the CPU.
 
     Returns:
@@ -99,8 +100,8 @@ def load_model(config: Any, weights: Any = None, device: Any = None) -> nn.Modul
     from poise.models.weights import load_checkpoint
 
     model = build_model(config)
-    if weights is None and isinstance(config, str):
-        weights = _released_weights(config)
+    if weights is None and isinstance(config, (str, PathLike)):
+        weights = _released_weights(fspath(config))
     if weights is not None:
         checkpoint = load_checkpoint(model, weights, same_shapes=True)
         meta = _checkpoint_meta(checkpoint)
@@ -114,13 +115,12 @@ def load_model(config: Any, weights: Any = None, device: Any = None) -> nn.Modul
 def _released_weights(name: str) -> str | PathLike[str] | None:
     """Weights of a zoo name: a file that is here, else the address; None where none were released.
 
-    A config file on disk wins over a name, and has no weights of its own.
+    A config file on disk wins over a name, and has no weights of its own; a whole model has.
     """
     from poise.zoo import default_weights, weights_url
 
-    if Path(name).is_file():
-        return None
-    return default_weights(name) or weights_url(name)
+    here = default_weights(name)
+    return here if here is not None or Path(name).is_file() else weights_url(name)
 
 
 def _checkpoint_meta(checkpoint: Any) -> dict[str, Any] | None:
@@ -128,7 +128,11 @@ def _checkpoint_meta(checkpoint: Any) -> dict[str, Any] | None:
     meta = checkpoint.get("meta") if isinstance(checkpoint, Mapping) else None
     found = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
     # files of 0.x keep only the class names there
-    return dict(found) if isinstance(found, Mapping) and "flip_indices" in found else None
+    if not isinstance(found, Mapping) or "flip_indices" not in found:
+        return None
+    from poise.structures.metainfo import restore_metainfo
+
+    return restore_metainfo(found)
 
 
 def dataset_meta_of(config: Mapping[str, Any]) -> dict[str, Any] | None:

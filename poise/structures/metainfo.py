@@ -9,9 +9,16 @@ import numpy as np
 
 from poise.errors import DataError, UnknownNameError, nearest
 
-__all__ = ["parse_pose_metainfo"]
+__all__ = ["parse_pose_metainfo", "restore_metainfo"]
 
 _REQUIRED = ("dataset_name", "keypoint_info", "skeleton_info", "joint_weights", "sigmas")
+#: entries of a parsed schema that are arrays
+_ARRAYS: dict[str, type] = {
+    "keypoint_colors": np.uint8,
+    "skeleton_link_colors": np.uint8,
+    "dataset_keypoint_weights": np.float32,
+    "sigmas": np.float32,
+}
 # for keypoints and links that give no colour
 _KEYPOINT_COLOR = (255, 128, 0)
 _LINK_COLOR = (96, 96, 255)
@@ -88,6 +95,27 @@ def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
             for name, value in metainfo["stats_info"].items()
         }
     return parsed
+
+
+def restore_metainfo(parsed: Mapping[str, Any]) -> dict[str, Any]:
+    """What `parse_pose_metainfo` gave, from a file whose format has neither arrays nor int keys.
+
+    Example:
+        >>> restore_metainfo({"keypoint_id2name": {"0": "nose"}, "flip_pairs": [[1, 2]]})
+        {'keypoint_id2name': {0: 'nose'}, 'flip_pairs': [(1, 2)]}
+    """
+    restored = dict(parsed)
+    for name, kind in _ARRAYS.items():
+        if name in restored:
+            restored[name] = np.array(restored[name], dtype=kind)
+    if "keypoint_id2name" in restored:
+        restored["keypoint_id2name"] = {
+            int(index): name for index, name in restored["keypoint_id2name"].items()
+        }
+    for name in ("flip_pairs", "skeleton_links"):
+        if name in restored:
+            restored[name] = [tuple(pair) for pair in restored[name]]
+    return restored
 
 
 def _colors(entries: Mapping[int, Mapping[str, Any]], default: tuple[int, int, int]) -> Any:

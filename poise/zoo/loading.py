@@ -12,6 +12,7 @@ from poise.errors import ConfigError, FileMissingError, UnknownNameError, neares
 from poise.zoo.index import find_recipe, models, spellings
 from poise.zoo.parts.runtime import runtime
 from poise.zoo.refused import refusal
+from poise.zoo.whole import SUFFIX, whole_config
 
 __all__ = ["load_config", "source"]
 
@@ -27,7 +28,8 @@ def load_config(
 
     Args:
         source: name of a released model or an alias of it, path of its config in MMPose, path of
-            a config file, a `Config`, or its tree. A file that exists wins over a name.
+            a config file, a whole model (`.safetensors`), a `Config`, or its tree. A file that
+            exists wins over a name.
         trusted: execute the file where it holds code that the reader refuses.
 
     Raises:
@@ -47,7 +49,9 @@ def load_config(
         return Config(source)
     path = Path(source)
     if path.is_file():
-        return Config.fromfile(path, trusted=trusted)
+        return (
+            whole_config(path) if path.suffix == SUFFIX else Config.fromfile(path, trusted=trusted)
+        )
     text = os.fspath(source)
     recipe = find_recipe(text)
     if recipe is not None:

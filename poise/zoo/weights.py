@@ -8,6 +8,7 @@ import urllib.parse
 from pathlib import Path
 
 from poise.zoo.index import Model, find_model
+from poise.zoo.whole import is_whole_model
 
 __all__ = [
     "FOLDER_VARIABLE",
@@ -52,10 +53,13 @@ def weights_file(address: str) -> str:
 def default_weights(name: str) -> Path | None:
     """Weights file of a model that is on this machine, or None; nothing is downloaded.
 
+    A file that is a whole model has its own; another file has none, since it wins over a name.
     Looked for inside the package, then in the folders that `POISE_WEIGHTS` names (separated as
     in PATH; files lie there directly or in MMPose's `checkpoints/` layout), then in torch's
     folder of downloads.
     """
+    if Path(name).is_file():
+        return Path(name) if is_whole_model(name) else None
     model = find_model(name)
     stem = name if model is None else model.name
     embedded = _EMBEDDED / f"{stem}.safetensors"

@@ -6,6 +6,8 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "loading": "load_checkpoint load_state_dict",
+        "publishing": "publish",
+        "whole": "convert",
         "pretrained": "PretrainedInit",
         "reading": "read_checkpoint read_state_dict state_dict_of strip_prefix",
         "saving": "save_checkpoint",

@@ -102,6 +102,10 @@ def _write_whole(path: Path, write: Callable[[str], None]) -> None:
     temporary = Path(name)
     try:
         write(name)
+        # temporary files are for their owner only; this one is to be read like any other
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

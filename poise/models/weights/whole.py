@@ -1,0 +1,134 @@
+"""A model in one file: `.safetensors` with config, schema and origin in its header."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import poise
+from poise.config import Config
+from poise.errors import CheckpointError
+from poise.models.weights.reading import read_checkpoint
+from poise.models.weights.saving import save_checkpoint
+from poise.models.weights.sources import locate
+from poise.zoo.whole import CONFIG_KEY, SUFFIX
+
+__all__ = ["config_for", "convert"]
+
+#: parts of a config that a model needs to predict, to be tested and to be exported
+KEPT = (
+    "default_scope",
+    "custom_imports",
+    "codec",
+    "model",
+    "test_dataloader",
+    "test_evaluator",
+    "test_cfg",
+    "visualizer",
+)
+BLOCK_BYTES = 1 << 20
+
+
+def config_for(path: Path, content: Mapping[str, Any], given: str | None) -> tuple[Any, str]:
+    """Config of a checkpoint, and where it is from.
+
+    Args:
+        path: the file.
+        content: what it holds.
+        given: model name or config file that the user named; None looks into the checkpoint, then
+            for a released file of this name.
+
+    Raises:
+        CheckpointError: nothing says which model it is.
+    """
+    from poise.zoo import load_config, models
+    from poise.zoo.weights import weights_file
+
+    if given is not None:
+        return load_config(given), given
+    released = {weights_file(m.weights): m.name for m in models().values() if m.weights}
+    if path.name in released:
+        return load_config(released[path.name]), released[path.name]
+    text = (content.get("meta") or {}).get("cfg")
+    if isinstance(text, str) and text.strip():
+        return Config.fromstring(text, ".py"), "the checkpoint"
+    raise CheckpointError(
+        f"{path} does not say of which model it is; name it with --model NAME or --model CONFIG.py"
+    )
+
+
+def convert(
+    source: str | PathLike[str],
+    target: str | PathLike[str] | None = None,
+    *,
+    model: str | None = None,
+    half: bool = False,
+) -> Path:
+    """Write a checkpoint as one file that needs no config beside it.
+
+    Keys of old files are renamed on the way, since the weights go through the model.
+
+    Args:
+        source: checkpoint: path, address, or name such as for `locate`.
+        target: file to write; None puts it beside the source.
+        model: model name or config file, where the checkpoint does not say it.
+        half: store weights with 16 bits; they become 32 bits again when they are read.
+
+    Raises:
+        CheckpointError: a file that cannot be read, or weights that do not fit the config.
+    """
+    from poise.models.build import load_model
+
+    path = locate(source)
+    content = read_checkpoint(path)
+    config, origin = config_for(path, content, model)
+    network: Any = load_model(config, path)
+    tree = config.to_dict()
+    kept = Config({key: tree[key] for key in KEPT if key in tree})
+    meta = {
+        CONFIG_KEY: kept.dumps(".py"),
+        "provenance": json.dumps(_provenance(path, source, content, origin, half=half)),
+    }
+    if getattr(network, "dataset_meta", None) is None:
+        raise CheckpointError(f"neither {path} nor its config says what the keypoints are")
+    where = Path(target) if target is not None else path.with_suffix(SUFFIX)
+    if where.suffix != SUFFIX:
+        raise CheckpointError(f"a whole model is a file that ends in {SUFFIX}, got {where}")
+    state = {key: _stored(value, half=half) for key, value in network.state_dict().items()}
+    held = {"dataset_meta": dict(network.dataset_meta), **meta}
+    return save_checkpoint({"state_dict": state, "meta": held}, where)
+
+
+def _stored(value: torch.Tensor, *, half: bool) -> torch.Tensor:
+    value = value.detach().cpu()
+    return value.half() if half and value.dtype == torch.float32 else value
+
+
+def _provenance(
+    path: Path, source: Any, content: Mapping[str, Any], origin: str, *, half: bool
+) -> dict[str, Any]:
+    """Where the weights are from."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    meta = content.get("meta") or {}
+    found = {
+        "source": str(source) if "://" in str(source) else path.name,
+        "source_sha256": digest.hexdigest(),
+        "model": origin,
+        "converted": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "poise_version": poise.__version__,
+        "half": half,
+    }
+    trained = {
+        key: meta[key] for key in ("epoch", "iter", "time", "experiment_name") if key in meta
+    }
+    return found | {k: v for k, v in trained.items() if isinstance(v, (int, str))}
