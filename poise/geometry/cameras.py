@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.errors import DataError
+from poise.registry import CAMERAS
 
 __all__ = ["SimpleCamera", "camera_to_pixel", "pixel_to_camera"]
 
 Array = NDArray[Any]
 
 
+@CAMERAS.register_module()
 class SimpleCamera:
     """One camera: rotation, place, focal length, centre, and perhaps lens distortion.
 

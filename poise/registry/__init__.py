@@ -31,6 +31,7 @@ LOG_PROCESSORS = Registry("log_processors")
 RUNNERS = Registry("runners")
 RUNNER_CONSTRUCTORS = Registry("runner_constructors")
 INFERENCERS = Registry("inferencers")
+CAMERAS = Registry("cameras")
 FUNCTIONS = Registry("functions")
 
 #: kind -> registry, in the order above
@@ -39,6 +40,7 @@ ALL = {r.kind: r for r in list(globals().values()) if isinstance(r, Registry)}
 __all__ = [
     "ALL",
     "BATCH_AUGMENTS",
+    "CAMERAS",
     "CODECS",
     "DATASETS",
     "DATA_SAMPLERS",

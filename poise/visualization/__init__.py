@@ -9,7 +9,10 @@ __getattr__, __dir__, __all__ = attach(
         "drawing": "draw_boxes draw_instances draw_keypoints",
         "fields": "draw_heatmaps",
         "openpose": "draw_openpose",
+        "scene3d": "View draw_poses_3d",
         "style": "Palette Sizes named_color",
         "visualizer": "FastVisualizer PoseLocalVisualizer",
+        "viewer3d": "viewer_page",
+        "visualizer_3d": "Pose3dLocalVisualizer",
     },
 )

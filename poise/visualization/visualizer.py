@@ -17,7 +17,7 @@ from poise.visualization.fields import draw_heatmaps
 from poise.visualization.openpose import draw_openpose
 from poise.visualization.style import Array, Palette, Sizes
 
-__all__ = ["FastVisualizer", "PoseLocalVisualizer"]
+__all__ = ["FastVisualizer", "PoseLocalVisualizer", "part_of", "write_picture"]
 
 #: Datasets with colours for OpenPose's style -> the schema that holds them.
 OPENPOSE_SCHEMAS = {
@@ -174,19 +174,19 @@ class PoseLocalVisualizer:
             if not wanted:
                 continue
             top = np.array(image, dtype=np.uint8, order="C")
-            instances = _part(data_sample, f"{kind}_instances")
+            instances = part_of(data_sample, f"{kind}_instances")
             if instances is not None:
                 self._draw_instances_kpts(top, instances, kpt_thr, show_kpt_idx, skeleton_style)
                 if draw_bbox:
                     self._draw_instances_bbox(top, instances)
-            fields = _part(data_sample, f"{kind}_fields") if draw_heatmap else None
+            fields = part_of(data_sample, f"{kind}_fields") if draw_heatmap else None
             columns.append((top, None if fields is None else self._draw_heatmap(fields, image)))
         drawn = _stitched(columns, image)
         self.set_image(drawn)
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)
         if out_file is not None:
-            _write(drawn, Path(out_file))
+            write_picture(drawn, Path(out_file))
         else:
             self.add_image(name, drawn, step)
         return self.get_image()
@@ -284,7 +284,7 @@ class PoseLocalVisualizer:
                 backend.add_image(name, image, step=step)
             elif self.save_dir is not None and _is_local(backend):
                 folder = Path(self.save_dir) / "vis_data" / "vis_image"
-                _write(image, folder / f"{name}_{step}.png")
+                write_picture(image, folder / f"{name}_{step}.png")
 
     def show(
         self, drawn_img: Array | None = None, win_name: str = "image", wait_time: float = 0
@@ -372,7 +372,7 @@ def _openpose_meta(dataset: str) -> dict[str, Any]:
     return parse_pose_metainfo({"from_file": OPENPOSE_SCHEMAS[dataset]})
 
 
-def _part(data_sample: Any, name: str) -> Any:
+def part_of(data_sample: Any, name: str) -> Any:
     """A field of the sample, or None."""
     if data_sample is None or name not in data_sample:
         return None
@@ -397,7 +397,7 @@ def _is_local(backend: Any) -> bool:
     return str(kind).rpartition(".")[2] == "LocalVisBackend"
 
 
-def _write(picture: Array, path: Path) -> None:
+def write_picture(picture: Array, path: Path) -> None:
     """Write an RGB picture; the suffix says the format."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ok, data = cv2.imencode(path.suffix or ".png", np.ascontiguousarray(picture[..., ::-1]))

@@ -127,7 +127,7 @@ def test_geometry_does_not_load_torch():
 
     code = (
         "import sys, numpy as np, poise.geometry as g\n"
-        "[getattr(g, n) for n in g.__all__]\n"
+        "[getattr(g, n) for n in g.__all__ if not n.endswith('Torch')]\n"
         "g.bbox_overlaps(np.ones((1, 4)), np.ones((1, 4)))\n"
         "assert 'torch' not in sys.modules"
     )

@@ -106,3 +106,30 @@ def test_wrong_cameras_are_explained(params, text):
 def test_poses_must_be_three_dimensional():
     with pytest.raises(DataError, match=r"\(..., K, 3\)"):
         camera().world_to_camera(POSES[..., :2])
+
+
+@pytest.mark.parametrize("distortion", [{}, {"k": 3}, {"k": 6}])
+def test_the_camera_for_tensors_equals_the_one_for_arrays_and_passes_gradients(distortion):
+    import torch
+
+    from poise.registry import CAMERAS
+
+    rng = np.random.default_rng(0)
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    param = dict(R=turn, T=rng.normal(size=(3, 1)), f=[[1100.0], [1120.0]], c=[[500.0], [490.0]])
+    if distortion:
+        param |= dict(k=rng.normal(0, 0.1, distortion["k"]), p=rng.normal(0, 0.01, 2))
+    ours = CAMERAS.build(dict(type="SimpleCamera", param=param))
+    tensors = CAMERAS.build(dict(type="SimpleCameraTorch", param=param, device="cpu"))
+    seen = rng.uniform(-1, 1, (4, 17, 3)) + np.array([0, 0, 5])
+    world = ours.camera_to_world(seen)
+    points = torch.tensor(world, requires_grad=True)
+    pixels = tensors.world_to_pixel(points)
+    np.testing.assert_allclose(pixels.detach(), ours.world_to_pixel(world), rtol=1e-5)
+    np.testing.assert_allclose(
+        tensors.camera_to_world(tensors.world_to_camera(points)).detach(), world, atol=1e-5
+    )
+    pixels.sum().backward()
+    assert torch.isfinite(points.grad).all()
+    with pytest.raises(DataError, match="tensors of the shape"):
+        tensors.world_to_camera(world)

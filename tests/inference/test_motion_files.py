@@ -180,7 +180,15 @@ def test_c3d_and_trc_of_a_video(tmp_path):
     np.testing.assert_allclose(values, poses[4][:, [0, 2, 1]] * [-1, 1, -1], atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["bvh", "c3d", "trc"])
+def test_a_page_of_a_video_has_everybody(tmp_path):
+    (path,) = saved("html", tmp_path, results(missing={(2, 1)}))
+    assert path.name == "clip_3d.html"
+    text = path.read_text()
+    assert '"name":"person 3"' in text
+    assert '"name":"person 5"' in text
+
+
+@pytest.mark.parametrize("kind", ["bvh", "c3d", "trc", "html"])
 def test_formats_of_3d_poses_say_that_they_need_a_lifter(kind, tmp_path):
     with pytest.raises(DataError, match="lift them with lift=MODEL"):
         saved(kind, tmp_path, results(lifted=False))

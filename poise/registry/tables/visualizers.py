@@ -3,5 +3,6 @@
 TABLE: dict[str, dict[str, str]] = {
     "mmpose": {
         "poise.visualization.visualizer": "PoseLocalVisualizer",
+        "poise.visualization.visualizer_3d": "Pose3dLocalVisualizer",
     },
 }
