@@ -75,7 +75,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(project, zippe
         (b"", "it is empty"),
         (b"<!DOCTYPE html><html>404</html>", "it is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "pointer of Git LFS"),
-        (b"no checkpoint at all", "it is cut off, or no file of torch.save"),
+        (b"no checkpoint at all", "it is cut off, or no file of weights"),
     ],
 )
 def test_a_damaged_file_says_what_it_looks_like(project, save, content, why):
