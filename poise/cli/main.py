@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": ("poise.cli.predict:predict", "Find poses in images or folders of images."),
     "train": ("poise.cli.train:train", "Train a model from a config."),
     "test": ("poise.cli.test:test", "Evaluate a checkpoint with a config's metrics."),
+    "eval": ("poise.cli.evaluate:evaluate", "Evaluate saved predictions with any metrics."),
     "data": ("poise.cli.data:app", "Draw, count, check and convert data; list skeletons."),
     "config": ("poise.cli.config:app", "Show and compare configs."),
     "zoo": ("poise.cli.zoo:app", "List released models; fetch, publish and convert weights."),

@@ -28,7 +28,11 @@ def test(
         Path | None, typer.Option("--out", "-o", help="JSON file for the metrics.")
     ] = None,
     dump: Annotated[
-        Path | None, typer.Option(help="File for the predictions: .pkl, or .json for people.")
+        Path | None,
+        typer.Option(
+            help="File for the predictions: .jsonl or .jsonl.gz, which `poise eval` reads; .pkl "
+            "as MMPose; .json for people."
+        ),
     ] = None,
     options: Annotated[
         list[str] | None,

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "checking": "Finding check_data",
+        "evaluating": "evaluate_predictions parse_metric",
         "opening": "open_dataset",
         "pictures": "record_picture",
         "sheets": "draw_sheets",

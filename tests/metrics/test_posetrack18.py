@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from poise.data_tools import evaluate_predictions
 from poise.errors import DataError, FileMissingError
 from poise.metrics import PoseTrack18Metric
 from poise.metrics.posetrack18 import _KEYPOINTS
+from poise.metrics.prediction_file import PredictionWriter
 
 META = dict(dataset_name="posetrack18", num_keypoints=17, sigmas=np.full(17, 0.1, np.float32))
 
@@ -85,6 +87,17 @@ def test_a_joint_is_right_within_half_a_head(run, video):
     far = figures(run, path, predict(0, 100, left_wrist=(115.5, 180)))
     assert far["posetrack18/Wri AP"] == pytest.approx(50)
     assert far["posetrack18/AP"] == pytest.approx(100 * 14 / 15)
+
+
+def test_saved_predictions_give_the_same_figures(run, video, tmp_path):
+    path = video([[100, 400], [100]])
+    samples = predict(0, 100), predict(0, 420), predict(1, 100, nose=(0, 0))
+    writer = PredictionWriter(tmp_path / "p.jsonl", {"meta": META})
+    writer.write(samples)
+    writer.close()
+    metric = dict(type="PoseTrack18Metric", ann_file=path)
+    (later,) = evaluate_predictions(writer.path, [metric]).values()
+    assert later == figures(run, path, *samples)
 
 
 def test_a_missed_person_and_a_false_one(run, video):

@@ -109,7 +109,7 @@ def _test(rank, config, checkpoint, folder):
         checkpoint,
         work_dir=folder,
         out=folder / "out.json",
-        dump=folder / "dump.json",
+        dump=folder / "dump.jsonl",
         batch_size=2,
     )
 
@@ -117,6 +117,7 @@ def _test(rank, config, checkpoint, folder):
 @pytest.mark.slow
 def test_several_processes_test_as_one(dots, tmp_path):
     from poise.cli.train import train as run_train
+    from poise.metrics.prediction_file import read_predictions
 
     # seven samples: one process gets one twice
     tree = json.loads((tmp_path / "ann.json").read_text())
@@ -130,7 +131,7 @@ def test_several_processes_test_as_one(dots, tmp_path):
     one, two = (json.loads((tmp_path / n / "out.json").read_text()) for n in ("one", "two"))
     assert one == pytest.approx(two, abs=1e-6)
     ids = [
-        [row["img_id"] for row in json.loads((tmp_path / n / "dump.json").read_text())]
+        [row["img_id"] for row in read_predictions(tmp_path / n / "dump.jsonl")[1]]
         for n in ("one", "two")
     ]
     assert ids[0] == ids[1] == list(range(7))

@@ -9,6 +9,7 @@ import torch
 
 from poise.cli.test import test as run_test
 from poise.cli.train import train as run_train
+from poise.data_tools import evaluate_predictions
 from poise.errors import ConfigError, FileMissingError
 from poise.training import checkpoint as files
 
@@ -48,6 +49,11 @@ def test_train_resume_and_test_a_topdown_model(config, tmp_path, capsys):
     rows = json.loads(dump.read_text())
     assert np.shape(rows[0]["pred_instances"]["keypoints"]) == (1, K, 2)
     assert "coco/AP" in capsys.readouterr().out
+
+    dump = tmp_path / "dump.jsonl.gz"
+    run_test(str(config), str(run / "epoch_2.pth"), work_dir=run, dump=dump)
+    later = {k: v for own in evaluate_predictions(dump).values() for k, v in own.items()}
+    assert later == pytest.approx(json.loads(out.read_text()), abs=1e-12)
 
 
 def test_training_learns_the_dots(config, tmp_path):

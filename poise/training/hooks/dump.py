@@ -12,6 +12,7 @@ import numpy as np
 
 from poise.errors import ConfigError
 from poise.metrics.collecting import collect
+from poise.metrics.prediction_file import SUFFIXES, PredictionWriter, is_prediction_file
 from poise.registry import HOOKS
 from poise.training.hooks.base import Hook
 
@@ -23,8 +24,9 @@ class DumpHook(Hook):
     """Collects predictions and writes them once testing is over.
 
     Args:
-        path: `.pkl` or `.pickle` for what MMPose's `--dump` writes (a list of dicts with
-            arrays), `.json` for plain lists without heatmaps.
+        path: `.jsonl` or `.jsonl.gz` for a file that any metric can be computed from later,
+            written batch by batch; `.pkl` or `.pickle` for what MMPose's `--dump` writes (a list
+            of dicts with arrays), `.json` for plain lists without heatmaps.
 
     Raises:
         ConfigError: another ending.
@@ -32,9 +34,17 @@ class DumpHook(Hook):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if self.path.suffix not in (".pkl", ".pickle", ".json"):
-            raise ConfigError(f"--dump writes .pkl or .json files, got {self.path.name}")
+        if not self.path.name.endswith((".pkl", ".pickle", ".json", *SUFFIXES)):
+            raise ConfigError(
+                f"--dump writes .jsonl, .jsonl.gz, .pkl or .json files, got {self.path.name}"
+            )
         self.predictions: list[Any] = []
+        self._writer: PredictionWriter | None = None
+
+    def before_test(self, runner: Any) -> None:
+        """Open the file, where it is written as predictions come."""
+        if is_prediction_file(self.path) and runner.world_size == 1:
+            self._writer = PredictionWriter(self.path, _header(runner))
 
     def after_test_iter(
         self,
@@ -44,16 +54,27 @@ class DumpHook(Hook):
         outputs: Sequence[Any] | None = None,
     ) -> None:
         """Keep the predictions of a batch."""
+        if self._writer is not None:
+            self._writer.write(outputs or ())
+            return
         for sample in outputs or ():
             tree = sample.to_dict() if hasattr(sample, "to_dict") else sample
             self.predictions.append(_arrays(tree))
 
     def after_test(self, runner: Any) -> None:
         """Write the file, with what all processes predicted."""
+        if self._writer is not None:
+            self._writer.close()
+            return
         gathered = collect(self.predictions, len(runner.test_dataloader.dataset))
         if gathered is None:
             return
         self.predictions = gathered
+        if is_prediction_file(self.path):
+            writer = PredictionWriter(self.path, _header(runner))
+            writer.write(gathered)
+            writer.close()
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.suffix != ".json":
             self.path.write_bytes(pickle.dumps(self.predictions))
@@ -64,6 +85,26 @@ class DumpHook(Hook):
             for p in self.predictions
         ]
         self.path.write_text(json.dumps(rows, default=str))
+
+
+def _header(runner: Any) -> dict[str, Any]:
+    """What metrics need beside the samples."""
+    dataset = runner.test_dataloader.dataset
+    ann_file = getattr(dataset, "ann_file", None)
+    header = {
+        "ann_file": str(Path(ann_file).resolve()) if ann_file else None,
+        "metrics": _configs(runner.cfg.get("test_evaluator")),
+        "meta": dataset.metainfo,
+    }
+    return {key: value for key, value in header.items() if value is not None}
+
+
+def _configs(evaluator: Any) -> list[Any] | None:
+    """The metrics of a config, where they are configs and stand alone."""
+    plain = evaluator.to_dict() if hasattr(evaluator, "to_dict") else evaluator
+    several = plain if isinstance(plain, list) else [plain]
+    good = all(isinstance(m, dict) and "type" in m and "datasets" not in m for m in several)
+    return [{k: _lists(v) for k, v in m.items()} for m in several] if good else None
 
 
 def _arrays(tree: Any) -> Any:

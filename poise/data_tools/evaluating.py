@@ -1,0 +1,195 @@
+"""Metrics of predictions that were saved before."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise.datasets.coco_file import read_json
+from poise.errors import ArgumentError, DataError, FileMissingError, UnknownNameError, nearest
+from poise.metrics.evaluator import Evaluator
+from poise.metrics.prediction_file import is_prediction_file, read_predictions
+from poise.registry import METRICS
+from poise.structures.metainfo import parse_pose_metainfo
+
+__all__ = ["evaluate_predictions", "parse_metric"]
+
+#: metrics that read an annotation file, which has pictures without predictions, too
+_READ_ANNOTATIONS = ("CocoMetric", "CocoWholeBodyMetric", "PoseTrack18Metric")
+#: a COCO result file has its scores, and was thinned out when it was made
+_AS_THEY_ARE = {"score_mode": "bbox", "nms_mode": "none"}
+
+
+def evaluate_predictions(
+    path: str | Path,
+    metrics: Sequence[str | Mapping[str, Any]] = (),
+    *,
+    annotations: str | Path | None = None,
+    schema: str | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Figures of a file of predictions.
+
+    Args:
+        path: file of `poise test --dump NAME.jsonl`, or a COCO result file (.json).
+        metrics: configs, or texts such as "PCKAccuracy,thr=0.05"; those of the test itself
+            without any.
+        annotations: COCO annotation file, instead of the one that the test used; a result file
+            needs it.
+        schema: keypoints of a result file: name or metadata file; those that the annotations
+            name without it.
+
+    Returns:
+        metric -> its figures by name.
+
+    Raises:
+        FileMissingError: a file does not exist.
+        DataError: a file is something else, or a metric lacks something in the samples.
+        UnknownNameError, ArgumentError: a metric that does not exist, or cannot be built so.
+    """
+    if annotations is not None and not Path(annotations).is_file():
+        raise FileMissingError(f"there is no annotation file {annotations}")
+    if is_prediction_file(path):
+        header, samples = read_predictions(path)
+    else:
+        header, samples = _coco_results(Path(path), annotations, schema)
+    wanted = list(metrics) or header.get("metrics") or []
+    if not wanted:
+        raise ArgumentError(f"{path} names no metrics; give some, such as --metric CocoMetric")
+    ann_file = annotations or header.get("ann_file")
+    configs = [_config(metric, ann_file, header, annotations is not None) for metric in wanted]
+    evaluators = {}
+    for metric, config in zip(wanted, configs, strict=True):
+        name = metric if isinstance(metric, str) else str(config["type"])
+        evaluator = Evaluator(config)
+        evaluator.dataset_meta = dict(header["meta"])
+        evaluators[_unused(name, evaluators)] = evaluator
+    count = 0
+    for sample in samples:
+        count += 1
+        for evaluator in evaluators.values():
+            evaluator.process([sample])
+    if not count:
+        raise DataError(f"{path} has no samples")
+    return {name: evaluator.evaluate(count) for name, evaluator in evaluators.items()}
+
+
+def parse_metric(text: str) -> dict[str, Any]:
+    """Config of a metric from a text.
+
+    Example:
+        >>> parse_metric("PCKAccuracy,thr=0.05,norm_item=bbox")
+        {'type': 'PCKAccuracy', 'thr': 0.05, 'norm_item': 'bbox'}
+        >>> parse_metric("NME,norm_mode=keypoint_distance,keypoint_indices=[2,4]")["type"]
+        'NME'
+    """
+    name, _, rest = text.partition(",")
+    if METRICS.get(name.strip()) is None:
+        known = [n.rpartition(".")[2] for n in METRICS.names()]
+        hint = nearest(name, known) or f"; there are {', '.join(known)}"
+        raise UnknownNameError(f"there is no metric '{name}'{hint}")
+    try:
+        call = ast.parse(f"f({rest})", mode="eval").body
+        values = {k.arg: _value(k.value) for k in call.keywords}  # type: ignore[attr-defined]
+        if call.args or None in values:  # type: ignore[attr-defined]
+            raise ValueError("an argument without a name")
+    except (SyntaxError, ValueError) as error:
+        raise ArgumentError(
+            f"a metric is written NAME,argument=value,..., such as PCKAccuracy,thr=0.05, got "
+            f"'{text}' ({error})"
+        ) from error
+    return {"type": name.strip(), **values}
+
+
+def _value(node: ast.expr) -> Any:
+    """A literal; a bare word is a text."""
+    if isinstance(node, ast.Name):
+        return {"true": True, "false": False, "none": None}.get(node.id.lower(), node.id)
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "dict":
+        return {k.arg: _value(k.value) for k in node.keywords}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_value(entry) for entry in node.elts]
+    if isinstance(node, ast.BinOp | ast.Attribute):
+        # a path or a name with a dash
+        return ast.unparse(node).replace(" ", "")
+    return ast.literal_eval(node)
+
+
+def _config(
+    metric: str | Mapping[str, Any], ann_file: Any, header: Mapping[str, Any], given: bool
+) -> dict[str, Any]:
+    config = parse_metric(metric) if isinstance(metric, str) else dict(metric)
+    kind = str(config["type"]).rpartition(".")[2]
+    if kind in _READ_ANNOTATIONS:
+        if "coco_results" in header:
+            config = {**_AS_THEY_ARE, **config}
+        usable = ann_file is not None and Path(ann_file).is_file()
+        if given or (usable and not config.get("ann_file")):
+            config["ann_file"] = str(ann_file)
+    elif "coco_results" in header:
+        raise DataError(
+            f"{kind} compares each person with its annotation, and a COCO result file does not "
+            "say whose a pose is; save predictions with `poise test --dump NAME.jsonl`"
+        )
+    return config
+
+
+def _unused(name: str, taken: Mapping[str, Any]) -> str:
+    number = 2
+    unique = name
+    while unique in taken:
+        unique, number = f"{name} ({number})", number + 1
+    return unique
+
+
+def _coco_results(
+    path: Path, annotations: str | Path | None, schema: str | None
+) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
+    """Header and samples of a result file."""
+    rows = read_json(str(path), "the result file", owner="poise eval")
+    good = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+    if not good or not all("keypoints" in row and "image_id" in row for row in rows):
+        raise DataError(
+            f"{path} is neither a file of `poise test --dump NAME.jsonl` nor a COCO result file, "
+            "a list of objects with image_id, category_id, keypoints and score"
+        )
+    if annotations is None:
+        raise DataError(f"{path} is a COCO result file; give its annotations, --annotations FILE")
+    if schema is None:
+        from poise.training.own_data import describe_keypoints
+
+        meta = parse_pose_metainfo(describe_keypoints(Path(annotations)).metainfo)
+    else:
+        file = schema if Path(schema).suffix else f"configs/_base_/datasets/{schema}.py"
+        meta = parse_pose_metainfo({"from_file": file})
+    sizes = {len(row["keypoints"]) for row in rows}
+    if sizes - {3 * meta["num_keypoints"]}:
+        raise DataError(
+            f"{path}: a pose has {sorted(sizes)[0]} numbers, expected {3 * meta['num_keypoints']} "
+            f"(x, y, score of the {meta['num_keypoints']} keypoints of {meta['dataset_name']})"
+        )
+    meta["CLASSES"] = read_json(str(annotations)).get("categories")
+    header = {"meta": meta, "coco_results": True, "metrics": [{"type": "CocoMetric"}]}
+    return header, map(_sample, range(len(rows)), rows)
+
+
+def _sample(number: int, row: Mapping[str, Any]) -> dict[str, Any]:
+    triples = np.array(row["keypoints"], np.float64).reshape(1, -1, 3)
+    predicted = {
+        "keypoints": triples[..., :2],
+        "keypoint_scores": triples[..., 2],
+        "bbox_scores": np.array([row.get("score", 1.0)], np.float64),
+    }
+    if "bbox" in row:
+        x, y, width, height = row["bbox"]
+        predicted["bboxes"] = np.array([[x, y, x + width, y + height]], np.float64)
+    return {
+        "id": number,
+        "img_id": row["image_id"],
+        "category_id": row.get("category_id", 1),
+        "pred_instances": predicted,
+        "gt_instances": {},
+    }
