@@ -61,7 +61,7 @@ def evaluate_predictions(
         raise ArgumentError(f"{path} names no metrics; give some, such as --metric CocoMetric")
     ann_file = annotations or header.get("ann_file")
     configs = [_config(metric, ann_file, header, annotations is not None) for metric in wanted]
-    evaluators = {}
+    evaluators: dict[str, Evaluator] = {}
     for metric, config in zip(wanted, configs, strict=True):
         name = metric if isinstance(metric, str) else str(config["type"])
         evaluator = Evaluator(config)
