@@ -1,4 +1,4 @@
-"""`poise zoo list|search|info`: which models were released, how good they are, where they lie."""
+"""`poise zoo`: which models were released, how good they are, where they lie; backbones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from poise.cli import zoo_files
+from poise.cli.backbones import backbones
 from poise.zoo.index import Model, models, require_model
 from poise.zoo.weights import default_weights
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+app.command()(backbones)
 
 #: bytes of a parameter in a released file
 BYTES_PER_PARAMETER = 4

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from poise.errors import ConfigError, DataError
+from poise.errors import ConfigError, DataError, UnknownNameError, nearest
 from poise.layers import BaseModule, constant_init
+from poise.zoo.variants import VARIANTS, variant_settings
 
 __all__ = [
     "BaseBackbone",
@@ -22,7 +23,6 @@ __all__ = [
     "check_out_indices",
     "check_sides",
     "freeze",
-    "named_settings",
     "set_norm_eval",
     "zero_last_norms",
 ]
@@ -42,6 +42,37 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
     def forward(self, x: Tensor) -> Any:
         """(B, 3, H, W) -> feature maps: a tuple; networks of several stages return lists."""
 
+    @classmethod
+    def published(cls) -> tuple[str, ...]:
+        """Names of the published variants, smallest first; what `variant` takes."""
+        return tuple(_variants_of(cls)[1])
+
+    @classmethod
+    def variant(cls, name: str | int | float, **kwargs: Any) -> Self:
+        """Network of a published size, with random weights.
+
+        Args:
+            name: one of `published()`.
+            **kwargs: arguments of the constructor; they win over those of the variant.
+
+        Raises:
+            UnknownNameError: no such variant.
+
+        Example:
+            >>> from poise.models.backbones import ResNet
+            >>> ResNet.published()
+            ('18', '34', '50', '101', '152')
+            >>> ResNet.variant("18").depth
+            18
+        """
+        family, known = _variants_of(cls)
+        if str(name) not in known:
+            raise UnknownNameError(
+                f"{cls.__name__} has no published variant {str(name)!r}"
+                f"{nearest(str(name), known)}; there are: {', '.join(known) or 'none'}"
+            )
+        return cls(**{**variant_settings(family, str(name)), **kwargs})
+
     def _freeze_stages(self) -> None:
         """Freeze what `frozen_stages` names; nothing here."""
 
@@ -54,20 +85,12 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
         return self
 
 
-def named_settings(name: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Constructor arguments of a released backbone, without its weights.
-
-    Args:
-        name: as in names of models, such as "hrformer-small"; see `poise.zoo.parts.backbones`.
-        kwargs: what wins over them.
-    """
-    from poise.zoo.parts.backbones import backbone
-
-    settings = {k: v for k, v in backbone(name).cfg.items() if k not in ("type", "init_cfg")}
-    # a recipe for many devices; on one it is an ordinary batch norm
-    if settings.get("norm_cfg", {}).get("type") == "SyncBN":
-        settings["norm_cfg"] = {**settings["norm_cfg"], "type": "BN"}
-    return {**settings, **kwargs}
+def _variants_of(cls: type) -> tuple[str, Mapping[str, Any]]:
+    """Family of a class, or of the one it extends, and its variants; empty where none."""
+    for parent in cls.__mro__:
+        if parent.__name__ in VARIANTS:
+            return parent.__name__, VARIANTS[parent.__name__]
+    return cls.__name__, {}
 
 
 def freeze(modules: Iterable[nn.Module], *, evaluate: bool = True) -> None:

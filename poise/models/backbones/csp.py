@@ -179,6 +179,31 @@ class CSPDarknet(_CSPBackbone):
             cfgs=cfgs,
         )
 
+    @classmethod
+    def tiny(cls, **kwargs: Any) -> CSPDarknet:
+        """CSPDarknet of YOLOX-tiny and RTMO-t; arguments as the constructor."""
+        return cls.variant("tiny", **kwargs)
+
+    @classmethod
+    def s(cls, **kwargs: Any) -> CSPDarknet:
+        """CSPDarknet of YOLOX-s and RTMO-s; arguments as the constructor."""
+        return cls.variant("s", **kwargs)
+
+    @classmethod
+    def m(cls, **kwargs: Any) -> CSPDarknet:
+        """CSPDarknet of YOLOX-m and RTMO-m; arguments as the constructor."""
+        return cls.variant("m", **kwargs)
+
+    @classmethod
+    def l(cls, **kwargs: Any) -> CSPDarknet:  # noqa: E743 (the size's name)
+        """CSPDarknet of YOLOX-l and RTMO-l; arguments as the constructor."""
+        return cls.variant("l", **kwargs)
+
+    @classmethod
+    def x(cls, **kwargs: Any) -> CSPDarknet:
+        """CSPDarknet of YOLOX-x; arguments as the constructor."""
+        return cls.variant("x", **kwargs)
+
 
 @MODELS.register_module()
 @MODELS.register_module(scope="mmdet")
@@ -266,40 +291,29 @@ class CSPNeXt(_CSPBackbone):
             size: "tiny", "s", "m", "l" or "x".
             **kwargs: as the constructor, without the two factors.
         """
-        deepen, widen = CSPNEXT_SIZES[size]
-        return cls(deepen_factor=deepen, widen_factor=widen, **kwargs)
+        return cls.variant(size, **kwargs)
 
     @classmethod
     def tiny(cls, **kwargs: Any) -> CSPNeXt:
         """CSPNeXt-tiny; arguments as the constructor."""
-        return cls.sized("tiny", **kwargs)
+        return cls.variant("tiny", **kwargs)
 
     @classmethod
     def s(cls, **kwargs: Any) -> CSPNeXt:
         """CSPNeXt-s; arguments as the constructor."""
-        return cls.sized("s", **kwargs)
+        return cls.variant("s", **kwargs)
 
     @classmethod
     def m(cls, **kwargs: Any) -> CSPNeXt:
         """CSPNeXt-m, the backbone of RTMPose-m; arguments as the constructor."""
-        return cls.sized("m", **kwargs)
+        return cls.variant("m", **kwargs)
 
     @classmethod
     def l(cls, **kwargs: Any) -> CSPNeXt:  # noqa: E743 (the size's name)
         """CSPNeXt-l; arguments as the constructor."""
-        return cls.sized("l", **kwargs)
+        return cls.variant("l", **kwargs)
 
     @classmethod
     def x(cls, **kwargs: Any) -> CSPNeXt:
         """CSPNeXt-x; arguments as the constructor."""
-        return cls.sized("x", **kwargs)
-
-
-#: size -> factor of blocks, factor of channels (RTMDet, table 2)
-CSPNEXT_SIZES = {
-    "tiny": (0.167, 0.375),
-    "s": (0.33, 0.5),
-    "m": (0.67, 0.75),
-    "l": (1.0, 1.0),
-    "x": (1.33, 1.25),
-}
+        return cls.variant("x", **kwargs)

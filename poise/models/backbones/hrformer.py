@@ -15,7 +15,6 @@ from poise.layers import BaseModule, DropPath, build_activation_layer, build_nor
 from poise.layers.patches import nchw_to_nlc, nlc_to_nchw
 from poise.layers.residual import Bottleneck
 from poise.layers.window_attention import WindowMSA, join_windows, split_windows
-from poise.models.backbones.base import named_settings
 from poise.models.backbones.hr_module import HRModule, separable_norm
 from poise.models.backbones.hrnet import HRNet
 from poise.registry import MODELS
@@ -303,9 +302,9 @@ class HRFormer(HRNet):
     @classmethod
     def small(cls, **kwargs: Any) -> HRFormer:
         """HRFormer-S; arguments as the constructor."""
-        return cls(**named_settings("hrformer-small", kwargs))
+        return cls.variant("small", **kwargs)
 
     @classmethod
     def base(cls, **kwargs: Any) -> HRFormer:
         """HRFormer-B; arguments as the constructor."""
-        return cls(**named_settings("hrformer-base", kwargs))
+        return cls.variant("base", **kwargs)

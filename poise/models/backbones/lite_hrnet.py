@@ -19,7 +19,7 @@ from poise.layers import (
     channel_shuffle,
     maybe_checkpoint,
 )
-from poise.models.backbones.base import BaseBackbone, check_sides, named_settings
+from poise.models.backbones.base import BaseBackbone, check_sides
 from poise.models.backbones.hr_module import (
     conv_norm,
     make_exchange,
@@ -375,9 +375,9 @@ class LiteHRNet(BaseBackbone):
     @classmethod
     def layers18(cls, **kwargs: Any) -> LiteHRNet:
         """Lite-HRNet-18; arguments as the constructor."""
-        return cls(**named_settings("litehrnet-18", kwargs))
+        return cls.variant("layers18", **kwargs)
 
     @classmethod
     def layers30(cls, **kwargs: Any) -> LiteHRNet:
         """Lite-HRNet-30; arguments as the constructor."""
-        return cls(**named_settings("litehrnet-30", kwargs))
+        return cls.variant("layers30", **kwargs)

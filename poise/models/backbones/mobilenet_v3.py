@@ -141,3 +141,13 @@ class MobileNetV3(BaseBackbone):
             if i in self.out_indices:
                 outs.append(x)
         return tuple(outs)
+
+    @classmethod
+    def small(cls, **kwargs: Any) -> MobileNetV3:
+        """MobileNetV3-Small; arguments as the constructor."""
+        return cls.variant("small", **kwargs)
+
+    @classmethod
+    def large(cls, **kwargs: Any) -> MobileNetV3:
+        """MobileNetV3-Large; arguments as the constructor."""
+        return cls.variant("large", **kwargs)

@@ -339,6 +339,26 @@ class PyramidVisionTransformer(BaseBackbone):
                 outs.append(x)
         return outs
 
+    @classmethod
+    def tiny(cls, **kwargs: Any) -> PyramidVisionTransformer:
+        """PVT-Tiny; arguments as the constructor."""
+        return cls.variant("tiny", **kwargs)
+
+    @classmethod
+    def small(cls, **kwargs: Any) -> PyramidVisionTransformer:
+        """PVT-Small; arguments as the constructor."""
+        return cls.variant("small", **kwargs)
+
+    @classmethod
+    def medium(cls, **kwargs: Any) -> PyramidVisionTransformer:
+        """PVT-Medium; arguments as the constructor."""
+        return cls.variant("medium", **kwargs)
+
+    @classmethod
+    def large(cls, **kwargs: Any) -> PyramidVisionTransformer:
+        """PVT-Large; arguments as the constructor."""
+        return cls.variant("large", **kwargs)
+
 
 @MODELS.register_module()
 class PyramidVisionTransformerV2(PyramidVisionTransformer):
@@ -357,6 +377,36 @@ class PyramidVisionTransformerV2(PyramidVisionTransformer):
             use_conv_ffn=True,
             **kwargs,
         )
+
+    @classmethod
+    def b0(cls, **kwargs: Any) -> PyramidVisionTransformerV2:
+        """PVTv2-B0; arguments as the constructor."""
+        return cls.variant("b0", **kwargs)
+
+    @classmethod
+    def b1(cls, **kwargs: Any) -> PyramidVisionTransformerV2:
+        """PVTv2-B1; arguments as the constructor."""
+        return cls.variant("b1", **kwargs)
+
+    @classmethod
+    def b2(cls, **kwargs: Any) -> PyramidVisionTransformerV2:
+        """PVTv2-B2; arguments as the constructor."""
+        return cls.variant("b2", **kwargs)
+
+    @classmethod
+    def b3(cls, **kwargs: Any) -> PyramidVisionTransformerV2:
+        """PVTv2-B3; arguments as the constructor."""
+        return cls.variant("b3", **kwargs)
+
+    @classmethod
+    def b4(cls, **kwargs: Any) -> PyramidVisionTransformerV2:
+        """PVTv2-B4; arguments as the constructor."""
+        return cls.variant("b4", **kwargs)
+
+    @classmethod
+    def b5(cls, **kwargs: Any) -> PyramidVisionTransformerV2:
+        """PVTv2-B5; arguments as the constructor."""
+        return cls.variant("b5", **kwargs)
 
 
 #: names inside a block, authors' -> MMPose's

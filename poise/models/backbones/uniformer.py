@@ -248,3 +248,13 @@ class UniFormer(BaseBackbone):
                 x = maybe_checkpoint(layer, j < recomputed, x)
             outs.append(_over_channels(getattr(self, f"norm{i + 1}"), x))
         return tuple(outs)
+
+    @classmethod
+    def small(cls, **kwargs: Any) -> UniFormer:
+        """UniFormer-S; arguments as the constructor."""
+        return cls.variant("small", **kwargs)
+
+    @classmethod
+    def base(cls, **kwargs: Any) -> UniFormer:
+        """UniFormer-B; arguments as the constructor."""
+        return cls.variant("base", **kwargs)

@@ -30,7 +30,6 @@ from poise.models.backbones.base import (
     check_frozen_stages,
     freeze,
     is_pretrained,
-    named_settings,
 )
 from poise.registry import MODELS
 
@@ -422,22 +421,22 @@ class VisionTransformer(BaseBackbone):
     @classmethod
     def small(cls, **kwargs: Any) -> VisionTransformer:
         """ViT of ViTPose-small; arguments as the constructor. One map at stride 16."""
-        return cls(**named_settings("ViTPose-small", kwargs))
+        return cls.variant("small", **kwargs)
 
     @classmethod
     def base(cls, **kwargs: Any) -> VisionTransformer:
         """ViT of ViTPose-base; arguments as the constructor. One map at stride 16."""
-        return cls(**named_settings("ViTPose-base", kwargs))
+        return cls.variant("base", **kwargs)
 
     @classmethod
     def large(cls, **kwargs: Any) -> VisionTransformer:
         """ViT of ViTPose-large; arguments as the constructor. One map at stride 16."""
-        return cls(**named_settings("ViTPose-large", kwargs))
+        return cls.variant("large", **kwargs)
 
     @classmethod
     def huge(cls, **kwargs: Any) -> VisionTransformer:
         """ViT of ViTPose-huge; arguments as the constructor. One map at stride 16."""
-        return cls(**named_settings("ViTPose-huge", kwargs))
+        return cls.variant("huge", **kwargs)
 
 
 def _check_output(out_type: str, with_cls_token: bool) -> None:

@@ -1,0 +1,151 @@
+"""`poise zoo backbones`: every published backbone with its size and its work."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from poise.errors import ArgumentError
+from poise.zoo.backbone_costs import TABLE_SIZE, known_costs, variant_names
+from poise.zoo.variants import SEQUENCES
+
+__all__ = ["backbones"]
+
+
+class Row(NamedTuple):
+    """A backbone: million parameters, and billion multiply-adds or None."""
+
+    family: str
+    variant: str
+    parameters: float
+    gflops: float | None
+
+    @property
+    def call(self) -> str:
+        """What builds it in Python."""
+        return f'{self.family}.variant("{self.variant}")'
+
+
+#: name of an order -> key; what is not known comes last
+ORDERS: dict[str, Callable[[Row], Any]] = {
+    "name": lambda row: 0,
+    "parameters": lambda row: row.parameters,
+    "gflops": lambda row: (row.gflops is None, row.gflops),
+}
+
+
+def backbones(
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Parts of names; a backbone must have them all.")
+    ] = None,
+    input_size: Annotated[
+        str, typer.Option(help="Height x width in pixels, as in names of models.")
+    ] = "256x192",
+    sort: Annotated[str, typer.Option(help="name, parameters or gflops.")] = "name",
+    max_parameters: Annotated[
+        float | None, typer.Option(help="Only up to so many million parameters.")
+    ] = None,
+    max_gflops: Annotated[float | None, typer.Option(help="Only up to so many GFLOPs.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List published backbones: million parameters and GFLOPs at an input size.
+
+    GFLOPs are billions of multiply-adds, as in the papers. Besides these, TIMMBackbone takes
+    any model of timm.
+    """
+    if sort not in ORDERS:
+        raise ArgumentError(f"--sort takes {', '.join(ORDERS)}; got {sort!r}")
+    size = _size(input_size)
+    wanted = [word.lower() for word in words or ()]
+    chosen = [n for n in variant_names() if all(w in " ".join(n).lower() for w in wanted)]
+    if not chosen:
+        typer.echo(
+            f"no backbone has all of: {' '.join(wanted)}; `poise zoo backbones` shows all", err=True
+        )
+        raise typer.Exit(1)
+    rows = [
+        row
+        for row in sorted(_rows(chosen, size), key=ORDERS[sort])
+        if (max_parameters is None or row.parameters <= max_parameters)
+        and (max_gflops is None or (row.gflops is not None and row.gflops <= max_gflops))
+    ]
+    _print(rows, size, as_json)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """(height, width) of "256x192" or "256"."""
+    found = re.fullmatch(r"(\d+)(?:[xX](\d+))?", text.strip())
+    if found is None or not all(int(side) for side in found.groups() if side):
+        raise ArgumentError(
+            f"--input-size takes height x width in pixels, such as 256x192; got {text!r}"
+        )
+    return int(found[1]), int(found[2] or found[1])
+
+
+def _rows(chosen: Sequence[tuple[str, str]], size: tuple[int, int]) -> list[Row]:
+    costs = known_costs()
+    if size != TABLE_SIZE:
+        costs = _counted(chosen, size)
+    return [
+        Row(
+            *names, costs[names][0] / 1e6, None if (work := costs[names][1]) is None else work / 1e9
+        )
+        for names in chosen
+    ]
+
+
+def _counted(
+    chosen: Sequence[tuple[str, str]], size: tuple[int, int]
+) -> dict[tuple[str, str], tuple[int, int | None]]:
+    """Costs at another size than the table's; a second or so for each backbone."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from poise.models import backbones as modules
+    from poise.models.cost import cost
+
+    counted = {}
+    steps = track(chosen, "counting", console=Console(stderr=True), transient=True)
+    for family, variant in steps:
+        shape = None if family in SEQUENCES else (1, 3, *size)
+        found = cost(partial(getattr(modules, family).variant, variant), shape)
+        counted[family, variant] = (found.parameters, found.multiply_adds)
+    return counted
+
+
+def _print(rows: Sequence[Row], size: tuple[int, int], as_json: bool) -> None:
+    if as_json:
+        records = [
+            {
+                "backbone": row.family,
+                "variant": row.variant,
+                "parameters_millions": row.parameters,
+                "gflops": row.gflops,
+                "input_size": [size[1], size[0]],
+                "python": row.call,
+            }
+            for row in rows
+        ]
+        sys.stdout.write(json.dumps(records, indent=2) + "\n")
+        return
+    cells = [("backbone", "params", "GFLOPs", "in Python")]
+    for row in rows:
+        work = "-" if row.gflops is None else f"{row.gflops:.2f}"
+        cells.append((f"{row.family} {row.variant}", f"{row.parameters:.1f} M", work, row.call))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for name, parameters, work, call in cells:
+        line = f"{name:{widths[0]}}  {parameters:>{widths[1]}}  {work:>{widths[2]}}  {call}"
+        sys.stdout.write(f"{line}\n")
+    refused = [row for row in rows if row.gflops is None and row.family not in SEQUENCES]
+    if refused:
+        typer.echo(
+            f"-: takes no pictures of {size[0]} x {size[1]} (height x width); its sides must be "
+            "multiples of its coarsest stride",
+            err=True,
+        )
