@@ -26,6 +26,7 @@ COMMANDS = {
     "test": ("poise.cli.test:test", "Evaluate a checkpoint with a config's metrics."),
     "eval": ("poise.cli.evaluate:evaluate", "Evaluate saved predictions with any metrics."),
     "data": ("poise.cli.data:app", "Draw, count, check and convert data; list skeletons."),
+    "analyze": ("poise.cli.analyze:app", "Tables and curves of finished runs."),
     "config": ("poise.cli.config:app", "Show and compare configs."),
     "zoo": ("poise.cli.zoo:app", "List released models; fetch, publish and convert weights."),
     "migrate": ("poise.cli.migrate:migrate", "Rewrite a file's MMPose imports to Poise's."),

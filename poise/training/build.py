@@ -29,6 +29,7 @@ _DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
     "param_scheduler": {"type": "mmengine.ParamSchedulerHook"},
     "checkpoint": {"type": "mmengine.CheckpointHook", "interval": 1},
     "progress": {"type": "poise.ProgressHook"},
+    "report": {"type": "poise.ReportHook"},
 }
 
 

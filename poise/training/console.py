@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import platform
 import sys
@@ -12,6 +13,7 @@ import torch
 
 import poise
 from poise.errors import ConfigError
+from poise.training.environment import describe_environment
 
 __all__ = ["open_log"]
 
@@ -21,7 +23,8 @@ _LINE = "%(asctime)s %(levelname).1s %(message)s"
 def open_log(runner: Any) -> None:
     """Send the log of the run to the terminal and to `log_dir/TIMESTAMP.log`.
 
-    Also writes the config to the work folder, and what it runs on to the log.
+    Also writes the config and `environment.json` to the work folder, and what it runs on to
+    the log.
     """
     logger = logging.getLogger("poise")
     for handler in list(logger.handlers):
@@ -48,6 +51,8 @@ def open_log(runner: Any) -> None:
         handler.setFormatter(logging.Formatter(_LINE, "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)
     (Path(runner.work_dir) / f"{runner.experiment_name}.py").write_text(runner.cfg_text)
+    environment = json.dumps(describe_environment(), indent=1)
+    (Path(runner.work_dir) / "environment.json").write_text(environment + "\n")
     logger.info(
         "Poise %s, torch %s, Python %s, %s, %d threads, seed %d",
         poise.__version__,

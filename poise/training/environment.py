@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib.metadata
 import logging
 import os
+import platform
+import shlex
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +22,9 @@ from poise.errors import ConfigError, nearest
 
 __all__ = [
     "apply_environment",
+    "describe_environment",
     "distributed_settings",
+    "memory_mb",
     "process_group",
     "worker_settings",
 ]
@@ -51,6 +58,35 @@ def apply_environment(env_cfg: Mapping[str, Any] | None) -> None:
 
         cv2.setNumThreads(int(threads))
     _allow_open_files(int(env.get("resource_limit", _OPEN_FILES)))
+
+
+def describe_environment() -> dict[str, str]:
+    """What a run works with: versions of packages, the machine, its devices."""
+    packages = ("poise", "torch", "torchvision", "lightning", "numpy", "opencv-python-headless")
+    found = {"command": shlex.join(sys.argv), "Python": platform.python_version()}
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    found |= {"system": platform.platform(), "CPUs": str(os.cpu_count())}
+    found["threads"] = str(torch.get_num_threads())
+    for i in range(torch.cuda.device_count()):
+        found[f"GPU {i}"] = torch.cuda.get_device_name(i)
+    return found
+
+
+def memory_mb() -> int:
+    """Memory in MiB: the most that tensors took of the GPU, else what this process has now."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated() / 2**20)
+    pages = Path("/proc/self/statm")
+    if pages.is_file():
+        return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
+    try:
+        import resource
+    except ImportError:  # Windows does not say
+        return 0
+    # other systems than Linux count bytes, and know only the most there was
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**20
 
 
 def worker_settings(env_cfg: Mapping[str, Any] | None) -> dict[str, Any]:

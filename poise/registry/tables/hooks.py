@@ -10,6 +10,7 @@ TABLE: dict[str, dict[str, str]] = {
     "poise": {
         "poise.training.hooks.dump": "DumpHook",
         "poise.training.hooks.progress": "ProgressHook",
+        "poise.training.hooks.report": "ReportHook",
     },
     "mmengine": {
         "poise.training.hooks.checkpoint": "CheckpointHook",

@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = attach(
         "ema": "EMAHook",
         "logger": "LoggerHook",
         "progress": "ProgressHook",
+        "report": "ReportHook",
         "switches": "PipelineSwitchHook RTMOModeSwitchHook YOLOXPoseModeSwitchHook",
         "visualization": "PoseVisualizationHook",
     },

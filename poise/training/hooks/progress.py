@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from typing import Any
 
 from poise.registry import HOOKS
+from poise.training.environment import memory_mb
 from poise.training.hooks.base import Hook
 
 __all__ = ["ProgressHook"]
@@ -16,7 +18,9 @@ _WINDOW = 20
 
 @HOOKS.register_module(scope="poise")
 class ProgressHook(Hook):
-    """Shows epoch, loss, accuracy, learning rate, time per batch and what is left, live.
+    """Shows epoch, loss, accuracy, learning rate, times, memory and what is left, live.
+
+    `left` is the time to the end of the run; the bar's own is that of the epoch.
 
     Does nothing where the output is not a terminal: a log file gets LoggerHook's lines.
     """
@@ -88,6 +92,10 @@ class ProgressHook(Hook):
             for k, v in means.items()
             if k in ("lr", "loss", "time", "data_time") or k.startswith("acc")
         ]
+        shown.append(f"memory {memory_mb()} MB")
+        if mode == "train":
+            seconds = means.get("time", 0.0) * (runner.max_iters - runner.iter - 1)
+            shown.append(f"left {datetime.timedelta(seconds=int(seconds))}")
         self._bar.update(self._task, completed=done, values="  ".join(shown))
 
     def _after_epoch(self, runner: Any, mode: str = "train") -> None:

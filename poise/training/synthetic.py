@@ -1,0 +1,274 @@
+"""Made-up data for any config: does a training start, before a data set is downloaded?
+
+Each data set of a config gets an annotation file in its own format, a few people in it, and
+pictures with a spot for each keypoint. The readers, the pipeline and the codec are the config's.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from collections.abc import Callable, Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from poise.errors import ConfigError
+from poise.registry import DATASETS, use_scope
+
+__all__ = ["use_synthetic_data"]
+
+#: Pictures of a data set; each shows one person.
+COUNT = 16
+#: Side of a picture, pixels.
+SIDE = 256
+#: Fields of COCO-WholeBody beside the body, and how many keypoints each has.
+_PARTS = {"foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
+#: Keypoints of a data set in its file, where its schema is of a part of them.
+_IN_FILE = {"HalpeHandDataset": 136}
+#: Human3.6M names subjects, actions and cameras; frames of each of the two videos.
+_VIDEOS = (("S1", "Walking"), ("S9", "Sitting"))
+_CAMERA = "54138969"
+_FRAMES = 300
+
+Settings = MutableMapping[str, Any]
+
+
+def use_synthetic_data(cfg: Any, folder: str | Path, *, seed: int = 0) -> Any:
+    """Copy of a config whose data sets are made up.
+
+    Args:
+        cfg: whole config.
+        folder: where pictures and annotation files are written.
+        seed: of the pictures.
+
+    Raises:
+        ConfigError: a data set whose format is not known here.
+    """
+    cfg = copy.deepcopy(cfg)
+    made = _Maker(Path(folder), seed)
+    with use_scope(cfg.get("default_scope") or "mmpose"):
+        for split in ("train", "val", "test"):
+            for settings in _datasets((cfg.get(f"{split}_dataloader") or {}).get("dataset")):
+                made.replace(settings)
+            for settings in _metrics(cfg.get(f"{split}_evaluator")):
+                if settings.get("ann_file"):
+                    settings["ann_file"] = made.file_instead_of(settings["ann_file"])
+    return cfg
+
+
+def _datasets(tree: Any) -> Iterator[Settings]:
+    """Configs of data sets that read a file, at any depth of mixtures."""
+    if isinstance(tree, (list, tuple)):
+        for part in tree:
+            yield from _datasets(part)
+    elif isinstance(tree, MutableMapping):
+        if "ann_file" in tree:
+            yield tree
+        else:
+            yield from _datasets(tree.get("datasets") or tree.get("dataset"))
+
+
+def _metrics(tree: Any) -> Iterator[Settings]:
+    if isinstance(tree, (list, tuple)):
+        for part in tree:
+            yield from _metrics(part)
+    elif isinstance(tree, MutableMapping):
+        yield tree
+        yield from _metrics(tree.get("metrics"))
+
+
+class _Maker:
+    """Writes one annotation file per data set and remembers in whose place it stands."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder = folder
+        self.rng = np.random.default_rng(seed)
+        self._instead: dict[str, str] = {}
+
+    def replace(self, settings: Settings) -> None:
+        """Write files for one data set, and put their paths into its config."""
+        kind = str(settings.get("type", "")).rpartition(".")[2]
+        before = f"{settings.get('data_root') or ''}{settings['ann_file']}"
+        root = self.folder / f"{len(self._instead)}_{kind}"
+        (root / "images").mkdir(parents=True, exist_ok=True)
+        writer = _WRITERS.get(kind, _write_coco)
+        settings |= {"data_root": str(root), "data_prefix": {"img": "images/"}}
+        files = writer(root, kind, _keypoints_of(settings, kind), self.rng)
+        settings |= {name: file for name, file in files.items() if name in settings}
+        # boxes of a detector are of pictures that are not there
+        settings.pop("bbox_file", None)
+        settings.pop("sample_interval", None)
+        settings.pop("indices", None)
+        self._instead[before] = str(root / settings["ann_file"])
+
+    def file_instead_of(self, ann_file: str) -> str:
+        """The made-up file that stands for one of the config, or the latest one."""
+        return self._instead.get(ann_file) or next(reversed(self._instead.values()), ann_file)
+
+
+def _keypoints_of(settings: Settings, kind: str) -> int:
+    """How many keypoints an annotation of the file has."""
+    from poise.structures.metainfo import parse_pose_metainfo
+
+    if kind in _IN_FILE:
+        return _IN_FILE[kind]
+    found: Any = DATASETS.get(str(settings["type"]))
+    meta = settings.get("metainfo") or getattr(found, "METAINFO", None)
+    if not meta and hasattr(found, "_subset_metainfo"):
+        meta = found._subset_metainfo(settings.get("subset", ""))
+    if not meta:
+        raise ConfigError(
+            f"no made-up data for {kind}: neither its config nor its class says how many "
+            "keypoints it has (metainfo)"
+        )
+    return int(parse_pose_metainfo(dict(meta))["num_keypoints"])
+
+
+# ---------------------------------------------------------------------- pictures
+
+
+def _points(count: int, rng: np.random.Generator) -> np.ndarray:
+    """`(count, 2)` float64, image space, in the middle of the picture."""
+    return rng.uniform(0.25 * SIDE, 0.75 * SIDE, (count, 2)).round(1)
+
+
+def _write_picture(path: Path, points: np.ndarray, rng: np.random.Generator) -> None:
+    """A grey picture with a spot of its own colour at each of the `(K, 2)` points."""
+    picture = rng.integers(60, 90, (SIDE, SIDE, 3), dtype=np.uint8)
+    hues = np.linspace(0, 179, len(points), endpoint=False).astype(np.uint8)
+    full = np.full_like(hues, 255)
+    colours = cv2.cvtColor(np.stack([hues, full, full], -1)[None], cv2.COLOR_HSV2BGR)[0]
+    for (x, y), colour in zip(points, colours.tolist(), strict=True):
+        cv2.circle(picture, (int(x), int(y)), 4, colour, -1)
+    cv2.imwrite(str(path), picture)
+
+
+def _image(number: int, **more: Any) -> dict[str, Any]:
+    name = f"{number:06d}.jpg"
+    return {"id": number, "file_name": name, "width": SIDE, "height": SIDE, **more}
+
+
+def _box_of(points: np.ndarray) -> list[float]:
+    """xywh around points, with a margin."""
+    low, high = points.min(0) - 16, points.max(0) + 16
+    return np.concatenate([low, high - low]).round(1).tolist()
+
+
+def _triples(points: np.ndarray) -> list[float]:
+    return np.column_stack([points, np.full(len(points), 2.0)]).ravel().tolist()
+
+
+# ----------------------------------------------------------------------- formats
+
+
+def _write_coco(root: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+    """COCO's format, with the fields of all its dialects."""
+    rule = getattr(DATASETS.get(kind), "rule", None)
+    fields = getattr(rule, "keypoints", ("keypoints",))
+    body = count - sum(_PARTS.get(f, 0) for f in fields)
+    images, annotations = [], []
+    for i in range(1, COUNT + 1):
+        points = _points(max(body, 1), rng)
+        parts = {name: _points(n, rng) for name, n in _PARTS.items()}
+        _write_picture(root / "images" / _image(i)["file_name"], points, rng)
+        box = _box_of(points)
+        row: dict[str, Any] = {"id": i, "image_id": i, "category_id": 1, "iscrowd": 0}
+        row |= {"bbox": box, "area": box[2] * box[3], "num_keypoints": count, "segmentation": []}
+        row |= {"keypoints": _triples(points), "keypoints_21": _triples(points)}
+        row |= {"center": [SIDE / 2, SIDE / 2], "scale": SIDE / 400, "head_size": 30.0}
+        row |= {"box_size": SIDE / 2, "head_box": box}
+        for name, some in parts.items():
+            part = name.removesuffix("_kpts")
+            row |= {name: _triples(some), f"{part}_box": _box_of(some), f"{part}_valid": True}
+        images.append(_image(i, frame_id=i, nframes=COUNT, vid_id="0", is_labeled=True))
+        annotations.append(row)
+    tree = {"images": images, "annotations": annotations}
+    tree["categories"] = [{"id": 1, "name": "person", "supercategory": "person"}]
+    (root / "ann.json").write_text(json.dumps(tree))
+    return {"ann_file": "ann.json"}
+
+
+def _write_mpii(root: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+    """The JSON of HRNet's authors, and the heads in a MATLAB file."""
+    from scipy.io import savemat
+
+    rows = []
+    for i in range(1, COUNT + 1):
+        points = _points(count, rng)
+        _write_picture(root / "images" / _image(i)["file_name"], points, rng)
+        row = {"image": _image(i)["file_name"], "center": [SIDE / 2] * 2, "scale": SIDE / 200}
+        rows.append({**row, "joints": points.tolist(), "joints_vis": [1] * count})
+    (root / "ann.json").write_text(json.dumps(rows))
+    corners = np.zeros((2, 2, COUNT))
+    corners[1] = 30.0
+    savemat(root / "heads.mat", {"headboxes_src": corners})
+    return {"ann_file": "ann.json", "headbox_file": str(root / "heads.mat")}
+
+
+def _write_interhand(root: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Two hands a metre before a camera."""
+    camera = {
+        "campos": {"c": [0, 0, 0]},
+        "camrot": {"c": np.eye(3).tolist()},
+        "focal": {"c": [500, 500]},
+        "princpt": {"c": [SIDE / 2, SIDE / 2]},
+    }
+    images, annotations, joints = [], [], {}
+    for i in range(1, COUNT + 1):
+        points = _points(count, rng)
+        _write_picture(root / "images" / _image(i)["file_name"], points, rng)
+        depth = rng.uniform(980, 1020, count)
+        flat = (points - SIDE / 2) / 500 * depth[:, None]
+        joints[str(i)] = {"world_coord": np.column_stack([flat, depth]).tolist()}
+        images.append(_image(i, capture=0, camera="c", frame_idx=i, subject=0, seq_name="a"))
+        row = {"id": i, "image_id": i, "category_id": 1, "iscrowd": 0, "bbox": _box_of(points)}
+        row |= {"joint_valid": [[1]] * count, "hand_type": "interacting", "hand_type_valid": 1}
+        annotations.append(row)
+    categories = [{"id": 1, "name": "hand", "supercategory": "hand"}]
+    tree = {"images": images, "annotations": annotations, "categories": categories}
+    (root / "ann.json").write_text(json.dumps(tree))
+    (root / "camera.json").write_text(json.dumps({"0": camera}))
+    (root / "joint.json").write_text(json.dumps({"0": joints}))
+    files = {"camera_param_file": "camera.json", "joint_file": "joint.json"}
+    return {"ann_file": "ann.json", **files}
+
+
+def _write_mocap(root: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Two videos of a body that sways before a camera five metres away."""
+    names = [
+        f"{subject}_{action}.{_CAMERA}_{i:06d}.jpg"
+        for subject, action in _VIDEOS
+        for i in range(_FRAMES)
+    ]
+    body = rng.uniform(-0.8, 0.8, (count, 3))
+    sway = 0.1 * np.sin(np.arange(len(names)) / 9.0)[:, None, None]
+    deep = body + sway + [0, 0, 5]
+    flat = 1145 * deep[..., :2] / deep[..., 2:] + 500
+    seen = np.ones((len(names), count, 1))
+    parts = {"part": np.concatenate([flat, seen], -1), "S": np.concatenate([deep, seen], -1)}
+    np.savez(root / "ann.npz", imgname=np.array(names), **parts)
+    np.save(root / "detected.npy", parts["part"])
+    np.save(root / "factor.npy", np.full(len(names), 4.0))
+    lens = {"R": np.eye(3), "T": np.zeros((3, 1)), "c": np.array([[500.0], [500.0]])}
+    lens |= {"f": np.array([[1145.0], [1145.0]]), "w": 1000, "h": 1000, "name": _CAMERA}
+    lens |= {"k": np.zeros((3, 1)), "p": np.zeros((2, 1)), "id": _CAMERA}
+    cameras = {(subject, _CAMERA): lens for subject, _ in _VIDEOS}
+    (root / "cameras.pkl").write_bytes(pickle.dumps(cameras))
+    return {
+        "ann_file": "ann.npz",
+        "camera_param_file": "cameras.pkl",
+        "keypoint_2d_det_file": "detected.npy",
+        "factor_file": "factor.npy",
+    }
+
+
+_WRITERS: dict[str, Callable[[Path, str, int, np.random.Generator], dict[str, Any]]] = {
+    "MpiiDataset": _write_mpii,
+    "InterHand2DDoubleDataset": _write_interhand,
+    "InterHand3DDataset": _write_interhand,
+    "Human36mDataset": _write_mocap,
+}
