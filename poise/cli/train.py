@@ -79,6 +79,19 @@ def train(
     sanity_seconds: Annotated[
         float, typer.Option(min=1.0, help="Time that --sanity may take.")
     ] = 60.0,
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="Made-up pictures instead of the config's data.")
+    ] = False,
+    batch_search: Annotated[
+        bool, typer.Option("--find-batch-size", help="Only find the largest batch that fits.")
+    ] = False,
+    rate_search: Annotated[
+        bool, typer.Option("--find-lr", help="Only find a learning rate, and draw its curve.")
+    ] = False,
+    frozen: Annotated[
+        list[str] | None,
+        typer.Option("--freeze", help="Part that does not learn: backbone; may be repeated."),
+    ] = None,
     trust_config: Annotated[
         bool, typer.Option(help="Execute the config file where it holds code.")
     ] = False,
@@ -107,8 +120,17 @@ def train(
     if seed is not None:
         changes["randomness.seed"] = seed
     cfg.merge_from_dict(changes)
+    if frozen:
+        cfg["freeze"] = frozen
+    if synthetic:
+        cfg = _made_up(cfg, work_dir or Path("work_dirs") / f"{Path(cfg.filename).stem}-synthetic")
     if sanity:
         _check(cfg, sanity_seconds)
+    if batch_search:
+        _find_batch_size(cfg, accelerator)
+    if rate_search:
+        _find_rate(cfg, accelerator, Path(work_dir or "."))
+    if sanity or batch_search or rate_search:
         return
     if tensorboard:
         cfg["vis_backends"] = [*(cfg.get("vis_backends") or ()), {"type": "TensorboardVisBackend"}]
@@ -147,6 +169,46 @@ def _check(cfg: Any, seconds: float) -> None:
     typer.echo(str(report))
     if not report.fits:
         raise typer.Exit(1)
+
+
+def _made_up(cfg: Any, folder: Path) -> Any:
+    """The config with data sets that are written now."""
+    from poise.training.synthetic import use_synthetic_data
+
+    cfg = use_synthetic_data(cfg, folder / "data")
+    cfg["work_dir"] = str(folder)
+    return cfg
+
+
+def _find_batch_size(cfg: Any, accelerator: str) -> None:
+    """Say which batch fits, and what goes with it."""
+    from poise.training.tuning import find_batch_size
+
+    before = cfg["train_dataloader"].get("batch_size", 1)
+    found = find_batch_size(cfg, accelerator=accelerator)
+    typer.echo(
+        f"{found} samples fit into memory (the config has {before}). Leave some room, and scale "
+        f"the learning rate with the batch:\n  --batch-size {max(1, found * 9 // 10)} "
+        f"--set auto_scale_lr.enable=True --set auto_scale_lr.base_batch_size={before}"
+    )
+
+
+def _find_rate(cfg: Any, accelerator: str, folder: Path) -> None:
+    """Say at which learning rate the loss fell fastest."""
+    from poise.training.tuning import find_learning_rate
+
+    curve = find_learning_rate(cfg, accelerator=accelerator)
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = folder / "learning_rate.png"
+    curve.draw(picture)
+    typer.echo(f"losses by learning rate: {picture}")
+    before = cfg["optim_wrapper"]["optimizer"].get("lr")
+    fell = f", and fell fastest at {curve.steepest:.2e}" if curve.steepest else ""
+    typer.echo(
+        f"the loss was lowest at {10 * curve.suggestion:.2e}{fell}; a tenth of the former is a "
+        f"good start (the config has {before}):\n  "
+        f"--set optim_wrapper.optimizer.lr={curve.suggestion:.2e}"
+    )
 
 
 def _fit_to_data(

@@ -21,6 +21,7 @@ __all__ = ["fit"]
 
 #: Lightning's advice that does not fit: the stream is not a loader, logging is our own.
 _NOT_OURS = (
+    r".*module\(s\) in eval mode at the start of training.*",
     r".*does not have many workers.*",
     r".*`training_step` returned `None`.*",
     r".*lightning_module.*train_dataloader.*",

@@ -80,6 +80,11 @@ class TrainLoop:
         return self.epoch if self.by_epoch else self.iter
 
     @property
+    def batch_index(self) -> int:
+        """Number of the next batch, from 0, as hooks get it: in the epoch, or in the run."""
+        return self.inner if self.by_epoch else self.iter
+
+    @property
     def is_validated(self) -> bool:
         """Whether no validation of what is trained so far is left to do."""
         # the batches of an epoch begin after the validation of the one before

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from poise.errors import ArgumentError, DataError
+from poise.training.memory import BatchTooLargeError, explain_out_of_memory, is_out_of_memory
 from poise.training.optim import StepSettings
 
 __all__ = ["BatchStream", "PoseDataModule", "PoseModule", "parse_losses"]
@@ -78,12 +79,8 @@ class PoseModule(pl.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """Loss, gradients, and where enough are gathered an optimizer step."""
         runner, loop = self.runner, self.runner.train_loop
-        runner.call_hook("before_train_iter", batch_idx=loop.inner, data_batch=batch)
+        runner.call_hook("before_train_iter", batch_idx=loop.batch_index, data_batch=batch)
         runner.share_progress()
-        data = self.estimator.data_preprocessor(batch, True)
-        loss, shown = parse_losses(self.estimator(**data, mode="loss"))
-        if not torch.isfinite(loss):
-            raise _not_finite(shown, batch, runner)
         every = self.settings.accumulative_counts
         done, last = loop.iter, loop.max_iters
         remainder = last % every
@@ -91,13 +88,52 @@ class PoseModule(pl.LightningModule):
         steps = (done + 1) % every == 0 or done + 1 == last
         # gradients of several processes meet only where a step is made of them
         no_sync = getattr(self.trainer.strategy, "block_backward_sync", contextlib.nullcontext)
-        with contextlib.nullcontext() if steps else no_sync():
-            self.manual_backward(loss / share)
-        if steps:
-            optimizer: Any = self.optimizers()
-            optimizer.step()
-            optimizer.zero_grad()
-        self._outputs = {k: v.detach() for k, v in shown.items()}
+        try:
+            with contextlib.nullcontext() if steps else no_sync():
+                shown = self._gradients(batch, share)
+            if steps:
+                optimizer: Any = self.optimizers()
+                optimizer.step()
+                optimizer.zero_grad()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            too_large = error
+        else:
+            self._outputs = {k: v.detach() for k, v in shown.items()}
+            return
+        # out of the except block, whose traceback holds on to what filled the memory
+        raise self._too_large(batch) from too_large.with_traceback(None)
+
+    def _gradients(self, batch: Any, share: int) -> dict[str, Tensor]:
+        """Add a batch's part of the gradients; its losses by name."""
+        data = self.estimator.data_preprocessor(batch, True)
+        loss, shown = parse_losses(self.estimator(**data, mode="loss"))
+        if not torch.isfinite(loss):
+            raise _not_finite(shown, batch, self.runner)
+        self.manual_backward(loss / share)
+        return shown
+
+    def _too_large(self, batch: Any) -> Exception:
+        """The error that says which batch would fit."""
+        if self.runner.world_size > 1 or not isinstance(batch, Mapping):
+            # trying in one process of several would leave the others waiting
+            size = len(sample_names(batch))
+            return BatchTooLargeError(
+                f"memory ran out with {size} samples in the batch of process {self.runner.rank}; "
+                "`poise train CONFIG --find-batch-size` measures on one device which would fit"
+            )
+        self.zero_grad()
+        counts = self.settings.accumulative_counts
+        return explain_out_of_memory(
+            batch, self._attempt, accumulative_counts=counts
+        )
+
+    def _attempt(self, batch: Any) -> None:
+        try:
+            self._gradients(batch, 1)
+        finally:
+            self.zero_grad()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip, after gradients were unscaled."""
@@ -111,7 +147,7 @@ class PoseModule(pl.LightningModule):
         runner, loop = self.runner, self.runner.train_loop
         runner.call_hook(
             "after_train_iter",
-            batch_idx=loop.inner,
+            batch_idx=loop.batch_index,
             data_batch=batch,
             outputs=self._outputs,
         )

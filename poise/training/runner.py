@@ -27,12 +27,14 @@ from poise.training.build import (
 from poise.training.build_checks import check_keypoints, check_training_config, note_keypoints
 from poise.training.console import open_log
 from poise.training.environment import apply_environment, process_group
+from poise.training.freezing import freeze
 from poise.training.loops import TrainLoop, build_train_loop
 from poise.training.message_hub import MessageHub
 from poise.training.optim import StepSettings, build_optimizer
 from poise.training.scalars import ScalarWriter
 from poise.training.schedules import build_schedulers
 from poise.training.signals import StopRequests
+from poise.training.speed import fuse_optimizer, prepare_model
 from poise.training.wrapper import OptimizerView, launch_rank
 
 __all__ = ["Runner"]
@@ -314,8 +316,9 @@ class Runner:
         backends = cfg.get("vis_backends") or (cfg.get("visualizer") or {}).get("vis_backends")
         self.scalars = ScalarWriter(Path(self.log_dir), backends, enabled=self.is_main)
         self.model = build_model(cfg, init=True)
-        if (cfg.get("speed") or {}).get("channels_last"):
-            self.model.to(memory_format=torch.channels_last)
+        prepare_model(self.model, cfg.get("speed"))
+        for part, count in freeze(self.model, cfg.get("freeze") or ()).items():
+            self.logger.info("Frozen: %s, %d parameters", part, count)
 
     def setup_data(self) -> None:
         """Build the data; samplers ask how many processes there are."""
@@ -327,7 +330,11 @@ class Runner:
 
     def setup_optimizer(self) -> torch.optim.Optimizer:
         """Build optimizer and schedules, which need the length of an epoch."""
-        self.optimizer = build_optimizer(self.model, self.cfg["optim_wrapper"])
+        wrapper = self.cfg["optim_wrapper"]
+        if isinstance(wrapper.get("optimizer"), Mapping):
+            fused = fuse_optimizer(wrapper["optimizer"], self.cfg.get("speed"))
+            wrapper = {**wrapper, "optimizer": fused}
+        self.optimizer = build_optimizer(self.model, wrapper)
         self._scale_learning_rate()
         self.param_schedulers = build_schedulers(
             self.optimizer,

@@ -1,7 +1,7 @@
 """`speed` of a config: what makes training faster or smaller and leaves its numbers alone.
 
-None of it is MMPose's. Everything is off by default but `fused`, which follows torch's own
-choice; what each one gives on a machine, `python -m benchmarks training_options` measures.
+None of it is MMPose's, and everything is off by default; what each one gives on a machine,
+`python -m benchmarks training_options` measures.
 """
 
 from __future__ import annotations
@@ -118,16 +118,19 @@ def _again(block: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: 
 
 @contextlib.contextmanager
 def _without_statistics(block: nn.Module) -> Iterator[None]:
-    """Norms of the block use the batch's statistics and do not add them to the running ones."""
-    norms = [
+    """Norms of the block see the batch, and leave their running statistics as they are."""
+    norms: list[Any] = [
         m
         for m in block.modules()
         if isinstance(m, nn.modules.batchnorm._NormBase) and m.training and m.track_running_stats
     ]
+    before = [(n.momentum, n.num_batches_tracked.clone()) for n in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        # the same tensors must be kept as in the first pass, so no switching off
+        norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(count)

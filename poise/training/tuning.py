@@ -29,6 +29,8 @@ __all__ = ["RateCurve", "find_batch_size", "find_learning_rate"]
 
 #: Steps at each batch size: the second has the optimizer's state, too.
 _STEPS = 3
+#: First losses of a search for a rate that are not looked at.
+_UNSMOOTHED = 10
 #: Doublings that are tried at most.
 _TRIALS = 12
 #: Share of the machine's free memory that a search on a CPU may fill, since going beyond does
@@ -42,12 +44,21 @@ class RateCurve:
 
     Attributes:
         rates, losses: a value per step; the losses are smoothed.
-        suggestion: rate at which the loss fell fastest, or None where it did not.
+        steepest: rate at which the loss fell fastest, as Lightning finds it; None where it did
+            not fall. Small batches make it jump.
     """
 
     rates: list[float]
     losses: list[float]
-    suggestion: float | None
+    steepest: float | None
+
+    @property
+    def suggestion(self) -> float:
+        """A tenth of the rate with the lowest loss: large, and far from where it grows again."""
+        # the first losses are hardly smoothed yet
+        count = min(_UNSMOOTHED, len(self.losses) - 1)
+        lowest = min(range(count, len(self.losses)), key=self.losses.__getitem__)
+        return self.rates[lowest] / 10
 
     def draw(self, path: str | Path) -> None:
         """Write the curve as a picture."""
@@ -57,9 +68,9 @@ class RateCurve:
         axis = figure.subplots()
         axis.plot(self.rates, self.losses, color="#0072B2", lw=1.2)
         axis.set_xscale("log")
-        if self.suggestion is not None:
-            axis.axvline(self.suggestion, color="#D55E00", ls="--", label=f"{self.suggestion:.2e}")
-            axis.legend()
+        label = f"suggested: {self.suggestion:.2e}"
+        axis.axvline(self.suggestion, color="#D55E00", ls="--", label=label)
+        axis.legend()
         axis.set_xlabel("learning rate")
         axis.set_ylabel("loss, smoothed")
         axis.grid(alpha=0.3)

@@ -109,6 +109,7 @@ def make_config(tmp_path):
                 {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "end": 6},
                 {"type": "MultiStepLR", "milestones": [2], "by_epoch": True},
             ],
+            "default_hooks": {"report": None},
             "randomness": {"seed": 3},
             "log_level": "WARNING",
         }

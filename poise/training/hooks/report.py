@@ -114,7 +114,7 @@ class ReportHook(Hook):
         chosen = getattr(self._book, which)(self.cases)
         made = [(draw_case(case, metainfo), case) for case in chosen]
         return [
-            (jpeg, f"{case.name} {Path(case.path).name}: {case.error:.3f}")
+            (jpeg, f"{Path(case.path).name} (id {case.name}): {case.error:.1%} of the box off")
             for jpeg, case in made
             if jpeg
         ]

@@ -1,0 +1,78 @@
+"""Made-up data in the format of each reader, so that any config starts."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from poise.errors import ConfigError
+from poise.registry import use_scope
+from poise.training.runner import Runner
+from poise.training.synthetic import use_synthetic_data
+from poise.zoo import load_config, names
+
+#: A config per format of annotations and per way of mixing data sets.
+FORMATS = {
+    "td-hm_res50_8xb64-210e_coco-256x192": 17,
+    "td-hm_hrnet-w32_8xb64-210e_coco-wholebody-256x192": 133,
+    "td-hm_res50_8xb64-210e_mpii-256x256": 16,
+    "td-hm_hrnetv2-w18_8xb64-60e_wflw-256x256": 98,
+    "td-hm_res50_1xb64-210e_deepfasion2-long-sleeved-dress-256x192": 294,
+    "internet_res50_4xb16-20e_interhand3d-256x256": 42,
+    "rtmpose-m_8xb256-210e_hand5-256x256": 21,
+    "rtmo-s_8xb32-600e_coco-640x640": 17,
+    "video-pose-lift_tcn-27frm-supv_8xb128-160e_h36m": 17,
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_data_of_a_config_are_made_up(tmp_path, name):
+    cfg = use_synthetic_data(load_config(name), tmp_path)
+    for part in ("train", "val"):
+        loader = cfg[f"{part}_dataloader"]
+        loader["num_workers"] = 0
+        loader.pop("persistent_workers", None)
+    runner = Runner(cfg, work_dir=tmp_path / "run")
+    with use_scope("mmpose"):
+        runner.setup_data()
+        item = runner.train_dataloader.dataset[0]
+        assert runner.val_loop.dataloader.dataset[0] is not None
+    assert item["inputs"].shape[0]
+    assert runner.dataset_meta["num_keypoints"] == FORMATS[name]
+
+
+def test_a_data_set_whose_keypoints_are_unknown_is_named(tmp_path):
+    cfg = load_config("td-hm_res50_8xb64-210e_coco-256x192")
+    cfg["train_dataloader"]["dataset"] = {"type": "BaseCocoStyleDataset", "ann_file": "a.json"}
+    with pytest.raises(ConfigError, match="no made-up data for BaseCocoStyleDataset"):
+        use_synthetic_data(cfg, tmp_path)
+
+
+@pytest.mark.skipif("POISE_TEST_ZOO" not in os.environ, reason="takes long: set POISE_TEST_ZOO=1")
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+def test_every_training_of_the_zoo_is_built(tmp_path, name):
+    import torch
+
+    cfg = load_config(name)
+    if not cfg.get("train_dataloader"):
+        pytest.skip("a config of an evaluation only")
+    cfg = use_synthetic_data(cfg, tmp_path)
+    for part in ("train", "val"):
+        if cfg.get(f"{part}_dataloader"):
+            cfg[f"{part}_dataloader"] |= {"num_workers": 0, "batch_size": 2}
+            cfg[f"{part}_dataloader"].pop("persistent_workers", None)
+    runner = Runner(cfg, work_dir=tmp_path / "run")
+    with use_scope(runner.scope):
+        with torch.device("meta"):
+            from poise.training.build import build_hooks, build_model
+
+            runner.model = build_model(cfg, init=False)
+        runner.hooks = build_hooks(cfg)
+        runner.setup_data()
+        runner.setup_optimizer()
+        batch = next(iter(runner.train_dataloader))
+    assert len(batch["inputs"]) == 2
+    assert len(runner.optimizer.param_groups) > 0
+    assert len(runner.param_schedulers) > 0
