@@ -56,6 +56,19 @@ BENCHMARKS = {
     "inference": Benchmark(
         "a photo through the embedded models", ("--rounds", "3"), ("--rounds", "20"), has_peer=False
     ),
+    "training_parity": Benchmark(
+        "losses of short trainings, and times of a step", ("--only", "RTMPose-t, SGD"), ()
+    ),
+    "optim_parity": Benchmark(
+        "learning rates and groups of drawn settings, against MMPose's",
+        ("--curves", "300", "--groups", "60"),
+    ),
+    "training_options": Benchmark(
+        "training steps with Poise's options",
+        ("--rounds", "3", "--batch", "4"),
+        ("--rounds", "9", "--batch", "16"),
+        has_peer=False,
+    ),
     "embedded_ap": Benchmark(
         "keypoint AP of the embedded models", has_peer=False, needs=("annotations", "images")
     ),

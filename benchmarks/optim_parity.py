@@ -43,6 +43,7 @@ MODELS = (
     "rtmo-s_8xb32-600e_coco-640x640",
     "yoloxpose_tiny_4xb64-300e_coco-416",
 )
+MULTIPLIERS = ("lr_mult", "decay_mult")
 NAME_PARTS = ("backbone", "head", "neck", "bn1", "norm", "bias", "layer1", "stage", "conv", "gau")
 
 
@@ -150,7 +151,11 @@ def draw_groups(rng):
     if rng.random() < 0.5:
         chosen = rng.sample(NAME_PARTS, rng.randrange(1, 4))
         paramwise["custom_keys"] = {
-            k: {m: rng.choice([0, 0.1, 1.0]) for m in ("lr_mult", "decay_mult") if rng.random() < 0.7}
+            k: {
+                m: rng.choice([0, 0.1, 1.0])
+                for m in ("lr_mult", "decay_mult")
+                if rng.random() < 0.7
+            }
             for k in chosen
         }
     if constructor == "LayerDecayOptimWrapperConstructor":
@@ -290,7 +295,7 @@ def answers(package, folder):
     for item in drawn:
         try:
             found.append(curve(side, item) if "schedules" in item else groups(side, item, folder))
-        except Exception as error:  # noqa: BLE001 - both sides may refuse, each in its way
+        except Exception as error:
             found.append(f"{type(error).__name__}: {error}")
     (folder / f"{package}.json").write_text(json.dumps(found))
 

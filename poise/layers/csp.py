@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from poise.errors import DataError
 from poise.layers.base import BaseModule
@@ -186,7 +187,8 @@ class SPPBottleneck(BaseModule):
     """Maxima over windows of several sizes, side by side (He 2015, spatial pyramid pooling).
 
     (B, C, H, W) -> (B, C', H, W). A maximum over 9 x 9 is one over 5 x 5 of one over 5 x 5, so
-    windows that grow are computed from one another: the same numbers for less work.
+    windows that grow are computed from one another: the same numbers for less work. Not so where
+    gradients are wanted, whose sums would then differ from MMDetection's in their last digits.
 
     Args:
         in_channels, out_channels: C and C'.
@@ -212,16 +214,16 @@ class SPPBottleneck(BaseModule):
         sizes = list(kernel_sizes)
         steps = [b - a + 1 for a, b in zip([1, *sizes], sizes, strict=False)]
         self.chained = all(s >= 1 and s % 2 for s in steps)
-        self.poolings = nn.ModuleList(
-            nn.MaxPool2d(k, stride=1, padding=k // 2) for k in (steps if self.chained else sizes)
-        )
+        self.sizes, self.steps = sizes, steps
         self.conv2 = ConvModule(middle * (len(sizes) + 1), out_channels, 1, **cfgs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W)."""
         maps = [self.conv1(x)]
-        for pool in self.poolings:
-            maps.append(pool(maps[-1 if self.chained else 0]))
+        chained = self.chained and not torch.is_grad_enabled()
+        for size in self.steps if chained else self.sizes:
+            source = maps[-1 if chained else 0]
+            maps.append(F.max_pool2d(source, size, stride=1, padding=size // 2))
         return self.conv2(torch.cat(maps, dim=1))
 
 

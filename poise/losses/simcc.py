@@ -71,21 +71,33 @@ class KLDiscretLoss(nn.Module):
             gt_simcc: labels of each axis, (B, K, bins).
             target_weight: (B, K); needed with `use_target_weight`.
         """
-        pairs = zip(pred_simcc, gt_simcc, strict=True)
-        axes = [self.criterion(pred, label.reshape(pred.shape)) for pred, label in pairs]
-        losses = torch.stack(axes).sum(dim=0)
+        weights: Sequence[Tensor | None] = [None] * len(pred_simcc)
         if self.use_target_weight:
-            losses = losses * require(self, "target_weight", target_weight).reshape(losses.shape)
-        return self._over_keypoints(losses)
+            weights = [require(self, "target_weight", target_weight)] * len(pred_simcc)
+        return self._over_axes(pred_simcc, gt_simcc, weights)
 
-    def _over_keypoints(self, losses: Tensor) -> Tensor:
-        """Sum over the batch, mean over the keypoints, of losses (B, K)."""
-        count = losses.shape[1]
-        if self.mask is not None:
-            factor = torch.ones(count, dtype=losses.dtype, device=losses.device)
-            factor[self.mask] = self.mask_weight
-            losses = losses * factor
-        return losses.sum() / count
+    def _over_axes(
+        self,
+        pred_simcc: Sequence[Tensor],
+        gt_simcc: Sequence[Tensor],
+        weights: Sequence[Tensor | None],
+    ) -> Tensor:
+        """Sum over axes and batch, mean over the keypoints.
+
+        Each axis is summed by itself: in this order the last digits are MMPose's, and with them
+        whole trainings.
+        """
+        total: Any = 0.0
+        for pred, label, weight in zip(pred_simcc, gt_simcc, weights, strict=True):
+            losses = self.criterion(pred, label.reshape(pred.shape))
+            if weight is not None:
+                losses = losses * weight.reshape(losses.shape)
+            if self.mask is not None:
+                factor = torch.ones(losses.shape[1], dtype=losses.dtype, device=losses.device)
+                factor[self.mask] = self.mask_weight
+                losses = losses * factor
+            total = total + losses.sum()
+        return total / pred_simcc[0].shape[1]
 
 
 @MODELS.register_module()
@@ -112,11 +124,7 @@ class KLDiscretLossWithWeight(KLDiscretLoss):
             target_weight: weights of each axis, (B, K).
         """
         weights = require(self, "target_weight", target_weight)
-        losses = [
-            self.criterion(pred, label.reshape(pred.shape)) * weight.reshape(pred.shape[:2])
-            for pred, label, weight in zip(pred_simcc, gt_simcc, weights, strict=True)
-        ]
-        return self._over_keypoints(torch.stack(losses).sum(dim=0))
+        return self._over_axes(pred_simcc, gt_simcc, weights)
 
 
 @MODELS.register_module()

@@ -165,7 +165,8 @@ def _error(
 
 def _distances(case: Case) -> np.ndarray:
     """(K,) in shares of the box's longer side: NaN where nothing is labelled, infinite where
-    nobody was found."""
+    nobody was found.
+    """
     if case.found is None:
         distances = np.full(len(case.truth), np.inf)
     else:

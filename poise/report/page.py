@@ -15,10 +15,13 @@ __all__ = ["Page", "write_page"]
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bar: #0072B2; }
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto }
+body { padding: 0 1rem }
 h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin-top: 2rem }
-table { border-collapse: collapse } td, th { padding: .2rem .7rem; border-bottom: 1px solid var(--line) }
-th { text-align: left; font-weight: 600 } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
+table { border-collapse: collapse }
+td, th { padding: .2rem .7rem; border-bottom: 1px solid var(--line) }
+th { text-align: left; font-weight: 600 }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 .curves img { max-width: 100%; background: #fff } pre { overflow-x: auto; font-size: 12px }
 .bar { background: var(--bar); height: .7rem; display: inline-block; vertical-align: middle }
 .cases { display: flex; flex-wrap: wrap; gap: 12px } figure { margin: 0; width: min-content }

@@ -35,7 +35,7 @@ def draw_case(case: Case, metainfo: Mapping[str, Any] | None = None) -> bytes | 
     if picture is None or case.truth.shape[-1] != 2:
         return None
     corner, scale, size = _window(case)
-    move = np.float32([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
+    move = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
     blank = cv2.warpAffine(picture, move, size, flags=cv2.INTER_LINEAR, borderValue=(40, 40, 40))
     halves = []
     for points, seen in ((case.truth, case.visible), (case.found, np.isfinite(case.visible))):

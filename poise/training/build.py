@@ -115,7 +115,7 @@ def build_hooks(cfg: Mapping[str, Any], only: Sequence[str] | None = None) -> li
     Args:
         cfg: `default_hooks` replace those of every run by key, None drops one; `custom_hooks`
             are added.
-        only: keys of default hooks to build, without custom ones; None for all.
+        only: keys of default hooks to build, and "custom" for the others; None for all.
     """
     from poise.training.hooks.base import priority_of
 
@@ -125,7 +125,7 @@ def build_hooks(cfg: Mapping[str, Any], only: Sequence[str] | None = None) -> li
         partial = isinstance(hook, Mapping) and "type" not in hook and key in chosen
         chosen[key] = {**chosen[key], **hook} if partial else hook
     many = [h for k, h in chosen.items() if h is not None and (only is None or k in only)]
-    if only is None:
+    if only is None or "custom" in only:
         many += list(cfg.get("custom_hooks") or ())
     hooks = []
     for hook_cfg in many:

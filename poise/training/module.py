@@ -125,9 +125,7 @@ class PoseModule(pl.LightningModule):
             )
         self.zero_grad()
         counts = self.settings.accumulative_counts
-        return explain_out_of_memory(
-            batch, self._attempt, accumulative_counts=counts
-        )
+        return explain_out_of_memory(batch, self._attempt, accumulative_counts=counts)
 
     def _attempt(self, batch: Any) -> None:
         try:

@@ -39,6 +39,9 @@ from poise.training.wrapper import OptimizerView, launch_rank
 
 __all__ = ["Runner"]
 
+#: Default hooks that have something to do in a test or a validation by itself.
+_HOOKS_OF_TESTS = ("timer", "logger", "visualization", "badcase", "progress", "custom")
+
 
 class Runner:
     """One run: what it is made of, and the view of it that hooks get.
@@ -284,14 +287,18 @@ class Runner:
                 )
             setattr(self, f"{mode}_loop", loop)
             self.model = build_model(self.cfg, init=False)
+            self.scalars = ScalarWriter(Path(self.log_dir), enabled=self.is_main)
+            self.hooks = []
+            for hook in (*build_hooks(self.cfg, only=_HOOKS_OF_TESTS), *hooks):
+                if not getattr(hook, "only_training", False):
+                    self.register_hook(hook)
+            self.call_hook("before_run")
             if weights is not None:
-                content = load_weights(self.model, weights, same_shapes=True)
+                content = dict(files.read(weights))
+                self.call_hook("after_load_checkpoint", checkpoint=content)
+                load_weights(self.model, weights, content=content, same_shapes=True)
                 check_keypoints(content, loop.dataloader.dataset, weights, self.cfg)
             self.model.to(self.device)
-            self.scalars = ScalarWriter(Path(self.log_dir), enabled=self.is_main)
-            wanted = ("timer", "logger", "visualization", "badcase", "progress")
-            self.hooks = [*build_hooks(self.cfg, only=wanted), *hooks]
-            self.call_hook("before_run")
             with self._naming_keypoints(f"{mode}_dataloader"):
                 metrics = loop.run()
             self.call_hook("after_run")

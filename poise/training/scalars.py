@@ -6,23 +6,50 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from poise.errors import MissingDependencyError
+from poise.errors import ConfigError, MissingDependencyError
 from poise.registry import VISBACKENDS
 
-__all__ = ["LightningBackend", "LocalVisBackend", "ScalarWriter"]
+__all__ = ["ClearMLVisBackend", "LightningBackend", "LocalVisBackend", "ScalarWriter"]
 
-#: `vis_backends` of MMEngine -> Lightning's logger, the package it needs, the argument that
-#: says where files go.
-_LOGGERS = {
-    "TensorboardVisBackend": ("TensorBoardLogger", "tensorboard", "save_dir"),
-    "WandbVisBackend": ("WandbLogger", "wandb", "save_dir"),
-    "MLflowVisBackend": ("MLFlowLogger", "mlflow", "save_dir"),
-    "CometVisBackend": ("CometLogger", "comet_ml", None),
-    "NeptuneVisBackend": ("NeptuneLogger", "neptune", None),
+
+@dataclass(frozen=True)
+class _Service:
+    """How one of MMEngine's `vis_backends` becomes a logger of Lightning.
+
+    Attributes:
+        logger: class of Lightning. package: what it needs.
+        folder: argument that says where files go, if it has one.
+        renamed: MMEngine's argument -> Lightning's.
+    """
+
+    logger: str
+    package: str
+    folder: str | None = "save_dir"
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+
+_SERVICES = {
+    "TensorboardVisBackend": _Service("TensorBoardLogger", "tensorboard"),
+    "WandbVisBackend": _Service("WandbLogger", "wandb"),
+    "MLflowVisBackend": _Service("MLFlowLogger", "mlflow", renamed={"exp_name": "experiment_name"}),
+    "CometVisBackend": _Service("CometLogger", "comet_ml", None, {"project_name": "project"}),
 }
+#: Arguments of MMEngine that have no counterpart; they change nothing about scalars.
+_UNUSED = (
+    "artifact_suffix",
+    "commit",
+    "define_metric_cfg",
+    "log_code_name",
+    "params",
+    "tracked_config_keys",
+    "watch_kwargs",
+)
+#: Backends of MMEngine without a logger in Lightning.
+_WITHOUT = ("AimVisBackend", "DVCLiveVisBackend", "NeptuneVisBackend")
 
 
 @VISBACKENDS.register_module(scope="mmengine")
@@ -83,28 +110,88 @@ class LightningBackend:
         self.logger.finalize("success")
 
 
-def _factory(name: str) -> Callable[..., LightningBackend]:
+@VISBACKENDS.register_module(scope="mmengine")
+class ClearMLVisBackend:
+    """Hands scalars to ClearML, for which Lightning has no logger.
+
+    Args:
+        save_dir: of MMEngine; not used.
+        init_kwargs: arguments of `clearml.Task.init`, such as `project_name`.
+        artifact_suffix: of MMEngine; not used.
+    """
+
+    def __init__(
+        self,
+        save_dir: str | Path | None = None,
+        init_kwargs: Mapping[str, Any] | None = None,
+        artifact_suffix: Any = (".py", ".pth"),
+    ) -> None:
+        _require("ClearMLVisBackend", "clearml")
+        clearml = importlib.import_module("clearml")
+        self.task = clearml.Task.init(**(init_kwargs or {}))
+        self.logger = self.task.get_logger()
+
+    def add_scalars(
+        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: Any = None, **kwargs: Any
+    ) -> None:
+        """Report the numbers among the values, "coco/AP" as the series AP of the title coco."""
+        for key, value in scalar_dict.items():
+            if isinstance(value, (int, float)):
+                title, _, series = key.partition("/")
+                self.logger.report_scalar(title, series or title, value, iteration=step)
+
+    def close(self) -> None:
+        """End the task."""
+        self.task.close()
+
+
+def _require(name: str, package: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise MissingDependencyError(
+            f"vis_backends names {name}, which needs a package: pip install {package}"
+        )
+
+
+def _factory(name: str, service: _Service) -> Callable[..., LightningBackend]:
     """What builds the backend `name` from its config."""
-    kind, package, folder = _LOGGERS[name]
 
     def build(
         save_dir: str | Path, init_kwargs: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> LightningBackend:
-        if importlib.util.find_spec(package) is None:
-            raise MissingDependencyError(
-                f"vis_backends names {name}, which needs a package: pip install {package}"
-            )
+        _require(name, service.package)
         loggers = importlib.import_module("lightning.pytorch.loggers")
-        args = {**(init_kwargs or {}), **({folder: str(save_dir)} if folder else {})}
-        return LightningBackend(getattr(loggers, kind)(**args))
+        given = {**(init_kwargs or {}), **kwargs}
+        args = {service.renamed.get(k, k): v for k, v in given.items() if k not in _UNUSED}
+        if service.folder:
+            args.setdefault(service.folder, str(save_dir))
+        return LightningBackend(getattr(loggers, service.logger)(**args))
 
     build.__name__ = build.__qualname__ = name
-    build.__doc__ = f"Scalars through Lightning's {kind}."
+    build.__doc__ = f"Scalars through Lightning's {service.logger}."
     return build
 
 
-for _name in _LOGGERS:
-    globals()[_name] = VISBACKENDS.register_module(module=_factory(_name), scope="mmengine")
+def _absent(name: str) -> Callable[..., Any]:
+    """What tells that a backend does not exist here."""
+
+    def build(save_dir: Any = None, init_kwargs: Any = None, **kwargs: Any) -> Any:
+        raise ConfigError(
+            f"{name} does not exist here: Lightning has no logger for it. There are "
+            f"{', '.join([*_SERVICES, 'ClearMLVisBackend', 'LocalVisBackend'])}; any object "
+            "with add_scalars(scalar_dict, step) may stand in vis_backends, too"
+        )
+
+    build.__name__ = build.__qualname__ = name
+    build.__doc__ = "Says that Lightning has no logger for it."
+    return build
+
+
+for _name, _service in _SERVICES.items():
+    globals()[_name] = VISBACKENDS.register_module(
+        module=_factory(_name, _service), scope="mmengine"
+    )
+for _name in _WITHOUT:
+    globals()[_name] = VISBACKENDS.register_module(module=_absent(_name), scope="mmengine")
 
 
 class ScalarWriter:

@@ -68,7 +68,7 @@ def fuse_optimizer(optimizer_cfg: Mapping[str, Any], speed: Mapping[str, Any] | 
     wanted = (speed or {}).get("fused")
     if wanted is None or "fused" in optimizer_cfg:
         return optimizer_cfg
-    kind = OPTIMIZERS.get(str(optimizer_cfg["type"]))
+    kind: Any = OPTIMIZERS.get(str(optimizer_cfg["type"]))
     if wanted and "fused" not in inspect.signature(kind).parameters:
         raise ConfigError(
             f"speed.fused=True: {optimizer_cfg['type']} has no fused step; Adam, AdamW, SGD and "

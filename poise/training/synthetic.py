@@ -7,6 +7,7 @@ pictures with a spot for each keypoint. The readers, the pipeline and the codec 
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import pickle
 from collections.abc import Callable, Iterator, MutableMapping
@@ -35,6 +36,7 @@ _CAMERA = "54138969"
 _FRAMES = 300
 
 Settings = MutableMapping[str, Any]
+Rng = np.random.Generator
 
 
 def use_synthetic_data(cfg: Any, folder: str | Path, *, seed: int = 0) -> Any:
@@ -52,7 +54,10 @@ def use_synthetic_data(cfg: Any, folder: str | Path, *, seed: int = 0) -> Any:
     made = _Maker(Path(folder), seed)
     with use_scope(cfg.get("default_scope") or "mmpose"):
         for split in ("train", "val", "test"):
-            for settings in _datasets((cfg.get(f"{split}_dataloader") or {}).get("dataset")):
+            dataset = (cfg.get(f"{split}_dataloader") or {}).get("dataset")
+            # pipelines of mixtures are above the data sets that read files
+            _read_locally(dataset)
+            for settings in _datasets(dataset):
                 made.replace(settings)
             for settings in _metrics(cfg.get(f"{split}_evaluator")):
                 if settings.get("ann_file"):
@@ -72,6 +77,17 @@ def _datasets(tree: Any) -> Iterator[Settings]:
             yield from _datasets(tree.get("datasets") or tree.get("dataset"))
 
 
+def _read_locally(tree: Any) -> None:
+    """Drop the storage that transforms of a pipeline would read pictures from."""
+    if isinstance(tree, (list, tuple)):
+        for part in tree:
+            _read_locally(part)
+    elif isinstance(tree, MutableMapping):
+        tree.pop("backend_args", None)
+        for value in tree.values():
+            _read_locally(value)
+
+
 def _metrics(tree: Any) -> Iterator[Settings]:
     if isinstance(tree, (list, tuple)):
         for part in tree:
@@ -88,17 +104,18 @@ class _Maker:
         self.folder = folder
         self.rng = np.random.default_rng(seed)
         self._instead: dict[str, str] = {}
+        self._numbers = itertools.count()
 
     def replace(self, settings: Settings) -> None:
         """Write files for one data set, and put their paths into its config."""
         kind = str(settings.get("type", "")).rpartition(".")[2]
         before = f"{settings.get('data_root') or ''}{settings['ann_file']}"
-        root = self.folder / f"{len(self._instead)}_{kind}"
+        root = self.folder / f"{next(self._numbers)}_{kind}"
         (root / "images").mkdir(parents=True, exist_ok=True)
         writer = _WRITERS.get(kind, _write_coco)
-        settings |= {"data_root": str(root), "data_prefix": {"img": "images/"}}
+        settings.update(data_root=str(root), data_prefix={"img": "images/"})
         files = writer(root, kind, _keypoints_of(settings, kind), self.rng)
-        settings |= {name: file for name, file in files.items() if name in settings}
+        settings.update({name: file for name, file in files.items() if name in settings})
         # boxes of a detector are of pictures that are not there
         settings.pop("bbox_file", None)
         settings.pop("sample_interval", None)
@@ -110,12 +127,12 @@ class _Maker:
         return self._instead.get(ann_file) or next(reversed(self._instead.values()), ann_file)
 
 
-def _keypoints_of(settings: Settings, kind: str) -> int:
-    """How many keypoints an annotation of the file has."""
+def _keypoints_of(settings: Settings, kind: str) -> list[str]:
+    """Names of the keypoints that an annotation of the file has."""
     from poise.structures.metainfo import parse_pose_metainfo
 
     if kind in _IN_FILE:
-        return _IN_FILE[kind]
+        return [str(k) for k in range(_IN_FILE[kind])]
     found: Any = DATASETS.get(str(settings["type"]))
     meta = settings.get("metainfo") or getattr(found, "METAINFO", None)
     if not meta and hasattr(found, "_subset_metainfo"):
@@ -125,18 +142,18 @@ def _keypoints_of(settings: Settings, kind: str) -> int:
             f"no made-up data for {kind}: neither its config nor its class says how many "
             "keypoints it has (metainfo)"
         )
-    return int(parse_pose_metainfo(dict(meta))["num_keypoints"])
+    return list(parse_pose_metainfo(dict(meta))["keypoint_id2name"].values())
 
 
 # ---------------------------------------------------------------------- pictures
 
 
-def _points(count: int, rng: np.random.Generator) -> np.ndarray:
+def _points(count: int, rng: Rng) -> np.ndarray:
     """`(count, 2)` float64, image space, in the middle of the picture."""
     return rng.uniform(0.25 * SIDE, 0.75 * SIDE, (count, 2)).round(1)
 
 
-def _write_picture(path: Path, points: np.ndarray, rng: np.random.Generator) -> None:
+def _write_picture(path: Path, points: np.ndarray, rng: Rng) -> None:
     """A grey picture with a spot of its own colour at each of the `(K, 2)` points."""
     picture = rng.integers(60, 90, (SIDE, SIDE, 3), dtype=np.uint8)
     hues = np.linspace(0, 179, len(points), endpoint=False).astype(np.uint8)
@@ -153,7 +170,7 @@ def _image(number: int, **more: Any) -> dict[str, Any]:
 
 
 def _box_of(points: np.ndarray) -> list[float]:
-    """xywh around points, with a margin."""
+    """Xywh around points, with a margin."""
     low, high = points.min(0) - 16, points.max(0) + 16
     return np.concatenate([low, high - low]).round(1).tolist()
 
@@ -165,11 +182,11 @@ def _triples(points: np.ndarray) -> list[float]:
 # ----------------------------------------------------------------------- formats
 
 
-def _write_coco(root: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+def _write_coco(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """COCO's format, with the fields of all its dialects."""
     rule = getattr(DATASETS.get(kind), "rule", None)
     fields = getattr(rule, "keypoints", ("keypoints",))
-    body = count - sum(_PARTS.get(f, 0) for f in fields)
+    body = len(names) - sum(_PARTS.get(f, 0) for f in fields)
     images, annotations = [], []
     for i in range(1, COUNT + 1):
         points = _points(max(body, 1), rng)
@@ -177,31 +194,44 @@ def _write_coco(root: Path, kind: str, count: int, rng: np.random.Generator) -> 
         _write_picture(root / "images" / _image(i)["file_name"], points, rng)
         box = _box_of(points)
         row: dict[str, Any] = {"id": i, "image_id": i, "category_id": 1, "iscrowd": 0}
-        row |= {"bbox": box, "area": box[2] * box[3], "num_keypoints": count, "segmentation": []}
+        row |= {
+            "bbox": box,
+            "area": box[2] * box[3],
+            "num_keypoints": len(names),
+            "segmentation": [],
+        }
         row |= {"keypoints": _triples(points), "keypoints_21": _triples(points)}
         row |= {"center": [SIDE / 2, SIDE / 2], "scale": SIDE / 400, "head_size": 30.0}
-        row |= {"box_size": SIDE / 2, "head_box": box}
+        row |= {"box_size": SIDE / 2, "bbox_head": box}
         for name, some in parts.items():
             part = name.removesuffix("_kpts")
             row |= {name: _triples(some), f"{part}_box": _box_of(some), f"{part}_valid": True}
         images.append(_image(i, frame_id=i, nframes=COUNT, vid_id="0", is_labeled=True))
         annotations.append(row)
-    tree = {"images": images, "annotations": annotations}
-    tree["categories"] = [{"id": 1, "name": "person", "supercategory": "person"}]
+    category = {"id": 1, "name": "person", "supercategory": "person", "keypoints": names}
+    tree = {"images": images, "annotations": annotations, "categories": [category]}
     (root / "ann.json").write_text(json.dumps(tree))
     return {"ann_file": "ann.json"}
 
 
-def _write_mpii(root: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+def _write_posetrack(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
+    """COCO's format, and beside it the file of the single video that the metric reads."""
+    files = _write_coco(root, kind, names, rng)
+    (root / "ann").mkdir()
+    (root / "ann" / "000001.json").write_text((root / "ann.json").read_text())
+    return files
+
+
+def _write_mpii(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """The JSON of HRNet's authors, and the heads in a MATLAB file."""
     from scipy.io import savemat
 
     rows = []
     for i in range(1, COUNT + 1):
-        points = _points(count, rng)
+        points = _points(len(names), rng)
         _write_picture(root / "images" / _image(i)["file_name"], points, rng)
         row = {"image": _image(i)["file_name"], "center": [SIDE / 2] * 2, "scale": SIDE / 200}
-        rows.append({**row, "joints": points.tolist(), "joints_vis": [1] * count})
+        rows.append({**row, "joints": points.tolist(), "joints_vis": [1] * len(names)})
     (root / "ann.json").write_text(json.dumps(rows))
     corners = np.zeros((2, 2, COUNT))
     corners[1] = 30.0
@@ -209,7 +239,7 @@ def _write_mpii(root: Path, kind: str, count: int, rng: np.random.Generator) -> 
     return {"ann_file": "ann.json", "headbox_file": str(root / "heads.mat")}
 
 
-def _write_interhand(root: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+def _write_interhand(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """Two hands a metre before a camera."""
     camera = {
         "campos": {"c": [0, 0, 0]},
@@ -219,14 +249,14 @@ def _write_interhand(root: Path, kind: str, count: int, rng: np.random.Generator
     }
     images, annotations, joints = [], [], {}
     for i in range(1, COUNT + 1):
-        points = _points(count, rng)
+        points = _points(len(names), rng)
         _write_picture(root / "images" / _image(i)["file_name"], points, rng)
-        depth = rng.uniform(980, 1020, count)
+        depth = rng.uniform(980, 1020, len(names))
         flat = (points - SIDE / 2) / 500 * depth[:, None]
         joints[str(i)] = {"world_coord": np.column_stack([flat, depth]).tolist()}
         images.append(_image(i, capture=0, camera="c", frame_idx=i, subject=0, seq_name="a"))
         row = {"id": i, "image_id": i, "category_id": 1, "iscrowd": 0, "bbox": _box_of(points)}
-        row |= {"joint_valid": [[1]] * count, "hand_type": "interacting", "hand_type_valid": 1}
+        row |= {"joint_valid": [[1]] * len(names), "hand_type": "interacting", "hand_type_valid": 1}
         annotations.append(row)
     categories = [{"id": 1, "name": "hand", "supercategory": "hand"}]
     tree = {"images": images, "annotations": annotations, "categories": categories}
@@ -237,23 +267,23 @@ def _write_interhand(root: Path, kind: str, count: int, rng: np.random.Generator
     return {"ann_file": "ann.json", **files}
 
 
-def _write_mocap(root: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+def _write_mocap(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """Two videos of a body that sways before a camera five metres away."""
-    names = [
+    frames = [
         f"{subject}_{action}.{_CAMERA}_{i:06d}.jpg"
         for subject, action in _VIDEOS
         for i in range(_FRAMES)
     ]
-    body = rng.uniform(-0.8, 0.8, (count, 3))
-    sway = 0.1 * np.sin(np.arange(len(names)) / 9.0)[:, None, None]
+    body = rng.uniform(-0.8, 0.8, (len(names), 3))
+    sway = 0.1 * np.sin(np.arange(len(frames)) / 9.0)[:, None, None]
     deep = body + sway + [0, 0, 5]
     flat = 1145 * deep[..., :2] / deep[..., 2:] + 500
-    seen = np.ones((len(names), count, 1))
-    parts = {"part": np.concatenate([flat, seen], -1), "S": np.concatenate([deep, seen], -1)}
-    np.savez(root / "ann.npz", imgname=np.array(names), **parts)
-    np.save(root / "detected.npy", parts["part"])
-    np.save(root / "factor.npy", np.full(len(names), 4.0))
-    lens = {"R": np.eye(3), "T": np.zeros((3, 1)), "c": np.array([[500.0], [500.0]])}
+    seen = np.ones((len(frames), len(names), 1))
+    flat, deep = np.concatenate([flat, seen], -1), np.concatenate([deep, seen], -1)
+    np.savez(root / "ann.npz", imgname=np.array(frames), part=flat, S=deep)
+    np.save(root / "detected.npy", flat)
+    np.save(root / "factor.npy", np.full(len(frames), 4.0))
+    lens: dict[str, Any] = {"R": np.eye(3), "T": np.zeros((3, 1)), "c": np.array([[500.0], [500.0]])}
     lens |= {"f": np.array([[1145.0], [1145.0]]), "w": 1000, "h": 1000, "name": _CAMERA}
     lens |= {"k": np.zeros((3, 1)), "p": np.zeros((2, 1)), "id": _CAMERA}
     cameras = {(subject, _CAMERA): lens for subject, _ in _VIDEOS}
@@ -266,8 +296,9 @@ def _write_mocap(root: Path, kind: str, count: int, rng: np.random.Generator) ->
     }
 
 
-_WRITERS: dict[str, Callable[[Path, str, int, np.random.Generator], dict[str, Any]]] = {
+_WRITERS: dict[str, Callable[[Path, str, list[str], Rng], dict[str, Any]]] = {
     "MpiiDataset": _write_mpii,
+    "PoseTrack18Dataset": _write_posetrack,
     "InterHand2DDoubleDataset": _write_interhand,
     "InterHand3DDataset": _write_interhand,
     "Human36mDataset": _write_mocap,

@@ -178,7 +178,7 @@ def find_learning_rate(
         DataError: too few losses were finite.
     """
     with _prepared(cfg, accelerator, None, max_epochs=-1) as (trainer, module, data):
-        finder = Tuner(trainer).lr_find(
+        finder: Any = Tuner(trainer).lr_find(
             module,
             datamodule=data,
             min_lr=lowest,

@@ -24,7 +24,7 @@ __getattr__, __dir__, __all__ = attach(
         "bottomup_affine": "BottomupRandomAffine",
         "bottomup_crop": "BottomupRandomCrop",
         "bottomup_mask": "BottomupGetHeatmapMask",
-        "bottomup_resize": "BottomupRandomChoiceResize BottomupResize",
+        "bottomup_resize": "BottomupRandomChoiceResize BottomupResize RandomChoiceResize",
         "filtering": "FilterAnnotations",
         "mixing": "MixImageTransform Mosaic YOLOXMixUp",
         "detection": "LoadAnnotations PackDetInputs Pad Resize",

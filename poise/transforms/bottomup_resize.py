@@ -17,7 +17,7 @@ from poise.transforms.image import rescale_image, resize_image
 from poise.transforms.randomness import cache_randomness
 from poise.transforms.topdown import checked_size
 
-__all__ = ["BottomupRandomChoiceResize", "BottomupResize"]
+__all__ = ["BottomupRandomChoiceResize", "BottomupResize", "RandomChoiceResize"]
 
 #: width, height
 Size = tuple[int, int]
@@ -204,3 +204,29 @@ class BottomupRandomChoiceResize(BaseTransform):
             points[..., 0::2] = points[..., 0::2].clip(0, width)
             points[..., 1::2] = points[..., 1::2].clip(0, height)
         return points
+
+
+@TRANSFORMS.register_module(scope="mmcv")
+class RandomChoiceResize(BottomupRandomChoiceResize):
+    """Resize the picture to a size drawn from a list, as MMCV does.
+
+    MMCV knows nothing of `bbox` and `keypoints` and leaves them as they are; ED-Pose's config
+    trains so in MMPose. Arguments are those of `BottomupRandomChoiceResize`.
+
+    Args:
+        mmpose_faults: False moves boxes and keypoints with the picture.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Change `img` and `img_shape`; add `scale_factor`, `scale_idx`, `scale`, `keep_ratio`."""
+        if not self.mmpose_faults:
+            return super().transform(results)
+        wanted, results["scale_idx"] = self._random_select()
+        before = results["img"]
+        resize = rescale_image if self.keep_ratio else resize_image
+        image = resize(before, wanted, self.backend)
+        height, width = image.shape[:2]
+        factor = (width / before.shape[1], height / before.shape[0])
+        results.update(img=image, img_shape=(height, width), scale_factor=factor)
+        results.update(scale=wanted, keep_ratio=self.keep_ratio)
+        return results

@@ -68,7 +68,8 @@ class KeypointConverter(BaseTransform):
         `lifting_target`. `flip_indices` stays the source dataset's; with middles it is
         shortened to the mapping's length, as in MMPose.
         """
-        is_3d = "keypoints_3d" in results
+        # COCO-WholeBody has the key and no coordinates
+        is_3d = results.get("keypoints_3d") is not None
         source = results["keypoints_3d" if is_3d else "keypoints"]
         people, have = results["keypoints"].shape[:2]
         self._check_sources(have)

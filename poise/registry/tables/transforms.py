@@ -19,6 +19,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.transforms.mixing": "Mosaic YOLOXMixUp",
     },
     "mmcv": {
+        "poise.transforms.bottomup_resize": "RandomChoiceResize",
         "poise.transforms.compose": "Compose",
         "poise.transforms.loading": "LoadImageFromFile",
         "poise.transforms.wrappers": "RandomApply RandomChoice",

@@ -3,8 +3,8 @@
 TABLE: dict[str, dict[str, str]] = {
     "mmengine": {
         "poise.training.scalars": (
-            "CometVisBackend LocalVisBackend MLflowVisBackend NeptuneVisBackend "
-            "TensorboardVisBackend WandbVisBackend"
+            "AimVisBackend ClearMLVisBackend CometVisBackend DVCLiveVisBackend LocalVisBackend "
+            "MLflowVisBackend NeptuneVisBackend TensorboardVisBackend WandbVisBackend"
         ),
     },
 }

@@ -53,6 +53,8 @@ class Hook:
     """
 
     priority: int | str = "NORMAL"
+    #: left out of tests and validations by themselves
+    only_training: ClassVar[bool] = False
 
     stages: ClassVar[tuple[str, ...]] = (
         "before_run",

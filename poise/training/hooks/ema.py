@@ -31,6 +31,8 @@ class EMAHook(Hook):
     """
 
     priority = "NORMAL"
+    # what a file calls its weights are the averages already
+    only_training = True
 
     def __init__(
         self,

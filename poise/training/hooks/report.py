@@ -126,7 +126,7 @@ def _facts(runner: Any, seconds: float) -> dict[str, Any]:
     position = f"iteration {loop.iter} of {loop.max_iters}"
     if loop.by_epoch:
         position = f"epoch {loop.epoch} of {loop.max_epochs}, {position}"
-    facts = {
+    facts: dict[str, Any] = {
         "trained": position,
         "ended": datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
         "took": f"{datetime.timedelta(seconds=round(seconds))} since the last start",
