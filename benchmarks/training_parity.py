@@ -202,12 +202,6 @@ CASES = {
         [WARM_UP, COSINE],
         [EMA],
     ),
-    "RTMPose-t, AdamW, bfloat16": (
-        rtmpose_model,
-        {"type": "AmpOptimWrapper", "dtype": "bfloat16", "optimizer": ADAMW | {"lr": 1e-3}},
-        [WARM_UP],
-        [],
-    ),
 }
 
 

@@ -283,7 +283,11 @@ def _write_mocap(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str,
     np.savez(root / "ann.npz", imgname=np.array(frames), part=flat, S=deep)
     np.save(root / "detected.npy", flat)
     np.save(root / "factor.npy", np.full(len(frames), 4.0))
-    lens: dict[str, Any] = {"R": np.eye(3), "T": np.zeros((3, 1)), "c": np.array([[500.0], [500.0]])}
+    lens: dict[str, Any] = {
+        "R": np.eye(3),
+        "T": np.zeros((3, 1)),
+        "c": np.array([[500.0], [500.0]]),
+    }
     lens |= {"f": np.array([[1145.0], [1145.0]]), "w": 1000, "h": 1000, "name": _CAMERA}
     lens |= {"k": np.zeros((3, 1)), "p": np.zeros((2, 1)), "id": _CAMERA}
     cameras = {(subject, _CAMERA): lens for subject, _ in _VIDEOS}
