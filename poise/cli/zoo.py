@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import enum
 import json
+import math
 import sys
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 
 from poise.cli import zoo_files
 from poise.cli.backbones import backbones
-from poise.zoo.index import Model, models, require_model
+from poise.errors import ConfigError, nearest
+from poise.zoo.index import Model, models, require_model, spellings
+from poise.zoo.training_data import licence_note, training_data
 from poise.zoo.weights import default_weights
 
 __all__ = ["app"]
@@ -27,7 +30,6 @@ app.command()(backbones)
 
 #: bytes of a parameter in a released file
 BYTES_PER_PARAMETER = 4
-LICENCE = "Apache-2.0; the terms of the data it was trained on apply to what you do with it"
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Task = Annotated[
@@ -37,6 +39,21 @@ Task = Annotated[
 Data = Annotated[str | None, typer.Option(help="Only models with a score on this dataset.")]
 
 
+class Order(enum.StrEnum):
+    """What a list is sorted by."""
+
+    task = "task"
+    name = "name"
+    parameters = "parameters"
+    gflops = "gflops"
+    score = "score"
+
+
+Sort = Annotated[
+    Order, typer.Option("--sort", help="By task, name, parameters, gflops or score (with --data).")
+]
+
+
 @app.command("list")
 def list_models(
     task: Task = None,
@@ -44,25 +61,45 @@ def list_models(
     weights: Annotated[
         bool, typer.Option("--weights", help="Only models with released weights.")
     ] = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="Only models whose weights are on this machine.")
+    ] = False,
+    size: Annotated[
+        str | None, typer.Option(help="Only this input, width x height: 192x256.")
+    ] = None,
+    max_parameters: Annotated[
+        float | None, typer.Option(help="Only models with at most so many million parameters.")
+    ] = None,
+    sort: Sort = Order.task,
     as_json: Json = False,
 ) -> None:
-    """List models: name, task, million parameters, main score, short names."""
-    found = [m for m in models().values() if _fits(m, task, data)]
-    _print_models([m for m in found if _has_weights(m)] if weights else found, as_json, data)
+    """List models: name, task, input, million parameters, GFLOPs, score, short names."""
+    found = [
+        model
+        for model in models().values()
+        if _fits(model, task, data)
+        and (not weights or _has_weights(model))
+        and (not local or default_weights(model.name) is not None)
+        and (size is None or size == _size(model))
+        and (max_parameters is None or (model.parameters or math.inf) <= max_parameters)
+    ]
+    _print_models(found, sort, data, as_json=as_json)
 
 
 @app.command()
 def search(
     words: Annotated[list[str], typer.Argument(help="Parts of names, tasks, datasets.")],
+    sort: Sort = Order.task,
     as_json: Json = False,
 ) -> None:
     """Find models that have all words in name, short names, task or datasets."""
     wanted = [word.lower() for word in words]
     found = [m for m in models().values() if all(word in _text(m) for word in wanted)]
-    _print_models(found, as_json, None)
     if not found:
-        typer.echo(f"no model has all of: {' '.join(words)}; `poise zoo list` shows all", err=True)
+        hint = nearest(" ".join(words), spellings()) or "; `poise zoo list` shows all"
+        typer.echo(f"no model has all of: {' '.join(words)}{hint}", err=True)
         raise typer.Exit(1)
+    _print_models(found, sort, None, as_json=as_json)
 
 
 @app.command()
@@ -105,29 +142,57 @@ def _text(model: Model) -> str:
     return " ".join((model.name, model.task, model.folder, *model.aliases, *data)).lower()
 
 
-def _score(model: Model, data: str | None) -> str:
+def _main_score(model: Model, data: str | None) -> tuple[str, str, float] | None:
+    """Dataset, metric and figure that stand for a model."""
     scores = [s for s in model.scores if data is None or _same(s.data, data)]
-    if not scores:
-        return ""
-    metric, figure = scores[0].main
-    return f"{scores[0].data} {metric} {figure:g}"
+    return (scores[0].data, *scores[0].main) if scores else None
 
 
-def _print_models(found: Iterable[Model], as_json: bool, data: str | None) -> None:
-    found = list(found)
+def _size(model: Model) -> str:
+    return "" if model.input_size is None else "{}x{}".format(*model.input_size)
+
+
+#: metrics of which less is better
+_ERRORS = ("EPE", "NME", "MPJPE")
+
+
+def _sorted(found: list[Model], order: Order, data: str | None) -> list[Model]:
+    """Models in an order; those without the figure come last."""
+
+    def key(model: Model) -> tuple[bool, float]:
+        figure = model.parameters if order is Order.parameters else model.gflops
+        if order is Order.score:
+            score = _main_score(model, data)
+            figure = None
+            if score is not None:
+                figure = score[2] if score[1].startswith(_ERRORS) else -score[2]
+        return figure is None, figure or 0.0
+
+    if order is Order.task:
+        return found
+    return sorted(found, key=lambda m: m.name) if order is Order.name else sorted(found, key=key)
+
+
+def _print_models(found: list[Model], order: Order, data: str | None, *, as_json: bool) -> None:
+    if order is Order.score and data is None:
+        raise ConfigError("--sort score compares models on one dataset; add --data NAME")
+    found = _sorted(found, order, data)
     if as_json:
         _write(json.dumps([_record(model) for model in found], indent=2))
         return
-    rows = [
-        (
+    rows = [("name", "task", "input", "M par.", "GFLOPs", "score", "also called")]
+    for model in found:
+        score = _main_score(model, data)
+        row = (
             model.name,
             model.task,
-            "" if model.parameters is None else f"{model.parameters:g} M",
-            _score(model, data),
+            _size(model),
+            "" if model.parameters is None else f"{model.parameters:g}",
+            "" if model.gflops is None else f"{model.gflops:g}",
+            "" if score is None else "{} {} {:g}".format(*score),
             " ".join(model.aliases),
         )
-        for model in found
-    ]
+        rows.append(row)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         line = "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
@@ -143,10 +208,13 @@ def _record(model: Model) -> dict[str, Any]:
         "task": model.task,
         "input_size": model.input_size,
         "parameters_millions": model.parameters,
+        "gflops": model.gflops,
         "config": model.config,
         "weights": model.weights,
         "local_weights": None if local is None else str(local),
-        "licence": LICENCE,
+        "local_bytes": None if local is None else local.stat().st_size,
+        "trained_on": list(training_data(model)),
+        "licence": licence_note(model),
         "scores": [{"data": s.data, "figures": s.figures} for s in model.scores],
     }
 
@@ -159,18 +227,20 @@ def _lines(model: Model) -> list[tuple[str, str]]:
         lines.append(("also called", ", ".join(model.aliases)))
     lines.append(("task", model.task))
     if model.input_size is not None:
-        width, height = model.input_size
-        lines.append(("input", f"{width} x {height} (width x height)"))
+        lines.append(("input", f"{_size(model)} (width x height)"))
     if model.parameters is not None:
         megabytes = model.parameters * BYTES_PER_PARAMETER
         text = f"{model.parameters:g} million, about {megabytes:.0f} MB of weights"
         lines.append(("parameters", text))
+    if model.gflops is not None:
+        lines.append(("GFLOPs", f"{model.gflops:g} for one input (without flip test)"))
     if model.config is not None:
         lines.append(("MMPose's file", model.config))
     missing = "embedded" if local else "none were released"
     lines.append(("weights", model.weights or missing))
-    lines.append(("on this machine", str(local) if local else "no"))
-    lines.append(("licence", LICENCE))
+    size = f" ({local.stat().st_size / 1e6:.1f} MB)" if local else ""
+    lines.append(("on this machine", f"{local}{size}" if local else "no"))
+    lines.append(("licence", licence_note(model)))
     for score in model.scores:
         figures = "  ".join(f"{name} {figure:g}" for name, figure in score.figures.items())
         lines.append(("score", f"{score.data}: {figures}"))

@@ -73,6 +73,8 @@ class Model:
             MMDetection's own "mmdet::rtmdet".
         family: module of `poise.zoo.families` that knows the recipe.
         parameters: in millions, or None where several networks take part.
+        gflops: multiplications with an addition, in thousand millions, for one input; None where
+            they were not counted.
         weights: address of the released weights, or None.
         scores: published figures.
         aliases: other names.
@@ -82,6 +84,7 @@ class Model:
     folder: str
     family: str
     parameters: float | None
+    gflops: float | None
     weights: str | None
     scores: tuple[Score, ...]
     aliases: tuple[str, ...]
@@ -171,8 +174,12 @@ def _model(line: str, folder: str, family: str, metrics: dict[str, list[str]]) -
         data, *numbers = text.split()
         named = zip(metrics[data], map(float, numbers), strict=True)
         figures.append(Score(data.partition("/")[0], dict(named)))
-    parameters = None if size == "-" else float(size)
-    return Model(name, folder, family, parameters, address, tuple(figures), tuple(aliases.split()))
+    parameters, gflops = (
+        (None if cell == "-" else float(cell)) for cell in f"{size} -".split()[:2]
+    )
+    return Model(
+        name, folder, family, parameters, gflops, address, tuple(figures), tuple(aliases.split())
+    )
 
 
 @functools.cache

@@ -13,12 +13,13 @@ run = CliRunner().invoke
 
 
 def test_list_shows_every_model_once():
-    lines = run(app, ["list"]).output.splitlines()
+    header, *lines = run(app, ["list"]).output.splitlines()
+    assert header.split()[:3] == ["name", "task", "input"]
     assert sorted(line.split()[0] for line in lines) == names()
 
 
 def test_list_keeps_to_a_task_and_a_dataset():
-    hands = run(app, ["list", "--task", "hand"]).output.splitlines()
+    hands = run(app, ["list", "--task", "hand"]).output.splitlines()[1:]
     assert len(hands) == 23
     assert all(" hand " in line for line in hands)
     crowd = run(app, ["list", "--data", "crowdpose"]).output
@@ -33,7 +34,7 @@ def test_list_of_models_with_weights_leaves_out_those_without():
 
 def test_search_wants_all_words():
     output = run(app, ["search", "ViTPose", "human-art"]).output
-    assert len(output.splitlines()) == 4
+    assert len(output.splitlines()) == 5
 
 
 def test_search_without_a_find_says_so():
@@ -46,7 +47,7 @@ def test_info_knows_an_alias():
     output = run(app, ["info", "human"]).output
     assert "rtmpose-m_8xb256-420e_body8-256x192" in output
     assert "also called" in output
-    assert "192 x 256" in output
+    assert "192x256 (width x height)" in output
     assert "AP 0.749" in output
 
 
@@ -67,3 +68,53 @@ def test_info_answers_an_unknown_name_with_the_nearest():
     assert isinstance(done.exception, UnknownNameError)
     with pytest.raises(UnknownNameError, match="'humn' is not the name of a model; did you mean"):
         raise done.exception
+
+
+def test_list_keeps_to_a_size_and_a_number_of_parameters():
+    options = ["list", "--json", "--size", "192x256", "--max-parameters", "6"]
+    found = json.loads(run(app, options).output)
+    assert len(found) > 5
+    assert all(r["input_size"] == [192, 256] and r["parameters_millions"] <= 6 for r in found)
+
+
+def test_list_of_what_is_here_has_the_embedded_models():
+    output = run(app, ["list", "--local"]).output
+    assert "movenet-thunder" in output
+
+
+@pytest.mark.parametrize("order", ["name", "parameters", "gflops"])
+def test_list_is_sorted(order):
+    found = json.loads(run(app, ["list", "--json", "--task", "body", "--sort", order]).output)
+    key = {"parameters": "parameters_millions"}.get(order, order)
+    values = [record[key] for record in found if record[key] is not None]
+    assert values == sorted(values)
+    assert [r[key] is None for r in found] == sorted(r[key] is None for r in found)
+
+
+@pytest.mark.parametrize(("data", "best"), [("coco", max), ("wflw", min)])
+def test_best_score_comes_first(data, best):
+    found = json.loads(run(app, ["list", "--json", "--data", data, "--sort", "score"]).output)
+    figures = [
+        next(iter(score["figures"].values()))
+        for record in found
+        for score in record["scores"][:1]
+        if score["data"].lower() == data
+    ]
+    assert figures[0] == best(figures)
+
+
+def test_scores_of_many_datasets_are_not_compared():
+    done = run(app, ["list", "--sort", "score"])
+    assert "add --data NAME" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("hand3d", "trained on InterHand2.6M, which is given for research only"),
+        ("human", "of which AI Challenger, CrowdPose, MPII, JHMDB, Halpe, PoseTrack18 are given"),
+        ("animal", "trained on AP-10K, whose own terms apply"),
+    ],
+)
+def test_info_says_where_training_data_limits_the_use(name, text):
+    assert text in run(app, ["info", name]).output
