@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
-from poise.errors import ArgumentError, ConfigError, DataError, nearest
+from poise.apis.inferencer_output import AnswerDrawer, AnswerFiles, people_of, sample_of
+from poise.errors import ArgumentError, ConfigError, nearest
 from poise.geometry import nearby_joints_nms
-from poise.inference.detectors import NanoDetDetector
 from poise.inference.inferencer import Inferencer
 from poise.inference.results import PoseResult
-from poise.structures import PoseDataSample
 
 __all__ = ["MMPoseInferencer"]
 
@@ -32,6 +27,11 @@ _OPTIONS: dict[str, Any] = {
     # what to keep
     "pose_based_nms": False,
     "merge_results": True,
+    # who is who, and 3D
+    "use_oks_tracking": False,
+    "tracking_thr": 0.3,
+    "disable_norm_pose_2d": False,
+    "disable_rebase_keypoint": False,
     # pictures
     "return_vis": False,
     "show": False,
@@ -42,26 +42,21 @@ _OPTIONS: dict[str, Any] = {
     "kpt_thr": 0.3,
     "skeleton_style": "mmpose",
     "black_background": False,
+    "num_instances": 1,
     # files
     "vis_out_dir": "",
     "pred_out_dir": "",
     "return_datasample": None,
 }
-#: options of MMPose's 3D and heatmap drawing, accepted so that scripts run, without effect
-_IGNORED = frozenset(
-    (
-        "use_oks_tracking",
-        "tracking_thr",
-        "disable_norm_pose_2d",
-        "disable_rebase_keypoint",
-        "draw_heatmap",
-        "num_instances",
-    )
-)
+#: options of MMPose that are accepted so that scripts run, without effect
+_IGNORED = frozenset(("draw_heatmap",))
+_CAMERA = "webcam"
+#: MMPose's 2D model where only a lifter is named
+_DEFAULT_2D = "human"
 
 
 class MMPoseInferencer:
-    """Poses of pictures with MMPose's arguments and results.
+    """Poses of pictures, videos and cameras with MMPose's arguments and results.
 
     Unlike MMPose's it uses the boxes that it is given, and a picture in which nobody is has no
     predictions (docs/differences.md).
@@ -69,17 +64,18 @@ class MMPoseInferencer:
     Args:
         pose2d: model name, alias ("human" ...) or config file.
         pose2d_weights: checkpoint.
-        pose3d: not available here; see `inference_pose_lifter_model`.
-        pose3d_weights: goes with `pose3d`.
+        pose3d: lifter ("human3d" ...): predictions are then 3D. `pose2d` is "human" unless
+            something else is given.
+        pose3d_weights: checkpoint of the lifter.
         device: "cpu", "cuda:0" ...; None takes the best there is.
         scope: kept for scripts; Poise has every scope.
         det_model: "whole_image", or a detector as `poise.Inferencer` takes it; None is "auto".
-        det_weights: not used: the embedded detector has its own.
-        det_cat_ids: not used: the embedded detector finds people.
+        det_weights: checkpoint of the detector.
+        det_cat_ids: class numbers of the detector that count; None: those the model looks at.
         show_progress: show a progress bar.
 
     Raises:
-        ConfigError: no 2D model, or a 3D model.
+        ConfigError: neither a 2D nor a 3D model.
 
     Example:
         result = next(MMPoseInferencer("human")("photo.jpg", return_vis=True))
@@ -99,20 +95,26 @@ class MMPoseInferencer:
         det_cat_ids: Any = None,
         show_progress: bool = False,
     ) -> None:
-        if pose3d is not None:
+        if pose2d is None and pose3d is None:
             raise ConfigError(
-                "MMPoseInferencer(pose3d=...) is not available; find the 2D poses with pose2d=..., "
-                "and lift them with poise.apis.inference_pose_lifter_model"
+                "MMPoseInferencer needs a model: pose2d='human', a model name or a config file; "
+                "or pose3d='human3d'"
             )
-        if pose2d is None:
-            raise ConfigError(
-                "MMPoseInferencer needs a model: pose2d='human', a model name or a config file"
-            )
-        detector = {None: "auto", "whole_image": "whole-image"}.get(det_model, det_model)
         self.inferencer = Inferencer(
-            pose2d, pose2d_weights, detector=detector, device=device or "auto"
+            pose2d or _DEFAULT_2D,
+            pose2d_weights,
+            detector=_detector_spec(det_model, det_weights, det_cat_ids),
+            device=device or "auto",
         )
+        self.lifter = self._lifter(pose3d, pose3d_weights)
         self.show_progress = show_progress
+
+    def _lifter(self, name: Any, weights: Any) -> Any:
+        if name is None:
+            return None
+        from poise.models.build import load_model
+
+        return load_model(name, weights, device=self.inferencer.device)
 
     def __call__(
         self,
@@ -122,10 +124,11 @@ class MMPoseInferencer:
         out_dir: str | os.PathLike[str] | None = None,
         **kwargs: Any,
     ) -> Iterator[dict[str, Any]]:
-        """One dict a picture, lazily.
+        """One dict a picture or frame, lazily.
 
         Args:
-            inputs: path, folder, array (H, W, 3) in BGR order, or a list of these.
+            inputs: path of a picture or video, folder, "webcam:0", array (H, W, 3) in BGR order,
+                or a list of these.
             return_datasamples: give `PoseDataSample`s instead of plain values.
             batch_size: crops per network call.
             out_dir: folder for `visualizations/` and `predictions/`.
@@ -139,63 +142,87 @@ class MMPoseInferencer:
             the drawn picture (RGB), empty without `return_vis`, None where nothing is drawn.
 
         Raises:
-            ArgumentError: an option that MMPose has not.
+            ArgumentError: an option that MMPose has not, or a camera that has no number.
         """
         options = _checked_options(kwargs, out_dir)
         if options["return_datasample"] is not None:
             return_datasamples = options["return_datasample"]
+        if isinstance(inputs, str) and inputs.startswith(_CAMERA):
+            inputs, options["show"] = _camera_number(inputs), True
         self._tell_detector(options)
-        results = self.inferencer.predict(inputs, boxes=options["bboxes"], batch_size=batch_size)
+        results = self.inferencer.predict(
+            inputs,
+            boxes=options["bboxes"],
+            batch_size=batch_size,
+            keypoint_threshold=options["kpt_thr"],
+            track=self._tracking(options),
+            lift=self._lifting(options),
+        )
         return self._answers(results, options, return_datasamples)
 
     def _answers(
         self, results: Iterator[PoseResult], options: dict[str, Any], as_samples: bool
     ) -> Iterator[dict[str, Any]]:
-        for result in _with_progress(results) if self.show_progress else results:
-            _filter(result, options)
-            people = result.to_mmpose()
-            if options["pred_out_dir"]:
-                path = _below(options["pred_out_dir"], _file_name(result)).with_suffix(".json")
-                path.write_text(json.dumps(people, indent=2))
-            yield {
-                "visualization": self._drawn(result, options),
-                "predictions": [_sample(result) if as_samples else people],
-            }
+        draw = AnswerDrawer(options)
+        with AnswerFiles(options["pred_out_dir"], options["vis_out_dir"]) as files:
+            for result in _with_progress(results) if self.show_progress else results:
+                _filter(result, options)
+                people = people_of(result)
+                picture = draw(result)
+                files.write(result, people, picture)
+                kept = [picture] if options["return_vis"] else []
+                yield {
+                    "visualization": None if picture is None else kept,
+                    "predictions": [sample_of(result) if as_samples else people],
+                }
 
-    def _tell_detector(self, options: dict[str, Any]) -> None:
+    # ------------------------------------------------------------------ options
+
+    def _lifting(self, options: Mapping[str, Any]) -> Any:
+        if self.lifter is None:
+            return None
+        return {
+            "model": self.lifter,
+            "window": "online",
+            "normalize": not options["disable_norm_pose_2d"],
+            "rebase": not options["disable_rebase_keypoint"],
+        }
+
+    def _tracking(self, options: Mapping[str, Any]) -> Any:
+        # the lifter tells people apart by itself where nobody asks for more
+        return bool(options["use_oks_tracking"]) and self.lifter is not None
+
+    def _tell_detector(self, options: Mapping[str, Any]) -> None:
         if options["bboxes"] is not None:
             return
         detector = self.inferencer.detector
-        if isinstance(detector, NanoDetDetector):
+        if hasattr(detector, "score_threshold"):
             detector.score_threshold = options["bbox_thr"]
-            if options["nms_thr"] is not None:
-                detector.iou_threshold = options["nms_thr"]
+        if hasattr(detector, "iou_threshold") and options["nms_thr"] is not None:
+            detector.iou_threshold = options["nms_thr"]
 
-    def _drawn(self, result: PoseResult, options: dict[str, Any]) -> list[np.ndarray] | None:
-        if not (options["return_vis"] or options["show"] or options["vis_out_dir"]):
-            return None
-        from poise.visualization import PoseLocalVisualizer
 
-        visualizer = PoseLocalVisualizer(radius=options["radius"], line_width=options["thickness"])
-        style = options["skeleton_style"]
-        visualizer.set_dataset_meta(result.metainfo, style)
-        image = np.asarray(result.image)[..., ::-1]
-        picture = visualizer.add_datasample(
-            result.name,
-            np.zeros_like(image) if options["black_background"] else image,
-            _sample(result),
-            draw_gt=False,
-            draw_bbox=options["draw_bbox"],
-            skeleton_style=style,
-            show=options["show"],
-            wait_time=options["wait_time"],
-            kpt_thr=options["kpt_thr"],
-        )
-        if options["vis_out_dir"]:
-            path = _below(options["vis_out_dir"], _file_name(result))
-            if not cv2.imwrite(str(path), np.ascontiguousarray(picture[..., ::-1])):
-                raise DataError(f"cannot write the drawn picture '{path}'")
-        return [picture] if options["return_vis"] else []
+def _detector_spec(model: Any, weights: Any, categories: Any) -> Any:
+    """What `build_detector` takes."""
+    if not _named(model):
+        return model
+    spec = {None: "auto", "whole_image": "whole-image"}.get(model, model)
+    if weights is None and categories is None:
+        return spec
+    given = {"weights": weights, "categories": categories}
+    return {"name": spec, **{key: value for key, value in given.items() if value is not None}}
+
+
+def _named(model: Any) -> bool:
+    return model is None or isinstance(model, (str, os.PathLike))
+
+
+def _camera_number(text: str) -> int:
+    """Number in "webcam:1"; "webcam" alone is the first camera."""
+    number = text.removeprefix(_CAMERA).removeprefix(":") or "0"
+    if not number.isdecimal():
+        raise ArgumentError(f"a camera is called 'webcam' or 'webcam:1', got '{text}'")
+    return int(number)
 
 
 def _checked_options(
@@ -215,7 +242,7 @@ def _checked_options(
     return options
 
 
-def _filter(result: PoseResult, options: dict[str, Any]) -> None:
+def _filter(result: PoseResult, options: Mapping[str, Any]) -> None:
     """Drop people with unsure boxes, and doubles where asked for."""
     found = result.instances
     if options["bbox_thr"] > 0:
@@ -228,23 +255,6 @@ def _filter(result: PoseResult, options: dict[str, Any]) -> None:
         keep = nearby_joints_nms(poses, num_nearby_joints_thr=found.keypoints.shape[1] // 3)
         found = found[keep]
     result.instances = found
-
-
-def _sample(result: PoseResult) -> PoseDataSample:
-    sample = PoseDataSample(metainfo={"img_path": _file_name(result)})
-    sample.pred_instances = result.instances
-    return sample
-
-
-def _file_name(result: PoseResult) -> str:
-    name = Path(result.name).name
-    return name if Path(name).suffix else f"{name}.jpg"
-
-
-def _below(folder: str | os.PathLike[str], name: str) -> Path:
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / name
 
 
 def _with_progress(results: Iterator[PoseResult]) -> Any:

@@ -1,5 +1,6 @@
 """MMPose's functional calls on one picture."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+import poise
 from poise.apis import (
     MMPoseInferencer,
     collect_multi_frames,
@@ -125,8 +127,6 @@ def test_inferencer_gives_mmposes_layout_and_files(photo, tmp_path):
 def test_inferencer_refuses_what_it_has_not():
     with pytest.raises(ConfigError, match="needs a model: pose2d='human'"):
         MMPoseInferencer()
-    with pytest.raises(ConfigError, match="inference_pose_lifter_model"):
-        MMPoseInferencer(pose3d="human3d")
     inferencer = MMPoseInferencer("movenet-lightning", det_model="whole_image", device="cpu")
     with pytest.raises(ArgumentError, match="no option 'kpt_thre'; did you mean 'kpt_thr'"):
         inferencer("a.jpg", kpt_thre=0.5)
@@ -139,3 +139,48 @@ def test_visualize_draws_on_a_copy(photo):
     assert (drawn[100, 100] != photo[100, 100, ::-1]).any()
     with pytest.raises(DataError, match="skeleton_style must be"):
         visualize(photo, np.zeros((1, 17, 2)), skeleton_style="stick")
+
+
+@pytest.fixture
+def clip(photo, tmp_path):
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 5, (256, 256))
+    for _ in range(3):
+        writer.write(cv2.resize(photo, (256, 256)))
+    writer.release()
+    return path
+
+
+def test_inferencer_takes_videos_and_writes_mmposes_files(clip, tmp_path):
+    inferencer = MMPoseInferencer("movenet-lightning", det_model="whole_image", device="cpu")
+    results = list(inferencer(str(clip), out_dir=tmp_path / "out", return_vis=True))
+    assert [len(r["predictions"]) for r in results] == [1, 1, 1]
+    assert results[0]["visualization"][0].shape == (256, 256, 3)
+    frames = json.loads((tmp_path / "out/predictions/clip.json").read_text())
+    assert [f["frame_id"] for f in frames] == [0, 1, 2]
+    assert frames[1]["instances"][0].keys() >= {"keypoints", "keypoint_scores", "bbox"}
+    drawn = cv2.VideoCapture(str(tmp_path / "out/visualizations/clip.mp4"))
+    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 3
+    drawn.release()
+
+
+def test_inferencer_lifts_to_3d(clip, tmp_path):
+    lifter = poise.build_model("image-pose-lift_tcn_8xb64-200e_h36m").eval()
+    inferencer = MMPoseInferencer(
+        "movenet-lightning", pose3d=lifter, det_model="whole_image", device="cpu"
+    )
+    results = list(inferencer(str(clip), return_vis=True, vis_out_dir=str(tmp_path / "vis")))
+    (person,) = results[-1]["predictions"][0]
+    assert np.shape(person["keypoints"]) == (17, 3)
+    # the lowest keypoint stands on the ground
+    assert min(z for _, _, z in person["keypoints"]) == pytest.approx(0, abs=1e-5)
+    assert results[-1]["visualization"][0].shape[0] >= 256
+    assert (tmp_path / "vis/clip.mp4").stat().st_size > 0
+
+
+def test_inferencer_names_cameras_by_number():
+    inferencer = MMPoseInferencer("movenet-lightning", det_model="whole_image", device="cpu")
+    with pytest.raises(ArgumentError, match="called 'webcam' or 'webcam:1', got 'webcam:left'"):
+        inferencer("webcam:left")
+    with pytest.raises(DataError, match="camera 63 cannot be opened"):
+        list(inferencer("webcam:63"))

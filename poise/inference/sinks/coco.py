@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from poise.inference.results import PoseResult
 from poise.inference.sinks.base import FileSink, SinkOptions
+from poise.inference.sinks.json_list import JsonList
 
 __all__ = ["CocoSink"]
 
@@ -31,23 +31,16 @@ class CocoSink(FileSink):
         super().__init__(folder, options)
         self._pictures = 0
 
-    def begin(self, path: Path, result: PoseResult) -> Any:
+    def begin(self, path: Path, result: PoseResult) -> JsonList:
         """A file that holds an empty list."""
         self._pictures = 0
-        handle = path.open("wb", buffering=0)
-        handle.write(b"[\n]")
-        return handle
+        return JsonList(path)
 
     def add(self, handle: Any, result: PoseResult) -> None:
-        """Put detections before the closing bracket."""
+        """Detections of one picture."""
         image_id = self._image_id(result)
         self._pictures += 1
-        rows = [json.dumps(row, separators=(",", ":")) for row in _detections(result, image_id)]
-        if not rows:
-            return
-        place = handle.seek(-len(b"\n]"), 2)
-        comma = "" if place == len(b"[") else ","
-        handle.write((comma + "\n" + ",\n".join(rows) + "\n]").encode())
+        handle.extend(_detections(result, image_id))
 
     def _image_id(self, result: PoseResult) -> int:
         if result.time is not None:
