@@ -3,8 +3,8 @@
     python benchmarks/video.py [--peer PYTHON] [--frames 300] [--rounds 3]
 
 Frames a CPU second (all threads counted): reading, cropping, network, decoding, drawing, encoding.
-Boxes are given (MMPose takes them through a detector that is mocked), weights are random. Both sides
-run in turn, a process each; medians of the rounds.
+Boxes are given (MMPose takes them through a detector that is mocked), weights are random. Both
+sides run in turn, a process each; medians of the rounds.
 """
 
 from __future__ import annotations
