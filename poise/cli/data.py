@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from poise.cli import data_files
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -285,6 +287,10 @@ def mappings(
         return
     _write(f"{mapping.name}: " + ", ".join(f"{n} {kind}" for kind, n in mapping.counts.items()))
     _table(["keypoint", "", "from"], [list(line) for line in mapping.lines()])
+
+
+app.command()(data_files.convert)
+app.command()(data_files.split)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> None:

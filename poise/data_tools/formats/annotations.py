@@ -1,0 +1,87 @@
+"""The form between all forms: COCO's, with the keypoints known by name."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from poise.schemas import conversions
+from poise.structures import convert_keypoints
+
+__all__ = ["Annotations"]
+
+#: values of a triple's third number: not labelled, labelled but hidden, visible
+NUMBERS = 3
+
+
+@dataclass
+class Annotations:
+    """Pictures and people.
+
+    Attributes:
+        images: with id, file_name, width, height, and whatever else a file has.
+        people: COCO annotations: id, image_id, category_id, bbox xywh, keypoints as a flat list
+            of x, y, visibility; and whatever else.
+        names: of the K keypoints.
+        swap: K indices, of each keypoint's other side.
+        skeleton: pairs of indices.
+        categories: COCO's, without keypoints.
+        schema: name of the keypoints' schema, or "" where none is known.
+        lost: what could not be kept -> how many.
+    """
+
+    images: list[dict[str, Any]]
+    people: list[dict[str, Any]]
+    names: list[str]
+    swap: list[int]
+    skeleton: list[tuple[int, int]]
+    categories: list[dict[str, Any]]
+    schema: str = ""
+    lost: Counter[str] = field(default_factory=Counter)
+
+    def converted(self, target: str, *, derived: bool = False) -> Annotations:
+        """The same people with the keypoints of another schema.
+
+        Args:
+            target: name of a schema.
+            derived: also keypoints that are made of others.
+        """
+        from poise import schemas
+
+        mapping = conversions.find(self.schema, target)
+        info = schemas.get(target)
+        names = [point["name"] for point in info["keypoint_info"].values()]
+        people = []
+        for person in self.people:
+            changed = copy.copy(person)
+            if person.get("keypoints"):
+                triples = np.array(person["keypoints"], np.float64).reshape(-1, NUMBERS)
+                points, seen = convert_keypoints(
+                    triples[:, :2], triples[:, 2], mapping=mapping, derived=derived
+                )
+                points[seen == 0] = 0
+                joined = np.concatenate([points, seen[:, None]], axis=1)
+                changed["keypoints"] = plain(joined)
+                changed["num_keypoints"] = int((seen > 0).sum())
+            people.append(changed)
+        other = [p.get("swap") or p["name"] for p in info["keypoint_info"].values()]
+        links = [link["link"] for link in info["skeleton_info"].values()]
+        return Annotations(
+            self.images,
+            people,
+            names,
+            [names.index(name) for name in other],
+            [(names.index(a), names.index(b)) for a, b in links],
+            self.categories,
+            target,
+            self.lost,
+        )
+
+
+def plain(values: np.ndarray) -> list[float | int]:
+    """Flat list, whole numbers without a fraction."""
+    return [int(v) if float(v).is_integer() else round(float(v), 4) for v in values.ravel()]

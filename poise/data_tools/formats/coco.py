@@ -1,0 +1,105 @@
+"""COCO's keypoint format."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from poise import schemas
+from poise.data_tools.formats.annotations import Annotations
+from poise.datasets.coco_file import read_json
+from poise.errors import DataError
+from poise.structures.metainfo import parse_pose_metainfo
+from poise.training.own_data import describe_keypoints
+
+__all__ = ["read_coco_file", "schema_of", "write_coco_file"]
+
+
+def read_coco_file(path: Path, schema: str | None = None) -> Annotations:
+    """Annotations of a COCO file.
+
+    Args:
+        path: the file.
+        schema: name of its keypoints' schema; found by their names without it.
+
+    Raises:
+        DataError: no COCO file, or keypoints of another number than the schema's.
+    """
+    found = {"from_file": schema_file(schema)} if schema else describe_keypoints(path).metainfo
+    content: dict[str, Any] = read_json(str(path))
+    meta = parse_pose_metainfo(dict(found))
+    wrong = next(
+        (
+            ann
+            for ann in content.get("annotations", ())
+            if ann.get("keypoints") and len(ann["keypoints"]) != 3 * meta["num_keypoints"]
+        ),
+        None,
+    )
+    if wrong is not None:
+        raise DataError(
+            f"{path}: annotation {wrong.get('id')} has {len(wrong['keypoints'])} numbers in "
+            f"keypoints, expected {3 * meta['num_keypoints']} of {meta['dataset_name']}"
+        )
+    return Annotations(
+        images=content["images"],
+        people=content["annotations"],
+        names=list(meta["keypoint_id2name"].values()),
+        swap=list(meta["flip_indices"]),
+        skeleton=[(a, b) for a, b in meta["skeleton_links"]],
+        categories=[
+            {k: v for k, v in category.items() if k not in ("keypoints", "skeleton")}
+            for category in content.get("categories") or [{"id": 1, "name": "person"}]
+        ],
+        schema=schema_of(found),
+    )
+
+
+def write_coco_file(found: Annotations, path: Path) -> list[Path]:
+    """Write a COCO file; the folder is made."""
+    people = []
+    for number, person in enumerate(found.people, 1):
+        width, height = person["bbox"][2:4]
+        defaults = {"id": number, "category_id": 1, "area": width * height, "iscrowd": 0}
+        people.append({**defaults, **person})
+    categories = [
+        {
+            **category,
+            "keypoints": found.names,
+            "skeleton": [[a + 1, b + 1] for a, b in found.skeleton],
+        }
+        for category in found.categories
+    ]
+    content = {
+        "info": {"flip_indices": found.swap},
+        "images": found.images,
+        "annotations": people,
+        "categories": categories,
+    }
+    write_text(path, json.dumps(content))
+    return [path]
+
+
+def schema_file(schema: str) -> str:
+    """Path that stands for a schema's name; a path stays."""
+    return schema if Path(schema).suffix else f"configs/_base_/datasets/{schema}.py"
+
+
+def schema_of(metainfo: dict[str, Any]) -> str:
+    """Name or path of the schema that metainfo comes from, "" for one of its own."""
+    source = str(metainfo.get("from_file", ""))
+    return Path(source).stem if source and schemas.known(source) else source
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file and the folders above it.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,219 @@
+"""YOLO's pose format: a text file a picture, and a `data.yaml` that says what the numbers are.
+
+A line is a person: class, box (centre, size) and keypoints x, y, visibility; all but the first and
+the visibilities are parts of the picture's width and height. Labels lie where the pictures lie,
+with "labels" for "images" in the path.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+
+from poise import schemas
+from poise.data_tools.formats.annotations import Annotations, plain
+from poise.data_tools.formats.coco import schema_file, write_text
+from poise.errors import DataError, FileMissingError
+from poise.structures.metainfo import parse_pose_metainfo
+
+__all__ = ["read_yolo", "write_yolo"]
+
+#: class, and box
+BEFORE_KEYPOINTS = 5
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_DECIMALS = 6
+
+
+def write_yolo(found: Annotations, out: Path) -> list[Path]:
+    """Write `data.yaml` and a label file for each picture.
+
+    Args:
+        found: annotations. Crowds, and people without keypoints, have no place in the format and
+            are counted in `lost`.
+        out: folder, or the .yaml file in it.
+    """
+    folder, file = (out.parent, out) if out.suffix else (out, out / "data.yaml")
+    classes = {category["id"]: n for n, category in enumerate(found.categories)}
+    lines: dict[Any, list[str]] = defaultdict(list)
+    sizes = {image["id"]: (image["width"], image["height"]) for image in found.images}
+    for person in found.people:
+        if person.get("iscrowd") or not person.get("keypoints"):
+            found.lost["crowd" if person.get("iscrowd") else "without keypoints"] += 1
+        elif person["image_id"] not in sizes:
+            found.lost["of an image that is not listed"] += 1
+        else:
+            number = classes.get(person.get("category_id", 1), 0)
+            lines[person["image_id"]].append(_line(number, person, sizes[person["image_id"]]))
+    for image in found.images:
+        label = folder / "labels" / Path(image["file_name"]).with_suffix(".txt")
+        write_text(label, "".join(lines[image["id"]]))
+    about: dict[str, Any] = {
+        "path": str(folder.resolve()),
+        "train": "images",
+        "val": "images",
+        "kpt_shape": [len(found.names), 3],
+        "flip_idx": found.swap,
+        "names": {n: category["name"] for n, category in enumerate(found.categories)},
+        "kpt_names": {0: found.names},
+    }
+    if found.schema:
+        about["schema"] = found.schema
+    write_text(file, yaml.safe_dump(about, sort_keys=False))
+    return [file, folder / "labels"]
+
+
+def _line(number: int, person: dict[str, Any], size: tuple[int, int]) -> str:
+    scale = np.array(size, np.float64)
+    x, y, width, height = person["bbox"]
+    box = np.array([x + width / 2, y + height / 2, width, height]) / np.tile(scale, 2)
+    triples = np.array(person["keypoints"], np.float64).reshape(-1, 3)
+    places = np.where(triples[:, 2:] > 0, triples[:, :2] / scale, 0)
+    words = [f"{v:.{_DECIMALS}f}" for v in box]
+    for (px, py), seen in zip(places, triples[:, 2], strict=True):
+        words += [f"{px:.{_DECIMALS}f}", f"{py:.{_DECIMALS}f}", f"{seen:g}"]
+    return " ".join([str(number), *words]) + "\n"
+
+
+def read_yolo(
+    path: Path, schema: str | None = None, images: Path | None = None, part: str = "train"
+) -> Annotations:
+    """Annotations of a YOLO data set.
+
+    Args:
+        path: its .yaml file.
+        schema: name of the keypoints' schema; by the file's `schema` or `kpt_names` without it.
+        images: folder of the pictures, instead of the file's.
+        part: "train", "val" or "test".
+
+    Raises:
+        DataError: a file is not what it should be.
+        FileMissingError: there are no pictures.
+    """
+    try:
+        about = yaml.safe_load(path.read_text(encoding="utf-8"))
+        count, numbers = about["kpt_shape"]
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path} is no data file of YOLO's pose format: it needs kpt_shape: [keypoints, 2 or 3]"
+            f" ({error})"
+        ) from error
+    names, swap, skeleton, found = _keypoints(about, count, schema)
+    folder = images or _folder(path, about, part)
+    pictures = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES)
+    if not pictures:
+        raise FileMissingError(f"{folder}, the pictures of {path}, has none; give --images")
+    classes = about.get("names") or {0: "person"}
+    classes = dict(enumerate(classes)) if isinstance(classes, list) else classes
+    result = Annotations(
+        [],
+        [],
+        names,
+        swap,
+        skeleton,
+        [{"id": int(n) + 1, "name": name} for n, name in classes.items()],
+        found,
+    )
+    for picture in pictures:
+        _read_picture(result, picture, folder, (count, numbers))
+    return result
+
+
+def _read_picture(result: Annotations, picture: Path, folder: Path, shape: tuple[int, int]) -> None:
+    image = cv2.imread(str(picture))
+    if image is None:
+        result.lost["pictures that cannot be read"] += 1
+        return
+    height, width = image.shape[:2]
+    number = len(result.images) + 1
+    name = picture.relative_to(folder).as_posix()
+    result.images.append({"id": number, "file_name": name, "width": width, "height": height})
+    label = _label_of(picture)
+    if not label.is_file():
+        return
+    count, numbers = shape
+    for place, text in enumerate(label.read_text().splitlines(), 1):
+        words = text.split()
+        if not words:
+            continue
+        if len(words) != BEFORE_KEYPOINTS + count * numbers:
+            raise DataError(
+                f"{label}, line {place}, has {len(words)} numbers, expected "
+                f"{BEFORE_KEYPOINTS + count * numbers}: class, box, {count} keypoints of {numbers}"
+            )
+        try:
+            values = np.array(words, np.float64)
+        except ValueError as error:
+            raise DataError(f"{label}, line {place}: {error}") from error
+        result.people.append(_person(values, (width, height), shape, number, len(result.people)))
+
+
+def _person(
+    values: np.ndarray, size: tuple[int, int], shape: tuple[int, int], image: int, before: int
+) -> dict[str, Any]:
+    scale = np.array(size, np.float64)
+    center, sides = values[1:3] * scale, values[3:5] * scale
+    points = values[BEFORE_KEYPOINTS:].reshape(shape)
+    places = points[:, :2] * scale
+    # without a visibility, a keypoint at the corner is not labelled
+    seen = points[:, 2] if shape[1] == 3 else np.where(points.any(axis=1), 2.0, 0.0)
+    triples = np.concatenate([np.where(seen[:, None] > 0, places, 0), seen[:, None]], axis=1)
+    return {
+        "id": before + 1,
+        "image_id": image,
+        "category_id": int(values[0]) + 1,
+        "bbox": plain(np.concatenate([center - sides / 2, sides])),
+        "area": round(float(sides.prod()), 2),
+        "iscrowd": 0,
+        "num_keypoints": int((seen > 0).sum()),
+        "keypoints": plain(triples),
+    }
+
+
+def _label_of(picture: Path) -> Path:
+    """The label file of a picture: "labels" for the last "images" in its path."""
+    parts = list(picture.parts)
+    for i in range(len(parts) - 2, -1, -1):
+        if parts[i] == "images":
+            parts[i] = "labels"
+            break
+    return Path(*parts).with_suffix(".txt")
+
+
+def _folder(path: Path, about: dict[str, Any], part: str) -> Path:
+    entry = about.get(part) or about.get("train")
+    if isinstance(entry, list):
+        entry = entry[0]
+    root = Path(about.get("path") or ".")
+    tried = [base / str(entry or "") for base in (root, path.parent / root, path.parent)]
+    return next((folder for folder in tried if folder.is_dir()), tried[-1])
+
+
+def _keypoints(
+    about: dict[str, Any], count: int, schema: str | None
+) -> tuple[list[str], list[int], list[tuple[int, int]], str]:
+    """Names, other sides, links and schema."""
+    known = schema or about.get("schema") or ("coco" if count == 17 else "")
+    if known:
+        meta = parse_pose_metainfo({"from_file": schema_file(known)})
+        if meta["num_keypoints"] != count:
+            raise DataError(
+                f"kpt_shape has {count} keypoints, the schema {known} {meta['num_keypoints']}"
+            )
+        names = list(meta["keypoint_id2name"].values())
+        return names, list(meta["flip_indices"]), list(meta["skeleton_links"]), known
+    named = about.get("kpt_names") or {}
+    named = next(iter(named.values()), None) if isinstance(named, dict) else named
+    names = list(named or [f"keypoint_{i}" for i in range(count)])
+    return names, list(about.get("flip_idx") or range(count)), [], _known_by_names(names)
+
+
+def _known_by_names(names: list[str]) -> str:
+    for name in schemas.names():
+        if [p["name"] for p in schemas.get(name)["keypoint_info"].values()] == names:
+            return name
+    return ""
