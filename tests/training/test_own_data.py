@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from poise.cli.main import app
 from poise.config import Config
-from poise.errors import ConfigError, DataError, FileMissingError
+from poise.errors import CheckpointError, ConfigError, DataError, FileMissingError
 from poise.training.own_data import (
     OwnData,
     describe_keypoints,
@@ -295,12 +295,26 @@ class TestSettings:
         assert "RandomFlip" not in cfg.dumps(".py")
         assert cfg.model.test_cfg.flip_test is False
 
-    def test_training_starts_from_the_models_weights(self, data, tmp_path):
-        cfg, _ = fitted(RTMPOSE, data, tmp_path, weights=None)
-        assert cfg.load_from.endswith(".pth")
+    def test_training_starts_from_the_models_weights(self, data, tmp_path, monkeypatch):
+        from poise.zoo import weights_url
+
+        released = tmp_path / weights_url(RTMPOSE).rpartition("/")[2]
+        released.touch()
+        monkeypatch.setenv("POISE_WEIGHTS", str(tmp_path))
+        cfg, said = fitted(RTMPOSE, data, tmp_path, weights=None)
+        assert cfg.load_from == str(released)
+        assert said[-1] == f"start: {released}"
         assert "init_cfg" not in cfg.model.backbone
-        cfg, _ = fitted(RTMPOSE, data, tmp_path, weights="mine.pth")
-        assert cfg.load_from == "mine.pth"
+        (tmp_path / "mine.pth").touch()
+        cfg, _ = fitted(RTMPOSE, data, tmp_path, weights=str(tmp_path / "mine.pth"))
+        assert cfg.load_from == str(tmp_path / "mine.pth")
+
+    def test_weights_that_cannot_be_fetched_are_said_first(self, data, tmp_path, monkeypatch):
+        monkeypatch.setenv("POISE_OFFLINE", "1")
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        with pytest.raises(CheckpointError, match="POISE_OFFLINE") as failed:
+            fitted(RTMPOSE, data, tmp_path, weights=None)
+        assert "--weights none" in failed.value.__notes__[0]
 
     def test_other_keypoints_for_validation_are_an_error(self, tmp_path):
         root = write_data(tmp_path)

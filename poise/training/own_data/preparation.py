@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from poise.config import Config
-from poise.errors import DataError
+from poise.errors import CheckpointError, DataError
+from poise.models.weights import locate
 from poise.training.own_data.files import find_files
 from poise.training.own_data.keypoints import describe_keypoints
-from poise.training.own_data.settings import use_own_data
+from poise.training.own_data.settings import check_model, use_own_data
 from poise.training.own_data.split import hold_out
 
 __all__ = ["OwnData", "prepare"]
@@ -58,6 +59,7 @@ def prepare(
         DataError, FileMissingError: data that cannot be found or used.
         ConfigError: a model that cannot be trained on them.
     """
+    check_model(cfg)
     files = find_files(data.root, data.train_ann, data.val_ann, data.train_images, data.val_images)
     meta = (cfg.get("train_dataloader") or {}).get("dataset", {}).get("metainfo") or {}
     prefer = Path(str(meta.get("from_file", "coco"))).stem
@@ -90,12 +92,21 @@ def _number(text: str) -> int | None:
 
 
 def _start(name: str, weights: str | None) -> str | None:
-    """Weights that a run starts from: those given, else the released ones of a model's name."""
-    if weights is not None:
-        return None if weights == "none" else weights
-    if Path(name).is_file():
+    """Weights that a run starts from: those given, else the released ones of a model's name.
+
+    They are brought here at once, so that what is missing is said before hours of work.
+    """
+    if weights == "none":
         return None
     from poise.zoo import default_weights, weights_url
 
-    found = default_weights(name) or weights_url(name)
-    return None if found is None else str(found)
+    found = (
+        weights or default_weights(name) or (None if Path(name).is_file() else weights_url(name))
+    )
+    if found is None:
+        return None
+    try:
+        return str(locate(found))
+    except CheckpointError as error:
+        error.add_note("--weights FILE starts from other weights, --weights none without any")
+        raise

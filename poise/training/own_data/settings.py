@@ -16,7 +16,7 @@ from poise.training.own_data.files import DataFiles
 from poise.training.own_data.keypoints import KeypointReport, read_annotations
 from poise.training.own_data.schedule import scale_rate, stretch
 
-__all__ = ["use_own_data"]
+__all__ = ["check_model", "use_own_data"]
 
 Tree = dict[str, Any]
 
@@ -68,8 +68,8 @@ def use_own_data(
         ConfigError: a model that does not find 2D keypoints in pictures, or a config without
             training.
     """
+    check_model(cfg)
     tree: Tree = copy.deepcopy(cfg.to_dict())
-    _refuse(tree)
     same = _is_same_schema(tree, keypoints)
     said = [*keypoints.said, _fit_head(tree["model"], keypoints)]
     mode = "bottomup" if tree["model"]["type"].endswith(_TWO_D[1]) else "topdown"
@@ -95,15 +95,20 @@ def use_own_data(
     return Config(tree, cfg_text="", filename=cfg.filename), said
 
 
-def _refuse(tree: Tree) -> None:
-    kind = str(tree.get("model", {}).get("type", "")).rpartition(".")[2]
-    head = str(tree.get("model", {}).get("head", {}).get("type", "")).rpartition(".")[2]
+def check_model(cfg: Mapping[str, Any] | Config) -> None:
+    """See that a model can be trained on a user's 2D keypoints.
+
+    Raises:
+        ConfigError: it is of another kind, or its config has no training.
+    """
+    model = cfg.get("model") or {}
+    kind, head = _kind(model), _kind(model.get("head") or {})
     if kind not in _TWO_D or head in _NOT_TRAINED:
         raise ConfigError(
             f"own COCO-style data can train models that find 2D keypoints in pictures; this one "
             f"is a {head if kind in _TWO_D else kind}. Choose another model, or write a config"
         )
-    if "train_dataloader" not in tree or "optim_wrapper" not in tree:
+    if "train_dataloader" not in cfg or "optim_wrapper" not in cfg:
         raise ConfigError("this config has no training; choose another model (`poise zoo list`)")
 
 
