@@ -1,0 +1,121 @@
+"""`poise predict` as it is called."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from poise.cli.predict import predict as command
+
+PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
+
+
+@pytest.fixture
+def run():
+    import typer
+
+    app = typer.Typer()
+    app.command()(command)
+
+    def call(*args):
+        return CliRunner().invoke(app, [str(a) for a in args], catch_exceptions=False)
+
+    return call
+
+
+@pytest.fixture
+def clip(tmp_path):
+    photo = cv2.resize(cv2.imread(str(PHOTO)), (256, 256))
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 5, (256, 256))
+    for n in range(6):
+        writer.write(np.roll(photo, 2 * n, 1))
+    writer.release()
+    return path
+
+
+SMALL = ("-m", "movenet-lightning", "--detector", "whole-image", "--device", "cpu")
+
+
+def test_picture_gives_a_drawn_picture_and_json(run, tmp_path):
+    done = run(PHOTO, "--out", tmp_path / "out", *SMALL, "--timing")
+    assert done.exit_code == 0
+    assert "1 of 1 pictures, 1 poses ->" in done.output
+    assert "network" in done.output
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "astronaut.json",
+        "astronaut_pose.jpg",
+    ]
+
+
+def test_video_gives_a_video_and_lines_with_ids(run, clip, tmp_path):
+    done = run(clip, "--out", tmp_path / "out", *SMALL, "--track", "--smooth", "one-euro")
+    assert done.exit_code == 0, done.output
+    assert "6 of 6 frames, 6 poses ->" in done.output
+    lines = (tmp_path / "out/clip.jsonl").read_text().splitlines()
+    people = [json.loads(line)["instances"][0] for line in lines]
+    assert len({p["track_id"] for p in people}) == 1
+    assert (tmp_path / "out/clip_pose.mp4").stat().st_size > 1000
+
+
+def test_save_chooses_what_is_written(run, clip, tmp_path):
+    done = run(clip, PHOTO, "--out", tmp_path / "out", *SMALL, "--save", "csv,coco")
+    assert "7 of 7 pictures and frames" in done.output
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "clip.csv",
+        "clip_coco.json",
+        "poses.csv",
+        "poses_coco.json",
+    ]
+    nothing = run(PHOTO, "--out", tmp_path / "none", *SMALL, "--save", "none")
+    assert "nothing written" in nothing.output
+    assert not (tmp_path / "none").exists()
+
+
+def test_bad_picture_is_named_and_the_exit_status_tells(run, tmp_path):
+    (tmp_path / "x.jpg").write_bytes(b"junk")
+    done = run(tmp_path / "x.jpg", PHOTO, "--out", tmp_path / "out", *SMALL, "--no-draw")
+    assert done.exit_code == 1
+    assert "no readable picture" in done.output
+    assert "1 of 2 pictures, 1 poses" in done.output
+    assert "error" in json.loads((tmp_path / "out/x.json").read_text())
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_readable_files(clip, tmp_path):
+    photo = cv2.imread(str(PHOTO))
+    long = tmp_path / "long.avi"
+    writer = cv2.VideoWriter(str(long), cv2.VideoWriter_fourcc(*"MJPG"), 25, (512, 512))
+    for _ in range(400):
+        writer.write(photo)
+    writer.release()
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "poise", "predict", str(long), "--out", str(out), *SMALL],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    lines = out / "long.jsonl"
+    end = time.monotonic() + 90
+    while time.monotonic() < end and process.poll() is None:
+        if lines.is_file() and lines.read_text().count("\n") >= 3:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert "stopped by Ctrl-C" in text, text
+    frames = [json.loads(line)["frame"] for line in lines.read_text().splitlines()]
+    assert frames == list(range(len(frames)))
+    drawn = cv2.VideoCapture(str(out / "long_pose.mp4"))
+    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == len(frames)
+    drawn.release()
