@@ -7,11 +7,12 @@ __getattr__, __dir__, __all__ = attach(
     {
         "contact_sheet": "contact_sheet",
         "drawing": "draw_boxes draw_instances draw_keypoints",
-        "fields": "draw_heatmaps",
+        "fields": "draw_heatmaps draw_simcc",
         "openpose": "draw_openpose",
         "scene3d": "View draw_poses_3d",
         "style": "Palette Sizes named_color",
         "visualizer": "FastVisualizer PoseLocalVisualizer",
+        "tracks": "Trails draw_tracks id_color",
         "viewer3d": "viewer_page",
         "visualizer_3d": "Pose3dLocalVisualizer",
     },

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from poise.errors import DataError
+from poise.visualization.labels import draw_labels
 from poise.visualization.style import Array, Palette, Sizes, named_color
 
 __all__ = ["draw_boxes", "draw_instances", "draw_keypoints", "field_of"]
@@ -130,8 +131,10 @@ def draw_boxes(
     for n in np.flatnonzero(drawable).tolist():
         left, top, right, bottom = pixels[n]
         cv2.rectangle(pen.canvas, (left, top), (right, bottom), ink, width)
-        if labels is not None:
-            _draw_label(pen.canvas, str(labels[n]), (left, top), ink, text_ink)
+    if labels is not None:
+        shown = np.flatnonzero(drawable).tolist()
+        texts = [str(labels[n]) for n in shown]
+        draw_labels(pen.canvas, texts, corners[shown], [ink] * len(shown), [text_ink] * len(shown))
     pen.finish()
     return image
 
@@ -288,18 +291,6 @@ def _draw_indices(
         cv2.putText(canvas, str(k), at, FONT, scale, color, 1, cv2.LINE_AA)
     if canvas is not image:
         image[...] = canvas
-
-
-def _draw_label(
-    canvas: Array, text: str, corner: tuple[int, int], ink: Sequence[int], text_ink: Sequence[int]
-) -> None:
-    """A text on a filled ground above the corner of a box, or below it at the picture's edge."""
-    scale = max(0.35, float(np.sqrt(canvas.shape[0] * canvas.shape[1])) / 1400)
-    (width, height), base = cv2.getTextSize(text, FONT, scale, 1)
-    left, top = corner
-    bottom = top if top >= height + base else top + height + base
-    cv2.rectangle(canvas, (left, bottom - height - base), (left + width, bottom), ink, -1)
-    cv2.putText(canvas, text, (left, bottom - base // 2), FONT, scale, text_ink, 1, cv2.LINE_AA)
 
 
 def _people(keypoints: Any, scores: Any, threshold: float) -> tuple[Array, Array]:

@@ -159,6 +159,26 @@ class Palette:
             tuple(c for c, keep in zip(colors, usable.tolist(), strict=True) if keep),
         )
 
+    def only(self, keypoints: Sequence[int]) -> Palette:
+        """The same, with some keypoints and the links between them; others are not drawn.
+
+        Raises:
+            DataError: an index that the palette has not.
+
+        Example:
+            >>> Palette.of(None, 3, links=[[0, 1], [1, 2]]).only([0, 1]).link_colors[1] is None
+            True
+        """
+        kept = set(keypoints)
+        if wrong := sorted(i for i in kept if not 0 <= i < len(self.points)):
+            raise DataError(f"there are keypoints 0 to {len(self.points) - 1}, not {wrong}")
+        links = zip(self.links.tolist(), self.link_colors, strict=True)
+        return Palette(
+            tuple(c if i in kept else None for i, c in enumerate(self.points)),
+            self.links,
+            tuple(c if kept.issuperset(link) else None for link, c in links),
+        )
+
 
 def _spread(color: Any, count: int, option: str, what: str, order: str) -> tuple[Color | None, ...]:
     """A colour for each of `count` things."""
