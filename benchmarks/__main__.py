@@ -53,6 +53,7 @@ BENCHMARKS = {
         ("--frames", "600", "--seeds", "3"),
         has_peer=False,
     ),
+    "smoothing": Benchmark("jitter, delay and error of the smoothers", has_peer=False),
     "inference": Benchmark(
         "a photo through the embedded models", ("--rounds", "3"), ("--rounds", "20"), has_peer=False
     ),

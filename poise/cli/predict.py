@@ -38,7 +38,8 @@ def predict(
         str,
         typer.Option(
             help="What to write, comma separated: image, video, json, jsonl, coco, csv, parquet, "
-            "sheet, or none. auto: image,json of pictures and video,jsonl of videos."
+            "sheet, yolo, dlc, sleap, trc, c3d, bvh, html, or none. auto: image,json of pictures "
+            "and video,jsonl of videos."
         ),
     ] = "auto",
     show: Annotated[bool, typer.Option("--show", help="Also show the poses in a window.")] = False,
@@ -67,6 +68,12 @@ def predict(
     track: Annotated[
         bool, typer.Option("--track", help="Tell people apart from frame to frame.")
     ] = False,
+    follow: Annotated[
+        str | None,
+        typer.Option(
+            help="Track, and keep one person only: an id, x,y or x1,y1,x2,y2 in the first frame."
+        ),
+    ] = None,
     smooth: Annotated[
         str | None, typer.Option(help="Smooth poses over time, such as one-euro.")
     ] = None,
@@ -89,6 +96,13 @@ def predict(
     layout: Annotated[
         str, typer.Option("--format", help="poise or mmpose: layout of the JSON files.")
     ] = "poise",
+    style: Annotated[
+        str,
+        typer.Option(
+            help="How poses are drawn, comma separated: openpose, black, trails=30, no-boxes, "
+            "no-ids, fade, numbers, no-3d, keypoints=NAME+NAME."
+        ),
+    ] = "mmpose",
     draw: Annotated[
         bool, typer.Option("--draw/--no-draw", help="Write drawn pictures and videos.")
     ] = True,
@@ -108,7 +122,7 @@ def predict(
 
     given: Any = str(boxes) if boxes else _parse_boxes(box)
     sources = list(open_sources(inputs, timeout=timeout))
-    group = _open_group(save, show=show, draw=draw, folder=out, layout=layout)
+    group = _open_group(save, show=show, draw=draw, folder=out, layout=layout, style=style)
     inferencer = Inferencer(
         model, weights, detector=detector, device=device, backend=backend, mode=mode
     )
@@ -124,7 +138,7 @@ def predict(
         boxes=given,
         batch_size=batch_size,
         detector_every=detector_every,
-        track=track,
+        track={"follow": _parse_follow(follow)} if follow else track,
         smooth=smooth,
         lift=lift,
         keypoint_threshold=keypoint_threshold,
@@ -138,12 +152,12 @@ def predict(
     _say_end(tally, group, out, given is not None)
 
 
-def _open_group(save: str, *, show: bool, draw: bool, folder: Path, layout: str) -> Any:
+def _open_group(save: str, *, show: bool, draw: bool, folder: Path, layout: str, style: str) -> Any:
     """Sinks of the options."""
     from poise.inference import SinkGroup, SinkOptions, open_sinks
-    from poise.inference.sinks.drawing import Drawer
+    from poise.inference.sinks.drawing import drawer_of
 
-    options = SinkOptions(draw=Drawer(), layout=layout)
+    options = SinkOptions(draw=drawer_of(style), layout=layout)
     shown = open_sinks("show" if show else "", folder, options)
     if save != "auto":
         chosen = open_sinks("" if save == "none" else save, folder, options)
@@ -221,6 +235,19 @@ def _say_end(tally: _Tally, group: Any, out: Path, boxes_given: bool) -> None:
         typer.echo(f"{said}; --box x1,y1,x2,y2 says where a person is", err=True)
     if tally.failed:
         raise typer.Exit(1)
+
+
+def _parse_follow(text: str) -> Any:
+    """Id or numbers of a text such as "3", "120,80" or "10,20,110,220"."""
+    from poise.errors import DataError
+
+    try:
+        numbers = [float(v) for v in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2, 4):
+        raise DataError(f"--follow takes an id, x,y or x1,y1,x2,y2, got '{text}'")
+    return int(numbers[0]) if len(numbers) == 1 else numbers
 
 
 def _parse_boxes(texts: list[str] | None) -> Any:

@@ -42,14 +42,21 @@ def id_color(identity: int, *, order: str = "bgr") -> Color:
 
 
 def draw_tracks(
-    image: Array, ids: Any, boxes: Any, *, line_width: int | None = None, order: str = "bgr"
+    image: Array,
+    ids: Any,
+    bboxes: Any,
+    *,
+    boxes: bool = True,
+    line_width: int | None = None,
+    order: str = "bgr",
 ) -> Array:
     """Draw the box of each person in the colour of the id, and the id.
 
     Args:
         image: (H, W, 3) uint8, contiguous, changed in place.
         ids: (N,); people with an id below 0 get a thin grey box and no number.
-        boxes: (N, 4) xyxy, image space.
+        bboxes: (N, 4) xyxy, image space.
+        boxes: draw the boxes; else the ids alone.
         line_width: pixels; None: by the size of the picture.
         order: channel order of `image`.
 
@@ -60,14 +67,14 @@ def draw_tracks(
         DataError: another number of ids than boxes.
     """
     numbers = np.asarray(ids, np.int64).reshape(-1).tolist()
-    corners: Array = np.asarray(boxes, np.float64).reshape(-1, 4)
+    corners: Array = np.asarray(bboxes, np.float64).reshape(-1, 4)
     if len(numbers) != len(corners):
         raise DataError(f"there are {len(numbers)} ids and {len(corners)} boxes")
-    drawable = np.isfinite(corners).all(1) & (np.abs(corners) < 30_000).all(1)
+    drawable = np.asarray((np.abs(np.nan_to_num(corners, nan=np.inf)) < 30_000).all(1))
     width = line_width or max(1, round(float(np.sqrt(image.shape[0] * image.shape[1])) / 400))
     colors = [id_color(i, order=order) for i in numbers]
     pixels = np.rint(np.where(drawable[:, None], corners, 0)).astype(int).tolist()
-    for n in np.flatnonzero(drawable).tolist():
+    for n in np.flatnonzero(drawable).tolist() if boxes else ():
         left, top, right, bottom = pixels[n]
         thick = width if numbers[n] >= 0 else 1
         cv2.rectangle(image, (left, top), (right, bottom), colors[n], thick)

@@ -17,7 +17,7 @@ from poise.visualization.fields import draw_heatmaps
 from poise.visualization.openpose import draw_openpose
 from poise.visualization.style import Array, Palette, Sizes
 
-__all__ = ["FastVisualizer", "PoseLocalVisualizer", "part_of", "write_picture"]
+__all__ = ["FastVisualizer", "PoseLocalVisualizer", "openpose_meta", "part_of", "write_picture"]
 
 #: Datasets with colours for OpenPose's style -> the schema that holds them.
 OPENPOSE_SCHEMAS = {
@@ -109,7 +109,7 @@ class PoseLocalVisualizer:
             NotImplementedError: there are no OpenPose colours for the dataset.
         """
         if skeleton_style == "openpose":
-            dataset_meta = _openpose_meta(str(dataset_meta["dataset_name"]))
+            dataset_meta = openpose_meta(str(dataset_meta["dataset_name"]))
         self.dataset_meta = dict(dataset_meta or {})
         self.bbox_color = self.dataset_meta.get("bbox_color", self.bbox_color)
         self.kpt_color = self.dataset_meta.get("keypoint_colors", self.kpt_color)
@@ -361,7 +361,12 @@ class FastVisualizer:
         )
 
 
-def _openpose_meta(dataset: str) -> dict[str, Any]:
+def openpose_meta(dataset: str) -> dict[str, Any]:
+    """Parsed meta information with OpenPose's colours for a dataset's keypoints and a neck.
+
+    Raises:
+        NotImplementedError: there are none for the dataset.
+    """
     from poise.structures.metainfo import parse_pose_metainfo
 
     if dataset not in OPENPOSE_SCHEMAS:

@@ -3,33 +3,76 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from poise.errors import DataError, nearest
 from poise.inference.results import PoseResult
-from poise.visualization import draw_boxes, draw_instances
+from poise.inference.sequences import video_of
+from poise.visualization import Trails, View, draw_instances, draw_poses_3d, draw_tracks
 from poise.visualization.style import Palette
 
-__all__ = ["Drawer"]
+__all__ = ["Drawer", "drawer_of"]
+
+#: Metres between people in the panel of 3D poses.
+_APART = 1.2
+#: Word of `--style` -> option of the drawer it sets.
+_WORDS: dict[str, dict[str, Any]] = {
+    "mmpose": {"skeleton": "mmpose"},
+    "openpose": {"skeleton": "openpose"},
+    "black": {"black": True},
+    "no-boxes": {"boxes": False},
+    "no-ids": {"ids": False},
+    "fade": {"weigh_by_score": True},
+    "numbers": {"show_indices": True},
+    "no-3d": {"panel_3d": False},
+}
 
 
 class Drawer:
     """Draws keypoints, links, boxes, and the numbers of tracked people.
 
     Several sinks may ask for the picture of the same result: it is drawn once and handed out
-    again, so none of them may change it.
+    again, so none of them may change it. Lifted people stand in a panel to the right.
 
     Args:
-        boxes: draw the boxes, too.
+        boxes: draw the boxes, too; those of tracked people in the colour of the id.
+        ids: write the ids.
+        skeleton: "mmpose" or "openpose" (coco and coco_wholebody).
+        black: draw on black instead of on the picture.
+        trails: frames for which the ways of tracked people are shown; 0: none.
+        keypoints: names or indices of those that are drawn; None: all.
+        panel_3d: show 3D poses where there are any.
         **style: further options of `poise.visualization.draw_keypoints`.
+
+    Raises:
+        DataError: another skeleton.
     """
 
-    def __init__(self, *, boxes: bool = True, **style: Any) -> None:
-        self._boxes, self._style = boxes, style
-        # the palette of the schema that came last: a run has one, as a rule
-        self._palette: tuple[Any, int, Palette] | None = None
+    def __init__(
+        self,
+        *,
+        boxes: bool = True,
+        ids: bool = True,
+        skeleton: str = "mmpose",
+        black: bool = False,
+        trails: int = 0,
+        keypoints: Sequence[str | int] | None = None,
+        panel_3d: bool = True,
+        **style: Any,
+    ) -> None:
+        if skeleton not in ("mmpose", "openpose"):
+            raise DataError(f"skeleton must be 'mmpose' or 'openpose', got '{skeleton}'")
+        self._boxes, self._ids, self._black = boxes, ids, black
+        self._skeleton, self._keypoints, self._panel_3d = skeleton, keypoints, panel_3d
+        self._style = style
+        self._trails = Trails(trails) if trails else None
+        # the palettes of the schema that came last: a run has one, as a rule
+        self._palettes: dict[tuple[int, int, str], Palette] = {}
         self._last: tuple[PoseResult, np.ndarray] | None = None
+        self._video: str | None = None
         # a window and the files ask from different threads
         self._lock = threading.Lock()
 
@@ -43,25 +86,114 @@ class Drawer:
     def _drawn(self, result: PoseResult) -> np.ndarray:
         if result.image is None:
             return np.zeros((64, 64, 3), np.uint8)
-        picture = result.image.copy()
-        if not len(result):
-            return picture
+        picture = np.zeros_like(result.image) if self._black else result.image.copy()
+        tracked = result.track_ids is not None
+        self._draw_ways(picture, result)
+        if len(result):
+            self._draw_people(picture, result, boxes=self._boxes and not tracked)
+            if tracked and self._ids:
+                draw_tracks(picture, result.track_ids, result.bboxes, boxes=self._boxes)
+        if self._panel_3d and result.keypoints_3d is not None:
+            picture = np.concatenate((picture, self._panel(result, picture.shape[0])), 1)
+        return picture
+
+    def _draw_ways(self, picture: np.ndarray, result: PoseResult) -> None:
+        if self._trails is None or result.track_ids is None:
+            return
+        if video_of(result) != self._video:
+            self._trails.clear()
+            self._video = video_of(result)
+        self._trails.draw(picture, result.track_ids, result.keypoints, result.keypoint_scores)
+
+    def _draw_people(self, picture: np.ndarray, result: PoseResult, *, boxes: bool) -> None:
+        if self._skeleton == "openpose":
+            from poise.visualization.openpose import draw_openpose
+
+            palette = self._palette(result, result.keypoints.shape[1] + 1, "openpose")
+            draw_openpose(
+                picture,
+                result.keypoints[..., :2],
+                result.keypoint_scores,
+                palette,
+                keypoint_threshold=result.keypoint_threshold,
+            )
+            return
         draw_instances(
             picture,
             result.instances,
             keypoint_threshold=result.keypoint_threshold,
-            boxes=self._boxes,
-            palette=self._palette_of(result),
+            boxes=boxes,
+            palette=self._palette(result, result.keypoints.shape[1], "mmpose"),
             **self._style,
         )
-        if result.track_ids is not None:
-            labels = [str(i) for i in result.track_ids.tolist()]
-            draw_boxes(picture, result.bboxes, color="black", line_width=1, labels=labels)
-        return picture
 
-    def _palette_of(self, result: PoseResult) -> Palette:
-        count = result.keypoints.shape[1]
-        if self._palette is None or self._palette[:2] != (id(result.metainfo), count):
-            palette = Palette.of(result.metainfo, count, order="bgr")
-            self._palette = id(result.metainfo), count, palette
-        return self._palette[2]
+    def _panel(self, result: PoseResult, side: int) -> np.ndarray:
+        """People in space, side by side as they stand in the picture."""
+        poses = np.array(result.keypoints_3d, np.float64)
+        order = np.argsort(result.bboxes[:, 0]) if len(poses) else np.zeros(0, int)
+        rank = np.empty(len(poses))
+        rank[order] = np.arange(len(poses)) - (len(poses) - 1) / 2
+        # the lifters' x axis points to the left
+        poses[..., 0] -= _APART * rank[:, None]
+        meta = result.metainfo_3d or {}
+        wide = max(1.7, _APART * len(poses) + 0.6)
+        return draw_poses_3d(
+            poses,
+            result.instances.get("keypoint_scores_3d"),
+            meta,
+            size=(side, side),
+            view=View(limit=wide, azimuth=75),
+            keypoint_threshold=result.keypoint_threshold,
+        )
+
+    def _palette(self, result: PoseResult, count: int, skeleton: str) -> Palette:
+        key = id(result.metainfo), count, skeleton
+        if key not in self._palettes:
+            meta = result.metainfo
+            if skeleton == "openpose":
+                from poise.visualization.visualizer import openpose_meta
+
+                meta = openpose_meta(result.schema)
+            palette = Palette.of(meta, count, order="bgr")
+            if self._keypoints is not None:
+                palette = palette.only(_indices(self._keypoints, result.keypoint_names))
+            self._palettes = {key: palette}
+        return self._palettes[key]
+
+
+def _indices(keypoints: Sequence[str | int], names: list[str]) -> list[int]:
+    """Indices of names or indices.
+
+    Raises:
+        DataError: a name that the schema has not.
+    """
+    out = []
+    for entry in keypoints:
+        if isinstance(entry, str) and entry not in names:
+            raise DataError(f"there is no keypoint '{entry}'{nearest(entry, names)}")
+        out.append(names.index(entry) if isinstance(entry, str) else int(entry))
+    return out
+
+
+def drawer_of(words: str) -> Drawer:
+    """Drawer of words such as "openpose,black,trails=30,keypoints=left_wrist+right_wrist".
+
+    Raises:
+        DataError: an unknown word.
+    """
+    options: dict[str, Any] = {}
+    for word in filter(None, (w.strip() for w in words.split(","))):
+        name, _, value = word.partition("=")
+        if name == "trails" and (value or "30").isdigit():
+            options["trails"] = int(value or 30)
+        elif name == "keypoints" and value:
+            options["keypoints"] = [int(k) if k.isdigit() else k for k in value.split("+")]
+        elif word in _WORDS:
+            options |= _WORDS[word]
+        else:
+            known = (*_WORDS, "trails", "keypoints")
+            raise DataError(
+                f"there is no style '{word}'{nearest(name, known)}; expected some of "
+                f"{', '.join(_WORDS)}, trails=FRAMES, keypoints=NAME+NAME"
+            )
+    return Drawer(**options)

@@ -2,7 +2,7 @@
 
 How many people there are, or how many frames, stands at the beginning of such files. So the
 numbers wait in a file beside them, which a run that breaks off leaves behind; memory does not grow
-with the video. A run that must lose nothing also saves `jsonl`, which `poise smooth` converts.
+with the video. A run that must lose nothing also saves `jsonl`.
 """
 
 from __future__ import annotations
