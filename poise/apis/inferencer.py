@@ -11,6 +11,7 @@ from typing import Any
 from poise.apis.inferencer_output import AnswerDrawer, AnswerFiles, people_of, sample_of
 from poise.errors import ArgumentError, ConfigError, nearest
 from poise.geometry import nearby_joints_nms
+from poise.inference.detectors import NanoDetDetector, SelectingDetector
 from poise.inference.inferencer import Inferencer
 from poise.inference.results import PoseResult
 
@@ -18,6 +19,8 @@ __all__ = ["MMPoseInferencer"]
 
 _LOG = logging.getLogger(__name__)
 
+#: overlap above which MMPose takes two boxes of a detector for one person
+NMS_THRESHOLD = 0.3
 #: MMPose's options and their defaults
 _OPTIONS: dict[str, Any] = {
     # where to look
@@ -69,9 +72,10 @@ class MMPoseInferencer:
         pose3d_weights: checkpoint of the lifter.
         device: "cpu", "cuda:0" ...; None takes the best there is.
         scope: kept for scripts; Poise has every scope.
-        det_model: "whole_image", or a detector as `poise.Inferencer` takes it; None is "auto".
-        det_weights: checkpoint of the detector.
-        det_cat_ids: class numbers of the detector that count; None: those the model looks at.
+        det_model: "whole_image"; a name or config file of a detector, or another detector that
+            `poise.Inferencer` takes; None is "auto".
+        det_weights: checkpoint of the detector; None takes the released one of its name.
+        det_cat_ids: classes that the detector keeps; None: those of what the model looks at.
         show_progress: show a progress bar.
 
     Raises:
@@ -196,10 +200,13 @@ class MMPoseInferencer:
         if options["bboxes"] is not None:
             return
         detector = self.inferencer.detector
-        if hasattr(detector, "score_threshold"):
-            detector.score_threshold = options["bbox_thr"]
-        if hasattr(detector, "iou_threshold") and options["nms_thr"] is not None:
+        if not isinstance(detector, SelectingDetector):
+            return
+        detector.score_threshold = options["bbox_thr"]
+        if options["nms_thr"] is not None:
             detector.iou_threshold = options["nms_thr"]
+        elif not isinstance(detector, NanoDetDetector):
+            detector.iou_threshold = NMS_THRESHOLD
 
 
 def _detector_spec(model: Any, weights: Any, categories: Any) -> Any:
@@ -207,7 +214,8 @@ def _detector_spec(model: Any, weights: Any, categories: Any) -> Any:
     if not _named(model):
         return model
     spec = {None: "auto", "whole_image": "whole-image"}.get(model, model)
-    if weights is None and categories is None:
+    # MMPose, too, has no use for the other two without a named detector
+    if spec in ("auto", "whole-image") or (weights is None and categories is None):
         return spec
     given = {"weights": weights, "categories": categories}
     return {"name": spec, **{key: value for key, value in given.items() if value is not None}}

@@ -47,11 +47,10 @@ class Inferencer:
             has `cfg` and `dataset_meta`, or an `.onnx` file of `poise.export.export_onnx`, which
             needs no torch.
         weights: checkpoint; None takes the model's own: those on this machine, else a download.
-        detector: finds the boxes where the caller gives none: "auto" (the best person detector
-            at hand for models of people, the whole picture for others), another name,
-            "whole-image" or None, a callable that takes a picture (H, W, 3) uint8 BGR and
-            returns boxes (N, 4 or 5), or a `poise.inference.detectors.BatchDetector`. Models of
-            whole pictures need none.
+        detector: finds the boxes where the caller gives none: "auto" (the best detector at hand
+            for what the model looks at, else the whole picture), another name, a file, a dict
+            with `name` and options, a callable ...: all that
+            `poise.inference.detectors.build_detector` takes. Models of whole pictures need none.
         device: "auto" (CUDA, else MPS, else CPU) or a torch device.
         backend: "torch", "onnxruntime" or "openvino": what runs the network. The last two take
             top-down models, which are exported when first needed.
@@ -295,7 +294,14 @@ def _first(sources: Iterable[Source]) -> tuple[Source | None, Iterable[Source]]:
 
 def _load(model: Any, weights: Any, device: Any) -> Any:
     from poise.models.build import load_model
+    from poise.zoo import find_model
 
+    known = find_model(model) if isinstance(model, str) else None
+    if known is not None and known.is_detector:
+        raise ConfigError(
+            f"'{model}' is a detector, which finds boxes and no keypoints; give it as detector=... "
+            "(--detector) beside a pose model"
+        )
     try:
         return load_model(model, weights, device=device)
     except CheckpointError as error:

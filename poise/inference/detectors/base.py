@@ -41,16 +41,21 @@ class SelectingDetector:
 
     The settings may be changed between calls.
 
+    Attributes:
+        cut_at_borders: whether boxes end at the borders of the picture.
+
     Args:
         score_threshold: boxes with a lower score are dropped.
         iou_threshold: of boxes that overlap more than this, the better stays, whatever their
             classes are; None leaves it to the network.
         categories: classes to keep, as the network numbers them; None keeps all.
-        max_boxes: boxes a picture at most.
+        max_boxes: boxes a picture at most; None leaves it to the network.
 
     Raises:
         ArgumentError: a threshold outside 0..1, or fewer than one box.
     """
+
+    cut_at_borders = True
 
     def __init__(
         self,
@@ -58,12 +63,12 @@ class SelectingDetector:
         score_threshold: float,
         iou_threshold: float | None,
         categories: int | Sequence[int] | None,
-        max_boxes: int,
+        max_boxes: int | None,
     ) -> None:
         for name, value in (("score_threshold", score_threshold), ("iou_threshold", iou_threshold)):
             if value is not None and not 0 <= value <= 1:
                 raise ArgumentError(f"{name} of a detector is a number from 0 to 1, got {value!r}")
-        if max_boxes < 1:
+        if max_boxes is not None and max_boxes < 1:
             raise ArgumentError(f"max_boxes of a detector is at least 1, got {max_boxes}")
         self.score_threshold, self.iou_threshold = score_threshold, iou_threshold
         self.categories = (categories,) if isinstance(categories, int) else categories
@@ -72,7 +77,7 @@ class SelectingDetector:
     def select(
         self, boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray | None, shape: Sequence[int]
     ) -> np.ndarray:
-        """Boxes (N, 5) that are sure, of the wanted classes, inside the picture; best first.
+        """Boxes (N, 5) that are sure and of the wanted classes, best first.
 
         Args:
             boxes: (M, 4) xyxy, image space.
@@ -83,8 +88,9 @@ class SelectingDetector:
         wanted = scores >= self.score_threshold
         if labels is not None and self.categories is not None:
             wanted &= np.isin(labels, list(self.categories))
-        height, width = shape[:2]
-        boxes = np.clip(boxes[wanted], 0, np.array([width, height, width, height]))
+        boxes = boxes[wanted]
+        if self.cut_at_borders:
+            boxes = np.clip(boxes, 0, np.tile(shape[1::-1], 2))
         found = np.concatenate((boxes, scores[wanted, None]), 1).astype(np.float32, copy=False)
         found = found[(found[:, 2:4] > found[:, :2]).all(1)]
         if self.iou_threshold is None:

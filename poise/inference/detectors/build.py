@@ -167,8 +167,9 @@ def _check_name(text: str) -> None:
         )
     detectors = [m for m in models().values() if m.is_detector]
     names = [*_SHORT, *(name for m in detectors for name in (*m.aliases, m.name))]
+    hint = nearest(text, names) or "."
     raise UnknownNameError(
-        f"there is no detector '{text}'{nearest(text, names)}. Give one of auto, nanodet, rtmdet, "
+        f"there is no detector '{text}'{hint} Give one of auto, nanodet, rtmdet, "
         "rtmdet-person, rtmdet-hand, yolox-face, rtmdet-tiny ... rtmdet-x, "
         "torchvision:fasterrcnn_resnet50_fpn_v2, whole-image, the config or ONNX file of a "
         "detector, or a callable: picture -> boxes (N, 5)"

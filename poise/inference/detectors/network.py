@@ -26,13 +26,16 @@ class NetworkDetector(SelectingDetector):
         weights: checkpoint; None takes the released one of a name.
         device: torch device.
         score_threshold, iou_threshold, max_boxes: as `SelectingDetector`; the network's own
-            suppression, within each class, comes first.
+            suppression, within each class, and its own number of boxes come first.
         categories: classes to keep; None keeps all. Of COCO's 80, 0 is "person".
 
     Raises:
         ConfigError: a config that is not one of a detector that Poise has.
         ArgumentError: a config file without weights.
     """
+
+    #: MMPose gives boxes to its pose models as the network found them
+    cut_at_borders = False
 
     def __init__(
         self,
@@ -43,7 +46,7 @@ class NetworkDetector(SelectingDetector):
         score_threshold: float = 0.3,
         iou_threshold: float | None = None,
         categories: int | Sequence[int] | None = (0,),
-        max_boxes: int = 100,
+        max_boxes: int | None = None,
     ) -> None:
         from poise.zoo import load_config
 
@@ -68,7 +71,7 @@ class NetworkDetector(SelectingDetector):
         self.description = f"{self.name} (boxes with a score of {score_threshold:g} or more)"
 
     def detect(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Boxes of each picture, best first, cut at the borders of the picture."""
+        """Boxes of each picture, best first; they may reach beyond its borders."""
         import torch
 
         if not images:

@@ -85,8 +85,7 @@ class DenseBoxHead(BaseModule):
             self.candidates(self(x), metas), metas, strict=True
         ):
             if rescale:
-                factors = [1 / factor for factor in meta["scale_factor"]]
-                boxes = boxes * boxes.new_tensor(factors).repeat(2)
+                boxes = self.to_image_space(boxes, meta["scale_factor"])
             kept = keep_best(boxes, scores, labels, self.test_cfg)
             results.append(
                 InstanceData(bboxes=boxes[kept], scores=scores[kept], labels=labels[kept])
@@ -98,6 +97,10 @@ class DenseBoxHead(BaseModule):
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Boxes (N, 4) in input space, scores (N,) and labels (N,) of each picture."""
         raise NotImplementedError(f"{type(self).__name__} does not define `candidates`")
+
+    def to_image_space(self, boxes: Tensor, scale_factor: Sequence[float]) -> Tensor:
+        """Boxes (N, 4) of pictures that were scaled by (x, y) factors."""
+        return boxes * boxes.new_tensor([1 / factor for factor in scale_factor]).repeat(2)
 
     def priors(self, maps: Sequence[Tensor], *, with_stride: bool = False) -> list[Tensor]:
         """Points of each map, (H * W, 2) or with the strides (H * W, 4), input space."""

@@ -127,6 +127,10 @@ class YOLOXHead(DenseBoxHead):
         chosen = scores >= self.test_cfg.get("score_thr", 0)
         return [(boxes[i, rows], scores[i, rows], labels[i, rows]) for i, rows in enumerate(chosen)]
 
+    def to_image_space(self, boxes: Tensor, scale_factor: Sequence[float]) -> Tensor:
+        """As of other heads, but rounded as MMDetection's YOLOX does."""
+        return boxes / boxes.new_tensor(scale_factor).repeat(2)
+
 
 def _boxes(points: Tensor, raw: Tensor) -> Tensor:
     """Boxes (B, P, 4) xyxy in input space, of points with strides (P, 4) and raw (B, P, 4)."""
