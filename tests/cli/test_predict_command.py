@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from poise.cli.predict import predict as command
+from poise.inference import SINKS
 
 PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
 
@@ -40,6 +41,12 @@ def clip(tmp_path):
         writer.write(np.roll(photo, 2 * n, 1))
     writer.release()
     return path
+
+
+def test_help_names_all_that_can_be_saved(run):
+    text = " ".join(run("--help").output.replace("│", " ").split())
+    listed = text.partition("comma separated: ")[2].partition(", or none")[0].split(", ")
+    assert [*listed, "show"] == list(SINKS)
 
 
 SMALL = ("-m", "movenet-lightning", "--detector", "whole-image", "--device", "cpu")
