@@ -118,6 +118,7 @@ def predict(
     written stays readable.
     """
     from poise.inference import Inferencer, open_sources
+    from poise.inference.exported import is_exported
     from poise.zoo.whole import is_whole_model
 
     given: Any = str(boxes) if boxes else _parse_boxes(box)
@@ -127,7 +128,8 @@ def predict(
         model, weights, detector=detector, device=device, backend=backend, mode=mode
     )
     _say_model(inferencer, given is not None)
-    if weights is None and Path(model).is_file() and not is_whole_model(model):
+    whole = is_exported(model) or (Path(model).is_file() and is_whole_model(model))
+    if weights is None and Path(model).is_file() and not whole:
         typer.echo(
             f"warning: {model} is used without trained weights, so the poses mean nothing; give "
             "the checkpoint with --weights FILE.pth",
