@@ -164,5 +164,7 @@ def _raw_meta(dataset: Any) -> Mapping[str, Any] | None:
         return dataset["metainfo"]
     kind = dataset.get("type")
     found = DATASETS.get(kind) if isinstance(kind, str) else kind
-    own = getattr(found, "METAINFO", None)
+    # DeepFashion's keypoints depend on the kind of clothes
+    of_subset = getattr(found, "subset_metainfo", None)
+    own = of_subset(dataset.get("subset", "")) if of_subset else getattr(found, "METAINFO", None)
     return own or _raw_meta(dataset.get("dataset") or dataset.get("datasets"))

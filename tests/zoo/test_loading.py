@@ -19,6 +19,16 @@ def test_every_name_expands_to_a_config_with_a_model(name):
     assert load_config(name).model.type
 
 
+@pytest.mark.parametrize("name", names())
+def test_every_pose_model_knows_its_keypoints(name):
+    """Without them nothing can be predicted or drawn."""
+    from poise.models.build import dataset_meta_of
+    from poise.zoo import models
+
+    if not models()[name].is_detector and "semi-supv" not in name:
+        assert dataset_meta_of(load_config(name))["num_keypoints"] > 0
+
+
 def test_config_is_given_back_as_it_is():
     cfg = Config(dict(a=1))
     assert load_config(cfg) is cfg
@@ -146,6 +156,15 @@ def test_printed_config_reads_back_the_same(tmp_path):
     printed = tmp_path / "printed.py"
     printed.write_text(cfg.dumps(".py"))
     assert Config.fromfile(printed).to_dict() == cfg.to_dict()
+
+
+@pytest.mark.parametrize("name", names()[::9])
+def test_printed_config_is_plain_python(name):
+    """What MMPose does with a file: it runs it and takes the names."""
+    cfg = load_config(name)
+    found: dict = {}
+    exec(cfg.dumps(".py"), {"__builtins__": {"dict": dict, "float": float}}, found)
+    assert found == cfg.to_dict()
 
 
 def test_embedded_weights_exist_only_for_embedded_models(monkeypatch, tmp_path):

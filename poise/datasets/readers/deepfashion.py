@@ -38,11 +38,12 @@ class DeepFashionDataset(BaseCocoStyleDataset):
     ) -> None:
         if metainfo is None:
             # not by setting METAINFO, or one subset would change the schema of the others
-            metainfo = self._subset_metainfo(subset)
+            metainfo = self.subset_metainfo(subset)
         super().__init__(ann_file=ann_file, metainfo=metainfo, **options)
 
     @classmethod
-    def _subset_metainfo(cls, subset: str) -> dict[str, Any]:
+    def subset_metainfo(cls, subset: str = "") -> dict[str, Any]:
+        """`metainfo` of a subset, without reading any annotation."""
         name = subset or SUBSETS[0]
         if name not in SUBSETS:
             raise DataError(

@@ -11,7 +11,7 @@ from poise.zoo.name import Name, parse
 from poise.zoo.parts import blends, codecs, mixtures
 from poise.zoo.parts.backbones import cspnext, pretrained
 from poise.zoo.parts.datasets import Binding, binding, count
-from poise.zoo.parts.heads import loss
+from poise.zoo.parts.heads import attention_unit, loss
 from poise.zoo.parts.runtime import scoped
 from poise.zoo.parts.topdown import estimator, matching
 from poise.zoo.parts.two_stage import two_stage
@@ -279,16 +279,7 @@ def _head(name: Name, channels: int, points: int, codec: Tree) -> Tree:
         in_featuremap_size=codecs.feature_size(name.size, 32),
         simcc_split_ratio=codec["simcc_split_ratio"],
         final_layer_kernel_size=7,
-        gau_cfg=dict(
-            hidden_dims=256,
-            s=128,
-            expansion_factor=2,
-            dropout_rate=0.0,
-            drop_path=0.0,
-            act_fn="SiLU",
-            use_rel_bias=False,
-            pos_enc=False,
-        ),
+        gau_cfg=attention_unit(),
         loss=loss("KLDiscretLoss", beta=1.0 if whole else 10.0, label_softmax=True, **faces),
         decoder=codec,
     )

@@ -10,7 +10,7 @@ from poise.zoo.parts import blends, codecs
 from poise.zoo.parts.assembly import words
 from poise.zoo.parts.backbones import cspnext
 from poise.zoo.parts.datasets import Binding, count
-from poise.zoo.parts.heads import loss
+from poise.zoo.parts.heads import attention_unit, loss
 from poise.zoo.parts.mixtures import (
     UBODY_SCENES,
     combined,
@@ -138,16 +138,7 @@ def _model(size: str, weights: str | None, drop: float, codec: Tree) -> Tree:
         in_featuremap_size=tuple(side // 32 for side in depth),
         simcc_split_ratio=codec["simcc_split_ratio"],
         final_layer_kernel_size=7,
-        gau_cfg=dict(
-            hidden_dims=256,
-            s=128,
-            expansion_factor=2,
-            dropout_rate=drop,
-            drop_path=0.0,
-            act_fn="SiLU",
-            use_rel_bias=False,
-            pos_enc=False,
-        ),
+        gau_cfg=attention_unit(drop),
         loss=[
             loss("KLDiscretLossWithWeight", beta=10.0, label_softmax=True),
             loss("BoneLoss", joint_parents=_parents(), loss_weight=2.0),

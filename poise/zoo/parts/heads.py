@@ -6,7 +6,7 @@ from typing import Any
 
 from poise.zoo.parts.backbones import Backbone
 
-__all__ = ["cpm_head", "heatmap_head", "loss", "mspn_head", "vipnas_head"]
+__all__ = ["attention_unit", "cpm_head", "heatmap_head", "loss", "mspn_head", "vipnas_head"]
 
 Tree = dict[str, Any]
 
@@ -94,3 +94,17 @@ def vipnas_head(base: Backbone, points: int, codec: Tree) -> Tree:
         widths = (base.channels,) * 3
         head |= dict(deconv_out_channels=widths, deconv_num_groups=widths)
     return head
+
+
+def attention_unit(dropout: float = 0.0) -> Tree:
+    """Gated attention unit of RTMPose's heads."""
+    return dict(
+        hidden_dims=256,
+        s=128,
+        expansion_factor=2,
+        dropout_rate=dropout,
+        drop_path=0.0,
+        act_fn="SiLU",
+        use_rel_bias=False,
+        pos_enc=False,
+    )
