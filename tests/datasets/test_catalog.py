@@ -188,7 +188,7 @@ def test_panoptic_hands_have_a_head_size(coco: Any, person: Any) -> None:
     ("subset", "name"), [("", "full"), ("full", "full"), ("upper", "upper"), ("lower", "lower")]
 )
 def test_the_subset_of_deepfashion_decides_on_the_schema(subset: str, name: str) -> None:
-    found = DeepFashionDataset._subset_metainfo(subset)
+    found = DeepFashionDataset.subset_metainfo(subset)
     assert found == {"from_file": f"configs/_base_/datasets/deepfashion_{name}.py"}
 
 
