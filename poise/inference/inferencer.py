@@ -8,10 +8,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from poise.errors import CheckpointError, ConfigError, DataError, UnknownNameError, nearest
 from poise.inference.crops import crop_maker, read_test_pipeline
 from poise.inference.detectors import WholeImage, build_detector
 from poise.inference.devices import pick_device
+from poise.inference.direct3d import space_of
 from poise.inference.exported import exported_network, is_exported, load_exported
 from poise.inference.jobs import GivenBoxes, Job
 from poise.inference.locating import DETECTOR_BATCH, located
@@ -110,6 +113,7 @@ class Inferencer:
         self._score_kind = score_kind_of(
             getattr(getattr(self.model, "head", None), "decoder", None)
         )
+        self._space_3d = space_of(self.model)
         # built when the first picture without boxes comes
         self._detector_spec = detector
         self._detector: Any = None
@@ -253,7 +257,10 @@ class Inferencer:
             _LOG.info("skipped %s: %s", job.name, job.error)
         instances = job.instances()
         if instances is None:
-            instances = empty_instances(self.metainfo["num_keypoints"])
+            count = self.metainfo["num_keypoints"]
+            instances = empty_instances(count)
+            if self._space_3d is not None:
+                instances.set_field(np.zeros((0, count, 3), np.float32), "keypoints_3d")
         frame = job.frame
         return PoseResult(
             job.image,
@@ -266,6 +273,8 @@ class Inferencer:
             source=frame.source,
             score_kind=self._score_kind,
             keypoint_threshold=keypoint_threshold,
+            metainfo_3d=None if self._space_3d is None else self.metainfo,
+            space_3d=self._space_3d,
         )
 
     def _check(self, batch_size: int, boxes: Any, detector_every: int | None) -> None:

@@ -20,16 +20,18 @@ class Poses(NamedTuple):
     """What a network says about one place: numpy, image space.
 
     Attributes:
-        keypoints: (N, K, 2 or 3) float32.
+        keypoints: (N, K, 2) float32.
         scores: (N, K) float32.
         bboxes: (N, 4) xyxy where the network finds boxes itself, else None.
         bbox_scores: (N,), or None.
+        keypoints_3d: (N, K, 3) of models that give them, in a space of their own; else None.
     """
 
     keypoints: np.ndarray
     scores: np.ndarray
     bboxes: np.ndarray | None = None
     bbox_scores: np.ndarray | None = None
+    keypoints_3d: np.ndarray | None = None
 
 
 class Job:
@@ -92,8 +94,8 @@ class Job:
         """Everybody in the picture, numpy, image space; None where nobody is."""
         if not self._found:
             return None
-        keypoints, scores, boxes, box_scores = (
-            _stack([poses[i] for poses in self._found]) for i in range(4)
+        keypoints, scores, boxes, box_scores, in_space = (
+            _stack([poses[i] for poses in self._found]) for i in range(5)
         )
         assert keypoints is not None
         assert scores is not None
@@ -103,9 +105,12 @@ class Job:
             boxes = _boxes_around(keypoints)
         if box_scores is None:
             box_scores = scores.reshape(len(boxes), -1).mean(-1) if len(boxes) else scores[:, 0]
-        return InstanceData(
+        people = InstanceData(
             keypoints=keypoints, keypoint_scores=scores, bboxes=boxes, bbox_scores=box_scores
         )
+        if in_space is not None:
+            people.set_field(in_space, "keypoints_3d")
+        return people
 
 
 def _boxes_around(keypoints: np.ndarray) -> np.ndarray:

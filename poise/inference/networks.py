@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from poise.inference.crops import Crop, WarpCrops, WarpedCrops
+from poise.inference.direct3d import hand_poses, standing
 from poise.inference.jobs import Poses
 from poise.inference.modes import Mode
 
@@ -87,12 +88,17 @@ class AnyNetwork:
 
 
 def _poses(instances: Any) -> Poses:
-    return Poses(
-        _array(instances.keypoints),
-        _array(instances.keypoint_scores),
-        _array(instances.get("bboxes")),
-        _array(instances.get("bbox_scores")),
-    )
+    keypoints, scores = _array(instances.keypoints), _array(instances.keypoint_scores)
+    boxes = _array(instances.get("bboxes")), _array(instances.get("bbox_scores"))
+    if keypoints.shape[-1] == 2:
+        return Poses(keypoints, scores, *boxes)
+    flat = _array(instances.get("transformed_keypoints"))
+    if "hand_type" in instances:
+        depth, hands = _array(instances.rel_root_depth), _array(instances.hand_type)
+        in_space, scores = hand_poses(keypoints, scores, depth, hands)
+    else:
+        in_space = standing(keypoints)
+    return Poses(keypoints[..., :2] if flat is None else flat, scores, *boxes, in_space)
 
 
 def _array(values: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from poise.errors import DataError, nearest
+from poise.inference.lifting.poses import SPACE_3D
 from poise.inference.results import PoseResult
 from poise.inference.sequences import video_of
 from poise.visualization import Trails, View, draw_instances, draw_poses_3d, draw_tracks
@@ -18,6 +19,8 @@ __all__ = ["Drawer", "drawer_of"]
 
 #: Metres between people in the panel of 3D poses.
 _APART = 1.2
+#: Height to which poses in other units than metres are brought.
+_TALL = 1.6
 #: Word of `--style` -> option of the drawer it sets.
 _WORDS: dict[str, dict[str, Any]] = {
     "mmpose": {"skeleton": "mmpose"},
@@ -129,18 +132,17 @@ class Drawer:
 
     def _panel(self, result: PoseResult, side: int) -> np.ndarray:
         """People in space, side by side as they stand in the picture."""
-        poses = np.array(result.keypoints_3d, np.float64)
+        poses = _to_draw(result)
         order = np.argsort(result.bboxes[:, 0]) if len(poses) else np.zeros(0, int)
         rank = np.empty(len(poses))
         rank[order] = np.arange(len(poses)) - (len(poses) - 1) / 2
         # the lifters' x axis points to the left
         poses[..., 0] -= _APART * rank[:, None]
-        meta = result.metainfo_3d or {}
         wide = max(1.7, _APART * len(poses) + 0.6)
         return draw_poses_3d(
             poses,
             result.instances.get("keypoint_scores_3d"),
-            meta,
+            result.metainfo_3d or {},
             size=(side, side),
             view=View(limit=wide, azimuth=75),
             keypoint_threshold=result.keypoint_threshold,
@@ -159,6 +161,18 @@ class Drawer:
                 palette = palette.only(_indices(self._keypoints, result.keypoint_names))
             self._palettes = {key: palette}
         return self._palettes[key]
+
+
+def _to_draw(result: PoseResult) -> np.ndarray:
+    """Poses (N, K, 3) in the lifters' space: as tall as people, on the ground, x to the left."""
+    poses = np.array(result.keypoints_3d, np.float64)
+    if result.space_3d == SPACE_3D or not len(poses):
+        return poses
+    poses = poses - np.median(poses, axis=1, keepdims=True)
+    tall = max(float(np.nanmax(np.ptp(poses, axis=1))), 1e-6)
+    poses *= np.array([-1, 1, 1]) * min(_TALL / tall, 1.0)
+    poses[..., 2] -= np.nanmin(poses[..., 2])
+    return poses
 
 
 def _indices(keypoints: Sequence[str | int], names: list[str]) -> list[int]:

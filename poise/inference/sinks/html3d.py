@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from poise.inference.direct3d import SPACE_HANDS
 from poise.inference.lifting.poses import SPACE_3D
 from poise.inference.results import PoseResult
 from poise.inference.sinks.base import write_whole
@@ -11,12 +12,16 @@ from poise.inference.sinks.spool import Motion, MotionSink, right_handed
 
 __all__ = ["Html3dSink"]
 
+#: Hands in pixels and millimetres are shown at a size that the page can hold.
+_METRES_PER_PIXEL = 0.01
+
 
 class Html3dSink(MotionSink):
     """`NAME_3d.html`: people in space, to turn, zoom and play; one file without anything else."""
 
     suffix = "_3d.html"
     needs_3d = True
+    any_unit = True
 
     def save(self, path: Path, motion: Motion) -> list[Path]:
         """One page."""
@@ -25,7 +30,10 @@ class Html3dSink(MotionSink):
         people = []
         for identity in motion.ids:
             first, points, _ = motion.track(identity)
-            people.append((f"person {identity}", first, right_handed(points, motion.space)))
+            poses = right_handed(points, motion.space)
+            if motion.space == SPACE_HANDS:
+                poses = poses * _METRES_PER_PIXEL
+            people.append((f"person {identity}", first, poses))
         lifted = motion.space == SPACE_3D
         note = (
             "metres; each person relative to the root, put side by side" if lifted else motion.space

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.errors import DataError
+from poise.inference.direct3d import SPACE_HANDS
 from poise.inference.lifting.poses import SPACE_3D
 from poise.inference.results import PoseResult
 from poise.inference.sinks.base import FileSink
@@ -97,6 +98,8 @@ class MotionSink(FileSink):
 
     #: whether the format is one of 3D poses
     needs_3d = False
+    #: whether 3D poses in pixels are of use, too
+    any_unit = False
 
     def save(self, path: Path, motion: Motion) -> list[Path]:
         """Write the files of a video; returns them."""
@@ -160,6 +163,11 @@ class MotionSink(FileSink):
             raise DataError(
                 f"{self.suffix} files hold 3D poses, and {result.where} has 2D poses only; lift "
                 "them with lift=MODEL (--lift MODEL)"
+            )
+        if result.space_3d == SPACE_HANDS and not self.any_unit:
+            raise DataError(
+                f"{self.suffix} files hold lengths, and this model of hands gives pixels and "
+                "millimetres; --save html shows them"
             )
         scores = result.instances.get("keypoint_scores_3d")
         return points, np.ones(points.shape[:2]) if scores is None else np.asarray(scores)
