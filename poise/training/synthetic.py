@@ -135,8 +135,8 @@ def _keypoints_of(settings: Settings, kind: str) -> list[str]:
         return [str(k) for k in range(_IN_FILE[kind])]
     found: Any = DATASETS.get(str(settings["type"]))
     meta = settings.get("metainfo") or getattr(found, "METAINFO", None)
-    if not meta and hasattr(found, "_subset_metainfo"):
-        meta = found._subset_metainfo(settings.get("subset", ""))
+    if not meta and hasattr(found, "subset_metainfo"):
+        meta = found.subset_metainfo(settings.get("subset", ""))
     if not meta:
         raise ConfigError(
             f"no made-up data for {kind}: neither its config nor its class says how many "
