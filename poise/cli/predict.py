@@ -58,9 +58,14 @@ def predict(
     detector: Annotated[
         str,
         typer.Option(
-            help="auto, nanodet, whole-image ...: who finds the boxes that are not given."
+            help="Who finds the boxes that are not given: auto (the best on this machine), "
+            "nanodet, rtmdet, rtmdet-hand, yolox-face, torchvision:NAME, whole-image, or the "
+            "config or ONNX file of a detector."
         ),
     ] = "auto",
+    detector_weights: Annotated[
+        str | None, typer.Option(help="Checkpoint of the detector, for a config file.")
+    ] = None,
     detector_every: Annotated[
         int | None,
         typer.Option(min=1, help="Detect in every n-th frame of a video.", show_default="by mode"),
@@ -114,8 +119,8 @@ def predict(
     """Find poses in pictures and videos; writes drawn pictures or videos, and the numbers.
 
     Without boxes, a detector looks for people; models of hands, faces and animals take the whole
-    picture. A picture in which nobody is gets an empty result. Ctrl-C ends a run early; what was
-    written stays readable.
+    picture unless a detector for them is named or was fetched before. A picture in which nobody
+    is gets an empty result. Ctrl-C ends a run early; what was written stays readable.
     """
     from poise.inference import Inferencer, open_sources
     from poise.inference.exported import is_exported
@@ -124,8 +129,11 @@ def predict(
     given: Any = str(boxes) if boxes else _parse_boxes(box)
     sources = list(open_sources(inputs, timeout=timeout))
     group = _open_group(save, show=show, draw=draw, folder=out, layout=layout, style=style)
+    finder: Any = detector
+    if detector_weights is not None:
+        finder = {"name": detector, "weights": detector_weights}
     inferencer = Inferencer(
-        model, weights, detector=detector, device=device, backend=backend, mode=mode
+        model, weights, detector=finder, device=device, backend=backend, mode=mode
     )
     _say_model(inferencer, given is not None)
     whole = is_exported(model) or (Path(model).is_file() and is_whole_model(model))
