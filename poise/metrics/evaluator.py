@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -101,7 +102,7 @@ class MultiDatasetEvaluator(Evaluator):
     """A metric for each of several datasets; samples go to their dataset's by name.
 
     Args:
-        metrics: metric of each dataset.
+        metrics: metric of each dataset. Several of one dataset all get its samples.
         datasets: configs of the datasets, in the same order; only 'type' is read.
 
     Raises:
@@ -112,6 +113,8 @@ class MultiDatasetEvaluator(Evaluator):
         super().__init__(metrics)
         _same_length("metrics", self.metrics, "datasets", datasets)
         self.metrics_dict: dict[str, BaseMetric] = {}
+        self._names: list[str] = []
+        self._unknown: set[str] = set()
         for dataset, metric in zip(datasets, self.metrics, strict=True):
             kind = dataset["type"]
             known = DATASETS.get(kind) if isinstance(kind, str) else kind
@@ -120,6 +123,7 @@ class MultiDatasetEvaluator(Evaluator):
             meta = parse_pose_metainfo(dataset.get("metainfo") or known.METAINFO)
             metric.dataset_meta = meta
             self.metrics_dict[meta["dataset_name"]] = metric
+            self._names.append(meta["dataset_name"])
 
     @property
     def dataset_meta(self) -> dict[str, Any] | None:
@@ -144,10 +148,21 @@ class MultiDatasetEvaluator(Evaluator):
         for index, sample in enumerate(samples):
             name = sample.get("dataset_name") or (self._dataset_meta or {}).get("dataset_name")
             dealt[name or ""].append(index)
-        for name, metric in self.metrics_dict.items():
+        self._warn_of_unknown(dealt.keys() - self.metrics_dict.keys())
+        for name, metric in zip(self._names, self.metrics, strict=True):
             if chosen := dealt.get(name):
                 batch = {key: [column[i] for i in chosen] for key, column in columns.items()}
                 metric.process(batch, [samples[i] for i in chosen])
+
+    def _warn_of_unknown(self, names: Iterable[str]) -> None:
+        """Say once of each dataset that nobody evaluates its samples."""
+        for name in sorted(set(names) - self._unknown):
+            self._unknown.add(name)
+            warnings.warn(
+                f"no metric of MultiDatasetEvaluator takes the samples of '{name}'; it has metrics "
+                f"of {', '.join(self.metrics_dict)}",
+                stacklevel=3,
+            )
 
 
 def _as_dict(sample: Any) -> Any:

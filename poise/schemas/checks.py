@@ -154,7 +154,11 @@ class _Check:
                 f"'{name}' has {len(values)} numbers for {count} keypoints; give one each{hint}",
             )
         for i, value in enumerate(values):
-            wrong = isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0
+            wrong = (
+                isinstance(value, bool)
+                or not isinstance(value, (int, float))
+                or not 0 <= value < float("inf")
+            )
             if wrong or (name == "sigmas" and value == 0):
                 least = "above 0" if name == "sigmas" else "of at least 0"
                 self.fail(self.info, name, f"'{name}' {i} is a number {least}, got {value!r}")

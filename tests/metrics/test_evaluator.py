@@ -157,3 +157,13 @@ def test_results_of_two_processes_come_in_the_order_of_the_dataset(tmp_path):
         subprocess.Popen([sys.executable, "-c", WORKER, str(rank), *args]) for rank in (0, 1)
     ]
     assert [worker.wait(60) for worker in workers] == [0, 0]
+
+
+def test_several_metrics_of_one_dataset_all_get_its_samples_and_strangers_are_said():
+    kinds = [dict(type="CocoDataset"), dict(type="CocoDataset")]
+    evaluator = MultiDatasetEvaluator([EPE(prefix="a"), EPE(prefix="b")], kinds)
+    with pytest.warns(UserWarning, match="takes the samples of 'aic'; it has metrics of coco"):
+        evaluator.process([pose(3, dataset_name="coco"), pose(9, dataset_name="aic")])
+    # said once
+    evaluator.process([pose(9, dataset_name="aic")])
+    assert evaluator.evaluate(3) == {"a/EPE": 3, "b/EPE": 3}

@@ -204,6 +204,7 @@ def test_json_files_have_numbers_for_keys(tmp_path):
         ("[1.0] * 4", "[]", r"'joint_weights' has 0 numbers for 4 keypoints"),
         ("[1.0] * 4", "[1, 1, -1, 1]", r"'joint_weights' 2 is a number of at least 0, got -1"),
         ("[1.0] * 4", "[1, 1, 'a', 1]", r"'joint_weights' 2 is a number of at least 0, got 'a'"),
+        ("[1.0] * 4", "[1, 1, float('nan'), 1]", r"joint_weights"),
         ("[1.0] * 4", "1.0", r"'joint_weights' is a list of numbers, got 1\.0"),
         ("sigmas=[]", "sigmas=[0.1, 0, 1, 1]", r"'sigmas' 1 is a number above 0, got 0"),
         ("name='tailbase'", "name='snout'", r"line 9: keypoints 0 and 3 are both called 'snout'"),
