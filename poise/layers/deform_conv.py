@@ -26,6 +26,9 @@ __all__ = [
     "ModulatedDeformConv2dPack",
 ]
 
+#: precisions that torchvision's operator lacks on the CPU
+HALVES = (torch.bfloat16, torch.float16)
+
 
 class _DeformConv(nn.Module):
     """Weights and shapes that all four share."""
@@ -66,7 +69,11 @@ class _DeformConv(nn.Module):
 
     def _convolve(self, x: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
         shape = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
-        return deform_conv2d(x, offset, self.weight, self.bias, mask=mask, **shape)
+        tensors = (x, offset, self.weight, self.bias, mask)
+        if x.device.type == "cpu" and x.dtype in HALVES:
+            tensors = tuple(None if t is None else t.float() for t in tensors)
+        *inputs, mask = tensors
+        return deform_conv2d(*inputs, mask=mask, **shape).to(x.dtype)
 
     def _offset_conv(self, planes: int) -> nn.Conv2d:
         """Convolution that predicts `planes` numbers per tap; starts at no offset."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.errors import DataError
 from poise.layers import BaseModule, ConvModule, ModuleList
+from poise.layers.paths import aggregate_paths
 from poise.layers.rep_vgg import RepVGGBlock
 from poise.layers.sine_position import SinePositionalEncoding
 from poise.layers.transformer import DetrTransformerEncoder
@@ -129,6 +128,7 @@ class HybridEncoder(BaseModule):
             ConvModule(hidden_dim, hidden_dim, 3, stride=2, padding=1, **cfgs) for _ in steps
         )
         self.pan_blocks = fusion()
+        self.enlarge = nn.Upsample(scale_factor=2.0, mode="nearest")
         self.projector = None if projector is None else MODELS.build(projector)
 
     def _positions(self, index: int, height: int, width: int) -> Tensor:
@@ -144,7 +144,7 @@ class HybridEncoder(BaseModule):
         height, width = feature.shape[2:]
         # contiguous as in the reference: the layout decides how matrix products round
         tokens = feature.flatten(2).transpose(1, 2).contiguous()
-        positions = self._positions(index, height, width)
+        positions = self._positions(index, height, width).to(tokens.dtype)
         tokens = self.encoder[index](tokens, query_pos=positions, key_padding_mask=None)
         return tokens.transpose(1, 2).unflatten(2, (height, width))
 
@@ -160,24 +160,17 @@ class HybridEncoder(BaseModule):
         if self.num_encoder_layers > 0:
             for i, level in enumerate(self.use_encoder_idx):
                 maps[level] = self._attend(i, maps[level])
-        outs = self._across(maps)
+        outs = aggregate_paths(
+            maps,
+            self.lateral_convs,
+            self.fpn_blocks,
+            self.downsample_convs,
+            self.pan_blocks,
+            self.enlarge,
+        )
         if self.output_indices is not None:
             outs = [outs[i] for i in self.output_indices]
         return tuple(outs if self.projector is None else self.projector(outs))
-
-    def _across(self, maps: list[Tensor]) -> list[Tensor]:
-        """From coarse to fine and back."""
-        top, laterals = maps[-1], []
-        downward = zip(self.lateral_convs, self.fpn_blocks, maps[-2::-1], strict=True)
-        for lateral_conv, block, finer in downward:
-            laterals.append(lateral_conv(top))
-            enlarged = F.interpolate(laterals[-1], scale_factor=2.0, mode="nearest")
-            top = block(torch.cat((enlarged, finer), dim=1))
-        outs = [top]
-        upward = zip(self.downsample_convs, self.pan_blocks, laterals[::-1], strict=True)
-        for down, block, lateral in upward:
-            outs.append(block(torch.cat((down(outs[-1]), lateral), dim=1)))
-        return outs
 
     def switch_to_deploy(self, test_cfg: Config) -> None:
         """Keep the position encodings of one input size, so that none is computed in use.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from poise.layers.paths import check_halves
 from poise.registry import MODELS
 
 __all__ = ["MoveNetFPN", "SeparableConv"]
@@ -56,5 +57,6 @@ class MoveNetFPN(nn.Module):
             list(self.laterals)[1:], self.merges, features[-2::-1], strict=True
         ):
             top = F.interpolate(top, scale_factor=2.0, mode="bilinear", align_corners=False)
+            check_halves(top, feature)
             top = merge(top + lateral(feature))
         return (top,)

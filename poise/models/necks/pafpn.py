@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from poise.errors import DataError
 from poise.layers import BaseModule, ConvModule
 from poise.layers.csp import SWISH, YOLO_BN, CSPLayer, conv_class
+from poise.layers.paths import aggregate_paths
 from poise.models.backbones.csp import YOLO_INIT
 from poise.registry import MODELS
 
@@ -69,17 +69,14 @@ class _PAFPN(BaseModule):
             raise DataError(
                 f"{type(self).__name__} expects {len(self.in_channels)} maps, got {len(inputs)}"
             )
-        top = inputs[-1]
-        laterals = []
-        downward = zip(self.reduce_layers, self.top_down_blocks, inputs[-2::-1], strict=True)
-        for reduce, block, finer in downward:
-            lateral = reduce(top)
-            laterals.append(lateral)
-            top = block(torch.cat((self.upsample(lateral), finer), dim=1))
-        outs = [top]
-        upward = zip(self.downsamples, self.bottom_up_blocks, laterals[::-1], strict=True)
-        for down, block, lateral in upward:
-            outs.append(block(torch.cat((down(outs[-1]), lateral), dim=1)))
+        outs = aggregate_paths(
+            inputs,
+            self.reduce_layers,
+            self.top_down_blocks,
+            self.downsamples,
+            self.bottom_up_blocks,
+            self.upsample,
+        )
         if self.out_convs is None:
             return outs
         return [conv(x) for conv, x in zip(self.out_convs, outs, strict=True)]
