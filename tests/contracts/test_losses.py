@@ -28,6 +28,11 @@ def probabilities():
     return tuple(0.1 + 0.8 * values for values in maps())
 
 
+def tags():
+    """Tag maps, and the places and visibilities of one person's keypoints."""
+    return rand(1, K, 8, 6), torch.arange(2 * K).view(1, 1, K, 2) % 4
+
+
 def combined():
     output, target = pair(B, 3 * K, 8, 6)
     return output, target, rand(B, K)
@@ -53,8 +58,7 @@ WEIGHTED = {"use_target_weight": True}
 #: loss -> arguments, inputs, weights or None
 LOSSES = {
     "AdaptiveWingLoss": (WEIGHTED, maps, (B, K)),
-    "AssociativeEmbeddingLoss": ({}, lambda: (rand(1, K, 8, 6), torch.arange(2 * K).view(1, 1, K, 2) % 4),
-                                 None),
+    "AssociativeEmbeddingLoss": ({}, tags, None),
     "BCELoss": (WEIGHTED, lambda: pair(B, K), (B, K)),
     "BoneLoss": ({"joint_parents": PARENTS, **WEIGHTED}, lambda: pair(B, K, 3), (B, K)),
     "CombinedTargetMSELoss": ({"use_target_weight": True}, combined, None),
@@ -75,7 +79,7 @@ LOSSES = {
     "MPJPEVelocityJointLoss": ({}, lambda: pair(B, 4, K, 3), None),
     "MSELoss": (WEIGHTED, points, (B, K, 2)),
     "OKSLoss": ({"metainfo": "configs/_base_/datasets/coco.py"},
-                lambda: pair(3, 17, 2), (3, 17)),
+                lambda: pair(3, 17, 2), None),
     "RLELoss": (WEIGHTED, lambda: (rand(B, K, 2), rand(B, K, 2, seed=5), rand(B, K, 2, seed=6)),
                 (B, K, 2)),
     "SmoothL1Loss": (WEIGHTED, points, (B, K, 2)),

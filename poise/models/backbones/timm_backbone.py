@@ -69,7 +69,7 @@ class TIMMBackbone(BaseBackbone):
                 checkpoint_path=checkpoint_path,
                 **kwargs,
             )
-        except (AttributeError, AssertionError, RuntimeError, TypeError) as error:
+        except (AttributeError, AssertionError, IndexError, RuntimeError, TypeError) as error:
             raise ConfigError(
                 f"timm cannot make {model_name!r} with {features_only=} and {kwargs}: {error}"
             ) from error
@@ -79,6 +79,7 @@ class TIMMBackbone(BaseBackbone):
         info = self.timm_model.feature_info if features_only else None
         self.out_channels: list[int] = info.channels() if info else []
         self.strides: list[int] = info.reduction() if info else []
+        self._channels_last = str(getattr(self.timm_model, "output_fmt", "")).endswith("NHWC")
         # weights that timm has loaded must not be drawn over
         self._is_init = bool(pretrained or checkpoint_path)
 
@@ -89,8 +90,12 @@ class TIMMBackbone(BaseBackbone):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, C, H, W) -> maps, finest first; or ((B, ...),) without `features_only`."""
-        outs = self.timm_model(x) if self.features_only else self.timm_model.forward_features(x)
-        return tuple(outs) if isinstance(outs, (list, tuple)) else (outs,)
+        if not self.features_only:
+            out = self.timm_model.forward_features(x)
+            return tuple(out) if isinstance(out, (list, tuple)) else (out,)
+        outs = self.timm_model(x)
+        # window transformers of timm have channels last
+        return tuple(o.permute(0, 3, 1, 2) if self._channels_last else o for o in outs)
 
 
 @MODELS.register_module(name="TIMMBackbone", scope="mmpretrain")
