@@ -12,7 +12,9 @@ from poise.apis.inferencer_output import AnswerDrawer, AnswerFiles, people_of, s
 from poise.errors import ArgumentError, ConfigError, nearest
 from poise.geometry import nearby_joints_nms
 from poise.inference.detectors import NanoDetDetector, SelectingDetector
+from poise.inference.devices import pick_device
 from poise.inference.inferencer import Inferencer
+from poise.inference.lifting import is_lifter
 from poise.inference.results import PoseResult
 
 __all__ = ["MMPoseInferencer"]
@@ -58,6 +60,12 @@ _CAMERA = "webcam"
 _DEFAULT_2D = "human"
 
 
+def _load(model: Any, weights: Any, device: Any) -> Any:
+    from poise.models.build import load_model
+
+    return load_model(model, weights, device=device)
+
+
 class MMPoseInferencer:
     """Poses of pictures, videos and cameras with MMPose's arguments and results.
 
@@ -68,8 +76,9 @@ class MMPoseInferencer:
         pose2d: model name, alias ("human" ...) or config file.
         pose2d_weights: checkpoint.
         pose3d: lifter ("human3d" ...): predictions are then 3D. `pose2d` is "human" unless
-            something else is given.
-        pose3d_weights: checkpoint of the lifter.
+            something else is given. Or a model that gives 3D poses of pictures ("hand3d"), which
+            takes the place of `pose2d`.
+        pose3d_weights: checkpoint of that model.
         device: "cpu", "cuda:0" ...; None takes the best there is.
         scope: kept for scripts; Poise has every scope.
         det_model: "whole_image"; a name or config file of a detector, or another detector that
@@ -104,21 +113,18 @@ class MMPoseInferencer:
                 "MMPoseInferencer needs a model: pose2d='human', a model name or a config file; "
                 "or pose3d='human3d'"
             )
+        place = pick_device(device or "auto")
+        model_3d = None if pose3d is None else _load(pose3d, pose3d_weights, place)
+        # "hand3d" looks at pictures itself
+        looks = model_3d is not None and not is_lifter(model_3d)
         self.inferencer = Inferencer(
-            pose2d or _DEFAULT_2D,
-            pose2d_weights,
+            model_3d if looks else pose2d or _DEFAULT_2D,
+            None if looks else pose2d_weights,
             detector=_detector_spec(det_model, det_weights, det_cat_ids),
-            device=device or "auto",
+            device=place,
         )
-        self.lifter = self._lifter(pose3d, pose3d_weights)
+        self.lifter = None if looks else model_3d
         self.show_progress = show_progress
-
-    def _lifter(self, name: Any, weights: Any) -> Any:
-        if name is None:
-            return None
-        from poise.models.build import load_model
-
-        return load_model(name, weights, device=self.inferencer.device)
 
     def __call__(
         self,

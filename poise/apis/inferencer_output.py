@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from poise.errors import DataError
+from poise.inference.lifting import SPACE_3D
 from poise.inference.results import PoseResult
 from poise.inference.sinks.base import SinkOptions, write_whole
 from poise.inference.sinks.json_list import JsonList
@@ -39,9 +40,18 @@ def sample_of(result: PoseResult) -> PoseDataSample:
 def _lifted(result: PoseResult) -> InstanceData:
     """3D keypoints under the names that MMPose gives them."""
     found = result.instances
-    lifted = InstanceData(keypoints=found.keypoints_3d, keypoint_scores=found.keypoint_scores_3d)
+    scores = found.get("keypoint_scores_3d", found.keypoint_scores)
+    lifted = InstanceData(keypoints=found.keypoints_3d, keypoint_scores=scores)
     ids = result.track_ids
     return lifted if ids is None else lifted[np.argsort(ids, kind="stable")]
+
+
+def _view_of(result: PoseResult) -> dict[str, Any]:
+    """From where to look at poses that are not a lifter's: from the front, at all of them."""
+    poses = result.keypoints_3d
+    if result.space_3d == SPACE_3D or poses is None or not len(poses):
+        return {}
+    return {"axis_azimuth": -110.0, "axis_limit": float(np.ptp(poses, axis=1).max()) * 1.05}
 
 
 def file_name(result: PoseResult) -> str:
@@ -102,6 +112,7 @@ class AnswerDrawer:
             dataset_3d=(result.metainfo_3d or {}).get("dataset_name", "h36m"),
             num_instances=self._options["num_instances"],
             convert_keypoint=False,
+            **_view_of(result),
             **common,
         )
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from poise import Inferencer, load_config
+from poise.apis import MMPoseInferencer
 from poise.errors import DataError
 from poise.inference.direct3d import SPACE_CAMERA, SPACE_HANDS, hand_poses
 from poise.inference.sinks import open_sinks
@@ -69,3 +70,13 @@ def test_whole_bodies_by_rtmw3d_are_in_camera_space():
     center = np.array([120, 160]) / 2
     focal = (seen.keypoints[0] - center) / np.stack((x, -up), -1) * away[:, None]
     np.testing.assert_allclose(focal, np.broadcast_to(np.median(focal, 0), focal.shape), rtol=1e-3)
+
+
+def test_mmposes_inferencer_takes_a_model_of_hands_as_its_3d_model(hands):
+    picture = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+    answer = next(MMPoseInferencer(pose3d=hands.model)(picture, return_vis=True))
+    (person,) = answer["predictions"][0]
+    assert np.shape(person["keypoints"]) == (42, 3)
+    assert np.shape(person["keypoint_scores"]) == (42,)
+    # the picture, and a panel as wide as its longer side
+    assert answer["visualization"][0].shape == (160, 320, 3)

@@ -6,6 +6,6 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "poses": "SPACE_3D upright",
-        "stage": "LiftingStage build_lifter",
+        "stage": "LiftingStage build_lifter is_lifter",
     },
 )

@@ -24,7 +24,7 @@ from poise.inference.tracking import TrackingStage
 from poise.schemas import conversions
 from poise.structures import convert_keypoints
 
-__all__ = ["LiftingStage", "build_lifter"]
+__all__ = ["LiftingStage", "build_lifter", "is_lifter"]
 
 Array = NDArray[Any]
 
@@ -284,13 +284,18 @@ def _tracked(results: Iterator[PoseResult]) -> Iterator[PoseResult]:
     return again() if first.track_ids is not None else TrackingStage()(again())
 
 
-def _checked(model: Any) -> Any:
+def is_lifter(model: Any) -> bool:
+    """Whether a model lifts 2D poses, rather than looking at pictures."""
     from poise.models.estimators import PoseLifter
 
-    if not isinstance(model, PoseLifter):
+    return isinstance(model, PoseLifter)
+
+
+def _checked(model: Any) -> Any:
+    if not is_lifter(model):
         raise ConfigError(
             f"lift= takes a model that lifts 2D poses to 3D, got a {type(model).__name__}; "
-            "poise zoo list --task lifting shows them"
+            "poise zoo list --task 'body 3d' shows them"
         )
     return model
 
