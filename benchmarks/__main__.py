@@ -46,6 +46,7 @@ BENCHMARKS = {
     "datasets": Benchmark(
         "reading a COCO file, memory of a worker", ("--images", "8000"), ("--images", "57000")
     ),
+    "metrics": Benchmark("evaluation, from samples to figures", ("--quick",)),
     "visualization": Benchmark("drawing people", ("--rounds", "10"), ("--rounds", "30")),
     "tracking": Benchmark(
         "MOTA, IDF1 and time of the tracker on made clips",

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 __all__ = ["CANNOT_RUN", "cannot_run", "peer_times", "show"]
 
@@ -27,9 +28,11 @@ def cannot_run(why: str) -> SystemExit:
     return SystemExit(CANNOT_RUN)
 
 
-def peer_times(python: str, script: str, arguments: Iterable[str]) -> dict[str, float]:
+def peer_times(
+    python: str, script: str, arguments: Iterable[str], package: str = "mmpose"
+) -> dict[str, Any]:
     """Times of the same script in a Python with MMPose; the script's last line is JSON."""
-    command = [python, str(Path(script).resolve()), "--package", "mmpose", "--json", *arguments]
+    command = [python, str(Path(script).resolve()), "--package", package, "--json", *arguments]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, env=os.environ | _PEER_SETTINGS
