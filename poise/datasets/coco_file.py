@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from poise._collector import no_gc
 from poise.datasets.paths import require_file
 from poise.errors import DataError
 
-__all__ = ["CocoFile", "no_gc", "read_json"]
+__all__ = ["CocoFile", "read_json"]
 
 IDS_SHOWN = 5
-
-
-@contextmanager
-def no_gc() -> Iterator[None]:
-    """Suspend garbage collection while millions of objects without cycles are made.
-
-    Each full collection visits all of them; on COCO that is more than half of the load time.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def read_json(path: str, what: str = "ann_file", *, owner: str = "The dataset") -> Any:

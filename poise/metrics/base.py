@@ -76,6 +76,10 @@ class BaseMetric(metaclass=ABCMeta):
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Figures by name from the kept entries of all processes."""
 
+    def entries(self) -> list[Any]:
+        """What `process` kept, an entry per sample; what `compute_metrics` gets."""
+        return self.results
+
     def evaluate(self, size: int) -> dict[str, Any]:
         """Figures over the whole dataset; forgets the entries.
 
@@ -89,7 +93,9 @@ class BaseMetric(metaclass=ABCMeta):
                 " nothing in self.results",
                 stacklevel=2,
             )
-        collected = collect(self.results, size, device=self.collect_device, folder=self.collect_dir)
+        collected = collect(
+            self.entries(), size, device=self.collect_device, folder=self.collect_dir
+        )
         figures = None
         if collected is not None:
             collected = to_cpu(collected) if self.keeps_tensors else collected

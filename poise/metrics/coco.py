@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from poise._collector import no_gc
 from poise.errors import DataError, nearest
-from poise.geometry.boxes import bbox_xyxy2xywh
-from poise.metrics.base import BaseMetric, as_numpy, field
+from poise.metrics.base import BaseMetric
 from poise.metrics.coco_eval import Detections, evaluate_oks
-from poise.metrics.coco_truth import CocoTruth, coco_from_samples, read_coco
-from poise.metrics.functional.mapping import transform_pred, transform_sigmas
+from poise.metrics.coco_table import CocoTable, read_coco_table
+from poise.metrics.coco_truth import CocoTruth, coco_from_samples
+from poise.metrics.functional.mapping import transform_sigmas
+from poise.metrics.pose_batch import PoseBatch
 from poise.metrics.pose_columns import PoseColumns
 from poise.registry import METRICS
 
@@ -102,9 +105,7 @@ class CocoMetric(BaseMetric):
         self.outfile_prefix = outfile_prefix
         self.coco: CocoTruth | None = None
         if ann_file is not None:
-            content = read_coco(ann_file)
-            if not format_only:
-                self.coco = self._truth(content, source=str(ann_file))
+            self._read(ann_file)
 
     @property
     def dataset_meta(self) -> dict[str, Any] | None:
@@ -120,7 +121,14 @@ class CocoMetric(BaseMetric):
         self._dataset_meta = dataset_meta
         own_file = dataset_meta.get("ann_file")
         if self.coco is None and own_file and not self.format_only:
-            self.coco = self._truth(read_coco(own_file), source=str(own_file))
+            self._read(own_file)
+
+    def _read(self, ann_file: str) -> None:
+        """Take the annotations of a file; for `format_only` it is enough that it is there."""
+        with no_gc():
+            table = read_coco_table(ann_file, self.keypoint_fields)
+            if not self.format_only:
+                self.coco = self._truth(table, source=str(ann_file))
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep the poses of one batch, and its annotations where there is no file of them.
@@ -132,47 +140,21 @@ class CocoMetric(BaseMetric):
                 'gt_instances' (perhaps 'bbox_scores', 'bbox_scales'), perhaps 'category_id',
                 and without a file 'ori_shape' and 'raw_ann_info'.
         """
-        for sample in data_samples:
-            prediction = self._prediction(sample)
-            truth = self._annotations(sample) if self._from_samples else {}
-            self.results.append((prediction, truth))
+        batch = PoseBatch.from_samples(
+            data_samples, metric=type(self).__name__, converter=self.pred_converter
+        )
+        if self._from_samples:
+            batch = replace(batch, truths=[self._annotations(sample) for sample in data_samples])
+        self.results.append(batch)
+
+    def entries(self) -> list[Any]:
+        """An entry per sample: its batch and its place there, since batches are kept whole."""
+        with no_gc():
+            return [(batch, place) for batch in self.results for place in range(len(batch.ids))]
 
     @property
     def _from_samples(self) -> bool:
         return self.coco is None and not (self.format_only and self.ann_file is not None)
-
-    def _prediction(self, sample: Mapping[str, Any]) -> dict[str, Any]:
-        name = type(self).__name__
-        keypoints = field(sample, "pred_instances", "keypoints", name)
-        scores = field(sample, "pred_instances", "keypoint_scores", name)
-        if scores.shape != keypoints.shape[:2]:
-            raise DataError(
-                f"{name}: keypoint_scores {scores.shape} do not fit keypoints {keypoints.shape}"
-            )
-        if lacking := [key for key in ("id", "img_id") if key not in sample]:
-            raise DataError(
-                f"{name} needs {lacking} in the meta information of every sample; add them to"
-                " `meta_keys` of PackPoseInputs"
-            )
-        predicted, annotated = sample["pred_instances"], sample.get("gt_instances") or {}
-        kept: dict[str, Any] = {
-            "id": sample["id"],
-            "img_id": sample["img_id"],
-            "category_id": sample.get("category_id", 1),
-            "keypoints": keypoints,
-            "keypoint_scores": scores,
-        }
-        if "bboxes" in predicted:
-            kept["bbox"] = bbox_xyxy2xywh(as_numpy(predicted["bboxes"]))
-        # one-stage models score their own boxes, top-down models have a detector's
-        boxes = predicted if "bbox_scores" in predicted else annotated
-        box_scores = as_numpy(boxes["bbox_scores"]) if "bbox_scores" in boxes else None
-        if box_scores is None or len(box_scores) != len(keypoints):
-            box_scores = np.ones(len(keypoints))
-        kept["bbox_scores"] = box_scores
-        if "bbox_scales" in annotated:
-            kept["areas"] = np.prod(as_numpy(annotated["bbox_scales"]), axis=1)
-        return kept
 
     def _annotations(self, sample: Mapping[str, Any]) -> dict[str, Any]:
         needed = ["ori_shape", "raw_ann_info"]
@@ -195,26 +177,31 @@ class CocoMetric(BaseMetric):
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """AP and AR, overall and by threshold, and by size or crowding."""
+        with no_gc():
+            return self._figures(results)
+
+    def _figures(self, results: list[tuple[PoseBatch, int]]) -> dict[str, Any]:
         meta = self.dataset_meta
         if meta is None:
             raise DataError(f"{type(self).__name__} needs `dataset_meta` before it can evaluate")
         truth = self.coco
         if truth is None and not self.format_only:
-            truth = self._truth_of_samples([kept for _, kept in results], meta)
-        poses = self._poses([prediction for prediction, _ in results], meta)
+            truth = self._truth_of_samples([b.truths[i] for b, i in results if b.truths], meta)
+        poses = self._poses(results, meta)
         if self.outfile_prefix is not None:
             write_json(f"{self.outfile_prefix}.keypoints.json", self._result_rows(poses))
         if truth is None:
             return {}
         return self._evaluate(truth, poses, self._sigmas(meta))
 
-    def _poses(self, predictions: list[dict[str, Any]], meta: Mapping[str, Any]) -> PoseColumns:
+    def _poses(
+        self, predictions: list[tuple[PoseBatch, int]], meta: Mapping[str, Any]
+    ) -> PoseColumns:
         """Poses of all samples, scored and thinned out."""
         number = meta["num_keypoints"]
         if self.pred_converter is not None:
-            number, mapping = self.pred_converter["num_keypoints"], self.pred_converter["mapping"]
-            predictions = [transform_pred(dict(p), number, mapping) for p in predictions]  # type: ignore[misc]
-        poses = PoseColumns.from_predictions(predictions, number)
+            number = self.pred_converter["num_keypoints"]
+        poses = PoseColumns.from_batches(predictions, number)
         poses = poses.scored(self.score_mode, self.keypoint_score_thr)
         if self.nms_mode == "none":
             return poses
@@ -281,9 +268,9 @@ class CocoMetric(BaseMetric):
             )
         return sigmas
 
-    def _truth(self, content: Mapping[str, Any], *, source: str) -> CocoTruth:
-        return CocoTruth.from_coco(
-            content,
+    def _truth(self, table: CocoTable, *, source: str) -> CocoTruth:
+        return CocoTruth.from_table(
+            table,
             source=source,
             use_area=self.use_area,
             crowd_pose=self.iou_type == "keypoints_crowd",
@@ -300,7 +287,8 @@ class CocoMetric(BaseMetric):
         content = coco_from_samples(samples, meta.get("CLASSES"), fields=needed)
         if self.outfile_prefix is not None:
             write_json(f"{self.outfile_prefix}.gt.json", content)
-        return self._truth(content, source="the samples")
+        table = CocoTable.from_coco(content, self.keypoint_fields, source="the samples")
+        return self._truth(table, source="the samples")
 
 
 def _one_of(name: str, value: str, options: tuple[str, ...]) -> None:

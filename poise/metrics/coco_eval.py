@@ -196,15 +196,14 @@ def evaluate_oks(truth: CocoTruth, detections: Detections, sigmas: Array) -> Oks
     oks = _oks_of_pairs(truth, detections, pair_g, pair_d, sigmas)
     rank = np.arange(len(group)) - np.searchsorted(group, group)
 
-    outside = ((truth.range_area < low) | (truth.range_area > high) for low, high in AREA_RANGES)
-    truth_ignored = np.stack([truth.ignore | out for out in outside])
-    matched, ignored = [], []
-    for area, (low, high) in enumerate(AREA_RANGES):
-        hit, spoiled = _match(truth, truth_ignored[area], oks, first, number, start, rank)
-        size = detections.area
-        matched.append(hit)
-        ignored.append(spoiled | (~hit & ((size < low) | (size > high))))
-    return OksEvaluation(truth, detections, np.stack(matched), np.stack(ignored), truth_ignored)
+    area, size = truth.range_area, detections.area
+    truth_ignored = np.stack(
+        [truth.ignore | (area < low) | (area > high) for low, high in AREA_RANGES]
+    )
+    matched, spoiled = _match(truth, truth_ignored, oks, first, number, start, rank)
+    outside = np.stack([(size < low) | (size > high) for low, high in AREA_RANGES])
+    ignored = spoiled | (~matched & outside[:, None])
+    return OksEvaluation(truth, detections, matched, ignored, truth_ignored)
 
 
 def _best_of_each_group(detections: Detections, images: int) -> tuple[Detections, Array]:
@@ -225,21 +224,30 @@ def _oks_of_pairs(
     """OKS (P,) of annotation pair_g[p] and detection pair_d[p]."""
     variance = (np.asarray(sigmas) * 2) ** 2
     oks = np.empty(len(pair_g))
-    unseen = ~np.asarray((truth.keypoints[..., 2] > 0).any(axis=1))
+    # planes of x and of y: numpy is slow where the last axis is as short as a point
+    points_g, points_d = (
+        [np.ascontiguousarray(poses.keypoints[..., axis]) for axis in (0, 1)]
+        for poses in (truth, detections)
+    )
+    visible: Array = np.greater(truth.keypoints[..., 2], 0)
+    unseen = np.logical_not(visible.any(axis=1))
+    visible[unseen] = True
+    number = visible.sum(axis=1)
     for begin in range(0, len(pair_g), _PAIRS):
         g, d = pair_g[begin : begin + _PAIRS], pair_d[begin : begin + _PAIRS]
-        counts = truth.keypoints[g, :, 2] > 0
-        offset = detections.keypoints[d, :, :2] - truth.keypoints[g, :, :2]
         bare = np.nonzero(unseen[g])[0]
-        if len(bare):
-            # no keypoint to compare with: distance to the box grown by its own size
-            boxes = truth.bbox[g[bare]]
-            low, high = boxes[:, :2] - boxes[:, 2:], boxes[:, :2] + 2 * boxes[:, 2:]
-            xy = detections.keypoints[d[bare], :, :2]
-            offset[bare] = np.maximum(0, low[:, None] - xy) + np.maximum(0, xy - high[:, None])
-            counts[bare] = True
-        error = (offset**2).sum(-1) / variance / (truth.area[g] + _EPS)[:, None] / 2
-        oks[begin : begin + _PAIRS] = (np.exp(-error) * counts).sum(1) / counts.sum(1)
+        squares = []
+        for axis in (0, 1):
+            offset = points_d[axis][d] - points_g[axis][g]
+            if len(bare):
+                # no keypoint to compare with: distance to the box grown by its own size
+                corner, side = truth.bbox[g[bare], axis, None], truth.bbox[g[bare], axis + 2, None]
+                low, high = corner - side, corner + 2 * side
+                xy = points_d[axis][d[bare]]
+                offset[bare] = np.maximum(0, low - xy) + np.maximum(0, xy - high)
+            squares.append(np.square(offset, out=offset))
+        error = (squares[0] + squares[1]) / variance / (truth.area[g] + _EPS)[:, None] / 2
+        oks[begin : begin + _PAIRS] = (np.exp(-error) * visible[g]).sum(1) / number[g]
     return oks
 
 
@@ -252,48 +260,52 @@ def _match(
     start: Array,
     rank: Array,
 ) -> tuple[Array, Array]:
-    """Which detections (T, M) find an annotation, and which only find an ignored one.
+    """Which detections (A, T, M) find an annotation, and which only find an ignored one.
 
     Args:
         truth: annotations sorted by group.
-        ignore: (G,) bool.
+        ignore: (A, G) bool, in each area range.
         oks: (P,) of all pairs, those of a detection side by side.
         first: (M,) first annotation of the detection's group.
         number: (M,) annotations in the group.
         start: (M,) first pair of the detection.
         rank: (M,) place of the detection in its group, best first.
     """
-    matched = np.zeros((len(OKS_THRESHOLDS), len(rank)), bool)
+    A, G = ignore.shape
+    T = len(OKS_THRESHOLDS)
+    matched = np.zeros((A, T, len(rank)), bool)
     spoiled = np.zeros_like(matched)
-    taken = np.zeros((len(OKS_THRESHOLDS), len(ignore)), bool)
-    limits = np.minimum(OKS_THRESHOLDS, 1 - 1e-10)[:, None, None]
-    # groups of like size share a padded block
-    width = np.where(number > 0, 2 ** np.ceil(np.log2(np.maximum(number, 1))), 0).astype(int)
-    blocks = np.unique(np.stack((rank, width))[:, number > 0], axis=1).T
-    for place, columns in blocks:
-        rows = np.nonzero((rank == place) & (width == columns))[0]
-        column = np.arange(columns)
-        exists = column < number[rows, None]
-        gts = np.where(exists, first[rows, None] + column, 0)
-        value = np.where(exists, oks[np.where(exists, start[rows, None] + column, 0)], -1.0)
-        free = ~taken[:, gts] | truth.crowd[gts]
-        value = np.where(free & (value >= limits), value, -1.0)
-        # annotations that count come first; among equals the later one wins, as in COCO
-        counted, best = _last_best(np.where(ignore[gts], -1.0, value))
-        other, best_ignored = _last_best(np.where(ignore[gts], value, -1.0))
-        chosen = np.where(counted, best, best_ignored)
-        matched[:, rows] = counted | other
-        spoiled[:, rows] = other & ~counted
-        level, row = np.nonzero(counted | other)
-        taken[level, gts[row, chosen[level, row]]] = True
+    # one annotation more than there are: where detections without a match leave their mark
+    taken = np.zeros((A, T, G + 1), bool)
+    area, level = np.arange(A)[:, None, None], np.arange(T)[:, None]
+    limits = np.minimum(OKS_THRESHOLDS, 1 - 1e-10)[:, None]
+    for place in range(int(rank.max(initial=-1)) + 1):
+        rows = np.flatnonzero((rank == place) & (number > 0))
+        # those with many annotations stand first, so each step goes through fewer
+        rows = rows[np.argsort(-number[rows], kind="stable")]
+        best = np.full((A, T, len(rows)), -1.0)
+        best_ignored = np.full_like(best, -1.0)
+        chosen, chosen_ignored = (np.full(best.shape, G) for _ in range(2))
+        for column in range(int(number[rows].max(initial=0))):
+            some = rows[: np.searchsorted(-number[rows], -column)]
+            gts = first[some] + column
+            value = oks[start[some] + column]
+            free = (~taken[:, :, gts] | truth.crowd[gts]) & (value >= limits)
+            # annotations that count come first; among equals the later one wins, as in COCO
+            for counts, top, which in (
+                (~ignore[:, None, gts], best, chosen),
+                (ignore[:, None, gts], best_ignored, chosen_ignored),
+            ):
+                width = len(some)
+                better = free & counts & (value >= top[..., :width])
+                np.copyto(top[..., :width], value, where=better)
+                np.copyto(which[..., :width], gts, where=better)
+        counted, other = chosen < G, chosen_ignored < G
+        matched[:, :, rows] = counted | other
+        spoiled[:, :, rows] = other & ~counted
+        taken[area, level, np.where(counted, chosen, chosen_ignored)] = True
+        taken[:, :, G] = False
     return matched, spoiled
-
-
-def _last_best(value: Array) -> tuple[Array, Array]:
-    """Whether a row has a non-negative value, and the last position of its maximum."""
-    last = value.shape[-1] - 1
-    position = last - value[..., ::-1].argmax(-1)
-    return value.max(-1) >= 0, position
 
 
 def _mean(values: Array) -> float:

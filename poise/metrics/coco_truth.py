@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.errors import DataError, FileMissingError
+from poise.errors import DataError
+from poise.metrics.coco_table import ABSENT, CocoTable
 from poise.metrics.functional.mapping import transform_ann
 
-__all__ = ["CocoTruth", "coco_from_samples", "read_coco"]
+__all__ = ["CocoTruth", "coco_from_samples"]
 
 Array = NDArray[Any]
 
@@ -69,16 +69,39 @@ class CocoTruth:
         coco: Mapping[str, Any],
         *,
         source: str,
-        use_area: bool = True,
-        crowd_pose: bool = False,
         keypoint_fields: Sequence[str] = ("keypoints",),
-        converter: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> CocoTruth:
         """Columns of a COCO dict.
 
         Args:
             coco: 'images', 'annotations' and perhaps 'categories'.
             source: where it comes from, for error texts.
+            keypoint_fields: as in `from_table`.
+            options: the other arguments of `from_table`.
+
+        Raises:
+            DataError: there are no annotations, or as in `from_table`.
+        """
+        table = CocoTable.from_coco(coco, keypoint_fields, source=source)
+        return cls.from_table(table, source=source, keypoint_fields=keypoint_fields, **options)
+
+    @classmethod
+    def from_table(
+        cls,
+        table: CocoTable,
+        *,
+        source: str,
+        use_area: bool = True,
+        crowd_pose: bool = False,
+        keypoint_fields: Sequence[str] = ("keypoints",),
+        converter: Mapping[str, Any] | None = None,
+    ) -> CocoTruth:
+        """Columns of annotations.
+
+        Args:
+            table: the annotations' fields.
+            source: where they come from, for error texts.
             use_area: use 'area'; else 0.53 of the box.
             crowd_pose: 'num_keypoints' says what is ignored, and pictures have 'crowdIndex'.
             keypoint_fields: fields whose keypoints make the pose, one after another.
@@ -87,65 +110,41 @@ class CocoTruth:
         Raises:
             DataError: an annotation lacks a field, or has another number of keypoints.
         """
-        if "annotations" not in coco:
-            raise DataError(
-                "Ground truth annotations are required for evaluation when `format_only` is"
-                f" False, but {source} has only {sorted(coco)}"
-            )
-        images = sorted({image["id"] for image in coco["images"]})
+        images = sorted(set(table.images["id"]))
         image_row = {key: row for row, key in enumerate(images)}
-        given = [category["id"] for category in coco.get("categories") or []]
-        categories = sorted(set(given or (ann["category_id"] for ann in coco["annotations"])))
+        categories = sorted(set(table.categories or table.annotations["category_id"]))
         category_row = {key: row for row, key in enumerate(categories)}
-        anns = [
-            ann
-            for ann in coco["annotations"]
-            if ann["image_id"] in image_row and ann["category_id"] in category_row
-        ]
+        image = np.array([image_row.get(key, -1) for key in table.annotations["image_id"]], int)
+        category = np.array(
+            [category_row.get(key, -1) for key in table.annotations["category_id"]], int
+        )
+        known = (image >= 0) & (category >= 0)
+        anns = table.annotations if known.all() else table.rows(known.tolist()).annotations
         _check(anns, source, use_area, crowd_pose, keypoint_fields)
         keypoints = _keypoints(anns, source, keypoint_fields, converter)
-        bbox = np.array([ann["bbox"] for ann in anns], np.float64).reshape(-1, 4)
+        bbox = _numbers(anns["bbox"]).reshape(-1, 4)
         area = bbox[:, 2] * bbox[:, 3] * AREA_OF_BOX
         if use_area:
-            area = np.array([ann["area"] for ann in anns], np.float64)
-        visible = (keypoints[..., 2] > 0).sum(axis=1)
+            area = np.array(anns["area"], np.float64)
+        unseen = ~np.asarray((keypoints[..., 2] > 0).any(axis=1))
         if crowd_pose:
-            visible = np.array([ann["num_keypoints"] for ann in anns], int)
+            unseen = np.array(anns["num_keypoints"], int) == 0
             if converter is not None:
-                visible = np.full(len(anns), converter["num_keypoints"])
-        crowd = np.array([bool(ann["iscrowd"]) for ann in anns], bool)
+                unseen = np.full(len(unseen), converter["num_keypoints"] == 0)
+        crowd = np.array([bool(flag) for flag in anns["iscrowd"]], bool)
         return cls(
             image_ids=images,
             category_ids=categories,
-            image=np.array([image_row[ann["image_id"]] for ann in anns], int),
-            category=np.array([category_row[ann["category_id"]] for ann in anns], int),
+            image=image[known],
+            category=category[known],
             keypoints=keypoints,
             bbox=bbox,
             area=area,
             range_area=area,
             crowd=crowd,
-            ignore=crowd | (visible == 0),
-            crowd_index=_crowd_index(coco["images"], image_row),
+            ignore=crowd | unseen,
+            crowd_index=_crowd_index(table.images, image_row),
         )
-
-
-def read_coco(path: str | Path) -> dict[str, Any]:
-    """The content of an annotation file.
-
-    Raises:
-        FileMissingError: there is no such file.
-        DataError: it is no JSON object.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise FileMissingError(f"annotation file {file} of the metric does not exist")
-    try:
-        content = json.loads(file.read_text())
-    except json.JSONDecodeError as error:
-        raise DataError(f"annotation file {file} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise DataError(f"annotation file {file} holds a {type(content).__name__}, not an object")
-    return content
 
 
 def coco_from_samples(
@@ -194,7 +193,7 @@ def coco_from_samples(
 
 
 def _check(
-    anns: Sequence[Mapping[str, Any]],
+    anns: Mapping[str, list[Any]],
     source: str,
     use_area: bool,
     crowd_pose: bool,
@@ -202,40 +201,55 @@ def _check(
 ) -> None:
     needed = ["bbox", "iscrowd", *keypoint_fields]
     needed += ["area"] * use_area + ["num_keypoints"] * crowd_pose
-    for ann in anns:
-        if lacking := [name for name in needed if name not in ann]:
-            hint = "; set use_area=False to use the box instead" if "area" in lacking else ""
-            raise DataError(f"annotation {ann.get('id')} of {source} lacks {lacking}{hint}")
+    odd = [anns[name].index(ABSENT) for name in needed if ABSENT in anns[name]]
+    if odd:
+        row = min(odd)
+        lacking = [name for name in needed if anns[name][row] is ABSENT]
+        hint = "; set use_area=False to use the box instead" if "area" in lacking else ""
+        raise DataError(f"annotation {_id(anns, row)} of {source} lacks {lacking}{hint}")
+
+
+def _id(anns: Mapping[str, list[Any]], row: int) -> Any:
+    """Id of an annotation, None where it has none."""
+    found = anns["id"][row]
+    return None if found is ABSENT else found
 
 
 def _keypoints(
-    anns: Sequence[Mapping[str, Any]],
+    anns: Mapping[str, list[Any]],
     source: str,
     fields: Sequence[str],
     converter: Mapping[str, Any] | None,
 ) -> Array:
     """(G, K, 3) float64."""
-    flat = [[number for name in fields for number in ann[name]] for ann in anns]
+    columns = [anns[name] for name in fields]
+    flat = columns[0]
+    if len(columns) > 1:
+        flat = [list(itertools.chain(*parts)) for parts in zip(*columns, strict=True)]
     if converter is not None:
         count, mapping = converter["num_keypoints"], converter["mapping"]
         rows: list[dict[str, Any]] = [{"keypoints": row} for row in flat]
         transform_ann(rows, count, mapping)
         flat = [row["keypoints"] for row in rows]
-    lengths = sorted({len(row) for row in flat})
+    lengths = sorted(set(map(len, flat)))
     if len(lengths) > 1:
-        odd = next(ann for ann, row in zip(anns, flat, strict=True) if len(row) != lengths[0])
+        odd = next(row for row, numbers in enumerate(flat) if len(numbers) != lengths[0])
         raise DataError(
             f"annotations of {source} differ in their number of keypoints"
-            f" ({', '.join(str(n // 3) for n in lengths)}), for example annotation {odd.get('id')}"
+            f" ({', '.join(str(n // 3) for n in lengths)}), for example annotation {_id(anns, odd)}"
         )
     numbers = lengths[0] if lengths else 0
-    return np.array(flat, np.float64).reshape(len(flat), numbers // 3, 3)
+    return _numbers(flat).reshape(len(flat), numbers // 3, 3)
 
 
-def _crowd_index(images: Sequence[Mapping[str, Any]], row: Mapping[Any, int]) -> Array | None:
-    if not images or any("crowdIndex" not in image for image in images):
+def _numbers(rows: Sequence[Sequence[float]]) -> Array:
+    """The numbers of all rows one after another, float64."""
+    return np.fromiter(itertools.chain.from_iterable(rows), np.float64)
+
+
+def _crowd_index(images: Mapping[str, list[Any]], row: Mapping[Any, int]) -> Array | None:
+    if not images["id"] or ABSENT in images["crowdIndex"]:
         return None
     index = np.zeros(len(row))
-    for image in images:
-        index[row[image["id"]]] = image["crowdIndex"]
+    index[[row[key] for key in images["id"]]] = images["crowdIndex"]
     return index

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from poise.errors import DataError
 from poise.geometry.oks import oks_matrix, soft_keep
+from poise.metrics.pose_batch import PoseBatch
 
 __all__ = ["PoseColumns"]
 
@@ -22,6 +23,8 @@ _SOFT_NMS_POSES = 20
 # OKS of so many pairs at a time, to bound memory
 _PAIRS = 100_000
 _EPS = np.spacing(1)
+# keypoints that tell at first sight whether two poses are different people
+_TELLING = 4
 
 
 @dataclass(frozen=True)
@@ -62,39 +65,52 @@ class PoseColumns:
         return PoseColumns(**columns)
 
     @classmethod
-    def from_predictions(
-        cls, predictions: Sequence[Mapping[str, Any]], keypoints: int
-    ) -> PoseColumns:
-        """Columns of predictions, sorted by picture and sample, without repeated samples.
+    def from_batches(cls, samples: Sequence[tuple[PoseBatch, int]], keypoints: int) -> PoseColumns:
+        """Columns of samples, sorted by picture and sample, without repeated samples.
 
         Args:
-            predictions: 'id', 'img_id', 'category_id', 'keypoints' (N, K, 2),
-                'keypoint_scores' (N, K), 'bbox_scores' (N,), perhaps 'bbox' (N, 4) xywh and
-                'areas' (N,).
+            samples: each as the batch that holds it and its place there.
             keypoints: K, for when nothing was predicted.
         """
-        predictions = [p for p in predictions if len(p["keypoints"])]
-        if not predictions:
+        samples = [sample for sample in samples if sample[0].counts[sample[1]]]
+        if not samples:
             return cls._empty(keypoints)
-        counts = np.array([len(p["keypoints"]) for p in predictions])
-        places: dict[Any, int] = {}
-        image = [places.setdefault(p["img_id"], len(places)) for p in predictions]
-        boxes = None
-        if all("bbox" in p for p in predictions):
-            boxes = np.concatenate([p["bbox"] for p in predictions])
-        bbox_score = np.concatenate([p["bbox_scores"] for p in predictions])
-        columns = cls(
-            image_id=np.repeat(_ids([p["img_id"] for p in predictions]), counts),
-            image=np.repeat(image, counts),
-            category=np.repeat(_ids([p["category_id"] for p in predictions]), counts),
-            keypoints=np.concatenate([p["keypoints"] for p in predictions]),
-            keypoint_scores=np.concatenate([p["keypoint_scores"] for p in predictions]),
-            bbox_score=bbox_score,
-            area=np.concatenate([_areas(p) for p in predictions]),
-            bbox=boxes,
-            score=bbox_score,
+        batches = list(dict.fromkeys(batch for batch, _ in samples))
+        # where each batch's samples begin, when all batches are joined
+        sizes = [len(batch.ids) for batch in batches]
+        begin = dict(zip(batches, itertools.accumulate([0, *sizes[:-1]]), strict=True))
+        chosen = np.fromiter((begin[batch] + place for batch, place in samples), int, len(samples))
+
+        def of_samples(name: str) -> list[Any]:
+            values = list(itertools.chain.from_iterable(getattr(b, name) for b in batches))
+            return [values[place] for place in chosen.tolist()]
+
+        all_counts = np.array(list(itertools.chain.from_iterable(b.counts for b in batches)))
+        counts = all_counts[chosen]
+        first = (np.cumsum(all_counts) - all_counts)[chosen]
+        rows = np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+        image_ids = of_samples("image_ids")
+        places = {key: row for row, key in enumerate(dict.fromkeys(image_ids))}
+        image = np.repeat([places[key] for key in image_ids], counts)
+        order = _unique_order(of_samples("ids"), image, counts)
+        sample = np.repeat(np.arange(len(samples)), counts)[order]
+        rows = rows[order]
+
+        def joined(name: str) -> Array:
+            return np.concatenate([getattr(batch, name) for batch in batches])[rows]
+
+        score = joined("bbox_scores")
+        return cls(
+            image_id=_ids(image_ids)[sample],
+            image=image[order],
+            category=_ids(of_samples("categories"))[sample],
+            keypoints=joined("keypoints"),
+            keypoint_scores=joined("keypoint_scores"),
+            bbox_score=score,
+            area=joined("areas"),
+            bbox=joined("bbox") if all(batch.bbox is not None for batch in batches) else None,
+            score=score,
         )
-        return columns.take(_unique_order([p["id"] for p in predictions], columns.image, counts))
 
     @classmethod
     def _empty(cls, keypoints: int) -> PoseColumns:
@@ -175,10 +191,15 @@ class PoseColumns:
         worse = better + 1 + np.arange(len(better)) - begin[better]
         variance = (np.asarray(sigmas) * 2) ** 2
         alive = np.ones(total, bool)
+        # planes of x and of y: numpy is slow where the last axis is as short as a point
+        x, y = (np.ascontiguousarray(self.keypoints[..., axis]) for axis in (0, 1))
+        may_be_close = self._first_sight(thr, variance)
         # pairs go by their better pose, so a block only needs what came before it
         for start in range(0, len(better), _PAIRS):
             a, b = better[start : start + _PAIRS], worse[start : start + _PAIRS]
-            distance = ((self.keypoints[a, :, :2] - self.keypoints[b, :, :2]) ** 2).sum(-1)
+            near = may_be_close(a, b)
+            a, b = a[near], b[near]
+            distance = (x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2
             area = (self.area[a] + self.area[b]) / 2 + _EPS
             oks = np.exp(-distance / variance / area[:, None] / 2).mean(-1).astype(np.float32)
             close = ~(oks <= thr)
@@ -187,23 +208,41 @@ class PoseColumns:
                     alive[other] = False
         return self.take(np.nonzero(alive)[0])
 
+    def _first_sight(self, thr: float, variance: Array) -> Callable[[Array, Array], Array]:
+        """Tells which of some pairs (P,) of poses can have an OKS above `thr`.
+
+        A few keypoints tell: if all the others agreed entirely, these would still have to make
+        up for the rest.
+        """
+        K = self.keypoints.shape[1]
+        some = np.linspace(0, K - 1, min(K, _TELLING)).astype(int)
+        wanted = len(some) - K * (1 - thr)
+        if wanted <= 0:
+            return lambda a, _: np.ones(len(a), bool)
+        points = self.keypoints[:, some, :2].astype(np.float32).transpose(1, 2, 0).copy()
+        area = (self.area + _EPS).astype(np.float32)
+        scale = (-1 / variance[some]).astype(np.float32)
+
+        def may_be_close(a: Array, b: Array) -> Array:
+            spread = 1 / (area[a] + area[b])
+            similarity = np.zeros(len(a), np.float32)
+            for (x, y), factor in zip(points, scale, strict=True):
+                error = (x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2
+                similarity += np.exp(error * (spread * factor))
+            # asked this way round, NaN may be close; the slack is for rounding
+            return ~np.asarray(similarity < wanted - 1e-3)
+
+        return may_be_close
+
 
 def _ids(values: list[Any]) -> Array:
     """Ids as an array that keeps their type."""
     array = np.empty(len(values), object)
-    # data sets give the category as an array without dimensions
-    array[:] = [v.item() if isinstance(v, np.ndarray) and v.ndim == 0 else v for v in values]
+    if np.ndarray in set(map(type, values)):
+        # data sets give the category as an array without dimensions
+        values = [v.item() if isinstance(v, np.ndarray) and v.ndim == 0 else v for v in values]
+    array[:] = values
     return array
-
-
-def _areas(prediction: Mapping[str, Any]) -> Array:
-    """(N,) areas given, or of the box around the keypoints."""
-    keypoints = prediction["keypoints"]
-    given = prediction.get("areas")
-    if given is not None and len(given) >= len(keypoints):
-        areas: Array = given[: len(keypoints)]
-        return areas
-    return np.ptp(keypoints[..., :2], axis=1).prod(axis=-1)
 
 
 def _unique_order(ids: list[Any], image: Array, counts: Array) -> Array:
@@ -213,10 +252,14 @@ def _unique_order(ids: list[Any], image: Array, counts: Array) -> Array:
     the picture, and are not sorted.
     """
     first = np.searchsorted(np.cumsum(counts), np.arange(counts.sum()), side="right")
-    if any(isinstance(one, (list, tuple)) for one in ids):
+    kinds = set(map(type, ids))
+    if kinds & {list, tuple}:
         return np.argsort(image, kind="stable")
-    rank = {one: place for place, one in enumerate(sorted(set(ids)))}
-    key = np.array([rank[one] for one in ids])[first]
+    if kinds == {int}:
+        key = np.array(ids)[first]
+    else:
+        rank = {one: place for place, one in enumerate(sorted(set(ids)))}
+        key = np.array([rank[one] for one in ids])[first]
     order = np.lexsort((key, image))
     pair = np.stack((image[order], key[order]))
     fresh = np.ones(len(order), bool)

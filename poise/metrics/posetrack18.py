@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from poise.errors import DataError, FileMissingError
 from poise.metrics.coco import CocoMetric, write_json
-from poise.metrics.coco_truth import read_coco
+from poise.metrics.coco_table import read_coco
 from poise.metrics.pose_columns import PoseColumns
 from poise.registry import METRICS
 
@@ -129,7 +129,7 @@ class PoseTrack18Metric(CocoMetric):
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Seven groups of joints and 'AP', in percent."""
         meta = self.dataset_meta or {}
-        poses = self._poses([prediction for prediction, _ in results], meta)
+        poses = self._poses(results, meta)
         if len(poses) and poses.keypoints.shape[1] != len(_KEYPOINTS):
             raise DataError(
                 f"PoseTrack has {len(_KEYPOINTS)} keypoints, got predictions of"

@@ -8,6 +8,7 @@ import pytest
 
 from poise.errors import DataError, FileMissingError
 from poise.metrics import CocoMetric, CocoWholeBodyMetric, KeypointPartitionMetric
+from poise.metrics.pose_batch import PoseBatch
 from poise.metrics.pose_columns import PoseColumns
 
 
@@ -43,12 +44,9 @@ def test_suppression_of_all_pictures_is_that_of_each(scene):
     from poise.geometry import oks_nms, soft_oks_nms
 
     data = scene(copies=4, ties=True, bottom_up=True, noise=0.1)
-    rows = [
-        dict(s["pred_instances"], id=s["id"], img_id=s["img_id"], category_id=1)
-        | dict(bbox_scores=s["gt_instances"]["bbox_scores"])
-        for s in data.samples
-    ]
-    poses = PoseColumns.from_predictions(rows, 17).scored("keypoint", 0.2)
+    batch = PoseBatch.from_samples(data.samples, metric="the test")
+    rows = [(batch, place) for place in range(len(data.samples))]
+    poses = PoseColumns.from_batches(rows, 17).scored("keypoint", 0.2)
     sigmas = data.meta["sigmas"]
     for mode, single in (("oks_nms", oks_nms), ("soft_oks_nms", soft_oks_nms)):
         got = poses.thinned(mode, 0.6, sigmas)

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from poise._collector import no_gc
 from poise.datasets.base.unreadable import UnreadableImages, image_problem
-from poise.datasets.coco_file import no_gc, read_json
+from poise.datasets.coco_file import read_json
 from poise.datasets.paths import is_absolute, join_path
 from poise.datasets.records import Records
 from poise.errors import ArgumentError, DataError, PoiseError
