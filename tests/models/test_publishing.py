@@ -18,11 +18,14 @@ from poise.cli.zoo import app
 from poise.errors import CheckpointError
 from poise.models.weights import convert, load_checkpoint, publish, read_checkpoint
 from poise.models.weights.unpickle import Inert
+from poise.models.weights.whole import config_for
 from poise.zoo import load_config
 from poise.zoo.whole import is_whole_model, read_header
 
 #: written by MMEngine 0.10.7: two iterations with AdamW, two schedules and averaged weights
 RUN = Path(__file__).parent / "mmengine_run.pth"
+#: written by MMEngine 0.10.7 and MMPose 1.3.2: objects of their classes in `meta`
+OBJECTS = RUN.with_name("mmengine_objects.pth")
 MODEL = "simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192"
 run = CliRunner().invoke
 
@@ -38,6 +41,20 @@ class TestMMEngine:
         assert len(history.state["_log_history"]) == 2
         assert content["message_hub"]["runtime_info"]["eta"] == 0
         assert content["optimizer"]["param_groups"][0]["lr"] == 0.01
+
+    def test_objects_of_mmengine_and_mmpose_become_plain(self):
+        """A Config, a ConfigDict, a HistoryBuffer, numpy scalars, a PoseDataSample."""
+        meta = read_checkpoint(OBJECTS)["meta"]
+        assert meta["cfg"].state[0]["model"] == {"type": "Toy", "depth": 3}
+        assert meta["options"]["a"]["b"][0]["c"] == 1
+        assert meta["history"].state["_log_history"].tolist() == [1.5, 2.5]
+        assert (meta["best"], meta["count"], list(meta["names"])) == (0.5, 3, ["a", "b"])
+        assert meta["sample"].origin == "mmpose.structures.pose_data_sample.PoseDataSample"
+        assert meta["sample"].state["flip_indices"] == [1, 0]
+
+    def test_a_config_object_says_the_model(self):
+        config, origin = config_for(OBJECTS, read_checkpoint(OBJECTS), None)
+        assert (config.model.depth, config.t, origin) == (3, (1, 2), "the checkpoint")
 
     def test_nothing_of_mmengine_is_imported(self):
         code = (

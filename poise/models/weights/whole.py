@@ -18,6 +18,7 @@ from poise.errors import CheckpointError
 from poise.models.weights.reading import read_checkpoint
 from poise.models.weights.saving import save_checkpoint
 from poise.models.weights.sources import locate
+from poise.models.weights.unpickle import Inert
 from poise.zoo.whole import CONFIG_KEY, SUFFIX
 
 __all__ = ["config_for", "convert"]
@@ -56,12 +57,30 @@ def config_for(path: Path, content: Mapping[str, Any], given: str | None) -> tup
     released = {weights_file(m.weights): m.name for m in models().values() if m.weights}
     if path.name in released:
         return load_config(released[path.name]), released[path.name]
-    text = (content.get("meta") or {}).get("cfg")
-    if isinstance(text, str) and text.strip():
-        return Config.fromstring(text, ".py"), "the checkpoint"
+    held = _config_in((content.get("meta") or {}).get("cfg"))
+    if held is not None:
+        return held, "the checkpoint"
     raise CheckpointError(
         f"{path} does not say of which model it is; name it with --model NAME or --model CONFIG.py"
     )
+
+
+def _config_in(held: Any) -> Config | None:
+    """Config of a checkpoint's `meta`: a text, or what stands for an object of MMEngine."""
+    if isinstance(held, str) and held.strip():
+        return Config.fromstring(held, ".py")
+    if isinstance(held, Inert) and isinstance(held.state, tuple) and held.state:
+        # such an object keeps its settings first
+        held = held.state[0]
+    return Config(_plain(held)) if isinstance(held, Mapping) and held else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_plain, value))
+    return value
 
 
 def convert(
