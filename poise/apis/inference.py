@@ -22,6 +22,8 @@ __all__ = [
     "inference_bottomup",
     "inference_topdown",
     "init_model",
+    "pixels_of",
+    "present_device",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -87,7 +89,7 @@ def init_model(
     )
     model.cfg = config
     # a schema that the checkpoint brings wins
-    return load_model(model, checkpoint, _present(device))
+    return load_model(model, checkpoint, present_device(device))
 
 
 def _coco_meta() -> dict[str, Any]:
@@ -99,7 +101,7 @@ def _coco_meta() -> dict[str, Any]:
     return parse_pose_metainfo({"from_file": "configs/_base_/datasets/coco.py"})
 
 
-def _present(device: Any) -> Any:
+def present_device(device: Any) -> Any:
     """The device, or the CPU where there is no CUDA."""
     import torch
 
@@ -132,7 +134,7 @@ def inference_topdown(
         DataError: another format, boxes of another shape, an unreadable picture.
         FileMissingError: no such picture.
     """
-    image, path = _pixels(img)
+    image, path = pixels_of(img)
     crops = [
         Crop(image, box, 1.0, path or "the picture", path)
         for box in _boxes(bboxes, bbox_format, image)
@@ -153,7 +155,7 @@ def inference_bottomup(model: Any, img: np.ndarray | str | os.PathLike[str]) -> 
         One sample with `pred_instances`: `keypoints` (N, K, 2), image space,
         `keypoint_scores` (N, K).
     """
-    image, path = _pixels(img)
+    image, path = pixels_of(img)
     return _predict(model, [Crop(image, None, 1.0, path or "the picture", path)])
 
 
@@ -165,7 +167,7 @@ def _predict(model: Any, crops: Sequence[Crop]) -> list[Any]:
         return list(model.test_step(make_batch(crops)))
 
 
-def _pixels(img: Any) -> tuple[np.ndarray, str | None]:
+def pixels_of(img: Any) -> tuple[np.ndarray, str | None]:
     """Picture (H, W, 3) BGR, and its path where it has one."""
     if isinstance(img, (str, os.PathLike)):
         path = os.fspath(img)

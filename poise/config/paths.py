@@ -72,9 +72,13 @@ _PACKAGES: dict[str, str] = {
 #: MMDetection and MMPretrain register other classes under names of MMPose, so only these names
 #: of theirs are Poise's.
 _ONLY: dict[str, dict[str, str]] = {
-    "mmdet.datasets.transforms": {"YOLOXHSVRandomAug": "poise.transforms"},
+    "mmdet.apis": {"inference_detector init_detector": "poise.apis"},
+    "mmdet.datasets.transforms": {"YOLOXHSVRandomAug PackDetInputs": "poise.transforms"},
     "mmdet.engine.hooks": {"PipelineSwitchHook SyncNormHook": "poise.training.hooks"},
-    "mmdet.models": {"CSPNeXt CSPDarknet": "poise.models.backbones"},
+    "mmdet.models": {
+        "CSPNeXt CSPDarknet": "poise.models.backbones",
+        "RTMDet RTMDetSepBNHead YOLOX YOLOXHead": "poise.models.detectors",
+    },
     "mmdet.utils": {
         "ConfigType OptConfigType MultiConfig OptMultiConfig InstanceList OptInstanceList "
         "reduce_mean": "poise.compat.typing poise.compat"
@@ -93,6 +97,7 @@ _RENAMED: dict[str, str] = {
     "mmpose.models.build_pose_estimator": "poise.models.build:build_model",
     "mmpose.models.build_posenet": "poise.models.build:build_model",
     "mmpose.models.builder.build_pose_estimator": "poise.models.build:build_model",
+    "mmpose.utils.adapt_mmdet_pipeline": "poise.apis:adapt_mmdet_pipeline",
     "mmcv.cnn.Linear": "torch.nn:Linear",
     "mmcv.cnn.Conv2d": "torch.nn:Conv2d",
     "mmcv.cnn.MaxPool2d": "torch.nn:MaxPool2d",

@@ -124,6 +124,8 @@ class Inferencer:
         """What finds the boxes; None for models of whole pictures."""
         if self.needs_boxes and self._detector is None:
             self._detector = build_detector(self._detector_spec, self.metainfo, device=self.device)
+            if self.mode.tuned and hasattr(self._detector, "tune"):
+                self._detector.tune()
             _LOG.info("detector: %s", self._detector.description)
         return self._detector
 

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from poise.apis import MMPoseInferencer
+from poise.apis import (
+    MMPoseInferencer,
+    adapt_mmdet_pipeline,
+    inference_detector,
+    init_detector,
+)
+from poise.config.migrate import migrate_source
 from poise.errors import ConfigError
 from poise.inference import Inferencer
 from poise.inference.detectors import NanoDetDetector, NetworkDetector, WholeImage
@@ -60,3 +66,48 @@ def test_other_detectors_are_those_of_the_inferencer(det_model, kind):
 def test_a_detector_as_the_model_is_refused_before_anything_is_fetched():
     with pytest.raises(ConfigError, match="'rtmdet-m' is a detector, .* give it as detector="):
         Inferencer("rtmdet-m")
+
+
+def test_mmdetections_calls_find_boxes_as_mmposes_demos_use_them(weights):
+    detector = init_detector(f"demo/mmdetection_cfg/{NANO}.py", weights, device="cpu")
+    detector.cfg = adapt_mmdet_pipeline(detector.cfg)
+    image = cv2.imread(str(PHOTO))
+    found = inference_detector(detector, image).pred_instances.cpu().numpy()
+    assert found.bboxes.shape == (100, 4)
+    assert set(found.labels) == {0}
+    paths = inference_detector(detector, [str(PHOTO), image])
+    for sample in paths:
+        np.testing.assert_allclose(sample.pred_instances.scores, found.scores, rtol=1e-4)
+    mine = NetworkDetector(NANO, weights, score_threshold=0.4)
+    (boxes,) = mine.detect([image])
+    np.testing.assert_allclose(boxes[:, :4], found.bboxes[found.scores >= 0.4], rtol=1e-5)
+
+
+def test_options_change_the_detector(weights):
+    options = {"model.test_cfg.max_per_img": 3}
+    detector = init_detector(NANO, weights, device="cpu", cfg_options=options)
+    assert len(inference_detector(detector, str(PHOTO)).pred_instances) == 3
+    with pytest.raises(ConfigError, match="expected RTMDet or YOLOX"):
+        init_detector("movenet-lightning", device="cpu")
+
+
+def test_imports_of_demos_are_migrated():
+    text = (
+        "from mmdet.apis import inference_detector, init_detector\n"
+        "from mmpose.utils import adapt_mmdet_pipeline\n"
+    )
+    assert migrate_source(text).text == (
+        "from poise.apis import inference_detector, init_detector\n"
+        "from poise.apis import adapt_mmdet_pipeline\n"
+    )
+
+
+def test_faster_modes_rearrange_the_detector_without_moving_boxes(weights):
+    options = {"device": "cpu", "detector": {"name": NANO, "weights": weights}}
+    plain, quick = (
+        Inferencer("movenet-lightning", mode=m, **options) for m in ("accurate", "fast")
+    )
+    image = [cv2.imread(str(PHOTO))]
+    assert len(list(quick.detector.model.buffers())) < len(list(plain.detector.model.buffers()))
+    a, b = plain.detector.detect(image)[0], quick.detector.detect(image)[0]
+    np.testing.assert_allclose(np.sort(b[:, 4]), np.sort(a[:, 4]), atol=1e-4)
