@@ -131,7 +131,8 @@ class CocoTruth:
             unseen = np.array(anns["num_keypoints"], int) == 0
             if converter is not None:
                 unseen = np.full(len(unseen), converter["num_keypoints"] == 0)
-        crowd = np.array([bool(flag) for flag in anns["iscrowd"]], bool)
+        # AI Challenger's file has no such field
+        crowd = np.array([flag is not ABSENT and bool(flag) for flag in anns["iscrowd"]], bool)
         return cls(
             image_ids=images,
             category_ids=categories,
@@ -199,7 +200,7 @@ def _check(
     crowd_pose: bool,
     keypoint_fields: Sequence[str],
 ) -> None:
-    needed = ["bbox", "iscrowd", *keypoint_fields]
+    needed = ["bbox", *keypoint_fields]
     needed += ["area"] * use_area + ["num_keypoints"] * crowd_pose
     odd = [anns[name].index(ABSENT) for name in needed if ABSENT in anns[name]]
     if odd:

@@ -25,6 +25,16 @@ def test_annotations_of_file_samples_and_dataset_agree(scene, run, bottom_up, io
     assert 0 < of_file["coco/AP"] < 1
 
 
+def test_a_file_without_iscrowd_has_no_crowds(scene, run):
+    data = scene(crowds=False)
+    before = run(CocoMetric(data.path), data.samples, data.meta)
+    content = json.loads(Path(data.path).read_text())
+    for ann in content["annotations"]:
+        del ann["iscrowd"]
+    Path(data.path).write_text(json.dumps(content))
+    assert run(CocoMetric(data.path), data.samples, data.meta) == before
+
+
 @pytest.mark.parametrize("score_mode", ["bbox", "bbox_keypoint", "bbox_rle", "keypoint"])
 @pytest.mark.parametrize("nms_mode", ["oks_nms", "soft_oks_nms", "none"])
 def test_every_mode_runs(scene, run, score_mode, nms_mode):
