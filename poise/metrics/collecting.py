@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from poise.metrics.packing import pack, unpack
+
 __all__ = ["broadcast", "collect", "to_cpu"]
 
 
@@ -29,6 +31,7 @@ def collect(
     if dist is None:
         return results[:size]
     rank, world = dist.get_rank(), dist.get_world_size()
+    parts: list[Any]
     if folder is not None:
         parts = _through_files(results, Path(folder), dist)
     else:
@@ -36,12 +39,15 @@ def collect(
         over_cpu = device == "cpu" and dist.get_backend() == "nccl"
         group = dist.new_group(backend="gloo") if over_cpu else None
         parts = [None] * world
+        packed = pack(results)
         if dist.get_backend(group) == "gloo":
-            dist.gather_object(results, parts if rank == 0 else None, dst=0, group=group)
+            dist.gather_object(packed, parts if rank == 0 else None, dst=0, group=group)
         else:
-            dist.all_gather_object(parts, results, group=group)
+            dist.all_gather_object(parts, packed, group=group)
         if over_cpu:
             dist.destroy_process_group(group)
+        if rank == 0:
+            parts = [unpack(part) for part in parts]
     if rank != 0:
         return None
     nothing = object()
