@@ -26,6 +26,8 @@ _LEARNING_RATE = 1e-3
 _MAX_NORM = 5.0
 #: Losses at the start and at the end that are averaged, in shares of all steps.
 _WINDOW = 0.1
+#: Arguments of models that name a file of weights.
+_FILES = ("pretrained", "teacher_pretrained")
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def _without_pretrained(tree: Any) -> Any:
     """A model's config without weights to download: random ones tell the same here."""
     if isinstance(tree, Mapping):
         return {
-            k: None if k == "init_cfg" and _is_pretrained(v) else _without_pretrained(v)
+            k: None if k in _FILES or _is_pretrained(k, v) else _without_pretrained(v)
             for k, v in tree.items()
         }
     if isinstance(tree, (list, tuple)):
@@ -151,5 +153,6 @@ def _without_pretrained(tree: Any) -> Any:
     return tree
 
 
-def _is_pretrained(init_cfg: Any) -> bool:
-    return isinstance(init_cfg, Mapping) and init_cfg.get("type") == "Pretrained"
+def _is_pretrained(key: str, value: Any) -> bool:
+    kind = value.get("type", "") if key == "init_cfg" and isinstance(value, Mapping) else ""
+    return str(getattr(kind, "__name__", kind)).rpartition(".")[2].startswith("Pretrained")

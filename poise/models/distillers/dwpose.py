@@ -30,6 +30,16 @@ def _model_of(config: Any) -> Any:
     return build_model(config)
 
 
+def _student_of(content: Any) -> Any:
+    """Weights of the student in a file of the first stage; another file as it is.
+
+    MMPose needs `tools/misc/pth_transfer.py` between the stages.
+    """
+    weights = content.get("state_dict", content)
+    own = {k.removeprefix("student."): v for k, v in weights.items() if k.startswith("student.")}
+    return {"state_dict": own} if own else content
+
+
 @MODELS.register_module()
 class DWPoseDistiller(BasePoseEstimator):
     """A teacher that stands still and a student that learns from it.
@@ -44,10 +54,13 @@ class DWPoseDistiller(BasePoseEstimator):
         two_dis: second stage.
         distill_cfg: list of dicts whose `methods` are loss configs with `name`
             ("loss_fea" or "loss_logit") and `use_this`.
-        teacher_pretrained: weights of the teacher, loaded by `init_weights`.
+        teacher_pretrained: weights of the teacher, loaded by `init_weights`; of a file of the
+            first stage the student's.
         train_cfg: settings of training; the student's if None.
         data_preprocessor: batch -> model input.
         init_cfg: how the weights start.
+        mmpose_faults: let the teacher's batch norms see the batch and learn their running
+            statistics in training, as in MMPose; False keeps the teacher as it is.
     """
 
     teacher: BasePoseEstimator
@@ -64,6 +77,8 @@ class DWPoseDistiller(BasePoseEstimator):
         train_cfg: Mapping[str, Any] | None = None,
         data_preprocessor: Any = None,
         init_cfg: Any = None,
+        *,
+        mmpose_faults: bool = True,
     ) -> None:
         # an estimator without parts of its own; teacher and student have them
         nn.Module.__init__(self)
@@ -83,6 +98,7 @@ class DWPoseDistiller(BasePoseEstimator):
             }
         )
         self.two_dis = two_dis
+        self.mmpose_faults = mmpose_faults
         self.train_cfg = train_cfg if train_cfg else self.student.train_cfg
         self.test_cfg = self.student.test_cfg
         self.metainfo = self.student.metainfo
@@ -96,11 +112,19 @@ class DWPoseDistiller(BasePoseEstimator):
     def init_weights(self) -> None:
         """Load the teacher, start the student."""
         if self.teacher_pretrained is not None:
-            from poise.models.weights import load_checkpoint
+            from poise.models.weights import load_checkpoint, read_checkpoint
 
-            load_checkpoint(self.teacher, self.teacher_pretrained)
+            content = _student_of(read_checkpoint(self.teacher_pretrained))
+            load_checkpoint(self.teacher, content, name=str(self.teacher_pretrained))
         self.student.init_weights()
         self._is_init = True
+
+    def train(self, mode: bool = True) -> DWPoseDistiller:
+        """Switch between training and evaluation."""
+        super().train(mode)
+        if not self.mmpose_faults:
+            self.teacher.eval()
+        return self
 
     def extract_feat(self, inputs: Tensor) -> Any:
         """Features of the teacher."""

@@ -1,0 +1,32 @@
+"""Short trainings have the losses that MMPose 1.3.2 had from the same weights on the same data.
+
+`python -m benchmarks training_parity --peer PYTHON` compares with an installed MMPose, and more
+cases; its `--record` wrote the losses here (torch 2.14, one CPU thread).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.training_parity import make_data, train
+
+LOSSES = json.loads((Path(__file__).parent / "reference" / "mmpose_losses.json").read_text())
+#: Another torch, or another processor, rounds otherwise; in 24 steps it grows to this share.
+NOISE = 2e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_are_mmposes(tmp_path, name):
+    make_data(tmp_path)
+    before = torch.get_num_threads()
+    try:
+        found = train("poise", name, tmp_path, steps=20)["losses"]
+    finally:
+        torch.set_num_threads(before)
+    assert found[:3] == pytest.approx(LOSSES[name][:3], rel=1e-5)
+    assert found == pytest.approx(LOSSES[name], rel=NOISE)
