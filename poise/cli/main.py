@@ -22,6 +22,7 @@ __all__ = ["app", "main"]
 #: command -> (module:object, the line that --help shows). An object named `app` is a group.
 COMMANDS = {
     "predict": ("poise.cli.predict:predict", "Find poses in images or folders of images."),
+    "smooth": ("poise.cli.smooth:smooth", "Smooth poses of an earlier run; other formats."),
     "train": ("poise.cli.train:train", "Train a model from a config."),
     "test": ("poise.cli.test:test", "Evaluate a checkpoint with a config's metrics."),
     "eval": ("poise.cli.evaluate:evaluate", "Evaluate saved predictions with any metrics."),

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = attach(
         "smoothing": "SmoothingStage build_smoother smooth_sequence",
         "tracking": "Follow PoseTracker TrackingStage build_tracker",
         "lifting": "LiftingStage build_lifter",
+        "reading": "read_results",
         "results": "PoseResult RESULT_VERSION SourceInfo",
         "sinks.base": "FileSink Sink SinkOptions",
         "sinks.group": "SinkGroup",

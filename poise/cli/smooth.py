@@ -1,0 +1,69 @@
+"""`poise smooth`: results that are there already, smoothed, lifted, in other formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["smooth"]
+
+
+def smooth(
+    files: Annotated[list[Path], typer.Argument(help="Files that --save jsonl wrote.")],
+    method: Annotated[
+        str,
+        typer.Option("--method", "-m", help="savgol, gaussian, kalman, one-euro, or none."),
+    ] = "savgol",
+    window: Annotated[
+        int | None,
+        typer.Option(min=3, help="Frames that savgol and gaussian look at.", show_default="11"),
+    ] = None,
+    max_gap: Annotated[
+        int | None,
+        typer.Option(min=0, help="Fill gaps of up to so many frames.", show_default="by method"),
+    ] = None,
+    track: Annotated[
+        bool, typer.Option("--track", help="Give people new ids, also where they have some.")
+    ] = False,
+    lift: Annotated[str | None, typer.Option(help="Lift the smooth poses to 3D.")] = None,
+    save: Annotated[
+        str, typer.Option(help="What to write, comma separated: jsonl, csv, coco, dlc, bvh ...")
+    ] = "jsonl",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
+        "smooth"
+    ),
+) -> None:
+    """Smooth poses of an earlier run, fill gaps, and write them in any format.
+
+    People without ids are tracked first. Pictures are not read, so nothing is drawn.
+    """
+    from poise.errors import DataError
+    from poise.inference.reading import read_results
+    from poise.inference.sinks import SinkGroup, open_sinks
+    from poise.inference.stages import build_stages, chain_stages
+
+    for file in files:
+        if file.resolve().parent == out.resolve():
+            raise DataError(f"'{file}' lies in the folder of the results; give another --out")
+    sinks = open_sinks(save, out)
+    frames = filled = 0
+    with SinkGroup(sinks) as group:
+        for file in files:
+            stages = build_stages(track=track, smooth=_spec(method, window, max_gap), lift=lift)
+            for result in chain_stages(read_results(file), stages):
+                frames += 1
+                flags = result.instances.get("keypoints_filled")
+                filled += 0 if flags is None else int(flags.sum())
+                group.write(result)
+    where = ", ".join(map(str, group.written)) or "nothing written"
+    typer.echo(f"{frames} frames, {filled} keypoints filled in -> {where}")
+
+
+def _spec(method: str, window: int | None, max_gap: int | None) -> Any:
+    """What `build_smoother` takes; None for no smoothing."""
+    if method == "none":
+        return None
+    options = {"window": window, "max_gap": max_gap}
+    return {"type": method, **{k: v for k, v in options.items() if v is not None}}
