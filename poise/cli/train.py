@@ -108,7 +108,7 @@ def train(
     if amp is not None and amp not in _PRECISION:
         raise ConfigError(f"--amp is bf16 or fp16, got '{amp}'{nearest(amp, _PRECISION)}")
     own = OwnData(data_root, train_ann, val_ann, train_images, val_images, num_keypoints)
-    settings = (config, own, work_dir, weights, max_epochs, batch_size, devices, nodes)
+    settings = (config, own, work_dir, resume, weights, max_epochs, batch_size, devices, nodes)
     cfg = open_config(
         config, options, trusted=trust_config, change=lambda read: _fit_to_data(read, *settings)
     )
@@ -216,6 +216,7 @@ def _fit_to_data(
     name: str,
     own: Any,
     work_dir: Path | None,
+    resume: str | None,
     weights: str | None,
     epochs: int | None,
     batch_size: int | None,
@@ -229,13 +230,16 @@ def _fit_to_data(
 
             raise ConfigError("--weights goes with your own data; else --set load_from=PATH")
         return cfg
+    from poise.training.checkpoint import resolve_resume
     from poise.training.own_data import prepare
 
+    folder = work_dir or Path("work_dirs") / Path(cfg.filename).stem
     cfg, said = prepare(
         cfg,
         own,
         name=name,
-        work_dir=work_dir or Path("work_dirs") / Path(cfg.filename).stem,
+        work_dir=folder,
+        goes_on=resume is not None and resolve_resume(resume, folder) is not None,
         weights=weights,
         epochs=epochs,
         batch_size=batch_size,

@@ -309,6 +309,13 @@ class TestSettings:
         cfg, _ = fitted(RTMPOSE, data, tmp_path, weights=str(tmp_path / "mine.pth"))
         assert cfg.load_from == str(tmp_path / "mine.pth")
 
+    def test_a_run_that_goes_on_needs_no_weights(self, data, tmp_path, monkeypatch):
+        monkeypatch.setenv("POISE_OFFLINE", "1")
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        cfg, said = fitted(RTMPOSE, data, tmp_path, weights=None, goes_on=True)
+        assert "init_cfg" not in cfg.model.backbone
+        assert said[-1] == "start: the checkpoint of the run"
+
     def test_weights_that_cannot_be_fetched_are_said_first(self, data, tmp_path, monkeypatch):
         monkeypatch.setenv("POISE_OFFLINE", "1")
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -328,6 +335,7 @@ class TestSettings:
             fitted(name, data, tmp_path)
 
 
+@pytest.mark.slow
 def test_command_trains_and_what_it_wrote_tests_and_predicts(data, tmp_path):
     run = CliRunner().invoke
     name = "td-reg_mobilenetv2_rle-pretrained-8xb64-210e_coco-256x192"
@@ -347,8 +355,13 @@ def test_command_trains_and_what_it_wrote_tests_and_predicts(data, tmp_path):
     done = run(app, ["test", str(written), str(work / "epoch_1.pth"), "-w", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert "PCK" in done.output
+    again = ["train", name, "--data-root", str(data), "--epochs", "2", "-w", str(work)]
+    done = run(app, [*again, "--batch-size", "4", "--resume", "auto", *small])
+    assert done.exit_code == 0, done.output
+    assert "start: the checkpoint of the run" in done.output
+    assert (work / "epoch_2.pth").is_file()
     picture = str(data / "images/val_1.png")
-    options = ["-m", str(written), "-w", str(work / "epoch_1.pth"), "-o", str(tmp_path / "out")]
+    options = ["-m", str(written), "-w", str(work / "epoch_2.pth"), "-o", str(tmp_path / "out")]
     done = run(app, ["predict", picture, *options])
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "out/val_1.json").read_text())

@@ -43,7 +43,14 @@ class OwnData:
 
 
 def prepare(
-    cfg: Config, data: OwnData, *, name: str, work_dir: Path, weights: str | None, **settings: Any
+    cfg: Config,
+    data: OwnData,
+    *,
+    name: str,
+    work_dir: Path,
+    weights: str | None,
+    goes_on: bool = False,
+    **settings: Any,
 ) -> tuple[Config, list[str]]:
     """Config that fine-tunes a model on own data, and what was decided.
 
@@ -53,6 +60,7 @@ def prepare(
         name: of the model, whose released weights training starts from.
         work_dir: folder of the run; annotations that are split lie there.
         weights: path or address of other weights; "none" for the network's own start.
+        goes_on: the run is resumed from a checkpoint, and needs no weights to start from.
         settings: for `use_own_data`.
 
     Raises:
@@ -78,8 +86,11 @@ def prepare(
                 f"{', '.join(other.names[:4])} ... and {', '.join(keypoints.names[:4])} ..."
             )
         said.append(f"validation: {files.val_ann}, pictures in {files.val_images}")
-    start = _start(name, weights)
+    start = None if goes_on else _start(name, weights)
     cfg, more = use_own_data(cfg, files, keypoints, weights=start, **settings)
+    if goes_on:
+        cfg.model.backbone.pop("init_cfg", None)
+        more[-1] = "start: the checkpoint of the run"
     return cfg, [*said, *more]
 
 
