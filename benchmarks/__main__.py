@@ -71,6 +71,11 @@ BENCHMARKS = {
         ("--rounds", "9", "--batch", "16"),
         has_peer=False,
     ),
+    "video": Benchmark(
+        "a video of four people through RTMPose-t, drawn and written again",
+        ("--frames", "40", "--rounds", "1"),
+        ("--frames", "300", "--rounds", "3"),
+    ),
     "embedded_ap": Benchmark(
         "keypoint AP of the embedded models", has_peer=False, needs=("annotations", "images")
     ),

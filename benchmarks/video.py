@@ -184,6 +184,7 @@ def main():
         for _ in range(args.rounds):
             for row, python in rows:
                 found[row].append(measure(row, python, args, clip))
+                sys.stderr.write(f"{row}: {found[row][-1]['cpu']:.1f}\n")
     medians = {row: statistics.median(f["cpu"] for f in runs) for row, runs in found.items()}
     sys.stdout.write(f"{'frames a CPU second':30}{'':>8}{'of default':>12}{'of no flip':>12}\n")
     for row, value in medians.items():

@@ -46,13 +46,13 @@ class WarpedCrops(NamedTuple):
     """Crops of one batch.
 
     Attributes:
-        pixels: (B, H, W, 3) BGR of the pictures' dtype, input space.
+        pixels: (B, H, W, 3) BGR of the pictures' dtype, input space; of `warped_on` a tensor.
         centers: (B, 2) of the boxes, image space.
         scales: (B, 2) width and height of what each crop shows, image space.
         size: (W, H).
     """
 
-    pixels: np.ndarray
+    pixels: Any
     centers: np.ndarray
     scales: np.ndarray
     size: tuple[int, int]
@@ -194,14 +194,32 @@ class WarpCrops:
     def warped(self, crops: Sequence[Crop]) -> WarpedCrops:
         """The pixels of all places in one array, and where they were taken."""
         width, height = self._size
+        centers, scales, matrices = self.places(crops)
+        pixels = np.empty((len(crops), height, width, 3), crops[0].image.dtype)
+        for crop, out, matrix in zip(crops, pixels, matrices, strict=True):
+            warp_picture(crop.image, matrix, self._size, out=out)
+        return WarpedCrops(pixels, centers, scales, self._size)
+
+    def warped_on(self, crops: Sequence[Crop], device: Any) -> WarpedCrops:
+        """The same on a device, by torch: `pixels` is a tensor (B, 3, H, W) float32."""
+        from poise.inference.device_crops import warp_on_device
+
+        centers, scales, matrices = self.places(crops)
+        images = [crop.image for crop in crops]
+        pixels = warp_on_device(images, matrices, self._size, device)
+        return WarpedCrops(pixels, centers, scales, self._size)
+
+    def places(self, crops: Sequence[Crop]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        """Centres (B, 2) and scales (B, 2) in image space, and the B maps (2, 3) to the input."""
+        width, height = self._size
         boxes = np.stack([crop.box for crop in crops])
         centers, scales = bbox_xyxy2cs(boxes, padding=self._padding)
         scales = fix_aspect_ratio(scales, width / height)
-        pixels = np.empty((len(crops), height, width, 3), crops[0].image.dtype)
-        for crop, out, center, scale in zip(crops, pixels, centers, scales, strict=True):
-            matrix = self._matrix(center, scale, 0.0, output_size=self._size)
-            warp_picture(crop.image, matrix, self._size, out=out)
-        return WarpedCrops(pixels, centers, scales, self._size)
+        matrices = [
+            self._matrix(center, scale, 0.0, output_size=self._size)
+            for center, scale in zip(centers, scales, strict=True)
+        ]
+        return centers, scales, matrices
 
     @property
     def constants(self) -> Mapping[str, Any]:

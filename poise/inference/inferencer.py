@@ -35,6 +35,8 @@ _LOG = logging.getLogger(__name__)
 
 #: What runs the network.
 BACKENDS = ("torch", *RUNTIMES)
+#: Who warps crops.
+CROPS = ("opencv", "torch")
 #: Frames that may wait between two stages; of live sources one, since what waits grows old.
 _WAITING_FRAMES, _WAITING_LIVE = 8, 1
 #: Transforms that mark a pipeline as one of single people.
@@ -61,6 +63,8 @@ class Inferencer:
             rearranged for speed) or "fast" (also the detector only at every fifth frame, and a
             small model for "auto").
         flip_test: True or False; None leaves it to the mode.
+        crops: "opencv" (the pixels that models were trained with) or "torch" (warped on the
+            device, for GPUs whose host is slow; pixels differ by a few levels).
 
     Attributes:
         choice: why "auto" took this model, in words.
@@ -82,6 +86,7 @@ class Inferencer:
         backend: str = "torch",
         mode: str = "accurate",
         flip_test: bool | None = None,
+        crops: str = "opencv",
     ) -> None:
         self.mode: Mode = mode_of(mode)
         self.choice = ""
@@ -106,6 +111,7 @@ class Inferencer:
         self.metainfo: Mapping[str, Any] = self.model.dataset_meta
         self.flip_test = self.mode.flip_test if flip_test is None else flip_test
         self.timings = Timings()
+        self._crops = _checked_crops(crops)
         pipeline = read_test_pipeline(self.model.cfg)
         #: whether the model takes one person at a time, and so needs boxes
         self.needs_boxes = any(type(step).__name__ in _BOX_STEPS for step in pipeline)
@@ -246,7 +252,8 @@ class Inferencer:
         """Network with or without the flip test."""
         if flip_test not in self._networks:
             build = choose_network if self.backend == "torch" else exported_network
-            options = {} if self.backend == "torch" else {"runtime": self.backend}
+            on_torch = self.backend == "torch"
+            options = {"crops": self._crops} if on_torch else {"runtime": self.backend}
             self._networks[flip_test] = build(
                 self.model, self._make_batch, flip_test=flip_test, mode=self.mode, **options
             )
@@ -289,6 +296,14 @@ class Inferencer:
                 "this model finds everybody in the whole picture and takes no boxes; leave them "
                 "out, or choose a top-down model"
             )
+
+
+def _checked_crops(crops: str) -> str:
+    if crops not in CROPS:
+        raise UnknownNameError(
+            f"crops must be one of {', '.join(CROPS)}, got '{crops}'{nearest(crops, CROPS)}"
+        )
+    return crops
 
 
 def _frames(sources: Iterable[Source]) -> Iterator[Frame]:

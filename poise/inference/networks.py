@@ -30,7 +30,12 @@ class Network(Protocol):
 
 
 def choose_network(
-    model: Any, make_batch: Any, *, flip_test: bool | None = None, mode: Mode | None = None
+    model: Any,
+    make_batch: Any,
+    *,
+    flip_test: bool | None = None,
+    mode: Mode | None = None,
+    crops: str = "opencv",
 ) -> Network:
     """The quickest way to what the model's own `predict` gives.
 
@@ -40,6 +45,7 @@ def choose_network(
         flip_test: True or False; None keeps the model's setting.
         mode: whether the network is rearranged for speed, and whether it computes with 16 bits,
             where that is possible.
+        crops: "opencv" or "torch": who warps the crops of plain top-down pipelines.
     """
     cfg = dict(model.test_cfg or {})
     if flip_test is not None:
@@ -49,7 +55,9 @@ def choose_network(
             from poise.inference.tuning import tuned
 
             model = tuned(model, make_batch.constants["input_size"])
-        return TopdownNetwork(model, make_batch, cfg, half=mode is not None and mode.half)
+        return TopdownNetwork(
+            model, make_batch, cfg, half=mode is not None and mode.half, on_device=crops == "torch"
+        )
     return AnyNetwork(model, make_batch, cfg)
 
 
@@ -117,10 +125,17 @@ class TopdownNetwork:
         crops: crop maker.
         test_cfg: settings for predictions, instead of the model's.
         half: compute with 16 bits, where the machine does so faster.
+        on_device: warp crops by torch on the model's device, instead of by OpenCV.
     """
 
     def __init__(
-        self, model: Any, crops: WarpCrops, test_cfg: Mapping[str, Any], *, half: bool = False
+        self,
+        model: Any,
+        crops: WarpCrops,
+        test_cfg: Mapping[str, Any],
+        *,
+        half: bool = False,
+        on_device: bool = False,
     ) -> None:
         import torch
 
@@ -131,6 +146,7 @@ class TopdownNetwork:
         last = weight is not None and weight.is_contiguous(memory_format=torch.channels_last)
         plain = weight is None or weight.is_contiguous()
         self._memory_format = torch.channels_last if last and not plain else torch.contiguous_format
+        self._on_device = on_device
         self._half = half_type(model.data_preprocessor.device) if half else None
         self._model, self._crops, self._test_cfg = model, crops, dict(test_cfg)
         # the flip test asks the first sample for swaps and sizes, which all have in common
@@ -160,6 +176,9 @@ class TopdownNetwork:
 
     def prepare(self, crops: Sequence[Crop]) -> tuple[WarpedCrops, Any]:
         """Warped crops, and on a CPU what the network takes."""
+        if self._on_device:
+            warped = self._crops.warped_on(crops, self._model.data_preprocessor.device)
+            return warped, self._inputs(warped)
         warped = self._crops.warped(crops)
         on_cpu = self._model.data_preprocessor.device.type == "cpu"
         # elsewhere bytes travel four times as fast as floats
@@ -171,7 +190,9 @@ class TopdownNetwork:
 
         preprocessor = self._model.data_preprocessor
         with torch.inference_mode():
-            pixels = torch.from_numpy(warped.pixels).permute(0, 3, 1, 2)
+            pixels = warped.pixels
+            if not isinstance(pixels, torch.Tensor):
+                pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2)
             inputs = preprocessor.batch(preprocessor.cast_data(pixels))
             return inputs.contiguous(memory_format=self._memory_format)
 

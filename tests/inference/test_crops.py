@@ -84,3 +84,32 @@ def test_dropped_box_and_absent_pipeline_are_named(crops):
         PipelineCrops(Compose([lambda results: None]), META)(crops)
     with pytest.raises(ConfigError, match="has no test pipeline"):
         read_test_pipeline(Config({"model": {}}))
+
+
+def test_torch_warps_almost_the_same_crops(crops):
+    # a smooth picture: sampling places differ by less than 1/32 of a pixel
+    smooth = np.add.outer(np.arange(100), np.arange(120)).astype(np.uint8)
+    smooth = np.repeat(smooth[..., None], 3, 2)
+    others = [crop._replace(image=smooth) for crop in crops]
+    maker = WarpCrops(plain(), META)
+    exact, quick = maker.warped(others), maker.warped_on(others, "cpu")
+    difference = quick.pixels.permute(0, 2, 3, 1).numpy() - exact.pixels.astype(np.float32)
+    # steps from 255 to 0 and the picture's edges may fall on either side
+    assert np.mean(np.abs(difference) < 3) > 0.97
+    np.testing.assert_array_equal(quick.centers, exact.centers)
+
+
+def test_inferencer_warps_as_asked():
+    import poise
+    from poise.errors import UnknownNameError
+
+    image = np.random.default_rng(0).integers(0, 255, (100, 120, 3), dtype=np.uint8)
+    model = poise.load_model("movenet-lightning")
+    boxes = [[0, 0, 120, 100], [20, 10, 80, 90]]
+    found = [
+        poise.Inferencer(model, device="cpu", crops=crops)(image, boxes=boxes)[0].keypoint_scores
+        for crops in ("opencv", "torch")
+    ]
+    np.testing.assert_allclose(found[0], found[1], atol=0.05)
+    with pytest.raises(UnknownNameError, match="crops must be one of opencv, torch, got 'pil'"):
+        poise.Inferencer(model, crops="pil")
