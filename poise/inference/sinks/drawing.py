@@ -38,7 +38,8 @@ class Drawer:
     """Draws keypoints, links, boxes, and the numbers of tracked people.
 
     Several sinks may ask for the picture of the same result: it is drawn once and handed out
-    again, so none of them may change it. Lifted people stand in a panel to the right.
+    again, so none of them may change it, nor keep it: the next one of a thread is drawn into the
+    same memory. Lifted people stand in a panel to the right.
 
     Args:
         boxes: draw the boxes, too; those of tracked people in the colour of the id.
@@ -74,22 +75,23 @@ class Drawer:
         self._trails = Trails(trails) if trails else None
         # the palettes of the schema that came last: a run has one, as a rule
         self._palettes: dict[tuple[int, int, str], Palette] = {}
-        self._last: tuple[PoseResult, np.ndarray] | None = None
         self._video: str | None = None
-        # a window and the files ask from different threads
+        # a window and the files ask from different threads, each has pictures of its own
+        self._own = threading.local()
         self._lock = threading.Lock()
 
     def __call__(self, result: PoseResult) -> np.ndarray:
         """(H, W, 3) uint8 BGR; a black picture where the result has none."""
-        with self._lock:
-            if self._last is None or self._last[0] is not result:
-                self._last = result, self._drawn(result)
-            return self._last[1]
+        last = getattr(self._own, "last", None)
+        if last is None or last[0] is not result:
+            with self._lock:
+                last = self._own.last = result, self._drawn(result)
+        return last[1]
 
     def _drawn(self, result: PoseResult) -> np.ndarray:
         if result.image is None:
             return np.zeros((64, 64, 3), np.uint8)
-        picture = np.zeros_like(result.image) if self._black else result.image.copy()
+        picture = self._ground(result.image)
         tracked = result.track_ids is not None
         self._draw_ways(picture, result)
         if len(result):
@@ -99,6 +101,14 @@ class Drawer:
         if self._panel_3d and result.keypoints_3d is not None:
             picture = np.concatenate((picture, self._panel(result, picture.shape[0])), 1)
         return picture
+
+    def _ground(self, image: np.ndarray) -> np.ndarray:
+        """What to draw on; fresh memory for each frame would cost more than the drawing."""
+        canvas = getattr(self._own, "canvas", None)
+        if canvas is None or canvas.shape != image.shape:
+            canvas = self._own.canvas = np.empty_like(image)
+        np.copyto(canvas, 0 if self._black else image)
+        return canvas
 
     def _draw_ways(self, picture: np.ndarray, result: PoseResult) -> None:
         if self._trails is None or result.track_ids is None:

@@ -22,7 +22,7 @@ __all__ = ["CODECS", "VideoSink"]
 #: No frames that refer to later ones: they would shift all times in a file written in pieces.
 #: codec -> (FFmpeg's encoder, its options). Quick settings: nobody should wait for the encoder
 CODECS: dict[str, tuple[str, dict[str, str]]] = {
-    "h264": ("libx264", {"preset": "veryfast", "crf": "23", "bf": "0"}),
+    "h264": ("libx264", {"preset": "ultrafast", "crf": "23", "bf": "0"}),
     "mpeg4": ("mpeg4", {"qscale": "4", "bf": "0"}),
 }
 #: A file that ends too early can be played up to there; a finished one is an ordinary MP4.
@@ -111,7 +111,9 @@ class _Film:
         self._frames += 1
         # times that stand still or go back, as damaged files have them, would end the encoder
         self._last = max(round(time * _TICKS), self._last + 1)
-        frame = self._av.VideoFrame.from_ndarray(_fitted(picture, self._size), format="bgr24")
+        pixels = np.ascontiguousarray(_fitted(picture, self._size))
+        # no copy: the encoder converts it before this returns
+        frame = self._av.VideoFrame.from_numpy_buffer(pixels, format="bgr24")
         frame.pts, frame.time_base = self._last, Fraction(1, _TICKS)
         if self._sound is not None:
             self._sound.write_until(time)
