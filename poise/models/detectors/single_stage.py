@@ -12,6 +12,7 @@ from torch import Tensor
 
 from poise.errors import ArgumentError, ConfigError
 from poise.layers import BaseModule
+from poise.models.renames import rename_old_keys
 from poise.registry import MODELS
 
 __all__ = ["RTMDet", "SingleStageDetector", "YOLOX"]
@@ -33,6 +34,8 @@ class SingleStageDetector(BaseModule):
         data_preprocessor: batch -> model input; None only moves data to the device.
         init_cfg: how the weights start.
     """
+
+    _version = 1
 
     backbone: Any
     neck: Any
@@ -58,6 +61,8 @@ class SingleStageDetector(BaseModule):
         if isinstance(bbox_head, Mapping):
             bbox_head = {**bbox_head, "train_cfg": train_cfg, "test_cfg": test_cfg}
         self.bbox_head = MODELS.build(bbox_head)
+        # files of some versions carry what the config says
+        rename_old_keys(self, [], always=[(r"data_preprocessor\.(mean|std)$", None)])
 
     @property
     def with_neck(self) -> bool:

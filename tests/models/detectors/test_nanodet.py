@@ -47,3 +47,10 @@ def test_distribution_on_one_distance_gives_that_distance(network, monkeypatch):
 def test_size_that_is_no_multiple_of_the_stride_is_refused(network):
     with pytest.raises(DataError, match="multiples of 32, got 416 x 300"):
         network(torch.zeros(1, 3, 416, 300))
+
+
+def test_raw_outputs_are_exported(network):
+    x = torch.zeros(1, 3, 64, 64)
+    with torch.no_grad():
+        program = torch.export.export(network, (x,)).module()
+        torch.testing.assert_close(program(x), network(x))
