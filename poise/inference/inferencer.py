@@ -104,10 +104,12 @@ class Inferencer:
             self.backend = "onnxruntime" if backend == "torch" else backend
             self.device: Any = "cpu"
             self.model: Any = load_exported(model, self.backend, half=self.mode.half)
+            self._space_3d = None
         else:
             self.device = pick_device(device)
             self.model = _load(model, weights, self.device)
             _refuse_lifter(self.model)
+            self._space_3d = space_of(self.model)
         self.metainfo: Mapping[str, Any] = self.model.dataset_meta
         self.flip_test = self.mode.flip_test if flip_test is None else flip_test
         self.timings = Timings()
@@ -119,7 +121,6 @@ class Inferencer:
         self._score_kind = score_kind_of(
             getattr(getattr(self.model, "head", None), "decoder", None)
         )
-        self._space_3d = space_of(self.model)
         # built when the first picture without boxes comes
         self._detector_spec = detector
         self._detector: Any = None
