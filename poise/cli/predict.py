@@ -83,6 +83,9 @@ def predict(
         str | None, typer.Option(help="Smooth poses over time, such as one-euro.")
     ] = None,
     lift: Annotated[str | None, typer.Option(help="Lift poses to 3D with this lifter.")] = None,
+    lift_weights: Annotated[
+        str | None, typer.Option("--lift-weights", help="Checkpoint of the lifter.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     backend: Annotated[
         str, typer.Option(help="torch, onnxruntime or openvino: what runs the network.")
@@ -150,7 +153,7 @@ def predict(
         detector_every=detector_every,
         track={"follow": _parse_follow(follow)} if follow else track,
         smooth=smooth,
-        lift=lift,
+        lift={"model": lift, "weights": lift_weights} if lift else None,
         keypoint_threshold=keypoint_threshold,
         flip_test=flip_test,
         keep_going=True,

@@ -28,6 +28,9 @@ def smooth(
         bool, typer.Option("--track", help="Give people new ids, also where they have some.")
     ] = False,
     lift: Annotated[str | None, typer.Option(help="Lift the smooth poses to 3D.")] = None,
+    lift_weights: Annotated[
+        str | None, typer.Option("--lift-weights", help="Checkpoint of the lifter.")
+    ] = None,
     save: Annotated[
         str, typer.Option(help="What to write, comma separated: jsonl, csv, coco, dlc, bvh ...")
     ] = "jsonl",
@@ -48,10 +51,11 @@ def smooth(
         if file.resolve().parent == out.resolve():
             raise DataError(f"'{file}' lies in the folder of the results; give another --out")
     sinks = open_sinks(save, out)
+    lifter = {"model": lift, "weights": lift_weights} if lift else None
     frames = filled = 0
     with SinkGroup(sinks) as group:
         for file in files:
-            stages = build_stages(track=track, smooth=_spec(method, window, max_gap), lift=lift)
+            stages = build_stages(track=track, smooth=_spec(method, window, max_gap), lift=lifter)
             for result in chain_stages(read_results(file), stages):
                 frames += 1
                 flags = result.instances.get("keypoints_filled")
