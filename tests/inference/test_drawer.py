@@ -86,3 +86,17 @@ def test_unknown_styles_and_datasets_without_openpose_colours_are_told():
         drawer_of("trails=x")
     with pytest.raises(NotImplementedError, match="openpose style"):
         drawer_of("openpose")(result(schema=H36M))
+
+
+def test_a_video_is_as_wide_as_its_drawn_frames(tmp_path):
+    av = pytest.importorskip("av", reason="PyAV is not installed")
+    from poise.inference.sinks import open_sinks
+
+    (sink,) = open_sinks("video", tmp_path)
+    with sink:
+        for frame in range(3):
+            shown = result(frame, lifted=True)
+            shown.time = frame / 25
+            sink.write(shown)
+    with av.open(str(sink.written[0])) as video:
+        assert (video.streams.video[0].width, video.streams.video[0].height) == (360, 120)

@@ -79,8 +79,8 @@ class VideoSink(FileSink):
             raise DataError(f"cannot finish the video '{self._path}': {error}") from error
 
     def _open(self, result: PoseResult) -> _Film:
-        assert result.image is not None
-        height, width = result.image.shape[:2]
+        # of the drawn picture: 3D poses stand beside the frame
+        height, width = self._draw(result).shape[:2]
         fps = (result.fps if result.time is not None else 1.0) or self.options.fps
         container = self._av.open(str(self._path), "w", options=dict(_CONTAINER_OPTIONS))
         rate = Fraction(fps).limit_denominator(1001)
