@@ -70,20 +70,12 @@ class PCKAccuracy(KeypointMetric):
                 )
 
     def _lengths(self, sample: Mapping[str, Any], pair: Mapping[str, Array]) -> dict[str, Array]:
-        """(N, D) lengths of each norm item."""
-        name, axes = type(self).__name__, pair["pred_coords"].shape[-1]
-        lengths: dict[str, Array] = {}
-        if "bbox" in self.norm_item:
-            box = field(sample, "gt_instances", "bboxes", f"{name} with norm_item 'bbox'")
-            lengths["bbox"] = (box[:, 2:4] - box[:, :2]).max(axis=1)
-        if "head" in self.norm_item:
-            lengths["head"] = field(
-                sample, "gt_instances", "head_size", f"{name} with norm_item 'head'"
-            )
-        if "torso" in self.norm_item:
-            lengths["torso"] = _torso(pair["gt_coords"], pair["pred_coords"])
+        """What the lengths are worked out from: boxes (N, 4), sizes of heads (N,)."""
+        name = type(self).__name__
         return {
-            item: np.repeat(size.reshape(-1, 1), axes, axis=1) for item, size in lengths.items()
+            item: field(sample, "gt_instances", source, f"{name} with norm_item '{item}'")
+            for item, source in (("bbox", "bboxes"), ("head", "head_size"))
+            if item in self.norm_item
         }
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
@@ -96,9 +88,24 @@ class PCKAccuracy(KeypointMetric):
 
     def _accuracy(self, results: list[Any], item: str) -> tuple[Array, float]:
         """Accuracy per keypoint (K,) and overall."""
-        lengths = np.concatenate([result[item] for result in results]) if results else np.zeros(0)
-        accuracy, mean, _ = keypoint_pck_accuracy(*stacked(results), self.thr, lengths)
+        pred, gt, mask = stacked(results)
+        lengths = self._norm_of(results, item, pred, gt)
+        accuracy, mean, _ = keypoint_pck_accuracy(pred, gt, mask, self.thr, lengths)
         return accuracy, mean
+
+    @staticmethod
+    def _norm_of(results: list[Any], item: str, pred: Array, gt: Array) -> Array:
+        """(N, D) lengths that distances are divided by, pixels."""
+        if not results:
+            return np.zeros(0)
+        if item == "torso":
+            size = _torso(gt, pred)
+        elif item == "bbox":
+            box = np.concatenate([result["bbox"] for result in results])
+            size = (box[:, 2:4] - box[:, :2]).max(axis=1)
+        else:
+            size = np.concatenate([result[item].reshape(-1) for result in results])
+        return np.repeat(size[:, None], pred.shape[-1], axis=1)
 
 
 @METRICS.register_module()
@@ -142,9 +149,9 @@ class MpiiPCKAccuracy(PCKAccuracy):
         if "head" not in self.norm_item:
             return {}
         pred, gt, mask = stacked(results)
+        heads = self._norm_of(results, "head", pred, gt)
         # MPII counts pixels from 1, and its annotations are read as they are
         pred = pred + 1.0
-        heads = np.concatenate([result["head"] for result in results])
         percent, strict = (
             100.0 * keypoint_pck_accuracy(pred, gt, mask, thr, heads)[0]
             for thr in (self.thr, self._STRICT_THR)
