@@ -32,7 +32,7 @@ __getattr__, __dir__, __all__ = attach(
         "readers.wholebody_hand": "CocoWholeBodyHandDataset HalpeHandDataset",
         "records": "Records",
         "report": "LoadReport",
-        "samplers": "DefaultSampler InfiniteSampler MultiSourceSampler",
+        "samplers": "DefaultSampler InfiniteSampler MultiSourceSampler PictureSampler",
         "poise.structures.metainfo": "parse_pose_metainfo",
     },
 )

@@ -15,7 +15,7 @@ from poise.datasets.mixtures import CombinedDataset
 from poise.errors import ArgumentError, DataError
 from poise.registry import DATA_SAMPLERS
 
-__all__ = ["DefaultSampler", "InfiniteSampler", "MultiSourceSampler"]
+__all__ = ["DefaultSampler", "InfiniteSampler", "MultiSourceSampler", "PictureSampler"]
 
 
 class _RankSampler(Sampler[int]):
@@ -99,6 +99,59 @@ class DefaultSampler(_RankSampler):
     def __len__(self) -> int:
         """Samples that this process draws in an epoch."""
         return self.num_samples
+
+
+@DATA_SAMPLERS.register_module()
+class PictureSampler(DefaultSampler):
+    """Pictures in random order, the people of each one after another.
+
+    With `LoadImage(keep_decoded=1)` a picture is then decoded once for all its people instead of
+    once for each, and decoding is most of what a top-down sample costs. In return the people of a
+    picture are in one batch, which makes batches less varied.
+
+    Args:
+        dataset: a top-down dataset; people are of one picture where their `img_id` is the same.
+        shuffle: as in `DefaultSampler`.
+        seed: as in `DefaultSampler`.
+        round_up: as in `DefaultSampler`.
+
+    Raises:
+        ArgumentError: the dataset cannot tell of which picture a sample is.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        shuffle: bool = True,
+        seed: int | None = None,
+        round_up: bool = True,
+    ) -> None:
+        super().__init__(dataset, shuffle, seed, round_up)
+        info = getattr(dataset, "get_data_info", None)
+        if info is None:
+            raise ArgumentError(
+                f"PictureSampler needs a dataset with get_data_info(), which tells of which "
+                f"picture a sample is; {type(dataset).__name__} has none; use DefaultSampler"
+            )
+        people: dict[object, list[int]] = {}
+        for index in range(len(dataset)):
+            people.setdefault(info(index)["img_id"], []).append(index)
+        self._people = list(people.values())
+
+    def __iter__(self) -> Iterator[int]:
+        pictures: Sequence[int] = range(len(self._people))
+        if self.shuffle:
+            generator = torch.Generator()
+            generator.manual_seed(self.seed + self.epoch)
+            pictures = torch.randperm(len(self._people), generator=generator).tolist()
+        order = [index for picture in pictures for index in self._people[picture]]
+        # a process takes a stretch, not every n-th: people of a picture stay together
+        size = len(self.dataset)
+        if self.round_up:
+            start = self.rank * self.num_samples
+        else:
+            start = sum(math.ceil((size - rank) / self.world_size) for rank in range(self.rank))
+        return iter([order[i % size] for i in range(start, start + self.num_samples)])
 
 
 @DATA_SAMPLERS.register_module(scope="mmengine")

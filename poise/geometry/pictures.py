@@ -54,12 +54,19 @@ def warp_picture(
         x, y = _affine_places(cv2.invertAffineTransform(inverse), size)
     else:
         x, y = _perspective_places(cv2.invert(inverse)[1], size)
-    low, high = np.iinfo(np.int16).min, np.iinfo(np.int16).max
     whole = np.empty((size[1], size[0], 2), np.int16)
-    whole[..., 0] = (x >> _SHIFT).clip(low, high)
-    whole[..., 1] = (y >> _SHIFT).clip(low, high)
+    whole[..., 0] = _within_int16(x >> _SHIFT)
+    whole[..., 1] = _within_int16(y >> _SHIFT)
     cells = ((y & (_CELLS - 1)) * _CELLS).astype(np.uint16) + (x & (_CELLS - 1)).astype(np.uint16)
     return cv2.remap(image, whole, cells, cv2.INTER_LINEAR, out, cv2.BORDER_CONSTANT, fill)
+
+
+def _within_int16(places: Array) -> Array:
+    """Places, those that are too far off at the ends of what int16 holds."""
+    low, high = np.iinfo(np.int16).min, np.iinfo(np.int16).max
+    if places.min() >= low and places.max() <= high:
+        return places
+    return np.asarray(places.clip(low, high))
 
 
 def _affine_places(inverse: Array, size: tuple[int, int]) -> tuple[Array, Array]:
@@ -81,6 +88,10 @@ def _affine_places(inverse: Array, size: tuple[int, int]) -> tuple[Array, Array]
             along = along[:, :1]
         elif (down == down[0]).all():
             down = down[:1]
+        far = abs(along).max() + abs(down).max()
+        if far < np.iinfo(np.int32).max:
+            # half the bytes to go through
+            along, down = along.astype(np.int32), down.astype(np.int32)
         places.append((along + down) >> shift)
     return places[0], places[1]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from poise.datasets import (
     DefaultSampler,
     InfiniteSampler,
     MultiSourceSampler,
+    PictureSampler,
 )
 from poise.datasets import samplers as module
 from poise.errors import ArgumentError, DataError
@@ -131,3 +132,45 @@ def test_wrong_settings_are_refused(
 @pytest.mark.parametrize("name", ["DefaultSampler", "InfiniteSampler", "mmengine.DefaultSampler"])
 def test_samplers_are_found_by_name(name: str) -> None:
     assert len(DATA_SAMPLERS.build({"type": name, "dataset": range(3), "seed": 0})) == 3
+
+
+class People:
+    """Twelve people: of picture 0 four, of each other one fewer, not side by side."""
+
+    img_ids = (0, 1, 0, 2, 3, 0, 1, 2, 0, 1, 4, 5)
+
+    def __len__(self) -> int:
+        return len(self.img_ids)
+
+    def get_data_info(self, index: int) -> dict[str, Any]:
+        return {"img_id": self.img_ids[index]}
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("round_up", [True, False])
+@pytest.mark.parametrize("world", [1, 2, 5])
+def test_people_of_a_picture_follow_one_another(
+    ranks: Any, world: int, round_up: bool, shuffle: bool
+) -> None:
+    parts = ranks(world, lambda: PictureSampler(People(), shuffle, 0, round_up))
+    assert [len(list(part)) for part in parts] == [len(part) for part in parts]
+    drawn = list(chain.from_iterable(parts))
+    assert set(drawn) == set(range(12))
+    if not round_up:
+        assert len(drawn) == 12
+    pictures = [People.img_ids[i] for i in drawn[:12]]
+    changes = sum(a != b for a, b in pairwise(pictures))
+    assert changes == len(set(pictures)) - 1
+
+
+def test_pictures_come_in_another_order_each_epoch() -> None:
+    sampler = PictureSampler(People(), seed=0)
+    first = list(sampler)
+    assert first == list(sampler)
+    sampler.set_epoch(1)
+    assert first != list(sampler)
+
+
+def test_picture_sampler_needs_to_know_the_pictures() -> None:
+    with pytest.raises(ArgumentError, match=r"get_data_info\(\).*range has none"):
+        PictureSampler(range(3))

@@ -2,7 +2,7 @@
 
 TABLE: dict[str, dict[str, str]] = {
     "mmpose": {
-        "poise.datasets.samplers": "MultiSourceSampler",
+        "poise.datasets.samplers": "MultiSourceSampler PictureSampler",
     },
     "mmengine": {
         "poise.datasets.samplers": "DefaultSampler InfiniteSampler",
