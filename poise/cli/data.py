@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +25,9 @@ app = typer.Typer(
 
 Source = Annotated[
     str,
-    typer.Argument(help="Annotation file (.json, .npz), config file, or name of a model."),
+    typer.Argument(
+        metavar="SOURCE", help="Annotation file (.json, .npz), config file, or name of a model."
+    ),
 ]
 Kind = Annotated[
     str | None,
@@ -49,14 +53,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _open(
-    source: str,
-    kind: str | None,
-    schema: str | None,
-    images: Path | None,
-    part: str,
-    mode: str | None,
-    settings: list[str] | None,
+    source: Source,
+    kind: Kind = None,
+    schema: SchemaOption = None,
+    images: Images = None,
+    part: Part = "train",
+    mode: Mode = None,
+    settings: Settings = None,
 ) -> Any:
+    """The data set that the options describe."""
     from poise.config import parse_overrides
     from poise.data_tools import open_dataset
 
@@ -71,13 +76,32 @@ def _open(
     )
 
 
+def _of_data(command: Callable[..., None]) -> Callable[..., None]:
+    """Command with the options of `_open`, which gets the opened data set first."""
+    shared = inspect.signature(_open, eval_str=True).parameters
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+
+    def run(**values: Any) -> None:
+        dataset = _open(**{name: values.pop(name) for name in shared})
+        command(dataset, **values)
+
+    source, *rest = shared.values()
+    merged = [p.replace(kind=p.KEYWORD_ONLY) for p in (source, *own, *rest)]
+    # what the command line is made of
+    run.__signature__ = inspect.Signature(merged)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in merged}
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    return run
+
+
 def _write(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
 @app.command()
+@_of_data
 def draw(
-    source: Source,
+    dataset: Any,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Picture file; more sheets get numbers.")
     ] = Path("sheet.jpg"),
@@ -93,23 +117,16 @@ def draw(
         bool, typer.Option("--indices", help="Write the number of each keypoint.")
     ] = False,
     boxes: Annotated[bool, typer.Option(help="Draw boxes.")] = True,
-    kind: Kind = None,
-    schema: SchemaOption = None,
-    images: Images = None,
-    part: Part = "train",
-    mode: Mode = None,
-    settings: Settings = None,
 ) -> None:
     """Draw annotations on contact sheets: keypoints, links, boxes, ids; 3D as stick figures."""
     from poise.data_tools import draw_sheets
 
-    dataset = _open(source, kind, schema, images, part, mode, settings)
     files = draw_sheets(
         dataset,
         out,
         num=num,
         seed=None if seed < 0 else seed,
-        title=Path(source).name,
+        title=Path(str(getattr(dataset, "ann_file", None) or "")).name,
         size=size,
         whole=whole,
         indices=indices,
@@ -122,20 +139,14 @@ def draw(
 
 
 @app.command()
+@_of_data
 def stats(
-    source: Source,
+    dataset: Any,
     as_json: Json = False,
-    kind: Kind = None,
-    schema: SchemaOption = None,
-    images: Images = None,
-    part: Part = "train",
-    mode: Mode = None,
-    settings: Settings = None,
 ) -> None:
     """Count people, labelled keypoints, box sizes, and annotations left out."""
     from poise.data_tools import data_statistics
 
-    dataset = _open(source, kind, schema, images, part, mode, settings)
     found = data_statistics(dataset)
     if as_json:
         _write(json.dumps(found, indent=1))
@@ -157,20 +168,15 @@ def stats(
 
 
 @app.command()
+@_of_data
 def check(
-    source: Source,
+    dataset: Any,
     open_pictures: Annotated[
         bool,
         typer.Option("--open-pictures", help="Also decode every picture, and use its size."),
     ] = False,
     most: Annotated[int, typer.Option("--ids", min=0, help="Most ids to show of each kind.")] = 10,
     as_json: Json = False,
-    kind: Kind = None,
-    schema: SchemaOption = None,
-    images: Images = None,
-    part: Part = "train",
-    mode: Mode = None,
-    settings: Settings = None,
 ) -> None:
     """Look for faults: what was left out, absent pictures, odd keypoints, with ids.
 
@@ -178,7 +184,6 @@ def check(
     """
     from poise.data_tools import check_data
 
-    dataset = _open(source, kind, schema, images, part, mode, settings)
     findings = check_data(dataset, open_pictures=open_pictures)
     if as_json:
         _write(json.dumps([vars(f) | {"count": len(f.ids)} for f in findings], default=str))

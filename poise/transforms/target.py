@@ -155,6 +155,12 @@ def _keypoints(results: dict[str, Any]) -> np.ndarray:
 def _encode(
     codec: Any, keypoints: np.ndarray, visible: np.ndarray | None, results: dict[str, Any]
 ) -> dict[str, Any]:
+    if visible is not None and keypoints.ndim > 1 and keypoints.shape[1] != visible.shape[1]:
+        raise DataError(
+            f"GenerateTarget got {keypoints.shape[1]} keypoints and the visibility of "
+            f"{visible.shape[1]}; does KeypointConverter come after TopdownAffine? It belongs "
+            "before it"
+        )
     extra = {key: results.get(key) for key in codec.auxiliary_encode_keys}
     encoded: dict[str, Any] = codec.encode(keypoints=keypoints, keypoints_visible=visible, **extra)
     return encoded

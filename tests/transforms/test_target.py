@@ -130,3 +130,9 @@ def test_codec_configs_work_end_to_end(person, name, kind):
     after = GenerateTarget(cfg)(person())
     assert after["heatmaps"].shape == (5, 12, 16)
     assert after["keypoint_weights"].shape == (1, 5)
+
+
+def test_a_converter_after_the_warp_is_named(person):
+    results = person(transformed_keypoints=np.zeros((1, 4, 2)))
+    with pytest.raises(DataError, match="4 keypoints and the visibility of 5.*KeypointConverter"):
+        GenerateTarget(Plain("heatmaps"))(results)
