@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "boxes": "check_boxes read_boxes",
+        "conversions": "log_rerun to_fiftyone to_supervision",
         "detectors": "BatchDetector NanoDetDetector",
         "inferencer": "Inferencer",
         "propagation": "PoseBoxes interpolate_boxes",
