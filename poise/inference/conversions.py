@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ __all__ = ["log_rerun", "to_fiftyone", "to_supervision"]
 
 
 def to_supervision(result: PoseResult) -> Any:
-    """`supervision.KeyPoints` with `xy`, `confidence` (probabilities) and `class_id`.
+    """`supervision.KeyPoints` with places, probabilities, and where it takes them visibilities.
 
     Raises:
         MissingDependencyError: the library is not installed.
@@ -29,11 +30,19 @@ def to_supervision(result: PoseResult) -> Any:
     data: dict[str, Any] = {}
     if result.track_ids is not None:
         data["tracker_id"] = result.track_ids
+    known = {field.name for field in dataclasses.fields(supervision.KeyPoints)}
+    values = {
+        # the name up to version 0.28
+        "confidence": result.probabilities,
+        "keypoint_confidence": result.probabilities,
+        "detection_confidence": result.bbox_scores,
+        "visible": result.visible,
+    }
     return supervision.KeyPoints(
         xy=result.keypoints[..., :2].astype(np.float32),
-        confidence=result.probabilities,
         class_id=np.zeros(len(result), int),
         data=data,
+        **{name: value for name, value in values.items() if name in known},
     )
 
 

@@ -1,5 +1,6 @@
 """What a result says about itself, and the layouts it can take."""
 
+import dataclasses
 import json
 import sys
 from types import SimpleNamespace
@@ -89,7 +90,14 @@ def test_rows_are_flat(n):
 
 
 def test_supervision_gets_points_confidences_and_ids(monkeypatch):
-    class KeyPoints(SimpleNamespace):
+    @dataclasses.dataclass
+    class KeyPoints:
+        xy: np.ndarray
+        class_id: np.ndarray
+        keypoint_confidence: np.ndarray
+        visible: np.ndarray
+        data: dict
+
         @classmethod
         def empty(cls):
             return "nobody"
@@ -99,7 +107,7 @@ def test_supervision_gets_points_confidences_and_ids(monkeypatch):
     found.instances.set_field(np.array([4, 9]), "track_ids")
     given = found.to_supervision()
     assert given.xy.shape == (2, 17, 2)
-    assert given.confidence.max() <= 1
+    assert given.keypoint_confidence.max() <= 1
     assert given.data["tracker_id"].tolist() == [4, 9]
     assert result(0).to_supervision() == "nobody"
     monkeypatch.setitem(sys.modules, "supervision", None)
