@@ -20,30 +20,48 @@ def quiet():
     logging.getLogger("poise").handlers.clear()
 
 
-def _in_process(rank: int, world: int, port: int, work, args) -> None:
-    """What torchrun sets, then the work."""
+def torchrun(rank: int, world: int) -> dict[str, str]:
+    """What torchrun sets."""
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(world),
+        "LOCAL_WORLD_SIZE": str(world),
+        "GROUP_RANK": "0",
+        "TORCHELASTIC_RUN_ID": "test",
+    }
+
+
+def slurm(rank: int, world: int) -> dict[str, str]:
+    """What srun sets on one machine."""
+    return {
+        "SLURM_JOB_ID": "1",
+        "SLURM_JOB_NAME": "train",
+        "SLURM_PROCID": str(rank),
+        "SLURM_LOCALID": str(rank),
+        "SLURM_NTASKS": str(world),
+        "SLURM_NTASKS_PER_NODE": str(world),
+        "SLURM_NODELIST": "localhost",
+        "SLURM_NODEID": "0",
+        "SLURM_NNODES": "1",
+    }
+
+
+def _in_process(rank: int, world: int, port: int, launcher, work, args) -> None:
+    """What the launcher sets, then the work."""
     torch.set_num_threads(1)
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE=str(world),
-        LOCAL_WORLD_SIZE=str(world),
-        GROUP_RANK="0",
-        MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
-        TORCHELASTIC_RUN_ID="test",
-        CUDA_VISIBLE_DEVICES="",
-    )
+    os.environ.update(launcher(rank, world))
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES="")
     work(rank, *args)
 
 
-def in_processes(world: int, work, *args) -> None:
+def in_processes(world: int, work, *args, launcher=torchrun) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     context = multiprocessing.get_context("fork")
     started = [
-        context.Process(target=_in_process, args=(rank, world, port, work, args))
+        context.Process(target=_in_process, args=(rank, world, port, launcher, work, args))
         for rank in range(world)
     ]
     for process in started:
@@ -87,10 +105,11 @@ def _train(rank, make_config, parts, folder, batch_size, devices):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("world", [2, 4])
-def test_several_processes_train_as_one(make_config, parts, tmp_path, world):
+@pytest.mark.parametrize(("launcher", "world"), [(torchrun, 2), (torchrun, 4), (slurm, 2)])
+def test_several_processes_train_as_one(make_config, parts, tmp_path, launcher, world):
     _train(9, make_config, parts, tmp_path / "one", 8, 1)
-    in_processes(world, _train, make_config, parts, tmp_path / "many", 8 // world, world)
+    work = (_train, make_config, parts, tmp_path / "many", 8 // world, world)
+    in_processes(world, *work, launcher=launcher)
     one = torch.load(tmp_path / "one-9.pt")
     many = [torch.load(tmp_path / f"many-{rank}.pt") for rank in range(world)]
     for name, tensor in one["state"].items():

@@ -11,6 +11,7 @@ from poise.transforms import (
     BottomupRandomChoiceResize,
     BottomupRandomCrop,
     BottomupResize,
+    RandomChoiceResize,
 )
 from poise.transforms.bottomup_affine import _Change
 
@@ -199,6 +200,20 @@ def test_choice_resize_swaps_sides_like_mmpose_unless_told_otherwise(person, fau
     after = step(person())
     assert after["input_size"] == size
     assert after["input_scale"].tolist() == ([48, 64] if faults else [64, 48])
+
+
+@pytest.mark.parametrize("faults", [True, False])
+def test_mmcvs_resize_leaves_boxes_and_keypoints_unless_told_otherwise(person, faults):
+    before = person(2)
+    points, boxes = before["keypoints"].copy(), before["bbox"].copy()
+    after = RandomChoiceResize([(32, 40)], keep_ratio=True, mmpose_faults=faults)(before)
+    assert after["img"].shape[:2] == after["img_shape"] == (30, 40)
+    factor = 1 if faults else 40 / 64
+    np.testing.assert_allclose(after["keypoints"], points * factor, rtol=1e-6)
+    np.testing.assert_allclose(after["bbox"], boxes * factor, rtol=1e-6)
+    assert (after.get("scale"), after.get("keep_ratio")) == (
+        ((32, 40), True) if faults else (None, None)
+    )
 
 
 def test_choice_resize_draws_every_size():

@@ -43,6 +43,13 @@ def test_more_pairs_than_source_keypoints_are_fine(person):
     assert after["flip_indices"] == list(range(8))
 
 
+def test_a_key_of_3d_keypoints_without_any_is_passed_over(person):
+    # records of COCO-WholeBody
+    after = KeypointConverter(2, [(0, 0)])(person() | {"keypoints_3d": None})
+    assert after["keypoints"].shape == (1, 2, 2)
+    assert after["keypoints_3d"] is None
+
+
 def test_missing_visibility_counts_as_visible(person):
     results = person()
     del results["keypoints_visible"]
