@@ -69,11 +69,11 @@ class _DeformConv(nn.Module):
 
     def _convolve(self, x: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
         shape = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
-        tensors = (x, offset, self.weight, self.bias, mask)
-        if x.device.type == "cpu" and x.dtype in HALVES:
-            tensors = tuple(None if t is None else t.float() for t in tensors)
-        *inputs, mask = tensors
-        return deform_conv2d(*inputs, mask=mask, **shape).to(x.dtype)
+        weight, bias, kept = self.weight, self.bias, x.dtype
+        if x.device.type == "cpu" and kept in HALVES:
+            x, offset, weight = x.float(), offset.float(), weight.float()
+            bias, mask = (None if t is None else t.float() for t in (bias, mask))
+        return deform_conv2d(x, offset, weight, bias, mask=mask, **shape).to(kept)
 
     def _offset_conv(self, planes: int) -> nn.Conv2d:
         """Convolution that predicts `planes` numbers per tap; starts at no offset."""
