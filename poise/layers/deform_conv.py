@@ -69,11 +69,13 @@ class _DeformConv(nn.Module):
 
     def _convolve(self, x: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
         shape = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
-        weight, bias, kept = self.weight, self.bias, x.dtype
-        if x.device.type == "cpu" and kept in HALVES:
-            x, offset, weight = x.float(), offset.float(), weight.float()
-            bias, mask = (None if t is None else t.float() for t in (bias, mask))
-        return deform_conv2d(x, offset, weight, bias, mask=mask, **shape).to(kept)
+        if x.device.type != "cpu" or x.dtype not in HALVES:
+            return deform_conv2d(x, offset, self.weight, self.bias, mask=mask, **shape)
+        bias, mask = (None if t is None else t.float() for t in (self.bias, mask))
+        out = deform_conv2d(
+            x.float(), offset.float(), self.weight.float(), bias, mask=mask, **shape
+        )
+        return out.to(x.dtype)
 
     def _offset_conv(self, planes: int) -> nn.Conv2d:
         """Convolution that predicts `planes` numbers per tap; starts at no offset."""
