@@ -181,6 +181,6 @@ def _rows_of(frame: tuple[Array, Array], ids: Array) -> Array:
     known, points = frame
     same = ids[:, None] == known[None]
     out = np.full((len(ids), *points.shape[1:]), np.nan)
-    there = same.any(1)
-    out[there] = points[same[there].argmax(1)]
+    person, row = np.nonzero(same)
+    out[person] = points[row]
     return out

@@ -84,8 +84,11 @@ def people_of(
         middle = np.where(used, points, 0).sum(1) / np.maximum(used.sum(1), 1)
         areas = _AREA_OF_EXTENT * extent[:, 0] ** 2
         return People(middle, np.repeat(extent, 3, -1), points, sure, areas, None)
-    rows = np.concatenate((low, high), -1) if boxes is None else np.asarray(boxes, np.float64)
+    around = np.concatenate((low, high), -1)
+    rows = around if boxes is None else np.asarray(boxes, np.float64)
     if rows.shape != (len(points), 4):
         raise DataError(f"tracking {len(points)} people takes boxes (N, 4), got {rows.shape}")
+    # a box that is no number would make a track that nobody ever matches
+    rows = np.where(np.isfinite(rows).all(-1, keepdims=True), rows, around)
     sizes = np.maximum(rows[:, 2:] - rows[:, :2], 1)
     return People((rows[:, :2] + rows[:, 2:]) / 2, sizes, points, sure, sizes.prod(-1), rows)

@@ -121,6 +121,8 @@ def test_nobody_nan_and_unsure_keypoints_are_no_error():
     scores = np.ones((2, 17))
     scores[1] = 0
     assert tracker.update(broken, scores, None, [0.9, 0.9]).tolist() == [1, 2]
+    nowhere = np.full((2, 4), np.nan)
+    assert tracker.update(poses, np.ones((2, 17)), nowhere).tolist() == [1, 2]
     assert tracker.update(np.full((1, 17, 2), np.nan), np.ones((1, 17))).shape == (1,)
 
 
