@@ -94,6 +94,13 @@ def _of_data(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _write_reports(dataset: Any) -> None:
+    from poise.data_tools import reports_of
+
+    for report in reports_of(dataset):
+        _write(str(report))
+
+
 def _write(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
@@ -132,8 +139,7 @@ def draw(
         indices=indices,
         boxes=boxes,
     )
-    if report := getattr(dataset, "report", None):
-        _write(str(report))
+    _write_reports(dataset)
     for file in files:
         _write(f"wrote {file}")
 
@@ -151,8 +157,7 @@ def stats(
     if as_json:
         _write(json.dumps(found, indent=1))
         return
-    if report := getattr(dataset, "report", None):
-        _write(str(report))
+    _write_reports(dataset)
     _write(f"{found['people']:,} people in {found['images']:,} pictures")
     for title, key in (
         ("people per picture", "people_per_image"),
@@ -188,8 +193,7 @@ def check(
     if as_json:
         _write(json.dumps([vars(f) | {"count": len(f.ids)} for f in findings], default=str))
     else:
-        if report := getattr(dataset, "report", None):
-            _write(str(report))
+        _write_reports(dataset)
         for finding in findings:
             shown = ", ".join(map(str, finding.ids[:most]))
             more = " ..." if len(finding.ids) > most else ""

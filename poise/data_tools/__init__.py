@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "checking": "Finding check_data",
         "evaluating": "evaluate_predictions parse_metric",
-        "opening": "open_dataset",
+        "opening": "open_dataset reports_of",
         "pictures": "record_picture",
         "sheets": "draw_sheets",
         "statistics": "data_statistics",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from poise.data_tools.opening import reports_of
 from poise.data_tools.pictures import picture_path
 from poise.data_tools.statistics import iterate_people
 from poise.datasets.base.unreadable import image_problem
@@ -54,9 +55,9 @@ def check_data(dataset: Any, *, open_pictures: bool = False) -> list[Finding]:
         if ids:
             findings.setdefault(about, Finding(about, fault=fault)).ids.extend(ids)
 
-    report = getattr(dataset, "report", None)
-    for reason, ids in (report.ids if report is not None else {}).items():
-        note(f"annotations {reason}", ids, fault=False)
+    for report in reports_of(dataset):
+        for reason, ids in report.ids.items():
+            note(f"annotations {reason}", ids, fault=False)
     folder = (getattr(dataset, "data_prefix", None) or {}).get("img") or ""
     poses: dict[tuple[str, bytes], list[Any]] = defaultdict(list)
     sizes: dict[str, tuple[int, int] | None] = {}

@@ -11,7 +11,7 @@ from poise.datasets.coco_file import read_json
 from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError, nearest
 from poise.registry import DATASETS
 
-__all__ = ["open_dataset"]
+__all__ = ["open_dataset", "reports_of"]
 
 PARTS = ("train", "val", "test")
 #: field of an annotation that only one data set has -> its class
@@ -63,10 +63,20 @@ def open_dataset(
             raise FileMissingError(f"there is no annotation file {path}")
         cfg = _of_file(path, kind, changes)
     else:
-        cfg = {**_of_config(str(source), part), **({"type": kind} if kind else {})}
-    cfg = {**cfg, **changes, "pipeline": []}
+        found = _of_config(str(source), part)
+        cfg = {"type": "ConcatDataset", "datasets": found} if isinstance(found, list) else found
+        cfg = {**cfg, **({"type": kind} if kind else {})}
+    cfg = {**cfg, **changes}
     _check_kind(cfg["type"])
-    return build_dataset(_without_pipelines(cfg))
+    return build_dataset(_without_pipelines(cfg, outermost=True))
+
+
+def reports_of(dataset: Any) -> list[Any]:
+    """Load reports of a data set, or of the members of a mixture."""
+    if hasattr(dataset, "report"):
+        return [dataset.report]
+    members = getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]
+    return [report for member in members if member is not None for report in reports_of(member)]
 
 
 def _schema_file(schema: str) -> str:
@@ -121,7 +131,7 @@ def _guessed_kind(path: Path) -> str:
 _PLAIN = "BaseCocoStyleDataset"
 
 
-def _of_config(source: str, part: str) -> dict[str, Any]:
+def _of_config(source: str, part: str) -> Any:
     from poise import Config, load_config
 
     if part not in PARTS:
@@ -135,7 +145,10 @@ def _of_config(source: str, part: str) -> dict[str, Any]:
         raise ConfigError(
             f"{source} has no {part}_dataloader; it has data for {', '.join(has) or 'nothing'}"
         )
-    tree: dict[str, Any] = loader.to_dict()["dataset"]
+    tree: Any = loader.to_dict()["dataset"]
+    # once is enough to look at it
+    while isinstance(tree, dict) and tree.get("type") == "RepeatDataset":
+        tree = tree["dataset"]
     return tree
 
 
@@ -145,10 +158,12 @@ def _check_kind(kind: Any) -> None:
         raise UnknownNameError(f"there is no data set class '{kind}'{nearest(kind, known)}")
 
 
-def _without_pipelines(cfg: dict[str, Any]) -> dict[str, Any]:
+def _without_pipelines(cfg: dict[str, Any], *, outermost: bool = False) -> dict[str, Any]:
     """The config with only the transforms of mixtures' members that renumber keypoints."""
     kept = dict(cfg)
-    if "pipeline" in kept:
+    if outermost and "pipeline" in kept:
+        kept["pipeline"] = []
+    elif "pipeline" in kept:
         converters = ("KeypointConverter", "SingleHandConverter")
         kept["pipeline"] = [t for t in kept["pipeline"] if t.get("type") in converters]
     for key in ("dataset", "datasets"):

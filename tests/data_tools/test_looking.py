@@ -12,7 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from poise.cli.data import app
-from poise.data_tools import check_data, data_statistics, draw_sheets, open_dataset, record_picture
+from poise.data_tools import (
+    check_data,
+    data_statistics,
+    draw_sheets,
+    open_dataset,
+    record_picture,
+    reports_of,
+)
 from poise.data_tools.schema_pictures import draw_schema, figure_positions
 from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError
 
@@ -32,6 +39,32 @@ def test_a_mode_a_class_and_arguments_may_be_given(own: Any) -> None:
     assert len(open_dataset(own(), settings={"indices": 3})) == 3
     with pytest.raises(DataError, match="17 keypoints"):
         open_dataset(own(), schema="coco")
+
+
+def test_mixtures_of_configs_open_with_their_converters(own: Any, tmp_path: Path) -> None:
+    meta = repr({"from_file": "configs/_base_/datasets/deepfashion_lower.py"})
+    one = (
+        f"dict(type='CocoDataset', ann_file={str(own())!r}, metainfo=small, pipeline=[dict("
+        "type='KeypointConverter', num_keypoints=4, mapping=[(0, 2)])])"
+    )
+    schema = (
+        "dict(dataset_name='imp', joint_weights=[1, 1, 1], sigmas=[], skeleton_info={}, "
+        "keypoint_info={0: dict(name='a', id=0), 1: dict(name='b', id=1), 2: dict(name='c', id=2)})"
+    )
+    (tmp_path / "mix.py").write_text(
+        f"small = {schema}\none = {one}\n"
+        f"mix = dict(type='CombinedDataset', metainfo={meta}, datasets=[one, one], "
+        "pipeline=[dict(type='LoadImage')])\n"
+        "train_dataloader = dict(dataset=mix)\n"
+        "val_dataloader = dict(dataset=dict(type='RepeatDataset', dataset=one, times=3))\n"
+        "test_dataloader = dict(dataset=[one, one])\n"
+    )
+    for part, count, files in (("train", 8, 2), ("val", 4, 1), ("test", 8, 2)):
+        dataset = open_dataset(tmp_path / "mix.py", part=part)
+        assert (len(dataset), len(reports_of(dataset))) == (count, files)
+    mixed = open_dataset(tmp_path / "mix.py")
+    assert mixed[0]["keypoints"].shape == (1, 4, 2)
+    assert data_statistics(mixed)["people"] == 8
 
 
 def test_sources_that_are_none_are_said(own: Any, tmp_path: Path) -> None:
