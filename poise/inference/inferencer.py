@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -177,7 +178,7 @@ class Inferencer:
             keep_going: give a result with `error` for a picture that cannot be used, instead of
                 raising when its turn comes.
             timeout: seconds after which a silent camera, stream or address is given up.
-            timing: log a table of what the stages took, at the end.
+            timing: write a table of what the stages took to stderr, at the end.
 
         Raises:
             FileMissingError, DataError: no such picture; unreadable; boxes of a wrong form.
@@ -206,7 +207,7 @@ class Inferencer:
         results = (self._result(job, keypoint_threshold, keep_going) for job in jobs)
         yield from chain_stages(results, stages)
         if timing:
-            _LOG.info("timing:\n%s", self.timings.table())
+            sys.stderr.write(f"{self.timings.table()}\n")
 
     def __call__(self, inputs: Any, **options: Any) -> list[PoseResult]:
         """All results of `predict` as a list."""

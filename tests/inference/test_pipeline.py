@@ -217,3 +217,28 @@ def test_timings_are_a_table():
 
 def test_job_without_answers_has_no_instances():
     assert Job(Frame(CLIP)).instances() is None
+
+
+def test_what_waits_does_not_grow_with_the_video(monkeypatch, capsys):
+    import poise
+
+    inferencer = poise.Inferencer("movenet-lightning", device="cpu", detector=Detector())
+    network = Network()
+    monkeypatch.setattr(inferencer, "_network", lambda flip_test: network)
+    made = 0
+
+    def pictures():
+        nonlocal made
+        for n in range(600):
+            made += 1
+            yield np.full((8, 8, 3), n % 4, np.uint8)
+
+    ahead = []
+    results = inferencer.predict(pictures(), batch_size=8, timing=True)
+    for taken, _ in enumerate(results, 1):
+        ahead.append(made - taken)
+    assert taken == 600
+    assert max(ahead) < 80
+    # as much at the end as in the middle
+    assert max(ahead[300:]) <= max(ahead[:300]) + 8
+    assert "all, overlapping" in capsys.readouterr().err
