@@ -233,7 +233,9 @@ def _raw(result: PoseResult, stage: SmoothingStage) -> dict[str, Any]:
         values = np.asarray(fields[name], float)[named]
         if name == "keypoints":
             weights = np.where(scores >= stage.min_score, np.clip(scores, 0.05, 1), 0)[named]
-            sizes = np.sqrt((boxes[:, 2:] - boxes[:, :2]).clip(1).prod(-1))[named]
+            # a box that is no number counts as one of a pixel: nothing is known of the size
+            sides = np.nan_to_num(boxes[:, 2:] - boxes[:, :2]).clip(1)
+            sizes = np.sqrt(sides.prod(-1))[named]
         else:
             weights = np.isfinite(values).all(-1).astype(float)
             spread = np.nan_to_num(values)

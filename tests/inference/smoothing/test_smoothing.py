@@ -166,6 +166,16 @@ def test_nobody_anywhere_and_no_results_are_no_error():
         assert list(build_smoother(method)(iter([]))) == []
 
 
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_scores_boxes_and_keypoints_that_are_no_numbers_are_no_error(method):
+    frames = [result(t, [p]) for t, p in enumerate(wave(30))]
+    frames[7].instances.bboxes[:] = np.nan
+    frames[9].instances.keypoint_scores[:] = np.nan
+    frames[11].instances.keypoints[:] = np.nan
+    out = list(build_smoother(method)(iter(frames)))
+    assert np.isfinite([r.keypoints[0] for r in out]).all()
+
+
 @pytest.mark.parametrize(
     ("spec", "kind", "says"),
     [
