@@ -38,6 +38,19 @@ YOLO_INIT: Config = {
 }
 
 
+def _archs(middle: int) -> dict[str, Arch]:
+    """Stages of five and of six strides; `middle` blocks in the second and third."""
+    start = [
+        [64, 128, 3, True, False],
+        [128, 256, middle, True, False],
+        [256, 512, middle, True, False],
+    ]
+    return {
+        "P5": [*start, [512, 1024, 3, False, True]],
+        "P6": [*start, [512, 768, 3, True, False], [768, 1024, 3, False, True]],
+    }
+
+
 class _CSPBackbone(BaseBackbone):
     """Stem, then stages of a strided convolution, perhaps an SPP, and a CSP layer."""
 
@@ -133,21 +146,7 @@ class CSPDarknet(_CSPBackbone):
         init_cfg: how weights start.
     """
 
-    arch_settings = {
-        "P5": [
-            [64, 128, 3, True, False],
-            [128, 256, 9, True, False],
-            [256, 512, 9, True, False],
-            [512, 1024, 3, False, True],
-        ],
-        "P6": [
-            [64, 128, 3, True, False],
-            [128, 256, 9, True, False],
-            [256, 512, 9, True, False],
-            [512, 768, 3, True, False],
-            [768, 1024, 3, False, True],
-        ],
-    }
+    arch_settings = _archs(9)
 
     def __init__(
         self,
@@ -227,21 +226,7 @@ class CSPNeXt(_CSPBackbone):
         [(1, 768, 2, 2)]
     """
 
-    arch_settings = {
-        "P5": [
-            [64, 128, 3, True, False],
-            [128, 256, 6, True, False],
-            [256, 512, 6, True, False],
-            [512, 1024, 3, False, True],
-        ],
-        "P6": [
-            [64, 128, 3, True, False],
-            [128, 256, 6, True, False],
-            [256, 512, 6, True, False],
-            [512, 768, 3, True, False],
-            [768, 1024, 3, False, True],
-        ],
-    }
+    arch_settings = _archs(6)
 
     def __init__(
         self,
