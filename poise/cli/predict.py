@@ -239,7 +239,7 @@ def _say_end(tally: _Tally, group: Any, out: Path, boxes_given: bool) -> None:
     written = group.written
     where = f"{out}/" if len(written) > 4 else ", ".join(map(str, written)) or "nothing written"
     if tally.failed == total and total:
-        where = f"{out}/ (the JSON files tell the errors)"
+        where = f"{out}/ (the files there tell the errors)"
     if tally.stopped:
         typer.echo(tally.stopped, err=True)
     typer.echo(f"{tally.done()}, {tally.people} poses -> {where}")
