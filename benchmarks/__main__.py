@@ -46,6 +46,11 @@ BENCHMARKS = {
     "datasets": Benchmark(
         "reading a COCO file, memory of a worker", ("--images", "8000"), ("--images", "57000")
     ),
+    "models": Benchmark(
+        "the forward pass of each family at batch 8",
+        ("--rounds", "3", "--only", "HRNet,RTMPose,ResNet"),
+        ("--rounds", "9"),
+    ),
     "metrics": Benchmark("evaluation, from samples to figures", ("--quick",)),
     "visualization": Benchmark("drawing people", ("--rounds", "10"), ("--rounds", "30")),
     "tracking": Benchmark(
