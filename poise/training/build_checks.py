@@ -9,6 +9,7 @@ from typing import Any
 
 from poise.config import where
 from poise.errors import CheckpointError, ConfigError, nearest
+from poise.registry import MODELS
 
 __all__ = [
     "RUN_KEYS",
@@ -92,6 +93,23 @@ def check_training_config(cfg: Mapping[str, Any]) -> None:
                 f"training needs '{key}', which {f'the config {name}' if name else 'this config'} "
                 "does not have; `poise config show NAME` prints a whole config as a pattern"
             )
+    _refuse_detector(cfg["model"], cfg.get("default_scope"))
+
+
+def _refuse_detector(model: Any, scope: str | None) -> None:
+    """Detectors are here to be run, not to be trained."""
+    from poise.models.detectors import SingleStageDetector
+
+    if isinstance(model, Mapping):
+        model = model.get("type")
+    if isinstance(model, str):
+        model = MODELS.get(model, scope=scope)
+    kind = model if isinstance(model, type) else type(model)
+    if issubclass(kind, SingleStageDetector):
+        raise ConfigError(
+            f"{kind.__name__} finds boxes and is not trained here: train it with MMDetection, "
+            "whose weights load in Poise, or choose a pose model (`poise zoo list`)"
+        )
 
 
 def _is_misspelling(key: str, hint: str) -> bool:

@@ -150,6 +150,12 @@ def test_a_config_without_training_says_what_it_lacks(project):
     assert "poise config show NAME" in text
 
 
+def test_a_detector_is_not_trained(project):
+    text = project.fails("train", "rtmdet-m")
+    assert "RTMDet finds boxes and is not trained here" in text
+    assert "poise zoo list" in text
+
+
 @pytest.mark.parametrize(
     ("change", "texts"),
     [
