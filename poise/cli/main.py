@@ -42,6 +42,16 @@ BARE_OPTIONS = {"train": {"--resume": "auto", "--amp": "auto"}}
 class LazyGroup(TyperGroup):
     """Command group that knows its commands by name and imports the one that is called."""
 
+    _listing = False
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help page, for which no command's own module is needed."""
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Names, in the order of the table."""
         return list(COMMANDS)
@@ -51,7 +61,7 @@ class LazyGroup(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         target, help_line = COMMANDS[cmd_name]
-        if _only_listing():
+        if self._listing:
             return TyperCommand(cmd_name, help=help_line)
         module, _, name = target.partition(":")
         found = getattr(importlib.import_module(module), name)
@@ -69,11 +79,6 @@ class LazyGroup(TyperGroup):
                 f"there is no command '{args[0]}'{hint or '. Commands: ' + ', '.join(COMMANDS)}"
             )
         return super().resolve_command(ctx, args)
-
-
-def _only_listing() -> bool:
-    """Whether the call is `poise` or `poise --help`, which need no command's own module."""
-    return all(a in ("--help", "-h") for a in sys.argv[1:])
 
 
 app = typer.Typer(

@@ -11,7 +11,7 @@ import numpy as np
 from poise.data_tools.pictures import record_picture
 from poise.errors import DataError
 from poise.structures.metainfo import parse_pose_metainfo
-from poise.visualization.contact_sheet import contact_sheet
+from poise.visualization.sheets import contact_sheet
 
 __all__ = ["draw_sheets", "write_picture"]
 

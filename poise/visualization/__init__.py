@@ -5,7 +5,7 @@ from poise._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "contact_sheet": "contact_sheet",
+        "sheets": "contact_sheet",
         "drawing": "draw_boxes draw_instances draw_keypoints",
         "fields": "draw_heatmaps draw_simcc",
         "openpose": "draw_openpose",

@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import pkgutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -24,3 +26,12 @@ def test_every_public_name_can_be_imported(package):
     module = importlib.import_module(package)
     for name in PACKAGES[package]:
         assert getattr(module, name) is not None
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_no_public_name_is_hidden_by_a_module_of_the_same_name(package):
+    # importing `package.name` would put the module in the place of the function
+    module = importlib.import_module(package)
+    inside = {found.name for found in pkgutil.iter_modules(getattr(module, "__path__", []))}
+    for name in inside & set(PACKAGES[package]):
+        assert isinstance(getattr(module, name), ModuleType)

@@ -11,7 +11,7 @@ from poise.errors import DataError
 from poise.inference.results import PoseResult
 from poise.inference.sinks.base import FileSink, SinkOptions, write_whole
 from poise.inference.sinks.drawing import Drawer
-from poise.visualization.contact_sheet import contact_sheet
+from poise.visualization.sheets import contact_sheet
 
 __all__ = ["ContactSheet"]
 
