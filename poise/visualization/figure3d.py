@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poise.errors import MissingDependencyError
 from poise.visualization.style import Array, Palette
 
 if TYPE_CHECKING:
@@ -18,21 +17,12 @@ _DPI = 100
 
 
 class PoseFigure:
-    """A figure with one axis in space. Making it costs more than drawing, so it is used again.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
+    """A figure with one axis in space. Making it costs more than drawing, so it is used again."""
 
     def __init__(self) -> None:
-        try:
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise MissingDependencyError(
-                "backend='matplotlib' needs the package matplotlib: pip install 'poise[plots]'; "
-                "backend='opencv' needs nothing"
-            ) from error
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
         self._figure = Figure(dpi=_DPI)
         self._canvas = FigureCanvasAgg(self._figure)
         self._axis: Any = self._figure.add_subplot(projection="3d")
