@@ -1,21 +1,27 @@
-"""COCO annotations as lists, one a field: the fields that evaluation needs, and no more.
+"""COCO annotations by field: the fields that evaluation needs, and no more.
 
 A file is decoded straight into those fields; polygons and the like are skipped, which takes a
-third of the time of reading everything. A file that does not have the expected form is read as
-a whole, so that what is wrong with it can be said.
+third of the time of reading everything. Keypoints and boxes become arrays pose by pose, so that
+millions of numbers are never objects at the same time. A file that does not have the expected
+form is read as a whole, so that what is wrong with it can be said.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
+from struct import Struct
+from struct import error as StructError
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from poise.errors import DataError, FileMissingError
 
@@ -24,6 +30,7 @@ __all__ = ["ABSENT", "CocoTable", "read_coco", "read_coco_table"]
 #: Stands where an entry lacks a field.
 ABSENT: Any = msgspec.UNSET
 _KEYS = ("id", "image_id", "category_id", "iscrowd", "num_keypoints")
+_LIST, _TUPLE = msgspec.json.Decoder(list[float]), msgspec.json.Decoder(tuple[float, ...])
 
 
 @dataclass(frozen=True)
@@ -31,12 +38,13 @@ class CocoTable:
     """Fields of annotations and pictures, with an entry per annotation or picture.
 
     Attributes:
-        annotations: field -> values; `ABSENT` where an annotation lacks it.
+        annotations: field -> values, `ABSENT` where an annotation lacks it; or an array with a
+            row per annotation, where all have the same count of numbers.
         images: 'id' and 'crowdIndex' -> values.
         categories: ids; empty where the file names none.
     """
 
-    annotations: dict[str, list[Any]]
+    annotations: dict[str, list[Any] | NDArray[Any]]
     images: dict[str, list[Any]]
     categories: list[Any]
 
@@ -73,7 +81,9 @@ class CocoTable:
         if all(chosen):
             return self
         kept = {
-            name: [value for value, stays in zip(values, chosen, strict=True) if stays]
+            name: values[chosen]
+            if isinstance(values, np.ndarray)
+            else list(itertools.compress(values, chosen))
             for name, values in self.annotations.items()
         }
         return CocoTable(kept, self.images, self.categories)
@@ -89,12 +99,17 @@ def read_coco_table(path: str | Path, keypoint_fields: Sequence[str]) -> CocoTab
     raw = _bytes_of(path)
     try:
         content = _decoder(tuple(keypoint_fields)).decode(raw)
+        annotations = content.annotations
+        columns = {name: list(map(attrgetter(name), annotations)) for name in (*_KEYS, "area")}
+        numbers = {
+            name: _packed(list(map(attrgetter(name), annotations)))
+            for name in ("bbox", *keypoint_fields)
+        }
     except (msgspec.DecodeError, UnicodeDecodeError):
         # another form, or NaN, which JSON does not know
         return CocoTable.from_coco(_parsed(raw, path), keypoint_fields, source=str(path))
-    fields = (*_KEYS, "bbox", "area", *keypoint_fields)
     return CocoTable(
-        annotations={name: list(map(attrgetter(name), content.annotations)) for name in fields},
+        annotations={**columns, **numbers},
         images={n: list(map(attrgetter(n), content.images)) for n in ("id", "crowdIndex")},
         categories=[category["id"] for category in content.categories or []],
     )
@@ -125,7 +140,7 @@ def _parsed(raw: bytes, path: str | Path) -> dict[str, Any]:
 @lru_cache(maxsize=8)
 def _decoder(keypoint_fields: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
     """Decoder of a file whose annotations have these fields of keypoints."""
-    numbers = list[float] | msgspec.UnsetType
+    numbers = msgspec.Raw | msgspec.UnsetType
     types: dict[str, Any] = {
         **dict.fromkeys(_KEYS, Any),
         "bbox": numbers,
@@ -146,3 +161,20 @@ def _decoder(keypoint_fields: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
         ],
     )
     return msgspec.json.Decoder(content)
+
+
+def _packed(texts: list[Any]) -> list[Any] | NDArray[Any]:
+    """Lists of numbers, still JSON, as the rows of a float64 array; lists where lengths differ.
+
+    Raises:
+        msgspec.DecodeError: something is no list of numbers.
+    """
+    if not texts or ABSENT in texts:
+        return [text if text is ABSENT else _LIST.decode(text) for text in texts]
+    decode = _TUPLE.decode
+    pack = Struct(f"{len(decode(texts[0]))}d").pack
+    try:
+        rows = b"".join([pack(*decode(text)) for text in texts])
+    except StructError:
+        return [_LIST.decode(text) for text in texts]
+    return np.frombuffer(rows).reshape(len(texts), -1)

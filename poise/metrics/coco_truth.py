@@ -194,7 +194,7 @@ def coco_from_samples(
 
 
 def _check(
-    anns: Mapping[str, list[Any]],
+    anns: Mapping[str, list[Any] | Array],
     source: str,
     use_area: bool,
     crowd_pose: bool,
@@ -202,7 +202,9 @@ def _check(
 ) -> None:
     needed = ["bbox", *keypoint_fields]
     needed += ["area"] * use_area + ["num_keypoints"] * crowd_pose
-    odd = [anns[name].index(ABSENT) for name in needed if ABSENT in anns[name]]
+    # an array has no gaps
+    columns = [list(anns[name]) if isinstance(anns[name], list) else [] for name in needed]
+    odd = [column.index(ABSENT) for column in columns if ABSENT in column]
     if odd:
         row = min(odd)
         lacking = [name for name in needed if anns[name][row] is ABSENT]
@@ -210,41 +212,45 @@ def _check(
         raise DataError(f"annotation {_id(anns, row)} of {source} lacks {lacking}{hint}")
 
 
-def _id(anns: Mapping[str, list[Any]], row: int) -> Any:
+def _id(anns: Mapping[str, list[Any] | Array], row: int) -> Any:
     """Id of an annotation, None where it has none."""
     found = anns["id"][row]
     return None if found is ABSENT else found
 
 
 def _keypoints(
-    anns: Mapping[str, list[Any]],
+    anns: Mapping[str, list[Any] | Array],
     source: str,
     fields: Sequence[str],
     converter: Mapping[str, Any] | None,
 ) -> Array:
     """(G, K, 3) float64."""
     columns = [anns[name] for name in fields]
-    flat = columns[0]
-    if len(columns) > 1:
-        flat = [list(itertools.chain(*parts)) for parts in zip(*columns, strict=True)]
+    arrays = [column for column in columns if isinstance(column, np.ndarray)]
+    if converter is None and len(arrays) == len(columns):
+        flat = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=1)
+        return flat.reshape(len(flat), flat.shape[1] // 3, 3)
+    poses = [list(itertools.chain(*parts)) for parts in zip(*columns, strict=True)]
     if converter is not None:
         count, mapping = converter["num_keypoints"], converter["mapping"]
-        rows: list[dict[str, Any]] = [{"keypoints": row} for row in flat]
+        rows: list[dict[str, Any]] = [{"keypoints": pose} for pose in poses]
         transform_ann(rows, count, mapping)
-        flat = [row["keypoints"] for row in rows]
-    lengths = sorted(set(map(len, flat)))
+        poses = [row["keypoints"] for row in rows]
+    lengths = sorted(set(map(len, poses)))
     if len(lengths) > 1:
-        odd = next(row for row, numbers in enumerate(flat) if len(numbers) != lengths[0])
+        odd = next(row for row, numbers in enumerate(poses) if len(numbers) != lengths[0])
         raise DataError(
             f"annotations of {source} differ in their number of keypoints"
             f" ({', '.join(str(n // 3) for n in lengths)}), for example annotation {_id(anns, odd)}"
         )
     numbers = lengths[0] if lengths else 0
-    return _numbers(flat).reshape(len(flat), numbers // 3, 3)
+    return _numbers(poses).reshape(len(poses), numbers // 3, 3)
 
 
-def _numbers(rows: Sequence[Sequence[float]]) -> Array:
+def _numbers(rows: Array | Sequence[Sequence[float]]) -> Array:
     """The numbers of all rows one after another, float64."""
+    if isinstance(rows, np.ndarray):
+        return rows.ravel()
     return np.fromiter(itertools.chain.from_iterable(rows), np.float64)
 
 

@@ -92,22 +92,37 @@ def test_first_sight_drops_no_pair_that_counts(spread, thr, rng, monkeypatch):
     )
 
 
-def test_a_file_is_read_like_its_content(scene, tmp_path):
-    data = scene()
-    content = json.loads(Path(data.path).read_text())
-    table = read_coco_table(data.path, ("keypoints",))
-    expected = CocoTable.from_coco(content, ("keypoints",), source="the test")
-    assert table == expected
-
-
-@pytest.mark.parametrize("area", [float("nan"), "large"])
-def test_a_file_in_another_form_is_read_as_a_whole(area, scene, tmp_path):
+@pytest.mark.parametrize("spoil", ["nothing", "a shorter pose", "no box"])
+def test_a_file_is_read_like_its_content(spoil, scene, tmp_path):
     content = json.loads(Path(scene().path).read_text())
-    content["annotations"][0]["area"] = area
+    if spoil == "a shorter pose":
+        del content["annotations"][3]["keypoints"][-3:]
+    elif spoil == "no box":
+        del content["annotations"][3]["bbox"]
+    file = tmp_path / "annotations.json"
+    file.write_text(json.dumps(content))
+    table = read_coco_table(file, ("keypoints",))
+    expected = CocoTable.from_coco(content, ("keypoints",), source="the test")
+    assert (table.images, table.categories) == (expected.images, expected.categories)
+    assert {name: list(map(_plain, values)) for name, values in table.annotations.items()} == (
+        expected.annotations
+    )
+
+
+def _plain(value):
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("area", float("nan")), ("area", "large"), ("keypoints", None)]
+)
+def test_a_file_in_another_form_is_read_as_a_whole(field, value, scene, tmp_path):
+    content = json.loads(Path(scene().path).read_text())
+    content["annotations"][0][field] = value
     odd = tmp_path / "odd.json"
     odd.write_text(json.dumps(content))
-    found = read_coco_table(odd, ("keypoints",)).annotations["area"][0]
-    assert found == area or np.isnan(found)
+    found = read_coco_table(odd, ("keypoints",)).annotations[field][0]
+    assert found == value or np.isnan(found)
 
 
 def test_annotations_of_unknown_pictures_are_left_out(scene):
