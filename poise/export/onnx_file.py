@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from poise.errors import ConfigError, MissingDependencyError
 from poise.export.description import describe_model
+from poise.export.rewriting import with_gathered_kernels
 from poise.runtimes.sessions import METADATA_KEY, open_session
 
 __all__ = ["export_onnx"]
@@ -109,7 +110,7 @@ def _write(network: nn.Module, sample: Tensor, path: Path, metadata: dict[str, A
         count = len(outputs) if isinstance(outputs, (tuple, list)) else 1
         names = [f"output_{i}" for i in range(count)]
         torch.onnx.export(
-            network,
+            with_gathered_kernels(network),
             (sample,),
             str(path),
             input_names=["pixels"],

@@ -34,6 +34,8 @@ _LOG = logging.getLogger(__name__)
 
 #: In a higher layer, hence by its name.
 _EXPORTER = "poise.export.onnx_file:export_onnx"
+#: Raised when the exporter writes other files, so that old ones are not found again.
+_WRITING = 2
 
 
 class ExportedNetwork:
@@ -141,7 +143,7 @@ def _fingerprint(model: Any) -> str:
 
     from poise import __version__
 
-    digest = hashlib.sha256(f"{__version__} {torch.__version__}".encode())
+    digest = hashlib.sha256(f"{__version__} {torch.__version__} {_WRITING}".encode())
     digest.update(json.dumps(model.cfg.to_dict(), default=str, sort_keys=True).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())

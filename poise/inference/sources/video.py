@@ -120,6 +120,7 @@ def decoded_frames(container: Any, stream: Any, info: Any) -> Iterator[Frame]:
     """
     av = import_av()
     clock = _Clock(stream)
+    to_pixels = _Pixels()
     index = 0
     packets = container.demux(stream)
     while True:
@@ -141,7 +142,7 @@ def decoded_frames(container: Any, stream: Any, info: Any) -> Iterator[Frame]:
             index += 1
             continue
         for frame in frames:
-            yield Frame(info(), index, clock.time_of(frame, index), _pixels(frame))
+            yield Frame(info(), index, clock.time_of(frame, index), to_pixels(frame))
             index += 1
 
 
@@ -166,13 +167,23 @@ class _Clock:
         return max(0.0, frame.time - self._start)
 
 
-def _pixels(frame: Any) -> np.ndarray:
-    """(H, W, 3) uint8 BGR, upright."""
-    # bicubic, as OpenCV converts chroma
-    image = frame.to_ndarray(format="bgr24", interpolation="BICUBIC")
-    # FFmpeg counts counterclockwise what the viewer has to turn
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+class _Pixels:
+    """Frame of PyAV -> (H, W, 3) uint8 BGR, upright.
+
+    One converter for the whole stream: what a frame's own has to work out takes as long as the
+    conversion.
+    """
+
+    def __init__(self) -> None:
+        self._converter = import_av().video.reformatter.VideoReformatter()
+
+    def __call__(self, frame: Any) -> np.ndarray:
+        # bicubic, as OpenCV converts chroma
+        bgr = self._converter.reformat(frame, format="bgr24", interpolation="BICUBIC")
+        image = bgr.to_ndarray()
+        # FFmpeg counts counterclockwise what the viewer has to turn
+        turns = round(frame.rotation / 90) % 4
+        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def _reason(error: BaseException) -> str:
