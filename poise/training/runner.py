@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from poise.errors import ConfigError, FileMissingError, KeypointCountError
+from poise.metrics.collecting import broadcast
 from poise.registry import LOG_PROCESSORS, LOOPS, use_scope
 from poise.training import checkpoint as files
 from poise.training.build import (
@@ -187,7 +188,8 @@ class Runner:
             from poise.registry import VISUALIZERS
 
             cfg = dict(self.cfg.get("visualizer") or {"type": "PoseLocalVisualizer"})
-            cfg.pop("vis_backends", None)
+            # those that are open, so that pictures and scalars go to the same run
+            cfg["vis_backends"] = self.scalars.backends
             self._visualizer = VISUALIZERS.build(cfg)
             if self.dataset_meta is not None:
                 self._visualizer.set_dataset_meta(self.dataset_meta)
@@ -278,6 +280,7 @@ class Runner:
     ) -> dict[str, float]:
         joined = process_group(self.cfg.get("env_cfg"))
         with use_scope(self.scope), joined as (self.rank, self.world_size, self.device):
+            self._share_folder()
             open_log(self)
             self._set_environment()
             loop = self._eval_loop(mode)
@@ -287,7 +290,7 @@ class Runner:
                 )
             setattr(self, f"{mode}_loop", loop)
             self.model = build_model(self.cfg, init=False)
-            self.scalars = ScalarWriter(Path(self.log_dir), enabled=self.is_main)
+            self._open_scalars()
             self.hooks = []
             for hook in (*build_hooks(self.cfg, only=_HOOKS_OF_TESTS), *hooks):
                 if not getattr(hook, "only_training", False):
@@ -301,6 +304,7 @@ class Runner:
             self.model.to(self.device)
             with self._naming_keypoints(f"{mode}_dataloader"):
                 metrics = loop.run()
+            self.scalars.close()
             self.call_hook("after_run")
         return metrics
 
@@ -320,12 +324,21 @@ class Runner:
         self._set_environment()
         self.settings = StepSettings.from_cfg(cfg["optim_wrapper"])
         self.hooks = build_hooks(cfg)
-        backends = cfg.get("vis_backends") or (cfg.get("visualizer") or {}).get("vis_backends")
-        self.scalars = ScalarWriter(Path(self.log_dir), backends, enabled=self.is_main)
+        self._open_scalars()
         self.model = build_model(cfg, init=True)
         prepare_model(self.model, cfg.get("speed"))
         for part, count in freeze(self.model, cfg.get("freeze") or ()).items():
             self.logger.info("Frozen: %s, %d parameters", part, count)
+
+    def _share_folder(self) -> None:
+        """Take the first process's folder: another may have begun in the next second."""
+        self.timestamp, self.log_dir = broadcast((self.timestamp, self.log_dir))
+
+    def _open_scalars(self) -> None:
+        """Open the places for scalars and pictures that the config lists."""
+        cfg = self.cfg
+        backends = cfg.get("vis_backends") or (cfg.get("visualizer") or {}).get("vis_backends")
+        self.scalars = ScalarWriter(Path(self.log_dir), backends, enabled=self.is_main)
 
     def setup_data(self) -> None:
         """Build the data; samplers ask how many processes there are."""
@@ -410,6 +423,7 @@ class Runner:
 
     def start(self) -> None:
         """What happens once the engine is set up: hooks, weights, resume."""
+        self._share_folder()
         self.call_hook("before_run")
         source = files.resolve_resume(self.resume_from, Path(self.work_dir))
         if source is not None:

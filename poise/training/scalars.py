@@ -1,4 +1,4 @@
-"""Where scalars of a run are written: a JSON-lines file, TensorBoard, other loggers."""
+"""Where scalars and pictures of a run go: files, TensorBoard, other loggers."""
 
 from __future__ import annotations
 
@@ -24,21 +24,44 @@ class _Service:
         logger: class of Lightning. package: what it needs.
         folder: argument that says where files go, if it has one.
         renamed: MMEngine's argument -> Lightning's.
+        picture: hands (logger, name, picture (H, W, 3) uint8 RGB, step) to the service.
     """
 
     logger: str
     package: str
+    picture: Callable[[Any, str, Any, int], Any]
     folder: str | None = "save_dir"
     renamed: Mapping[str, str] = field(default_factory=dict)
 
 
+def _to_tensorboard(logger: Any, name: str, picture: Any, step: int) -> None:
+    logger.experiment.add_image(name, picture, step, dataformats="HWC")
+
+
+def _to_wandb(logger: Any, name: str, picture: Any, step: int) -> None:
+    logger.log_image(name, [picture], step=step)
+
+
+def _to_mlflow(logger: Any, name: str, picture: Any, step: int) -> None:
+    # a file of its own: all versions of MLflow take one
+    logger.experiment.log_image(logger.run_id, picture, f"{name}_{step}.png")
+
+
+def _to_comet(logger: Any, name: str, picture: Any, step: int) -> None:
+    logger.experiment.log_image(picture, name=name, step=step)
+
+
 _SERVICES = {
-    "TensorboardVisBackend": _Service("TensorBoardLogger", "tensorboard"),
-    "WandbVisBackend": _Service("WandbLogger", "wandb"),
-    "MLflowVisBackend": _Service("MLFlowLogger", "mlflow", renamed={"exp_name": "experiment_name"}),
-    "CometVisBackend": _Service("CometLogger", "comet_ml", None, {"project_name": "project"}),
+    "TensorboardVisBackend": _Service("TensorBoardLogger", "tensorboard", _to_tensorboard),
+    "WandbVisBackend": _Service("WandbLogger", "wandb", _to_wandb),
+    "MLflowVisBackend": _Service(
+        "MLFlowLogger", "mlflow", _to_mlflow, renamed={"exp_name": "experiment_name"}
+    ),
+    "CometVisBackend": _Service(
+        "CometLogger", "comet_ml", _to_comet, None, {"project_name": "project"}
+    ),
 }
-#: Arguments of MMEngine that have no counterpart; they change nothing about scalars.
+#: Arguments of MMEngine without a counterpart; they change nothing about scalars and pictures.
 _UNUSED = (
     "artifact_suffix",
     "commit",
@@ -54,12 +77,13 @@ _WITHOUT = ("AimVisBackend", "DVCLiveVisBackend", "NeptuneVisBackend")
 
 @VISBACKENDS.register_module(scope="mmengine")
 class LocalVisBackend:
-    """Appends scalars to `vis_data/scalars.json`, one JSON object a line.
+    """Appends scalars to `vis_data/scalars.json`, one JSON object a line; pictures beside it.
 
     Args:
         save_dir: folder of the run.
-        scalar_save_file: name of the file.
-        img_save_dir, config_save_file: of MMEngine; not used.
+        img_save_dir: folder of pictures in `vis_data`.
+        scalar_save_file: name of the file of scalars.
+        config_save_file: of MMEngine; not used.
     """
 
     def __init__(
@@ -70,6 +94,7 @@ class LocalVisBackend:
         scalar_save_file: str = "scalars.json",
     ) -> None:
         self.path = Path(save_dir) / "vis_data" / scalar_save_file
+        self.pictures = self.path.parent / img_save_dir
 
     def add_scalars(
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: Any = None, **kwargs: Any
@@ -79,19 +104,27 @@ class LocalVisBackend:
         with self.path.open("a") as file:
             file.write(json.dumps({**scalar_dict, "step": scalar_dict.get("step", step)}) + "\n")
 
+    def add_image(self, name: str, image: Any, step: int = 0, **kwargs: Any) -> None:
+        """Write a picture (H, W, 3) uint8 RGB to `vis_image/NAME_STEP.png`."""
+        from poise.visualization.visualizer import write_picture
+
+        write_picture(image, self.pictures / f"{name}_{step}.png")
+
     def close(self) -> None:
         """Nothing is buffered."""
 
 
 class LightningBackend:
-    """Hands scalars to one of Lightning's loggers.
+    """Hands scalars and pictures to one of Lightning's loggers.
 
     Args:
         logger: a Lightning logger.
+        picture: how a picture is handed to its service, as in the table of services.
     """
 
-    def __init__(self, logger: Any) -> None:
+    def __init__(self, logger: Any, picture: Callable[[Any, str, Any, int], Any]) -> None:
         self.logger = logger
+        self._picture = picture
 
     def add_scalars(
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: Any = None, **kwargs: Any
@@ -105,6 +138,10 @@ class LightningBackend:
         }
         self.logger.log_metrics(numbers, step=step)
 
+    def add_image(self, name: str, image: Any, step: int = 0, **kwargs: Any) -> None:
+        """Log a picture (H, W, 3) uint8 RGB."""
+        self._picture(self.logger, name, image, step)
+
     def close(self) -> None:
         """Flush what is buffered."""
         self.logger.finalize("success")
@@ -112,7 +149,7 @@ class LightningBackend:
 
 @VISBACKENDS.register_module(scope="mmengine")
 class ClearMLVisBackend:
-    """Hands scalars to ClearML, for which Lightning has no logger.
+    """Hands scalars and pictures to ClearML, for which Lightning has no logger.
 
     Args:
         save_dir: of MMEngine; not used.
@@ -140,6 +177,10 @@ class ClearMLVisBackend:
                 title, _, series = key.partition("/")
                 self.logger.report_scalar(title, series or title, value, iteration=step)
 
+    def add_image(self, name: str, image: Any, step: int = 0, **kwargs: Any) -> None:
+        """Report a picture (H, W, 3) uint8 RGB."""
+        self.logger.report_image("pictures", name, iteration=step, image=image)
+
     def close(self) -> None:
         """End the task."""
         self.task.close()
@@ -164,10 +205,10 @@ def _factory(name: str, service: _Service) -> Callable[..., LightningBackend]:
         args = {service.renamed.get(k, k): v for k, v in given.items() if k not in _UNUSED}
         if service.folder:
             args.setdefault(service.folder, str(save_dir))
-        return LightningBackend(getattr(loggers, service.logger)(**args))
+        return LightningBackend(getattr(loggers, service.logger)(**args), service.picture)
 
     build.__name__ = build.__qualname__ = name
-    build.__doc__ = f"Scalars through Lightning's {service.logger}."
+    build.__doc__ = f"Scalars and pictures through Lightning's {service.logger}."
     return build
 
 
@@ -195,12 +236,13 @@ for _name in _WITHOUT:
 
 
 class ScalarWriter:
-    """Writes named numbers with a step to every place that a config lists.
+    """Writes named numbers and pictures with a step to every place that a config lists.
 
     Args:
         folder: where files go; `vis_data/scalars.json` is written below it in any case.
         backends: `vis_backends` of a config: dicts, or objects with
-            `add_scalars(scalar_dict, step)`.
+            `add_scalars(scalar_dict, step)` and, where they take pictures,
+            `add_image(name, image, step)`.
         enabled: False on all processes but the first.
 
     Raises:
@@ -224,6 +266,12 @@ class ScalarWriter:
                 backend.add_scalars(values, step, group=group)
             else:
                 backend.add_scalars(dict(values), step)
+
+    def send_picture(self, name: str, picture: Any, *, step: int) -> None:
+        """Hand a picture (H, W, 3) uint8 RGB, which is a file already, to all but the files."""
+        for backend in self.backends:
+            if hasattr(backend, "add_image") and not isinstance(backend, LocalVisBackend):
+                backend.add_image(name, picture, step=step)
 
     def close(self) -> None:
         """Flush what is buffered."""

@@ -1,4 +1,4 @@
-"""`vis_backends`: MMEngine's names and arguments reach the loggers of Lightning."""
+"""`vis_backends`: MMEngine's names, arguments and pictures reach the loggers of Lightning."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import importlib.util
 import sys
 import types
 
+import cv2
+import numpy as np
 import pytest
 
 from poise.errors import ConfigError, MissingDependencyError
 from poise.training.scalars import ScalarWriter
+from poise.visualization import PoseLocalVisualizer
 
 
 class FakeLogger:
@@ -18,9 +21,15 @@ class FakeLogger:
 
     def __init__(self, **kwargs):
         self.kwargs, self.logged, self.status = kwargs, [], None
+        self.experiment, self.run_id, self.pictures = self, "run 1", []
 
     def log_metrics(self, metrics, step):
         self.logged.append((metrics, step))
+
+    def log_image(self, *args, **kwargs):
+        self.pictures.append((args, kwargs))
+
+    add_image = log_image
 
     def finalize(self, status):
         self.status = status
@@ -65,8 +74,34 @@ def test_arguments_and_scalars_arrive(tmp_path, all_installed, backend, argument
     assert writer.path.read_text().count("\n") == 1
 
 
+PICTURE = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "kwargs"),
+    [
+        ("Tensorboard", ("val_img", PICTURE, 7), {"dataformats": "HWC"}),
+        ("Wandb", ("val_img", [PICTURE]), {"step": 7}),
+        ("MLflow", ("run 1", PICTURE, "val_img_7.png"), {}),
+        ("Comet", (PICTURE,), {"name": "val_img", "step": 7}),
+    ],
+)
+def test_a_picture_arrives_as_the_service_takes_it(tmp_path, all_installed, kind, args, kwargs):
+    writer = ScalarWriter(tmp_path, [{"type": f"{kind}VisBackend"}])
+    writer.send_picture("val_img", PICTURE, step=7)
+    assert writer.backends[1].logger.pictures == [(args, kwargs)]
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_files_take_pictures_of_a_visualizer(tmp_path):
+    writer = ScalarWriter(tmp_path)
+    PoseLocalVisualizer(vis_backends=writer.backends).add_image("mine", PICTURE, 3)
+    path = tmp_path / "vis_data" / "vis_image" / "mine_3.png"
+    assert np.array_equal(cv2.imread(str(path))[..., ::-1], PICTURE)
+
+
 def test_clearml_gets_titles_and_series(tmp_path, all_installed, monkeypatch):
-    reported, ended = [], []
+    reported, pictures, ended = [], [], []
 
     class Task:
         @staticmethod
@@ -80,6 +115,9 @@ def test_clearml_gets_titles_and_series(tmp_path, all_installed, monkeypatch):
         def report_scalar(self, title, series, value, iteration):
             reported.append((title, series, value, iteration))
 
+        def report_image(self, title, series, iteration, image):
+            pictures.append((title, series, iteration, image))
+
         def close(self):
             ended.append(True)
 
@@ -87,7 +125,9 @@ def test_clearml_gets_titles_and_series(tmp_path, all_installed, monkeypatch):
     backend = {"type": "ClearMLVisBackend", "init_kwargs": {"project_name": "p"}}
     writer = ScalarWriter(tmp_path, [backend])
     writer.write({"coco/AP": 0.5, "loss": 2.0}, step=3, group="val")
+    writer.send_picture("val_img", PICTURE, step=3)
     writer.close()
+    assert pictures == [("pictures", "val_img", 3, PICTURE)]
     assert reported == [("coco", "AP", 0.5, 3), ("loss", "loss", 2.0, 3)]
     assert ended == [True]
 

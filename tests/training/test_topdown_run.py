@@ -2,7 +2,9 @@
 
 import json
 import logging
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -107,6 +109,41 @@ def test_bad_cases_are_listed_and_drawn(config, checkpoint, tmp_path, threshold,
     listed = [json.loads(p.read_text()) for p in (tmp_path / "test").rglob("results.json")]
     assert [len(rows) for rows in listed] == ([count] if count else [])
     assert len(list((tmp_path / "test").rglob("*.png"))) == count
+
+
+def test_bad_cases_go_by_an_accuracy_too(config, checkpoint, tmp_path):
+    hook = (
+        "badcase=dict(type='BadCaseAnalysisHook', enable=True, metric_type='accuracy', "
+        "metric=dict(type='PCKAccuracy', thr=0.2), metric_key='PCK', badcase_thr=2)"
+    )
+    run_test(with_hook(config, hook), checkpoint, work_dir=tmp_path / "test")
+    (rows,) = (json.loads(p.read_text()) for p in (tmp_path / "test").rglob("results.json"))
+    assert len(rows) == 8
+    assert all(0 <= row["PCK"] <= 1 for row in rows)
+
+
+def test_tensorboard_gets_the_pictures_of_validation_and_test(config, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    hook = "visualization=dict(type='PoseVisualizationHook', enable=True, interval=1, kpt_thr=0.0)"
+    name = with_hook(config, hook)
+    with Path(name).open("a") as file:
+        file.write("\nvis_backends = [dict(type='TensorboardVisBackend')]\n")
+    run = tmp_path / "run"
+    run_train(name, work_dir=run, max_epochs=1, accelerator="cpu")
+    run_test(name, str(run / "epoch_1.pth"), work_dir=tmp_path / "test")
+    for folder, tag in ((run, "val_img"), (tmp_path / "test", "test_img")):
+        (events,) = folder.rglob("events.out.*")
+        read = EventAccumulator(str(events), size_guidance={"images": 0}).Reload()
+        assert read.Tags()["images"] == [tag]
+        sent = {event.step: event.encoded_image_string for event in read.Images(tag)}
+        drawn = {int(p.name.split("_")[1]): p for p in folder.rglob(f"{tag[:-3]}*.jpg")}
+        assert sent.keys() == drawn.keys()
+        for step, data in sent.items():
+            one, other = cv2.imdecode(np.frombuffer(data, np.uint8), 1), cv2.imread(drawn[step])
+            assert one.shape == other.shape
+            # JPEG blurs the colours of thin lines
+            assert np.abs(one.astype(int) - other).mean() < 10
 
 
 def test_predictions_are_drawn_if_asked(config, checkpoint, tmp_path):

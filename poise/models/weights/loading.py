@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -163,6 +163,23 @@ def _describe(module: nn.Module, where: str, report: LoadReport) -> str:
     )
 
 
+def _table(keys: Iterable[str], report: LoadReport) -> str:
+    """How many tensors of each part of the model were taken, re-initialised, ignored."""
+    fresh = {*report.missing, *report.mismatched}
+    kinds = {"taken": [k for k in keys if k not in fresh], "re-initialised": list(fresh)}
+    counts = {
+        kind: Counter(key.partition(".")[0] for key in of_kind)
+        for kind, of_kind in {**kinds, "ignored": list(report.unexpected)}.items()
+    }
+    parts = sorted({part for count in counts.values() for part in count})
+    width = max(len(part) for part in ("part", *parts))
+    lines = [f"  {'part':<{width}}" + "".join(f"  {kind:>14}" for kind in counts)]
+    for part in parts:
+        numbers = "".join(f"  {count[part]:>14}" for count in counts.values())
+        lines.append(f"  {part:<{width}}{numbers}")
+    return "\n".join(lines)
+
+
 def load_checkpoint(
     model: nn.Module,
     filename: str | PathLike[str] | Mapping[str, Any],
@@ -223,8 +240,11 @@ def load_checkpoint(
         raise CheckpointError(_describe(model, where, report))
     if report:
         (logger if isinstance(logger, logging.Logger) else _LOG).warning(
-            "%s%s",
+            "%s\n%s%s",
             _describe(model, where, report),
-            "; what is missing keeps its first, untrained values" if report.missing else "",
+            _table(wanted, report),
+            "\nWhat is re-initialised has its first, untrained values"
+            if report.missing or report.mismatched
+            else "",
         )
     return checkpoint

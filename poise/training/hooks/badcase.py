@@ -97,7 +97,10 @@ class BadCaseAnalysisHook(Hook):
         if self.metric_type == "accuracy":
             self.metric.dataset_meta = dataset_meta
             self.metric.process([data_batch], [sample.to_dict()])
-            return float(self.metric.evaluate(1)[self.metric_key])
+            # not evaluate(), which waits for the samples of other processes
+            figures = self.metric.compute_metrics(self.metric.entries())
+            self.metric.results.clear()
+            return float(figures[self.metric_key])
         truth, poses = sample.gt_instances, sample.pred_instances
         arrays = (poses.keypoints, truth.keypoints, truth.keypoints_visible)
         with torch.no_grad():
@@ -110,16 +113,33 @@ class BadCaseAnalysisHook(Hook):
         name = f"{path.stem}_bbox{boxes}_{self.metric_name}{round(value, 2)}{path.suffix}"
         step = len(self.results)
         draw_sample(
-            runner, sample, self._folder(runner) / name, step=step, draw_gt=True, **self.drawing
+            runner,
+            sample,
+            self._folder(runner) / name,
+            name="badcase",
+            step=step,
+            draw_gt=True,
+            **self.drawing,
         )
 
     def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Write the list."""
-        if self.enable and self.results:
+        """Write the list of all processes."""
+        results = self._of_all_processes(runner.world_size) if self.enable else []
+        if results and runner.is_main:
             path = self._folder(runner) / "results.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(self.results))
-            runner.logger.info(f"{len(self.results)} bad cases are in {path.parent}")
+            path.write_text(json.dumps(results))
+            runner.logger.info(f"{len(results)} bad cases are in {path.parent}")
+
+    def _of_all_processes(self, world_size: int) -> list[dict[str, Any]]:
+        """The bad cases of every process; samples repeated to fill up a batch appear once."""
+        if world_size == 1:
+            return self.results
+        import torch
+
+        parts: list[Any] = [None] * world_size
+        torch.distributed.all_gather_object(parts, self.results)
+        return list({json.dumps(row): row for part in parts for row in part}.values())
 
     def _folder(self, runner: Any) -> Path:
         return Path(runner.log_dir) / (self.out_dir or "badcase")

@@ -299,7 +299,8 @@ class EarlyStoppingHook(Hook):
         if limit is not None and self.sign * score > self.sign * limit:
             self.best_score = score
             return f"= {score:.4f} has reached {limit}"
-        if self.sign * (score - self.best_score) >= self.min_delta:
+        # the sum, not the difference, as MMEngine rounds
+        if self.sign * score >= self.sign * (self.best_score + self.sign * self.min_delta):
             self.best_score, self.wait_count = score, 0
             return ""
         self.wait_count += 1

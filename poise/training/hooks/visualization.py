@@ -16,6 +16,8 @@ __all__ = ["PoseVisualizationHook", "draw_sample"]
 class PoseVisualizationHook(Hook):
     """Draws predictions during validation (one picture at intervals) and testing (each).
 
+    Pictures are files in the run's folder, and go to the `vis_backends` of the config, too.
+
     Args:
         enable: whether anything is drawn.
         interval: iterations between two pictures of a validation.
@@ -53,7 +55,8 @@ class PoseVisualizationHook(Hook):
     ) -> None:
         """Draw the first sample of every `interval`-th batch."""
         step = runner.iter + batch_idx
-        if self.enable and outputs and step % self.interval == 0:
+        due = self.enable and runner.is_main and step % self.interval == 0
+        if due and outputs:
             self._draw(runner, outputs[0], Path(runner.log_dir) / "vis_image", "val", step)
 
     def after_test_iter(
@@ -68,8 +71,10 @@ class PoseVisualizationHook(Hook):
             return
         folder = Path(runner.log_dir) / (self.out_dir or "vis_image")
         for sample in outputs or ():
+            # samples are dealt round robin to processes: the number in the data set, from 1
+            step = self._drawn * runner.world_size + runner.rank + 1
             self._drawn += 1
-            self._draw(runner, sample, folder, "test", self._drawn)
+            self._draw(runner, sample, folder, "test", step)
 
     def _draw(self, runner: Any, sample: Any, folder: Path, mode: str, step: int) -> None:
         name = f"{mode}_{step:06d}_{Path(sample.get('img_path')).stem}.jpg"
@@ -77,6 +82,7 @@ class PoseVisualizationHook(Hook):
             runner,
             sample,
             folder / name,
+            name=f"{mode}_img",
             step=step,
             show=self.show,
             wait_time=self.wait_time,
@@ -85,15 +91,22 @@ class PoseVisualizationHook(Hook):
 
 
 def draw_sample(
-    runner: Any, sample: Any, path: Path, *, step: int, draw_gt: bool = False, **drawing: Any
+    runner: Any,
+    sample: Any,
+    path: Path,
+    *,
+    name: str,
+    step: int,
+    draw_gt: bool = False,
+    **drawing: Any,
 ) -> None:
-    """Draw one predicted sample on its picture.
+    """Draw one predicted sample on its picture, into a file and for the run's loggers.
 
     Args:
         runner: whose visualiser draws.
         sample: predicted data sample with `img_path`.
         path: file of the drawn picture.
-        step: number of the picture, for loggers.
+        name, step: name and number of the picture, for loggers.
         draw_gt: draw the annotation too.
         **drawing: `show`, `wait_time`, `kpt_thr` of the visualiser.
     """
@@ -106,7 +119,7 @@ def draw_sample(
         runner.logger.warning(f"{sample.get('img_path')} cannot be read and is not drawn")
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    runner.visualizer.add_datasample(
+    drawn = runner.visualizer.add_datasample(
         path.stem,
         picture[..., ::-1],
         data_sample=merge_data_samples([sample]),
@@ -117,3 +130,6 @@ def draw_sample(
         step=step,
         **drawing,
     )
+    # a visualizer of the user's may return nothing, as MMPose's do in other processes
+    if drawn is not None:
+        runner.scalars.send_picture(name, drawn, step=step)
