@@ -1,8 +1,8 @@
 """What checkpoints that are damaged, dangerous or of another model say."""
 
 import os
-import re
 import pickle
+import re
 
 import pytest
 import torch
