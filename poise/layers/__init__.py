@@ -21,7 +21,7 @@ __getattr__, __dir__, __all__ = attach(
         "drop": "DropPath Dropout drop_path",
         "scale": "ChannelWiseScale LayerScale Scale ScaleNorm",
         "upsample": "PixelShufflePack resize",
-        "channels": "channel_shuffle make_divisible",
+        "channels": "channel_shuffle interleave make_divisible",
         "squeeze_excite": "SELayer",
         "inverted_residual": "InvertedResidual",
         "residual": "BasicBlock Bottleneck ResLayer get_expansion make_shortcut",

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from poise.errors import DataError
 
-__all__ = ["channel_shuffle", "make_divisible"]
+__all__ = ["channel_shuffle", "interleave", "make_divisible"]
+
+
+def interleave(first: Tensor, second: Tensor) -> Tensor:
+    """Channels of two maps (B, C, H, W) by turns, (B, 2 * C, H, W).
+
+    `channel_shuffle(torch.cat((first, second), 1), 2)` with one copy instead of two.
+
+    Example:
+        >>> a, b = torch.arange(6).view(2, 1, 3, 1, 1)
+        >>> interleave(a, b).flatten().tolist()
+        [0, 3, 1, 4, 2, 5]
+    """
+    return torch.stack((first, second), dim=2).flatten(1, 2)
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:

@@ -25,6 +25,7 @@ from poise.layers import (
     WindowMSA,
     channel_shuffle,
     get_expansion,
+    interleave,
     make_divisible,
 )
 from poise.layers.window_attention import join_windows, split_windows
@@ -239,6 +240,12 @@ def test_inverted_residual_adds_where_shapes_allow(stride, out, adds):
     block = InvertedResidual(8, out, 16, stride=stride, se_cfg={"channels": 16, "ratio": 4})
     assert block.with_res_shortcut is adds
     assert block(torch.randn(2, 8, 8, 8)).shape == (2, out, 8 // stride, 8 // stride)
+
+
+def test_interleaving_is_a_shuffle_of_two_groups():
+    first, second = torch.randn(2, 2, 3, 4, 5)
+    expected = channel_shuffle(torch.cat((first, second), dim=1), 2)
+    assert torch.equal(interleave(first, second), expected)
 
 
 def test_channels():

@@ -16,7 +16,7 @@ from poise.layers import (
     ConvModule,
     DepthwiseSeparableConvModule,
     SELayer,
-    channel_shuffle,
+    interleave,
     maybe_checkpoint,
 )
 from poise.models.backbones.base import BaseBackbone, check_sides
@@ -65,10 +65,9 @@ class CrossResolutionWeighting(BaseModule):
         pooled = [F.adaptive_avg_pool2d(m, (height, width)) for m in maps[:-1]]
         weights = self.conv2(self.conv1(torch.cat([*pooled, maps[-1]], dim=1)))
         parts = weights.split(self.channels, dim=1)
-        return [
-            m * F.interpolate(w, size=m.shape[-2:], mode="nearest")
-            for m, w in zip(maps, parts, strict=True)
-        ]
+        pairs = zip(maps[:-1], parts[:-1], strict=True)
+        larger = [m * F.interpolate(w, size=m.shape[-2:], mode="nearest") for m, w in pairs]
+        return [*larger, maps[-1] * parts[-1]]
 
 
 class ConditionalChannelWeighting(BaseModule):
@@ -108,8 +107,7 @@ class ConditionalChannelWeighting(BaseModule):
         weighted = self.cross_resolution_weighting(rest)
         parts = zip(weighted, self.depthwise_convs, self.spatial_weighting, strict=True)
         changed = [weigh(conv(m)) for m, conv, weigh in parts]
-        pairs = zip(passed, changed, strict=True)
-        return [channel_shuffle(torch.cat(pair, dim=1), 2) for pair in pairs]
+        return [interleave(*pair) for pair in zip(passed, changed, strict=True)]
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Maps, finest first -> maps of the same channels."""
@@ -158,7 +156,7 @@ class Stem(BaseModule):
         """(B, C, H, W) -> (B, out_channels, H / 4, W / 4)."""
         first, second = self.conv1(x).chunk(2, dim=1)
         second = self.linear_conv(self.depthwise_conv(self.expand_conv(second)))
-        return channel_shuffle(torch.cat((self.branch1(first), second), dim=1), 2)
+        return interleave(self.branch1(first), second)
 
 
 class IterativeHead(BaseModule):
@@ -285,7 +283,7 @@ class LiteHRModule(BaseModule):
             terms = [m if p is None else p(m) for p, m in zip(row, maps, strict=True)]
             total = terms[0] + terms[0]
             for term in terms[1:]:
-                total = total + term
+                total += term
             if to == 0:
                 maps = [total, *maps[1:]]
             fused.append(self.relu(total))

@@ -14,6 +14,7 @@ from poise.layers import (
     ConvModule,
     build_activation_layer,
     channel_shuffle,
+    interleave,
     make_divisible,
     maybe_checkpoint,
 )
@@ -162,7 +163,7 @@ class ShuffleUnitV2(BaseModule):
         else:
             passed, rest = x.chunk(2, dim=1)
             parts = (passed, self.branch2(rest))
-        return channel_shuffle(torch.cat(parts, dim=1), 2)
+        return interleave(*parts)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H / stride, W / stride)."""
