@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,8 @@ class CocoMetric(BaseMetric):
     def entries(self) -> list[Any]:
         """An entry per sample: its batch and its place there, since batches are kept whole."""
         with no_gc():
-            return [(batch, place) for batch in self.results for place in range(len(batch.ids))]
+            parts = (zip(repeat(batch), range(len(batch.ids))) for batch in self.results)
+            return list(chain.from_iterable(parts))
 
     @property
     def _from_samples(self) -> bool:
@@ -218,18 +220,24 @@ class CocoMetric(BaseMetric):
     def _detections(self, truth: CocoTruth, poses: PoseColumns) -> Detections:
         """The poses against the rows of the annotations."""
         images = {key: row for row, key in enumerate(truth.image_ids)}
-        categories = {key: row for row, key in enumerate(truth.category_ids)}
-        unknown = {key for key in poses.image_id.tolist() if key not in images}
+        # poses of a picture stand side by side: one look-up for each picture
+        begins = np.flatnonzero(np.diff(poses.image, prepend=-1))
+        keys = poses.image_id[begins].tolist()
+        unknown = [key for key in keys if key not in images]
         if unknown:
             raise DataError(
                 f"{len(unknown)} images with predictions are not in the annotations, such as"
                 f" {sorted(unknown, key=str)[:3]}; is `ann_file` that of the test dataset?"
             )
-        keypoints = np.concatenate((poses.keypoints, poses.keypoint_scores[..., None]), axis=-1)
+        image = np.array([images[key] for key in keys], int)
+        counts = np.diff(begins, append=len(poses))
+        categories = dict.fromkeys(poses.category.tolist(), -1)
+        categories |= {key: row for row, key in enumerate(truth.category_ids)}
         return Detections(
-            image=np.array([images[key] for key in poses.image_id], int),
-            category=np.array([categories.get(key, -1) for key in poses.category], int),
-            keypoints=keypoints.astype(np.float64),
+            image=np.repeat(image, counts),
+            category=np.fromiter(map(categories.__getitem__, poses.category), int, len(poses)),
+            keypoints=poses.keypoints,
+            seen=np.asarray((poses.keypoint_scores > 0).any(axis=1)),
             score=poses.score.astype(np.float64),
             area=self._areas(poses),
         )

@@ -30,8 +30,8 @@ MAX_DETECTIONS = 20
 # square pixels: all, medium, large
 AREA_RANGES = ((0.0, 1e10), (32.0**2, 96.0**2), (96.0**2, 1e10))
 ALL, MEDIUM, LARGE = range(3)
-# OKS of so many pairs at a time, to bound memory
-_PAIRS = 100_000
+# OKS of so many pairs at a time: what fits into a processor's cache is four times as fast
+_PAIRS = 8_000
 _EPS = np.spacing(1)
 
 
@@ -42,7 +42,8 @@ class Detections:
     Attributes:
         image: (M,) row of the picture in `CocoTruth.image_ids`.
         category: (M,) row of the category in `CocoTruth.category_ids`, -1 for unknown ones.
-        keypoints: (M, K, 3) x, y, score, image space.
+        keypoints: (M, K, 2) image space.
+        seen: (M,) bool: some keypoint has a positive score.
         score: (M,).
         area: (M,) square pixels.
     """
@@ -50,13 +51,9 @@ class Detections:
     image: Array
     category: Array
     keypoints: Array
+    seen: Array
     score: Array
     area: Array
-
-    def take(self, rows: Array) -> Detections:
-        """The detections at some rows."""
-        columns = (self.image, self.category, self.keypoints, self.score, self.area)
-        return Detections(*(column[rows] for column in columns))
 
 
 @dataclass(frozen=True)
@@ -64,15 +61,19 @@ class OksEvaluation:
     """Matches of all detections, from which curves over any pictures can be made.
 
     Attributes:
-        truth: the annotations, sorted by group.
-        detections: those that count, sorted by group and falling score.
+        truth: the annotations.
+        image: (M,) rows in `truth.image_ids` of the detections that count.
+        category: (M,) rows in `truth.category_ids`.
+        score: (M,).
         matched: (A, T, M) bool: has an annotation at area range and threshold.
         ignored: (A, T, M) bool: does not count there.
         truth_ignored: (A, G) bool.
     """
 
     truth: CocoTruth
-    detections: Detections
+    image: Array
+    category: Array
+    score: Array
     matched: Array
     ignored: Array
     truth_ignored: Array
@@ -89,35 +90,38 @@ class OksEvaluation:
         categories = len(self.truth.category_ids)
         precision = np.full((categories, len(OKS_THRESHOLDS), len(RECALL_POINTS)), -1.0)
         recall = np.full((categories, len(OKS_THRESHOLDS)), -1.0)
-        chosen_d = np.ones(len(self.detections.score), bool)
+        chosen_d = np.ones(len(self.score), bool)
         chosen_g = ~self.truth_ignored[area]
         if images is not None:
-            chosen_d &= images[self.detections.image]
+            chosen_d &= images[self.image]
             chosen_g = chosen_g & images[self.truth.image]
         for category in range(categories):
             total = int((chosen_g & (self.truth.category == category)).sum())
             if total:
-                rows = np.nonzero(chosen_d & (self.detections.category == category))[0]
+                rows = np.nonzero(chosen_d & (self.category == category))[0]
                 curve = self._curve(area, rows, total)
                 precision[category], recall[category] = curve
         return precision, recall
 
     def _curve(self, area: int, rows: Array, total: int) -> tuple[Array, Array]:
         # stable, as COCO sorts: pictures in order of their ids where scores are equal
-        rows = rows[np.argsort(-self.detections.score[rows], kind="stable")]
-        counts = ~self.ignored[area][:, rows]
-        hits = np.cumsum(self.matched[area][:, rows] & counts, axis=1, dtype=np.float64)
-        misses = np.cumsum(~self.matched[area][:, rows] & counts, axis=1, dtype=np.float64)
-        recall = hits / total
-        precision = hits / (hits + misses + _EPS)
-        # the envelope: the best precision at this recall or beyond
-        precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        rows = rows[np.argsort(-self.score[rows], kind="stable")]
         sampled = np.zeros((len(OKS_THRESHOLDS), len(RECALL_POINTS)))
+        final = np.zeros(len(OKS_THRESHOLDS))
         for level in range(len(OKS_THRESHOLDS)):
-            place = np.searchsorted(recall[level], RECALL_POINTS, side="left")
-            reached = place < len(rows)
-            sampled[level, reached] = precision[level, place[reached]]
-        return sampled, recall[:, -1] if len(rows) else np.zeros(len(OKS_THRESHOLDS))
+            counts = ~self.ignored[area, level][rows]
+            # recall rises at hits only and precision falls between them: they are the curve
+            hits = np.flatnonzero(self.matched[area, level][rows] & counts)
+            number = np.arange(1, len(hits) + 1)
+            recall = number / total
+            precision = number / (np.cumsum(counts)[hits] + _EPS)
+            # the envelope: the best precision at this recall or beyond
+            precision = np.maximum.accumulate(precision[::-1])[::-1]
+            place = np.searchsorted(recall, RECALL_POINTS, side="left")
+            reached = place < len(hits)
+            sampled[level, reached] = precision[place[reached]]
+            final[level] = len(hits) / total
+        return sampled, final
 
     def summarize(self) -> dict[str, float]:
         """The ten figures of the COCO keypoint task; -1 where nothing counts."""
@@ -186,36 +190,48 @@ def evaluate_oks(truth: CocoTruth, detections: Detections, sigmas: Array) -> Oks
             f"OKS needs a sigma for each keypoint, got {listed}; does the dataset's metainfo"
             " belong to these annotations and this model?"
         )
-    truth = truth.sorted_by_group()
-    detections, group = _best_of_each_group(detections, len(truth.image_ids))
-    first = np.searchsorted(truth.group, group)
-    number = np.searchsorted(truth.group, group, side="right") - first
+    kept, group = _best_of_each_group(detections, len(truth.image_ids))
+    order = np.argsort(truth.group, kind="stable")
+    annotated = np.bincount(truth.group, minlength=int(group[-1]) + 1 if len(group) else 0)
+    number = annotated[group]
+    first = (np.cumsum(annotated) - annotated)[group]
     start = np.cumsum(number) - number
     pair_d = np.repeat(np.arange(len(group)), number)
-    pair_g = np.repeat(first - start, number) + np.arange(number.sum())
-    oks = _oks_of_pairs(truth, detections, pair_g, pair_d, sigmas)
-    rank = np.arange(len(group)) - np.searchsorted(group, group)
+    pair_g = order[np.repeat(first - start, number) + np.arange(len(pair_d))]
+    oks = _oks_of_pairs(truth, detections, pair_g, kept[pair_d], sigmas)
 
-    area, size = truth.range_area, detections.area
+    area, size = truth.range_area, detections.area[kept]
     truth_ignored = np.stack(
         [truth.ignore | (area < low) | (area > high) for low, high in AREA_RANGES]
     )
-    matched, spoiled = _match(truth, truth_ignored, oks, first, number, start, rank)
+    close = np.flatnonzero(oks >= OKS_THRESHOLDS[0])
+    matched, spoiled = _match(
+        truth.crowd, truth_ignored, oks[close], pair_g[close], pair_d[close], _rank(group)
+    )
     outside = np.stack([(size < low) | (size > high) for low, high in AREA_RANGES])
     ignored = spoiled | (~matched & outside[:, None])
-    return OksEvaluation(truth, detections, matched, ignored, truth_ignored)
+    image, category, score = (
+        column[kept] for column in (detections.image, detections.category, detections.score)
+    )
+    return OksEvaluation(truth, image, category, score, matched, ignored, truth_ignored)
 
 
-def _best_of_each_group(detections: Detections, images: int) -> tuple[Detections, Array]:
-    """Up to 20 detections per category and picture, sorted, and their group numbers."""
+def _best_of_each_group(detections: Detections, images: int) -> tuple[Array, Array]:
+    """Rows of up to 20 detections per category and picture, sorted, and their group numbers."""
     # a detection without any positive keypoint score says nothing
-    rows = (detections.category >= 0) & (detections.keypoints[..., 2] > 0).any(axis=1)
-    detections = detections.take(np.nonzero(rows)[0])
-    group = detections.category * images + detections.image
-    order = np.lexsort((-detections.score, group))
-    rank = np.arange(len(order)) - np.searchsorted(group[order], group[order])
-    order = order[rank < MAX_DETECTIONS]
-    return detections.take(order), group[order]
+    rows = np.flatnonzero((detections.category >= 0) & detections.seen)
+    group = (detections.category * images + detections.image)[rows]
+    order = np.lexsort((-detections.score[rows], group))
+    order = order[_rank(group[order]) < MAX_DETECTIONS]
+    return rows[order], group[order]
+
+
+def _rank(group: Array) -> Array:
+    """Place of each row among those of its group, which stand side by side: 0, 1, ..."""
+    place = np.arange(len(group))
+    begins = np.ones(len(group), bool)
+    begins[1:] = group[1:] != group[:-1]
+    return np.asarray(place - np.maximum.accumulate(np.where(begins, place, 0)))
 
 
 def _oks_of_pairs(
@@ -238,12 +254,13 @@ def _oks_of_pairs(
         bare = np.nonzero(unseen[g])[0]
         squares = []
         for axis in (0, 1):
-            offset = points_d[axis][d] - points_g[axis][g]
+            # detections may be of single precision
+            offset = np.subtract(points_d[axis][d], points_g[axis][g], dtype=np.float64)
             if len(bare):
                 # no keypoint to compare with: distance to the box grown by its own size
                 corner, side = truth.bbox[g[bare], axis, None], truth.bbox[g[bare], axis + 2, None]
                 low, high = corner - side, corner + 2 * side
-                xy = points_d[axis][d[bare]]
+                xy = points_d[axis][d[bare]].astype(np.float64)
                 offset[bare] = np.maximum(0, low - xy) + np.maximum(0, xy - high)
             squares.append(np.square(offset, out=offset))
         error = (squares[0] + squares[1]) / variance / (truth.area[g] + _EPS)[:, None] / 2
@@ -252,23 +269,16 @@ def _oks_of_pairs(
 
 
 def _match(
-    truth: CocoTruth,
-    ignore: Array,
-    oks: Array,
-    first: Array,
-    number: Array,
-    start: Array,
-    rank: Array,
+    crowd: Array, ignore: Array, oks: Array, pair_g: Array, pair_d: Array, rank: Array
 ) -> tuple[Array, Array]:
     """Which detections (A, T, M) find an annotation, and which only find an ignored one.
 
     Args:
-        truth: annotations sorted by group.
+        crowd: (G,) bool.
         ignore: (A, G) bool, in each area range.
-        oks: (P,) of all pairs, those of a detection side by side.
-        first: (M,) first annotation of the detection's group.
-        number: (M,) annotations in the group.
-        start: (M,) first pair of the detection.
+        oks: (P,) of the pairs that can match, those of a detection side by side.
+        pair_g: (P,) their annotations, those of a detection in their order in the file.
+        pair_d: (P,) their detections, ascending.
         rank: (M,) place of the detection in its group, best first.
     """
     A, G = ignore.shape
@@ -279,24 +289,37 @@ def _match(
     taken = np.zeros((A, T, G + 1), bool)
     area, level = np.arange(A)[:, None, None], np.arange(T)[:, None]
     limits = np.minimum(OKS_THRESHOLDS, 1 - 1e-10)[:, None]
+    number = np.bincount(pair_d, minlength=len(rank))
+    start = np.cumsum(number) - number
+
+    def free_at(pairs: Array) -> Array:
+        gts = pair_g[pairs]
+        return (~taken[:, :, gts] | crowd[gts]) & (oks[pairs] >= limits)
+
     for place in range(int(rank.max(initial=-1)) + 1):
-        rows = np.flatnonzero((rank == place) & (number > 0))
-        # those with many annotations stand first, so each step goes through fewer
+        there = rank == place
+        # most have one candidate, so there is nothing to choose
+        rows = np.flatnonzero(there & (number == 1))
+        gts = pair_g[start[rows]]
+        free = free_at(start[rows])
+        matched[:, :, rows] = free
+        spoiled[:, :, rows] = free & ignore[:, None, gts]
+        taken[:, :, gts] |= free
+        rows = np.flatnonzero(there & (number > 1))
+        # those with many candidates stand first, so each step goes through fewer
         rows = rows[np.argsort(-number[rows], kind="stable")]
         best = np.full((A, T, len(rows)), -1.0)
         best_ignored = np.full_like(best, -1.0)
         chosen, chosen_ignored = (np.full(best.shape, G) for _ in range(2))
         for column in range(int(number[rows].max(initial=0))):
-            some = rows[: np.searchsorted(-number[rows], -column)]
-            gts = first[some] + column
-            value = oks[start[some] + column]
-            free = (~taken[:, :, gts] | truth.crowd[gts]) & (value >= limits)
+            pairs = start[rows[: np.searchsorted(-number[rows], -column)]] + column
+            value, gts, free = oks[pairs], pair_g[pairs], free_at(pairs)
             # annotations that count come first; among equals the later one wins, as in COCO
             for counts, top, which in (
                 (~ignore[:, None, gts], best, chosen),
                 (ignore[:, None, gts], best_ignored, chosen_ignored),
             ):
-                width = len(some)
+                width = len(pairs)
                 better = free & counts & (value >= top[..., :width])
                 np.copyto(top[..., :width], value, where=better)
                 np.copyto(which[..., :width], gts, where=better)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,12 +56,6 @@ class CocoTruth:
     def group(self) -> Array:
         """(G,) number of the category and picture; detections only meet their own group."""
         return self.category * len(self.image_ids) + self.image
-
-    def sorted_by_group(self) -> CocoTruth:
-        """The same annotations with each group's side by side, in their old order."""
-        order = np.argsort(self.group, kind="stable")
-        names = ("image", "category", "keypoints", "bbox", "area", "range_area", "crowd", "ignore")
-        return replace(self, **{name: getattr(self, name)[order] for name in names})
 
     @classmethod
     def from_coco(

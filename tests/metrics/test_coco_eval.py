@@ -28,11 +28,12 @@ def truth_of(*people, images=(1,), **options):
 
 def detections_of(*poses):
     """Predictions: (image row, x, score)."""
-    keypoints = [[[x, 10, 1], [x + 10, 10, 1], [x, 30, 1]] for _, x, _ in poses]
+    keypoints = [[[x, 10], [x + 10, 10], [x, 30]] for _, x, _ in poses]
     return Detections(
         image=np.array([p[0] for p in poses], int),
         category=np.zeros(len(poses), int),
-        keypoints=np.array(keypoints, float).reshape(len(poses), 3, 3),
+        keypoints=np.array(keypoints, float).reshape(len(poses), 3, 2),
+        seen=np.ones(len(poses), bool),
         score=np.array([p[2] for p in poses], float),
         area=np.full(len(poses), 2000.0),
     )
@@ -86,7 +87,7 @@ def test_only_twenty_predictions_of_a_picture_count():
 
 def test_a_prediction_without_keypoint_scores_does_not_count():
     detections = detections_of((0, 10, 0.9))
-    detections.keypoints[..., 2] = 0
+    detections.seen[:] = False
     assert evaluate_oks(truth_of((1, 10, {})), detections, SIGMAS).summarize()["AR"] == 0
 
 
