@@ -30,6 +30,7 @@ COMMANDS = {
     "analyze": ("poise.cli.analyze:app", "Tables and curves of finished runs."),
     "config": ("poise.cli.config:app", "Show and compare configs."),
     "zoo": ("poise.cli.zoo:app", "List released models; fetch, publish and convert weights."),
+    "export": ("poise.cli.export:export", "Write a model as an ONNX file."),
     "migrate": ("poise.cli.migrate:migrate", "Rewrite a file's MMPose imports to Poise's."),
     "doctor": ("poise.cli.doctor:doctor", "Say what is installed and what would go wrong."),
 }

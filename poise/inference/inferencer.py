@@ -40,6 +40,8 @@ BACKENDS = ("torch", *RUNTIMES)
 CROPS = ("opencv", "torch")
 #: Frames that may wait between two stages; of live sources one, since what waits grows old.
 _WAITING_FRAMES, _WAITING_LIVE = 8, 1
+#: Parts that detectors have and pose models have not.
+_DETECTOR_PARTS = ("bbox_head", "rpn_head", "roi_head")
 #: Transforms that mark a pipeline as one of single people.
 _BOX_STEPS = frozenset(("TopdownAffine", "GetBBoxCenterScale"))
 
@@ -325,7 +327,7 @@ def _load(model: Any, weights: Any, device: Any) -> Any:
     from poise.zoo import find_model
 
     known = find_model(model) if isinstance(model, str) else None
-    if known is not None and known.is_detector:
+    if (known is not None and known.is_detector) or _is_detector_file(model):
         raise ConfigError(
             f"'{model}' is a detector, which finds boxes and no keypoints; give it as detector=... "
             "(--detector) beside a pose model"
@@ -339,6 +341,16 @@ def _load(model: Any, weights: Any, device: Any) -> Any:
                 "and movenet-thunder and movenet-lightning come inside the package"
             )
         raise
+
+
+def _is_detector_file(model: Any) -> bool:
+    """Whether a model is a config file of a network that finds boxes."""
+    from poise.zoo import load_config
+
+    if not isinstance(model, (str, os.PathLike)) or not os.fspath(model).endswith(".py"):
+        return False
+    network = load_config(model).get("model") or {}
+    return any(part in network for part in _DETECTOR_PARTS)
 
 
 def _refuse_lifter(model: Any) -> None:

@@ -77,12 +77,20 @@ def test_file_is_used_with_torch_blocked(file):
         inferencer = poise.Inferencer({str(file)!r}, detector="whole-image")
         (result,) = inferencer({str(PHOTO)!r})
         print(result.keypoints.shape, len(result.to_dict()["instances"]))
+        try:
+            poise.Inferencer({str(file)!r})({str(PHOTO)!r})
+        except poise.errors.PoiseError as error:
+            print(error)
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "(1, 17, 2) 1"
+    shape, advice = done.stdout.strip().splitlines()
+    assert shape == "(1, 17, 2) 1"
+    # the embedded detector runs on torch
+    assert advice.startswith("the detector 'nanodet' runs on torch, which is not installed here.")
+    assert "detector='whole-image'" in advice
 
 
 def test_other_models_and_files_are_refused_with_the_way_out(model, tmp_path):

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from poise.errors import DataError, FileMissingError
+from poise.errors import ConfigError, DataError, FileMissingError
 from poise.inference import Inferencer
 
 PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
@@ -81,3 +81,10 @@ def test_bad_picture_raises_or_is_reported_as_asked(inferencer, photo):
 def test_results_come_before_all_pictures_are_read(inferencer, photo):
     results = inferencer.predict([photo, "nowhere.jpg"], batch_size=1)
     assert len(next(results)) == 1
+
+
+def test_config_file_of_a_detector_is_refused_like_its_name(tmp_path):
+    config = tmp_path / "detector.py"
+    config.write_text("model = dict(type='RTMDet', bbox_head=dict(type='RTMDetHead'))\n")
+    with pytest.raises(ConfigError, match=r"detector.py' is a detector.* as detector="):
+        Inferencer(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import ArgumentError, ConfigError, UnknownNameError, nearest
+from poise.errors import (
+    ArgumentError,
+    ConfigError,
+    MissingDependencyError,
+    UnknownNameError,
+    nearest,
+)
 from poise.inference.detectors.base import BatchDetector
 from poise.inference.detectors.simple import CallableDetector, FixedBoxes, WholeImage
 from poise.inference.detectors.targets import COCO_CLASSES, target_of
@@ -69,6 +76,7 @@ def build_detector(
         UnknownNameError: a name that is none of these.
         ArgumentError: something that is no detector; an option that it does not take.
         ConfigError: a detector that Poise does not have, or one that does not know the target.
+        MissingDependencyError: a detector that runs on torch, which is not installed.
     """
     if isinstance(detector, Mapping):
         return _of_dict(detector, metainfo, device, weights, options)
@@ -130,6 +138,13 @@ _SHORT: dict[str, Callable[[str | None], Any]] = {
 
 def _of_text(text: str, target: str | None, device: Any, options: dict[str, Any]) -> BatchDetector:
     """Detector of a name or a file."""
+    if text.endswith(".onnx"):
+        from poise.inference.detectors.onnx_file import OnnxDetector
+
+        return _made(OnnxDetector, options, text)
+    if text != "nanodet" and not text.startswith(_TORCHVISION):
+        _check_name(text)
+    _require_torch(text)
     if text == "nanodet":
         from poise.inference.detectors.nanodet import NanoDetDetector
 
@@ -138,12 +153,19 @@ def _of_text(text: str, target: str | None, device: Any, options: dict[str, Any]
         from poise.inference.detectors.torchvision_model import TorchvisionDetector
 
         return _made(TorchvisionDetector, options, text.removeprefix(_TORCHVISION), device=device)
-    if text.endswith(".onnx"):
-        from poise.inference.detectors.onnx_file import OnnxDetector
-
-        return _made(OnnxDetector, options, text)
-    _check_name(text)
     return _made(_network(), _with_classes(text, target, options), text, device=device)
+
+
+def _require_torch(text: str) -> None:
+    """Say what to do where a detector's network has nothing to run on."""
+    try:
+        importlib.import_module("torch")
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the detector '{text}' runs on torch, which is not installed here. Without torch, "
+            "give boxes, the ONNX file of a detector, detector='whole-image', or a callable: "
+            "picture -> boxes (N, 5)"
+        ) from error
 
 
 def _check_name(text: str) -> None:

@@ -1,0 +1,38 @@
+"""`poise export` writes files that `poise predict` takes."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from poise.cli.main import app
+from poise.inference import Inferencer
+
+pytest.importorskip("onnx", reason="exporting needs onnx")
+pytest.importorskip("onnxruntime", reason="exporting needs onnxruntime")
+
+PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
+
+
+def test_exported_model_finds_the_pose(tmp_path):
+    file = tmp_path / "thunder.onnx"
+    done = CliRunner().invoke(app, ["export", "movenet-lightning", "--out", str(file)])
+    assert done.exit_code == 0, done.output
+    assert f"--model {file}" in done.output
+    (result,) = Inferencer(file, detector="whole-image")(PHOTO)
+    assert result.visible.sum() > 8
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["movenet-lightning", "--out", "model.pt"], "name of an ONNX file"),
+        (["{config}", "--out", "model.onnx"], "--weights FILE.pth"),
+    ],
+)
+def test_wrong_arguments_are_explained(args, said, tmp_path):
+    config = tmp_path / "config.py"
+    config.write_text("model = dict(type='TopdownPoseEstimator')\n")
+    done = CliRunner().invoke(app, ["export", *(arg.format(config=config) for arg in args)])
+    assert done.exit_code
+    assert said in f"{done.output}{done.exception}"
