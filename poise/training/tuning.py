@@ -18,7 +18,7 @@ from lightning.pytorch.tuner import Tuner
 
 from poise.errors import DataError
 from poise.registry import use_scope
-from poise.training.build import build_dataloader, build_model
+from poise.training.build import build_dataloader, build_model, load_weights
 from poise.training.environment import memory_mb
 from poise.training.module import parse_losses
 from poise.training.optim import StepSettings, build_optimizer
@@ -31,6 +31,10 @@ __all__ = ["RateCurve", "find_batch_size", "find_learning_rate"]
 _STEPS = 3
 #: First losses of a search for a rate that are not looked at.
 _UNSMOOTHED = 10
+#: Weight of the past in Lightning's smoothing of the losses.
+_SMOOTHING = 0.98
+#: How far above the lowest loss, as a share of it, a rate still counts as good.
+_NEAR_LOWEST = 0.02
 #: Doublings that are tried at most.
 _TRIALS = 12
 #: Share of the machine's free memory that a search on a CPU may fill, since going beyond does
@@ -54,11 +58,17 @@ class RateCurve:
 
     @property
     def suggestion(self) -> float:
-        """A tenth of the rate with the lowest loss: large, and far from where it grows again."""
+        """A tenth of the largest rate at which the loss is near its lowest.
+
+        Large, and far from where the loss grows again; where it hardly fell (a short search, a
+        trained model), the end of the flat part counts and not a chance minimum within it.
+        """
         # the first losses are hardly smoothed yet
         count = min(_UNSMOOTHED, len(self.losses) - 1)
-        lowest = min(range(count, len(self.losses)), key=self.losses.__getitem__)
-        return self.rates[lowest] / 10
+        lowest = min(self.losses[count:])
+        limit = lowest + _NEAR_LOWEST * abs(lowest)
+        later = zip(self.rates[count:], self.losses[count:], strict=True)
+        return max(rate for rate, loss in later if loss <= limit) / 10
 
     def draw(self, path: str | Path) -> None:
         """Write the curve as a picture."""
@@ -192,7 +202,16 @@ def find_learning_rate(
             f"the search for a learning rate saw only {len(losses)} losses before they grew out "
             "of bounds; let it begin lower"
         )
-    return RateCurve(rates, losses, finder.suggestion())
+    return RateCurve(rates, _unbiased(losses), finder.suggestion())
+
+
+def _unbiased(losses: list[float]) -> list[float]:
+    """Lightning's smoothed losses with the weights of the past summing to one.
+
+    Lightning 2.6 divides by the sum of one step later, which halves the first loss.
+    """
+    keep = [1 - _SMOOTHING**n for n in range(1, len(losses) + 2)]
+    return [loss * keep[i + 1] / keep[i] for i, loss in enumerate(losses)]
 
 
 @contextmanager
@@ -206,6 +225,8 @@ def _prepared(
     with use_scope(runner.scope), tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(runner.seed)
         model = build_model(cfg, init=True)
+        if cfg.get("load_from"):
+            load_weights(model, cfg["load_from"])
         prepare_model(model, cfg.get("speed"))
         trainer = pl.Trainer(
             accelerator=accelerator,

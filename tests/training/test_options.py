@@ -14,7 +14,7 @@ from poise.training.freezing import freeze
 from poise.training.memory import BatchTooLargeError, is_out_of_memory, largest_that_fits
 from poise.training.runner import Runner
 from poise.training.speed import checkpoint_blocks, fuse_optimizer, prepare_model
-from poise.training.tuning import RateCurve, find_batch_size, find_learning_rate
+from poise.training.tuning import RateCurve, _prepared, find_batch_size, find_learning_rate
 
 
 def train(cfg, **more):
@@ -187,6 +187,21 @@ def test_lightning_finds_a_batch_size_within_the_memory(make_config, parts):
     cfg = make_config(model=Hungry())
     cfg["train_dataloader"] = {**cfg["train_dataloader"], "dataset": parts.Points(64)}
     assert find_batch_size(cfg, accelerator="cpu") in (12, 13)
+
+
+def test_a_search_begins_with_the_weights_to_be_tuned(make_config, parts, tmp_path):
+    given = parts.Regressor()
+    torch.save({"state_dict": given.state_dict(), "meta": {}}, tmp_path / "given.pth")
+    cfg = make_config(load_from=str(tmp_path / "given.pth"))
+    with _prepared(cfg, "cpu", 100) as (_, module, _):
+        for name, tensor in module.estimator.state_dict().items():
+            assert torch.equal(tensor, given.state_dict()[name]), name
+
+
+def test_a_flat_curve_suggests_a_rate_below_its_rise():
+    rates = [10 ** (n / 10 - 7) for n in range(60)]
+    losses = [0.069 if n == 20 else 0.07 if n < 50 else n * n for n in range(60)]
+    assert RateCurve(rates, losses, None).suggestion == pytest.approx(10**-3.1)
 
 
 def test_lightning_finds_a_learning_rate(make_config, parts, tmp_path):

@@ -9,6 +9,7 @@ import socket
 import pytest
 import torch
 
+from poise.training.hooks import Hook
 from poise.training.runner import Runner
 
 JOIN_SECONDS = 240
@@ -120,6 +121,37 @@ def test_several_processes_train_as_one(make_config, parts, tmp_path, launcher, 
     assert sorted(n for part in many for n in part["seen"]) == sorted(one["seen"])
 
 
+class Statistics(Hook):
+    """Keeps what a process knows of its batches before and after the averaging."""
+
+    def __init__(self, kept, priority):
+        self.kept, self.priority = kept, priority
+
+    def before_val_epoch(self, runner):
+        self.kept.append({k: v.clone() for k, v in runner.model.norm.state_dict().items()})
+
+
+def _train_with_norms(rank, make_config, folder):
+    kept = []
+    hooks = [Statistics(kept, 40), {"type": "SyncNormHook", "priority": 48}, Statistics(kept, 49)]
+    cfg = make_config(custom_hooks=hooks, work_dir=str(folder), train_cfg={"max_epochs": 1})
+    Runner(cfg, accelerator="cpu", devices=2).train()
+    torch.save(kept, f"{folder}-{rank}.pt")
+
+
+@pytest.mark.slow
+def test_statistics_of_norms_are_averaged_before_a_validation(make_config, tmp_path):
+    in_processes(2, _train_with_norms, make_config, tmp_path / "run")
+    (before, after), (other_before, other_after) = (
+        torch.load(tmp_path / f"run-{rank}.pt") for rank in (0, 1)
+    )
+    for name in ("running_mean", "running_var"):
+        assert not torch.equal(before[name], other_before[name])
+        assert torch.equal(after[name], other_after[name])
+        assert torch.allclose(after[name], (before[name] + other_before[name]) / 2)
+    assert after["num_batches_tracked"] == 2
+
+
 def _test(rank, config, checkpoint, folder):
     from poise.cli.test import test as run_test
 
@@ -142,12 +174,25 @@ def test_several_processes_test_as_one(dots, tmp_path):
     tree = json.loads((tmp_path / "ann.json").read_text())
     tree["annotations"], tree["images"] = tree["annotations"][:7], tree["images"][:7]
     (tmp_path / "ann.json").write_text(json.dumps(tree))
+    with dots.open("a") as file:
+        file.write(
+            "default_hooks['visualization'] = dict(type='PoseVisualizationHook', enable=True)\n"
+            "default_hooks['badcase'] = dict(\n"
+            "    type='BadCaseAnalysisHook', enable=True, metric_type='accuracy',\n"
+            "    metric=dict(type='PCKAccuracy', thr=0.2), badcase_thr=2)\n"
+        )
     run = tmp_path / "run"
     run_train(str(dots), work_dir=run, max_epochs=1, validate=False, seed=1, accelerator="cpu")
     checkpoint = str(run / "epoch_1.pth")
     for world, name in ((1, "one"), (2, "two")):
         in_processes(world, _test, str(dots), checkpoint, tmp_path / name)
     one, two = (json.loads((tmp_path / n / "out.json").read_text()) for n in ("one", "two"))
+    # every sample is drawn once, and in the one list of bad cases
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        drawn = sorted(p.name for p in folder.rglob("vis_image/*.jpg"))
+        assert {f"test_{i + 1:06d}_{i}.jpg" for i in range(7)} <= set(drawn)
+        (listed,) = (json.loads(p.read_text()) for p in folder.rglob("results.json"))
+        assert sorted(row["img"] for row in listed) == [str(i) for i in range(7)]
     assert one == pytest.approx(two, abs=1e-6)
     ids = [
         [row["img_id"] for row in read_predictions(tmp_path / n / "dump.jsonl")[1]]

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,10 @@ K = 3
 @pytest.fixture(autouse=True)
 def quiet():
     yield
-    logging.getLogger("poise").handlers.clear()
+    logger = logging.getLogger("poise")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
 
 
 @pytest.fixture
@@ -68,6 +72,39 @@ def test_training_learns_the_dots(config, tmp_path):
     scalars = next((tmp_path / "run").rglob("scalars.json")).read_text().splitlines()
     losses = [json.loads(line)["loss"] for line in scalars if "loss_kpt" in line]
     assert losses[-1] < 0.85 * losses[0]
+
+
+def test_a_repeated_data_set_makes_longer_epochs(config, tmp_path):
+    text = config.read_text()
+    config.write_text(
+        text.replace(
+            "    dataset=dict(pipeline=train_pipeline, **dataset))",
+            "    dataset=dict(type='RepeatDataset', times=3,\n"
+            "                 dataset=dict(pipeline=train_pipeline, **dataset)))",
+        )
+    )
+    (tmp_path / "images" / "3.png").write_bytes(b"junk")
+    run = tmp_path / "run"
+    run_train(str(config), work_dir=run, max_epochs=1, validate=False)
+    assert files.read(run / "epoch_1.pth")["meta"]["iter"] == 3 * 8 // 4
+    (log,) = run.rglob("*.log")
+    assert log.read_text().count("3.png cannot be decoded; it is skipped") == 1
+
+
+def test_a_batch_size_is_found_by_the_command(config, tmp_path, capsys):
+    run_train(str(config), work_dir=tmp_path / "run", batch_search=True, accelerator="cpu")
+    told = capsys.readouterr().out
+    # no more than there are samples, within a step of the search
+    assert re.search(r"^[78] samples fit into memory \(the config has 4\)", told)
+    assert re.search(r"--batch-size [67] --set auto_scale_lr.enable=True", told)
+    assert not list(tmp_path.rglob("*.pth"))
+
+
+def test_a_learning_rate_is_found_by_the_command(config, tmp_path, capsys):
+    run_train(str(config), work_dir=tmp_path / "run", rate_search=True, accelerator="cpu")
+    assert "--set optim_wrapper.optimizer.lr=" in capsys.readouterr().out
+    assert (tmp_path / "run" / "learning_rate.png").stat().st_size > 1000
+    assert not list(tmp_path.rglob("*.pth"))
 
 
 def test_a_missing_annotation_file_is_named_with_its_key(config, tmp_path):
