@@ -29,6 +29,9 @@ _NOT_OURS = (
     r".*`isinstance\(treespec, LeafSpec\)`.*",
 )
 
+#: Strategies that split a model's weights over the devices.
+_SHARDED = ("fsdp", "deepspeed")
+
 
 class _Start(Callback):
     """Loads weights and state once processes and devices are set up."""
@@ -91,6 +94,13 @@ def _strategy(runner: Any) -> Any:
     count = len(devices) if isinstance(devices, list) else devices
     many = runner.engine["num_nodes"] > 1 or (isinstance(count, int) and count > 1)
     if wanted != "ddp" and not (wanted == "auto" and many):
+        if str(wanted).startswith(_SHARDED):
+            runner.logger.warning(
+                "%s is handed to Lightning and has never been run with Poise: weights that are "
+                "split over devices are neither loaded nor saved whole. Use ddp if the model "
+                "fits on a device",
+                wanted,
+            )
         return wanted
     gpu = torch.cuda.is_available() and runner.engine["accelerator"] != "cpu"
     return DDPStrategy(
