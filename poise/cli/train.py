@@ -205,8 +205,8 @@ def _find_rate(cfg: Any, accelerator: str, folder: Path) -> None:
     before = cfg["optim_wrapper"]["optimizer"].get("lr")
     fell = f", and fell fastest at {curve.steepest:.2e}" if curve.steepest else ""
     typer.echo(
-        f"the loss is near its lowest up to {10 * curve.suggestion:.2e}{fell}; a tenth of the former "
-        f"is a good start (the config has {before}):\n  "
+        f"the loss is near its lowest up to {10 * curve.suggestion:.2e}{fell}; a tenth of the "
+        f"former is a good start (the config has {before}):\n  "
         f"--set optim_wrapper.optimizer.lr={curve.suggestion:.2e}"
     )
 
