@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -20,8 +20,8 @@ Array = NDArray[Any]
 
 # poses that Soft-NMS leaves in a picture
 _SOFT_NMS_POSES = 20
-# OKS of so many pairs at a time, to bound memory
-_PAIRS = 100_000
+# poses or pairs of poses at a time: what fits into a processor's cache is the fastest
+_BLOCK = 8_000
 _EPS = np.spacing(1)
 # keypoints that tell at first sight whether two poses are different people
 _TELLING = 4
@@ -72,32 +72,37 @@ class PoseColumns:
             samples: each as the batch that holds it and its place there.
             keypoints: K, for when nothing was predicted.
         """
-        samples = [sample for sample in samples if sample[0].counts[sample[1]]]
-        if not samples:
-            return cls._empty(keypoints)
-        batches = list(dict.fromkeys(batch for batch, _ in samples))
+        held_by, places_there = zip(*samples, strict=True) if samples else ((), ())
+        batches = list(dict.fromkeys(held_by))
         # where each batch's samples begin, when all batches are joined
         sizes = [len(batch.ids) for batch in batches]
-        begin = dict(zip(batches, itertools.accumulate([0, *sizes[:-1]]), strict=True))
-        chosen = np.fromiter((begin[batch] + place for batch, place in samples), int, len(samples))
+        begin = dict(zip(batches, itertools.accumulate([0, *sizes[:-1]]), strict=False))
+        chosen = np.fromiter(map(begin.__getitem__, held_by), int, len(samples))
+        chosen += np.array(places_there, int)
+        all_counts = np.array(list(itertools.chain.from_iterable(b.counts for b in batches)), int)
+        chosen = chosen[all_counts[chosen] > 0]
+        if not len(chosen):
+            return cls._empty(keypoints)
+        whole = np.array_equal(chosen, np.arange(len(all_counts)))
 
         def of_samples(name: str) -> list[Any]:
             values = list(itertools.chain.from_iterable(getattr(b, name) for b in batches))
-            return [values[place] for place in chosen.tolist()]
+            return values if whole else [values[place] for place in chosen.tolist()]
 
-        all_counts = np.array(list(itertools.chain.from_iterable(b.counts for b in batches)))
         counts = all_counts[chosen]
         first = (np.cumsum(all_counts) - all_counts)[chosen]
         rows = np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
         image_ids = of_samples("image_ids")
         places = {key: row for row, key in enumerate(dict.fromkeys(image_ids))}
-        image = np.repeat([places[key] for key in image_ids], counts)
+        image = np.repeat(np.fromiter(map(places.__getitem__, image_ids), int), counts)
         order = _unique_order(of_samples("ids"), image, counts)
-        sample = np.repeat(np.arange(len(samples)), counts)[order]
+        sample = np.repeat(np.arange(len(chosen)), counts)[order]
         rows = rows[order]
+        in_order = np.array_equal(rows, np.arange(all_counts.sum()))
 
         def joined(name: str) -> Array:
-            return np.concatenate([getattr(batch, name) for batch in batches])[rows]
+            values = np.concatenate([getattr(batch, name) for batch in batches])
+            return values if in_order else values[rows]
 
         score = joined("bbox_scores")
         return cls(
@@ -144,11 +149,11 @@ class PoseColumns:
         elif mode == "bbox_rle":
             score = self.bbox_score + points.mean(axis=1) + points.max(axis=1)
         else:
-            points = points.astype(np.float64)
-            sure = points > keypoint_score_thr
-            # one after another, as the reference adds: order among equal scores hangs on it
-            total = np.where(sure, points, 0).cumsum(axis=1)[:, -1]
-            score = self.bbox_score * (total / np.maximum(sure.sum(axis=1), 1))
+            parts = [
+                _mean_of_sure(points[begin : begin + _BLOCK], keypoint_score_thr)
+                for begin in range(0, len(points), _BLOCK)
+            ]
+            score = self.bbox_score * np.concatenate(parts)
         columns = {column.name: getattr(self, column.name) for column in fields(self)}
         return PoseColumns(**{**columns, "score": score})
 
@@ -168,71 +173,114 @@ class PoseColumns:
                 f" {self.keypoints.shape[1]} predicted keypoints; does the dataset's metainfo"
                 " belong to this model?"
             )
-        starts = np.searchsorted(self.image, np.arange(self.image[-1] + 2))
-        # per picture, with numpy's own order of equal scores, as `oks_nms` ranks them
-        pictures = [slice(a, b) for a, b in itertools.pairwise(starts) if b > a]
+        begins = np.flatnonzero(np.diff(self.image, prepend=-1))
+        counts = np.diff(begins, append=len(self))
         if mode == "soft_oks_nms":
+            pictures = map(slice, begins.tolist(), (begins + counts).tolist())
             return self.take(np.concatenate([self._soft(p, thr, sigmas) for p in pictures]))
-        ranked = np.concatenate([p.start + self.score[p].argsort()[::-1] for p in pictures])
-        return self.take(ranked)._greedy(thr, sigmas)
+        ranked = _ranked(self.score, begins, counts)
+        # a picture's rows stay within its own
+        following = np.repeat(begins + counts, counts) - np.arange(len(self)) - 1
+        return self.take(self._greedy(ranked, following, thr, sigmas))
 
     def _soft(self, picture: slice, thr: float, sigmas: Array) -> Array:
         poses, areas = self.keypoints[picture], self.area[picture]
         overlap = oks_matrix(poses, poses, areas, areas, sigmas)
         return picture.start + soft_keep(self.score[picture], overlap, thr, _SOFT_NMS_POSES)
 
-    def _greedy(self, thr: float, sigmas: Array) -> PoseColumns:
-        """Drop poses too close to a better one; all pairs of a picture at once."""
-        total = len(self)
-        last = np.searchsorted(self.image, self.image, side="right")
-        following = last - np.arange(total) - 1
-        better = np.repeat(np.arange(total), following)
-        begin = np.cumsum(following) - following
-        worse = better + 1 + np.arange(len(better)) - begin[better]
+    def _greedy(self, ranked: Array, following: Array, thr: float, sigmas: Array) -> Array:
+        """Rows without those too close to a better one; all pairs of all pictures.
+
+        Args:
+            ranked: (M,) rows, those of a picture by falling score.
+            following: (M,) how many of the same picture come after each.
+            thr: OKS above which poses are the same.
+            sigmas: (K,).
+        """
         variance = (np.asarray(sigmas) * 2) ** 2
-        alive = np.ones(total, bool)
         # planes of x and of y: numpy is slow where the last axis is as short as a point
         x, y = (np.ascontiguousarray(self.keypoints[..., axis]) for axis in (0, 1))
-        may_be_close = self._first_sight(thr, variance)
+        areas = self.area
+        better, worse = self._close_at_first_sight(ranked, following, thr, variance)
+        alive = np.ones(len(self), bool)
         # pairs go by their better pose, so a block only needs what came before it
-        for start in range(0, len(better), _PAIRS):
-            a, b = better[start : start + _PAIRS], worse[start : start + _PAIRS]
-            near = may_be_close(a, b)
-            a, b = a[near], b[near]
+        for start in range(0, len(better), _BLOCK):
+            places = better[start : start + _BLOCK], worse[start : start + _BLOCK]
+            a, b = (ranked[place] for place in places)
             distance = (x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2
-            area = (self.area[a] + self.area[b]) / 2 + _EPS
+            area = (areas[a] + areas[b]) / 2 + _EPS
             oks = np.exp(-distance / variance / area[:, None] / 2).mean(-1).astype(np.float32)
             close = ~(oks <= thr)
-            for keeper, other in zip(a[close].tolist(), b[close].tolist(), strict=True):
+            for keeper, other in zip(*(place[close].tolist() for place in places), strict=True):
                 if alive[keeper]:
                     alive[other] = False
-        return self.take(np.nonzero(alive)[0])
+        return ranked[alive]
 
-    def _first_sight(self, thr: float, variance: Array) -> Callable[[Array, Array], Array]:
-        """Tells which of some pairs (P,) of poses can have an OKS above `thr`.
+    def _close_at_first_sight(
+        self, ranked: Array, following: Array, thr: float, variance: Array
+    ) -> tuple[Array, Array]:
+        """Pairs (P,), (P,) of places in `ranked` that can have an OKS above `thr`, by the first.
 
         A few keypoints tell: if all the others agreed entirely, these would still have to make
         up for the rest.
         """
         K = self.keypoints.shape[1]
         some = np.linspace(0, K - 1, min(K, _TELLING)).astype(int)
-        wanted = len(some) - K * (1 - thr)
-        if wanted <= 0:
-            return lambda a, _: np.ones(len(a), bool)
-        points = self.keypoints[:, some, :2].astype(np.float32).transpose(1, 2, 0).copy()
-        area = (self.area + _EPS).astype(np.float32)
+        # the slack is for rounding
+        wanted = len(some) - K * (1 - thr) - 1e-3
+        points = self.keypoints[:, some, :2].astype(np.float32)[ranked].transpose(1, 2, 0).copy()
+        area = (self.area + _EPS).astype(np.float32)[ranked]
         scale = (-1 / variance[some]).astype(np.float32)
-
-        def may_be_close(a: Array, b: Array) -> Array:
+        found = []
+        place = np.arange(len(ranked))
+        # each with the next of its picture, with the one after that, ...
+        for shift in range(1, int(following.max(initial=0)) + 1):
+            place = place[following[place] >= shift]
+            a, b = place, place + shift
             spread = 1 / (area[a] + area[b])
             similarity = np.zeros(len(a), np.float32)
-            for (x, y), factor in zip(points, scale, strict=True):
+            for left, (x, y), factor in zip(range(len(some))[::-1], points, scale, strict=True):
                 error = (x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2
                 similarity += np.exp(error * (spread * factor))
-            # asked this way round, NaN may be close; the slack is for rounding
-            return ~np.asarray(similarity < wanted - 1e-3)
+                if wanted > left:
+                    # asked this way round, NaN may be close
+                    near = ~np.asarray(similarity < wanted - left)
+                    a, b, spread, similarity = a[near], b[near], spread[near], similarity[near]
+            found.append((a, b))
+        if not found:
+            return place[:0], place[:0]
+        better, worse = (np.concatenate(part) for part in zip(*found, strict=True))
+        order = np.argsort(better, kind="stable")
+        return better[order], worse[order]
 
-        return may_be_close
+
+def _mean_of_sure(points: Array, thr: float) -> Array:
+    """(M,) mean of the keypoint scores (M, K) above the threshold, 0 where none is."""
+    # planes of keypoints: sums over an axis as short as a pose are slow
+    points = points.T.astype(np.float64, order="C")
+    sure = points > thr
+    # one after another, as the reference adds: order among equal scores hangs on it
+    total = np.where(sure, points, 0).cumsum(axis=0)[-1]
+    return np.asarray(total / np.maximum(sure.sum(axis=0), 1))
+
+
+def _ranked(score: Array, begins: Array, counts: Array) -> Array:
+    """Rows of each picture by falling score.
+
+    Pictures with equally many poses are sorted by one call, which gives equal scores numpy's own
+    order, as `oks_nms` ranks them.
+
+    Args:
+        score: (M,) those of a picture side by side.
+        begins: (I,) first row of each picture.
+        counts: (I,) number of its rows.
+    """
+    ranked = np.empty(len(score), np.intp)
+    for count in np.unique(counts).tolist():
+        first = begins[counts == count][:, None]
+        rows = first + np.arange(count)
+        ranked[rows] = first + score[rows].argsort(axis=1)[:, ::-1]
+    return ranked
 
 
 def _ids(values: list[Any]) -> Array:
