@@ -16,6 +16,8 @@ __all__ = ["apply_custom_imports"]
 
 #: starts of modules whose classes Poise has: packages, and MMPose's projects
 _OURS = tuple(f"{name}." for name in (*REPLACED, "rtmpose3d", "projects.uniformer"))
+#: how MMPose's projects/yolox_pose names its own modules, which other projects may have too
+_OF_YOLOX_POSE = {"models", "datasets"}
 
 
 def apply_custom_imports(cfg: Any) -> list[str]:
@@ -48,6 +50,8 @@ def apply_custom_imports(cfg: Any) -> list[str]:
     filename = getattr(cfg, "filename", None)
     _extend_path([Path.cwd(), *([Path(filename).resolve().parent] if filename else [])])
     may_fail = bool(setting.get("allow_failed_imports", False))
+    if cfg.get("default_scope") == "mmyolo" and set(names) == _OF_YOLOX_POSE:
+        return []
     own = (name for name in names if not f"{name}.".startswith(_OURS))
     return [name for name in own if _import(name, may_fail)]
 

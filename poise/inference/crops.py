@@ -11,6 +11,7 @@ import numpy as np
 from poise.config import Config
 from poise.errors import ConfigError, DataError
 from poise.geometry.pictures import warp_picture
+from poise.registry import use_scope
 from poise.structures import InstanceData, PoseDataSample
 from poise.structures.bbox import bbox_xyxy2cs, get_udp_warp_matrix, get_warp_matrix
 from poise.transforms import Compose, GetBBoxCenterScale, LoadImage, PackPoseInputs, TopdownAffine
@@ -80,7 +81,8 @@ def read_test_pipeline(cfg: Config | Mapping[str, Any]) -> Compose:
     Raises:
         ConfigError: the config has none.
     """
-    return Compose(pipeline_config(cfg))
+    with use_scope(cfg.get("default_scope")):
+        return Compose(pipeline_config(cfg))
 
 
 def pipeline_config(cfg: Config | Mapping[str, Any]) -> list[dict[str, Any]]:

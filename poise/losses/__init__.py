@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = attach(
         "KeypointOHKMMSELoss",
         "pose3d": "BoneLoss MPJPELoss MPJPEVelocityJointLoss SemiSupervisionLoss",
         "rle": "RLELoss RealNVP",
-        "similarity": "IoULoss OKSLoss",
+        "similarity": "BoxOKSLoss IoULoss OKSLoss",
         "simcc": "KLDiscretLoss KLDiscretLossWithWeight MLECCLoss",
         "weighting": "WeightedLoss",
     },

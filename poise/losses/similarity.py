@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from poise.losses.weighting import REDUCTIONS, check_option, reduce_loss, spread
 from poise.registry import MODELS
 
-__all__ = ["IoULoss", "OKSLoss"]
+__all__ = ["BoxOKSLoss", "IoULoss", "OKSLoss"]
 
 MODES = ("linear", "square", "log")
 
@@ -91,6 +91,43 @@ class OKSLoss(nn.Module):
             similarity = similarity * (target_weight / total)
         losses = _dissimilarity(similarity.sum(dim=-1), self.mode)
         return reduce_loss(losses, self.reduction) * self.loss_weight
+
+
+@MODELS.register_module(name="OksLoss", scope="mmyolo")
+class BoxOKSLoss(OKSLoss):
+    """`OKSLoss` of each instance, whose size is the diagonal of its box, in place of its area.
+
+    Args:
+        metainfo: as `OKSLoss`.
+        loss_weight: factor of the result.
+    """
+
+    def __init__(
+        self, metainfo: str | dict[str, Any] | None = None, loss_weight: float = 1.0
+    ) -> None:
+        super().__init__(metainfo, "none", norm_target_weight=True, loss_weight=loss_weight)
+
+    def forward(  # type: ignore[override]
+        self,
+        output: Tensor,
+        target: Tensor,
+        target_weights: Tensor,
+        bboxes: Tensor | None = None,
+    ) -> Tensor:
+        """Return the losses (N,).
+
+        Args:
+            output: (N, K, 2) keypoints, input space.
+            target: (N, K, 2).
+            target_weights: (N, K).
+            bboxes: (N, 4) xyxy; None: all have the size 1.
+        """
+        if bboxes is None:
+            squares = output.new_ones(output.shape[:-2])
+        else:
+            squares = (bboxes[..., 2:] - bboxes[..., :2]).square().sum(dim=-1)
+        # sigmas count once here, and twice there
+        return super().forward(output, target, target_weights, squares / 4)
 
 
 @MODELS.register_module()

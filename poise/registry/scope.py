@@ -9,7 +9,7 @@ from collections.abc import Iterator
 __all__ = ["SCOPES", "canonical", "current_scope", "search_order", "use_scope"]
 
 #: Libraries whose names configs use. "poise" holds what MMPose never had.
-SCOPES = ("mmpose", "poise", "mmengine", "mmcv", "mmdet", "mmpretrain", "torch")
+SCOPES = ("mmpose", "poise", "mmengine", "mmcv", "mmdet", "mmyolo", "mmpretrain", "torch")
 
 #: Scopes under another name: MMClassification became MMPretrain.
 _ALIASES = {"mmcls": "mmpretrain"}

@@ -107,8 +107,9 @@ def _refuse_detector(model: Any, scope: str | None) -> None:
     kind = model if isinstance(model, type) else type(model)
     if issubclass(kind, SingleStageDetector):
         raise ConfigError(
-            f"{kind.__name__} finds boxes and is not trained here: train it with MMDetection, "
-            "whose weights load in Poise, or choose a pose model (`poise zoo list`)"
+            f"{kind.__name__} finds boxes and is not trained here: train it with "
+            f"{kind.trained_by}, whose weights load in Poise, or choose a pose model "
+            "(`poise zoo list`)"
         )
 
 

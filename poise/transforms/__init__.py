@@ -27,7 +27,8 @@ __getattr__, __dir__, __all__ = attach(
         "bottomup_resize": "BottomupRandomChoiceResize BottomupResize RandomChoiceResize",
         "filtering": "FilterAnnotations",
         "mixing": "MixImageTransform Mosaic YOLOXMixUp",
-        "detection": "LoadAnnotations PackDetInputs Pad Resize",
+        "detection": "LoadAnnotations PackDetInputs PackDetPoseInputs Pad PoseToDetConverter "
+        "Resize",
         "wrappers": "RandomApply RandomChoice",
     },
 )

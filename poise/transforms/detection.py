@@ -16,7 +16,14 @@ from poise.transforms.base import BaseTransform
 from poise.transforms.image import rescale_image, resize_image
 from poise.transforms.packing import image_to_tensor
 
-__all__ = ["LoadAnnotations", "PackDetInputs", "Pad", "Resize"]
+__all__ = [
+    "LoadAnnotations",
+    "PackDetInputs",
+    "PackDetPoseInputs",
+    "Pad",
+    "PoseToDetConverter",
+    "Resize",
+]
 
 _BACKENDS = ("cv2", "pillow")
 
@@ -181,3 +188,40 @@ class PackDetInputs(BaseTransform):
             "inputs": image_to_tensor(results["img"]),
             "data_samples": PoseDataSample(metainfo=meta),
         }
+
+
+@TRANSFORMS.register_module(scope="mmyolo")
+class PoseToDetConverter(LoadAnnotations):
+    """Leaves everything as it is: YOLOX-Pose of MMYOLO is tested, and no test step needs boxes."""
+
+
+@TRANSFORMS.register_module(scope="mmyolo")
+class PackDetPoseInputs(PackDetInputs):
+    """`PackDetInputs` that also writes None for what it does not find.
+
+    Args:
+        meta_keys: keys of `results` that become metainfo.
+        pack_transformed: kept for configs.
+    """
+
+    def __init__(
+        self,
+        meta_keys: Sequence[str] = (
+            "id",
+            "img_id",
+            "img_path",
+            "ori_shape",
+            "img_shape",
+            "scale_factor",
+            "flip",
+            "flip_direction",
+            "flip_indices",
+            "raw_ann_info",
+        ),
+        pack_transformed: bool = False,
+    ) -> None:
+        super().__init__(meta_keys)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Give `inputs` and `data_samples`."""
+        return super().transform(dict.fromkeys(self.meta_keys) | results)

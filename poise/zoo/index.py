@@ -39,6 +39,14 @@ _DETECTOR_FOLDERS = ("demo/", "mmdet::")
 #: tasks of folders that do not say it; MoveNet and some projects find bodies
 _OTHER_TASKS = {"projects/rtmpose3d/configs": "wholebody 3d"}
 
+#: start of a name that does not say its square input -> pixels of its side
+_SIDES = {
+    "movenet-thunder": 256,
+    "movenet-lightning": 192,
+    "yolox-pose_tiny": 416,
+    "yolox-pose_": 640,
+}
+
 _TABLE = Path(__file__).parent / "models.txt"
 
 
@@ -105,7 +113,10 @@ class Model:
 
     @property
     def input_size(self) -> tuple[int, int] | None:
-        """Input width and height in pixels, where the name says them."""
+        """Input width and height in pixels, where they are fixed and known."""
+        side = next((side for start, side in _SIDES.items() if self.name.startswith(start)), None)
+        if side is not None:
+            return side, side
         found = re.search(r"-(\d+)(?:x(\d+))?(?:-\w+)?$", self.name)
         if found is None:
             return None

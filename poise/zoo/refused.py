@@ -24,16 +24,6 @@ KINDS = frozenset(("CascadeRCNN", "FasterRCNN", "MaskRCNN", "SingleStageDetector
 ABSENT = {
     "topdown_heatmap_swin_b_p4_w7_fpn_coco_256x192": "its config was not brought to MMPose 1.x; "
     "td-hm_swin-b-p4-w7_8xb32-210e_coco-256x192 is the nearest",
-    **{
-        f"yolox-pose_{size}_{old}-300e_coco": "it is a config for MMYOLO, whose classes Poise does "
-        f"not have; yoloxpose_{size}_{new}-300e_coco-{side} is its successor"
-        for size, old, new, side in (
-            ("tiny", "4xb64", "4xb64", 416),
-            ("s", "8xb32", "8xb32", 640),
-            ("m", "4xb64", "8xb32", 640),
-            ("l", "4xb64", "8xb32", 640),
-        )
-    },
 }
 
 

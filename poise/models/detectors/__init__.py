@@ -9,5 +9,6 @@ __getattr__, __dir__, __all__ = attach(
         "rtmdet_head": "RTMDetSepBNHead",
         "single_stage": "RTMDet SingleStageDetector YOLOX",
         "yolox_head": "YOLOXHead",
+        "yolox_pose": "YOLODetector YOLOPoseHead YOLOPoseLayers",
     },
 )

@@ -37,6 +37,9 @@ class SingleStageDetector(BaseModule):
 
     _version = 1
 
+    #: what an error names to those who want to train it
+    trained_by = "MMDetection"
+
     backbone: Any
     neck: Any
     bbox_head: Any
@@ -89,7 +92,8 @@ class SingleStageDetector(BaseModule):
         if mode not in MODES:
             raise ConfigError(
                 f"{type(self).__name__} finds boxes and cannot be trained: mode should be one of "
-                f"{list(MODES)}, got {mode!r}. Train it with MMDetection; the weights load here"
+                f"{list(MODES)}, got {mode!r}. Train it with {self.trained_by}; the weights "
+                "load here"
             )
         if data_samples is None:
             raise ArgumentError(

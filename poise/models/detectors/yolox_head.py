@@ -14,7 +14,7 @@ from poise.models.backbones.csp import YOLO_INIT
 from poise.models.detectors.dense import GRID, DenseBoxHead
 from poise.registry import MODELS, TASK_UTILS
 
-__all__ = ["YOLOXHead"]
+__all__ = ["YOLOXHead", "boxes_of"]
 
 Config = Mapping[str, Any]
 
@@ -123,7 +123,7 @@ class YOLOXHead(DenseBoxHead):
         )
         best, labels = logits.sigmoid().max(dim=-1)
         scores = best * objectness.sigmoid()[..., 0]
-        boxes = _boxes(points, raw)
+        boxes = boxes_of(points, raw)
         chosen = scores >= self.test_cfg.get("score_thr", 0)
         return [(boxes[i, rows], scores[i, rows], labels[i, rows]) for i, rows in enumerate(chosen)]
 
@@ -132,7 +132,7 @@ class YOLOXHead(DenseBoxHead):
         return boxes / boxes.new_tensor(scale_factor).repeat(2)
 
 
-def _boxes(points: Tensor, raw: Tensor) -> Tensor:
+def boxes_of(points: Tensor, raw: Tensor) -> Tensor:
     """Boxes (B, P, 4) xyxy in input space, of points with strides (P, 4) and raw (B, P, 4)."""
     position, stride = points[:, :2], points[:, 2:]
     centers = raw[..., :2] * stride + position

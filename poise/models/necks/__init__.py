@@ -13,5 +13,6 @@ __getattr__, __dir__, __all__ = attach(
         "movenet": "MoveNetFPN",
         "pafpn": "CSPNeXtPAFPN YOLOXPAFPN",
         "posewarper": "PoseWarperNeck",
+        "yolo_pafpn": "YOLOPAFPN",
     },
 )

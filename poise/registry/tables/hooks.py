@@ -22,6 +22,10 @@ TABLE: dict[str, dict[str, str]] = {
         ),
     },
     "mmdet": {
+        "poise.training.hooks.runtime": "SyncNormHook",
         "poise.training.hooks.switches": "PipelineSwitchHook",
+    },
+    "mmyolo": {
+        "poise.training.hooks.switches": "YOLOXModeSwitchHook=YOLOXPoseModeSwitchHook",
     },
 }

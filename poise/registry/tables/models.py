@@ -117,6 +117,16 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.detectors.yolox_head": "YOLOXHead",
         "poise.models.preprocessors.detection": "DetDataPreprocessor",
     },
+    # what MMPose's projects/yolox_pose takes from MMYOLO, and adds to it
+    "mmyolo": {
+        "poise.losses.similarity": "OksLoss=BoxOKSLoss",
+        "poise.models.backbones.csp": "YOLOXCSPDarknet=CSPDarknet",
+        "poise.models.detectors.yolox_pose": "YOLODetector YOLOXPoseHead=YOLOPoseHead "
+        "YOLOXPoseHeadModule=YOLOPoseLayers",
+        "poise.models.necks.yolo_pafpn": "YOLOXPAFPN=YOLOPAFPN",
+        "poise.models.preprocessors.batch_resize": "PoseBatchSyncRandomResize="
+        "BatchSyncRandomResize",
+    },
     "mmpretrain": {
         "poise.models.backbones.timm_backbone": "TIMMBackbone=PretrainTIMMBackbone",
         "poise.models.backbones.vision_transformer": "VisionTransformer",

@@ -28,4 +28,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.transforms.color": "YOLOXHSVRandomAug",
         "poise.transforms.detection": "LoadAnnotations PackDetInputs Pad Resize",
     },
+    "mmyolo": {
+        "poise.transforms.detection": "PackDetPoseInputs PoseToDetConverter",
+    },
 }

@@ -1,0 +1,257 @@
+"""YOLOX-Pose as MMYOLO and MMPose's `projects/yolox_pose` build it: boxes with keypoints.
+
+Maji 2022, "YOLO-Pose", arXiv 2204.06806. Its weights have MMYOLO's names, and it predicts in image
+space; `poise.models.heads.YOLOXPoseHead` is the head of MMPose's own `yoloxpose_*`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from poise.layers import BaseModule, bias_init_with_prob
+from poise.layers.csp import SILU, YOLO_BN
+from poise.models.detectors.dense import GRID, keep_best
+from poise.models.detectors.single_stage import SingleStageDetector
+from poise.models.detectors.yolox_head import PRIOR_PROBABILITY, YOLOXHead, boxes_of
+from poise.models.heads.yolox_pose import conv_branch, flatten
+from poise.models.renames import rename_old_keys
+from poise.registry import MODELS, TASK_UTILS
+from poise.structures import InstanceData
+
+__all__ = ["YOLODetector", "YOLOPoseHead", "YOLOPoseLayers"]
+
+Config = Mapping[str, Any]
+
+
+@MODELS.register_module(name="YOLOXPoseHeadModule", scope="mmyolo")
+class YOLOPoseLayers(YOLOXHead):
+    """The layers: those of YOLOX, and a pose branch for each feature map.
+
+    Args:
+        num_keypoints: K.
+        num_classes: classes C.
+        in_channels: channels of the feature maps before `widen_factor`.
+        widen_factor: factor of all channels.
+        feat_channels: channels of the branches before `widen_factor`.
+        stacked_convs: 3x3 convolutions of the box and class branch; the pose branch has twice as
+            many.
+        featmap_strides: of the feature maps, pixels.
+        norm_cfg, act_cfg: for all layers.
+        **options: further arguments of `YOLOXHead`.
+    """
+
+    def __init__(
+        self,
+        num_keypoints: int,
+        num_classes: int,
+        in_channels: int,
+        widen_factor: float = 1.0,
+        feat_channels: int = 256,
+        stacked_convs: int = 2,
+        featmap_strides: Sequence[int] = (8, 16, 32),
+        norm_cfg: Config = YOLO_BN,
+        act_cfg: Config = SILU,
+        **options: Any,
+    ) -> None:
+        before, width = (int(c * widen_factor) for c in (in_channels, feat_channels))
+        cfgs: dict[str, Any] = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
+        super().__init__(
+            num_classes, before, width, stacked_convs, featmap_strides, **cfgs, **options
+        )
+        self.num_keypoints = num_keypoints
+
+        def outputs(channels: int) -> nn.ModuleList:
+            return nn.ModuleList(nn.Conv2d(width, channels, 1) for _ in featmap_strides)
+
+        self.multi_level_pose_convs = nn.ModuleList(
+            conv_branch(before, width, 2 * stacked_convs, **cfgs) for _ in featmap_strides
+        )
+        self.multi_level_conv_offsets = outputs(2 * num_keypoints)
+        self.multi_level_conv_vis = outputs(num_keypoints)
+
+    def init_weights(self) -> None:
+        """Start with a small probability of a person, and of seeing a keypoint, everywhere."""
+        super().init_weights()
+        for layer in self.multi_level_conv_vis:
+            nn.init.constant_(layer.bias, bias_init_with_prob(PRIOR_PROBABILITY))  # type: ignore[arg-type]
+
+    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:  # type: ignore[override]
+        """Raw maps.
+
+        Args:
+            x: feature maps (B, C', H, W), finest first.
+
+        Returns:
+            Those of `YOLOXHead`, then keypoint offsets (B, 2 * K, H, W; from the point, in
+            strides) and visibility logits (B, K, H, W), of each level.
+        """
+        poses = [conv(f) for conv, f in zip(self.multi_level_pose_convs, x, strict=True)]
+        return (
+            *super().forward(x),
+            [out(f) for out, f in zip(self.multi_level_conv_offsets, poses, strict=True)],
+            [out(f) for out, f in zip(self.multi_level_conv_vis, poses, strict=True)],
+        )
+
+
+@MODELS.register_module(name="YOLOXPoseHead", scope="mmyolo")
+class YOLOPoseHead(BaseModule):
+    """A person's box, keypoints and their visibilities at every point of several maps.
+
+    Args:
+        loss_pose: config or module; its sigmas are part of the weights.
+        head_module: config or module of the layers.
+        prior_generator: config or object, of the points.
+        bbox_coder, loss_cls, loss_bbox, loss_obj, loss_bbox_aux: kept for configs; the head
+            predicts only.
+        train_cfg: its `assigner.oks_calculator`, whose sigmas released weights carry, is built.
+        test_cfg: `score_thr`, `nms_pre`, `nms` and, without `yolox_style`, `max_per_img`.
+        init_cfg: how weights start.
+    """
+
+    def __init__(
+        self,
+        loss_pose: Any,
+        head_module: Any,
+        prior_generator: Any = GRID,
+        bbox_coder: Any = None,
+        loss_cls: Any = None,
+        loss_bbox: Any = None,
+        loss_obj: Any = None,
+        loss_bbox_aux: Any = None,
+        train_cfg: Config | None = None,
+        test_cfg: Config | None = None,
+        init_cfg: Any = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.head_module: Any = MODELS.build(head_module)
+        self.loss_pose = MODELS.build(loss_pose)
+        self.train_cfg, self.test_cfg = train_cfg, dict(test_cfg or {})
+        self.prior_generator = TASK_UTILS.build(prior_generator)
+        calculator = (train_cfg or {}).get("assigner", {}).get("oks_calculator")
+        if calculator is not None:
+            self.assigner_oks_calculator = MODELS.build(calculator)
+        else:
+            # what training alone used, in released weights
+            rename_old_keys(self, [], always=[(r"assigner_oks_calculator\.", None)])
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the boxes."""
+        return int(self.head_module.num_classes)
+
+    @property
+    def num_keypoints(self) -> int:
+        """Keypoints of a person."""
+        return int(self.head_module.num_keypoints)
+
+    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
+        """Raw maps of `head_module`."""
+        maps: tuple[list[Tensor], ...] = self.head_module(x)
+        return maps
+
+    def predict(
+        self, x: Sequence[Tensor], batch_data_samples: Sequence[Any], rescale: bool = True
+    ) -> list[InstanceData]:
+        """People of each picture, best first.
+
+        Args:
+            x: feature maps (B, C', H, W), finest first.
+            batch_data_samples: B samples with `ori_shape` and, for `rescale`, `scale_factor`.
+            rescale: give places in image space, not in input space.
+
+        Returns:
+            B `InstanceData` of arrays: `bboxes` (N, 4) xyxy, `scores`, `bbox_scores` and `labels`
+            (N,), `keypoints` (N, K, 2), `keypoint_scores` and `keypoints_visible` (N, K).
+        """
+        maps = self(x)
+        points = self.prior_generator.grid_priors(
+            [m.shape[-2:] for m in maps[0]],
+            dtype=maps[0][0].dtype,
+            device=maps[0][0].device,
+            with_stride=True,
+        )
+        points = torch.cat(points)
+        logits, raw, objectness, offsets, visible = map(flatten, maps)
+        scores = logits.sigmoid() * objectness.sigmoid()
+        boxes = boxes_of(points, raw)
+        steps, places = points[:, None, 2:], points[:, None, :2]
+        keypoints = offsets.unflatten(-1, (self.num_keypoints, 2)) * steps + places
+        found = zip(scores, boxes, keypoints, visible.sigmoid(), batch_data_samples, strict=True)
+        return [
+            self._people(score, box, points_of_one, seen, sample.metainfo, rescale)
+            for score, box, points_of_one, seen, sample in found
+        ]
+
+    def _people(
+        self,
+        scores: Tensor,
+        boxes: Tensor,
+        keypoints: Tensor,
+        visible: Tensor,
+        meta: Mapping[str, Any],
+        rescale: bool,
+    ) -> InstanceData:
+        """Instances of one picture from what its points say.
+
+        Args:
+            scores: (P, C) probabilities.
+            boxes: (P, 4) xyxy, input space.
+            keypoints: (P, K, 2), input space.
+            visible: (P, K) probabilities.
+            meta: `ori_shape` and `scale_factor`.
+            rescale: whether to go to image space.
+        """
+        best, labels = scores.max(dim=1)
+        rows = (best > self.test_cfg.get("score_thr", -1)).nonzero().squeeze(1)
+        order = best[rows].sort(descending=True).indices
+        rows = rows[order[: self.test_cfg.get("nms_pre", 100000)]]
+        factor = boxes.new_tensor(meta["scale_factor"] if rescale else (1, 1))
+        best, labels, boxes = best[rows], labels[rows], boxes[rows] / factor.repeat(2)
+        rule = {"nms": self.test_cfg.get("nms")}
+        if not self.test_cfg.get("yolox_style", False):
+            rule["max_per_img"] = self.test_cfg.get("max_per_img", -1)
+        kept = keep_best(boxes, best, labels, rule)
+        height, width = meta["ori_shape"][:2]
+        limit = boxes.new_tensor([width, height, width, height])
+        rows = rows[kept]
+        return InstanceData(
+            bboxes=boxes[kept].clamp(min=boxes.new_zeros(4), max=limit),
+            scores=best[kept],
+            labels=labels[kept],
+            bbox_scores=best[kept],
+            keypoints=keypoints[rows] / factor,
+            keypoint_scores=visible[rows],
+            keypoints_visible=visible[rows],
+        ).numpy()
+
+
+@MODELS.register_module(scope="mmyolo")
+class YOLODetector(SingleStageDetector):
+    """YOLOX-Pose of MMYOLO: pictures -> boxes and keypoints of people.
+
+    Args:
+        backbone, neck, bbox_head: configs or modules.
+        train_cfg, test_cfg, data_preprocessor, init_cfg: as `SingleStageDetector`.
+        use_syncbn: kept for configs; it matters in training only.
+    """
+
+    trained_by = "MMYOLO (yoloxpose_*, its successor, trains here)"
+
+    def __init__(
+        self,
+        backbone: Any,
+        neck: Any,
+        bbox_head: Any,
+        train_cfg: Config | None = None,
+        test_cfg: Config | None = None,
+        data_preprocessor: Any = None,
+        init_cfg: Any = None,
+        use_syncbn: bool = True,
+    ) -> None:
+        super().__init__(
+            backbone, neck, bbox_head, train_cfg, test_cfg, data_preprocessor, init_cfg
+        )
