@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,8 +17,6 @@ from poise.inference.lifting import is_lifter
 from poise.inference.results import PoseResult
 
 __all__ = ["MMPoseInferencer"]
-
-_LOG = logging.getLogger(__name__)
 
 #: overlap above which MMPose takes two boxes of a detector for one person
 NMS_THRESHOLD = 0.3
@@ -42,6 +39,7 @@ _OPTIONS: dict[str, Any] = {
     "show": False,
     "wait_time": 0,
     "draw_bbox": False,
+    "draw_heatmap": False,
     "radius": 3,
     "thickness": 1,
     "kpt_thr": 0.3,
@@ -53,8 +51,6 @@ _OPTIONS: dict[str, Any] = {
     "pred_out_dir": "",
     "return_datasample": None,
 }
-#: options of MMPose that are accepted so that scripts run, without effect
-_IGNORED = frozenset(("draw_heatmap",))
 _CAMERA = "webcam"
 #: MMPose's 2D model where only a lifter is named
 _DEFAULT_2D = "human"
@@ -167,6 +163,7 @@ class MMPoseInferencer:
             keypoint_threshold=options["kpt_thr"],
             track=self._tracking(options),
             lift=self._lifting(options),
+            heatmaps=bool(options["draw_heatmap"]),
         )
         return self._answers(results, options, return_datasamples)
 
@@ -242,14 +239,12 @@ def _camera_number(text: str) -> int:
 def _checked_options(
     given: dict[str, Any], out_dir: str | os.PathLike[str] | None
 ) -> dict[str, Any]:
-    unknown = [name for name in given if name not in _OPTIONS and name not in _IGNORED]
+    unknown = [name for name in given if name not in _OPTIONS]
     if unknown:
         raise ArgumentError(
             f"MMPoseInferencer has no option '{unknown[0]}'{nearest(unknown[0], _OPTIONS)}"
         )
-    if without_effect := sorted(_IGNORED & {name for name, value in given.items() if value}):
-        _LOG.warning("options without effect here: %s", ", ".join(without_effect))
-    options = {**_OPTIONS, **{k: v for k, v in given.items() if k in _OPTIONS}}
+    options = {**_OPTIONS, **given}
     if out_dir is not None:
         options["vis_out_dir"] = options["vis_out_dir"] or Path(out_dir) / "visualizations"
         options["pred_out_dir"] = options["pred_out_dir"] or Path(out_dir) / "predictions"

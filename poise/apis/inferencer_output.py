@@ -18,7 +18,7 @@ from poise.inference.results import PoseResult
 from poise.inference.sinks.base import SinkOptions, write_whole
 from poise.inference.sinks.json_list import JsonList
 from poise.inference.sinks.video import VideoSink
-from poise.structures import InstanceData, PoseDataSample, split_instances
+from poise.structures import InstanceData, PixelData, PoseDataSample, split_instances
 
 __all__ = ["AnswerDrawer", "AnswerFiles", "people_of", "sample_of"]
 
@@ -96,7 +96,12 @@ class AnswerDrawer:
         from poise.visualization import PoseLocalVisualizer
 
         visualizer = self._prepared(PoseLocalVisualizer, result.metainfo)
-        return visualizer.add_datasample(result.name, image, sample_of(result), **common)
+        sample = sample_of(result)
+        if result.heatmap is not None:
+            sample.pred_fields = PixelData(heatmaps=result.heatmap[None])
+        return visualizer.add_datasample(
+            result.name, image, sample, draw_heatmap=result.heatmap is not None, **common
+        )
 
     def _draw_3d(self, result: PoseResult, image: Any, common: dict[str, Any]) -> np.ndarray:
         from poise.visualization import Pose3dLocalVisualizer

@@ -111,6 +111,13 @@ def predict(
             "no-ids, fade, numbers, no-3d, keypoints=NAME+NAME."
         ),
     ] = "mmpose",
+    draw_heatmaps: Annotated[
+        bool,
+        typer.Option(
+            "--draw-heatmaps",
+            help="Also draw heatmaps, or SimCC (top-down models).",
+        ),
+    ] = False,
     draw: Annotated[
         bool, typer.Option("--draw/--no-draw", help="Write drawn pictures and videos.")
     ] = True,
@@ -156,6 +163,7 @@ def predict(
         lift={"model": lift, "weights": lift_weights} if lift else None,
         keypoint_threshold=keypoint_threshold,
         flip_test=flip_test,
+        heatmaps=draw_heatmaps,
         keep_going=True,
         timeout=timeout,
     )

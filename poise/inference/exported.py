@@ -46,6 +46,7 @@ class ExportedNetwork:
         crops: crop maker.
         decoder: codec.
         unflip: outputs of mirrored crops -> outputs mirrored back; None: no flip test.
+        heatmaps: also keep where the network saw keypoints.
     """
 
     def __init__(
@@ -54,9 +55,11 @@ class ExportedNetwork:
         crops: WarpCrops,
         decoder: Any,
         unflip: Callable[[tuple[np.ndarray, ...]], tuple[np.ndarray, ...]] | None = None,
+        *,
+        heatmaps: bool = False,
     ) -> None:
         self._session, self._crops, self._decoder = session, crops, decoder
-        self._unflip = unflip
+        self._unflip, self._heatmaps = unflip, heatmaps
 
     def prepare(self, crops: Sequence[Crop]) -> WarpedCrops:
         """Warped crops."""
@@ -75,7 +78,7 @@ class ExportedNetwork:
 
     def decode(self, outputs: tuple[np.ndarray, ...], batch: WarpedCrops) -> list[Poses]:
         """Keypoints of the whole batch by the codec."""
-        return decoded(self._decoder, outputs, batch)
+        return decoded(self._decoder, outputs, batch, heatmaps=self._heatmaps)
 
 
 def is_exported(model: Any) -> bool:
@@ -84,7 +87,13 @@ def is_exported(model: Any) -> bool:
 
 
 def exported_network(
-    model: Any, crops: Any, *, runtime: str, flip_test: bool | None, mode: Mode
+    model: Any,
+    crops: Any,
+    *,
+    runtime: str,
+    flip_test: bool | None,
+    mode: Mode,
+    heatmaps: bool = False,
 ) -> ExportedNetwork:
     """Network of a model that `load_exported` gave, or of a torch model, exported where needed.
 
@@ -94,7 +103,7 @@ def exported_network(
     if hasattr(model, "session"):
         if flip_test:
             raise ConfigError("an exported file has no flip test; load the model itself for that")
-        return ExportedNetwork(model.session, crops, model.head.decoder)
+        return ExportedNetwork(model.session, crops, model.head.decoder, heatmaps=heatmaps)
     cfg = dict(model.test_cfg or {})
     if not isinstance(crops, WarpCrops) or not TopdownNetwork.suits(model, cfg):
         raise ConfigError(
@@ -104,7 +113,7 @@ def exported_network(
     session = open_session(export_cached(model), runtime, half=mode.half)
     flips = cfg.get("flip_test", False) if flip_test is None else flip_test
     unflip = _unflip_by(model.head, dict(crops.constants), cfg) if flips else None
-    return ExportedNetwork(session, crops, model.head.decoder, unflip)
+    return ExportedNetwork(session, crops, model.head.decoder, unflip, heatmaps=heatmaps)
 
 
 def _unflip_by(

@@ -127,7 +127,7 @@ class Inferencer:
         # built when the first picture without boxes comes
         self._detector_spec = detector
         self._detector: Any = None
-        self._networks: dict[bool | None, Network] = {}
+        self._networks: dict[tuple[bool | None, bool], Network] = {}
 
     @property
     def detector(self) -> Any:
@@ -153,6 +153,7 @@ class Inferencer:
         lift: Any = None,
         keypoint_threshold: float = 0.3,
         flip_test: bool | None = None,
+        heatmaps: bool = False,
         keep_going: bool = False,
         timeout: float = 10.0,
         timing: bool = False,
@@ -177,6 +178,7 @@ class Inferencer:
             lift: a lifter: 3D poses (`poise.inference.lifting`).
             keypoint_threshold: keypoints with a lower score are not `visible`, nor drawn.
             flip_test: True or False; None: as the inferencer was told.
+            heatmaps: also keep where a top-down model saw keypoints, which is then drawn.
             keep_going: give a result with `error` for a picture that cannot be used, instead of
                 raising when its turn comes.
             timeout: seconds after which a silent camera, stream or address is given up.
@@ -201,7 +203,7 @@ class Inferencer:
             given,
             every=self.mode.detector_every if detector_every is None else detector_every,
             batch=min(batch_size, DETECTOR_BATCH),
-            network=self._network(self.flip_test if flip_test is None else flip_test),
+            network=self._network(self.flip_test if flip_test is None else flip_test, heatmaps),
             batch_size=batch_size,
             live=first is not None and first.info.live,
             overlap=count != 1,
@@ -252,16 +254,24 @@ class Inferencer:
             jobs = prefetched(jobs, waiting, "detect")
         return posed(jobs, network, batch_size=batch_size, timings=timings, overlap=overlap)
 
-    def _network(self, flip_test: bool | None) -> Network:
+    def _network(self, flip_test: bool | None, heatmaps: bool) -> Network:
         """Network with or without the flip test."""
-        if flip_test not in self._networks:
+        key = flip_test, heatmaps
+        if key not in self._networks:
             build = choose_network if self.backend == "torch" else exported_network
             on_torch = self.backend == "torch"
-            options = {"crops": self._crops} if on_torch else {"runtime": self.backend}
-            self._networks[flip_test] = build(
-                self.model, self._make_batch, flip_test=flip_test, mode=self.mode, **options
+            options: dict[str, Any] = (
+                {"crops": self._crops} if on_torch else {"runtime": self.backend}
             )
-        return self._networks[flip_test]
+            self._networks[key] = build(
+                self.model,
+                self._make_batch,
+                flip_test=flip_test,
+                mode=self.mode,
+                heatmaps=heatmaps,
+                **options,
+            )
+        return self._networks[key]
 
     def _result(self, job: Job, keypoint_threshold: float, keep_going: bool) -> PoseResult:
         if job.error is not None:
@@ -288,6 +298,7 @@ class Inferencer:
             keypoint_threshold=keypoint_threshold,
             metainfo_3d=None if self._space_3d is None else self.metainfo,
             space_3d=self._space_3d,
+            heatmap=job.heatmap(),
         )
 
     def _check(self, batch_size: int, boxes: Any, detector_every: int | None) -> None:

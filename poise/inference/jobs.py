@@ -10,6 +10,7 @@ import numpy as np
 
 from poise.errors import DataError
 from poise.inference.boxes import BoxFile, check_boxes, read_boxes
+from poise.inference.heat import picture_heat
 from poise.inference.sources.frame import Frame
 from poise.structures import InstanceData
 
@@ -25,6 +26,8 @@ class Poses(NamedTuple):
         bboxes: (N, 4) xyxy where the network finds boxes itself, else None.
         bbox_scores: (N,), or None.
         keypoints_3d: (N, K, 3) of models that give them, in a space of their own; else None.
+        heat: (h, w) where the network saw keypoints, if asked for; else None.
+        heat_box: (4,) xyxy, image space: what `heat` covers.
     """
 
     keypoints: np.ndarray
@@ -32,6 +35,8 @@ class Poses(NamedTuple):
     bboxes: np.ndarray | None = None
     bbox_scores: np.ndarray | None = None
     keypoints_3d: np.ndarray | None = None
+    heat: np.ndarray | None = None
+    heat_box: np.ndarray | None = None
 
 
 class Job:
@@ -89,6 +94,12 @@ class Job:
     def add(self, poses: Poses) -> None:
         """Take one answer."""
         self._found.append(poses)
+
+    def heatmap(self) -> np.ndarray | None:
+        """(h, w) where the network saw keypoints in the whole picture; None where nobody asked."""
+        maps = [poses.heat for poses in self._found if poses.heat is not None]
+        boxes = [poses.heat_box for poses in self._found if poses.heat_box is not None]
+        return picture_heat(self.image.shape, maps, boxes) if maps else None
 
     def instances(self) -> InstanceData | None:
         """Everybody in the picture, numpy, image space; None where nobody is."""

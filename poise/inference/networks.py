@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Protocol
@@ -10,10 +11,13 @@ import numpy as np
 
 from poise.inference.crops import Crop, WarpCrops, WarpedCrops
 from poise.inference.direct3d import hand_poses, standing
+from poise.inference.heat import heat_of
 from poise.inference.jobs import Poses
 from poise.inference.modes import Mode
 
 __all__ = ["AnyNetwork", "Network", "TopdownNetwork", "choose_network", "decoded"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class Network(Protocol):
@@ -36,6 +40,7 @@ def choose_network(
     flip_test: bool | None = None,
     mode: Mode | None = None,
     crops: str = "opencv",
+    heatmaps: bool = False,
 ) -> Network:
     """The quickest way to what the model's own `predict` gives.
 
@@ -46,6 +51,7 @@ def choose_network(
         mode: whether the network is rearranged for speed, and whether it computes with 16 bits,
             where that is possible.
         crops: "opencv" or "torch": who warps the crops of plain top-down pipelines.
+        heatmaps: also keep where plain top-down models saw keypoints.
     """
     cfg = dict(model.test_cfg or {})
     if flip_test is not None:
@@ -56,8 +62,15 @@ def choose_network(
 
             model = tuned(model, make_batch.constants["input_size"])
         return TopdownNetwork(
-            model, make_batch, cfg, half=mode is not None and mode.half, on_device=crops == "torch"
+            model,
+            make_batch,
+            cfg,
+            half=mode is not None and mode.half,
+            on_device=crops == "torch",
+            heatmaps=heatmaps,
         )
+    if heatmaps:
+        _LOG.warning("heatmaps are kept of plain top-down models only; there are none here")
     return AnyNetwork(model, make_batch, cfg)
 
 
@@ -126,6 +139,7 @@ class TopdownNetwork:
         test_cfg: settings for predictions, instead of the model's.
         half: compute with 16 bits, where the machine does so faster.
         on_device: warp crops by torch on the model's device, instead of by OpenCV.
+        heatmaps: also keep where the network saw keypoints.
     """
 
     def __init__(
@@ -136,6 +150,7 @@ class TopdownNetwork:
         *,
         half: bool = False,
         on_device: bool = False,
+        heatmaps: bool = False,
     ) -> None:
         import torch
 
@@ -146,7 +161,7 @@ class TopdownNetwork:
         last = weight is not None and weight.is_contiguous(memory_format=torch.channels_last)
         plain = weight is None or weight.is_contiguous()
         self._memory_format = torch.channels_last if last and not plain else torch.contiguous_format
-        self._on_device = on_device
+        self._on_device, self._heatmaps = on_device, heatmaps
         self._half = half_type(model.data_preprocessor.device) if half else None
         self._model, self._crops, self._test_cfg = model, crops, dict(test_cfg)
         # the flip test asks the first sample for swaps and sizes, which all have in common
@@ -221,7 +236,7 @@ class TopdownNetwork:
 
     def decode(self, outputs: Any, batch: tuple[WarpedCrops, Any]) -> list[Poses]:
         """Keypoints of the whole batch by the codec."""
-        return decoded(self._model.head.decoder, outputs, batch[0])
+        return decoded(self._model.head.decoder, outputs, batch[0], heatmaps=self._heatmaps)
 
 
 def half_type(device: Any) -> Any:
@@ -234,21 +249,29 @@ def half_type(device: Any) -> Any:
     return torch.bfloat16 if device.type == "cpu" and able() else None
 
 
-def decoded(decoder: Any, outputs: Any, batch: WarpedCrops) -> list[Poses]:
+def decoded(
+    decoder: Any, outputs: Any, batch: WarpedCrops, *, heatmaps: bool = False
+) -> list[Poses]:
     """Poses of network outputs, by the codec, for the whole batch.
 
     Args:
         decoder: codec that decodes batches.
         outputs: tensor or array (B, ...), or a tuple of such.
         batch: where the crops were taken.
+        heatmaps: also keep where the network saw keypoints.
     """
     args = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
     # codecs work in 32 bits
     args = tuple(a.float() if hasattr(a, "float") else a for a in args)
+    heat = heat_of(args) if heatmaps else None
     keypoints, scores = decoder.batch_decode(*args)
     if isinstance(scores, tuple):
         # codecs that also know visibilities
         scores = scores[0]
     keypoints = batch.to_image_space(keypoints)
     scores = np.asarray(scores, np.float32)
-    return [Poses(k, s) for k, s in zip(keypoints, scores, strict=True)]
+    if heat is None:
+        return [Poses(k, s) for k, s in zip(keypoints, scores, strict=True)]
+    boxes = np.concatenate((batch.centers - batch.scales / 2, batch.centers + batch.scales / 2), 1)
+    rows = zip(keypoints, scores, heat, boxes, strict=True)
+    return [Poses(k, s, heat=h, heat_box=box) for k, s, h, box in rows]

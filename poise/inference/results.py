@@ -72,6 +72,7 @@ class PoseResult:
         keypoint_threshold: keypoints with a lower score are not `visible`.
         metainfo_3d: parsed schema of `keypoints_3d`.
         space_3d: space and unit of `keypoints_3d`, in words.
+        heatmap: (h, w) float32 over the whole picture: where the network saw keypoints, if asked.
     """
 
     image: np.ndarray | None
@@ -86,6 +87,7 @@ class PoseResult:
     keypoint_threshold: float = 0.3
     metainfo_3d: Mapping[str, Any] | None = None
     space_3d: str | None = None
+    heatmap: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.instances)

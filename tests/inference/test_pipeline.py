@@ -224,7 +224,7 @@ def test_what_waits_does_not_grow_with_the_video(monkeypatch, capsys):
 
     inferencer = poise.Inferencer("movenet-lightning", device="cpu", detector=Detector())
     network = Network()
-    monkeypatch.setattr(inferencer, "_network", lambda flip_test: network)
+    monkeypatch.setattr(inferencer, "_network", lambda *_: network)
     made = 0
 
     def pictures():

@@ -12,7 +12,14 @@ from poise.errors import DataError, nearest
 from poise.inference.lifting.poses import SPACE_3D
 from poise.inference.results import PoseResult
 from poise.inference.sequences import video_of
-from poise.visualization import Trails, View, draw_instances, draw_poses_3d, draw_tracks
+from poise.visualization import (
+    Trails,
+    View,
+    draw_heatmaps,
+    draw_instances,
+    draw_poses_3d,
+    draw_tracks,
+)
 from poise.visualization.style import Palette
 
 __all__ = ["Drawer", "drawer_of"]
@@ -92,6 +99,8 @@ class Drawer:
         if result.image is None:
             return np.zeros((64, 64, 3), np.uint8)
         picture = self._ground(result.image)
+        if result.heatmap is not None:
+            np.copyto(picture, draw_heatmaps(picture, result.heatmap))
         tracked = result.track_ids is not None
         self._draw_ways(picture, result)
         if len(result):
