@@ -26,6 +26,16 @@ __all__ = [
 ]
 
 _BACKENDS = ("cv2", "pillow")
+#: what is kept about a picture
+_META_KEYS = (
+    "img_id",
+    "img_path",
+    "ori_shape",
+    "img_shape",
+    "scale_factor",
+    "flip",
+    "flip_direction",
+)
 
 
 @TRANSFORMS.register_module(scope="mmdet")
@@ -167,18 +177,7 @@ class PackDetInputs(BaseTransform):
         meta_keys: keys of `results` that become metainfo, where they are there.
     """
 
-    def __init__(
-        self,
-        meta_keys: Sequence[str] = (
-            "img_id",
-            "img_path",
-            "ori_shape",
-            "img_shape",
-            "scale_factor",
-            "flip",
-            "flip_direction",
-        ),
-    ) -> None:
+    def __init__(self, meta_keys: Sequence[str] = _META_KEYS) -> None:
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -206,18 +205,7 @@ class PackDetPoseInputs(PackDetInputs):
 
     def __init__(
         self,
-        meta_keys: Sequence[str] = (
-            "id",
-            "img_id",
-            "img_path",
-            "ori_shape",
-            "img_shape",
-            "scale_factor",
-            "flip",
-            "flip_direction",
-            "flip_indices",
-            "raw_ann_info",
-        ),
+        meta_keys: Sequence[str] = ("id", *_META_KEYS, "flip_indices", "raw_ann_info"),
         pack_transformed: bool = False,
     ) -> None:
         super().__init__(meta_keys)

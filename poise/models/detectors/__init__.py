@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "nanodet": "NanoDet",
         "rtmdet_head": "RTMDetSepBNHead",
-        "single_stage": "RTMDet SingleStageDetector YOLOX",
+        "single_stage": "RTMDet SingleStageDetector SyncedDetector YOLOX",
         "yolox_head": "YOLOXHead",
         "yolox_pose": "YOLODetector YOLOPoseHead YOLOPoseLayers",
     },

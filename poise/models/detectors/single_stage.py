@@ -15,7 +15,7 @@ from poise.layers import BaseModule
 from poise.models.renames import rename_old_keys
 from poise.registry import MODELS
 
-__all__ = ["RTMDet", "SingleStageDetector", "YOLOX"]
+__all__ = ["RTMDet", "SingleStageDetector", "SyncedDetector", "YOLOX"]
 
 Config = Mapping[str, Any]
 
@@ -130,9 +130,8 @@ class SingleStageDetector(BaseModule):
     val_step = test_step
 
 
-@MODELS.register_module(scope="mmdet")
-class RTMDet(SingleStageDetector):
-    """RTMDet (Lyu 2022, arXiv 2212.07784).
+class SyncedDetector(SingleStageDetector):
+    """A detector whose training may share batch statistics between devices.
 
     Args:
         backbone, neck, bbox_head: configs or modules.
@@ -154,6 +153,11 @@ class RTMDet(SingleStageDetector):
         super().__init__(
             backbone, neck, bbox_head, train_cfg, test_cfg, data_preprocessor, init_cfg
         )
+
+
+@MODELS.register_module(scope="mmdet")
+class RTMDet(SyncedDetector):
+    """RTMDet (Lyu 2022, arXiv 2212.07784); arguments as `SyncedDetector`."""
 
 
 @MODELS.register_module(scope="mmdet")

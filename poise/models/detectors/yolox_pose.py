@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from poise.layers import BaseModule, bias_init_with_prob
 from poise.layers.csp import SILU, YOLO_BN
 from poise.models.detectors.dense import GRID, keep_best
-from poise.models.detectors.single_stage import SingleStageDetector
+from poise.models.detectors.single_stage import SyncedDetector
 from poise.models.detectors.yolox_head import PRIOR_PROBABILITY, YOLOXHead, boxes_of
 from poise.models.heads.yolox_pose import conv_branch, flatten
 from poise.models.renames import rename_old_keys
@@ -230,28 +230,7 @@ class YOLOPoseHead(BaseModule):
 
 
 @MODELS.register_module(scope="mmyolo")
-class YOLODetector(SingleStageDetector):
-    """YOLOX-Pose of MMYOLO: pictures -> boxes and keypoints of people.
-
-    Args:
-        backbone, neck, bbox_head: configs or modules.
-        train_cfg, test_cfg, data_preprocessor, init_cfg: as `SingleStageDetector`.
-        use_syncbn: kept for configs; it matters in training only.
-    """
+class YOLODetector(SyncedDetector):
+    """YOLOX-Pose of MMYOLO: pictures -> boxes and keypoints; arguments as `SyncedDetector`."""
 
     trained_by = "MMYOLO (yoloxpose_*, its successor, trains here)"
-
-    def __init__(
-        self,
-        backbone: Any,
-        neck: Any,
-        bbox_head: Any,
-        train_cfg: Config | None = None,
-        test_cfg: Config | None = None,
-        data_preprocessor: Any = None,
-        init_cfg: Any = None,
-        use_syncbn: bool = True,
-    ) -> None:
-        super().__init__(
-            backbone, neck, bbox_head, train_cfg, test_cfg, data_preprocessor, init_cfg
-        )
