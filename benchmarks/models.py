@@ -42,7 +42,7 @@ CASES = {
     "ResNetV1d": ("td-hm_resnetv1d50_8xb64-210e_coco-256x192", BODY),
     "ResNeXt": ("td-hm_resnext50_8xb64-210e_coco-256x192", BODY),
     "RSN": ("td-hm_rsn18_8xb32-210e_coco-256x192", BODY),
-    "SCNet": ("td-hm_scnet50_8xb64-210e_coco-256x192", BODY),
+    "SCNet": ("td-hm_scnet50_8xb64-210e_coco-256x192", (128, 128)),
     "SEResNet": ("td-hm_seresnet50_8xb64-210e_coco-256x192", BODY),
     "ShuffleNetV1": ("td-hm_shufflenetv1_8xb64-210e_coco-256x192", BODY),
     "ShuffleNetV2": ("td-hm_shufflenetv2_8xb64-210e_coco-256x192", BODY),

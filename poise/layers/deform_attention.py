@@ -35,16 +35,18 @@ def sample_and_weigh(
     queries = locations.shape[1]
     sizes = [(int(h), int(w)) for h, w in spatial_shapes]
     grids = (2 * locations - 1).permute(3, 0, 2, 1, 4, 5).flatten(1, 2)  # L, B * heads, Q, P, 2
-    sampled = []
-    for maps, (height, width), grid in zip(
-        value.split([h * w for h, w in sizes], dim=1), sizes, grids, strict=True
+    # L, B * heads, 1, Q, P
+    weights = weights.permute(3, 0, 2, 1, 4).flatten(1, 2).unsqueeze(2)
+    sums = []  # level after level: what all of them sample would not stay in a cache
+    for maps, (height, width), grid, weight in zip(
+        value.split([h * w for h, w in sizes], dim=1), sizes, grids, weights, strict=True
     ):
         maps = maps.permute(0, 2, 3, 1).reshape(batch * heads, channels, height, width)
-        sampled.append(
-            F.grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        sampled = F.grid_sample(
+            maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False
         )
-    weights = weights.permute(0, 2, 1, 3, 4).reshape(batch * heads, 1, queries, -1)
-    out = (torch.stack(sampled, dim=-2).flatten(-2) * weights).sum(dim=-1)
+        sums.append((sampled * weight).sum(dim=-1))
+    out = torch.stack(sums).sum(dim=0)
     return out.reshape(batch, heads * channels, queries).transpose(1, 2)
 
 
