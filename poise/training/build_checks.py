@@ -104,7 +104,7 @@ def _refuse_detector(model: Any, scope: str | None) -> None:
         model = model.get("type")
     if isinstance(model, str):
         model = MODELS.get(model, scope=scope)
-    kind = model if isinstance(model, type) else type(model)
+    kind: Any = model if isinstance(model, type) else type(model)
     if issubclass(kind, SingleStageDetector):
         raise ConfigError(
             f"{kind.__name__} finds boxes and is not trained here: train it with "
