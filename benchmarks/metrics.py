@@ -5,8 +5,10 @@
 Annotations and predictions are synthetic and the same for both: a COCO file of so many pictures,
 people and predictions, with crowds, people without keypoints, ties, doubles and false alarms.
 Measured is all that an evaluation costs: construction (which reads the file), `process` of
-batches of 64, `evaluate`. With `--peer` rounds alternate between the libraries, and the largest
-difference of any figure is printed. CPU seconds on one thread.
+batches of 64, `evaluate`. With `--peer` each library works in its own process and evaluations
+alternate, case by case, so that a busy machine slows both down alike; the garbage collector is on
+in both and skips the samples, which were made before. CPU seconds on one thread, medians of the
+rounds; `apart` is the largest difference of any figure.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import importlib
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -192,91 +195,124 @@ def keypoint_samples(rng, total, keypoints):
         }
 
 
-def measure(package, only, quick, folder):
-    """case -> (CPU seconds, figures)."""
+def prepared(case, folder):
+    """Class and options of the metric, meta information, and samples of a case."""
+    name, options, images, people, total = CASES[case]
+    rng = np.random.default_rng(0)
+    keypoints = {"CocoWholeBodyMetric": 133, "MpiiPCKAccuracy": 16}.get(name, 17)
+    meta = {"dataset_name": "synthetic", "num_keypoints": keypoints, "CLASSES": None}
+    meta["sigmas"] = np.resize(SIGMAS, keypoints)
+    if "Coco" not in name:
+        return name, options, meta, list(keypoint_samples(rng, total, keypoints))
+    image, box, points, crowd = truth(rng, images, people, keypoints)
+    file = folder / f"{images}-{people}-{keypoints}.json"
+    if not file.exists():
+        write_coco(file, images, image, box, points, crowd)
+    samples = list(coco_samples(rng, total, images, image, box, points))
+    return name, {**options, "ann_file": str(file)}, meta, samples
+
+
+def evaluated(metrics, name, options, meta, samples):
+    """(CPU seconds, figures) of one evaluation."""
+    gc.collect()
+    start = time.process_time()
+    metric = getattr(metrics, name)(**options)
+    metric.dataset_meta = dict(meta)
+    for begin in range(0, len(samples), BATCH):
+        metric.process(None, samples[begin : begin + BATCH])
+    figures = metric.evaluate(len(samples))
+    return time.process_time() - start, {key: float(value) for key, value in figures.items()}
+
+
+def worker(library, folder):
+    """Serve: a line with a case on stdin; the time and the figures of a run on stdout."""
     warnings.simplefilter("ignore")
+    # what the library prints goes elsewhere
+    out, sys.stdout = sys.stdout, sys.stderr
     metrics = importlib.import_module(
-        "poise.metrics" if package == "poise" else "mmpose.evaluation.metrics"
+        "poise.metrics" if library == "poise" else "mmpose.evaluation.metrics"
     )
-    found = {}
-    for case, (name, options, images, people, total) in CASES.items():
-        if only.lower() not in case.lower() or (quick and not any(q in case for q in QUICK)):
-            continue
-        rng = np.random.default_rng(0)
-        keypoints = {"CocoWholeBodyMetric": 133, "MpiiPCKAccuracy": 16}.get(name, 17)
-        meta = {"dataset_name": "synthetic", "num_keypoints": keypoints, "CLASSES": None}
-        meta["sigmas"] = np.resize(SIGMAS, keypoints)
-        if "Coco" in name:
-            image, box, points, crowd = truth(rng, images, people, keypoints)
-            options = {**options, "ann_file": str(folder / f"{images}-{people}-{keypoints}.json")}
-            if not Path(options["ann_file"]).exists():
-                write_coco(Path(options["ann_file"]), images, image, box, points, crowd)
-            samples = list(coco_samples(rng, total, images, image, box, points))
-        else:
-            samples = list(keypoint_samples(rng, total, keypoints))
-        # the samples of a dataset are not kept in real runs: out of the collector's way
-        gc.collect()
-        gc.freeze()
-        times = []
-        # short ones are repeated: the first also fills caches
-        while not times or (len(times) < 3 and sum(times) < 5):
-            start = time.process_time()
-            metric = getattr(metrics, name)(**options)
-            metric.dataset_meta = dict(meta)
-            for begin in range(0, total, BATCH):
-                metric.process(None, samples[begin : begin + BATCH])
-            figures = metric.evaluate(total)
-            times.append(time.process_time() - start)
-        found[case] = statistics.median(times), {k: float(v) for k, v in figures.items()}
-        gc.unfreeze()
-        del samples
-    return found
+    print("ready", file=out, flush=True)
+    held, work = "", None
+    for line in sys.stdin:
+        case = line.strip()
+        if case != held:
+            gc.unfreeze()
+            work = None
+            held, work = case, prepared(case, folder)
+            # the samples of a dataset are not kept in real runs: out of the collector's way
+            gc.collect()
+            gc.freeze()
+        print(json.dumps(evaluated(metrics, *work)), file=out, flush=True)
 
 
-def compare(ours, theirs):
-    """Say how far the figures of both libraries are apart, and which differ most."""
-    worst, where = 0.0, ""
-    for case, (_, figures) in ours.items():
-        other = theirs[case][1]
-        for key in figures.keys() | other.keys():
-            apart = abs(figures.get(key, np.inf) - other.get(key, np.inf))
-            if not apart <= worst:
-                worst, where = apart, f" ({case}: {key})"
-    sys.stdout.write(f"largest difference of a figure: {worst:.1e}{where}\n")
+class Worker:
+    """A library in its own process."""
+
+    def __init__(self, python, library, folder):
+        self.name = f"{library} in {python}"
+        self.process = subprocess.Popen(
+            [python, __file__, "--worker", library, "--folder", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        if self.process.stdout.readline() != "ready\n":
+            raise SystemExit(f"{self.name} did not start")
+
+    def run(self, case):
+        self.process.stdin.write(f"{case}\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"{self.name} stopped at {case}")
+        return json.loads(answer)
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def row_of(case, workers, rounds):
+    """A row of the table: seconds of each library, their ratio, how far the figures are apart."""
+    # one more than is counted: the first fills caches
+    runs = list(zip(*([w.run(case) for w in workers] for _ in range(rounds + 1)), strict=True))
+    seconds = [statistics.median(time for time, _ in run[1:]) for run in runs]
+    row = f"{case:44}" + "".join(f"{value:12.3f}" for value in seconds)
+    if len(runs) > 1:
+        ours, theirs = (run[0][1] for run in runs)
+        keys = ours.keys() | theirs.keys()
+        apart = max(abs(ours.get(key, np.inf) - theirs.get(key, np.inf)) for key in keys)
+        row += f"{seconds[1] / seconds[0]:14.1f}{apart:10.0e}"
+    return row
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peer", help="python that can import mmpose")
-    parser.add_argument("--rounds", type=int, default=1, help="each library runs so many times")
+    parser.add_argument("--rounds", type=int, default=1, help="runs of each library that count")
     parser.add_argument("--only", default="", help="part of the names to run")
     parser.add_argument("--quick", action="store_true", help="the small cases only")
-    parser.add_argument("--package", default="poise", help=argparse.SUPPRESS)
+    parser.add_argument("--worker", choices=("poise", "mmpose"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.json:
-        # what the library prints goes elsewhere
-        out, sys.stdout = sys.stdout, sys.stderr
-        out.write(json.dumps(measure(args.package, args.only, args.quick, args.folder)) + "\n")
+    if args.worker:
+        worker(args.worker, args.folder)
         return
-    from common import peer_times, show
-
-    options = ["--only", args.only, *(["--quick"] if args.quick else [])]
-    with tempfile.TemporaryDirectory() as temporary:
-        options += ["--folder", temporary]
-        rounds = {"poise": [], "mmpose": []}
-        for _ in range(args.rounds):
-            rounds["poise"].append(peer_times(sys.executable, __file__, options, "poise"))
-            if args.peer:
-                rounds["mmpose"].append(peer_times(args.peer, __file__, options))
-    ours, theirs = (
-        {case: statistics.median(r[case][0] for r in runs) for case in runs[0]} if runs else {}
-        for runs in rounds.values()
-    )
-    show("CPU seconds", ours, theirs)
-    if theirs:
-        compare(rounds["poise"][0], rounds["mmpose"][0])
+    with tempfile.TemporaryDirectory() as folder:
+        workers = [Worker(sys.executable, "poise", folder)]
+        if args.peer:
+            workers.append(Worker(args.peer, "mmpose", folder))
+        head = f"{'CPU seconds':44}{'poise':>12}"
+        print(head + (f"{'mmpose':>12}{'times faster':>14}{'apart':>10}" if args.peer else ""))
+        for case in CASES:
+            if args.only.lower() in case.lower() and (
+                not args.quick or any(part in case for part in QUICK)
+            ):
+                print(row_of(case, workers, args.rounds), flush=True)
+        for process in workers:
+            process.stop()
 
 
 if __name__ == "__main__":
