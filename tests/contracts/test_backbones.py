@@ -174,7 +174,9 @@ def net(name):
 
 
 def test_the_contract_covers_every_registered_backbone():
-    covered = {n.rpartition(".")[2] for n in NAMES} | {"TIMMBackbone"}
+    covered = {n.rpartition(".")[2] for n in NAMES}
+    # timm's networks have tests of their own; the other is MMYOLO's name of CSPDarknet
+    covered |= {"TIMMBackbone", "YOLOXCSPDarknet"}
     registered = {
         entry.partition("=")[0]
         for rows in TABLE.values()

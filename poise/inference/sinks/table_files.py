@@ -54,7 +54,7 @@ class ParquetSink(FileSink):
     A Parquet file can only be read when it is whole; parts keep what a crash leaves readable.
 
     Raises:
-        MissingDependencyError: pyarrow is not installed.
+        MissingDependencyError: pyarrow is not installed, or is of another numpy.
     """
 
     suffix = ".parquet"
@@ -65,7 +65,7 @@ class ParquetSink(FileSink):
             import pyarrow.parquet
         except ImportError as error:
             raise MissingDependencyError(
-                "Parquet files need the package pyarrow: pip install 'poise[tables]'"
+                f"Parquet files need the package pyarrow: pip install 'poise[tables]' ({error})"
             ) from error
         self._arrow = pyarrow
         self._rows: list[dict[str, Any]] = []
