@@ -58,6 +58,10 @@ def open_dataset(
         changes["metainfo"] = {"from_file": _schema_file(schema)}
     if images is not None:
         changes["data_prefix"] = {"img": str(images)}
+    if path.is_dir():
+        raise FileMissingError(
+            f"{path} is a folder; expected an annotation file{_annotations_in(path)} or a config"
+        )
     if path.suffix in (".json", ".npz"):
         if not path.is_file():
             raise FileMissingError(f"there is no annotation file {path}")
@@ -69,6 +73,12 @@ def open_dataset(
     cfg = {**cfg, **changes}
     _check_kind(cfg["type"])
     return build_dataset(_without_pipelines(cfg, outermost=True))
+
+
+def _annotations_in(folder: Path) -> str:
+    """Part of an error text: the first annotation files below a folder."""
+    found = sorted(p for p in folder.rglob("*") if p.suffix in (".json", ".npz"))[:3]
+    return f", such as {', '.join(map(str, found))}," if found else ""
 
 
 def reports_of(dataset: Any) -> list[Any]:

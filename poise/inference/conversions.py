@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from poise.errors import DataError, MissingDependencyError
-from poise.inference.results import PoseResult
+
+if TYPE_CHECKING:
+    # results know these functions, not the other way round
+    from poise.inference.results import PoseResult
 
 __all__ = ["log_rerun", "to_fiftyone", "to_supervision"]
 

@@ -70,6 +70,10 @@ def test_mixtures_of_configs_open_with_their_converters(own: Any, tmp_path: Path
 def test_sources_that_are_none_are_said(own: Any, tmp_path: Path) -> None:
     with pytest.raises(FileMissingError, match="no annotation file"):
         open_dataset(tmp_path / "none.json")
+    (tmp_path / "own" / "annotations").mkdir(parents=True)
+    (tmp_path / "own" / "annotations" / "train.json").write_text("{}")
+    with pytest.raises(FileMissingError, match=r"is a folder.*annotations/train\.json"):
+        open_dataset(tmp_path / "own")
     with pytest.raises(FileMissingError, match="neither an annotation file nor a config"):
         open_dataset(tmp_path / "none.py")
     with pytest.raises(UnknownNameError, match="no data set class 'CocoDatset'.*CocoDataset"):
