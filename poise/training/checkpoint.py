@@ -16,6 +16,7 @@ import torch
 import poise
 from poise.errors import CheckpointError, FileMissingError
 from poise.training import optimizer_state
+from poise.training.sharding import lay_out, whole
 
 __all__ = [
     "LAST_CHECKPOINT",
@@ -38,9 +39,9 @@ LAST_CHECKPOINT = "last_checkpoint"
 
 
 def to_cpu(tree: Any) -> Any:
-    """The same tree of dicts, lists and tensors with its tensors on the CPU."""
+    """The same tree of dicts, lists and tensors with its tensors whole and on the CPU."""
     if isinstance(tree, torch.Tensor):
-        return tree.detach().cpu()
+        return whole(tree.detach()).cpu()
     if isinstance(tree, dict):
         copy: Any = type(tree)((k, to_cpu(v)) for k, v in tree.items())
         if hasattr(tree, "_metadata"):
@@ -53,7 +54,7 @@ def to_cpu(tree: Any) -> Any:
 
 
 def build_checkpoint(runner: Any, *, epoch: int, iteration: int, full: bool) -> dict[str, Any]:
-    """What a checkpoint file holds.
+    """What a checkpoint file holds; with split weights a step for all processes together.
 
     Args:
         runner: the run.
@@ -98,7 +99,7 @@ def _gathered_gradients(runner: Any, iteration: int) -> dict[str, torch.Tensor]:
     if iteration % runner.settings.accumulative_counts == 0:
         return {}
     named = runner.model.named_parameters()
-    return {n: p.grad.detach().cpu().clone() for n, p in named if p.grad is not None}
+    return {n: to_cpu(p.grad).clone() for n, p in named if p.grad is not None}
 
 
 def write(checkpoint: Mapping[str, Any], path: Path) -> None:
@@ -235,6 +236,10 @@ def restore(runner: Any, content: Mapping[str, Any]) -> None:
     runner.optimizer.load_state_dict(
         optimizer_state.from_file(content["optimizer"], runner.optimizer, runner.model)
     )
+    for parameter, entries in runner.optimizer.state.items():
+        for key, value in entries.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                entries[key] = lay_out(value, parameter)
     for schedule, state in zip(runner.param_schedulers, content["param_schedulers"], strict=False):
         schedule.load_state_dict(state)
     scaler = getattr(getattr(runner.trainer, "precision_plugin", None), "scaler", None)
@@ -242,7 +247,7 @@ def restore(runner: Any, content: Mapping[str, Any]) -> None:
         scaler.load_state_dict(own["scaler"])
     parameters = dict(runner.model.named_parameters())
     for name, gradient in (own.get("gradients") or {}).items():
-        parameters[name].grad = gradient.to(parameters[name].device, copy=True)
+        parameters[name].grad = lay_out(gradient.clone(), parameters[name])
     if "rng" in own and runner.world_size == 1:
         set_rng_state(own["rng"])
 

@@ -10,7 +10,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from poise.errors import ConfigError
@@ -29,8 +29,17 @@ _NOT_OURS = (
     r".*`isinstance\(treespec, LeafSpec\)`.*",
 )
 
-#: Strategies that split a model's weights over the devices.
-_SHARDED = ("fsdp", "deepspeed")
+
+class _Sharding(ModelParallelStrategy):
+    """All processes of the run share the weights; `PoseModule.configure_model` splits them."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(tensor_parallel_size=1, **settings)
+
+    def setup_environment(self) -> None:
+        """Count the processes, which Lightning's `auto` does not."""
+        self._data_parallel_size = self.num_nodes * self.num_processes
+        super().setup_environment()
 
 
 class _Start(Callback):
@@ -89,26 +98,29 @@ def _trainer(runner: Any, **settings: Any) -> pl.Trainer:
 
 
 def _strategy(runner: Any) -> Any:
-    """Lightning's strategy, DDP with what the config says of it."""
+    """Lightning's strategy; DDP and FSDP with what the config says of the processes."""
     wanted, devices = runner.engine["strategy"], runner.engine["devices"]
     count = len(devices) if isinstance(devices, list) else devices
     many = runner.engine["num_nodes"] > 1 or (isinstance(count, int) and count > 1)
-    if wanted != "ddp" and not (wanted == "auto" and many):
-        if str(wanted).startswith(_SHARDED):
-            runner.logger.warning(
-                "%s is handed to Lightning and has never been run with Poise: weights that are "
-                "split over devices are neither loaded nor saved whole. Use ddp if the model "
-                "fits on a device",
-                wanted,
-            )
-        return wanted
+    if str(wanted).startswith("deepspeed"):
+        runner.logger.warning(
+            "%s is handed to Lightning and has never been run with Poise: weights that it splits "
+            "over devices (stage 3) are neither loaded nor saved whole. fsdp splits them too, and "
+            "is tested",
+            wanted,
+        )
     gpu = torch.cuda.is_available() and runner.engine["accelerator"] != "cpu"
+    processes = distributed_settings(runner.cfg.get("env_cfg"), gpu=gpu)
+    if wanted == "fsdp":
+        return _Sharding(**processes)
+    if wanted != "ddp" and not (wanted == "auto" and many):
+        return wanted
     return DDPStrategy(
         find_unused_parameters=bool(runner.cfg.get("find_unused_parameters", False)),
         broadcast_buffers=bool(
             (runner.cfg.get("model_wrapper_cfg") or {}).get("broadcast_buffers", False)
         ),
-        **distributed_settings(runner.cfg.get("env_cfg"), gpu=gpu),
+        **processes,
     )
 
 

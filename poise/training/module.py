@@ -15,6 +15,7 @@ from torch import Tensor
 from poise.errors import ArgumentError, DataError
 from poise.training.memory import BatchTooLargeError, explain_out_of_memory, is_out_of_memory
 from poise.training.optim import StepSettings
+from poise.training.sharding import shard
 
 __all__ = ["BatchStream", "PoseDataModule", "PoseModule", "parse_losses"]
 
@@ -71,6 +72,12 @@ class PoseModule(pl.LightningModule):
         self.settings = settings
         self.runner = runner
         self._outputs: dict[str, Tensor] = {}
+
+    def configure_model(self) -> None:
+        """Split the weights over the processes, where the strategy is to."""
+        if self.device_mesh is not None:
+            strategy: Any = self.trainer.strategy
+            shard(self.estimator, self.device_mesh["data_parallel"], strategy.root_device)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimizer of the run."""

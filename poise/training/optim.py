@@ -13,6 +13,7 @@ from torch import nn
 from poise.config import where
 from poise.errors import ArgumentError, ConfigError, nearest
 from poise.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
+from poise.training.sharding import whole
 
 __all__ = [
     "AmpOptimWrapper",
@@ -79,7 +80,7 @@ class StepSettings:
         if args.pop("type", "norm") == "value":
             nn.utils.clip_grad_value_(having, **args)
             return None
-        return float(nn.utils.clip_grad_norm_(having, **args))
+        return float(whole(nn.utils.clip_grad_norm_(having, **args)))
 
 
 @OPTIM_WRAPPERS.register_module(scope="mmengine")

@@ -34,6 +34,7 @@ from poise.training.message_hub import MessageHub
 from poise.training.optim import StepSettings, build_optimizer
 from poise.training.scalars import ScalarWriter
 from poise.training.schedules import build_schedulers
+from poise.training.sharding import is_sharded, taking_whole_tensors
 from poise.training.signals import StopRequests
 from poise.training.speed import fuse_optimizer, prepare_model
 from poise.training.wrapper import OptimizerView, launch_rank
@@ -225,11 +226,12 @@ class Runner:
 
     def save_checkpoint(self, path: Path, *, epoch: int, iteration: int, full: bool) -> None:
         """Write a checkpoint file; `full` ones can be resumed from."""
-        if not self.is_main:
+        if not self.is_main and not is_sharded(self.model):
             return
         content = files.build_checkpoint(self, epoch=epoch, iteration=iteration, full=full)
         self.call_hook("before_save_checkpoint", checkpoint=content)
-        files.write(content, Path(path))
+        if self.is_main:
+            files.write(content, Path(path))
 
     def publish_checkpoint(self, path: Path, keys: Sequence[str]) -> None:
         """Write a copy of a checkpoint with only these keys, its hash in the name."""
@@ -249,7 +251,7 @@ class Runner:
 
     def after_batch(self) -> None:
         """Stop between two batches where that was asked for."""
-        if self.stop_requests.requested:
+        if self.stop_requests.agreed():
             self.trainer.should_stop = True
 
     # ------------------------------------------------------------------- running
@@ -425,6 +427,12 @@ class Runner:
         """What happens once the engine is set up: hooks, weights, resume."""
         self._share_folder()
         self.call_hook("before_run")
+        with taking_whole_tensors(self.model):
+            self._take_weights()
+        self.call_hook("before_train")
+
+    def _take_weights(self) -> None:
+        """Resume, or start from the weights of `load_from`."""
         source = files.resolve_resume(self.resume_from, Path(self.work_dir))
         if source is not None:
             self._resume(source)
@@ -433,7 +441,6 @@ class Runner:
                 self.logger.info("No checkpoint in %s yet: the run starts anew", self.work_dir)
             if self.cfg.get("load_from"):
                 self._load(self.cfg["load_from"])
-        self.call_hook("before_train")
 
     def _load(self, path: str) -> None:
         content = files.read(path)

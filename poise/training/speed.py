@@ -20,7 +20,7 @@ from poise.config import where
 from poise.errors import ConfigError, nearest
 from poise.registry import OPTIMIZERS
 
-__all__ = ["fuse_optimizer", "prepare_model"]
+__all__ = ["blocks_of", "checkpoint_blocks", "fuse_optimizer", "prepare_model"]
 
 _KEYS = ("channels_last", "checkpointing", "compile", "fused")
 #: Parts of an estimator that are compiled; what is around them handles lists of samples.
@@ -83,26 +83,26 @@ def fuse_optimizer(optimizer_cfg: Mapping[str, Any], speed: Mapping[str, Any] | 
 def checkpoint_blocks(backbone: nn.Module) -> int:
     """Let each block of a backbone be computed again for the backward pass.
 
-    Blocks are the outermost modules that stand in a list or sequence beside others and hold
-    more than one layer with weights. Running statistics of norms are updated once, as without.
+    Running statistics of norms are updated once, as without.
 
     Returns:
         how many blocks there are.
     """
-    blocks = list(_blocks(backbone))
+    blocks = list(blocks_of(backbone))
     for block in blocks:
         changed: Any = block
         changed.forward = partial(_again, block, block.forward)
     return len(blocks)
 
 
-def _blocks(module: nn.Module) -> Iterator[nn.Module]:
+def blocks_of(module: nn.Module) -> Iterator[nn.Module]:
+    """The outermost modules that stand in a list or sequence and hold several layers."""
     listed = isinstance(module, (nn.Sequential, nn.ModuleList))
     for child in module.children():
         if listed and not isinstance(child, (nn.Sequential, nn.ModuleList)) and _layers(child) > 1:
             yield child
         else:
-            yield from _blocks(child)
+            yield from blocks_of(child)
 
 
 def _layers(module: nn.Module) -> int:

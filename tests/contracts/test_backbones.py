@@ -5,11 +5,13 @@ import inspect
 
 import pytest
 import torch
+from torch.distributed.device_mesh import init_device_mesh
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from poise.errors import PoiseError
 from poise.registry import MODELS
 from poise.registry.tables.models import TABLE
+from poise.training.sharding import shard, whole
 
 
 def hr_extra(**more):
@@ -281,3 +283,31 @@ def test_an_exported_program_gives_the_same(name, net):
         program = torch.export.export(net, (x,)).module()
         pairs = zip(flat(program(x)), flat(net(x)), strict=True)
         assert all(torch.allclose(a, b, atol=1e-4) for a, b in pairs)
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory):
+    """A group of this process alone, over which weights can be split."""
+    store = torch.distributed.FileStore(str(tmp_path_factory.mktemp("group") / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    torch.distributed.destroy_process_group()
+
+
+# outputs that are views must not be changed in place, which the gradients below would show
+@pytest.mark.filterwarnings("ignore:FSDP2-wrapped module .* returned a view")
+def test_split_weights_give_the_same(name, mesh):
+    plain, split = build(name).train(), build(name).train()
+    shard(split, mesh, torch.device("cpu"))
+    outputs, gradients = [], []
+    for network in (plain, split):
+        torch.manual_seed(2)  # for dropped paths
+        outputs.append(flat(network(batch(name))))
+        sum(out.square().mean() for out in outputs[-1]).backward()
+        having = {n: p.grad for n, p in network.named_parameters() if p.grad is not None}
+        gradients.append({n: whole(gradient) for n, gradient in having.items()})
+    assert all(torch.equal(a, b) for a, b in zip(*outputs, strict=True))
+    assert gradients[0].keys() == gradients[1].keys()
+    for key, gradient in gradients[0].items():
+        off = (gradient - gradients[1][key]).abs().max()
+        assert off <= 1e-2 * gradient.abs().max() + 1e-5, key

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import socket
 
 import cv2
 import numpy as np
@@ -215,3 +218,72 @@ def dots(tmp_path):
     path = tmp_path / "dots.py"
     path.write_text(CONFIG.replace("ROOT", str(tmp_path)))
     return path
+
+
+# --------------------------------------------------------------- several processes
+
+
+def _torchrun(rank: int, world: int) -> dict[str, str]:
+    """What torchrun sets."""
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(world),
+        "LOCAL_WORLD_SIZE": str(world),
+        "GROUP_RANK": "0",
+        "TORCHELASTIC_RUN_ID": "test",
+    }
+
+
+def _slurm(rank: int, world: int) -> dict[str, str]:
+    """What srun sets on one machine."""
+    return {
+        "SLURM_JOB_ID": "1",
+        "SLURM_JOB_NAME": "train",
+        "SLURM_PROCID": str(rank),
+        "SLURM_LOCALID": str(rank),
+        "SLURM_NTASKS": str(world),
+        "SLURM_NTASKS_PER_NODE": str(world),
+        "SLURM_NODELIST": "localhost",
+        "SLURM_NODEID": "0",
+        "SLURM_NNODES": "1",
+    }
+
+
+#: name -> what the launcher sets.
+_LAUNCHERS = {"torchrun": _torchrun, "slurm": _slurm}
+#: Longest that processes may take.
+_JOIN_SECONDS = 240
+
+
+def _in_process(rank: int, world: int, port: int, launcher, work, args) -> None:
+    """What the launcher sets, then the work."""
+    torch.set_num_threads(1)
+    os.environ.update(_LAUNCHERS[launcher](rank, world))
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES="")
+    work(rank, *args)
+
+
+@pytest.fixture
+def in_processes():
+    """Function that runs `work(rank, *args)` in as many processes as a launcher would start."""
+
+    def run(world: int, work, *args, launcher: str = "torchrun") -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        context = multiprocessing.get_context("fork")
+        started = [
+            context.Process(target=_in_process, args=(rank, world, port, launcher, work, args))
+            for rank in range(world)
+        ]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join(_JOIN_SECONDS)
+        codes = [process.exitcode for process in started]
+        for process in started:
+            process.kill()
+        assert codes == [0] * world
+
+    return run

@@ -2,9 +2,8 @@
 
 import json
 import logging
-import multiprocessing
 import os
-import socket
+import signal
 
 import pytest
 import torch
@@ -12,67 +11,11 @@ import torch
 from poise.training.hooks import Hook
 from poise.training.runner import Runner
 
-JOIN_SECONDS = 240
-
 
 @pytest.fixture(autouse=True)
 def quiet():
     yield
     logging.getLogger("poise").handlers.clear()
-
-
-def torchrun(rank: int, world: int) -> dict[str, str]:
-    """What torchrun sets."""
-    return {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(world),
-        "LOCAL_WORLD_SIZE": str(world),
-        "GROUP_RANK": "0",
-        "TORCHELASTIC_RUN_ID": "test",
-    }
-
-
-def slurm(rank: int, world: int) -> dict[str, str]:
-    """What srun sets on one machine."""
-    return {
-        "SLURM_JOB_ID": "1",
-        "SLURM_JOB_NAME": "train",
-        "SLURM_PROCID": str(rank),
-        "SLURM_LOCALID": str(rank),
-        "SLURM_NTASKS": str(world),
-        "SLURM_NTASKS_PER_NODE": str(world),
-        "SLURM_NODELIST": "localhost",
-        "SLURM_NODEID": "0",
-        "SLURM_NNODES": "1",
-    }
-
-
-def _in_process(rank: int, world: int, port: int, launcher, work, args) -> None:
-    """What the launcher sets, then the work."""
-    torch.set_num_threads(1)
-    os.environ.update(launcher(rank, world))
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES="")
-    work(rank, *args)
-
-
-def in_processes(world: int, work, *args, launcher=torchrun) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = multiprocessing.get_context("fork")
-    started = [
-        context.Process(target=_in_process, args=(rank, world, port, launcher, work, args))
-        for rank in range(world)
-    ]
-    for process in started:
-        process.start()
-    for process in started:
-        process.join(JOIN_SECONDS)
-    codes = [process.exitcode for process in started]
-    for process in started:
-        process.kill()
-    assert codes == [0] * world
 
 
 def plain(parts):
@@ -106,8 +49,10 @@ def _train(rank, make_config, parts, folder, batch_size, devices):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("launcher", "world"), [(torchrun, 2), (torchrun, 4), (slurm, 2)])
-def test_several_processes_train_as_one(make_config, parts, tmp_path, launcher, world):
+@pytest.mark.parametrize(("launcher", "world"), [("torchrun", 2), ("torchrun", 4), ("slurm", 2)])
+def test_several_processes_train_as_one(
+    make_config, parts, in_processes, tmp_path, launcher, world
+):
     _train(9, make_config, parts, tmp_path / "one", 8, 1)
     work = (_train, make_config, parts, tmp_path / "many", 8 // world, world)
     in_processes(world, *work, launcher=launcher)
@@ -140,7 +85,7 @@ def _train_with_norms(rank, make_config, folder):
 
 
 @pytest.mark.slow
-def test_statistics_of_norms_are_averaged_before_a_validation(make_config, tmp_path):
+def test_statistics_of_norms_are_averaged_before_a_validation(make_config, in_processes, tmp_path):
     in_processes(2, _train_with_norms, make_config, tmp_path / "run")
     (before, after), (other_before, other_after) = (
         torch.load(tmp_path / f"run-{rank}.pt") for rank in (0, 1)
@@ -150,6 +95,27 @@ def test_statistics_of_norms_are_averaged_before_a_validation(make_config, tmp_p
         assert torch.equal(after[name], other_after[name])
         assert torch.allclose(after[name], (before[name] + other_before[name]) / 2)
     assert after["num_batches_tracked"] == 2
+
+
+class StopOne(Hook):
+    """Ctrl-C that reaches one process only."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.rank == 1 and runner.iter == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def _stop(rank, make_config, folder):
+    cfg = make_config(work_dir=str(folder), custom_hooks=[StopOne()])
+    runner = Runner(cfg, accelerator="cpu", devices=2, validate=False)
+    runner.train()
+    assert runner.interrupted == folder / "iter_5.pth"
+
+
+@pytest.mark.slow
+def test_a_stop_of_one_process_is_one_of_all(make_config, in_processes, tmp_path):
+    in_processes(2, _stop, make_config, tmp_path / "run")
+    assert (tmp_path / "run" / "iter_5.pth").is_file()
 
 
 def _test(rank, config, checkpoint, folder):
@@ -166,7 +132,7 @@ def _test(rank, config, checkpoint, folder):
 
 
 @pytest.mark.slow
-def test_several_processes_test_as_one(dots, tmp_path):
+def test_several_processes_test_as_one(dots, in_processes, tmp_path):
     from poise.cli.train import train as run_train
     from poise.metrics.prediction_file import read_predictions
 

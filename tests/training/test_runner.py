@@ -21,6 +21,7 @@ from poise.training import checkpoint as files
 from poise.training.hooks import Hook
 from poise.training.module import parse_losses
 from poise.training.runner import Runner
+from poise.training.signals import StopRequests
 
 
 @pytest.fixture(autouse=True)
@@ -188,6 +189,18 @@ def test_gathered_gradients_survive_a_stop(make_config, tmp_path, at):
     torch.manual_seed(1)
     resumed = run(make_config(**settings), resume="auto")
     assert same(weights(whole), weights(resumed))
+
+
+def test_a_signal_that_comes_twice_at_once_is_one_request(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("poise.training.signals.time.monotonic", lambda: clock[0])
+    with StopRequests(logging.getLogger("poise")) as requests:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert requests.requested
+        clock[0] = 5.0
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_signals_are_as_before_after_a_run(make_config):

@@ -8,6 +8,7 @@ import torch
 
 from poise.errors import CheckpointError, ConfigError
 from poise.registry import HOOKS, MODELS
+from poise.training.checkpoint import to_cpu
 from poise.training.hooks.base import Hook
 
 __all__ = ["EMAHook"]
@@ -100,7 +101,7 @@ class EMAHook(Hook):
         weights = checkpoint["state_dict"]
         other = {f"{_PREFIX}{n}": t for n, t in weights.items()}
         for name, tensor in self.average.shadow.items():
-            weights[name] = tensor.detach().cpu().clone()
+            weights[name] = to_cpu(tensor).clone()
         checkpoint["ema_state_dict"] = {"steps": torch.tensor(self.average.steps), **other}
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
