@@ -58,7 +58,7 @@ def train(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="With your own data: weights to start from instead of the model's; none: none."
+            help="With your own data: weights to start from instead of the model's; none: only what its backbone starts from."
         ),
     ] = None,
     validate: Annotated[

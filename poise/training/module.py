@@ -16,6 +16,7 @@ from poise.errors import ArgumentError, DataError
 from poise.training.memory import BatchTooLargeError, explain_out_of_memory, is_out_of_memory
 from poise.training.optim import StepSettings
 from poise.training.sharding import shard
+from poise.training.sync_norm import join_norms
 
 __all__ = ["BatchStream", "PoseDataModule", "PoseModule", "parse_losses"]
 
@@ -74,7 +75,9 @@ class PoseModule(pl.LightningModule):
         self._outputs: dict[str, Tensor] = {}
 
     def configure_model(self) -> None:
-        """Split the weights over the processes, where the strategy is to."""
+        """Join the norms of several processes; split the weights, where the strategy is to."""
+        if self.trainer.world_size > 1:
+            join_norms(self.estimator, self.trainer.strategy.root_device)
         if self.device_mesh is not None:
             strategy: Any = self.trainer.strategy
             shard(self.estimator, self.device_mesh["data_parallel"], strategy.root_device)

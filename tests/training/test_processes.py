@@ -31,14 +31,23 @@ def plain(parts):
     return Plain()
 
 
-def _train(rank, make_config, parts, folder, batch_size, devices):
+def joined(parts, kind):
+    """With a batch norm over all processes, by its layer or by the estimator's wish."""
+    model = plain(parts)
+    model.norm = torch.nn.SyncBatchNorm(8) if kind == "layer" else torch.nn.BatchNorm1d(8)
+    model.use_syncbn = kind == "estimator"
+    return model
+
+
+def _train(rank, make_config, parts, folder, batch_size, devices, norm=None):
     loader = {
         "batch_size": batch_size,
         "num_workers": 0,
         "dataset": parts.Points(16),
         "sampler": {"type": "DefaultSampler", "shuffle": True},
     }
-    cfg = make_config(model=plain(parts), train_dataloader=loader, work_dir=str(folder))
+    model = joined(parts, norm) if norm else plain(parts)
+    cfg = make_config(model=model, train_dataloader=loader, work_dir=str(folder))
     cfg["optim_wrapper"] = {"optimizer": {"type": "SGD", "lr": 0.1}, "clip_grad": {"max_norm": 1}}
     runner = Runner(cfg, accelerator="cpu", devices=devices, validate=False)
     runner.train()
@@ -64,6 +73,17 @@ def test_several_processes_train_as_one(
     means = torch.tensor([part["losses"] for part in many]).mean(0)
     assert torch.allclose(means, torch.tensor(one["losses"]), atol=1e-6)
     assert sorted(n for part in many for n in part["seen"]) == sorted(one["seen"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", ["layer", "estimator"])
+def test_joined_norms_see_the_batch_of_all(make_config, parts, in_processes, tmp_path, norm):
+    _train(9, make_config, parts, tmp_path / "one", 8, 1, norm)
+    in_processes(2, _train, make_config, parts, tmp_path / "two", 4, 2, norm)
+    one, two, other = (torch.load(tmp_path / f"{n}.pt") for n in ("one-9", "two-0", "two-1"))
+    for name, tensor in one["state"].items():
+        assert torch.allclose(tensor, two["state"][name], atol=1e-5), name
+        assert torch.allclose(tensor, other["state"][name], atol=1e-5), name
 
 
 class Statistics(Hook):

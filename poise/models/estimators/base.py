@@ -41,7 +41,7 @@ class BasePoseEstimator(BaseModule):
         train_cfg: settings the head reads while it trains.
         test_cfg: settings for predictions (`flip_test` ...); the head gets a copy.
         data_preprocessor: batch -> model input; None only moves data to the device.
-        use_syncbn: share batch statistics between devices.
+        use_syncbn: batch norms see the batch of all processes, where training runs in several.
         init_cfg: how the weights start.
         metainfo: schema that replaces the samples' when the model predicts.
 
@@ -90,8 +90,7 @@ class BasePoseEstimator(BaseModule):
             [(r"keypoint_head\.", "head."), (r"rescore_net\.", "head.rescore_net.")],
             always=[(r"data_preprocessor\.(mean|std)$", None)],
         )
-        if use_syncbn and torch.distributed.is_available() and torch.distributed.is_initialized():
-            nn.SyncBatchNorm.convert_sync_batchnorm(self)
+        self.use_syncbn = use_syncbn
 
     @property
     def with_neck(self) -> bool:

@@ -26,7 +26,7 @@ class BottomupPoseEstimator(BasePoseEstimator):
         head: features -> losses or predictions.
         train_cfg: settings the head reads while it trains.
         test_cfg: `flip_test`, `multiscale_test` and what the head reads.
-        use_syncbn: share batch statistics between devices.
+        use_syncbn: batch norms see the batch of all processes, where training runs in several.
         data_preprocessor: batch -> model input.
         init_cfg: how the weights start.
         metainfo: schema that replaces the samples' when the model predicts.

@@ -137,7 +137,7 @@ def _fit_head(model: Tree, keypoints: KeypointReport) -> str:
     if not keypoints.mirrored and model.get("test_cfg"):
         model["test_cfg"]["flip_test"] = False
     if new == old:
-        return f"head: {new} keypoints as before, so all its weights are taken over"
+        return f"head: {new} keypoints, as before"
     return f"head: {new} keypoints instead of {old}; its last layer starts anew"
 
 
