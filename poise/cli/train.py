@@ -58,7 +58,8 @@ def train(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="With your own data: weights to start from instead of the model's; none: only what its backbone starts from."
+            help="With your own data: weights to start from instead of the model's; none: "
+            "only the network's own start."
         ),
     ] = None,
     validate: Annotated[
