@@ -12,13 +12,11 @@ from poise.errors import DataError
 
 __all__ = [
     "Array",
-    "first_sample",
     "is_device_tensor",
     "is_tensor",
     "keypoint_labels_of",
     "one_of_each",
     "size_pair",
-    "single_instance",
     "to_host",
 ]
 
@@ -51,21 +49,6 @@ def to_host(value: Any) -> Array:
 def size_pair(size: Any) -> Array:
     """`(width, height)` as an int array; configs give lists, tuples or arrays."""
     return np.asarray(size)
-
-
-def single_instance(codec: object, keypoints: Array) -> None:
-    """Raise DataError unless `keypoints` (N, K, D) holds exactly one instance."""
-    if keypoints.ndim != 3 or keypoints.shape[0] != 1:
-        raise DataError(
-            f"{type(codec).__name__}.encode only support single-instance keypoint encoding: "
-            f"expected keypoints of shape (1, K, D), got {keypoints.shape}; encode people one "
-            "by one, or use a bottom-up codec such as SPR or AssociativeEmbedding"
-        )
-
-
-def first_sample(batch: dict[str, Array]) -> dict[str, Array]:
-    """The only sample of a batch of encoded ones."""
-    return {key: values[0] for key, values in batch.items()}
 
 
 def one_of_each(

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-__all__ = ["BaseKeypointCodec"]
+from poise.errors import DataError
+
+__all__ = ["BaseKeypointCodec", "OnePersonCodec"]
 
 
 class BaseKeypointCodec(metaclass=ABCMeta):
@@ -109,3 +111,32 @@ class BaseKeypointCodec(metaclass=ABCMeta):
             if beside in cls.__dict__:
                 return False
         return False
+
+
+class OnePersonCodec(BaseKeypointCodec):
+    """A codec of one person a sample, written for batches: a sample is a batch of one."""
+
+    def encode(self, keypoints: Any, keypoints_visible: Any = None) -> dict[str, Any]:
+        """Targets of one person: those of `batch_encode` without their first axis.
+
+        Args:
+            keypoints: (1, K, 2) float, input space.
+            keypoints_visible: (1, K) float; None means that all are labelled.
+
+        Raises:
+            DataError: (a ValueError) for several people.
+        """
+        if keypoints.ndim != 3 or keypoints.shape[0] != 1:
+            raise DataError(
+                f"{type(self).__name__}.encode only support single-instance keypoint encoding: "
+                f"expected keypoints of shape (1, K, D), got {keypoints.shape}; encode people "
+                "one by one, or use a bottom-up codec such as SPR or AssociativeEmbedding"
+            )
+        visible = None if keypoints_visible is None else keypoints_visible[None]
+        batch = self.batch_encode(keypoints[None], visible)
+        return {key: values[0] for key, values in batch.items()}
+
+    def decode(self, encoded: Any) -> Any:
+        """Keypoints (1, K, 2) in input space and scores (1, K) of one output, as a batch of one."""
+        keypoints, scores = self.batch_decode(encoded[None])
+        return keypoints[0], scores[0]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from poise.codecs.arrays import Array, first_sample, single_instance
-from poise.codecs.base import BaseKeypointCodec
+from poise.codecs.arrays import Array
+from poise.codecs.base import OnePersonCodec
 from poise.codecs.msra_heatmap import MSRAHeatmap
 from poise.codecs.regression_label import RegressionLabel
 from poise.registry import KEYPOINT_CODECS
@@ -17,7 +17,7 @@ EMPTY_SUM = 1e-24
 
 
 @KEYPOINT_CODECS.register_module()
-class IntegralRegressionLabel(BaseKeypointCodec):
+class IntegralRegressionLabel(OnePersonCodec):
     """Coordinates and, beside them, a heatmap that regularises the network.
 
     DSNT (Nibali 2018, arXiv:1801.07372).
@@ -48,21 +48,6 @@ class IntegralRegressionLabel(BaseKeypointCodec):
         )
         self.keypoint_codec = RegressionLabel(input_size)
         self.normalize = normalize
-
-    def encode(self, keypoints: Array, keypoints_visible: Array | None = None) -> dict[str, Array]:
-        """Labels and heatmaps of one person.
-
-        Args:
-            keypoints: (1, K, 2) float, input space.
-            keypoints_visible: (1, K) float.
-
-        Returns:
-            `keypoint_labels` (1, K, 2) float32, `heatmaps` (K, H, W) float32 and
-            `keypoint_weights` (1, K) float32.
-        """
-        single_instance(self, keypoints)
-        visible = None if keypoints_visible is None else keypoints_visible[None]
-        return first_sample(self.batch_encode(keypoints[None], visible))
 
     def batch_encode(  # type: ignore[override]
         self, keypoints: Array, keypoints_visible: Array | None = None

@@ -9,16 +9,14 @@ import numpy as np
 
 from poise.codecs.arrays import (
     Array,
-    first_sample,
     one_of_each,
-    single_instance,
     size_pair,
     to_host,
 )
-from poise.codecs.base import BaseKeypointCodec
-from poise.codecs.utils.blur import blur_maps, gaussian_blur, gaussian_taps
+from poise.codecs.base import OnePersonCodec
+from poise.codecs.utils.blur import blur_maps
 from poise.codecs.utils.gaussian_heatmap import window_cells
-from poise.codecs.utils.post_processing import get_heatmap_maximum
+from poise.codecs.utils.peaks import peaks_of_modulated
 from poise.codecs.utils.refinement import patches_of
 from poise.registry import KEYPOINT_CODECS
 
@@ -29,7 +27,7 @@ PEAK = 255.0
 
 
 @KEYPOINT_CODECS.register_module()
-class MegviiHeatmap(BaseKeypointCodec):
+class MegviiHeatmap(OnePersonCodec):
     """One map per keypoint: a single pixel, blurred, with a peak of 255.
 
     CPN (Chen 2018, arXiv:1711.07319), MSPN (Li 2019, arXiv:1901.00148).
@@ -52,24 +50,6 @@ class MegviiHeatmap(BaseKeypointCodec):
         scale = size_pair(input_size) / size_pair(heatmap_size)
         self.scale_factor = scale.astype(np.float32)
 
-    def encode(self, keypoints: Array, keypoints_visible: Array | None = None) -> dict[str, Array]:
-        """Heatmaps of one person.
-
-        Args:
-            keypoints: (1, K, 2) float, input space.
-            keypoints_visible: (1, K) float.
-
-        Returns:
-            `heatmaps` (K, H, W) float32 and `keypoint_weights` (1, K): the visibilities, 0
-            where the keypoint lies outside of the map.
-
-        Raises:
-            DataError: (a ValueError) for several people.
-        """
-        single_instance(self, keypoints)
-        visible = None if keypoints_visible is None else keypoints_visible[None]
-        return first_sample(self.batch_encode(keypoints[None], visible))
-
     def batch_encode(  # type: ignore[override]
         self, keypoints: Array, keypoints_visible: Array | None = None
     ) -> dict[str, Array]:
@@ -80,7 +60,8 @@ class MegviiHeatmap(BaseKeypointCodec):
             keypoints_visible: (B, 1, K) float.
 
         Returns:
-            `heatmaps` (B, K, H, W) float32 and `keypoint_weights` (B, 1, K).
+            `heatmaps` (B, K, H, W) float32 and `keypoint_weights` (B, 1, K): the visibilities,
+            0 where the keypoint lies outside of the map.
         """
         people, labels = one_of_each(self, keypoints, keypoints_visible)
         W, H = (int(s) for s in self.heatmap_size)
@@ -92,36 +73,22 @@ class MegviiHeatmap(BaseKeypointCodec):
         weights = np.where(labelled & ~within, labels.dtype.type(0), labels)
         drawn = np.flatnonzero(labelled & within)
         pixel = pixel.reshape(-1, 2)[drawn]
-        # off the border a blurred pixel is the outer product of the kernel with itself; near
-        # it the mirror image adds to that, in an order of rounding that only the filter knows
         reach = self.kernel_size // 2
-        free = ((pixel > reach) & (pixel < (W - 1 - reach, H - 1 - reach))).all(axis=-1)
-        inner = pixel[free]
         cells = window_cells(
-            inner - reach, inner + (reach + 1), self.kernel_size, drawn[free], B * K, (W, H)
+            pixel - reach,
+            np.minimum(pixel + (reach + 1), (W, H)),
+            self.kernel_size,
+            drawn,
+            B * K,
+            (W, H),
         )
+        stamps, column, row = _stamps(self.kernel_size, W, H)
         flat = np.zeros(B * K * H * W + 1, dtype=np.float32)
-        flat[cells] = _stamp(self.kernel_size)
-        heatmaps = flat[:-1].reshape(B * K, H, W)
-        if not free.all():
-            heatmaps[drawn[~free]] = self._near_border(pixel[~free], (W, H))
+        flat[cells] = stamps[row[pixel[:, 1]], column[pixel[:, 0]]]
         return {
-            "heatmaps": heatmaps.reshape(B, K, H, W),
+            "heatmaps": flat[:-1].reshape(B, K, H, W),
             "keypoint_weights": weights[:, None],
         }
-
-    def _near_border(self, pixel: Array, size: tuple[int, int]) -> Array:
-        """Maps (M, H, W) of pixels (M, 2), blurred by the filter."""
-        (x, y), order = pixel.T, np.arange(len(pixel))
-        maps = np.zeros((len(pixel), size[1], size[0]), dtype=np.float32)
-        maps[order, y, x] = 1
-        maps = blur_maps(maps, self.kernel_size, mirror=True)
-        return np.asarray(maps / maps[order, y, x][:, None, None] * PEAK)
-
-    def decode(self, encoded: Any) -> tuple[Array, Array]:
-        """Keypoints (1, K, 2) in input space and scores (1, K) of heatmaps (K, H, W)."""
-        keypoints, scores = self.batch_decode(encoded[None])
-        return keypoints[0], scores[0]
 
     def batch_decode(self, batch_encoded: Any) -> tuple[Array, Array]:
         """Decode all samples of a batch at once.
@@ -134,25 +101,40 @@ class MegviiHeatmap(BaseKeypointCodec):
         """
         batch = to_host(batch_encoded)
         B, K, H, W = batch.shape
-        blurred = gaussian_blur(batch.reshape(B * K, H, W).copy(), self.kernel_size)
-        places, peaks = get_heatmap_maximum(blurred)
-        x, y = places.astype(np.int64).T
-        cross = patches_of(blurred, np.arange(B * K), x, y, 1)
-        slope = np.stack(
-            [cross[:, 1, 2] - cross[:, 1, 0], cross[:, 2, 1] - cross[:, 0, 1]], axis=-1
-        )
+        pixel, peaks, slopes = peaks_of_modulated(batch.reshape(B * K, H, W), self.kernel_size)
+        y, x = np.divmod(pixel, W)
+        places = np.stack([x, y], axis=-1).astype(np.float32)
         # a quarter pixel toward the larger neighbour, and to the pixel's centre
         inner = ((places > 1) & (places < [W - 1, H - 1])).all(axis=-1)
-        places[inner] += np.sign(slope[inner]) * 0.25 + 0.5
+        places[inner] += np.sign(slopes[inner]) * 0.25 + 0.5
+        places[peaks <= 0] = -1
         keypoints = places.reshape(B, 1, K, 2) * self.scale_factor
         return keypoints, (peaks / PEAK + 0.5).reshape(B, 1, K)
 
 
-@lru_cache(maxsize=32)
-def _stamp(kernel: int) -> Array:
-    """A blurred pixel (kernel, kernel) float32, as high as `PEAK`."""
-    taps = gaussian_taps(kernel)
-    stamp = taps[:, None] * taps
-    stamp = stamp / stamp[kernel // 2, kernel // 2] * PEAK
-    stamp.setflags(write=False)
-    return np.asarray(stamp)
+@lru_cache(maxsize=8)
+def _stamps(kernel: int, width: int, height: int) -> tuple[Array, Array, Array]:
+    """Blurred pixels, as high as `PEAK`, and which of them belongs to a column and row.
+
+    Away from the border all are alike; near it the pixel's mirror image adds to it, in an order
+    of rounding that only the filter knows.
+
+    Returns:
+        stamps (Y, X, kernel, kernel) float32; for each column (width,) the second index and for
+        each row (height,) the first one.
+    """
+    reach = kernel // 2
+    (xs, column), (ys, row) = (
+        np.unique(
+            np.where((at > reach) & (at < at[-1] - reach), reach + 1, at), return_inverse=True
+        )
+        for at in (np.arange(width), np.arange(height))
+    )
+    y, x = (grid.ravel() for grid in np.meshgrid(ys, xs, indexing="ij"))
+    order = np.arange(len(y))
+    maps = np.zeros((len(y), height, width), dtype=np.float32)
+    maps[order, y, x] = 1
+    maps = blur_maps(maps, kernel, mirror=True)
+    stamps = patches_of(maps / maps[order, y, x][:, None, None] * PEAK, order, x, y, reach)
+    stamps.setflags(write=False)
+    return stamps.reshape(len(ys), len(xs), kernel, kernel), column, row

@@ -8,14 +8,12 @@ import numpy as np
 
 from poise.codecs.arrays import (
     Array,
-    first_sample,
     is_device_tensor,
     one_of_each,
-    single_instance,
     size_pair,
     to_host,
 )
-from poise.codecs.base import BaseKeypointCodec
+from poise.codecs.base import OnePersonCodec
 from poise.codecs.utils.gaussian_heatmap import (
     generate_instance_heatmaps,
     generate_unbiased_gaussian_heatmaps,
@@ -28,7 +26,7 @@ __all__ = ["MSRAHeatmap"]
 
 
 @KEYPOINT_CODECS.register_module()
-class MSRAHeatmap(BaseKeypointCodec):
+class MSRAHeatmap(OnePersonCodec):
     """One gaussian heatmap per keypoint, at the nearest pixel or, unbiased, at its exact place.
 
     Simple Baselines (Xiao 2018, arXiv:1804.06208); `unbiased` is DARK (Zhang 2020,
@@ -62,23 +60,6 @@ class MSRAHeatmap(BaseKeypointCodec):
         scale = size_pair(input_size) / size_pair(heatmap_size)
         self.scale_factor = scale.astype(np.float32)
 
-    def encode(self, keypoints: Array, keypoints_visible: Array | None = None) -> dict[str, Array]:
-        """Heatmaps of one person.
-
-        Args:
-            keypoints: (1, K, 2) float, input space.
-            keypoints_visible: (1, K) float.
-
-        Returns:
-            `heatmaps` (K, H, W) float32 and `keypoint_weights` (1, K).
-
-        Raises:
-            DataError: (a ValueError) for several people.
-        """
-        single_instance(self, keypoints)
-        visible = None if keypoints_visible is None else keypoints_visible[None]
-        return first_sample(self.batch_encode(keypoints[None], visible))
-
     def batch_encode(  # type: ignore[override]
         self, keypoints: Array, keypoints_visible: Array | None = None
     ) -> dict[str, Array]:
@@ -102,11 +83,6 @@ class MSRAHeatmap(BaseKeypointCodec):
                 self.heatmap_size, places, labels, self.sigma
             )
         return {"heatmaps": heatmaps, "keypoint_weights": weights[:, None]}
-
-    def decode(self, encoded: Any) -> tuple[Array, Array]:
-        """Keypoints (1, K, 2) in input space and scores (1, K) of heatmaps (K, H, W)."""
-        keypoints, scores = self.batch_decode(encoded[None])
-        return keypoints[0], scores[0]
 
     def batch_decode(self, batch_encoded: Any) -> tuple[Array, Array]:
         """Decode all samples of a batch at once.

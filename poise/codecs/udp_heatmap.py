@@ -8,17 +8,15 @@ import numpy as np
 
 from poise.codecs.arrays import (
     Array,
-    first_sample,
     is_device_tensor,
     one_of_each,
-    single_instance,
     size_pair,
     to_host,
 )
-from poise.codecs.base import BaseKeypointCodec
-from poise.codecs.utils.blur import largest_of_blurred
+from poise.codecs.base import OnePersonCodec
 from poise.codecs.utils.gaussian_heatmap import generate_instance_heatmaps
 from poise.codecs.utils.offset_heatmap import generate_instance_offset_heatmaps
+from poise.codecs.utils.peaks import largest_of_blurred
 from poise.codecs.utils.post_processing import get_heatmap_maximum
 from poise.codecs.utils.refinement import refine_udp_batch
 from poise.errors import ConfigError
@@ -28,7 +26,7 @@ __all__ = ["UDPHeatmap"]
 
 
 @KEYPOINT_CODECS.register_module()
-class UDPHeatmap(BaseKeypointCodec):
+class UDPHeatmap(OnePersonCodec):
     """Sub-pixel heatmaps, with lengths measured between pixel centres.
 
     UDP (Huang 2020, arXiv:1911.07524): resizing then maps the corners' centres onto each
@@ -71,24 +69,6 @@ class UDPHeatmap(BaseKeypointCodec):
         scale = (size_pair(input_size) - 1) / (size_pair(heatmap_size) - 1)
         self.scale_factor = scale.astype(np.float32)
 
-    def encode(self, keypoints: Array, keypoints_visible: Array | None = None) -> dict[str, Array]:
-        """Heatmaps of one person.
-
-        Args:
-            keypoints: (1, K, 2) float, input space.
-            keypoints_visible: (1, K) float.
-
-        Returns:
-            `heatmaps` (K, H, W) float32, or (3 K, H, W) if combined (disk, x, y of each
-            keypoint), and `keypoint_weights` (1, K).
-
-        Raises:
-            DataError: (a ValueError) for several people.
-        """
-        single_instance(self, keypoints)
-        visible = None if keypoints_visible is None else keypoints_visible[None]
-        return first_sample(self.batch_encode(keypoints[None], visible))
-
     def batch_encode(  # type: ignore[override]
         self, keypoints: Array, keypoints_visible: Array | None = None
     ) -> dict[str, Array]:
@@ -113,11 +93,6 @@ class UDPHeatmap(BaseKeypointCodec):
                 self.heatmap_size, places, labels, self.radius_factor
             )
         return {"heatmaps": heatmaps, "keypoint_weights": weights[:, None]}
-
-    def decode(self, encoded: Any) -> tuple[Array, Array]:
-        """Keypoints (1, K, 2) in input space and scores (1, K) of heatmaps (K or 3 K, H, W)."""
-        keypoints, scores = self.batch_decode(encoded[None])
-        return keypoints[0], scores[0]
 
     def batch_decode(self, batch_encoded: Any) -> tuple[Array, Array]:
         """Decode all samples of a batch at once.

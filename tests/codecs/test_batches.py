@@ -12,7 +12,7 @@ from poise.codecs import (
     SimCCLabel,
     UDPHeatmap,
 )
-from poise.codecs.utils.blur import blur_maps, largest_of_blurred
+from poise.codecs.utils.blur import blur_maps
 from poise.codecs.utils.gaussian_heatmap import generate_gaussian_heatmaps
 from poise.codecs.utils.refinement import log_of_clipped, simcc_density, simcc_overshoot
 from poise.errors import DataError
@@ -113,24 +113,6 @@ def test_the_mirrored_pixels_of_megvii_targets_come_from_the_filter():
     blurred = blur_maps(pixels, 11, mirror=True)
     peaks = blurred[np.arange(6), y, x]
     np.testing.assert_array_equal(maps, blurred / peaks[:, None, None] * 255)
-
-
-@pytest.mark.parametrize("kind", ["noise", "ties", "flat", "negative", "unknown"])
-@pytest.mark.parametrize("size", [(64, 48), (5, 7)])
-def test_the_largest_blurred_pixel_is_that_of_the_blurred_maps(kind, size, rng):
-    maps = rng.random((9, *size)).astype(np.float32)
-    if kind == "ties":
-        maps = (maps > 0.97).astype(np.float32)
-    elif kind == "flat":
-        maps[:] = 0.5
-    elif kind == "negative":
-        maps -= 2
-    elif kind == "unknown":
-        maps[3, 2, 2] = np.nan
-    pixel, value = largest_of_blurred(maps, 23)
-    blurred = blur_maps(maps, 23, mirror=True).reshape(9, -1)
-    np.testing.assert_array_equal(pixel, blurred.argmax(axis=1))
-    np.testing.assert_allclose(value, blurred[np.arange(9), pixel], rtol=2e-6, atol=1e-7)
 
 
 def test_simcc_refinement_looks_at_the_bins_that_a_padded_vector_has(rng):

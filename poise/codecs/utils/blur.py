@@ -16,14 +16,11 @@ from poise.errors import DataError
 
 __all__ = [
     "blur_maps",
+    "blur_matrix",
     "gaussian_blur",
     "gaussian_blur1d",
     "gaussian_taps",
-    "largest_of_blurred",
 ]
-
-#: Rounding moves a blurred pixel by less than this part of its map's largest one.
-DOUBT = 1e-5
 
 
 @lru_cache(maxsize=32)
@@ -58,11 +55,14 @@ def gaussian_blur(heatmaps: Array, kernel: int = 11) -> Array:
 def gaussian_blur1d(simcc: Array, kernel: int = 11) -> Array:
     """As `gaussian_blur` for SimCC vectors (N, K, W) float32; changes `simcc` in place."""
     _check_kernel(kernel)
-    rows: Array = np.ascontiguousarray(simcc.reshape(-1, simcc.shape[-1]), dtype=np.float32)
+    border, W = kernel // 2, simcc.shape[-1]
     peaks = simcc.max(axis=-1, keepdims=True)
+    # zeros at the ends, for the reason that `blur_maps` gives
+    rows = np.zeros((simcc.size // W, W + 2 * border), dtype=np.float32)
+    rows[:, border : border + W] = simcc.reshape(-1, W)
     if rows.size:
         rows = cv2.GaussianBlur(rows, (kernel, 1), 0, borderType=cv2.BORDER_CONSTANT)
-    simcc[...] = rows.reshape(simcc.shape)
+    simcc[...] = rows[:, border : border + W].reshape(simcc.shape)
     with np.errstate(invalid="ignore", divide="ignore"):
         simcc *= peaks / simcc.max(axis=-1, keepdims=True)
     return simcc
@@ -95,36 +95,6 @@ def blur_maps(heatmaps: Array, kernel: int, *, mirror: bool = False) -> Array:
     return np.asarray(blurred).reshape(tall.shape)[:, *inner]
 
 
-def largest_of_blurred(heatmaps: Array, kernel: int) -> tuple[Array, Array]:
-    """Flat pixel (K,) int64 and value (K,) of the largest of the maps that `blur_maps` makes.
-
-    Mirror images lie outside of the maps. A wide kernel is cheaper as two products of matrices,
-    which round differently: where another pixel comes near the largest one, the filter decides.
-
-    Args:
-        heatmaps: (K, H, W) float.
-        kernel: odd width in pixels.
-    """
-    K, H, W = heatmaps.shape
-    if heatmaps.size == 0:
-        return np.zeros(K, dtype=np.int64), np.zeros(K, dtype=np.float32)
-    maps = np.ascontiguousarray(heatmaps, dtype=np.float32)
-    across = (maps.reshape(K * H, W) @ _blur_matrix(W, kernel).T).reshape(K, H, W)
-    blurred = (_blur_matrix(H, kernel) @ across).reshape(K, H * W)
-    pixel = blurred.argmax(axis=1)
-    values = blurred[np.arange(K), pixel]
-    blurred[np.arange(K), pixel] = -np.inf
-    flat = maps.reshape(K, H * W)
-    doubt = DOUBT * np.maximum(flat.max(axis=1), -flat.min(axis=1))
-    # asked this way round, NaN is a hard case
-    hard = np.flatnonzero(~((values - blurred.max(axis=1) > doubt) & (abs(values) > doubt)))
-    if len(hard):
-        exact = blur_maps(maps[hard], kernel, mirror=True).reshape(len(hard), H * W)
-        pixel[hard] = exact.argmax(axis=1)
-        values[hard] = exact[np.arange(len(hard)), pixel[hard]]
-    return pixel, values
-
-
 @lru_cache(maxsize=64)
 def _mirrored(length: int, border: int) -> Array:
     """Which of `length` pixels stands at each place (length + 2 border) of a mirrored line."""
@@ -132,12 +102,16 @@ def _mirrored(length: int, border: int) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _blur_matrix(length: int, kernel: int) -> Array:
-    """Matrix (length, length) float32 that blurs a mirrored line."""
+def blur_matrix(length: int, kernel: int, *, mirror: bool = False) -> Array:
+    """Matrix (length, length) float32 that blurs a line as `blur_maps` blurs along an axis."""
+    border = kernel // 2
     line = np.arange(length)[:, None]
-    source = _mirrored(length, kernel // 2)[line + np.arange(kernel)]
+    band = np.zeros((length, length + 2 * border), dtype=np.float32)
+    band[line, line + np.arange(kernel)] = gaussian_taps(kernel)
+    if not mirror:
+        return band[:, border : border + length]
     matrix = np.zeros((length, length), dtype=np.float32)
-    np.add.at(matrix, (line, source), gaussian_taps(kernel))
+    np.add.at(matrix.T, _mirrored(length, border), band.T)
     return matrix
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -70,18 +71,16 @@ def _offset_maps(
 ) -> Array:
     """Disk and offsets (M, 3, H, W) float32 of centers (M, 2); zeros where not drawn (M,)."""
     W, H = int(heatmap_size[0]), int(heatmap_size[1])
-    M = len(centers)
     radius = radius_factor * max(W, H)
-    x_offset = (centers[:, 0, None] - np.arange(W)) / radius
-    y_offset = (centers[:, 1, None] - np.arange(H)) / radius
-    heatmaps = np.empty((M, 3, H, W), dtype=np.float32)
-    heatmaps[:, 0] = 0
-    heatmaps[:, 1] = x_offset.astype(np.float32)[:, None, :]
-    heatmaps[:, 2] = y_offset.astype(np.float32)[:, :, None]
-    if not drawn.all():
-        heatmaps[~drawn] = 0
-    # the disk is worked out where it can be: in a square that holds it
     shown = np.flatnonzero(drawn)
+    x_offset = (centers[shown, 0, None] - np.arange(W)) / radius
+    y_offset = (centers[shown, 1, None] - np.arange(H)) / radius
+    # memory that comes zeroed, and is written once, is most of what this costs
+    heatmaps = np.zeros((len(centers), 3, H, W), dtype=np.float32)
+    rows: Any = slice(None) if len(shown) == len(centers) else shown
+    heatmaps[rows, 1] = x_offset.astype(np.float32)[:, None, :]
+    heatmaps[rows, 2] = y_offset.astype(np.float32)[:, :, None]
+    # the disk is worked out where it can be: in a square that holds it
     reach = math.ceil(radius) + 1
     with np.errstate(invalid="ignore"):  # NaN coordinates truncate to a far place
         first = centers[shown].astype(np.int64) - reach
@@ -89,9 +88,9 @@ def _offset_maps(
     # a pixel off the map stands for the one at the border, which then is written twice
     columns = np.minimum(np.maximum(square[:, 0], 0), W - 1)
     lines = np.minimum(np.maximum(square[:, 1], 0), H - 1)
-    row = shown[:, None]
-    across, down = x_offset[row, columns] ** 2, y_offset[row, lines] ** 2
-    cells = (lines * W + row * (3 * H * W))[:, :, None] + columns[:, None, :]
+    across = np.take_along_axis(x_offset, columns, axis=1) ** 2
+    down = np.take_along_axis(y_offset, lines, axis=1) ** 2
+    cells = (lines * W + (shown * (3 * H * W))[:, None])[:, :, None] + columns[:, None, :]
     heatmaps.reshape(-1)[cells] = across[:, None, :] + down[:, :, None] <= 1
     return heatmaps
 
