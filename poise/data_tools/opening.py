@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ _TELLING_FIELDS = {
     "keypoints_21": "HumanArt21Dataset",
     "joint_valid": "InterHand3DDataset",
 }
-_READERS = {".npz": "Human36mDataset"}
+#: the same for the arrays of a .npz file
+_TELLING_ARRAYS = {"train_data": "H36MWholeBodyDataset", "imgname": "Human36mDataset"}
 
 
 def open_dataset(
@@ -122,8 +124,9 @@ def _image_folder(path: Path) -> Path:
 
 def _guessed_kind(path: Path) -> str:
     """Class that reads a file, by its fields."""
-    if path.suffix in _READERS:
-        return _READERS[path.suffix]
+    if path.suffix == ".npz":
+        arrays = _names_of_arrays(path)
+        return next((kind for name, kind in _TELLING_ARRAYS.items() if name in arrays), _ARRAYS)
     content = read_json(str(path))
     if isinstance(content, list):
         if content and isinstance(content[0], dict) and "joints_vis" in content[0]:
@@ -138,7 +141,16 @@ def _guessed_kind(path: Path) -> str:
     return next((kind for field, kind in _TELLING_FIELDS.items() if field in first), _PLAIN)
 
 
-_PLAIN = "BaseCocoStyleDataset"
+def _names_of_arrays(path: Path) -> list[str]:
+    """Those of a .npz file; none where it is broken, of which its reader tells."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except zipfile.BadZipFile:
+        return []
+
+
+_PLAIN, _ARRAYS = "BaseCocoStyleDataset", "Human36mDataset"
 
 
 def _of_config(source: str, part: str) -> Any:

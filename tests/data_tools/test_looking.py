@@ -223,3 +223,15 @@ def test_schemas_and_mappings_are_listed(tmp_path: Path) -> None:
     assert json.loads(run(app, ["mappings", "coco", "aic", "--json"]).output)["name"] == "coco->aic"
     listed = run(app, ["mappings"]).output
     assert "aic->coco" in listed
+
+
+def test_arrays_tell_the_data_set(tmp_path):
+    np.savez(tmp_path / "other.npz", pose=np.zeros(3), shape=np.zeros(2))
+    with pytest.raises(DataError, match="has no array 'imgname' .it has: pose, shape"):
+        open_dataset(tmp_path / "other.npz")
+    np.savez(tmp_path / "h3wb.npz", train_data=np.zeros(1))
+    with pytest.raises(DataError, match="H36MWholeBodyDataset: .* has no metadata, bbox"):
+        open_dataset(tmp_path / "h3wb.npz")
+    (tmp_path / "broken.npz").write_text("no zip")
+    with pytest.raises(DataError, match="is not a readable .npz file"):
+        open_dataset(tmp_path / "broken.npz")

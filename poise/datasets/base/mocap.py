@@ -161,6 +161,12 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
     def _load_ann_file(self, ann_file: str) -> None:
         """Set `ann_data`, name -> array."""
         self.ann_data = load_arrays(ann_file, "ann_file", owner=type(self).__name__)
+        if "imgname" not in self.ann_data:
+            raise DataError(
+                f"{type(self).__name__}: {ann_file} has no array 'imgname' (it has: "
+                f"{', '.join(self.ann_data)}), which names the frames; is it the file of another "
+                "data set class?"
+            )
 
     def _read_cameras(self, path: str) -> Any:
         read = read_json if Path(path).suffix == ".json" else load_pickle
