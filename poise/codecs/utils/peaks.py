@@ -101,7 +101,7 @@ def _in_window(maps: Array, kernel: int) -> tuple[Array, ...]:
     steps = np.arange(-REACH, REACH + 1)
     columns = np.minimum(np.maximum(x[:, None] + steps, 0), W - 1)
     lines = np.minimum(np.maximum(y[:, None] + steps, 0), H - 1)
-    others = maps.reshape(len(maps), -1).copy()
+    others = _rows(maps).copy()
     others[order[:, None, None], lines[:, :, None] * W + columns[:, None, :]] = -np.inf
     rest = np.maximum(others.max(axis=1), 0)
     share = np.maximum(across.share[x], down.share[y])
@@ -118,7 +118,7 @@ def _in_modulated_product(maps: Array, kernel: int) -> tuple[Array, ...]:
     blurred = _blur_by_products(maps, kernel, mirror=False)
     pixel, largest, second = _two_largest(blurred)
     y, x = np.divmod(pixel, maps.shape[2])
-    slopes, peaks = _slopes(blurred, x, y), maps.max(axis=(1, 2))
+    slopes, peaks = _slopes(blurred, x, y), _rows(maps).max(axis=1)
     doubt = DOUBT * (peaks + _depth(maps))
     return pixel, peaks, slopes, _clear(largest, second, slopes, doubt) & (largest > doubt)
 
@@ -132,7 +132,7 @@ def _in_modulated(maps: Array, kernel: int) -> tuple[Array, ...]:
 
 def _in_mirrored_product(maps: Array, kernel: int) -> tuple[Array, ...]:
     pixel, largest, second = _two_largest(_blur_by_products(maps, kernel, mirror=True))
-    doubt = DOUBT * np.maximum(maps.reshape(len(maps), -1).max(axis=1), _depth(maps))
+    doubt = DOUBT * np.maximum(_rows(maps).max(axis=1), _depth(maps))
     return pixel, largest, (largest - second > doubt) & (abs(largest) > doubt)
 
 
@@ -146,9 +146,14 @@ def _clear(largest: Array, second: Array, slopes: Array, doubt: Array) -> Array:
     return (largest - second > doubt) & (abs(slopes) > doubt[:, None]).all(axis=1)
 
 
+def _rows(maps: Array) -> Array:
+    """Maps (K, H, W) as rows (K, H * W), also where there are none."""
+    return maps.reshape(len(maps), maps.shape[1] * maps.shape[2])
+
+
 def _largest(maps: Array) -> tuple[Array, Array]:
     """Flat pixel (K,) and value (K,) of the largest of maps (K, H, W)."""
-    flat = maps.reshape(len(maps), -1)
+    flat = _rows(maps)
     pixel = flat.argmax(axis=1)
     return pixel, flat[np.arange(len(maps)), pixel]
 
@@ -156,7 +161,7 @@ def _largest(maps: Array) -> tuple[Array, Array]:
 def _two_largest(maps: Array) -> tuple[Array, Array, Array]:
     """As `_largest`, and the value (K,) of the second one."""
     pixel, largest = _largest(maps)
-    flat, order = maps.reshape(len(maps), -1), np.arange(len(maps))
+    flat, order = _rows(maps), np.arange(len(maps))
     flat[order, pixel] = -np.inf
     second = flat.max(axis=1)
     flat[order, pixel] = largest
@@ -165,7 +170,7 @@ def _two_largest(maps: Array) -> tuple[Array, Array, Array]:
 
 def _depth(maps: Array) -> Array:
     """How far below zero (K,) maps (K, H, W) reach."""
-    return np.maximum(-maps.reshape(len(maps), -1).min(axis=1), 0)
+    return np.maximum(-_rows(maps).min(axis=1), 0)
 
 
 def _slopes(maps: Array, x: Array, y: Array) -> Array:
