@@ -76,7 +76,8 @@ class RandomFlip(BaseTransform):
             if results.get(key) is not None:
                 results[key] = flip_bbox(results[key], size, layout, direction)
         if results.get("keypoints") is not None:
-            _check_flip_indices(results)
+            if direction != "diagonal":
+                _check_flip_indices(results)
             results["keypoints"], results["keypoints_visible"] = flip_keypoints(
                 results["keypoints"],
                 results.get("keypoints_visible"),

@@ -108,6 +108,12 @@ def test_flip_indices_of_another_dataset_are_refused(person):
         RandomFlip(prob=1.0)(person(flip_indices=[0, 1, 2]))
 
 
+def test_a_rotation_by_half_a_turn_asks_nobody_for_partners(person):
+    given = person()["keypoints"]
+    turned = RandomFlip(prob=1.0, direction="diagonal")(person(flip_indices=[0, 1, 2]))
+    assert turned["keypoints"].shape == given.shape
+
+
 def test_flip_and_warp_give_the_pixels_of_a_plain_flip(person):
     results = person(bbox_center=np.array([[30.0, 20]]), bbox_scale=np.array([[30.0, 30]]))
     image = results["img"]
