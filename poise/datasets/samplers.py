@@ -198,14 +198,16 @@ class MultiSourceSampler(_RankSampler):
     Args:
         dataset: the combined data set.
         batch_size: samples of a batch.
-        source_ratio: shares of the parts; what rounding leaves over goes to the first.
+        source_ratio: shares of the parts, 0 for one to leave out; what rounding leaves over goes
+            to the first.
         shuffle: whether to draw in random order.
         round_up: make the last batch a full one rather than leaving it out.
         seed: of the order, equal on all processes; drawn and shared if not given.
 
     Raises:
         ArgumentError: the data set is not combined, or `source_ratio` is no list.
-        DataError: the batch size is no positive integer, or the shares are not one a part.
+        DataError: the batch size is no positive integer, the shares are not one a part, a part
+            with a share has no samples, or its share is less than a sample of a batch.
     """
 
     def __init__(
@@ -226,6 +228,7 @@ class MultiSourceSampler(_RankSampler):
         self.num_samples = math.ceil(len(dataset) / self.world_size)
         self.num_per_source = [int(batch_size * r / sum(source_ratio)) for r in source_ratio]
         self.num_per_source[0] = batch_size - sum(self.num_per_source[1:])
+        _check_shares(source_ratio, self.num_per_source, lens, batch_size)
         batches = self.num_samples / batch_size
         self.num_batches = math.ceil(batches) if round_up else int(batches)
         self._lens = lens
@@ -279,4 +282,26 @@ def _check_sources(dataset: Sized, batch_size: int, ratio: object) -> list[int]:
             f"MultiSourceSampler: source_ratio has {len(ratio)} entries, the dataset "
             f"{len(dataset.lens)} parts: {list(ratio)}"
         )
+    if min(ratio) < 0 or not sum(ratio) > 0:
+        raise DataError(
+            f"MultiSourceSampler: source_ratio has shares of 0 or more, not all 0, got {ratio}"
+        )
     return dataset.lens
+
+
+def _check_shares(
+    ratio: Sequence[float], per_batch: Sequence[int], lens: Sequence[int], batch_size: int
+) -> None:
+    """A part that nothing can be drawn from would otherwise be missing without a word."""
+    for part, (share, number, size) in enumerate(zip(ratio, per_batch, lens, strict=True)):
+        if share > 0 and number == 0:
+            raise DataError(
+                f"MultiSourceSampler: part {part} has the share {share:g} of {sum(ratio):g}, less "
+                f"than a sample of a batch of {batch_size}; use batch_size="
+                f"{math.ceil(sum(ratio) / share)} or more, a larger share, or 0 to leave it out"
+            )
+        if number > 0 and size == 0:
+            raise DataError(
+                f"MultiSourceSampler: part {part} has no samples, but is to give {number} of a "
+                f"batch of {batch_size}; give it the share 0 to leave it out"
+            )

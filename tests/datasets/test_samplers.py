@@ -118,6 +118,9 @@ def test_sources_that_are_resampled_stay_in_range(coco: Any, person: Any, schema
         ({"batch_size": 1.5}, DataError, "positive integer"),
         ({"source_ratio": 1}, ArgumentError, "must be a list"),
         ({"source_ratio": [1]}, DataError, "has 1 entries, the dataset 2 parts"),
+        ({"source_ratio": [1, -1]}, DataError, "shares of 0 or more"),
+        ({"source_ratio": [0, 0]}, DataError, "not all 0"),
+        ({"source_ratio": [4.5, 0.5]}, DataError, "part 1 has the share 0.5 of 5.*batch_size=10"),
         ({"dataset": [1]}, ArgumentError, "must be a CombinedDataset, got list"),
     ],
 )
@@ -127,6 +130,14 @@ def test_wrong_settings_are_refused(
     settings = {"dataset": mixed, "batch_size": 4, "source_ratio": [1, 1], **arguments}
     with pytest.raises(kind, match=text):
         MultiSourceSampler(**settings)
+
+
+def test_a_part_without_samples_is_named(coco: Any, person: Any, schema: Any) -> None:
+    parts = [coco([person(1)]), coco([person(1)])]
+    mixed = CombinedDataset(schema(), parts, sample_ratio_factor=[1, 0.2])
+    with pytest.raises(DataError, match="part 1 has no samples, but is to give 2 of a batch of 4"):
+        MultiSourceSampler(mixed, 4, [1, 1])
+    assert list(MultiSourceSampler(mixed, 2, [1, 0], seed=0)) == [0, 0]
 
 
 @pytest.mark.parametrize("name", ["DefaultSampler", "InfiniteSampler", "mmengine.DefaultSampler"])
