@@ -87,6 +87,8 @@ def build_dataloader(
     if not workers:
         for name in WORKER_SETTINGS:
             settings.pop(name, None)
+    # torch warns where there is nothing to pin memory for
+    settings["pin_memory"] = bool(settings.get("pin_memory")) and torch.cuda.is_available()
     init = settings.pop("worker_init_fn", None)
     return SeededLoader(
         dataset,

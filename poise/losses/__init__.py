@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = attach(
         "classification": "BCELoss InfoNCELoss JSDiscretLoss VariFocalLoss",
         "combined": "CombinedLoss MultipleLossWrapper",
         "coordinate": "L1Loss MSELoss SmoothL1Loss SoftWeightSmoothL1Loss SoftWingLoss WingLoss",
+        "detection": "DetectionCrossEntropyLoss DetectionIoULoss DetectionL1Loss",
         "distillation": "FeaLoss KDLoss",
         "embedding": "AssociativeEmbeddingLoss",
         "heatmap": "AdaptiveWingLoss CombinedTargetMSELoss FocalHeatmapLoss KeypointMSELoss "

@@ -75,6 +75,17 @@ class OKSLoss(nn.Module):
             target_weight: (N, K).
             areas: (N,) areas of the instances in pixels.
         """
+        losses = _dissimilarity(self.compute_oks(output, target, target_weight, areas), self.mode)
+        return reduce_loss(losses, self.reduction) * self.loss_weight
+
+    def compute_oks(
+        self,
+        output: Tensor,
+        target: Tensor,
+        target_weight: Tensor | None = None,
+        areas: Tensor | None = None,
+    ) -> Tensor:
+        """Similarities (N,), or (...) of broadcast leading axes; arguments as `forward`."""
         distance = (output - target).norm(dim=-1)
         if areas is not None:
             distance = distance / areas.sqrt().clamp(min=self.eps).unsqueeze(-1)
@@ -89,8 +100,7 @@ class OKSLoss(nn.Module):
                 else target_weight.shape[-1]
             )
             similarity = similarity * (target_weight / total)
-        losses = _dissimilarity(similarity.sum(dim=-1), self.mode)
-        return reduce_loss(losses, self.reduction) * self.loss_weight
+        return similarity.sum(dim=-1)
 
 
 @MODELS.register_module(name="OksLoss", scope="mmyolo")
@@ -107,19 +117,19 @@ class BoxOKSLoss(OKSLoss):
     ) -> None:
         super().__init__(metainfo, "none", norm_target_weight=True, loss_weight=loss_weight)
 
-    def forward(  # type: ignore[override]
+    def compute_oks(
         self,
         output: Tensor,
         target: Tensor,
-        target_weights: Tensor,
+        target_weight: Tensor | None = None,
         bboxes: Tensor | None = None,
     ) -> Tensor:
-        """Return the losses (N,).
+        """Similarities (N,), or (...) of broadcast leading axes.
 
         Args:
             output: (N, K, 2) keypoints, input space.
             target: (N, K, 2).
-            target_weights: (N, K).
+            target_weight: (N, K).
             bboxes: (N, 4) xyxy; None: all have the size 1.
         """
         if bboxes is None:
@@ -127,7 +137,7 @@ class BoxOKSLoss(OKSLoss):
         else:
             squares = (bboxes[..., 2:] - bboxes[..., :2]).square().sum(dim=-1)
         # sigmas count once here, and twice there
-        return super().forward(output, target, target_weights, squares / 4)
+        return super().compute_oks(output, target, target_weight, squares / 4)
 
 
 @MODELS.register_module()

@@ -97,7 +97,7 @@ def check_training_config(cfg: Mapping[str, Any]) -> None:
 
 
 def _refuse_detector(model: Any, scope: str | None) -> None:
-    """Detectors are here to be run, not to be trained."""
+    """Detectors of boxes are here to be run, not to be trained."""
     from poise.models.detectors import SingleStageDetector
 
     if isinstance(model, Mapping):
@@ -105,7 +105,7 @@ def _refuse_detector(model: Any, scope: str | None) -> None:
     if isinstance(model, str):
         model = MODELS.get(model, scope=scope)
     kind: Any = model if isinstance(model, type) else type(model)
-    if issubclass(kind, SingleStageDetector):
+    if issubclass(kind, SingleStageDetector) and kind.trained_by is not None:
         raise ConfigError(
             f"{kind.__name__} finds boxes and is not trained here: train it with "
             f"{kind.trained_by}, whose weights load in Poise, or choose a pose model "

@@ -29,6 +29,7 @@ __getattr__, __dir__, __all__ = attach(
         "mixing": "MixImageTransform Mosaic YOLOXMixUp",
         "detection": "LoadAnnotations PackDetInputs PackDetPoseInputs Pad PoseToDetConverter "
         "Resize",
+        "yolo": "DetectionRandomFlip FilterDetPoseAnnotations RandomAffine YOLOMixUp YOLOMosaic",
         "wrappers": "RandomApply RandomChoice",
     },
 )

@@ -1,4 +1,4 @@
-"""Steps of detectors' test pipelines: fit the picture into the input, pad it, pack it."""
+"""Steps of detectors' pipelines: fit the picture into the input, pad it, pack it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 
 from poise.errors import ArgumentError, ConfigError
 from poise.registry import TRANSFORMS
-from poise.structures import PoseDataSample
+from poise.structures import InstanceData, PoseDataSample
 from poise.transforms.base import BaseTransform
 from poise.transforms.image import rescale_image, resize_image
+from poise.transforms.mixing import clipped
 from poise.transforms.packing import image_to_tensor
 
 __all__ = [
@@ -40,13 +41,15 @@ _META_KEYS = (
 
 @TRANSFORMS.register_module(scope="mmdet")
 class Resize(BaseTransform):
-    """Fit a picture into a size; writes `scale_factor` (x, y) and `img_shape`.
+    """Fit a picture, and the people in it, into a size.
+
+    Writes `scale_factor` (x, y) and `img_shape`.
 
     Args:
         scale: (width, height) that the picture fits into; an int is both.
         scale_factor: factor, or factors of width and height, in place of `scale`.
         keep_ratio: keep the aspect ratio, so that one side may be shorter.
-        clip_object_border: kept for configs; it is about boxes of annotations.
+        clip_object_border: clip boxes to the picture and hide keypoints outside of it.
         backend: "cv2" or "pillow".
         interpolation: "bilinear", which released detectors use.
 
@@ -73,10 +76,11 @@ class Resize(BaseTransform):
         self.scale = (scale, scale) if isinstance(scale, (int, float)) else scale
         self.scale_factor = scale_factor
         self.keep_ratio = keep_ratio
+        self.clip_object_border = clip_object_border
         self.backend = backend
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Change `img`, `img_shape`; write `scale`, `scale_factor`, `keep_ratio`."""
+        """Change `img`, `img_shape`, `bbox`, `keypoints`; write `scale`, `scale_factor` ..."""
         image = results["img"]
         height, width = image.shape[:2]
         target = self.scale or _scaled((width, height), self.scale_factor)
@@ -86,7 +90,15 @@ class Resize(BaseTransform):
             image = resize_image(image, target, self.backend)
         results["img"], results["img_shape"] = image, image.shape[:2]
         results["scale"], results["keep_ratio"] = target, self.keep_ratio
-        results["scale_factor"] = image.shape[1] / width, image.shape[0] / height
+        factors = image.shape[1] / width, image.shape[0] / height
+        results["scale_factor"] = factors
+        if "bbox" in results:
+            results["bbox"] = results["bbox"] * np.asarray(factors * 2, np.float32)
+        if "keypoints" in results:
+            results["keypoints"] = results["keypoints"] * np.asarray(factors, np.float32)
+            results["keypoints_visible"] = results["keypoints_visible"].copy()
+        if self.clip_object_border:
+            clipped(results, image.shape[1::-1])
         return results
 
 
@@ -190,13 +202,29 @@ class PackDetInputs(BaseTransform):
 
 
 @TRANSFORMS.register_module(scope="mmyolo")
-class PoseToDetConverter(LoadAnnotations):
-    """Leaves everything as it is: YOLOX-Pose of MMYOLO is tested, and no test step needs boxes."""
+class PoseToDetConverter(BaseTransform):
+    """Lets a picture without people have annotations, none, so that it can be mixed with others."""
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Make `category_id` an array; add `bbox`, `keypoints`, `keypoints_visible` if missing."""
+        if len(results.get("bbox", ())) == 0 and "flip_indices" in results:
+            count = len(results["flip_indices"])
+            results["bbox"] = np.empty((0, 4), np.float32)
+            results["keypoints"] = np.empty((0, count, 2), np.float32)
+            results["keypoints_visible"] = np.empty((0, count), np.float32)
+            results["category_id"] = np.empty(0, int)
+        if "category_id" in results:
+            results["category_id"] = np.asarray(results["category_id"])
+        return results
+
+
+#: what a head learns from: key of `results` -> field of `gt_instance_labels`
+_LABELS = {"bbox": "bboxes", "keypoints": "keypoints", "keypoints_visible": "keypoints_visible"}
 
 
 @TRANSFORMS.register_module(scope="mmyolo")
 class PackDetPoseInputs(PackDetInputs):
-    """`PackDetInputs` that also writes None for what it does not find.
+    """`PackDetInputs` that packs people, too, and writes None for metainfo it does not find.
 
     Args:
         meta_keys: keys of `results` that become metainfo.
@@ -211,5 +239,11 @@ class PackDetPoseInputs(PackDetInputs):
         super().__init__(meta_keys)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Give `inputs` and `data_samples`."""
-        return super().transform(dict.fromkeys(self.meta_keys) | results)
+        """Give `inputs` and `data_samples`, with `gt_instance_labels` as tensors."""
+        packed = super().transform(dict.fromkeys(self.meta_keys) | results)
+        if "category_id" in results:
+            labels = {name: results[key] for key, name in _LABELS.items() if key in results}
+            # classes count from 0, categories of COCO from 1
+            labels["labels"] = results["category_id"] - 1
+            packed["data_samples"].gt_instance_labels = InstanceData(**labels).to_tensor()
+        return packed

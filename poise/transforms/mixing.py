@@ -20,7 +20,7 @@ from poise.transforms.image import flip_image, resize_image
 from poise.transforms.randomness import cache_randomness
 from poise.transforms.topdown import checked_size
 
-__all__ = ["MixImageTransform", "Mosaic", "YOLOXMixUp"]
+__all__ = ["MixImageTransform", "Mosaic", "YOLOXMixUp", "clipped"]
 
 #: annotation columns that are put together, one entry a person
 COLUMNS = ("bbox", "bbox_score", "category_id", "keypoints", "keypoints_visible", "area")
@@ -98,7 +98,7 @@ def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _clipped(columns: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+def clipped(columns: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     """Boxes clipped to a picture of (width, height), keypoints outside of it hidden."""
     if "bbox" in columns:
         columns["bbox"] = bbox_clip_border(columns["bbox"], size)
@@ -171,7 +171,7 @@ class Mosaic(MixImageTransform):
             self._paste(canvas, sample, center, right=place % 2 == 1, below=place >= 2)
             for place, sample in enumerate(samples)
         ]
-        results.update(_clipped(_joined(columns), (width, height)))
+        results.update(clipped(_joined(columns), (width, height)))
         results["img"] = canvas
         results["img_shape"] = canvas.shape
         return results
@@ -235,6 +235,8 @@ class YOLOXMixUp(MixImageTransform):
     """
 
     num_aux_image = 1
+    #: x is mirrored to w - 1 - x + this
+    mirror_offset = 0
 
     def __init__(
         self,
@@ -261,9 +263,13 @@ class YOLOXMixUp(MixImageTransform):
         margins = [
             max(0, int(n * factor) - own) for n, own in zip(self.img_scale, size, strict=True)
         ]
-        top = int(np.random.randint(0, margins[1] + 1))
-        left = int(np.random.randint(0, margins[0] + 1))
+        top, left = (self._draw_corner(margin) for margin in reversed(margins))
         return _MixUpDraw(factor, flip, (left, top))
+
+    @staticmethod
+    def _draw_corner(margin: int) -> int:
+        """Draw where the crop begins, of 0 to `margin`."""
+        return int(np.random.randint(0, margin + 1))
 
     def apply_mix(self, results: dict[str, Any]) -> dict[str, Any]:
         """Change `img`, `img_shape` (with channels) and the annotation columns."""
@@ -279,7 +285,7 @@ class YOLOXMixUp(MixImageTransform):
         layer = self._layer(other["img"], factor, draw)
         patch = _cropped(layer, draw.crop, size, self.pad_val)
         columns = self._moved(other, factor * draw.factor, draw, (layer.shape[1], layer.shape[0]))
-        results.update(_clipped(_joined([results, columns]), size))
+        results.update(clipped(_joined([results, columns]), size))
         results["img"] = _average(image, patch)
         results["img_shape"] = image.shape
         return results
@@ -295,13 +301,13 @@ class YOLOXMixUp(MixImageTransform):
         layer = resize_image(canvas, size).astype(np.uint8)
         return flip_image(layer, "horizontal") if draw.flip else layer
 
-    @staticmethod
     def _moved(
-        other: dict[str, Any], factor: float, draw: _MixUpDraw, size: tuple[int, int]
+        self, other: dict[str, Any], factor: float, draw: _MixUpDraw, size: tuple[int, int]
     ) -> dict[str, Any]:
         """Annotations of the other picture as they come to lie on the first."""
-        columns: dict[str, Any] = _clipped(_placed(other, factor, (0, 0)), size)
+        columns: dict[str, Any] = clipped(_placed(other, factor, (0, 0)), size)
         if draw.flip:
+            size = size[0] + self.mirror_offset, size[1] + self.mirror_offset
             columns["bbox"] = flip_bbox(columns["bbox"], size, "xyxy")
             columns["keypoints"], columns["keypoints_visible"] = flip_keypoints(
                 columns["keypoints"], columns["keypoints_visible"], size, other["flip_indices"]

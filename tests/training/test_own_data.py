@@ -215,6 +215,7 @@ KINDS = [
     "td-hm_vipnas-mbv3_8xb64-210e_coco-256x192",
     "td-reg_mobilenetv2_rle-pretrained-8xb64-210e_coco-256x192",
     "yoloxpose_tiny_4xb64-300e_coco-416",
+    "yolox-pose_tiny_4xb64-300e_coco",
     "rtmw-m_8xb1024-270e_cocktail14-256x192",
     "td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-combine",
 ]
@@ -224,7 +225,8 @@ class TestSettings:
     @pytest.mark.parametrize("name", KINDS)
     def test_every_kind_of_model_is_fitted(self, data, tmp_path, name):
         cfg, said = fitted(name, data, tmp_path, epochs=5)
-        head = cfg.model.head.get("pose_cfg", cfg.model.head)
+        head = cfg.model.get("head") or cfg.model.bbox_head.head_module
+        head = head.get("pose_cfg", head)
         number = next(head[k] for k in ("out_channels", "num_joints", "num_keypoints") if k in head)
         assert number == (12 if "udp-regress" in name else 4)
         assert cfg.train_dataloader.dataset.type == "CocoDataset"

@@ -24,6 +24,7 @@ FORMATS = {
     "internet_res50_4xb16-20e_interhand3d-256x256": 42,
     "rtmpose-m_8xb256-210e_hand5-256x256": 21,
     "rtmo-s_8xb32-600e_coco-640x640": 17,
+    "py_yolox_pose_s_8xb32_300e_coco": 17,
     "video-pose-lift_tcn-27frm-supv_8xb128-160e_h36m": 17,
 }
 

@@ -35,6 +35,8 @@ def test_addresses_are_files_and_no_two_models_share_one_without_reason():
         # the same weights, measured on poses as the cameras saw them
         [_LIFTER, f"{_LIFTER}-original"],
         [_TUNED, f"{_TUNED}-original"],
+        # one config in two styles
+        ["py_yolox_pose_s_8xb32_300e_coco", "yolox-pose_s_8xb32-300e_coco"],
         # MMPose names the file of the smaller input for both
         ["td-hm_res101_8xb32-210e_coco-384x288", "td-hm_res101_8xb64-210e_coco-256x192"],
     ]

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "points": "MlvlPointGenerator",
-        "sim_ota": "SimOTAAssigner",
+        "sim_ota": "PoseSimOTAAssigner SimOTAAssigner",
         "similarity": "BBoxOverlaps2D PoseOKS",
     },
 )

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from poise.errors import ConfigError
-from poise.registry import TASK_UTILS
+from poise.registry import MODELS, TASK_UTILS
 from poise.structures import InstanceData
 
-__all__ = ["SimOTAAssigner"]
+__all__ = ["PoseSimOTAAssigner", "SimOTAAssigner"]
 
 #: cost of a point that is not inside the box and near the centre
 OUTSIDE_COST = 100000.0
@@ -104,7 +104,7 @@ class SimOTAAssigner:
 
         Returns:
             `num_gts`; of each point `gt_inds` (index of its person + 1, or 0), `max_overlaps`
-            (their similarity) and `labels` (class, or -1).
+            (how well they fit) and `labels` (class, or -1).
         """
         points, people = len(pred_instances.bboxes), len(gt_instances.bboxes)
         gt_inds = torch.zeros(points, dtype=torch.long, device=pred_instances.bboxes.device)
@@ -124,8 +124,9 @@ class SimOTAAssigner:
         )
         if not valid.any():
             return result
-        cost, similarity = self._cost(pred_instances[valid], gt_instances, near)
-        chosen, person, overlap = self._match(cost, similarity)
+        cost, similarity, quality = self._cost(pred_instances[valid], gt_instances, near)
+        chosen, person = self._match(cost, similarity)
+        overlap = quality[chosen].gather(1, person[:, None]).squeeze(1)
         index = valid.nonzero().squeeze(1)[chosen]
         result["max_overlaps"] = torch.full_like(
             gt_inds, -OUTSIDE_COST, dtype=torch.float32
@@ -136,20 +137,15 @@ class SimOTAAssigner:
 
     def _cost(
         self, predicted: InstanceData, wanted: InstanceData, near: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Costs and similarities (M, N) of valid points and people."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of valid points and people, (M, N) each: costs, what counts points, how well they fit."""
         ious = self.iou_calculator(predicted.bboxes, wanted.bboxes)
         cost = (~near) * OUTSIDE_COST
         if self.iou_weight > 0:
             cost = cost - torch.log(ious + LOG_EPS) * self.iou_weight
         similarity = ious
         if self.oks_weight > 0 or self.dynamic_k_indicator == "oks":
-            oks = self.oks_calculator(
-                predicted.keypoints.unsqueeze(1),
-                target=wanted.keypoints.unsqueeze(0),
-                target_weights=wanted.keypoints_visible.unsqueeze(0),
-                areas=wanted.areas.unsqueeze(0),
-            )
+            oks = self._oks(predicted, wanted)
             cost = cost - torch.log(oks + LOG_EPS) * self.oks_weight
             similarity = oks if self.dynamic_k_indicator == "oks" else ious
         if self.cls_weight > 0:
@@ -160,7 +156,17 @@ class SimOTAAssigner:
             cost = cost + self.vis_weight * _cross_entropy_cost(
                 predicted.keypoints_visible, visible
             )
-        return cost, similarity
+        return cost, similarity, similarity
+
+    def _oks(self, predicted: InstanceData, wanted: InstanceData) -> Tensor:
+        """Similarities (M, N) of the points' keypoints and those of people."""
+        similarities: Tensor = self.oks_calculator(
+            predicted.keypoints.unsqueeze(1),
+            target=wanted.keypoints.unsqueeze(0),
+            target_weights=wanted.keypoints_visible.unsqueeze(0),
+            areas=wanted.areas.unsqueeze(0),
+        )
+        return similarities
 
     def get_in_gt_and_in_center_info(
         self,
@@ -195,11 +201,11 @@ class SimOTAAssigner:
         valid = in_box.any(dim=1) | near_center.any(dim=1)
         return valid, in_box[valid] & near_center[valid]
 
-    def _match(self, cost: Tensor, similarity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _match(self, cost: Tensor, similarity: Tensor) -> tuple[Tensor, Tensor]:
         """Points of each person: as many as its best similarities sum up to, the cheapest.
 
         Returns:
-            (M,) mask of matched points; of these their person and similarity.
+            (M,) mask of matched points; the person of these.
         """
         best = similarity.topk(min(self.candidate_topk, len(similarity)), dim=0).values
         counts = best.sum(dim=0).int().clamp(min=1)
@@ -212,6 +218,55 @@ class SimOTAAssigner:
         only = F.one_hot(cost.argmin(dim=1), cost.shape[1]).bool()
         matches = torch.where(several[:, None], only, matches)
         chosen = matches.any(dim=1)
-        person = matches[chosen].int().argmax(dim=1)
-        overlap = similarity[chosen].gather(1, person[:, None]).squeeze(1)
-        return chosen, person, overlap
+        return chosen, matches[chosen].int().argmax(dim=1)
+
+
+@TASK_UTILS.register_module(scope="mmyolo")
+class PoseSimOTAAssigner(SimOTAAssigner):
+    """As MMPose's `projects/yolox_pose` assigns: by boxes, with poses as the measure of success.
+
+    `max_overlaps` is the square root of the keypoint similarity, sizes being diagonals of boxes.
+
+    Args:
+        center_radius, candidate_topk, iou_weight, cls_weight, oks_weight, vis_weight: as
+            `SimOTAAssigner`.
+        iou_calculator: config or object.
+        oks_calculator: config or module with `compute_oks`, such as `mmyolo.OksLoss`.
+    """
+
+    def __init__(
+        self,
+        center_radius: float = 2.5,
+        candidate_topk: int = 10,
+        iou_weight: float = 3.0,
+        cls_weight: float = 1.0,
+        oks_weight: float = 0.0,
+        vis_weight: float = 0.0,
+        iou_calculator: Any = {"type": "mmdet.BboxOverlaps2D"},  # noqa: B006
+        oks_calculator: Any = {"type": "mmyolo.OksLoss"},  # noqa: B006
+    ) -> None:
+        super().__init__(
+            center_radius,
+            candidate_topk,
+            iou_weight,
+            cls_weight,
+            oks_weight,
+            vis_weight,
+            iou_calculator=iou_calculator,
+            oks_calculator=MODELS.build(oks_calculator),
+        )
+
+    def _cost(
+        self, predicted: InstanceData, wanted: InstanceData, near: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        cost, ious, _ = super()._cost(predicted, wanted, near)
+        return cost, ious, self._oks(predicted, wanted).sqrt()
+
+    def _oks(self, predicted: InstanceData, wanted: InstanceData) -> Tensor:
+        similarities: Tensor = self.oks_calculator.compute_oks(
+            predicted.keypoints.unsqueeze(1),
+            wanted.keypoints.unsqueeze(0),
+            wanted.keypoints_visible.unsqueeze(0),
+            wanted.bboxes.unsqueeze(0),
+        )
+        return similarities

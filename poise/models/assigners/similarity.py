@@ -15,6 +15,7 @@ __all__ = ["BBoxOverlaps2D", "PoseOKS"]
 
 
 @TASK_UTILS.register_module()
+@TASK_UTILS.register_module(name="BboxOverlaps2D", scope="mmdet")
 class BBoxOverlaps2D:
     """Overlaps of boxes.
 

@@ -22,7 +22,7 @@ from poise.models.backbones.base import (
 )
 from poise.registry import MODELS
 
-__all__ = ["YOLO_INIT", "CSPDarknet", "CSPNeXt"]
+__all__ = ["YOLO_INIT", "CSPDarknet", "CSPNeXt", "YOLOXCSPDarknet"]
 
 Config = Mapping[str, Any]
 Arch = Sequence[Sequence[Any]]
@@ -202,6 +202,14 @@ class CSPDarknet(_CSPBackbone):
     def x(cls, **kwargs: Any) -> CSPDarknet:
         """CSPDarknet of YOLOX-x; arguments as the constructor."""
         return cls.variant("x", **kwargs)
+
+
+@MODELS.register_module(scope="mmyolo")
+class YOLOXCSPDarknet(CSPDarknet):
+    """`CSPDarknet` as MMYOLO has it: its convolutions start as those of a `ConvModule`."""
+
+    def __init__(self, arch: str = "P5", init_cfg: Any = None, **settings: Any) -> None:
+        super().__init__(arch, init_cfg=init_cfg, **settings)
 
 
 @MODELS.register_module()

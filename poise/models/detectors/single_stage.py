@@ -1,6 +1,7 @@
 """Detectors of one network pass: a backbone, a neck, and a head with a box at every point.
 
-They predict with MMDetection's released weights; losses to train them are not part of Poise.
+They predict with MMDetection's released weights; losses to train them are not part of Poise, but
+for those that find keypoints, too.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from poise.errors import ArgumentError, ConfigError
 from poise.layers import BaseModule
@@ -19,7 +21,7 @@ __all__ = ["RTMDet", "SingleStageDetector", "SyncedDetector", "YOLOX"]
 
 Config = Mapping[str, Any]
 
-MODES = ("tensor", "predict")
+MODES = ("tensor", "predict", "loss")
 
 
 class SingleStageDetector(BaseModule):
@@ -37,8 +39,8 @@ class SingleStageDetector(BaseModule):
 
     _version = 1
 
-    #: what an error names to those who want to train it
-    trained_by = "MMDetection"
+    #: what an error names to those who want to train it; None where it is trained here
+    trained_by: str | None = "MMDetection"
 
     backbone: Any
     neck: Any
@@ -79,28 +81,40 @@ class SingleStageDetector(BaseModule):
 
         Args:
             inputs: (B, 3, H, W), as the preprocessor gives it.
-            data_samples: B samples; needed for "predict".
+            data_samples: B samples; needed but for "tensor".
             mode: "tensor" gives the head's raw maps, "predict" the samples with
                 `pred_instances`: `bboxes` (N, 4) xyxy in image space, `scores` (N,), `labels`
-                (N,), best first.
+                (N,), best first; "loss" a dict of losses.
 
         Raises:
-            ConfigError: another mode; detectors cannot be trained here.
+            ConfigError: another mode, or "loss" of a detector that is not trained here.
         """
         if mode == "tensor":
             return self.bbox_head(self.extract_feat(inputs))
         if mode not in MODES:
-            raise ConfigError(
-                f"{type(self).__name__} finds boxes and cannot be trained: mode should be one of "
-                f"{list(MODES)}, got {mode!r}. Train it with {self.trained_by}; the weights "
-                "load here"
-            )
+            raise ConfigError(f"mode should be one of {list(MODES)}, got {mode!r}")
         if data_samples is None:
             raise ArgumentError(
-                f"{type(self).__name__}: mode='predict' needs `data_samples`; for raw outputs use "
+                f"{type(self).__name__}: mode={mode!r} needs `data_samples`; for raw outputs use "
                 "mode='tensor'"
             )
-        return self.predict(inputs, data_samples)
+        return (self.predict if mode == "predict" else self.loss)(inputs, data_samples)
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: Sequence[Any]) -> dict[str, Tensor]:
+        """Losses of pictures (B, 3, H, W), by the head.
+
+        Raises:
+            ConfigError: the detector is not trained here.
+        """
+        if self.trained_by is not None:
+            raise ConfigError(
+                f"{type(self).__name__} finds boxes and cannot be trained: mode should be 'tensor' "
+                f"or 'predict', got 'loss'. Train it with {self.trained_by}; the weights load here"
+            )
+        losses: dict[str, Tensor] = self.bbox_head.loss(
+            self.extract_feat(batch_inputs), batch_data_samples
+        )
+        return losses
 
     def extract_feat(self, batch_inputs: Tensor) -> Any:
         """Feature maps of pictures (B, 3, H, W), finest first."""
@@ -136,7 +150,7 @@ class SyncedDetector(SingleStageDetector):
     Args:
         backbone, neck, bbox_head: configs or modules.
         train_cfg, test_cfg, data_preprocessor, init_cfg: as `SingleStageDetector`.
-        use_syncbn: kept for configs; it matters in training only.
+        use_syncbn: share batch statistics between devices.
     """
 
     def __init__(
@@ -153,6 +167,8 @@ class SyncedDetector(SingleStageDetector):
         super().__init__(
             backbone, neck, bbox_head, train_cfg, test_cfg, data_preprocessor, init_cfg
         )
+        if use_syncbn and torch.distributed.is_available() and torch.distributed.is_initialized():
+            nn.SyncBatchNorm.convert_sync_batchnorm(self)
 
 
 @MODELS.register_module(scope="mmdet")

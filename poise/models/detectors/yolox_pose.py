@@ -7,16 +7,19 @@ space; `poise.models.heads.YOLOXPoseHead` is the head of MMPose's own `yoloxpose
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from poise.errors import ConfigError
 from poise.layers import BaseModule, bias_init_with_prob
 from poise.layers.csp import SILU, YOLO_BN
 from poise.models.detectors.dense import GRID, keep_best
 from poise.models.detectors.single_stage import SyncedDetector
 from poise.models.detectors.yolox_head import PRIOR_PROBABILITY, YOLOXHead, boxes_of
+from poise.models.heads.dense_targets import DenseOutputs, assign_targets, mean_over_devices
 from poise.models.heads.yolox_pose import conv_branch, flatten
 from poise.models.renames import rename_old_keys
 from poise.registry import MODELS, TASK_UTILS
@@ -25,6 +28,17 @@ from poise.structures import InstanceData
 __all__ = ["YOLODetector", "YOLOPoseHead", "YOLOPoseLayers"]
 
 Config = Mapping[str, Any]
+
+#: losses of a head whose config says nothing: of classes and objectness, boxes, raw boxes
+SCORES: Config = {"type": "mmdet.CrossEntropyLoss", "use_sigmoid": True, "reduction": "sum"}
+BOXES: Config = {
+    "type": "mmdet.IoULoss",
+    "mode": "square",
+    "eps": 1e-16,
+    "reduction": "sum",
+    "loss_weight": 5.0,
+}
+RAW_BOXES: Config = {"type": "mmdet.L1Loss", "reduction": "sum"}
 
 
 @MODELS.register_module(name="YOLOXPoseHeadModule", scope="mmyolo")
@@ -41,6 +55,7 @@ class YOLOPoseLayers(YOLOXHead):
             many.
         featmap_strides: of the feature maps, pixels.
         norm_cfg, act_cfg: for all layers.
+        init_cfg: how weights start.
         **options: further arguments of `YOLOXHead`.
     """
 
@@ -55,13 +70,13 @@ class YOLOPoseLayers(YOLOXHead):
         featmap_strides: Sequence[int] = (8, 16, 32),
         norm_cfg: Config = YOLO_BN,
         act_cfg: Config = SILU,
+        init_cfg: Any = None,
         **options: Any,
     ) -> None:
         before, width = (int(c * widen_factor) for c in (in_channels, feat_channels))
         cfgs: dict[str, Any] = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
-        super().__init__(
-            num_classes, before, width, stacked_convs, featmap_strides, **cfgs, **options
-        )
+        options |= {**cfgs, "init_cfg": init_cfg}
+        super().__init__(num_classes, before, width, stacked_convs, featmap_strides, **options)
         self.num_keypoints = num_keypoints
 
         def outputs(channels: int) -> nn.ModuleList:
@@ -102,14 +117,21 @@ class YOLOPoseHead(BaseModule):
     """A person's box, keypoints and their visibilities at every point of several maps.
 
     Args:
-        loss_pose: config or module; its sigmas are part of the weights.
+        loss_pose: config or module, as all losses; its sigmas are part of the weights.
         head_module: config or module of the layers.
         prior_generator: config or object, of the points.
-        bbox_coder, loss_cls, loss_bbox, loss_obj, loss_bbox_aux: kept for configs; the head
-            predicts only.
-        train_cfg: its `assigner.oks_calculator`, whose sigmas released weights carry, is built.
+        bbox_coder: kept for configs.
+        loss_cls: of classes and of visibilities.
+        loss_bbox: of boxes.
+        loss_obj: of whether a person is there.
+        loss_bbox_aux: of the raw outputs for boxes, in the last epochs.
+        train_cfg: `assigner`, an object or a config, whose `oks_calculator` has sigmas that
+            released weights carry.
         test_cfg: `score_thr`, `nms_pre`, `nms` and, without `yolox_style`, `max_per_img`.
         init_cfg: how weights start.
+
+    Attributes:
+        use_bbox_aux: whether `loss_bbox_aux` counts; `YOLOXModeSwitchHook` sets it.
     """
 
     def __init__(
@@ -118,22 +140,29 @@ class YOLOPoseHead(BaseModule):
         head_module: Any,
         prior_generator: Any = GRID,
         bbox_coder: Any = None,
-        loss_cls: Any = None,
-        loss_bbox: Any = None,
-        loss_obj: Any = None,
-        loss_bbox_aux: Any = None,
+        loss_cls: Any = SCORES,
+        loss_bbox: Any = BOXES,
+        loss_obj: Any = SCORES,
+        loss_bbox_aux: Any = RAW_BOXES,
         train_cfg: Config | None = None,
         test_cfg: Config | None = None,
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
         self.head_module: Any = MODELS.build(head_module)
+        self.loss_cls = MODELS.build(loss_cls)
+        self.loss_bbox = MODELS.build(loss_bbox)
+        self.loss_obj = MODELS.build(loss_obj)
+        self.loss_bbox_aux = MODELS.build(loss_bbox_aux)
         self.loss_pose = MODELS.build(loss_pose)
+        self.use_bbox_aux = False
         self.train_cfg, self.test_cfg = train_cfg, dict(test_cfg or {})
         self.prior_generator = TASK_UTILS.build(prior_generator)
-        calculator = (train_cfg or {}).get("assigner", {}).get("oks_calculator")
-        if calculator is not None:
-            self.assigner_oks_calculator = MODELS.build(calculator)
+        assigner = (train_cfg or {}).get("assigner")
+        self.assigner = None if assigner is None else TASK_UTILS.build(assigner)
+        calculator = getattr(self.assigner, "oks_calculator", None)
+        if isinstance(calculator, nn.Module):
+            self.assigner_oks_calculator = calculator
         else:
             # what training alone used, in released weights
             rename_old_keys(self, [], always=[(r"assigner_oks_calculator\.", None)])
@@ -153,6 +182,73 @@ class YOLOPoseHead(BaseModule):
         maps: tuple[list[Tensor], ...] = self.head_module(x)
         return maps
 
+    def _points(self, maps: Sequence[Tensor]) -> Tensor:
+        """Points and strides (P, 4) of maps, input space."""
+        points = self.prior_generator.grid_priors(
+            [m.shape[-2:] for m in maps],
+            dtype=maps[0].dtype,
+            device=maps[0].device,
+            with_stride=True,
+        )
+        return torch.cat(points)
+
+    def loss(self, x: Sequence[Tensor], batch_data_samples: Sequence[Any]) -> dict[str, Tensor]:
+        """Losses of class, box, objectness, keypoints (one a positive point) and visibility.
+
+        Args:
+            x: feature maps (B, C', H, W), finest first.
+            batch_data_samples: B samples; `gt_instance_labels` has `bboxes` (N, 4) xyxy, `labels`
+                (N,), `keypoints` (N, K, 2) and `keypoints_visible` (N, K), input space.
+
+        Raises:
+            ConfigError: the head was built without an assigner.
+        """
+        if self.assigner is None:
+            raise ConfigError(
+                "YOLOXPoseHead needs train_cfg.assigner to train, such as dict(type="
+                "'PoseSimOTAAssigner', oks_calculator=dict(type='OksLoss', metainfo=...))"
+            )
+        maps = self(x)
+        points = self._points(maps[0])
+        logits, raw, objectness, offsets, visible = map(flatten, maps)
+        boxes, keypoints = boxes_of(points, raw), self._keypoints(points, offsets)
+        # boxes and keypoints start at a cell's corner; whose point it is, its middle decides
+        middles = torch.cat([points[:, :2] + points[:, 2:] / 2, points[:, 2:]], dim=-1)
+        outputs = DenseOutputs(middles, logits, objectness, boxes, keypoints, visible)
+        targets = assign_targets(self.assigner, outputs, batch_data_samples)
+        total = mean_over_devices(logits.new_tensor(float(targets.count))).clamp(min=1.0)
+
+        def chosen(outputs: Tensor) -> Tensor:
+            """Those of positive points, (M, ...)."""
+            return outputs.flatten(0, 1)[targets.positive]
+
+        seen = (targets.visible > 0).to(visible.dtype)
+        losses = {
+            "loss_cls": self.loss_cls(chosen(logits), targets.classes) / total,
+            "loss_bbox": self.loss_bbox(chosen(boxes), targets.bboxes) / total,
+            "loss_obj": self.loss_obj(objectness.reshape(-1, 1), targets.objectness) / total,
+        }
+        if self.use_bbox_aux:
+            corners = replace(
+                targets, priors=points[targets.positive.nonzero()[:, 0] % len(points)]
+            )
+            losses["loss_bbox_aux"] = (
+                self.loss_bbox_aux(chosen(raw), corners.relative_bboxes()) / total
+            )
+        if targets.count == 0:
+            # nobody: sums of nothing keep all layers in the graph
+            return losses | {"loss_kpt": chosen(keypoints).sum(), "loss_vis": chosen(visible).sum()}
+        losses["loss_kpt"] = self.loss_pose(
+            chosen(keypoints), targets.keypoints, seen, targets.bboxes
+        )
+        losses["loss_vis"] = self.loss_cls(chosen(visible), seen) / seen.sum().clamp(min=1.0)
+        return losses
+
+    def _keypoints(self, points: Tensor, offsets: Tensor) -> Tensor:
+        """(B, P, K, 2) in input space of points (P, 4) and offsets (B, P, 2 * K) in strides."""
+        steps, places = points[:, None, 2:], points[:, None, :2]
+        return offsets.unflatten(-1, (self.num_keypoints, 2)) * steps + places
+
     def predict(
         self, x: Sequence[Tensor], batch_data_samples: Sequence[Any], rescale: bool = True
     ) -> list[InstanceData]:
@@ -168,18 +264,11 @@ class YOLOPoseHead(BaseModule):
             (N,), `keypoints` (N, K, 2), `keypoint_scores` and `keypoints_visible` (N, K).
         """
         maps = self(x)
-        points = self.prior_generator.grid_priors(
-            [m.shape[-2:] for m in maps[0]],
-            dtype=maps[0][0].dtype,
-            device=maps[0][0].device,
-            with_stride=True,
-        )
-        points = torch.cat(points)
+        points = self._points(maps[0])
         logits, raw, objectness, offsets, visible = map(flatten, maps)
         scores = logits.sigmoid() * objectness.sigmoid()
         boxes = boxes_of(points, raw)
-        steps, places = points[:, None, 2:], points[:, None, :2]
-        keypoints = offsets.unflatten(-1, (self.num_keypoints, 2)) * steps + places
+        keypoints = self._keypoints(points, offsets)
         found = zip(scores, boxes, keypoints, visible.sigmoid(), batch_data_samples, strict=True)
         return [
             self._people(score, box, points_of_one, seen, sample.metainfo, rescale)
@@ -233,4 +322,4 @@ class YOLOPoseHead(BaseModule):
 class YOLODetector(SyncedDetector):
     """YOLOX-Pose of MMYOLO: pictures -> boxes and keypoints; arguments as `SyncedDetector`."""
 
-    trained_by = "MMYOLO (yoloxpose_*, its successor, trains here)"
+    trained_by = None

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import box_area
 
 from poise.structures import InstanceData
 
@@ -56,7 +57,7 @@ class DenseTargets:
         keypoints: (M, K, 2).
         visible: (M, K).
         visible_weights: (M, K).
-        areas: (M,) pixels.
+        areas: (M,) pixels, of the boxes where annotations have none.
         priors: (M, 4) points and strides.
     """
 
@@ -107,7 +108,7 @@ def assign_targets(
         assigner: object with `assign`, such as `SimOTAAssigner`.
         outputs: what the head predicts.
         batch_data_samples: B samples; `gt_instance_labels` has `bboxes`, `labels`,
-            `keypoints`, `keypoints_visible`, `areas`.
+            `keypoints`, `keypoints_visible` and, for what needs them, `areas`.
     """
     probability = {
         name: torch.nan_to_num(
@@ -144,16 +145,17 @@ def _one_picture(assigner: Any, predicted: InstanceData, sample: Any) -> DenseTa
         visible_weights = wanted.keypoints_visible_weights[person]
     else:
         visible_weights = torch.ones_like(visible)
+    bboxes = wanted.bboxes[person]
     return DenseTargets(
         positive=positive,
         classes=F.one_hot(result["labels"][positive], classes) * overlaps,
         objectness=positive.to(predicted.scores.dtype).unsqueeze(1),
         objectness_weights=_labelled(predicted, sample),
-        bboxes=wanted.bboxes[person],
+        bboxes=bboxes,
         keypoints=wanted.keypoints[person],
         visible=visible,
         visible_weights=visible_weights,
-        areas=wanted.areas[person],
+        areas=wanted.areas[person] if "areas" in wanted else box_area(bboxes),
         priors=predicted.priors[positive],
     )
 

@@ -12,6 +12,7 @@ from poise.errors import DataError
 from poise.layers import BaseModule, ConvModule
 from poise.layers.csp import SILU, YOLO_BN, CSPLayer, conv_class
 from poise.layers.paths import aggregate_paths
+from poise.models.backbones.base import freeze
 from poise.registry import MODELS
 
 __all__ = ["YOLOPAFPN"]
@@ -29,7 +30,7 @@ class YOLOPAFPN(BaseModule):
         deepen_factor, widen_factor: factors of blocks and channels.
         num_csp_blocks: blocks of each CSP layer, before `deepen_factor`.
         use_depthwise: make the strided convolutions depthwise separable.
-        freeze_all: kept for configs; it matters in training only.
+        freeze_all: keep all weights as they are in training.
         norm_cfg, act_cfg: for all layers.
         init_cfg: how weights start.
     """
@@ -48,6 +49,7 @@ class YOLOPAFPN(BaseModule):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
+        self.freeze_all = freeze_all
         self.in_channels = [int(c * widen_factor) for c in in_channels]
         self.out_channels = int(out_channels * widen_factor)
         cfgs: dict[str, Any] = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
@@ -79,6 +81,13 @@ class YOLOPAFPN(BaseModule):
         self.out_layers = nn.ModuleList(
             ConvModule(c, self.out_channels, 1, **cfgs) for c in self.in_channels
         )
+
+    def train(self, mode: bool = True) -> YOLOPAFPN:
+        """Set the mode; with `freeze_all` nothing learns."""
+        super().train(mode)
+        if self.freeze_all:
+            freeze(self.children())
+        return self
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Maps (B, C, H, W), finest first -> maps (B, out_channels, H, W).

@@ -27,4 +27,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.datasets.base.dataset": "BaseDataset",
         "poise.datasets.mixtures": "ClassBalancedDataset ConcatDataset RepeatDataset",
     },
+    "mmyolo": {
+        "poise.datasets.catalog": "CocoDataset",
+    },
 }

@@ -26,6 +26,6 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.training.hooks.switches": "PipelineSwitchHook",
     },
     "mmyolo": {
-        "poise.training.hooks.switches": "YOLOXModeSwitchHook=YOLOXPoseModeSwitchHook",
+        "poise.training.hooks.switches": "YOLOXModeSwitchHook",
     },
 }

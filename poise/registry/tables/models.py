@@ -106,6 +106,8 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.layers.upsample": "pixel_shuffle=PixelShufflePack",
     },
     "mmdet": {
+        "poise.losses.detection": "CrossEntropyLoss=DetectionCrossEntropyLoss "
+        "IoULoss=DetectionIoULoss L1Loss=DetectionL1Loss",
         "poise.training.averages": "ExpMomentumEMA",
         "poise.models.backbones.csp": "CSPDarknet CSPNeXt",
         "poise.models.necks.channel_mapper": "ChannelMapper",
@@ -119,8 +121,9 @@ TABLE: dict[str, dict[str, str]] = {
     },
     # what MMPose's projects/yolox_pose takes from MMYOLO, and adds to it
     "mmyolo": {
+        "poise.training.averages": "ExpMomentumEMA",
         "poise.losses.similarity": "OksLoss=BoxOKSLoss",
-        "poise.models.backbones.csp": "YOLOXCSPDarknet=CSPDarknet",
+        "poise.models.backbones.csp": "YOLOXCSPDarknet",
         "poise.models.detectors.yolox_pose": "YOLODetector YOLOXPoseHead=YOLOPoseHead "
         "YOLOXPoseHeadModule=YOLOPoseLayers",
         "poise.models.necks.yolo_pafpn": "YOLOXPAFPN=YOLOPAFPN",

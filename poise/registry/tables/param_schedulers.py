@@ -8,6 +8,9 @@ TABLE: dict[str, dict[str, str]] = {
             "ConstantLR QuadraticWarmupLR QuadraticWarmupMomentum QuadraticWarmupParamScheduler"
         ),
     },
+    "mmdet": {
+        _MODULE: "QuadraticWarmupLR QuadraticWarmupMomentum QuadraticWarmupParamScheduler",
+    },
     "mmengine": {
         _MODULE: (
             "ConstantLR ConstantMomentum ConstantParamScheduler "

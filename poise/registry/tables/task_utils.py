@@ -7,6 +7,10 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.assigners.similarity": "BBoxOverlaps2D PoseOKS",
     },
     "mmdet": {
+        "poise.models.assigners.similarity": "BboxOverlaps2D=BBoxOverlaps2D",
         "poise.models.detectors.dense": "DistancePointBBoxCoder",
+    },
+    "mmyolo": {
+        "poise.models.assigners.sim_ota": "PoseSimOTAAssigner",
     },
 }

@@ -27,8 +27,10 @@ TABLE: dict[str, dict[str, str]] = {
     "mmdet": {
         "poise.transforms.color": "YOLOXHSVRandomAug",
         "poise.transforms.detection": "LoadAnnotations PackDetInputs Pad Resize",
+        "poise.transforms.yolo": "RandomAffine RandomFlip=DetectionRandomFlip",
     },
     "mmyolo": {
         "poise.transforms.detection": "PackDetPoseInputs PoseToDetConverter",
+        "poise.transforms.yolo": "FilterDetPoseAnnotations Mosaic=YOLOMosaic YOLOXMixUp=YOLOMixUp",
     },
 }

@@ -17,7 +17,8 @@ __getattr__, __dir__, __all__ = attach(
         "logger": "LoggerHook",
         "progress": "ProgressHook",
         "report": "ReportHook",
-        "switches": "PipelineSwitchHook RTMOModeSwitchHook YOLOXPoseModeSwitchHook",
+        "switches": "PipelineSwitchHook RTMOModeSwitchHook YOLOXModeSwitchHook "
+        "YOLOXPoseModeSwitchHook",
         "visualization": "PoseVisualizationHook",
     },
 )

@@ -10,7 +10,12 @@ from poise.errors import ConfigError, nearest
 from poise.registry import HOOKS
 from poise.training.hooks.base import Hook
 
-__all__ = ["PipelineSwitchHook", "RTMOModeSwitchHook", "YOLOXPoseModeSwitchHook"]
+__all__ = [
+    "PipelineSwitchHook",
+    "RTMOModeSwitchHook",
+    "YOLOXModeSwitchHook",
+    "YOLOXPoseModeSwitchHook",
+]
 
 
 @HOOKS.register_module(scope="mmdet")
@@ -66,9 +71,34 @@ class YOLOXPoseModeSwitchHook(Hook):
         if self.new_train_pipeline:
             cfg["dataset"]["pipeline"] = self.new_train_pipeline
         runner.set_train_dataloader(cfg)
-        runner.model.head.use_aux_loss = True
+        self.switch_head(runner.model)
         runner.logger.info("The last epochs begin: another pipeline, auxiliary loss")
         self._has_switched = True
+
+    def switch_head(self, model: Any) -> None:
+        """Let the auxiliary loss count."""
+        model.head.use_aux_loss = True
+
+
+@HOOKS.register_module(scope="mmyolo")
+class YOLOXModeSwitchHook(YOLOXPoseModeSwitchHook):
+    """The same for `YOLODetector`, whose head says otherwise what to add.
+
+    Args:
+        num_last_epochs: epochs at the end that are trained so.
+        new_train_pipeline: pipeline for them; None keeps the pipeline.
+    """
+
+    def __init__(
+        self,
+        num_last_epochs: int = 15,
+        new_train_pipeline: Sequence[dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(num_last_epochs, new_train_pipeline=new_train_pipeline)
+
+    def switch_head(self, model: Any) -> None:
+        """Let the auxiliary loss count."""
+        model.bbox_head.use_bbox_aux = True
 
 
 @HOOKS.register_module()

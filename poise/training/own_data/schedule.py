@@ -35,6 +35,13 @@ def stretch(tree: Tree, epochs: int, iterations: int) -> None:
         elif part.get("end"):
             limit = max(1, round(epochs * iterations * WARMUP_SHARE))
             part["end"] = min(part["end"], limit)
+    if tree.get("param_scheduler"):
+        # a short run has no room for the shortest parts
+        tree["param_scheduler"] = [
+            part
+            for part in tree["param_scheduler"]
+            if part.get("end") is None or part["end"] > part.get("begin", 0)
+        ]
     for hook in tree.get("custom_hooks") or ():
         for key in ("switch_epoch", "num_last_epochs"):
             if key in hook:

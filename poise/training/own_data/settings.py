@@ -31,7 +31,12 @@ PCK_THRESHOLD = 0.05
 #: top-level keys that have a meaning of their own
 _KEPT = {*RUN_KEYS, "codec", "custom_imports"}
 
-_TWO_D = ("TopdownPoseEstimator", "BottomupPoseEstimator")
+#: models that find 2D keypoints in pictures -> the mode of their data
+_TWO_D = {
+    "TopdownPoseEstimator": "topdown",
+    "BottomupPoseEstimator": "bottomup",
+    "YOLODetector": "bottomup",
+}
 #: heads of 3D hands, and of ED-Pose, which has no training
 _NOT_TRAINED = ("InternetHead", "EDPoseHead")
 _MIRRORS = ("RandomFlip", "HandRandomFlip")
@@ -72,23 +77,24 @@ def use_own_data(
     tree: Tree = copy.deepcopy(cfg.to_dict())
     same = _is_same_schema(tree, keypoints)
     said = [*keypoints.said, _fit_head(tree["model"], keypoints)]
-    mode = "bottomup" if tree["model"]["type"].endswith(_TWO_D[1]) else "topdown"
+    mode = _TWO_D[_kind(tree["model"])]
     if mode == "bottomup" and not keypoints.known:
         keypoints.metainfo["sigmas"] = [ASSUMED_SIGMA] * keypoints.count
         said.append(f"sigmas: {ASSUMED_SIGMA} for every keypoint, assumed for average precision")
     _fit_pipelines(tree, keypoints)
     _put_data(tree, files, keypoints, mode)
     said.append(_put_metrics(tree, files, keypoints, mode, same=same))
-    samples = sum(
-        bool(a.get("keypoints")) for a in read_annotations(files.train_ann)["annotations"]
-    )
+    annotations = read_annotations(files.train_ann)["annotations"]
+    pictures = [a["image_id"] for a in annotations if a.get("keypoints")]
+    samples = len(pictures) if mode == "topdown" else len(set(pictures))
     batch = _batch(tree, batch_size, samples, devices)
     steps = max(1, math.ceil(samples / (batch * devices)))
     base = (tree.get("auto_scale_lr") or {}).get("base_batch_size") or batch * devices
     epochs = epochs or tree["train_cfg"]["max_epochs"]
     stretch(tree, epochs, steps)
     said.append(scale_rate(tree, batch * devices, base))
-    said.append(f"course: {epochs} epochs of {steps} steps, {samples} annotations")
+    items = "annotations" if mode == "topdown" else "pictures"
+    said.append(f"course: {epochs} epochs of {steps} steps, {samples} {items}")
     said.append(_put_start(tree, weights))
     # variables of the recipe, which would speak of its data still
     tree = {key: value for key, value in tree.items() if key in _KEPT}
@@ -102,7 +108,7 @@ def check_model(cfg: Mapping[str, Any] | Config) -> None:
         ConfigError: it is of another kind, or its config has no training.
     """
     model = cfg.get("model") or {}
-    kind, head = _kind(model), _kind(model.get("head") or {})
+    kind, head = _kind(model), _kind(_head(model))
     if kind not in _TWO_D or head in _NOT_TRAINED:
         raise ConfigError(
             f"own COCO-style data can train models that find 2D keypoints in pictures; this one "
@@ -110,6 +116,11 @@ def check_model(cfg: Mapping[str, Any] | Config) -> None:
         )
     if "train_dataloader" not in cfg or "optim_wrapper" not in cfg:
         raise ConfigError("this config has no training; choose another model (`poise zoo list`)")
+
+
+def _head(model: Mapping[str, Any]) -> Any:
+    """Settings of the head, which detectors call otherwise."""
+    return model.get("head") or model.get("bbox_head") or {}
 
 
 def _is_same_schema(tree: Tree, keypoints: KeypointReport) -> bool:
@@ -121,9 +132,10 @@ def _is_same_schema(tree: Tree, keypoints: KeypointReport) -> bool:
 
 def _fit_head(model: Tree, keypoints: KeypointReport) -> str:
     """Put the number of keypoints and the schema wherever the model names them."""
-    old = _count_of(model["head"])
+    head = _head(model)
+    old = _count_of(head)
     new = keypoints.count
-    parts = [model["head"]]
+    parts = [head]
     if model["backbone"]["type"].endswith("CPM"):
         # each stage has a map of every keypoint
         parts.append(model["backbone"])
@@ -133,7 +145,7 @@ def _fit_head(model: Tree, keypoints: KeypointReport) -> str:
         model.pop(name, None)
         if model.get("test_cfg"):
             model["test_cfg"].pop(name, None)
-    _replace_schemas(model["head"], keypoints.metainfo)
+    _replace_schemas([head, model.get("train_cfg")], keypoints.metainfo)
     if not keypoints.mirrored and model.get("test_cfg"):
         model["test_cfg"]["flip_test"] = False
     if new == old:
@@ -142,7 +154,7 @@ def _fit_head(model: Tree, keypoints: KeypointReport) -> str:
 
 
 def _count_of(head: Mapping[str, Any]) -> int:
-    head = head.get("pose_cfg", head)
+    head = head.get("pose_cfg") or head.get("head_module") or head
     number = next(head[key] for key in _COUNTS if key in head)
     # the combined targets of UDP have three maps a keypoint
     combined = (head.get("decoder") or {}).get("heatmap_type") == "combined"
@@ -272,9 +284,14 @@ def _batch(tree: Tree, asked: int | None, samples: int, devices: int) -> int:
 
 def _put_start(tree: Tree, weights: str | None) -> str:
     tree["load_from"] = weights
+    starts = {}
+    for part in (tree["model"], tree["model"]["backbone"]):
+        start = part.get("init_cfg")
+        if isinstance(start, Mapping) and "checkpoint" in start:
+            starts[start["checkpoint"]] = part
     if weights is None:
-        start = (tree["model"]["backbone"].get("init_cfg") or {}).get("checkpoint")
-        return f"start: {start or 'random weights'}"
-    # the file has the backbone, too
-    tree["model"]["backbone"].pop("init_cfg", None)
+        return f"start: {next(iter(starts), 'random weights')}"
+    # the file has all of it
+    for part in starts.values():
+        del part["init_cfg"]
     return f"start: {weights}"

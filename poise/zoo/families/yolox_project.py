@@ -10,6 +10,7 @@ from poise.zoo.parts import detection, yolox
 from poise.zoo.parts.assembly import words
 from poise.zoo.parts.datasets import binding, count, metainfo_of
 from poise.zoo.parts.detection import FACTORS
+from poise.zoo.parts.imports import imported
 from poise.zoo.parts.runtime import runtime
 from poise.zoo.parts.schedules import flat_cosine_adamw
 
@@ -45,6 +46,35 @@ _CHANGES: list[Tree] = [
     dict(type="mmdet.RandomFlip", prob=0.5),
 ]
 _KEPT = tuple(words("img_id img_path ori_shape img_shape"))
+#: the one config in the newer style, and where it imports its classes from
+_NEWER = "py_yolox_pose_s_8xb32_300e_coco"
+_IMPORTS = {
+    "datasets": "CocoDataset FilterDetPoseAnnotations PackDetPoseInputs PoseToDetConverter",
+    "mmcv.ops": "nms",
+    "mmdet.datasets.transforms": "Pad RandomAffine RandomFlip Resize YOLOXHSVRandomAug",
+    "mmdet.engine.hooks": "SyncNormHook",
+    "mmdet.engine.schedulers": "QuadraticWarmupLR",
+    "mmdet.models": "CrossEntropyLoss DetDataPreprocessor IoULoss L1Loss",
+    "mmdet.models.task_modules": "BboxOverlaps2D",
+    "mmengine.dataset": "DefaultSampler",
+    "mmengine.hooks": "CheckpointHook DistSamplerSeedHook EMAHook IterTimerHook LoggerHook "
+    "ParamSchedulerHook",
+    "mmengine.model": "PretrainedInit",
+    "mmengine.optim": "ConstantLR CosineAnnealingLR OptimWrapper",
+    "mmengine.runner": "EpochBasedTrainLoop LogProcessor TestLoop ValLoop",
+    "mmengine.visualization": "LocalVisBackend",
+    "mmpose.datasets.transforms": "LoadImage",
+    "mmpose.engine.hooks": "PoseVisualizationHook",
+    "mmpose.evaluation": "CocoMetric",
+    "mmpose.visualization": "PoseLocalVisualizer",
+    "mmyolo.datasets.transforms": "Mosaic YOLOXMixUp",
+    "mmyolo.engine.hooks": "YOLOXModeSwitchHook",
+    "mmyolo.models": "ExpMomentumEMA YOLODetector YOLOXCSPDarknet YOLOXPAFPN",
+    "models": "OksLoss PoseBatchSyncRandomResize PoseSimOTAAssigner YOLOXPoseHead "
+    "YOLOXPoseHeadModule",
+    "torch.nn": "BatchNorm2d SiLU",
+    "torch.optim": "AdamW",
+}
 
 
 def recipe(stem: str) -> Tree:
@@ -53,6 +83,10 @@ def recipe(stem: str) -> Tree:
     Raises:
         UnknownNameError: the name is none of its kind.
     """
+    if stem == _NEWER:
+        tree = recipe("yolox-pose_s_8xb32-300e_coco") | dict(default_scope=None)
+        del tree["custom_imports"]
+        return imported(tree, _IMPORTS, dict(BN="BatchNorm2d", Pretrained="PretrainedInit"))
     found = re.fullmatch(r"yolox-pose_(\w+)_\dxb(\d+)-300e_coco", stem)
     if found is None or found[1] not in _START:
         raise UnknownNameError(f"'{stem}' is not the name of a YOLOX-Pose of MMPose's projects")

@@ -10,12 +10,11 @@ import pytest
 import torch
 
 from poise.apis import inference_bottomup, init_model
-from poise.errors import ConfigError, DataError
+from poise.errors import DataError
 from poise.models import build_model
 from poise.models.necks import YOLOPAFPN
 from poise.registry import MODELS
 from poise.structures import PoseDataSample
-from poise.training.build_checks import check_training_config
 
 FIGURES = json.loads((Path(__file__).parent / "mmyolo_figures.json").read_text())
 TINY = "yolox-pose_tiny_4xb64-300e_coco"
@@ -101,13 +100,6 @@ def test_nobody_is_an_empty_result(tiny):
     tiny.bbox_head.test_cfg = before
     assert found.pred_instances.keypoints.shape == (0, 17, 2)
     assert found.pred_instances.bboxes.shape == (0, 4)
-
-
-def test_training_is_refused_with_the_successor(tiny):
-    with pytest.raises(ConfigError, match="Train it with MMYOLO .yoloxpose_"):
-        tiny(torch.zeros(1, 3, 64, 64), [sample()], mode="loss")
-    with pytest.raises(ConfigError, match="is not trained here: train it with MMYOLO .yoloxpose_"):
-        check_training_config(tiny.cfg)
 
 
 def test_another_number_of_maps_is_refused():
