@@ -54,7 +54,10 @@ def predict(
     boxes: Annotated[
         Path | None, typer.Option("--boxes", help="JSON file of boxes by picture, or COCO file.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Crops per network call.")] = 16,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Crops per network call.", show_default="what is quickest"),
+    ] = None,
     detector: Annotated[
         str,
         typer.Option(

@@ -1,12 +1,16 @@
-"""Where networks run."""
+"""Where networks run, and how many cores there are for the rest."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from poise.errors import ArgumentError
 
-__all__ = ["pick_device"]
+__all__ = ["codec_threads", "pick_device"]
+
+#: With so few cores the stages of the pipeline keep them all busy.
+_FEW_CORES = 2
 
 
 def pick_device(device: Any) -> Any:
@@ -37,3 +41,13 @@ def _checked_device(device: Any) -> Any:
             f"torch was built for it and sees it: {str(error).splitlines()[0]}"
         ) from error
     return found
+
+
+def codec_threads() -> int:
+    """Threads for FFmpeg to decode or encode a video with; 0: as many as it likes.
+
+    One where there are few cores: the pictures would only travel between them.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return 1 if cores <= _FEW_CORES else 0

@@ -20,7 +20,7 @@ from poise.inference.crops import Crop, WarpCrops, WarpedCrops
 from poise.inference.jobs import Poses
 from poise.inference.modes import Mode
 from poise.inference.networks import TopdownNetwork, decoded
-from poise.runtimes import open_session
+from poise.runtimes import Session, open_session
 
 __all__ = [
     "ExportedNetwork",
@@ -51,7 +51,7 @@ class ExportedNetwork:
 
     def __init__(
         self,
-        session: Callable[[np.ndarray], tuple[np.ndarray, ...]],
+        session: Session,
         crops: WarpCrops,
         decoder: Any,
         unflip: Callable[[tuple[np.ndarray, ...]], tuple[np.ndarray, ...]] | None = None,
@@ -59,6 +59,7 @@ class ExportedNetwork:
         heatmaps: bool = False,
     ) -> None:
         self._session, self._crops, self._decoder = session, crops, decoder
+        self.batch_size = session.batch_size
         self._unflip, self._heatmaps = unflip, heatmaps
 
     def prepare(self, crops: Sequence[Crop]) -> WarpedCrops:

@@ -20,8 +20,19 @@ __all__ = ["AnyNetwork", "Network", "TopdownNetwork", "choose_network", "decoded
 _LOG = logging.getLogger(__name__)
 
 
+#: Crops per call: fewer would leave GPUs idle; on CPUs small maps are soonest done together, and
+#: large ones are none the worse for it once their memory stays (`poise.inference.memory`).
+BATCH_SIZE = 16
+
+
 class Network(Protocol):
-    """Three steps, each of which can be done for one batch while the others work on others."""
+    """Three steps, each of which can be done for one batch while the others work on others.
+
+    Attributes:
+        batch_size: crops per call that are soonest done, where there are enough.
+    """
+
+    batch_size: int
 
     def prepare(self, crops: Sequence[Crop]) -> Any:
         """Batch of several places."""
@@ -83,6 +94,8 @@ class AnyNetwork:
         test_cfg: settings for predictions, instead of the model's.
     """
 
+    batch_size = BATCH_SIZE
+
     def __init__(self, model: Any, make_batch: Any, test_cfg: Mapping[str, Any]) -> None:
         self._model, self._make_batch, self._test_cfg = model, make_batch, test_cfg
 
@@ -141,6 +154,8 @@ class TopdownNetwork:
         on_device: warp crops by torch on the model's device, instead of by OpenCV.
         heatmaps: also keep where the network saw keypoints.
     """
+
+    batch_size = BATCH_SIZE
 
     def __init__(
         self,

@@ -26,6 +26,28 @@ class FieldError(PoiseError, AttributeError):
     """A field that does not exist, is reserved, or has its name taken by the other kind."""
 
 
+class MissingFieldError(FieldError):
+    """A field that does not exist.
+
+    Its text is worked out when somebody reads it: `hasattr`, `get` and `getattr` with a default
+    raise this error, too, and nobody sees it.
+
+    Args:
+        element: what was asked.
+        name: of the field.
+    """
+
+    def __init__(self, element: BaseDataElement, name: str) -> None:
+        super().__init__(name=name, obj=element)
+        self._element, self._field = element, name
+
+    def __str__(self) -> str:
+        return self._element.text_of_missing(self._field)
+
+    def __reduce__(self) -> tuple[type[FieldError], tuple[str]]:
+        return FieldError, (str(self),)
+
+
 class BaseDataElement:
     """Data fields and meta information of one thing, read and written as attributes.
 
@@ -148,7 +170,7 @@ class BaseDataElement:
                 return fields.pop(args[0])
         if len(args) == 2:
             return args[1]
-        raise UnknownNameError(self._missing(args[0]))
+        raise UnknownNameError(self.text_of_missing(args[0]))
 
     # ---------------------------------------------------------------- reading
 
@@ -302,7 +324,8 @@ class BaseDataElement:
             return name[1:]
         return name
 
-    def _missing(self, name: str) -> str:
+    def text_of_missing(self, name: str) -> str:
+        """Text of the error for a field that is not there."""
         fields = self.all_keys()
         listed = ", ".join(fields) or "none"
         return f"{self._kind} has no field '{name}' (fields: {listed}){nearest(name, fields)}"
@@ -317,7 +340,7 @@ class BaseDataElement:
         public = self._public(name)
         if public != name and public in self._data:
             return self._data[public]
-        raise FieldError(self._missing(name))
+        raise MissingFieldError(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(getattr(type(self), name, None), property) and name not in _RESERVED:
@@ -340,7 +363,7 @@ class BaseDataElement:
             if name in fields:
                 del fields[name]
                 return
-        raise FieldError(self._missing(name))
+        raise MissingFieldError(self, name)
 
     __delitem__ = __delattr__
 

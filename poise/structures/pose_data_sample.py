@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poise.structures.element import BaseDataElement, FieldError
+from poise.structures.element import BaseDataElement, MissingFieldError
 from poise.structures.instance_data import InstanceData
 from poise.structures.pixel_data import MultilevelPixelData, PixelData
 
@@ -18,14 +18,14 @@ def _typed(name: str, *kinds: type[BaseDataElement], doc: str) -> Any:
         try:
             return self._data[name]
         except KeyError:
-            raise FieldError(self._missing(name)) from None
+            raise MissingFieldError(self, name) from None
 
     def write(self: BaseDataElement, value: Any) -> None:
         self.set_field(value, name, dtype=kinds)
 
     def delete(self: BaseDataElement) -> None:
         if name not in self._data:
-            raise FieldError(self._missing(name))
+            raise MissingFieldError(self, name)
         del self._data[name]
 
     return property(read, write, delete, doc)
@@ -48,9 +48,9 @@ class PoseDataSample(BaseDataElement):
 
     __slots__ = ()
 
-    def _missing(self, name: str) -> str:
+    def text_of_missing(self, name: str) -> str:
         """Text for a field that is not there; for a target, where targets come from."""
-        text = super()._missing(name)
+        text = super().text_of_missing(name)
         if name in ("gt_fields", "gt_instance_labels"):
             text += (
                 ". It holds training targets, which GenerateTarget encodes and PackPoseInputs "

@@ -305,6 +305,22 @@ def test_video_that_was_never_finished_can_be_played(tmp_path, codec):
     assert len(frames_of(out.written[0])) == 160
 
 
+@pytest.mark.parametrize("codec", ["mpeg4", "h264"])
+@pytest.mark.parametrize("size", [(98, 50), (96, 64), (33, 35)])
+def test_encoded_pictures_look_like_the_drawn_ones(tmp_path, codec, size):
+    if codec == "h264" and "libx264" not in av.codecs_available:
+        pytest.skip("this FFmpeg has no libx264")
+    # soft spots of many colours: a plane that is shifted is off by 40 levels
+    spots = np.random.default_rng(0).integers(0, 255, (4, 5, 3), dtype=np.uint8)
+    picture = cv2.resize(spots, size, interpolation=cv2.INTER_CUBIC)
+    with open_sinks("video", tmp_path, SinkOptions(codec=codec))[0] as out:
+        for frame in frames_of([picture] * 3):
+            out.write(result(frame))
+    for frame in frames_of(out.written[0]):
+        seen = frame.image[: size[1], : size[0]].astype(int)
+        assert abs(seen - picture).mean() < 10
+
+
 def test_pictures_of_any_size_become_a_video(tmp_path):
     (out,) = open_sinks("video", tmp_path)
     with SinkGroup([out]) as group:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from poise.errors import ArgumentError, PoiseError, UnknownNameError
-from poise.structures import BaseDataElement, InstanceData, PoseDataSample
+from poise.structures import BaseDataElement, FieldError, InstanceData, PoseDataSample
 
 
 @pytest.fixture
@@ -71,6 +71,21 @@ def test_deleting_and_popping(element):
 def test_get_has_a_default(element):
     assert element.get("shape") == (4, 5)
     assert element.get("nothing", 3) == 3
+
+
+def test_asking_for_an_absent_field_writes_no_text(element, monkeypatch):
+    monkeypatch.setattr(BaseDataElement, "text_of_missing", None)
+    assert element.get("boxse") is None
+    assert getattr(element, "boxse", 1) == 1
+    assert not hasattr(element, "boxse")
+
+
+def test_error_of_an_absent_field_travels_between_processes(element):
+    with pytest.raises(FieldError) as caught:
+        _ = element.boxse
+    copied = pickle.loads(pickle.dumps(caught.value))
+    assert type(copied) is FieldError
+    assert str(copied) == str(caught.value)
 
 
 def test_a_misspelt_field_is_suggested(element):

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from poise.errors import ConfigError, DataError
+from poise.inference.devices import codec_threads
 from poise.inference.libraries import import_av
 from poise.inference.results import PoseResult
 from poise.inference.sinks.base import FileSink, SinkOptions
@@ -23,7 +24,8 @@ __all__ = ["CODECS", "VideoSink"]
 #: codec -> (FFmpeg's encoder, its options). Quick settings: nobody should wait for the encoder
 CODECS: dict[str, tuple[str, dict[str, str]]] = {
     "h264": ("libx264", {"preset": "ultrafast", "crf": "23", "bf": "0"}),
-    "mpeg4": ("mpeg4", {"qscale": "4", "bf": "0"}),
+    # as many bits as the finest step that is allowed takes: libavcodec has no constant quality here
+    "mpeg4": ("mpeg4", {"b": "2000000000", "qmin": "4", "bf": "0"}),
 }
 #: A file that ends too early can be played up to there; a finished one is an ordinary MP4.
 _CONTAINER_OPTIONS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
@@ -90,6 +92,7 @@ class VideoSink(FileSink):
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, _TICKS)
         stream.codec_context.gop_size = _KEY_FRAMES
+        stream.codec_context.thread_count = codec_threads()
         sound = None
         if result.source is not None and result.source.kind == "video":
             sound = _Sound.of(str(result.source.path or result.source.name), container, self._av)
@@ -103,6 +106,9 @@ class _Film:
         self._container, self._stream, self._fps = container, stream, fps
         self._sound, self._av = sound, av
         self._size = (stream.width, stream.height)
+        # without a copy where PyAV finds the planes: it takes each to begin with a row
+        frames = av.VideoFrame
+        self._frame_of = frames.from_ndarray if stream.height % 4 else frames.from_numpy_buffer
         self._frames = 0
         self._last = -1
 
@@ -114,7 +120,7 @@ class _Film:
         pixels = np.ascontiguousarray(_fitted(picture, self._size))
         # OpenCV converts in half the time of FFmpeg
         planes = cv2.cvtColor(pixels, cv2.COLOR_BGR2YUV_I420)
-        frame = self._av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        frame = self._frame_of(planes, format="yuv420p")
         frame.pts, frame.time_base = self._last, Fraction(1, _TICKS)
         if self._sound is not None:
             self._sound.write_until(time)

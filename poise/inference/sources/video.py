@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from poise.errors import DataError, FileMissingError
+from poise.inference.devices import codec_threads
 from poise.inference.libraries import import_av
 from poise.inference.results import SourceInfo
 from poise.inference.sources.frame import Frame
@@ -83,8 +84,7 @@ class VideoSource:
             container.close()
             raise DataError(f"'{self.info.name}' holds no pictures, only sound or data")
         stream = container.streams.video[0]
-        # frames and slices are decoded by as many threads as the codec likes
-        stream.thread_type = "AUTO"
+        stream.thread_type, stream.codec_context.thread_count = "AUTO", codec_threads()
         rate = stream.average_rate or stream.guessed_rate
         old = self.info
         self.info = SourceInfo(
