@@ -13,6 +13,8 @@ __all__ = ["predict"]
 
 #: What is saved without `--save`: of still pictures, and of whatever moves.
 _STILL, _MOVING = "image,json", "video,jsonl"
+#: Exit status after Ctrl-C.
+INTERRUPTED = 130
 
 
 def predict(
@@ -173,7 +175,12 @@ def predict(
     tally = _run(results, group, sources)
     if timing:
         typer.echo(inferencer.timings.table())
-    _say_end(tally, group, out, given is not None)
+    nobody = "nobody was found; --box x1,y1,x2,y2 says where a person is"
+    if follow:
+        nobody = f"nobody was found whom --follow {follow} means; --track alone shows the ids"
+    elif given is not None:
+        nobody = "no boxes were given; --box x1,y1,x2,y2 says where a person is"
+    _say_end(tally, group, out, nobody)
 
 
 def _open_group(save: str, *, show: bool, draw: bool, folder: Path, layout: str, style: str) -> Any:
@@ -199,6 +206,7 @@ class _Tally:
     def __init__(self) -> None:
         self.pictures = self.frames = self.failed = self.people = 0
         self.stopped = ""
+        self.interrupted = False
 
     def count(self, result: Any) -> None:
         moves = result.source is not None and result.source.moves
@@ -232,6 +240,7 @@ def _run(results: Iterator[Any], group: Any, sources: list[Any]) -> _Tally:
                 group.write(result)
         except KeyboardInterrupt:
             tally.stopped = "stopped by Ctrl-C; what was written is complete up to there"
+            tally.interrupted = True
         except WindowClosed:
             tally.stopped = "the window was closed"
     return tally
@@ -245,7 +254,8 @@ def _say_model(inferencer: Any, boxes_given: bool) -> None:
         typer.echo(f"detector: {inferencer.detector.description}")
 
 
-def _say_end(tally: _Tally, group: Any, out: Path, boxes_given: bool) -> None:
+def _say_end(tally: _Tally, group: Any, out: Path, nobody: str) -> None:
+    """What came of it, and the exit status."""
     total = tally.pictures + tally.frames
     written = group.written
     where = f"{out}/" if len(written) > 4 else ", ".join(map(str, written)) or "nothing written"
@@ -255,8 +265,9 @@ def _say_end(tally: _Tally, group: Any, out: Path, boxes_given: bool) -> None:
         typer.echo(tally.stopped, err=True)
     typer.echo(f"{tally.done()}, {tally.people} poses -> {where}")
     if not tally.people and not tally.failed and total:
-        said = "no boxes were given" if boxes_given else "nobody was found"
-        typer.echo(f"{said}; --box x1,y1,x2,y2 says where a person is", err=True)
+        typer.echo(nobody, err=True)
+    if tally.interrupted:
+        raise typer.Exit(INTERRUPTED)
     if tally.failed:
         raise typer.Exit(1)
 

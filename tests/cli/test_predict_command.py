@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from poise.cli.predict import predict as command
+from poise.errors import DataError
 from poise.inference import SINKS
 
 PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
@@ -96,6 +97,17 @@ def test_bad_picture_is_named_and_the_exit_status_tells(run, tmp_path):
     assert "error" in json.loads((tmp_path / "out/x.json").read_text())
 
 
+def test_folder_of_results_that_is_a_file_is_refused_before_anything_runs(run, tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(DataError, match="is a file"):
+        run("nowhere.jpg", "--out", tmp_path / "out", "-m", "not-even-a-model")
+
+
+def test_somebody_followed_who_is_not_there_is_named(run, clip, tmp_path):
+    done = run(clip, "--out", tmp_path / "out", *SMALL, "--follow", "99")
+    assert "nobody was found whom --follow 99 means" in done.output
+
+
 @pytest.mark.slow
 def test_ctrl_c_leaves_readable_files(clip, tmp_path):
     photo = cv2.imread(str(PHOTO))
@@ -121,6 +133,7 @@ def test_ctrl_c_leaves_readable_files(clip, tmp_path):
     process.send_signal(signal.SIGINT)
     text, _ = process.communicate(timeout=60)
     assert "stopped by Ctrl-C" in text, text
+    assert process.returncode == 130
     frames = [json.loads(line)["frame"] for line in lines.read_text().splitlines()]
     assert frames == list(range(len(frames)))
     drawn = cv2.VideoCapture(str(out / "long_pose.mp4"))

@@ -63,6 +63,9 @@ class FolderSink:
     Args:
         folder: made where absent.
         options: see `SinkOptions`.
+
+    Raises:
+        DataError: the folder is a file.
     """
 
     #: end of a file's name, such as ".jsonl"
@@ -70,6 +73,10 @@ class FolderSink:
 
     def __init__(self, folder: Path, options: SinkOptions | None = None) -> None:
         self.folder, self.options = Path(folder), options or SinkOptions()
+        if self.folder.exists() and not self.folder.is_dir():
+            raise DataError(
+                f"cannot write below '{self.folder}': it is a file, and results go into a folder"
+            )
         self.written: list[Path] = []
         self._taken: set[Path] = set()
 

@@ -155,7 +155,7 @@ class _Sound:
         """None where the source has no sound, or none that the new file can hold."""
         try:
             source = av.open(name)
-        except (OSError, ValueError):
+        except (av.FFmpegError, OSError, ValueError):
             return None
         if source.streams.audio and source.streams.video:
             try:

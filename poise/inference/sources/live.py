@@ -38,7 +38,10 @@ class CameraSource:
         yield from newest_frames(self._read, lambda: self.info, self._timeout)
 
     def _read(self) -> Iterator[Frame]:
+        # what OpenCV writes to the terminal says less than the error below
+        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         capture = cv2.VideoCapture(self._index)
+        cv2.utils.logging.setLogLevel(level)
         try:
             if not capture.isOpened():
                 raise DataError(
@@ -81,7 +84,7 @@ class StreamSource:
             container = av.open(
                 self.info.name, options=options, timeout=(self._timeout, self._timeout)
             )
-        except (OSError, ValueError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
             raise DataError(
                 f"the stream '{self.info.name}' cannot be opened (within {self._timeout:g} s): "
                 f"{getattr(error, 'strerror', None) or error}"

@@ -56,7 +56,10 @@ class VideoSource:
                 yield frame
                 count = frame.index + 1
             promised = self.info.frames
-            if promised is not None and count < promised * (1 - _TOLERATED_LOSS) - 1:
+            if not count:
+                none = DataError(f"the video '{self.info.name}' has no frames")
+                yield Frame(self.info, error=none)
+            elif promised is not None and count < promised * (1 - _TOLERATED_LOSS) - 1:
                 yield Frame(
                     self.info,
                     count,
@@ -75,11 +78,8 @@ class VideoSource:
             container = av.open(
                 self._place, timeout=None if self.info.path else (self._timeout, self._timeout)
             )
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"'{self.info.name}' cannot be opened as a video: {_reason(error)}; a recording "
-                "that was broken off lacks its index"
-            ) from error
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise DataError(self._why_closed(error)) from error
         if not container.streams.video:
             container.close()
             raise DataError(f"'{self.info.name}' holds no pictures, only sound or data")
@@ -96,6 +96,19 @@ class VideoSource:
             frames=_promised_frames(container, stream, rate),
         )
         return container, stream
+
+    def _why_closed(self, error: Exception) -> str:
+        """Text for a video that cannot be opened."""
+        name = self.info.name
+        if self.info.path is None:
+            return f"cannot fetch the video '{name}' (within {self._timeout:g} s): {_reason(error)}"
+        size = self.info.path.stat().st_size
+        if not size:
+            return f"the video '{name}' is an empty file"
+        return (
+            f"'{name}' ({size} bytes) cannot be opened as a video: {_reason(error)}; is it one? A "
+            "recording that was broken off lacks its index"
+        )
 
 
 def _promised_frames(container: Any, stream: Any, rate: Any) -> int | None:
