@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.errors import UnknownNameError, nearest
+from poise.errors import DataError, UnknownNameError, nearest
 from poise.metrics.base import field
 from poise.metrics.functional.distances import keypoint_pck_accuracy
 from poise.metrics.keypoint_2d import KeypointMetric, stacked
@@ -149,6 +149,7 @@ class MpiiPCKAccuracy(PCKAccuracy):
         if "head" not in self.norm_item:
             return {}
         pred, gt, mask = stacked(results)
+        _has_joints(pred, self.JOINTS.values(), "MpiiPCKAccuracy needs the joints of MPII")
         heads = self._norm_of(results, "head", pred, gt)
         # MPII counts pixels from 1, and its annotations are read as they are
         pred = pred + 1.0
@@ -203,6 +204,9 @@ class JhmdbPCKAccuracy(PCKAccuracy):
         for item in ("bbox", "torso"):
             if item in self.norm_item:
                 accuracy, mean = self._accuracy(results, item)
+                _has_joints(
+                    accuracy[None], self.JOINTS.values(), "JhmdbPCKAccuracy needs JHMDB's joints"
+                )
                 for joint, keypoints in self.JOINTS.items():
                     figures[f"{joint} {_FIGURES[item]}"] = accuracy[list(keypoints)].mean()
                 figures[_FIGURES[item]] = mean
@@ -212,6 +216,7 @@ class JhmdbPCKAccuracy(PCKAccuracy):
 def _torso(gt: Array, pred: Array) -> Array:
     """(N,) annotated torso lengths in pixels; the predicted one where that is below 1."""
     first, second = _TORSO
+    _has_joints(gt, [_TORSO], "norm_item 'torso' means keypoints 4 and 5")
     annotated, predicted = (
         np.linalg.norm(pose[:, first] - pose[:, second], axis=-1) for pose in (gt, pred)
     )
@@ -222,3 +227,13 @@ def _torso(gt: Array, pred: Array) -> Array:
             stacklevel=2,
         )
     return np.where(short, predicted, annotated)
+
+
+def _has_joints(poses: Array, joints: Iterable[Sequence[int]], what: str) -> None:
+    """Raise DataError unless `poses` (N, K, ...) has all `joints`."""
+    last = max(max(group) for group in joints)
+    if poses.shape[1] <= last:
+        raise DataError(
+            f"{what}, of which the last is number {last}; these poses have {poses.shape[1]} "
+            "keypoints; is the metric that of the dataset?"
+        )

@@ -45,6 +45,19 @@ def test_a_short_annotated_torso_gives_way_to_the_predicted_one(run):
         run(PCKAccuracy(norm_item="torso"), [person])
 
 
+@pytest.mark.parametrize(
+    ("metric", "text"),
+    [
+        (PCKAccuracy(norm_item="torso"), "keypoints 4 and 5.*have 3 keypoints"),
+        (MpiiPCKAccuracy(), "joints of MPII, of which the last is number 15"),
+        (JhmdbPCKAccuracy(norm_item="bbox"), "JHMDB's joints, of which the last is number 14"),
+    ],
+)
+def test_poses_of_another_schema_are_refused(run, metric, text):
+    with pytest.raises(DataError, match=text):
+        run(metric, [sample(k=3)])
+
+
 def test_mpii_counts_from_one_and_leaves_out_pelvis_and_thorax(run):
     right = run(MpiiPCKAccuracy(), [sample(-1)] * 3)
     assert right["PCK"] == pytest.approx(100)
