@@ -29,7 +29,7 @@ SIDE = 256
 #: Fields of COCO-WholeBody beside the body, and how many keypoints each has.
 _PARTS = {"foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
 #: Keypoints of a data set in its file, where its schema is of a part of them.
-_IN_FILE = {"HalpeHandDataset": 136}
+_IN_FILE = {"HalpeHandDataset": 136, "UBody3dDataset": 133}
 #: Human3.6M names subjects, actions and cameras; frames of each of the two videos.
 _VIDEOS = (("S1", "Walking"), ("S9", "Sitting"))
 _CAMERA = "54138969"
@@ -222,6 +222,21 @@ def _write_posetrack(root: Path, kind: str, names: list[str], rng: Rng) -> dict[
     return files
 
 
+def _write_ubody3d(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
+    """COCO's format, with places and depths before a camera instead of triples."""
+    files = _write_coco(root, kind, names, rng)
+    tree = json.loads((root / files["ann_file"]).read_text())
+    for row in tree["annotations"]:
+        points = _points(len(names), rng)
+        depth = rng.uniform(2000, 2500, (len(names), 1))
+        deep = np.hstack([(points - SIDE / 2) / 500 * depth, depth])
+        row |= {"keypoints": points.tolist(), "keypoints_3d": deep.tolist()}
+        row["keypoints_valid"] = [1.0] * len(names)
+        row["camera_param"] = {"focal": [500, 500], "princpt": [SIDE / 2, SIDE / 2]}
+    (root / files["ann_file"]).write_text(json.dumps(tree))
+    return files
+
+
 def _write_mpii(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """The JSON of HRNet's authors, and the heads in a MATLAB file."""
     from scipy.io import savemat
@@ -300,10 +315,50 @@ def _write_mocap(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str,
     }
 
 
+def _write_h3wb(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
+    """A pose in each frame of a video of every subject, four metres before a camera."""
+    numbers, action, focal = np.arange(COUNT), "Walking", 1.145
+    lens = {
+        "K": np.array([[[focal, 0, SIDE / 2000], [0, focal, SIDE / 2000], [0, 0, 1]]]),
+        "R": np.eye(3)[None],
+        "T": np.zeros((1, 3)),
+        "Distortion": np.zeros((1, 5)),
+    }
+    data: dict[str, Any] = {}
+    boxes = {}
+    for subject in ("S1", "S5", "S6", "S7"):
+        flat = np.stack([_points(len(names), rng) for _ in numbers])
+        depth = rng.uniform(3900, 4100, (*flat.shape[:2], 1))
+        deep = np.concatenate([(flat - SIDE / 2) / (1000 * focal) * depth, depth], -1)
+        views = {_CAMERA: {"pose_2d": flat, "camera_3d": deep}}
+        data[subject] = {action: {"frame_id": numbers, **views}}
+        folder = root / "original" / subject / "Images" / f"{action}.{_CAMERA}"
+        folder.mkdir(parents=True)
+        for number, points in zip(numbers, flat, strict=True):
+            _write_picture(folder / f"frame_{number}.jpg", points, rng)
+            x, y, width, height = _box_of(points)
+            box = {"x_min": x, "y_min": y, "x_max": x + width, "y_max": y + height}
+            boxes[subject, action, _CAMERA, number] = box
+    cameras = {subject: {_CAMERA: lens} for subject in data}
+    np.savez(
+        root / "ann.npz", train_data=_boxed(data), metadata=_boxed(cameras), bbox=_boxed(boxes)
+    )
+    return {"ann_file": "ann.npz"}
+
+
+def _boxed(content: dict[Any, Any]) -> np.ndarray:
+    """A dict as an array, which is how H3WB's file holds it."""
+    box = np.empty((), dtype=object)
+    box[()] = content
+    return box
+
+
 _WRITERS: dict[str, Callable[[Path, str, list[str], Rng], dict[str, Any]]] = {
     "MpiiDataset": _write_mpii,
     "PoseTrack18Dataset": _write_posetrack,
     "InterHand2DDoubleDataset": _write_interhand,
     "InterHand3DDataset": _write_interhand,
     "Human36mDataset": _write_mocap,
+    "H36MWholeBodyDataset": _write_h3wb,
+    "UBody3dDataset": _write_ubody3d,
 }
