@@ -91,7 +91,8 @@ def diff(
 
     The exit status is 1 where something does.
     """
-    text = Config.diff(load(first, trusted=trust_config), load(second, trusted=trust_config))
+    a, b = (load(source, trusted=trust_config) for source in (first, second))
+    text = Config.diff(a, b, names=(first, second))
     if text:
         sys.stdout.write(f"{text}\n")
         raise typer.Exit(1)

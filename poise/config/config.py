@@ -234,14 +234,24 @@ class Config:
         raise ConfigError(f"a config is written as {', '.join(SUFFIXES)}, not as '{suffix}'")
 
     @staticmethod
-    def diff(cfg1: str | Path | Config, cfg2: str | Path | Config) -> str:
-        """Unified diff of two configs as Python source; empty where they are equal."""
+    def diff(
+        cfg1: str | Path | Config,
+        cfg2: str | Path | Config,
+        *,
+        names: tuple[str, str] = ("a", "b"),
+    ) -> str:
+        """Unified diff of two configs as Python source; empty where they are equal.
+
+        Args:
+            cfg1, cfg2: configs or their files.
+            names: how a config that comes from no file is called.
+        """
         a, b = (c if isinstance(c, Config) else Config.fromfile(c) for c in (cfg1, cfg2))
         lines = difflib.unified_diff(
             a.pretty_text.splitlines(),
             b.pretty_text.splitlines(),
-            a.filename or "a",
-            b.filename or "b",
+            a.filename or names[0],
+            b.filename or names[1],
             lineterm="",
         )
         return "\n".join(lines)

@@ -80,7 +80,7 @@ class Reader:
         if path.suffix.lower() not in SUFFIXES:
             raise ConfigError(
                 f"{asking}'{path}' is no config: expected a file name that ends in "
-                f"{', '.join(SUFFIXES)}"
+                f"{', '.join(SUFFIXES)}{', or the name of a model' if asking else ''}"
             )
         if not path.is_file():
             return self._not_on_disk(path, asking)
@@ -236,7 +236,10 @@ class Reader:
     def _base(self, name: str, path: Path, place: Place) -> ReadFile:
         scope, separator, inner = name.partition("::")
         if not separator:
-            return self.read(path.parent / Path(name).expanduser(), place)
+            beside = path.parent / Path(name).expanduser()
+            bare = "/" not in name and not beside.is_file()
+            found = sources.from_sources(f"mmpose::{name}") if bare else None
+            return ReadFile(ConfigDict(found[1])) if found else self.read(beside, place)
         file = sources.installed_file(scope, inner, path)
         found = None if file else sources.from_sources(name)
         if file:

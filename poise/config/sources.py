@@ -22,6 +22,7 @@ _SOURCES: dict[str, str] = {
     "mmpose::": "poise.zoo:source",
     "mmpose.configs.": "poise.zoo:source",
     "configs/": "poise.zoo:source",
+    "projects/": "poise.zoo:source",
     "_base_/": "poise.zoo:source",
     # the detectors of MMPose's demos and inferencer
     "demo/": "poise.zoo:source",

@@ -26,6 +26,7 @@ __all__ = [
     "names",
     "require_model",
     "spellings",
+    "suggestion",
 ]
 
 #: What `poise predict` uses where no model is named: it needs no download.
@@ -242,9 +243,19 @@ def require_model(name: str) -> Model:
         refused = refusal(_stem(name))
         if refused is not None:
             raise ConfigError(refused)
-        hint = nearest(name, spellings()) or "; `poise zoo list` shows the names"
-        raise UnknownNameError(f"'{name}' is not the name of a model{hint}")
+        raise UnknownNameError(f"'{name}' is not the name of a model{suggestion(name)}")
     return model
+
+
+def suggestion(name: str) -> str:
+    """End of an error text about a name that no model has: near ones, or those that begin so."""
+    hint = nearest(name, spellings())
+    if hint:
+        return hint
+    begun = [full for full in names() if full.lower().startswith(name.lower())]
+    if begun:
+        return f"; {len(begun)} names begin so (`poise zoo search {name}`), such as '{begun[0]}'"
+    return "; `poise zoo list` shows the names"
 
 
 def spellings() -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from poise import schemas
 from poise.config import Config
 from poise.errors import ConfigError, FileMissingError, UnknownNameError, nearest
-from poise.zoo.index import find_recipe, models, spellings
+from poise.zoo.index import find_recipe, models, spellings, suggestion
 from poise.zoo.parts.runtime import runtime
 from poise.zoo.refused import refusal
 from poise.zoo.whole import SUFFIX, whole_config
@@ -59,8 +59,8 @@ def load_config(
     refused = refusal(path.stem)
     if refused is not None:
         raise ConfigError(refused)
-    hint = nearest(path.stem, spellings())
     if text.startswith(_PREFIXES):
+        hint = nearest(path.stem, spellings())
         raise FileMissingError(
             f"there is no config file '{text}' (looked in {Path.cwd()}), and the zoo has no model "
             f"'{path.stem}'{hint}"
@@ -68,9 +68,12 @@ def load_config(
     if path.suffix in _SUFFIXES or len(path.parts) > 1:
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
         hint = nearest(path.name, [p.name for p in beside if p.suffix in _SUFFIXES])
+        if path.stem in models():
+            hint = f"; '{path.stem}' alone is the name of a model"
         raise FileMissingError(f"there is no config file '{text}' (looked in {Path.cwd()}){hint}")
-    hint = hint or "; `poise zoo list` shows the names"
-    raise UnknownNameError(f"'{text}' is neither a config file nor the name of a model{hint}")
+    raise UnknownNameError(
+        f"'{text}' is neither a config file nor the name of a model{suggestion(text)}"
+    )
 
 
 def _hyphenated(module: str) -> str:
@@ -84,7 +87,8 @@ def source(name: str) -> dict[str, Any] | None:
 
     Args:
         name: path below MMPose's repository, "mmpose::...", "configs/...", "_base_/...",
-            "demo/...", a module "mmpose.configs...", or a detector of MMDetection, "mmdet::...".
+            "projects/...", "demo/...", a module "mmpose.configs...", or a detector of MMDetection,
+            "mmdet::...".
 
     Returns:
         A new tree, or None for a file that is none of MMPose's.
@@ -97,7 +101,7 @@ def source(name: str) -> dict[str, Any] | None:
         name = "configs/" + name.removeprefix("mmpose.configs.").replace(".", "/")
         # names of modules cannot have hyphens
         return source(name) or find_recipe(_hyphenated(name.rpartition("/")[2]))
-    if name.startswith(("mmdet::", "demo/")):
+    if name.startswith(("mmdet::", "demo/", "projects/")):
         return find_recipe(name)
     path = name.removeprefix("mmpose::").removeprefix("configs/").removesuffix(".py")
     if path == "_base_/default_runtime":
