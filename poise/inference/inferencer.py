@@ -352,7 +352,7 @@ def _load(model: Any, weights: Any, device: Any) -> Any:
     try:
         return load_model(model, weights, device=device)
     except CheckpointError as error:
-        if weights is None and isinstance(model, str):
+        if weights is None and known is not None:
             error.add_note(
                 "without a network: model 'auto' takes the best model that is on this machine, "
                 "and movenet-thunder and movenet-lightning come inside the package"

@@ -45,6 +45,8 @@ def test_diff_prints_changes_and_says_so_by_its_status(files):
     assert "-lr = 1\n+lr = 2" in done.output
     same = run(app, ["diff", str(files / "a.py"), str(files / "a.py")])
     assert (same.exit_code, same.output) == (0, "")
+    models = run(app, ["diff", "movenet-thunder", "movenet-lightning"])
+    assert models.output.startswith("--- movenet-thunder\n+++ movenet-lightning\n")
 
 
 def test_code_runs_only_when_the_file_is_trusted(files):

@@ -288,8 +288,35 @@ class TestSettings:
         cfg, said = fitted(RTMPOSE, root, tmp_path)
         assert cfg.val_evaluator[0].type == "CocoMetric"
         assert cfg.val_evaluator[0].ann_file.endswith("mouse_val.json")
-        assert any("17 keypoints as before" in line for line in said)
+        assert any("17 keypoints, as before" in line for line in said)
         assert "RandomHalfBody" in cfg.dumps(".py")
+
+    def test_only_annotations_that_train_are_counted(self, tmp_path):
+        data = write_data(tmp_path / "mice")
+        file = data / "annotations/mouse_train.json"
+        content = json.loads(file.read_text())
+        blind, crowd = content["annotations"][:2]
+        blind["keypoints"] = [0] * len(blind["keypoints"])
+        crowd["iscrowd"] = 1
+        file.write_text(json.dumps(content))
+        whole = len(content["annotations"])
+        _, said = fitted(RTMPOSE, data, tmp_path)
+        assert any(f"{whole - 2} annotations" in line for line in said)
+        _, said = fitted("rtmo-t_8xb32-600e_body7-416x416", data, tmp_path)
+        assert any(f"{len(content['images'])} pictures" in line for line in said)
+
+    def test_a_short_run_leaves_out_parts_without_an_epoch(self, data, tmp_path):
+        cfg, _ = fitted("yolox-pose_tiny_4xb64-300e_coco", data, tmp_path, epochs=2)
+        assert [part.type for part in cfg.param_scheduler] == [
+            "mmdet.QuadraticWarmupLR",
+            "CosineAnnealingLR",
+        ]
+
+    def test_one_file_for_both_parts_is_used_where_it_was_given_for_both(self, data, tmp_path):
+        file = data / "annotations/mouse_train.json"
+        cfg, said = fitted(RTMPOSE, data, tmp_path, own=OwnData(data, file, file))
+        assert cfg.val_dataloader.dataset.ann_file == str(file)
+        assert any("scores say nothing of new pictures" in line for line in said)
 
     def test_unmirrored_keypoints_are_never_flipped(self, tmp_path):
         root = write_data(tmp_path / "points", names=["a", "b"])

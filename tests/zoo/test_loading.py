@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from poise.config import Config
-from poise.errors import FileMissingError, UnknownNameError
+from poise.errors import ConfigError, FileMissingError, UnknownNameError
 from poise.zoo import default_weights, find_model, load_config, names, weights_url
 from poise.zoo.loading import source
 
@@ -96,6 +96,16 @@ def test_unknown_name_is_answered_with_the_nearest():
         load_config("movenet-thundr")
 
 
+def test_the_beginning_of_names_is_answered_with_their_number():
+    with pytest.raises(UnknownNameError, match=r"\d\d names begin so .*such as 'td-hm_hrnet-w32_"):
+        load_config("td-hm_hrnet-w32")
+
+
+def test_a_path_to_a_model_that_is_not_there_is_answered_with_its_name():
+    with pytest.raises(FileMissingError, match=f"'{HRNET}' alone is the name of a model"):
+        load_config(f"mine/{HRNET}.py")
+
+
 @pytest.mark.parametrize("path", ["no.py", "some/folder/no", f"mine/{HRNET}.py"])
 def test_missing_file_is_named(path):
     with pytest.raises(FileMissingError, match=f"no config file '{path}'"):
@@ -149,6 +159,26 @@ def test_base_of_a_users_config_need_not_be_on_disk(tmp_path):
     cfg = Config.fromfile(mine)
     assert cfg.train_dataloader.batch_size == 7
     assert cfg.train_dataloader.dataset.type == "CocoDataset"
+
+
+@pytest.mark.parametrize(
+    ("base", "clip"),
+    [
+        ("rtmpose-m_8xb256-420e_coco-256x192", None),
+        ("projects/rtmpose/rtmpose/body_2d_keypoint/rtmpose-m_8xb256-420e_coco-256x192.py", 35),
+    ],
+)
+def test_base_of_a_users_config_may_be_a_name_or_of_a_project(tmp_path, base, clip):
+    mine = tmp_path / "mine.py"
+    mine.write_text(f"_base_ = ['{base}']\n")
+    assert Config.fromfile(mine).optim_wrapper.get("clip_grad", {}).get("max_norm") == clip
+
+
+def test_a_base_that_is_no_name_is_refused(tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text("_base_ = 'rtmoo'\n")
+    with pytest.raises(ConfigError, match=r"line 1: .*or the name of a model"):
+        Config.fromfile(mine)
 
 
 def test_printed_config_reads_back_the_same(tmp_path):

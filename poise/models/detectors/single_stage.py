@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from poise.errors import ArgumentError, ConfigError
 from poise.layers import BaseModule
@@ -150,7 +149,7 @@ class SyncedDetector(SingleStageDetector):
     Args:
         backbone, neck, bbox_head: configs or modules.
         train_cfg, test_cfg, data_preprocessor, init_cfg: as `SingleStageDetector`.
-        use_syncbn: share batch statistics between devices.
+        use_syncbn: batch norms see the batch of all processes, where training runs in several.
     """
 
     def __init__(
@@ -167,8 +166,7 @@ class SyncedDetector(SingleStageDetector):
         super().__init__(
             backbone, neck, bbox_head, train_cfg, test_cfg, data_preprocessor, init_cfg
         )
-        if use_syncbn and torch.distributed.is_available() and torch.distributed.is_initialized():
-            nn.SyncBatchNorm.convert_sync_batchnorm(self)
+        self.use_syncbn = use_syncbn
 
 
 @MODELS.register_module(scope="mmdet")

@@ -64,7 +64,7 @@ def find_files(
         found = _annotations_below(root) if root is not None else {}
         given_train = given_train or _single("train", found, root)
         given_val = given_val or found.get("val", [None])[0]
-    if given_val == given_train:
+    if val_ann is None and given_val == given_train:
         given_val = None
     first = _pictures(given_train, root, train_images, "train")
     second = first if given_val is None else _pictures(given_val, root, val_images, "val")

@@ -11,7 +11,7 @@ from poise.errors import CheckpointError, DataError
 from poise.models.weights import locate
 from poise.training.own_data.files import find_files
 from poise.training.own_data.keypoints import describe_keypoints
-from poise.training.own_data.settings import check_model, use_own_data
+from poise.training.own_data.settings import check_model, forget_start, use_own_data
 from poise.training.own_data.split import hold_out
 
 __all__ = ["OwnData", "prepare"]
@@ -86,10 +86,12 @@ def prepare(
                 f"{', '.join(other.names[:4])} ... and {', '.join(keypoints.names[:4])} ..."
             )
         said.append(f"validation: {files.val_ann}, pictures in {files.val_images}")
+        if files.val_ann == files.train_ann:
+            said.append("validation: on what was trained, so scores say nothing of new pictures")
     start = None if goes_on else _start(name, weights)
     cfg, more = use_own_data(cfg, files, keypoints, weights=start, **settings)
     if goes_on:
-        cfg.model.backbone.pop("init_cfg", None)
+        forget_start(cfg.model)
         more[-1] = "start: the checkpoint of the run"
     return cfg, [*said, *more]
 

@@ -16,7 +16,7 @@ from poise.training.own_data.files import DataFiles
 from poise.training.own_data.keypoints import KeypointReport, read_annotations
 from poise.training.own_data.schedule import scale_rate, stretch
 
-__all__ = ["check_model", "use_own_data"]
+__all__ = ["check_model", "forget_start", "use_own_data"]
 
 Tree = dict[str, Any]
 
@@ -85,7 +85,7 @@ def use_own_data(
     _put_data(tree, files, keypoints, mode)
     said.append(_put_metrics(tree, files, keypoints, mode, same=same))
     annotations = read_annotations(files.train_ann)["annotations"]
-    pictures = [a["image_id"] for a in annotations if a.get("keypoints")]
+    pictures = [a["image_id"] for a in annotations if _trains(a, mode)]
     samples = len(pictures) if mode == "topdown" else len(set(pictures))
     batch = _batch(tree, batch_size, samples, devices)
     steps = max(1, math.ceil(samples / (batch * devices)))
@@ -99,6 +99,14 @@ def use_own_data(
     # variables of the recipe, which would speak of its data still
     tree = {key: value for key, value in tree.items() if key in _KEPT}
     return Config(tree, cfg_text="", filename=cfg.filename), said
+
+
+def _trains(ann: Mapping[str, Any], mode: str) -> bool:
+    """Whether an annotation is read: a crop of somebody needs a keypoint, a whole picture none."""
+    points = ann.get("keypoints") or []
+    return len(points) > 0 and (
+        mode == "bottomup" or (any(points[2::3]) and not ann.get("iscrowd"))
+    )
 
 
 def check_model(cfg: Mapping[str, Any] | Config) -> None:
@@ -284,14 +292,24 @@ def _batch(tree: Tree, asked: int | None, samples: int, devices: int) -> int:
 
 def _put_start(tree: Tree, weights: str | None) -> str:
     tree["load_from"] = weights
-    starts = {}
-    for part in (tree["model"], tree["model"]["backbone"]):
-        start = part.get("init_cfg")
-        if isinstance(start, Mapping) and "checkpoint" in start:
-            starts[start["checkpoint"]] = part
     if weights is None:
-        return f"start: {next(iter(starts), 'random weights')}"
+        starts = (part["init_cfg"]["checkpoint"] for part in _started(tree["model"]))
+        return f"start: {next(starts, 'random weights')}"
     # the file has all of it
-    for part in starts.values():
-        del part["init_cfg"]
+    forget_start(tree["model"])
     return f"start: {weights}"
+
+
+def forget_start(model: Any) -> None:
+    """Leave out the files that a network and its backbone start from."""
+    for part in _started(model):
+        del part["init_cfg"]
+
+
+def _started(model: Any) -> list[Any]:
+    """Which of a model and its backbone start from a file."""
+    return [
+        part
+        for part in (model, model["backbone"])
+        if isinstance(part.get("init_cfg"), Mapping) and "checkpoint" in part["init_cfg"]
+    ]
