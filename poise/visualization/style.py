@@ -247,13 +247,13 @@ class Sizes:
             widths = _at_most(width, limit / 2, away[:, :L] * WIDTH_PER_LINK)
         if self.radius is None:
             nearest = away[:, palette.touching].min(axis=2)
-            radii = _at_most(radius, limit, nearest * RADIUS_PER_LINK)
+            radii = _at_most(radius, limit, nearest * RADIUS_PER_LINK, least=0)
         return widths, radii
 
 
-def _at_most(size: int, *limits: Array) -> Array:
-    """Size as whole pixels, at least 1, that keeps all limits."""
-    return np.rint(np.minimum(np.minimum(*limits), size)).astype(np.int64).clip(1)
+def _at_most(size: int, *limits: Array, least: int = 1) -> Array:
+    """Size as whole pixels that keeps all limits, though never below the least."""
+    return np.rint(np.minimum(np.minimum(*limits), size)).astype(np.int64).clip(least)
 
 
 def _extent(points: Array, visible: Array) -> Array:

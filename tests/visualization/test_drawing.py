@@ -106,6 +106,15 @@ def test_sizes_follow_the_picture(side, line, dot):
     assert Sizes(4, 9).dot((side, side)) == 9
 
 
+def test_crowded_keypoints_are_as_fine_as_can_be_and_still_there():
+    image = np.zeros((20, 20, 3), np.uint8)
+    points = np.array([[[5, 5], [6, 5], [5, 6]]])
+    draw_keypoints(image, points, metainfo=dict(keypoint_colors=[(255, 255, 255)] * 3))
+    lit = image.any(-1)
+    assert lit[[5, 5, 6], [5, 6, 5]].all()
+    assert lit.sum() <= 5
+
+
 def test_small_people_and_close_keypoints_get_finer_strokes():
     palette = Palette.of(META, 3)
     points = np.stack([POSE * 10, POSE, POSE * 10])
