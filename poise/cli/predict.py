@@ -120,7 +120,7 @@ def predict(
         bool,
         typer.Option(
             "--draw-heatmaps",
-            help="Also draw heatmaps, or SimCC (top-down models).",
+            help="Also draw heatmaps, or SimCC, where the model has them.",
         ),
     ] = False,
     draw: Annotated[

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
-__all__ = ["heat_of", "picture_heat"]
+__all__ = ["heat_of", "picture_heat", "warn_without_heatmaps"]
+
+_LOG = logging.getLogger(__name__)
 
 #: Longer side of the map of a picture; heatmaps are coarser.
 _SIDE = 512
@@ -66,3 +70,9 @@ def picture_heat(
         target = whole[low[1] : high[1], low[0] : high[0]]
         np.maximum(target, part, out=target)
     return whole
+
+
+@functools.cache
+def warn_without_heatmaps(who: str) -> None:
+    """Say, once, that heatmaps were asked for and who has none."""
+    _LOG.warning("there are no heatmaps to draw: %s gives coordinates only", who)

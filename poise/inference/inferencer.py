@@ -182,7 +182,7 @@ class Inferencer:
             lift: a lifter: 3D poses (`poise.inference.lifting`).
             keypoint_threshold: keypoints with a lower score are not `visible`, nor drawn.
             flip_test: True or False; None: as the inferencer was told.
-            heatmaps: also keep where a top-down model saw keypoints, which is then drawn.
+            heatmaps: also keep where the model saw keypoints, if it has maps of that; drawn, too.
             keep_going: give a result with `error` for a picture that cannot be used, instead of
                 raising when its turn comes.
             timeout: seconds after which a silent camera, stream or address is given up.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Protocol
@@ -11,13 +10,11 @@ import numpy as np
 
 from poise.inference.crops import Crop, WarpCrops, WarpedCrops
 from poise.inference.direct3d import hand_poses, standing
-from poise.inference.heat import heat_of
+from poise.inference.heat import heat_of, warn_without_heatmaps
 from poise.inference.jobs import Poses
 from poise.inference.modes import Mode
 
 __all__ = ["AnyNetwork", "Network", "TopdownNetwork", "choose_network", "decoded"]
-
-_LOG = logging.getLogger(__name__)
 
 
 #: Crops per call: fewer would leave GPUs idle; on CPUs small maps are soonest done together, and
@@ -62,7 +59,8 @@ def choose_network(
         mode: whether the network is rearranged for speed, and whether it computes with 16 bits,
             where that is possible.
         crops: "opencv" or "torch": who warps the crops of plain top-down pipelines.
-        heatmaps: also keep where plain top-down models saw keypoints.
+        heatmaps: also keep where the network saw keypoints; of plain top-down models, and of those
+            of whole pictures that have maps.
     """
     cfg = dict(model.test_cfg or {})
     if flip_test is not None:
@@ -80,9 +78,7 @@ def choose_network(
             on_device=crops == "torch",
             heatmaps=heatmaps,
         )
-    if heatmaps:
-        _LOG.warning("heatmaps are kept of plain top-down models only; there are none here")
-    return AnyNetwork(model, make_batch, cfg)
+    return AnyNetwork(model, make_batch, cfg, heatmaps=heatmaps)
 
 
 class AnyNetwork:
@@ -92,12 +88,26 @@ class AnyNetwork:
         model: an estimator.
         make_batch: crop maker.
         test_cfg: settings for predictions, instead of the model's.
+        heatmaps: also keep where the network saw keypoints; a model that has no maps is named once.
     """
 
     batch_size = BATCH_SIZE
 
-    def __init__(self, model: Any, make_batch: Any, test_cfg: Mapping[str, Any]) -> None:
-        self._model, self._make_batch, self._test_cfg = model, make_batch, test_cfg
+    def __init__(
+        self,
+        model: Any,
+        make_batch: Any,
+        test_cfg: Mapping[str, Any],
+        *,
+        heatmaps: bool = False,
+    ) -> None:
+        from poise.models.estimators import TopdownPoseEstimator3D
+
+        self._model, self._make_batch, self._test_cfg = model, make_batch, dict(test_cfg)
+        self._heatmaps = heatmaps
+        if heatmaps and not isinstance(model, TopdownPoseEstimator3D):
+            # heads without maps leave this alone, but for those of 3D, which refuse it
+            self._test_cfg["output_heatmaps"] = True
 
     def prepare(self, crops: Sequence[Crop]) -> Any:
         """Inputs and samples."""
@@ -118,7 +128,34 @@ class AnyNetwork:
 
     def decode(self, outputs: Any, batch: Any) -> list[Poses]:
         """The predictions as arrays."""
-        return [_poses(sample.pred_instances) for sample in outputs]
+        poses = [_poses(sample.pred_instances) for sample in outputs]
+        if not self._heatmaps:
+            return poses
+        count = self._model.dataset_meta["num_keypoints"]
+        heats = [_heat_of_sample(sample, count) for sample in outputs]
+        if any(heat is None for heat in heats):
+            warn_without_heatmaps(type(self._model.head).__name__)
+            return poses
+        boxes = [_box_of_sample(sample.metainfo) for sample in outputs]
+        rows = zip(poses, heats, boxes, strict=True)
+        return [own._replace(heat=heat, heat_box=box) for own, heat, box in rows]
+
+
+def _heat_of_sample(sample: Any, num_keypoints: int) -> np.ndarray | None:
+    """(h, w) where the network saw keypoints in what it took; None where it did not say."""
+    fields = sample.get("pred_fields")
+    if fields is None or "heatmaps" not in fields:
+        return None
+    maps = _array(fields.heatmaps)
+    # CID has maps of each person, perhaps of none; DEKR's last map is of people's centres
+    maps = maps[: len(maps) // num_keypoints * num_keypoints]
+    return maps.max(0, initial=0).astype(np.float32)
+
+
+def _box_of_sample(metainfo: Mapping[str, Any]) -> np.ndarray:
+    """(4,) xyxy, image space: what the network took."""
+    center, scale = (np.asarray(metainfo[key]) for key in ("input_center", "input_scale"))
+    return np.concatenate((center - scale / 2, center + scale / 2))
 
 
 def _poses(instances: Any) -> Poses:
@@ -286,6 +323,8 @@ def decoded(
     keypoints = batch.to_image_space(keypoints)
     scores = np.asarray(scores, np.float32)
     if heat is None:
+        if heatmaps:
+            warn_without_heatmaps(type(decoder).__name__)
         return [Poses(k, s) for k, s in zip(keypoints, scores, strict=True)]
     boxes = np.concatenate((batch.centers - batch.scales / 2, batch.centers + batch.scales / 2), 1)
     rows = zip(keypoints, scores, heat, boxes, strict=True)

@@ -9,7 +9,7 @@ import pytest
 import poise
 from poise.apis import MMPoseInferencer
 from poise.inference import Inferencer
-from poise.inference.heat import heat_of, picture_heat
+from poise.inference.heat import heat_of, picture_heat, warn_without_heatmaps
 from poise.inference.sinks.drawing import Drawer
 
 PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
@@ -66,3 +66,27 @@ def test_mmpose_option_adds_the_heatmap_below():
     height, width = image.shape[:2]
     assert answer["visualization"][0].shape == (2 * height, width, 3)
     assert "heatmap" not in answer["predictions"][0][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["dekr", "cid", "ae"])
+def test_models_of_whole_pictures_have_heatmaps_too(family):
+    batch, epochs = {"dekr": (10, 140), "cid": (20, 140), "ae": (24, 300)}[family]
+    name = f"{family}_hrnet-w32_8xb{batch}-{epochs}e_coco-512x512"
+    inferencer = Inferencer(poise.build_model(name).eval(), device="cpu", flip_test=False)
+    image = cv2.imread(str(PHOTO))[100:400]
+    (plain,) = inferencer(image)
+    (result,) = inferencer(image, heatmaps=True)
+    assert result.heatmap.shape == image.shape[:2]
+    assert result.heatmap.max() > 0
+    np.testing.assert_array_equal(result.keypoints, plain.keypoints)
+
+
+@pytest.mark.parametrize("name", ["movenet-lightning", "rtmo-s_8xb32-600e_coco-640x640"])
+def test_model_without_heatmaps_is_named(name, caplog):
+    warn_without_heatmaps.cache_clear()
+    model = name if name.startswith("movenet") else poise.build_model(name).eval()
+    inferencer = Inferencer(model, device="cpu", detector="whole-image", flip_test=False)
+    results = inferencer([np.zeros((64, 64, 3), np.uint8)] * 2, heatmaps=True, batch_size=1)
+    assert [r.heatmap for r in results] == [None, None]
+    assert caplog.text.count("there are no heatmaps to draw") == 1
