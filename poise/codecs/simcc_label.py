@@ -228,6 +228,7 @@ def _bell_windows(sigma: float, length: int, normalize: bool) -> Array:
     steps = np.arange(2 * reach + 1, dtype=np.float32) - reach
     bell = np.exp(-(steps**2) / (2 * sigma**2)).astype(np.float32)
     if normalize:
-        bell = (bell / (sigma * np.sqrt(np.pi * 2))).astype(np.float32)
+        # a float64 factor would make numpy 2 divide in float64, and round otherwise
+        bell /= np.float32(sigma * np.sqrt(np.pi * 2))
     table = np.concatenate([bell, np.zeros(length, dtype=np.float32)])
     return np.lib.stride_tricks.sliding_window_view(table, length)

@@ -196,3 +196,12 @@ def test_edpose_keeps_the_best_people(rng):
     assert scores.tolist() == [[0.9], [0.5]]
     assert keypoints.tolist() == [[[100, 50]], [[50, 100]]]
     assert out[0].tolist() == [50, 25, 150, 75]
+
+
+def test_normalized_simcc_labels_are_divided_in_single_precision():
+    """As numpy 1 did with a float64 factor; sub-pixel decoding shows the last bit."""
+    labels = SimCCLabel((64, 64), sigma=7.0, normalize=True).encode(np.full((1, 1, 2), 20.0))
+    steps = np.arange(128, dtype=np.float32) - 40
+    bell = np.exp(-(steps**2) / (2 * 7.0**2)) / np.float32(7.0 * np.sqrt(np.pi * 2))
+    assert bell.dtype == np.float32
+    np.testing.assert_array_equal(labels["keypoint_x_labels"][0, 0], bell)
