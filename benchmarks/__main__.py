@@ -84,6 +84,9 @@ BENCHMARKS = {
     "embedded_ap": Benchmark(
         "keypoint AP of the embedded models", has_peer=False, needs=("annotations", "images")
     ),
+    "calibration": Benchmark(
+        "how often keypoints of a score are right", has_peer=False, needs=("annotations", "images")
+    ),
 }
 
 
@@ -107,8 +110,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     size.add_argument("--quick", action="store_true", help="small sizes, few rounds (default)")
     size.add_argument("--full", action="store_true", help="the sizes of the published figures")
     parser.add_argument("--list", action="store_true", help="print the list and stop")
-    parser.add_argument("--annotations", metavar="FILE", help="COCO keypoint file (embedded_ap)")
-    parser.add_argument("--images", metavar="FOLDER", help="pictures of that file (embedded_ap)")
+    parser.add_argument("--annotations", metavar="FILE", help="COCO keypoint file")
+    parser.add_argument("--images", metavar="FOLDER", help="pictures of that file")
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in BENCHMARKS:

@@ -1,4 +1,4 @@
-"""`poise analyze`: what the logs of runs say."""
+"""`poise analyze`: what logs of runs and predictions of tests say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="analyze",
-    help="Tables and curves of finished runs.",
+    help="Tables and curves of finished runs and tests.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -22,7 +22,7 @@ app = typer.Typer(
 
 @app.callback()
 def _group() -> None:
-    """Tables and curves of finished runs."""
+    """Tables and curves of finished runs and tests."""
 
 
 @app.command()
@@ -63,6 +63,39 @@ def logs(
     if out is not None:
         draw_curves(read, out, keys=chosen)
         typer.echo(f"curves: {out}")
+
+
+@app.command()
+def calibration(
+    predictions: Annotated[
+        Path, typer.Argument(help="What `poise test --dump` wrote, of a top-down model.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="JSON file for `poise predict --calibration`."),
+    ] = None,
+) -> None:
+    """Show how often keypoints of each score are right, and fit the map from scores to that."""
+    from poise.inference.calibration import (
+        calibration_error,
+        fit_calibration,
+        held_out_error,
+        rated_keypoints,
+    )
+    from poise.metrics.prediction_file import read_predictions
+
+    header, samples = read_predictions(predictions)
+    scores, right = rated_keypoints(samples, (header.get("meta") or {}).get("sigmas"))
+    fitted = fit_calibration(scores, right, source=predictions.name)
+    typer.echo(f"{len(scores):,} labelled keypoints, {right.mean():.1%} of them right")
+    typer.echo(f"{'score':>8}  right")
+    for score, chance in zip(fitted.scores, fitted.chances, strict=True):
+        typer.echo(f"{score:8.3f}  {chance:.3f}  {'#' * round(40 * chance)}")
+    before, after = calibration_error(scores.clip(0, 1), right), held_out_error(scores, right)
+    typer.echo(f"error of the scores {before:.3f}, of the map {after:.3f} (on keypoints held out)")
+    if out is not None:
+        fitted.save(out)
+        typer.echo(f"wrote {out}")
 
 
 def _distinct(names: list[str]) -> list[str]:

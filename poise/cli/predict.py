@@ -106,6 +106,10 @@ def predict(
     keypoint_threshold: Annotated[
         float, typer.Option(help="Keypoints with a lower score are not drawn.")
     ] = 0.3,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="From scores to probabilities: what `poise analyze calibration` wrote."),
+    ] = None,
     layout: Annotated[
         str, typer.Option("--format", help="poise or mmpose: layout of the JSON files.")
     ] = "poise",
@@ -148,7 +152,13 @@ def predict(
     if detector_weights is not None:
         finder = {"name": detector, "weights": detector_weights}
     inferencer = Inferencer(
-        model, weights, detector=finder, device=device, backend=backend, mode=mode
+        model,
+        weights,
+        detector=finder,
+        device=device,
+        backend=backend,
+        mode=mode,
+        calibration=calibration,
     )
     _say_model(inferencer, given is not None)
     whole = is_exported(model) or (Path(model).is_file() and is_whole_model(model))

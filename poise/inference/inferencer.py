@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from poise.errors import CheckpointError, ConfigError, DataError, UnknownNameError, nearest
+from poise.inference.calibration import FITTED, Calibration
 from poise.inference.crops import crop_maker, read_test_pipeline
 from poise.inference.detectors import WholeImage, build_detector
 from poise.inference.devices import pick_device
@@ -67,6 +68,9 @@ class Inferencer:
             rearranged for speed) or "fast" (also the detector only at every fifth frame, and a
             small model for "auto").
         flip_test: True or False; None leaves it to the mode.
+        calibration: map from scores to probabilities (`poise.inference.calibration`), or the JSON
+            file of one. None: the one of a model inside the package, else the map that follows
+            from how the model makes its scores.
         crops: "opencv" (the pixels that models were trained with) or "torch" (warped on the
             device, for GPUs whose host is slow; pixels differ by a few levels).
 
@@ -91,6 +95,7 @@ class Inferencer:
         mode: str = "accurate",
         flip_test: bool | None = None,
         crops: str = "opencv",
+        calibration: Calibration | str | os.PathLike[str] | None = None,
     ) -> None:
         self.mode: Mode = mode_of(mode)
         self.choice = ""
@@ -127,6 +132,11 @@ class Inferencer:
         self._score_kind = score_kind_of(
             getattr(getattr(self.model, "head", None), "decoder", None)
         )
+        if calibration is None and weights is None:
+            calibration = FITTED.get(str(model))
+        elif isinstance(calibration, (str, os.PathLike)):
+            calibration = Calibration.load(calibration)
+        self.calibration: Any = calibration
         # built when the first picture without boxes comes
         self._detector_spec = detector
         self._detector: Any = None
@@ -301,6 +311,7 @@ class Inferencer:
             time=frame.time,
             source=frame.source,
             score_kind=self._score_kind,
+            calibration=self.calibration,
             keypoint_threshold=keypoint_threshold,
             metainfo_3d=None if self._space_3d is None else self.metainfo,
             space_3d=self._space_3d,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from poise.inference.calibration import Calibration
 from poise.inference.probabilities import probabilities_of
 from poise.structures import InstanceData, split_instances
 
@@ -69,6 +70,7 @@ class PoseResult:
         time: seconds from the beginning of the video; None for still pictures.
         source: where it comes from; None for results that a caller made.
         score_kind: how the model makes its scores (`poise.inference.probabilities.SCORE_KINDS`).
+        calibration: map from scores to probabilities that was fitted to labelled pictures.
         keypoint_threshold: keypoints with a lower score are not `visible`.
         metainfo_3d: parsed schema of `keypoints_3d`.
         space_3d: space and unit of `keypoints_3d`, in words.
@@ -84,6 +86,7 @@ class PoseResult:
     time: float | None = None
     source: SourceInfo | None = None
     score_kind: str = "heatmap"
+    calibration: Calibration | None = None
     keypoint_threshold: float = 0.3
     metainfo_3d: Mapping[str, Any] | None = None
     space_3d: str | None = None
@@ -106,7 +109,9 @@ class PoseResult:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """(N, K) float32 in 0..1 of the scores (`poise.inference.probabilities`)."""
+        """(N, K) float32 in 0..1 of the scores: by `calibration`, else by `score_kind`."""
+        if self.calibration is not None:
+            return self.calibration(self.keypoint_scores)
         return probabilities_of(self.keypoint_scores, self.score_kind)
 
     @property
