@@ -110,11 +110,11 @@ def _strategy(runner: Any) -> Any:
             wanted,
         )
     gpu = torch.cuda.is_available() and runner.engine["accelerator"] != "cpu"
+    if wanted not in ("ddp", "fsdp") and not (wanted == "auto" and many):
+        return wanted
     processes = distributed_settings(runner.cfg.get("env_cfg"), gpu=gpu)
     if wanted == "fsdp":
         return _Sharding(**processes)
-    if wanted != "ddp" and not (wanted == "auto" and many):
-        return wanted
     return DDPStrategy(
         find_unused_parameters=bool(runner.cfg.get("find_unused_parameters", False)),
         broadcast_buffers=bool(

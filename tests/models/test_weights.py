@@ -253,8 +253,9 @@ class TestPretrained:
         assert torch.equal(net.net.conv.weight, state[f"{inside}net.conv.weight"])
 
     def test_a_missing_file_is_named(self):
-        with pytest.raises(FileMissingError, match=r"nowhere\.pth"):
+        with pytest.raises(FileMissingError, match=r"nowhere\.pth") as missing:
             self.Net({"type": "Pretrained", "checkpoint": "nowhere.pth"}).init_weights()
+        assert "Net starts from it, as its init_cfg says" in missing.value.__notes__[0]
 
 
 class TestSaving:

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from poise.errors import CheckpointError, FileMissingError
 from poise.models.weights.loading import load_checkpoint
 from poise.models.weights.sources import comes_with_prefix
 from poise.registry import WEIGHT_INITIALIZERS
@@ -40,4 +41,11 @@ class PretrainedInit:
 
     def __call__(self, module: nn.Module) -> None:
         """Load the file into `module`."""
-        load_checkpoint(module, self.checkpoint, self.map_location, prefix=self.prefix)
+        try:
+            load_checkpoint(module, self.checkpoint, self.map_location, prefix=self.prefix)
+        except (CheckpointError, FileMissingError) as error:
+            error.add_note(
+                f"{type(module).__name__} starts from it, as its init_cfg says; without one (--set "
+                "model.init_cfg=None or model.backbone.init_cfg=None) it starts from random weights"
+            )
+            raise
