@@ -11,7 +11,9 @@ __all__ = ["export"]
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="Model name or config file.")],
+    model: Annotated[
+        str, typer.Argument(help="Model name or config file; nanodet: the embedded detector.")
+    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="File to write, .onnx.", show_default=False)
     ],
@@ -22,7 +24,7 @@ def export(
         bool, typer.Option("--check/--no-check", help="Run the file beside the model.")
     ] = True,
 ) -> None:
-    """Write a top-down model as an ONNX file with a free batch size.
+    """Write a top-down model, or the embedded detector, as an ONNX file with a free batch size.
 
     Normalising, schema and codec are part of the file: `poise predict --model FILE.onnx` needs
     nothing else, not even torch.
@@ -38,8 +40,11 @@ def export(
             f"'{model}' says nothing about weights, and a file without trained ones is of no use; "
             "give the checkpoint with --weights FILE.pth"
         )
-    network = load_model(model, weights, device="cpu")
-    from poise.export import export_onnx
+    from poise.export import export_detector, export_onnx
 
-    path = export_onnx(network.eval(), out, check=check)
-    typer.echo(f"{path}, {path.stat().st_size / 1e6:.1f} MB; poise predict PICTURE --model {path}")
+    if model == "nanodet":
+        path, use = export_detector(out, check=check), "--detector"
+    else:
+        network = load_model(model, weights, device="cpu")
+        path, use = export_onnx(network.eval(), out, check=check), "--model"
+    typer.echo(f"{path}, {path.stat().st_size / 1e6:.1f} MB; poise predict PICTURE {use} {path}")

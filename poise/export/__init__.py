@@ -3,5 +3,6 @@
 from poise._lazy import attach
 
 __getattr__, __dir__, __all__ = attach(
-    __name__, {"onnx_file": "export_onnx", "description": "describe_model"}
+    __name__,
+    {"onnx_file": "export_onnx", "detector": "export_detector", "description": "describe_model"},
 )

@@ -18,7 +18,7 @@ from poise.export.description import describe_model
 from poise.export.rewriting import with_gathered_kernels
 from poise.runtimes.sessions import METADATA_KEY, open_session
 
-__all__ = ["export_onnx"]
+__all__ = ["export_onnx", "write_checked"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -72,15 +72,32 @@ def export_onnx(model: Any, path: str | os.PathLike[str], *, check: bool = True)
             f"only top-down models (TopdownPoseEstimator) are exported, not "
             f"{type(model).__name__}; run it with backend='torch'"
         )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     network = _FromPixels(model).cpu().eval()
     width, height = _input_size(model)
     generator = torch.Generator().manual_seed(0)
     sample = torch.randint(0, 256, (3, height, width, 3), generator=generator, dtype=torch.uint8)
+    return write_checked(network, sample, Path(path), describe_model(model), check=check)
+
+
+def write_checked(
+    network: nn.Module, sample: Tensor, path: Path, metadata: dict[str, Any], *, check: bool
+) -> Path:
+    """Write a network as an ONNX file with a free batch size; the file appears when it is complete.
+
+    Args:
+        network: in eval mode, on the CPU.
+        sample: (3, ...) input.
+        path: file to write.
+        metadata: plain values for the file.
+        check: run the file beside the network, with one item of the sample and with all.
+
+    Returns:
+        `path`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        _write(network, sample[:2], partial, describe_model(model))
+        _write(network, sample[:2], partial, metadata)
         if check:
             _check(network, sample, partial)
         partial.replace(path)

@@ -5,12 +5,13 @@ import sys
 import textwrap
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 import poise
 from poise.errors import ConfigError, FileMissingError, UnknownNameError
-from poise.export import export_onnx
+from poise.export import export_detector, export_onnx
 from poise.inference import Inferencer
 
 pytest.importorskip("onnx", reason="exporting needs onnx")
@@ -91,6 +92,20 @@ def test_file_is_used_with_torch_blocked(file):
     # the embedded detector runs on torch
     assert advice.startswith("the detector 'nanodet' runs on torch, which is not installed here.")
     assert "detector='whole-image'" in advice
+    assert "poise export nanodet --out nanodet.onnx" in advice
+
+
+def test_exported_detector_finds_what_the_embedded_one_finds(tmp_path):
+    from poise.inference.detectors import NanoDetDetector, OnnxDetector
+
+    exported = OnnxDetector(export_detector(tmp_path / "nanodet.onnx"))
+    photo = cv2.imread(str(PHOTO))
+    pictures = [photo, photo[:300], np.concatenate((photo, photo), 1)]
+    found, expected = exported.detect(pictures), NanoDetDetector().detect(pictures)
+    assert [len(boxes) for boxes in expected] == [1, 1, 2]
+    for boxes, same in zip(found, expected, strict=True):
+        np.testing.assert_allclose(boxes[:, :4], same[:, :4], atol=1)
+        np.testing.assert_allclose(boxes[:, 4], same[:, 4], atol=2e-2)
 
 
 def test_other_models_and_files_are_refused_with_the_way_out(model, tmp_path):

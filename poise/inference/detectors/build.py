@@ -163,8 +163,9 @@ def _require_torch(text: str) -> None:
     except ImportError as error:
         raise MissingDependencyError(
             f"the detector '{text}' runs on torch, which is not installed here. Without torch, "
-            "give boxes, the ONNX file of a detector, detector='whole-image', or a callable: "
-            "picture -> boxes (N, 5)"
+            "give boxes, the ONNX file of a detector (`poise export nanodet --out nanodet.onnx` "
+            "writes one where torch is), detector='whole-image', or a callable: picture -> boxes "
+            "(N, 5)"
         ) from error
 
 

@@ -23,9 +23,8 @@ class NanoDetDetector(SelectingDetector):
         side: of the square input, pixels; a multiple of 32.
     """
 
-    #: of the released weights
-    SIDE = 416
-    _PADDING = 0
+    #: input of the released weights, and the level of what lies beside the picture
+    SIDE, PADDING = 416, 0
 
     def __init__(
         self,
@@ -64,7 +63,7 @@ class NanoDetDetector(SelectingDetector):
 
         if not images:
             return []
-        batch = np.full((len(images), self.side, self.side, 3), self._PADDING, np.uint8)
+        batch = np.full((len(images), self.side, self.side, 3), self.PADDING, np.uint8)
         places = [_letterbox(image, out) for image, out in zip(images, batch, strict=True)]
         device = self.model.mean.device
         inputs = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)

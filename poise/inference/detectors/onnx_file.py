@@ -19,6 +19,7 @@ from poise.errors import (
     MissingDependencyError,
 )
 from poise.inference.detectors.base import SelectingDetector
+from poise.runtimes.sessions import METADATA_KEY
 
 __all__ = ["OnnxDetector"]
 
@@ -43,6 +44,7 @@ class OnnxDetector(SelectingDetector):
       YOLOX. `pipeline.json` beside the file, which MMDeploy writes too, says how pictures are
       normalised; without it, as for RTMDet.
     - (B, N, 6: x1, y1, x2, y2, score, label), of YOLO networks that suppress doubles themselves.
+    - what `poise export nanodet` writes.
     - (B, 4 + C, M) or (B, M, 4 + C): centre, size, and the scores of C classes, of YOLOv8 and
       later; (B, M, 5 + C) with an objectness before the scores, of YOLOv5 (`objectness=True`).
 
@@ -92,6 +94,8 @@ class OnnxDetector(SelectingDetector):
         self._size = tuple(s if isinstance(s, int) else SIDE for s in (shape[3], shape[2]))
         self._fixed_batch = shape[0] if isinstance(shape[0], int) else None
         self._half = "float16" in entry.type
+        about = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}")
+        self._padding = json.loads(about).get("padding", GREY)
         outputs = self._session.get_outputs()
         self._read = _reader(outputs, objectness)
         deployed = len(outputs) > 1
@@ -115,8 +119,8 @@ class OnnxDetector(SelectingDetector):
 
     def _detect(self, images: Sequence[np.ndarray], size: int) -> list[np.ndarray]:
         width, height = self._size
-        # a file of a fixed batch gets grey pictures in the places that are left
-        batch = np.full((size, height, width, 3), GREY, np.uint8)
+        # a file of a fixed batch gets plain pictures in the places that are left
+        batch = np.full((size, height, width, 3), self._padding, np.uint8)
         places = [
             _fitted(image, out, centred=not self._corner)
             for image, out in zip(images, batch, strict=False)
@@ -175,7 +179,7 @@ def _deployed_norm(path: Path) -> tuple[Any, Any] | None:
 
 
 def _fitted(image: np.ndarray, out: np.ndarray, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Write a picture into a grey input; return its scales and the place of its corner (x, y)."""
+    """Write a picture into an input; return its scales and the place of its corner (x, y)."""
     height, width = image.shape[:2]
     room = np.array([out.shape[1] / width, out.shape[0] / height])
     size = np.maximum(np.rint(np.array([width, height]) * room.min()), 1).astype(int)

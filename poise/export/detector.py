@@ -1,0 +1,55 @@
+"""The embedded person detector as an ONNX file, for machines without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from poise.export.onnx_file import write_checked
+from poise.inference.detectors import NanoDetDetector
+
+__all__ = ["export_detector"]
+
+
+class _AsYolo(nn.Module):
+    """NanoDet with the input and the output of YOLOv8, which `OnnxDetector` reads.
+
+    Args:
+        network: NanoDet.
+    """
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB 0..1 -> (B, M, 5): centre, size, score of a person; input space."""
+        boxes, scores = self.network.detect(images.flip(1) * 255)
+        low, high = boxes[..., :2], boxes[..., 2:]
+        return torch.cat(((low + high) / 2, high - low, scores[..., None]), -1)
+
+
+def export_detector(path: str | Path, *, check: bool = True) -> Path:
+    """Write NanoDet as an ONNX file with a free batch size.
+
+    `poise.Inferencer("model.onnx", detector="nanodet.onnx")` then finds people without torch.
+
+    Args:
+        path: file to write; it appears when it is complete.
+        check: run the file beside the network.
+
+    Returns:
+        `path`.
+
+    Raises:
+        ConfigError: the file gives other numbers.
+        MissingDependencyError: the packages onnx and onnxruntime are not installed.
+    """
+    side = NanoDetDetector.SIDE
+    sample = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(0))
+    network = _AsYolo(NanoDetDetector().model).eval()
+    metadata = {"padding": NanoDetDetector.PADDING}
+    return write_checked(network, sample, Path(path), metadata, check=check)
