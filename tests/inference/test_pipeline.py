@@ -192,7 +192,7 @@ def test_prefetched_is_bounded_passes_errors_on_and_ends_its_thread():
     time.sleep(0.3)
     assert len(taken) <= 6
     items.close()
-    assert closed.wait(5)
+    assert closed.wait(60)
 
     def failing():
         yield 1

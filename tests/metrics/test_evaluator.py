@@ -156,7 +156,7 @@ def test_results_of_two_processes_come_in_the_order_of_the_dataset(tmp_path):
     workers = [
         subprocess.Popen([sys.executable, "-c", WORKER, str(rank), *args]) for rank in (0, 1)
     ]
-    assert [worker.wait(60) for worker in workers] == [0, 0]
+    assert [worker.wait(240) for worker in workers] == [0, 0]
 
 
 def test_several_metrics_of_one_dataset_all_get_its_samples_and_strangers_are_said():

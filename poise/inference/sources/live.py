@@ -137,9 +137,8 @@ def newest_frames(
             try:
                 item = slot.get(timeout=timeout)
             except queue.Empty:
-                item = DataError(
-                    f"'{info().name}' has not answered for {timeout:g} s after frame {index - 1}"
-                )
+                since = f" after frame {index - 1}" if index else ""
+                item = DataError(f"'{info().name}' has not answered for {timeout:g} s{since}")
             if item is None:
                 return
             if isinstance(item, PoiseError):
