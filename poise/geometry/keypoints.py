@@ -89,10 +89,17 @@ def flip_keypoints_custom_center(
         New arrays of the input's shapes.
 
     Raises:
-        DataError: unknown mode, fewer axes than two, or a root joint that does not exist.
+        DataError: unknown mode, fewer axes than two, another number of keypoints than
+            `flip_indices`, or a root joint that does not exist.
     """
     if keypoints.ndim < 2:
         raise DataError(f"keypoints have the shape (..., K, D), got {keypoints.shape}")
+    if len(flip_indices) != keypoints.shape[-2]:
+        raise DataError(
+            f"flip_indices has {len(flip_indices)} entries, but keypoints of the shape "
+            f"{keypoints.shape} have {keypoints.shape[-2]}; labels of a codec are flipped as "
+            "(T, K, D) with all keypoints: reshape_keypoints=False and remove_root=False"
+        )
     if center_mode == "static":
         line: float | Array = center_x
     elif center_mode == "root":
