@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ class _Service:
         logger: class of Lightning. package: what it needs.
         folder: argument that says where files go, if it has one.
         renamed: MMEngine's argument -> Lightning's.
+        defaults: of the run's folder and the arguments given, further arguments.
         picture: hands (logger, name, picture (H, W, 3) uint8 RGB, step) to the service.
     """
 
@@ -32,6 +34,7 @@ class _Service:
     picture: Callable[[Any, str, Any, int], Any]
     folder: str | None = "save_dir"
     renamed: Mapping[str, str] = field(default_factory=dict)
+    defaults: Callable[[Path, Mapping[str, Any]], Mapping[str, str]] = lambda folder, given: {}
 
 
 def _to_tensorboard(logger: Any, name: str, picture: Any, step: int) -> None:
@@ -51,11 +54,24 @@ def _to_comet(logger: Any, name: str, picture: Any, step: int) -> None:
     logger.experiment.log_image(picture, name=name, step=step)
 
 
+def _mlflow_in(folder: Path, given: Mapping[str, Any]) -> Mapping[str, str]:
+    """A data base in the run's folder, where no server is named: MLflow 3 refuses plain files."""
+    if given.get("tracking_uri") or "MLFLOW_TRACKING_URI" in os.environ:
+        return {}
+    here = folder.resolve()
+    here.mkdir(parents=True, exist_ok=True)
+    return {"tracking_uri": f"sqlite:///{here}/mlflow.db", "artifact_location": f"{here}/mlflow"}
+
+
 _SERVICES = {
     "TensorboardVisBackend": _Service("TensorBoardLogger", "tensorboard", _to_tensorboard),
     "WandbVisBackend": _Service("WandbLogger", "wandb", _to_wandb),
     "MLflowVisBackend": _Service(
-        "MLFlowLogger", "mlflow", _to_mlflow, renamed={"exp_name": "experiment_name"}
+        "MLFlowLogger",
+        "mlflow",
+        _to_mlflow,
+        renamed={"exp_name": "experiment_name"},
+        defaults=_mlflow_in,
     ),
     "CometVisBackend": _Service(
         "CometLogger", "comet_ml", _to_comet, None, {"project_name": "project"}
@@ -189,7 +205,8 @@ class ClearMLVisBackend:
 def _require(name: str, package: str) -> None:
     if importlib.util.find_spec(package) is None:
         raise MissingDependencyError(
-            f"vis_backends names {name}, which needs a package: pip install {package}"
+            f"vis_backends names {name}, which needs the package {package}: "
+            f"pip install 'poise[{package.removesuffix('_ml')}]'"
         )
 
 
@@ -205,6 +222,7 @@ def _factory(name: str, service: _Service) -> Callable[..., LightningBackend]:
         args = {service.renamed.get(k, k): v for k, v in given.items() if k not in _UNUSED}
         if service.folder:
             args.setdefault(service.folder, str(save_dir))
+        args = {**service.defaults(Path(save_dir), args), **args}
         return LightningBackend(getattr(loggers, service.logger)(**args), service.picture)
 
     build.__name__ = build.__qualname__ = name

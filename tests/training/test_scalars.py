@@ -74,6 +74,17 @@ def test_arguments_and_scalars_arrive(tmp_path, all_installed, backend, argument
     assert writer.path.read_text().count("\n") == 1
 
 
+def test_mlflow_keeps_to_the_folder_unless_it_is_told(tmp_path, all_installed, monkeypatch):
+    def uri():
+        writer = ScalarWriter(tmp_path / "run", [{"type": "MLflowVisBackend"}])
+        return writer.backends[-1].logger.kwargs.get("tracking_uri")
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert uri() == f"sqlite:///{tmp_path}/run/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    assert uri() is None
+
+
 PICTURE = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
 
 
@@ -135,7 +146,7 @@ def test_clearml_gets_titles_and_series(tmp_path, all_installed, monkeypatch):
 @pytest.mark.parametrize("kind", ["Wandb", "MLflow", "Comet", "ClearML"])
 def test_a_missing_package_is_named(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError, match=f"{kind}VisBackend, which needs a package"):
+    with pytest.raises(MissingDependencyError, match=f"{kind}VisBackend, which needs the package"):
         ScalarWriter(tmp_path, [{"type": f"{kind}VisBackend"}])
 
 
