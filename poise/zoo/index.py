@@ -240,7 +240,7 @@ def require_model(name: str) -> Model:
     """
     model = find_model(name)
     if model is None:
-        refused = refusal(_stem(name))
+        refused = refusal(name)
         if refused is not None:
             raise ConfigError(refused)
         raise UnknownNameError(f"'{name}' is not the name of a model{suggestion(name)}")

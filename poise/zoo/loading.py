@@ -56,7 +56,7 @@ def load_config(
     recipe = find_recipe(text)
     if recipe is not None:
         return Config(recipe)
-    refused = refusal(path.stem)
+    refused = refusal(text)
     if refused is not None:
         raise ConfigError(refused)
     if text.startswith(_PREFIXES):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ABSENT", "KINDS", "REFUSED", "refusal", "substitute_for"]
+__all__ = ["ABSENT", "KINDS", "PROJECTS", "REFUSED", "refusal", "substitute_for"]
 
 #: config of `demo/mmdetection_cfg` -> the detector that looks for the same, and better
 REFUSED = {
@@ -27,6 +27,18 @@ ABSENT = {
 }
 
 
+#: folders of MMPose's projects -> why their configs are left out
+PROJECTS = {
+    "projects/rtmpose/rtmpose/pruning/": "it needs MMRazor; "
+    "rtmpose-s_8xb256-420e_coco-256x192 is the nearest",
+    "projects/pose_anything/": "a method of its own",
+    "projects/skps/": "a method of its own",
+    "projects/just_dance/": "a demonstration; `poise predict --model human` finds its dancers",
+    "projects/mmpose4aigc/": "a demonstration; `poise predict --style openpose` draws its pictures",
+    "projects/example_project/": "a pattern for code of one's own",
+}
+
+
 def substitute_for(name: str) -> str:
     """Sentence that says what to use instead of a detector.
 
@@ -38,8 +50,13 @@ def substitute_for(name: str) -> str:
     return f"Poise has RTMDet and YOLOX, which are better and faster; use {instead}"
 
 
-def refusal(stem: str) -> str | None:
-    """Error text for the name of a model that is refused; None for other names."""
+def refusal(name: str) -> str | None:
+    """Error text for the name of a model, or the path of its config, that is refused, else None."""
+    path = name.replace("\\", "/").removeprefix("mmpose::")
+    for folder, reason in PROJECTS.items():
+        if path.startswith(folder):
+            return f"'{name}' is not part of Poise: {reason}"
+    stem = path.rpartition("/")[2].removesuffix(".py")
     if stem in ABSENT:
         return f"'{stem}' is not in the zoo: {ABSENT[stem]}"
     if stem not in REFUSED:

@@ -9,6 +9,7 @@ from poise.config import Config
 from poise.errors import ConfigError, FileMissingError, UnknownNameError
 from poise.zoo import default_weights, find_model, load_config, names, weights_url
 from poise.zoo.loading import source
+from poise.zoo.refused import PROJECTS
 
 HRNET = "td-hm_hrnet-w32_8xb64-210e_coco-256x192"
 HRNET_PATH = f"body_2d_keypoint/topdown_heatmap/coco/{HRNET}.py"
@@ -172,6 +173,12 @@ def test_base_of_a_users_config_may_be_a_name_or_of_a_project(tmp_path, base, cl
     mine = tmp_path / "mine.py"
     mine.write_text(f"_base_ = ['{base}']\n")
     assert Config.fromfile(mine).optim_wrapper.get("clip_grad", {}).get("max_norm") == clip
+
+
+@pytest.mark.parametrize("folder", PROJECTS)
+def test_projects_that_are_not_part_say_so(folder):
+    with pytest.raises(ConfigError, match=f"'{folder}x.py' is not part of Poise: .{{10}}"):
+        load_config(f"{folder}x.py")
 
 
 def test_a_base_that_is_no_name_is_refused(tmp_path):
