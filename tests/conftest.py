@@ -21,3 +21,15 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip(f"needs the reference data: {path} is absent (set POISE_SHARED)")
     return path.resolve()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def gradients_before_compilation():
+    """A first backward pass, after which processes can be forked.
+
+    Where `torch.compile` comes first, torch starts threads that a fork does not survive, and tests
+    of several processes fail by the order of tests.
+    """
+    import torch
+
+    torch.ones(1, requires_grad=True).sum().backward()
