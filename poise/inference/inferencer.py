@@ -182,8 +182,9 @@ class Inferencer:
                 of such for several, a dict by path or file name, or a JSON file of them. A
                 picture with no box gets an empty result. None: the detector looks for them.
                 Models of whole pictures do not take boxes.
-            batch_size: crops per network call, at most, from one or several pictures. None: what
-                is quickest: 16, of exported networks on a CPU 8.
+            batch_size: crops (or whole pictures) per network call, at most, from one or several
+                pictures. None: what is quickest: 16; on a CPU 8 of exported networks and 2 whole
+                pictures.
             detector_every: the detector looks at every n-th frame of a video; in between boxes
                 follow from the detections before and after, for cameras from the poses. None
                 leaves it to the mode.

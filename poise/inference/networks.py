@@ -20,6 +20,8 @@ __all__ = ["AnyNetwork", "Network", "TopdownNetwork", "choose_network", "decoded
 #: Crops per call: fewer would leave GPUs idle; on CPUs small maps are soonest done together, and
 #: large ones are none the worse for it once their memory stays (`poise.inference.memory`).
 BATCH_SIZE = 16
+#: Of networks that take whole pictures, on CPUs: so large maps leave the cache as it is.
+WHOLE_BATCH_ON_CPU = 2
 
 
 class Network(Protocol):
@@ -91,8 +93,6 @@ class AnyNetwork:
         heatmaps: also keep where the network saw keypoints; a model that has no maps is named once.
     """
 
-    batch_size = BATCH_SIZE
-
     def __init__(
         self,
         model: Any,
@@ -101,7 +101,12 @@ class AnyNetwork:
         *,
         heatmaps: bool = False,
     ) -> None:
-        from poise.models.estimators import TopdownPoseEstimator3D
+        from poise.models.estimators import BottomupPoseEstimator, TopdownPoseEstimator3D
+
+        weight = next(model.parameters(), None)
+        slow = weight is not None and weight.device.type == "cpu"
+        whole = isinstance(model, BottomupPoseEstimator)
+        self.batch_size = WHOLE_BATCH_ON_CPU if slow and whole else BATCH_SIZE
 
         self._model, self._make_batch, self._test_cfg = model, make_batch, dict(test_cfg)
         self._heatmaps = heatmaps

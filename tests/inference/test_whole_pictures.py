@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from torch import nn
 
+import poise
 from poise.config import Config
 from poise.errors import ConfigError, DataError
 from poise.inference import Inferencer
@@ -71,3 +72,13 @@ def test_lifters_are_sent_to_their_own_call():
     model.cfg, model.dataset_meta, model.test_cfg = OneEach().cfg, {}, {}
     with pytest.raises(ConfigError, match="inference_pose_lifter_model"):
         Inferencer(model, device="cpu")
+
+
+def test_few_whole_pictures_are_looked_at_together_on_a_cpu():
+    model = poise.build_model("rtmo-s_8xb32-600e_coco-640x640").eval()
+    sizes = []
+    model.register_forward_pre_hook(
+        lambda _, args, kwargs: sizes.append(len(kwargs["data_samples"])), with_kwargs=True
+    )
+    Inferencer(model, device="cpu", flip_test=False)(pictures(1, 2, 3))
+    assert sizes == [2, 1]
