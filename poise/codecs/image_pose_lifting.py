@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 
 from poise.codecs.arrays import Array, keypoint_labels_of, to_host
-from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.lifting import (
+    LiftingCodec,
     around_root,
     network_layout,
-    restore_root,
     target_weights,
-    without_joint,
 )
 from poise.errors import ConfigError, DataError
 from poise.registry import KEYPOINT_CODECS
@@ -22,7 +20,7 @@ __all__ = ["ImagePoseLifting"]
 
 
 @KEYPOINT_CODECS.register_module()
-class ImagePoseLifting(BaseKeypointCodec):
+class ImagePoseLifting(LiftingCodec):
     """Input and target of a lifting network that sees single pictures.
 
     A simple yet effective baseline for 3D pose (Martinez 2017, arXiv:1705.03098).
@@ -42,15 +40,6 @@ class ImagePoseLifting(BaseKeypointCodec):
     """
 
     auxiliary_encode_keys = {"lifting_target", "lifting_target_visible"}
-    instance_mapping_table = {
-        "lifting_target": "lifting_target",
-        "lifting_target_visible": "lifting_target_visible",
-    }
-    label_mapping_table = {
-        "trajectory_weights": "trajectory_weights",
-        "lifting_target_label": "lifting_target_label",
-        "lifting_target_weight": "lifting_target_weight",
-    }
 
     def __init__(
         self,
@@ -84,10 +73,6 @@ class ImagePoseLifting(BaseKeypointCodec):
                 *additional_encode_keys,
             }
 
-    @property
-    def _cuts_root(self) -> bool:
-        return self.remove_root and len(self.root_index) == 1
-
     def encode(
         self,
         keypoints: Array,
@@ -118,12 +103,7 @@ class ImagePoseLifting(BaseKeypointCodec):
             lifting_target = keypoints[:1]
         _, weight, trajectory = target_weights(lifting_target, lifting_target_visible)
         label, root = around_root(lifting_target, self.root_index, dtype=np.float32)
-        encoded: dict[str, Any] = {}
-        if self._cuts_root:
-            label, weight = without_joint(label, weight, self.root_index[0])
-            encoded["target_root_removed"] = True
-            if self.save_index:
-                encoded["target_root_index"] = self.root_index[0]
+        label, weight, encoded = self._cut_root(label, weight)
         inputs = keypoints.copy()
         if self.keypoints_mean is not None and self.keypoints_std is not None:
             _same_shape("keypoints", self.keypoints_mean.shape[1:], keypoints.shape[1:])
@@ -146,22 +126,12 @@ class ImagePoseLifting(BaseKeypointCodec):
         return encoded
 
     def decode(self, encoded: Any, target_root: Array | None = None) -> tuple[Array, Array]:
-        """3D pose of one sample.
-
-        Args:
-            encoded: (N, K, C) predicted pose.
-            target_root: (N, C) or (C,): where to put the root; None keeps the pose relative.
-
-        Returns:
-            keypoints (N, K, C) in the target's unit, with the root if it was cut and its place
-            is known, and scores (N, K), all 1.
-        """
-        pose = to_host(encoded).copy()
+        """As `LiftingCodec.decode`; statistics of the targets are undone first."""
+        pose = to_host(encoded)
         if self.target_mean is not None and self.target_std is not None:
             _same_shape("target", self.target_mean.shape, pose.shape)
             pose = pose * self.target_std + self.target_mean
-        pose = restore_root(pose, target_root, self.root_index, insert=self._cuts_root)
-        return pose, np.ones(pose.shape[:-1], dtype=np.float32)
+        return super().decode(pose, target_root)
 
 
 def _statistics(

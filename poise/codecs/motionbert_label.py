@@ -9,7 +9,7 @@ import numpy as np
 from poise.codecs.arrays import Array, keypoint_labels_of, to_host
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.camera_image_projection import camera_to_image_coord
-from poise.codecs.utils.lifting import image_extent, network_layout, target_weights
+from poise.codecs.utils.lifting import LiftingCodec, image_extent, network_layout, target_weights
 from poise.errors import ArgumentError, ConfigError, DataError
 from poise.registry import KEYPOINT_CODECS
 
@@ -42,15 +42,8 @@ class MotionBERTLabel(BaseKeypointCodec):
         "camera_param",
         "factor",
     }
-    instance_mapping_table = {
-        "lifting_target": "lifting_target",
-        "lifting_target_visible": "lifting_target_visible",
-    }
-    label_mapping_table = {
-        "trajectory_weights": "trajectory_weights",
-        "lifting_target_label": "lifting_target_label",
-        "lifting_target_weight": "lifting_target_weight",
-    }
+    instance_mapping_table = LiftingCodec.instance_mapping_table
+    label_mapping_table = LiftingCodec.label_mapping_table
 
     def __init__(
         self,

@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import Array, keypoint_labels_of, to_host
-from poise.codecs.base import BaseKeypointCodec
+from poise.codecs.arrays import Array, keypoint_labels_of
 from poise.codecs.utils.lifting import (
+    LiftingCodec,
     around_root,
     image_extent,
     network_layout,
-    restore_root,
     target_weights,
-    without_joint,
 )
 from poise.errors import ArgumentError
 from poise.registry import KEYPOINT_CODECS
@@ -24,7 +22,7 @@ __all__ = ["VideoPoseLifting"]
 
 
 @KEYPOINT_CODECS.register_module()
-class VideoPoseLifting(BaseKeypointCodec):
+class VideoPoseLifting(LiftingCodec):
     """Input and target of a temporal lifting network.
 
     VideoPose3D (Pavllo 2019, arXiv:1811.11742).
@@ -41,15 +39,6 @@ class VideoPoseLifting(BaseKeypointCodec):
     """
 
     auxiliary_encode_keys = {"lifting_target", "lifting_target_visible", "camera_param"}
-    instance_mapping_table = {
-        "lifting_target": "lifting_target",
-        "lifting_target_visible": "lifting_target_visible",
-    }
-    label_mapping_table = {
-        "trajectory_weights": "trajectory_weights",
-        "lifting_target_label": "lifting_target_label",
-        "lifting_target_weight": "lifting_target_weight",
-    }
 
     def __init__(
         self,
@@ -70,10 +59,6 @@ class VideoPoseLifting(BaseKeypointCodec):
         self.reshape_keypoints = reshape_keypoints
         self.concat_vis = concat_vis
         self.normalize_camera = normalize_camera
-
-    @property
-    def _cuts_root(self) -> bool:
-        return self.remove_root and len(self.root_index) == 1
 
     def encode(
         self,
@@ -110,11 +95,8 @@ class VideoPoseLifting(BaseKeypointCodec):
         label = lifting_target.copy()
         if self.zero_center:
             label, encoded["target_root"] = around_root(lifting_target, self.root_index)
-            if self._cuts_root:
-                label, weight = without_joint(label, weight, self.root_index[0])
-                encoded["target_root_removed"] = True
-                if self.save_index:
-                    encoded["target_root_index"] = self.root_index[0]
+            label, weight, told = self._cut_root(label, weight)
+            encoded.update(told)
         w, h = image_extent(camera_param, type(self).__name__)
         middle = np.array([0.5 * w, 0.5 * h], dtype=np.float32)
         half_width = np.array(0.5 * w, dtype=np.float32)
@@ -131,12 +113,6 @@ class VideoPoseLifting(BaseKeypointCodec):
         encoded["lifting_target_weight"] = weight
         encoded["trajectory_weights"] = trajectory
         return encoded
-
-    def decode(self, encoded: Any, target_root: Array | None = None) -> tuple[Array, Array]:
-        """3D pose of one sample; arguments and result as in `ImagePoseLifting.decode`."""
-        pose = to_host(encoded).copy()
-        pose = restore_root(pose, target_root, self.root_index, insert=self._cuts_root)
-        return pose, np.ones(pose.shape[:-1], dtype=np.float32)
 
 
 def _normalized(camera: dict[str, Any], middle: Array, half_width: Array) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Steps that the 2D-to-3D codecs share: weights, root centring, layout for the network."""
+"""What the 2D-to-3D codecs share: weights, root centring, layout for the network."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import Array
+from poise.codecs.arrays import Array, to_host
+from poise.codecs.base import BaseKeypointCodec
 from poise.errors import ArgumentError, DataError
 
 __all__ = [
+    "LiftingCodec",
     "around_root",
     "image_extent",
     "network_layout",
@@ -18,6 +20,58 @@ __all__ = [
     "target_weights",
     "without_joint",
 ]
+
+
+class LiftingCodec(BaseKeypointCodec):
+    """A codec of poses around a root, which may be cut from the target.
+
+    Attributes:
+        root_index: joints whose mean is the root.
+        remove_root: cut the root joint from the target; only where it is a single one.
+        save_index: tell which joint was cut.
+    """
+
+    instance_mapping_table = {
+        "lifting_target": "lifting_target",
+        "lifting_target_visible": "lifting_target_visible",
+    }
+    label_mapping_table = {
+        "trajectory_weights": "trajectory_weights",
+        "lifting_target_label": "lifting_target_label",
+        "lifting_target_weight": "lifting_target_weight",
+    }
+
+    root_index: Sequence[int]
+    remove_root: bool
+    save_index: bool
+
+    @property
+    def _cuts_root(self) -> bool:
+        return self.remove_root and len(self.root_index) == 1
+
+    def _cut_root(self, target: Array, weight: Array) -> tuple[Array, Array, dict[str, Any]]:
+        """Target (T, K, C) and weight (T, K) without the root, and what is told about that."""
+        if not self._cuts_root:
+            return target, weight, {}
+        told: dict[str, Any] = {"target_root_removed": True}
+        if self.save_index:
+            told["target_root_index"] = self.root_index[0]
+        return *without_joint(target, weight, self.root_index[0]), told
+
+    def decode(self, encoded: Any, target_root: Array | None = None) -> tuple[Array, Array]:
+        """3D pose of one sample.
+
+        Args:
+            encoded: (N, K, C) predicted pose.
+            target_root: (N, C) or (C,): where to put the root; None keeps the pose relative.
+
+        Returns:
+            keypoints (N, K, C) in the target's unit, with the root if it was cut and its place
+            is known, and scores (N, K), all 1.
+        """
+        pose = to_host(encoded).copy()
+        pose = restore_root(pose, target_root, self.root_index, insert=self._cuts_root)
+        return pose, np.ones(pose.shape[:-1], dtype=np.float32)
 
 
 def target_weights(target: Array, visible: Array | None) -> tuple[Array, Array, Array]:
