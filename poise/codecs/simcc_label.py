@@ -10,8 +10,9 @@ import numpy as np
 
 from poise.codecs.arrays import Array, is_device_tensor, keypoint_labels_of, to_host
 from poise.codecs.base import BaseKeypointCodec
+from poise.codecs.utils.blur import modulated_rows
 from poise.codecs.utils.post_processing import get_simcc_maximum, simcc_peaks
-from poise.codecs.utils.refinement import log_of_clipped, simcc_density, simcc_overshoot
+from poise.codecs.utils.refinement import log_of_clipped, simcc_overshoot
 from poise.errors import ConfigError
 from poise.registry import KEYPOINT_CODECS
 
@@ -205,7 +206,7 @@ class SimCCLabel(BaseKeypointCodec):
         bins, scores = to_host(locations), to_host(values)
         if self.use_dark:
             for axis, simcc in enumerate(vectors):
-                density = simcc_density(simcc, self._blur_size(axis))
+                density = modulated_rows(simcc, self._blur_size(axis))
                 bins[..., axis] -= simcc_overshoot(bins[..., axis], density)
                 if self.decode_visibility:
                     # visibility is read from what the refinement left, as released

@@ -12,9 +12,9 @@ from poise.codecs import (
     SimCCLabel,
     UDPHeatmap,
 )
-from poise.codecs.utils.blur import blur_maps
+from poise.codecs.utils.blur import blur_maps, modulated_rows
 from poise.codecs.utils.gaussian_heatmap import generate_gaussian_heatmaps
-from poise.codecs.utils.refinement import log_of_clipped, simcc_density, simcc_overshoot
+from poise.codecs.utils.refinement import log_of_clipped, simcc_overshoot
 from poise.errors import DataError
 
 INPUT = (192, 256)
@@ -121,7 +121,7 @@ def test_simcc_refinement_looks_at_the_bins_that_a_padded_vector_has(rng):
     places = simcc.argmax(axis=-1).astype(np.float32)
     places[0, 0], places[1, :2], places[2, :2] = -1, [0, 1], [29, 28]
     with np.errstate(all="ignore"):
-        density = simcc_density(simcc, 11)
+        density = modulated_rows(simcc, 11)
         found = simcc_overshoot(places, density)
         logs = np.pad(log_of_clipped(density), ((0, 0), (0, 0), (2, 2)), mode="edge")
         for n, k in np.ndindex(4, 5):

@@ -20,6 +20,7 @@ __all__ = [
     "gaussian_blur",
     "gaussian_blur1d",
     "gaussian_taps",
+    "modulated_rows",
 ]
 
 
@@ -54,18 +55,25 @@ def gaussian_blur(heatmaps: Array, kernel: int = 11) -> Array:
 
 def gaussian_blur1d(simcc: Array, kernel: int = 11) -> Array:
     """As `gaussian_blur` for SimCC vectors (N, K, W) float32; changes `simcc` in place."""
+    simcc[...] = modulated_rows(simcc, kernel)
+    return simcc
+
+
+def modulated_rows(simcc: Array, kernel: int) -> Array:
+    """SimCC vectors (N, K, W) float, blurred by `kernel` bins and with their maxima, float32."""
     _check_kernel(kernel)
     border, W = kernel // 2, simcc.shape[-1]
-    peaks = simcc.max(axis=-1, keepdims=True)
     # zeros at the ends, for the reason that `blur_maps` gives
     rows = np.zeros((simcc.size // W, W + 2 * border), dtype=np.float32)
-    rows[:, border : border + W] = simcc.reshape(-1, W)
+    inner = rows[:, border : border + W]
+    inner[...] = simcc.reshape(-1, W)
+    peaks = inner.max(axis=-1, keepdims=True)
     if rows.size:
         rows = cv2.GaussianBlur(rows, (kernel, 1), 0, borderType=cv2.BORDER_CONSTANT)
-    simcc[...] = rows[:, border : border + W].reshape(simcc.shape)
+    blurred = rows[:, border : border + W]
     with np.errstate(invalid="ignore", divide="ignore"):
-        simcc *= peaks / simcc.max(axis=-1, keepdims=True)
-    return simcc
+        scaled: Array = blurred * (peaks / blurred.max(axis=-1, keepdims=True))
+    return scaled.reshape(simcc.shape)
 
 
 def blur_maps(heatmaps: Array, kernel: int, *, mirror: bool = False) -> Array:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from poise.codecs.arrays import Array, is_device_tensor, to_host
-from poise.codecs.utils.blur import gaussian_blur, gaussian_blur1d, gaussian_taps
+from poise.codecs.utils.blur import gaussian_blur, gaussian_taps, modulated_rows
 
 __all__ = [
     "log_of_clipped",
@@ -25,7 +25,6 @@ __all__ = [
     "refine_keypoints_dark_udp",
     "refine_simcc_dark",
     "refine_udp_batch",
-    "simcc_density",
     "simcc_overshoot",
     "udp_log_density",
 ]
@@ -315,13 +314,8 @@ def refine_simcc_dark(keypoints: Array, simcc: Array, blur_kernel_size: int) -> 
     Returns:
         `keypoints`.
     """
-    keypoints -= simcc_overshoot(keypoints, simcc_density(simcc, blur_kernel_size))
+    keypoints -= simcc_overshoot(keypoints, modulated_rows(simcc, blur_kernel_size))
     return keypoints
-
-
-def simcc_density(simcc: Array, blur_kernel_size: int) -> Array:
-    """The blurred SimCC vectors (N, K, W) float32, with their maxima restored."""
-    return gaussian_blur1d(simcc.astype(np.float32), blur_kernel_size)
 
 
 def log_of_clipped(density: Array) -> Array:
