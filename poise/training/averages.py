@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from poise.errors import ConfigError
 from poise.registry import MODELS
+from poise.training.sharding import is_split, lay_out
 
 __all__ = [
     "AveragedWeights",
@@ -64,11 +65,14 @@ class AveragedWeights:
         if self.steps == 0:
             self.copy_from(source)
         elif self.steps % self.interval == 0:
-            mean = [self.shadow[n] for n in self._averaged]
-            new = [
-                source[n].detach().to(m.device) for n, m in zip(self._averaged, mean, strict=True)
-            ]
-            torch._foreach_lerp_(mean, new, self.weight(self.steps))
+            # split tensors and whole ones do not go into one call
+            for split in (False, True):
+                names = [n for n in self._averaged if is_split(source[n]) == split]
+                if not names:
+                    continue
+                mean = [self.shadow[n] for n in names]
+                new = [source[n].detach().to(m.device) for n, m in zip(names, mean, strict=True)]
+                torch._foreach_lerp_(mean, new, self.weight(self.steps))
         for name in self._copied:
             self.shadow[name].copy_(source[name])
         self.steps += 1
@@ -77,7 +81,7 @@ class AveragedWeights:
     def copy_from(self, source: Mapping[str, Tensor]) -> None:
         """Start the average anew from these weights."""
         for name, tensor in self.shadow.items():
-            tensor.copy_(source[name])
+            tensor.copy_(lay_out(source[name], tensor))
 
     @torch.no_grad()
     def swap(self, model: nn.Module) -> None:

@@ -427,12 +427,6 @@ class Runner:
         """What happens once the engine is set up: hooks, weights, resume."""
         self._share_folder()
         self.call_hook("before_run")
-        with taking_whole_tensors(self.model):
-            self._take_weights()
-        self.call_hook("before_train")
-
-    def _take_weights(self) -> None:
-        """Resume, or start from the weights of `load_from`."""
         source = files.resolve_resume(self.resume_from, Path(self.work_dir))
         if source is not None:
             self._resume(source)
@@ -441,11 +435,13 @@ class Runner:
                 self.logger.info("No checkpoint in %s yet: the run starts anew", self.work_dir)
             if self.cfg.get("load_from"):
                 self._load(self.cfg["load_from"])
+        self.call_hook("before_train")
 
     def _load(self, path: str) -> None:
         content = files.read(path)
         self.call_hook("after_load_checkpoint", checkpoint=content)
-        load_weights(self.model, path, content=content, strict=False)
+        with taking_whole_tensors(self.model):
+            load_weights(self.model, path, content=content, strict=False)
         self.logger.info("Weights are loaded from %s", path)
 
     def _resume(self, path: Path) -> None:
@@ -460,7 +456,8 @@ class Runner:
             )
         self.resuming = True
         self.call_hook("after_load_checkpoint", checkpoint=content)
-        load_weights(self.model, path, content=content, strict=True)
+        with taking_whole_tensors(self.model):
+            load_weights(self.model, path, content=content, strict=True)
         files.restore(self, content)
         self.logger.info("Resumed from %s: epoch %d, iteration %d", path, self.epoch, self.iter)
 

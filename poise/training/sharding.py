@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from poise.errors import ConfigError
 from poise.training.speed import blocks_of
 
-__all__ = ["is_sharded", "lay_out", "shard", "taking_whole_tensors", "whole"]
+__all__ = ["is_sharded", "is_split", "lay_out", "shard", "taking_whole_tensors", "whole"]
 
 
 def shard(model: nn.Module, mesh: Any, device: torch.device) -> None:
@@ -52,36 +52,54 @@ def shard(model: nn.Module, mesh: Any, device: torch.device) -> None:
 
 def is_sharded(model: nn.Module) -> bool:
     """Whether processes hold parts of the model's parameters; then all must take part."""
-    return any(hasattr(p, "full_tensor") for p in model.parameters())
+    return any(is_split(p) for p in model.parameters())
+
+
+def is_split(tensor: Any) -> bool:
+    """Whether a tensor has a part in each process."""
+    return hasattr(tensor, "full_tensor")
 
 
 def whole(tensor: Tensor) -> Tensor:
     """All of a tensor that may be split; a step for all processes together."""
-    gather: Any = getattr(tensor, "full_tensor", None)
-    return tensor if gather is None else gather()
+    split: Any = tensor
+    return split.full_tensor() if is_split(tensor) else tensor
 
 
 def lay_out(tensor: Tensor, like: Tensor) -> Tensor:
     """A whole tensor on the device of another, split as that one is."""
     placed = tensor.to(like.device)
-    if not hasattr(like, "full_tensor"):
+    if not is_split(like):
         return placed
-    from torch.distributed.tensor import DTensor, distribute_tensor
+    if is_split(tensor):
+        return tensor
+    from torch.distributed.tensor import distribute_tensor
 
     split: Any = like
-    if isinstance(tensor, DTensor):
-        return tensor
     # every process has the whole of it: nothing is sent
     return distribute_tensor(placed, split.device_mesh, split.placements, src_data_rank=None)
 
 
 @contextlib.contextmanager
 def taking_whole_tensors(model: nn.Module) -> Iterator[None]:
-    """Whole tensors, the same in each process, may be copied into the model's split ones."""
-    if not is_sharded(model):
-        yield
-        return
-    from torch.distributed.tensor.experimental import implicit_replication
+    """The model has whole parameters, which are split again at the end; for all processes together.
 
-    with implicit_replication():
+    Weights can be loaded into it, the same in each process.
+    """
+    split: list[tuple[nn.Module, str, Any]] = [
+        (module, name, parameter)
+        for module in model.modules()
+        for name, parameter in module._parameters.items()
+        if is_split(parameter)
+    ]
+    held = {p: nn.Parameter(whole(p.detach()), requires_grad=p.requires_grad) for *_, p in split}
+    for module, name, parameter in split:
+        module._parameters[name] = held[parameter]
+    try:
         yield
+    finally:
+        for module, name, parameter in split:
+            module._parameters[name] = parameter
+    for parameter, loaded in held.items():
+        mine: Any = lay_out(loaded.detach(), parameter)
+        parameter.detach().to_local().copy_(mine.to_local())

@@ -30,9 +30,12 @@ class Block(nn.Module):
     def __init__(self):
         super().__init__()
         self.first, self.second = nn.Linear(8, 5), nn.Linear(5, 8)
+        # one number, of which the second process has nothing
+        self.scale = nn.Parameter(torch.ones(1))
+        self.register_buffer("shift", torch.zeros(8))
 
     def forward(self, x):
-        return x + self.second(self.first(x))
+        return x + self.shift + self.scale * self.second(self.first(x))
 
 
 def config(make_config, parts, folder, processes, **changes):
@@ -56,7 +59,14 @@ def config(make_config, parts, folder, processes, **changes):
         train_dataloader=loader,
         optim_wrapper=wrapper,
         work_dir=str(folder),
-        custom_hooks=[{"type": "EMAHook", "ema_type": "ExpMomentumEMA", "momentum": 0.1}],
+        custom_hooks=[
+            {
+                "type": "EMAHook",
+                "ema_type": "ExpMomentumEMA",
+                "momentum": 0.1,
+                "update_buffers": True,
+            }
+        ],
         **changes,
     )
 
