@@ -19,6 +19,7 @@ __all__ = [
     "DECODERS",
     "FLIP_DIRECTIONS",
     "decode_image",
+    "fetch_bytes",
     "flip_image",
     "read_bytes",
     "rescale_image",
@@ -40,10 +41,42 @@ FLIP_DIRECTIONS = {"horizontal": 1, "vertical": 0, "diagonal": -1}
 _FLIP_AXES: dict[str, tuple[int, ...]] = {"horizontal": (1,), "vertical": (0,), "diagonal": (0, 1)}
 _FLIPPED_BY_OPENCV = {np.dtype(t) for t in ("u1", "i1", "u2", "i2", "f4", "f8")}
 
+#: Larger answers are no pictures.
+_MOST_BYTES = 200 << 20
 _LOCAL_BACKENDS = {None, "local", "disk"}
 
 CANVAS_RGB = (124, 117, 104)
 """Colour under transparent grey pictures in Pillow's path: near ImageNet's mean, as MMCV has it."""
+
+
+def fetch_bytes(address: str, *, timeout: float = 10.0) -> bytes:
+    """What is behind an http or https address.
+
+    Args:
+        address: of a picture.
+        timeout: seconds of silence after which it is given up.
+
+    Raises:
+        DataError: no answer, an error answer, or more than any picture has.
+    """
+    # half of what importing this module would cost
+    import urllib.error
+    import urllib.request
+
+    request = urllib.request.Request(address, headers={"User-Agent": "poise"})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            raw: bytes = answer.read(_MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            # it holds the connection open
+            error.close()
+        # URLError is an OSError; a timeout while reading is one, too
+        reason = getattr(error, "reason", error)
+        raise DataError(f"cannot fetch '{address}' (within {timeout:g} s): {reason}") from error
+    if len(raw) > _MOST_BYTES:
+        raise DataError(f"'{address}' is larger than {_MOST_BYTES >> 20} MB; no picture is")
+    return raw
 
 
 def read_bytes(path: str | Path, backend_args: dict[str, Any] | None = None) -> np.ndarray:
@@ -56,15 +89,12 @@ def read_bytes(path: str | Path, backend_args: dict[str, Any] | None = None) -> 
 
     Raises:
         FileMissingError: no such file.
-        DataError: a backend that Poise does not have.
+        DataError: a backend that Poise does not have; no answer from the address.
     """
     backend = (backend_args or {}).get("backend")
     text = str(path)
     if text.startswith(("http://", "https://")):
-        from urllib.request import urlopen
-
-        with urlopen(text) as reply:
-            return np.frombuffer(reply.read(), np.uint8)
+        return np.frombuffer(fetch_bytes(text), np.uint8)
     if backend not in _LOCAL_BACKENDS or "://" in text:
         raise DataError(
             f"cannot read {text!r}: local files and http(s) addresses are supported, got "

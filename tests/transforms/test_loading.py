@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import socket
 import warnings
 
 import cv2
@@ -187,3 +188,12 @@ def test_a_training_pipeline_runs_on_remembered_pictures(file, picture, person):
     np.testing.assert_array_equal(
         pack({"img_path": file})["inputs"].permute(1, 2, 0).numpy(), picture
     )
+
+
+def test_picture_of_an_address_that_does_not_answer():
+    # nobody listens on the port of a closed socket
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}/a.jpg"
+    with pytest.raises(DataError, match=f"cannot fetch '{address}'"):
+        LoadImage()({"img_path": address})

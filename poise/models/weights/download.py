@@ -157,6 +157,8 @@ class Download:
         try:
             answer = urllib.request.urlopen(request, timeout=TIMEOUT_S)
         except urllib.error.HTTPError as error:
+            # it holds the connection open
+            error.close()
             if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
                 if have and have == known.get("size"):
                     return
