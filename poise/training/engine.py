@@ -27,6 +27,7 @@ _NOT_OURS = (
     r".*lightning_module.*train_dataloader.*",
     r".*IterableDataset.*",
     r".*`isinstance\(treespec, LeafSpec\)`.*",
+    r".*`broadcast_buffers` is deprecated.*",
 )
 
 
