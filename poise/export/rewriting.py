@@ -6,8 +6,12 @@ import copy
 
 from torch import nn
 
+from poise.layers import Conv2d
+
 __all__ = ["with_gathered_kernels"]
 
+#: Classes that do nothing but convolve.
+_PLAIN = (nn.Conv2d, Conv2d)
 #: From this size on ...
 _WIDE = 5
 #: ... and up to so many outputs a convolution is quicker the other way round.
@@ -25,7 +29,7 @@ def with_gathered_kernels(network: nn.Module) -> nn.Module:
     network = copy.deepcopy(network)
     for parent in list(network.modules()):
         for name, layer in list(parent.named_children()):
-            if type(layer) is nn.Conv2d and _is_wide(layer):
+            if isinstance(layer, nn.Conv2d) and type(layer) in _PLAIN and _is_wide(layer):
                 setattr(parent, name, _transposed(layer))
     return network
 

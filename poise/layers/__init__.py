@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = attach(
         "TruncNormalInit UniformInit XavierInit initialize",
         "builders": "build_activation_layer build_conv_layer build_dropout build_norm_layer "
         "build_padding_layer build_plugin_layer build_upsample_layer infer_abbr is_norm",
+        "conv2d": "Conv2d",
         "conv_module": "ConvModule DepthwiseSeparableConvModule",
         "deform_conv": "DeformConv2d DeformConv2dPack ModulatedDeformConv2d "
         "ModulatedDeformConv2dPack",
@@ -22,6 +23,7 @@ __getattr__, __dir__, __all__ = attach(
         "scale": "ChannelWiseScale LayerScale Scale ScaleNorm",
         "upsample": "PixelShufflePack resize",
         "channels": "channel_shuffle interleave make_divisible",
+        "pooling": "MaxPool2d max_pool2d",
         "squeeze_excite": "SELayer",
         "inverted_residual": "InvertedResidual",
         "residual": "BasicBlock Bottleneck ResLayer get_expansion make_shortcut",

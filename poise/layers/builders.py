@@ -16,6 +16,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from poise.config import where
 from poise.errors import ArgumentError, ConfigError, UnknownNameError
+from poise.layers.conv2d import Conv2d
 from poise.registry import MODELS
 
 __all__ = [
@@ -75,7 +76,7 @@ def _at(place: str) -> str:
 
 
 def build_conv_layer(cfg: Mapping[str, Any] | None, *args: Any, **kwargs: Any) -> nn.Module:
-    """Convolution of a config; `nn.Conv2d` where `cfg` is None.
+    """Convolution of a config; `Conv2d` where `cfg` is None.
 
     Args:
         cfg: `type` (Conv1d, Conv2d, Conv3d, Conv, DCN, DCNv2, deconv, ...) and arguments.
@@ -83,7 +84,7 @@ def build_conv_layer(cfg: Mapping[str, Any] | None, *args: Any, **kwargs: Any) -
         **kwargs: named arguments of the layer.
     """
     if cfg is None:
-        return nn.Conv2d(*args, **kwargs)
+        return Conv2d(*args, **kwargs)
     layer, options = _layer_class("convolution", cfg)
     return layer(*args, **kwargs, **options)
 

@@ -20,7 +20,15 @@ def interleave(first: Tensor, second: Tensor) -> Tensor:
         >>> interleave(a, b).flatten().tolist()
         [0, 3, 1, 4, 2, 5]
     """
+    if _is_channels_last(second):
+        first, second = first.permute(0, 2, 3, 1), second.permute(0, 2, 3, 1)
+        return torch.stack((first, second), dim=4).flatten(3).permute(0, 3, 1, 2)
     return torch.stack((first, second), dim=2).flatten(1, 2)
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    """Whether the channels of a pixel lie side by side in memory, as those of no other map do."""
+    return x.stride(1) == 1 != x.stride(-1)
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
@@ -41,6 +49,9 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     channels = x.shape[1]
     if channels % groups:
         raise DataError(f"{channels} channels cannot be shuffled over {groups} groups")
+    if _is_channels_last(x):
+        x = x.permute(0, 2, 3, 1).unflatten(3, (groups, channels // groups))
+        return x.transpose(3, 4).flatten(3).permute(0, 3, 1, 2)
     return x.unflatten(1, (groups, channels // groups)).transpose(1, 2).flatten(1, 2)
 
 

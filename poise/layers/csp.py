@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from poise.errors import DataError
 from poise.layers.base import BaseModule
 from poise.layers.conv_module import ConvModule, DepthwiseSeparableConvModule
+from poise.layers.pooling import max_pool2d
 
 __all__ = [
     "CSPLayer",
@@ -223,7 +223,7 @@ class SPPBottleneck(BaseModule):
         chained = self.chained and not torch.is_grad_enabled()
         for size in self.steps if chained else self.sizes:
             source = maps[-1 if chained else 0]
-            maps.append(F.max_pool2d(source, size, stride=1, padding=size // 2))
+            maps.append(max_pool2d(source, size, stride=1, padding=size // 2))
         return self.conv2(torch.cat(maps, dim=1))
 
 

@@ -47,4 +47,5 @@ class SELayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        return x * self.conv2(self.conv1(self.global_avgpool(x)))
+        # a mean of pixels in another order of memory rounds otherwise
+        return x * self.conv2(self.conv1(self.global_avgpool(x.contiguous())))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,9 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
     """
 
     norm_eval: bool = False
+
+    #: whether maps in channels-last order give the same digits sooner (see `PictureNetwork`)
+    channels_last: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, x: Tensor) -> Any:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
-from poise.layers import BaseModule, ConvModule
+from poise.layers import BaseModule, ConvModule, MaxPool2d
 from poise.models.backbones.base import BaseBackbone
 from poise.registry import MODELS
 
@@ -99,7 +99,7 @@ class CPM(BaseBackbone):
         def trunk() -> list[nn.Module]:
             layers: list[nn.Module] = []
             for before in (in_channels, 128, 128):
-                layers += [conv(before, 128, 9), nn.MaxPool2d(3, 2, padding=1)]
+                layers += [conv(before, 128, 9), MaxPool2d(3, 2, padding=1)]
             return layers
 
         def last(before: int) -> ConvModule:

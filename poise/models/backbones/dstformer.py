@@ -59,12 +59,13 @@ class Attention(BaseModule):
         qkv = qkv.permute(3, 0, 1, 4, 2, 5)
         if self.mode == "temporal":
             qkv = qkv.transpose(2, 4)
-        query, key, value = qkv.unbind(0)
+        # torch's fused attention takes no more than four axes
+        query, key, value = qkv.flatten(1, 2).unbind(0)
         dropout = self.attn_drop if self.training else 0.0
         out = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=self.scale)
         if self.mode == "temporal":
-            out = out.transpose(1, 3)
-        out = out.transpose(2, 3).reshape(frames, K, C)
+            out = out.unflatten(0, (-1, K)).transpose(1, 3).flatten(0, 1)
+        out = out.transpose(1, 2).reshape(frames, K, C)
         return self.proj_drop(self.proj(out))
 
 

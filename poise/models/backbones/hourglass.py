@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
-from poise.layers import BaseModule, ConvModule
+from poise.layers import BaseModule, ConvModule, MaxPool2d
 from poise.layers.residual import BasicBlock, ResLayer
 from poise.models.backbones.base import BaseBackbone, check_sides
 from poise.registry import MODELS
@@ -161,7 +161,7 @@ class HourglassAEModule(BaseModule):
         here, below = stage_channels[:2]
         shape = {"padding": 1, "norm_cfg": norm_cfg}
         self.up1 = ConvModule(here, here, 3, **shape)
-        self.pool1 = nn.MaxPool2d(2, 2)
+        self.pool1 = MaxPool2d(2, 2)
         self.low1 = ConvModule(here, below, 3, **shape)
         self.low2: nn.Module
         if depth > 1:
@@ -212,7 +212,7 @@ class HourglassAENet(BaseBackbone):
         self.stem = nn.Sequential(
             ConvModule(3, 64, 7, padding=3, stride=2, norm_cfg=norm_cfg),
             ConvModule(64, 128, 3, **shape),
-            nn.MaxPool2d(2, 2),
+            MaxPool2d(2, 2),
             ConvModule(128, 128, 3, **shape),
             ConvModule(128, feat_channels, 3, **shape),
         )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
 from poise.errors import ConfigError
-from poise.layers import BaseModule, DropPath, build_activation_layer, build_norm_layer
+from poise.layers import BaseModule, Conv2d, DropPath, build_activation_layer, build_norm_layer
 from poise.layers.patches import nchw_to_nlc
 from poise.layers.residual import Bottleneck
 from poise.layers.window_attention import WindowMSA, join_windows, split_windows
@@ -107,9 +107,9 @@ class CrossFFN(BaseModule):
         super().__init__(init_cfg)
         hidden, out = hidden_features or in_features, out_features or in_features
         convs = {
-            "fc1": nn.Conv2d(in_features, hidden, 1),
-            "dw3x3": nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden),
-            "fc2": nn.Conv2d(hidden, out, 1),
+            "fc1": Conv2d(in_features, hidden, 1),
+            "dw3x3": Conv2d(hidden, hidden, 3, padding=1, groups=hidden),
+            "fc2": Conv2d(hidden, out, 1),
         }
         for i, (name, conv) in enumerate(convs.items(), start=1):
             self.add_module(name, conv)

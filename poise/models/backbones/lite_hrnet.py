@@ -63,7 +63,9 @@ class CrossResolutionWeighting(BaseModule):
         """Maps, finest first -> the same, weighted."""
         height, width = maps[-1].shape[-2:]
         pooled = [F.adaptive_avg_pool2d(m, (height, width)) for m in maps[:-1]]
-        weights = self.conv2(self.conv1(torch.cat([*pooled, maps[-1]], dim=1)))
+        # row by row, where the products of so few channels are summed in the usual order
+        joined = torch.cat([*pooled, maps[-1]], dim=1).contiguous()
+        weights = self.conv2(self.conv1(joined))
         parts = weights.split(self.channels, dim=1)
         pairs = zip(maps[:-1], parts[:-1], strict=True)
         larger = [m * F.interpolate(w, size=m.shape[-2:], mode="nearest") for m, w in pairs]
@@ -305,6 +307,8 @@ class LiteHRNet(BaseBackbone):
         with_cp: recompute activations in the backward pass.
         init_cfg: how weights start.
     """
+
+    channels_last = True
 
     def __init__(
         self,

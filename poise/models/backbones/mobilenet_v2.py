@@ -97,6 +97,8 @@ class MobileNetV2(BaseBackbone):
         (6, 320, 1, 1),
     )
 
+    channels_last = True
+
     def __init__(
         self,
         widen_factor: float = 1.0,

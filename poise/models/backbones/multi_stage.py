@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
-from poise.layers import BaseModule, ConvModule
+from poise.layers import BaseModule, ConvModule, MaxPool2d
 from poise.layers.residual import Bottleneck
 from poise.models.backbones.base import BaseBackbone, is_pretrained
 from poise.models.weights import load_state_dict, read_state_dict
@@ -262,7 +262,7 @@ class ResNetTop(BaseModule):
         super().__init__()
         self.top = nn.Sequential(
             ConvModule(3, channels, 7, stride=2, padding=3, norm_cfg=norm_cfg),
-            nn.MaxPool2d(3, 2, padding=1),
+            MaxPool2d(3, 2, padding=1),
         )
 
     def forward(self, img: Tensor) -> Tensor:

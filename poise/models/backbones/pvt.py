@@ -15,6 +15,7 @@ from torch.nn.modules.utils import _pair
 from poise.errors import ConfigError
 from poise.layers import (
     BaseModule,
+    Conv2d,
     ModuleList,
     Sequential,
     build_activation_layer,
@@ -62,13 +63,13 @@ class MixFFN(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         hidden = feedforward_channels
-        depthwise = [nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)] if use_conv else []
+        depthwise = [Conv2d(hidden, hidden, 3, padding=1, groups=hidden)] if use_conv else []
         self.layers = Sequential(
-            nn.Conv2d(embed_dims, hidden, 1),
+            Conv2d(embed_dims, hidden, 1),
             *depthwise,
             build_activation_layer(act_cfg),
             nn.Dropout(ffn_drop),
-            nn.Conv2d(hidden, embed_dims, 1),
+            Conv2d(hidden, embed_dims, 1),
             nn.Dropout(ffn_drop),
         )
         self.dropout_layer = build_dropout(dropout_layer) if dropout_layer else nn.Identity()
@@ -116,7 +117,7 @@ class SpatialReductionAttention(MultiheadAttention):
         )
         self.sr_ratio = sr_ratio
         if sr_ratio > 1:
-            self.sr = nn.Conv2d(embed_dims, embed_dims, sr_ratio, stride=sr_ratio)
+            self.sr = Conv2d(embed_dims, embed_dims, sr_ratio, stride=sr_ratio)
             self.norm = build_norm_layer(norm_cfg, embed_dims)[1]
 
     def forward(  # type: ignore[override]  # the keys come from the tokens themselves

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from poise.errors import ConfigError, UnknownNameError
-from poise.layers import ConvModule, build_conv_layer, build_norm_layer
+from poise.layers import ConvModule, MaxPool2d, build_conv_layer, build_norm_layer
 from poise.layers.residual import BasicBlock, Bottleneck, ResLayer, get_expansion
 from poise.models.backbones.base import (
     BaseBackbone,
@@ -165,7 +165,7 @@ class ResNet(BaseBackbone):
             self.norm1_name, norm = build_norm_layer(self.norm_cfg, stem_channels, postfix=1)
             self.add_module(self.norm1_name, norm)
             self.relu = nn.ReLU(inplace=True)
-        self.maxpool: nn.Module = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        self.maxpool: nn.Module = MaxPool2d(kernel_size=3, stride=2, padding=1)
 
     @property
     def norm1(self) -> nn.Module:

@@ -12,6 +12,7 @@ from poise.errors import ConfigError
 from poise.layers import (
     BaseModule,
     ConvModule,
+    MaxPool2d,
     build_activation_layer,
     channel_shuffle,
     interleave,
@@ -225,6 +226,8 @@ class ShuffleNetV1(_ShuffleNet):
     #: groups -> channels of the first stage; each stage has twice as many (table 1)
     arch_settings = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}
 
+    channels_last = True
+
     def __init__(
         self,
         groups: int = 3,
@@ -251,7 +254,7 @@ class ShuffleNetV1(_ShuffleNet):
         cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         channels = int(STEM_CHANNELS * widen_factor)
         self.conv1 = ConvModule(3, channels, 3, stride=2, padding=1, **cfgs)
-        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        self.maxpool = MaxPool2d(kernel_size=3, stride=2, padding=1)
         self.layers = nn.ModuleList()
         for stage, count in enumerate(STAGE_BLOCKS):
             out = make_divisible(self.arch_settings[groups] * 2**stage * widen_factor, 8)
@@ -291,6 +294,8 @@ class ShuffleNetV2(_ShuffleNet):
         2.0: (244, 488, 976, 2048),
     }
 
+    channels_last = True
+
     def __init__(
         self,
         widen_factor: float = 1.0,
@@ -315,7 +320,7 @@ class ShuffleNetV2(_ShuffleNet):
         cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         channels = STEM_CHANNELS
         self.conv1 = ConvModule(3, channels, 3, stride=2, padding=1, **cfgs)
-        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        self.maxpool = MaxPool2d(kernel_size=3, stride=2, padding=1)
         *widths, last = self.arch_settings[widen_factor]
         self.layers = nn.ModuleList()
         for out, count in zip(widths, STAGE_BLOCKS, strict=True):

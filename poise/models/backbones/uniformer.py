@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
-from poise.layers import BaseModule, DropPath, initialize, maybe_checkpoint
+from poise.layers import BaseModule, Conv2d, DropPath, initialize, maybe_checkpoint
 from poise.layers.window_attention import WindowMSA, join_windows, split_windows
 from poise.models.backbones.base import BaseBackbone, is_pretrained
 from poise.registry import MODELS
@@ -56,7 +56,7 @@ class _Patches(BaseModule):
     def __init__(self, in_channels: int, channels: int, size: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels)
-        self.proj = nn.Conv2d(in_channels, channels, size, stride=size)
+        self.proj = Conv2d(in_channels, channels, size, stride=size)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H / size, W / size)."""
@@ -75,14 +75,14 @@ class ConvBlock(BaseModule):
 
     def __init__(self, channels: int, mlp_ratio: float, drop: float, drop_path: float) -> None:
         super().__init__()
-        self.pos_embed = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.pos_embed = Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.norm1 = nn.BatchNorm2d(channels)
-        self.conv1 = nn.Conv2d(channels, channels, 1)
-        self.conv2 = nn.Conv2d(channels, channels, 1)
-        self.attn = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.conv1 = Conv2d(channels, channels, 1)
+        self.conv2 = Conv2d(channels, channels, 1)
+        self.attn = Conv2d(channels, channels, 5, padding=2, groups=channels)
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.BatchNorm2d(channels)
-        pointwise = partial(nn.Conv2d, kernel_size=1)
+        pointwise = partial(Conv2d, kernel_size=1)
         self.mlp = _Mlp(channels, int(channels * mlp_ratio), drop, pointwise)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ class AttentionBlock(BaseModule):
     ) -> None:
         super().__init__()
         self.window_size = window_size
-        self.pos_embed = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.pos_embed = Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.norm1 = nn.LayerNorm(channels)
         window = (window_size or 1,) * 2
         self.attn = WindowMSA(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from poise.errors import ConfigError, DataError, UnknownNameError
-from poise.layers import ConvModule
+from poise.layers import ConvModule, MaxPool2d
 from poise.models.backbones.base import BaseBackbone, freeze
 from poise.registry import MODELS
 
@@ -100,7 +100,7 @@ class VGG(BaseBackbone):
                 spacing = {"padding": dilation, "dilation": dilation}
                 layers.append(ConvModule(channels, out, 3, bias=True, **spacing, **cfgs))
                 channels = out
-            layers.append(nn.MaxPool2d(2, 2, ceil_mode=ceil_mode))
+            layers.append(MaxPool2d(2, 2, ceil_mode=ceil_mode))
             self.range_sub_modules.append([start, len(layers)])
         if not with_last_pool:
             layers.pop()
@@ -151,13 +151,13 @@ class AlexNet(BaseBackbone):
 
         self.features = nn.Sequential(
             *conv(3, 64, 11, stride=4, padding=2),
-            nn.MaxPool2d(3, 2),
+            MaxPool2d(3, 2),
             *conv(64, 192, 5, padding=2),
-            nn.MaxPool2d(3, 2),
+            MaxPool2d(3, 2),
             *conv(192, 384, 3, padding=1),
             *conv(384, 256, 3, padding=1),
             *conv(256, 256, 3, padding=1),
-            nn.MaxPool2d(3, 2),
+            MaxPool2d(3, 2),
         )
         if num_classes > 0:
             self.classifier = nn.Sequential(

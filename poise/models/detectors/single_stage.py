@@ -13,6 +13,7 @@ from torch import Tensor
 
 from poise.errors import ArgumentError, ConfigError
 from poise.layers import BaseModule
+from poise.models.layout import PictureNetwork, dense
 from poise.models.renames import rename_old_keys
 from poise.registry import MODELS
 
@@ -23,7 +24,7 @@ Config = Mapping[str, Any]
 MODES = ("tensor", "predict", "loss")
 
 
-class SingleStageDetector(BaseModule):
+class SingleStageDetector(PictureNetwork, BaseModule):
     """Pictures -> boxes, scores and classes.
 
     Args:
@@ -89,7 +90,7 @@ class SingleStageDetector(BaseModule):
             ConfigError: another mode, or "loss" of a detector that is not trained here.
         """
         if mode == "tensor":
-            return self.bbox_head(self.extract_feat(inputs))
+            return dense(self.bbox_head(self.extract_feat(inputs)))
         if mode not in MODES:
             raise ConfigError(f"mode should be one of {list(MODES)}, got {mode!r}")
         if data_samples is None:
@@ -117,7 +118,7 @@ class SingleStageDetector(BaseModule):
 
     def extract_feat(self, batch_inputs: Tensor) -> Any:
         """Feature maps of pictures (B, 3, H, W), finest first."""
-        feats = self.backbone(batch_inputs)
+        feats = self.backbone(self.laid_out(batch_inputs))
         return self.neck(feats) if self.with_neck else feats
 
     def predict(

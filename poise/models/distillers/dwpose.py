@@ -63,8 +63,8 @@ class DWPoseDistiller(BasePoseEstimator):
             statistics in training, as in MMPose; False keeps the teacher as it is.
     """
 
-    teacher: BasePoseEstimator
-    student: BasePoseEstimator
+    teacher: Any
+    student: Any
     train_cfg: Any
 
     def __init__(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from poise.errors import ArgumentError, ConfigError, DataError
 from poise.layers import BaseModule
 from poise.models.estimators.outdated import modernise
+from poise.models.layout import PictureNetwork, dense
 from poise.models.progress import Progress, share_progress
 from poise.models.renames import rename_old_keys
 from poise.registry import MODELS
@@ -29,7 +30,7 @@ def _build_part(name: str, part: Any) -> nn.Module:
     return MODELS.build(part)
 
 
-class BasePoseEstimator(BaseModule):
+class BasePoseEstimator(PictureNetwork, BaseModule):
     """A backbone, perhaps a neck, a head, and what is done with their outputs.
 
     Every part may be a config dict or a built module.
@@ -189,13 +190,13 @@ class BasePoseEstimator(BaseModule):
         """Raw outputs."""
         feats = self.extract_feat(inputs)
         if not self.with_head:
-            return feats
+            return dense(feats)
         with self.explained(feats):
-            return self.head.forward(feats)
+            return dense(self.head.forward(feats))
 
     def extract_feat(self, inputs: Tensor) -> Any:
         """Features of pictures (B, C, H, W), one tensor or several scales."""
-        feats = self.backbone(inputs)
+        feats = self.backbone(self.laid_out(inputs))
         return self.neck(feats) if self.with_neck else feats
 
     @contextmanager

@@ -11,6 +11,7 @@ from torch import Tensor
 from poise.errors import ConfigError, DataError, KeypointCountError
 from poise.layers import BaseModule
 from poise.models.flip import flip_test
+from poise.models.layout import dense
 from poise.registry import KEYPOINT_CODECS
 from poise.structures import InstanceData, PixelData
 
@@ -78,8 +79,8 @@ class BaseHead(BaseModule):
                 raise ConfigError(
                     f"{type(self).__name__} has no flip test; set test_cfg=dict(flip_test=False)"
                 )
-            return self.test_forward(feats)
-        return flip_test(self.test_forward, self.unflip, feats, batch_data_samples, test_cfg)
+            return dense(self.test_forward(feats))
+        return dense(flip_test(self.test_forward, self.unflip, feats, batch_data_samples, test_cfg))
 
     def predict(
         self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: Mapping[str, Any] = {}

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
-from poise.layers import BaseModule, ModuleDict
+from poise.layers import BaseModule, ModuleDict, max_pool2d
 from poise.models.flip import flip_heatmaps
 from poise.models.heads.base import BaseHead, as_numpy
 from poise.models.heads.targets import labels, stacked_fields
@@ -102,7 +102,7 @@ class IIAModule(BaseModule):
         smooth = smooth_heatmaps(heatmaps, test_cfg.get("blur_kernel_size", 3))
         height, width = smooth.shape[-2:]
         window = next(k for side, k in POOL_SIZES if (height + width) / 2 > side)
-        is_peak = F.max_pool2d(smooth, window, 1, window // 2) == smooth
+        is_peak = max_pool2d(smooth, window, 1, window // 2) == smooth
         scores, index = (smooth * is_peak).reshape(-1).topk(test_cfg.get("max_instances", 30))
         kept = scores > test_cfg.get("score_threshold", 0.01)
         scores, index = scores[kept], index[kept]

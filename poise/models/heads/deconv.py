@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from poise.errors import ConfigError
 from poise.layers import build_conv_layer, build_upsample_layer
@@ -33,6 +33,14 @@ def check_lengths(owner: object, **sequences: Sequence[Any] | None) -> None:
 
 def _normalised(layer: nn.Module, channels: int) -> list[nn.Module]:
     return [layer, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+
+
+class Deconvolutions(nn.Sequential):
+    """Layers that begin with a transposed convolution: (B, C, H, W) -> (B, C', H', W')."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Row by row: from maps in channels-last order torch would copy every kernel first."""
+        return super().forward(x.contiguous())
 
 
 def deconv_stack(
@@ -79,7 +87,7 @@ def deconv_stack(
         )
         layers += _normalised(deconv, out)
         in_channels = out
-    return nn.Sequential(*layers)
+    return Deconvolutions(*layers)
 
 
 def conv_stack(

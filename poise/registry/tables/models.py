@@ -90,11 +90,12 @@ TABLE: dict[str, dict[str, str]] = {
     },
     # torch's own layers under MMCV's names; plain torch names need no row
     "mmcv": {
-        "torch.nn": "Conv=Conv2d deconv=ConvTranspose2d deconv3d=ConvTranspose3d "
+        "torch.nn": "deconv=ConvTranspose2d deconv3d=ConvTranspose3d "
         "BN=BatchNorm2d BN1d=BatchNorm1d BN2d=BatchNorm2d BN3d=BatchNorm3d SyncBN=SyncBatchNorm "
         "GN=GroupNorm LN=LayerNorm IN=InstanceNorm2d IN1d=InstanceNorm1d IN2d=InstanceNorm2d "
         "IN3d=InstanceNorm3d HSwish=Hardswish zero=ZeroPad2d reflect=ReflectionPad2d "
         "replicate=ReplicationPad2d nearest=Upsample bilinear=Upsample",
+        "poise.layers.conv2d": "Conv=Conv2d Conv2d",
         "poise.layers.context": "ContextBlock",
         "poise.layers.activations": "Clamp Clip=Clamp HSigmoid Swish",
         "poise.layers.conv_module": "ConvModule DepthwiseSeparableConvModule",
