@@ -48,6 +48,16 @@ def simcc():
     return tuple(rand(B, K, n, seed=n + 1) for n in (W, W + 8)), tuple(want)
 
 
+def videos():
+    """Lifted poses in front of a camera, and what the picture shows of them."""
+    output = {
+        "labeled_pose": rand(B, K, 3, seed=1),
+        "unlabeled_pose": rand(B, K, 3, seed=2),
+        "unlabeled_traj": rand(B, 1, 3, seed=3) + torch.tensor([0.0, 0.0, 4.0]),
+    }
+    return output, {"unlabeled_target_2d": rand(B, K, 2), "intrinsics": 1 + rand(B, 9)}
+
+
 def boxes():
     near, size = rand(4, 2, seed=3), 0.2 + rand(4, 2, seed=4)
     moved = near + 0.1
@@ -69,6 +79,7 @@ LOSSES = {
     "IoULoss": ({}, boxes, None),
     "JSDiscretLoss": (WEIGHTED, lambda: tuple(m.flatten(2).softmax(-1).view_as(m) for m in maps()),
                       (B, K)),
+    "KDLoss": ({"name": "kd", "use_this": True}, lambda: (*simcc(), 1.0), None),
     "KLDiscretLoss": (WEIGHTED, simcc, (B, K)),
     "KLDiscretLossWithWeight": (WEIGHTED, simcc, (2, B, K)),
     "KeypointMSELoss": (WEIGHTED, maps, (B, K)),
@@ -82,6 +93,7 @@ LOSSES = {
                 lambda: pair(3, 17, 2), None),
     "RLELoss": (WEIGHTED, lambda: (rand(B, K, 2), rand(B, K, 2, seed=5), rand(B, K, 2, seed=6)),
                 (B, K, 2)),
+    "SemiSupervisionLoss": ({"joint_parents": PARENTS}, videos, None),
     "SmoothL1Loss": (WEIGHTED, points, (B, K, 2)),
     "SoftWeightSmoothL1Loss": (WEIGHTED, points, (B, K, 2)),
     "SoftWingLoss": (WEIGHTED, points, (B, K, 2)),
@@ -89,20 +101,23 @@ LOSSES = {
     "WingLoss": (WEIGHTED, points, (B, K, 2)),
 }  # fmt: skip
 
-#: wrappers of other losses, or of inputs of their own form: tested in tests/losses
-ELSEWHERE = {"CombinedLoss", "KDLoss", "MultipleLossWrapper", "SemiSupervisionLoss"}
+#: wrappers of other losses: tested in tests/losses
+ELSEWHERE = {"CombinedLoss", "MultipleLossWrapper"}
 
 
 def leaves(value):
     if isinstance(value, torch.Tensor):
         return [value]
-    return [leaf for part in value for leaf in leaves(part)]
+    parts = value.values() if isinstance(value, dict) else value
+    return [leaf for part in parts for leaf in leaves(part)]
 
 
 def cast(value, dtype):
     if isinstance(value, torch.Tensor):
         return value.to(dtype) if value.is_floating_point() else value
-    return tuple(cast(part, dtype) for part in value)
+    if isinstance(value, dict):
+        return {name: cast(part, dtype) for name, part in value.items()}
+    return tuple(cast(part, dtype) for part in value) if isinstance(value, tuple) else value
 
 
 @pytest.fixture(params=LOSSES)
