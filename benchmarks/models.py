@@ -1,14 +1,13 @@
 """Times of the forward pass of each family of networks at batch 8; with `--peer`, MMPose's beside.
 
-    python benchmarks/models.py [--peer PYTHON] [--only hrnet] [--rounds 5]
+    python benchmarks/models.py [--peer PYTHON] [--only hrnet] [--rounds 15]
 
 One small variant of each backbone and head, with inputs smaller than those of training where that
-saves time. Both libraries fill their network with the same weights; each works in a process of
-its own and rounds alternate, so that a busy machine slows both down alike. CPU milliseconds on
-one thread, medians; also printed is how far the outputs are apart.
-
-Not here: DEKR, whose deformable convolution MMPose takes from compiled operators of mmcv, and
-ED-Pose, which has no forward pass without decoding in MMPose.
+saves time; at the end, what comes after the network in heads that find people themselves. All fill
+their network with the same weights; each works in a process of its own and calls alternate, so that
+a busy machine slows all down alike. CPU milliseconds on one thread, medians. "Times faster" is the
+median over pairs of neighbouring calls, with the quartiles of the pairs; "quick" is a network told
+to `prefer_speed()`. Also printed is how far the outputs are apart, relative to their mean.
 """
 
 from __future__ import annotations
@@ -22,66 +21,81 @@ import sys
 import time
 import warnings
 import zlib
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import Any
 
 BATCH = 8
-BODY = (96, 128)
-#: case -> config and size of the input (width, height)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What runs."""
+
+    config: str
+    #: (width, height) of the pictures
+    size: tuple[int, int] = (96, 128)
+    #: "tensor", "predict", or "decode": the head's predictions of features that are there
+    way: str = "tensor"
+    #: size of an input that is no picture
+    shape: tuple[int, ...] | None = None
+    batch: int = BATCH
+    test_cfg: dict[str, Any] = field(default_factory=dict)
+
+
 CASES = {
-    "AlexNet": ("td-hm_alexnet_8xb64-210e_coco-256x192", (192, 256)),
-    "CPM": ("td-hm_cpm_8xb64-210e_coco-256x192", BODY),
-    "Hourglass": ("td-hm_hourglass52_8xb32-210e_coco-256x256", (128, 128)),
-    "HRNet": ("td-hm_hrnet-w32_8xb64-210e_coco-256x192", BODY),
-    "HRFormer": ("td-hm_hrformer-small_8xb32-210e_coco-256x192", BODY),
-    "Lite-HRNet": ("td-hm_litehrnet-18_8xb64-210e_coco-256x192", BODY),
-    "MobileNetV2": ("td-hm_mobilenetv2_8xb64-210e_coco-256x192", BODY),
-    "MSPN": ("td-hm_mspn50_8xb32-210e_coco-256x192", BODY),
-    "PVT": ("td-hm_pvt-s_8xb64-210e_coco-256x192", (192, 256)),
-    "ResNet": ("td-hm_res50_8xb64-210e_coco-256x192", BODY),
-    "ResNeSt": ("td-hm_resnest50_8xb64-210e_coco-256x192", BODY),
-    "ResNetV1d": ("td-hm_resnetv1d50_8xb64-210e_coco-256x192", BODY),
-    "ResNeXt": ("td-hm_resnext50_8xb64-210e_coco-256x192", BODY),
-    "RSN": ("td-hm_rsn18_8xb32-210e_coco-256x192", BODY),
-    "SCNet": ("td-hm_scnet50_8xb64-210e_coco-256x192", (128, 128)),
-    "SEResNet": ("td-hm_seresnet50_8xb64-210e_coco-256x192", BODY),
-    "ShuffleNetV1": ("td-hm_shufflenetv1_8xb64-210e_coco-256x192", BODY),
-    "ShuffleNetV2": ("td-hm_shufflenetv2_8xb64-210e_coco-256x192", BODY),
-    "Swin": ("td-hm_swin-t-p4-w7_8xb32-210e_coco-256x192", BODY),
-    "VGG": ("td-hm_vgg16-bn_8xb64-210e_coco-256x192", BODY),
-    "ViPNAS MobileNetV3": ("td-hm_vipnas-mbv3_8xb64-210e_coco-256x192", BODY),
-    "ViPNAS ResNet": ("td-hm_vipnas-res50_8xb64-210e_coco-256x192", BODY),
-    "ViTPose": ("td-hm_ViTPose-small-simple_8xb64-210e_coco-256x192", (192, 256)),
-    "DeepPose": ("td-reg_res50_8xb64-210e_coco-256x192", BODY),
-    "RLE": ("td-reg_res50_rle-8xb64-210e_coco-256x192", BODY),
-    "SimCC": ("simcc_res50_8xb64-210e_coco-256x192", (192, 256)),
-    "RTMPose": ("rtmpose-t_8xb256-420e_coco-256x192", (192, 256)),
-    "RTMW": ("rtmw-m_8xb1024-270e_cocktail14-256x192", (192, 256)),
-    "RTMO": ("rtmo-s_8xb32-600e_coco-640x640", (256, 256)),
-    "YOLOX-Pose": ("yoloxpose_tiny_4xb64-300e_coco-416", (256, 256)),
-    "associative embedding": ("ae_hrnet-w32_8xb24-300e_coco-512x512", (128, 128)),
-    "MotionBERT": ("motionbert_dstformer-243frm_8xb32-240e_h36m-original", None),
-    "VideoPose3D": ("pose-lift_videopose3d-27frm-supv_8xb128-160e_h36m", None),
-    "SimpleBaseline3D": ("pose-lift_simplebaseline3d_8xb64-200e_h36m", None),
+    "AlexNet": Case("td-hm_alexnet_8xb64-210e_coco-256x192", (192, 256)),
+    "CPM": Case("td-hm_cpm_8xb64-210e_coco-256x192"),
+    "Hourglass": Case("td-hm_hourglass52_8xb32-210e_coco-256x256", (128, 128)),
+    "HRNet": Case("td-hm_hrnet-w32_8xb64-210e_coco-256x192"),
+    "HRFormer": Case("td-hm_hrformer-small_8xb32-210e_coco-256x192"),
+    "Lite-HRNet": Case("td-hm_litehrnet-18_8xb64-210e_coco-256x192"),
+    "MobileNetV2": Case("td-hm_mobilenetv2_8xb64-210e_coco-256x192"),
+    "MSPN": Case("td-hm_mspn50_8xb32-210e_coco-256x192"),
+    "PVT": Case("td-hm_pvt-s_8xb64-210e_coco-256x192", (192, 256)),
+    "ResNet": Case("td-hm_res50_8xb64-210e_coco-256x192"),
+    "ResNeSt": Case("td-hm_resnest50_8xb64-210e_coco-256x192"),
+    "ResNetV1d": Case("td-hm_resnetv1d50_8xb64-210e_coco-256x192"),
+    "ResNeXt": Case("td-hm_resnext50_8xb64-210e_coco-256x192"),
+    "RSN": Case("td-hm_rsn18_8xb32-210e_coco-256x192"),
+    "SCNet": Case("td-hm_scnet50_8xb64-210e_coco-256x192", (128, 128)),
+    "SEResNet": Case("td-hm_seresnet50_8xb64-210e_coco-256x192"),
+    "ShuffleNetV1": Case("td-hm_shufflenetv1_8xb64-210e_coco-256x192"),
+    "ShuffleNetV2": Case("td-hm_shufflenetv2_8xb64-210e_coco-256x192"),
+    "Swin": Case("td-hm_swin-t-p4-w7_8xb32-210e_coco-256x192"),
+    "VGG": Case("td-hm_vgg16-bn_8xb64-210e_coco-256x192"),
+    "ViPNAS MobileNetV3": Case("td-hm_vipnas-mbv3_8xb64-210e_coco-256x192"),
+    "ViPNAS ResNet": Case("td-hm_vipnas-res50_8xb64-210e_coco-256x192"),
+    "ViTPose": Case("td-hm_ViTPose-small-simple_8xb64-210e_coco-256x192", (192, 256)),
+    "DeepPose": Case("td-reg_res50_8xb64-210e_coco-256x192"),
+    "RLE": Case("td-reg_res50_rle-8xb64-210e_coco-256x192"),
+    "SimCC": Case("simcc_res50_8xb64-210e_coco-256x192", (192, 256)),
+    "RTMPose": Case("rtmpose-t_8xb256-420e_coco-256x192", (192, 256)),
+    "RTMW": Case("rtmw-m_8xb1024-270e_cocktail14-256x192", (192, 256)),
+    "RTMO": Case("rtmo-s_8xb32-600e_coco-640x640", (256, 256)),
+    "YOLOX-Pose": Case("yoloxpose_tiny_4xb64-300e_coco-416", (256, 256)),
+    "associative embedding": Case("ae_hrnet-w32_8xb24-300e_coco-512x512", (128, 128)),
+    "MotionBERT": Case(
+        "motionbert_dstformer-243frm_8xb32-240e_h36m-original", shape=(BATCH, 27, 17, 3)
+    ),
+    "VideoPose3D": Case("video-pose-lift_tcn-27frm-supv_8xb128-160e_h36m", shape=(BATCH, 34, 27)),
+    "SimpleBaseline3D": Case("image-pose-lift_tcn_8xb64-200e_h36m", shape=(BATCH, 34, 1)),
+    "ED-Pose": Case("edpose_res50_8xb2-50e_coco-800x1333", (256, 192), "predict", batch=2),
+    "DEKR": Case("dekr_hrnet-w32_8xb10-140e_coco-512x512", (256, 256), "predict", batch=1),
+    "RTMO decode, many": Case(
+        "rtmo-s_8xb32-600e_coco-640x640", (640, 640), "decode", test_cfg={"score_thr": 0.01}
+    ),
+    "RTMO decode, few": Case(
+        "rtmo-s_8xb32-600e_coco-640x640", (640, 640), "decode", test_cfg={"score_thr": 0.9}
+    ),
+    "YOLOX-Pose decode": Case("yoloxpose_tiny_4xb64-300e_coco-416", (416, 416), "decode"),
 }
-#: inputs of networks that do not look at pictures
-SEQUENCES = {
-    "MotionBERT": (BATCH, 81, 17, 3),
-    "VideoPose3D": (BATCH, 34, 81),
-    "SimpleBaseline3D": (BATCH, 34, 1),
-}
 
 
-def config_of(library, name):
-    """The config of a zoo model."""
-    if library == "poise":
-        import poise
+def config_of(name):
+    """The config of a zoo model, as plain values that every library builds."""
+    import poise
 
-        return poise.load_config(name).to_dict()["model"]
-    import mmpose
-    from mmengine.config import Config
-
-    folder = Path(mmpose.__file__).parent / ".mim" / "configs"
-    return Config.fromfile(next(folder.rglob(f"{name}.py"))).model.to_dict()
+    return without_weights(poise.load_config(name).to_dict()["model"])
 
 
 def without_weights(value):
@@ -94,11 +108,10 @@ def without_weights(value):
     return value
 
 
-def network(library, name):
-    """The filled network and the loader of its input."""
+def network(library, config):
+    """The filled network."""
     import torch
 
-    config = without_weights(config_of(library, name))
     if library == "poise":
         from poise.registry import MODELS
     else:
@@ -108,7 +121,7 @@ def network(library, name):
         init_default_scope("mmpose")
     model = MODELS.build(config).eval()
     for key, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and "running_var" not in key and tensor.numel() > 1:
+        if tensor.is_floating_point() and "running_var" not in key:
             generator = torch.Generator().manual_seed(zlib.crc32(key.encode()))
             fan = max(tensor[0].numel(), 16) if tensor.ndim > 1 else 400
             noise = torch.randn(tensor.shape, generator=generator) * (2 / fan) ** 0.5
@@ -116,52 +129,108 @@ def network(library, name):
     return model
 
 
-def worker(library):
-    """Serve: a line with a case on stdin; a time, and sums of the outputs, on stdout."""
+def samples(library, case):
+    """Samples to predict for, as the test pipeline leaves them."""
+    import numpy as np
+
+    if library == "poise":
+        from poise.structures import PoseDataSample
+    else:
+        from mmpose.structures import PoseDataSample
+    width, height = case.size
+    info = {
+        "input_size": case.size,
+        "input_center": np.array([width / 2, height / 2]),
+        "input_scale": np.array([width, height], float),
+        "flip_indices": [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15],
+        **dict.fromkeys(("img_shape", "ori_shape", "batch_input_shape"), (height, width)),
+    }
+    return [PoseDataSample(metainfo=info) for _ in range(case.batch)]
+
+
+def prepared(library, quick, case, config):
+    """A function without arguments: what is measured."""
+    import torch
+
+    model = network(library, config)
+    if quick:
+        model.prefer_speed()
+    model.test_cfg = {**(model.test_cfg or {}), **case.test_cfg}
+    width, height = case.size
+    shape = case.shape or (case.batch, 3, height, width)
+    inputs = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    if case.way == "tensor":
+        return lambda: model(inputs, None, mode="tensor")
+    people = samples(library, case)
+    if case.way == "predict":
+        return lambda: model(inputs, people, mode="predict")
+    feats = model.extract_feat(inputs)
+    return lambda: model.head.predict(feats, people, test_cfg=model.test_cfg)
+
+
+def worker(library, quick):
+    """Serve: a case and its config on stdin; a time, and figures of the outputs, on stdout."""
     warnings.simplefilter("ignore")
     import torch
 
     torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
     out, sys.stdout = sys.stdout, sys.stderr
     print("ready", file=out, flush=True)
-    model, inputs, held = None, None, ""
+    run, held, figures = None, "", []
     for line in sys.stdin:
-        case = line.strip()
+        name, config = json.loads(line)
         try:
-            if case != held:
-                del model
-                name, size = CASES[case]
-                model, held = network(library, name), case
-                shape = SEQUENCES.get(case) or (BATCH, 3, size[1], size[0])
-                inputs = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-                with torch.no_grad():
-                    model(inputs, None, mode="tensor")
-            with torch.no_grad():
-                start = time.process_time()
-                outputs = model(inputs, None, mode="tensor")
-                spent = time.process_time() - start
-            print(json.dumps([spent, sums(outputs)]), file=out, flush=True)
+            if name != held:
+                run = None
+                run, held = prepared(library, quick, CASES[name], config), name
+                figures = fingerprints(run())
+            start = time.process_time()
+            run()
+            spent = time.process_time() - start
+            print(json.dumps([spent, figures]), file=out, flush=True)
         except Exception as error:  # one network that cannot run is no reason to stop
             print(json.dumps(f"{type(error).__name__}: {error}"), file=out, flush=True)
-            model, held = None, ""
+            run, held = None, ""
 
 
-def sums(value):
-    """Mean magnitude of each tensor of an output, in order."""
+def fingerprints(value):
+    """Mean magnitude, and a sum that knows the order, of each array of an output, in order."""
+    import torch
+
+    value = getattr(value, "pred_instances", value)
+    if hasattr(value, "keypoint_scores"):
+        value = [value.keypoints, value.keypoint_scores]
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
-        return [number for entry in value for number in sums(entry)]
-    return [float(value.double().abs().mean())] if hasattr(value, "double") else []
+        return [pair for entry in value for pair in fingerprints(entry)]
+    flat = torch.as_tensor(value).double().flatten()
+    mean = float(flat.abs().mean()) if len(flat) else 0.0
+    return [
+        (mean, float(flat @ torch.arange(len(flat), dtype=torch.float64).cos()) / max(len(flat), 1))
+    ]
+
+
+def apart(figures, others):
+    """Largest difference of fingerprints, relative to the mean magnitude."""
+    if len(figures) != len(others):
+        return float("inf")
+    pairs = zip(figures, others, strict=True)
+    return max(
+        abs(a - b) / max(theirs[0], 1e-12)
+        for own, theirs in pairs
+        for a, b in zip(own, theirs, strict=True)
+    )
 
 
 class Worker:
     """A library in its own process."""
 
-    def __init__(self, python, library):
+    def __init__(self, python, library, *options):
         settings = {"OMP_NUM_THREADS": "1", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
         self.process = subprocess.Popen(
-            [python, __file__, "--worker", library],
+            [python, __file__, "--worker", library, *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -171,55 +240,64 @@ class Worker:
         if self.process.stdout.readline() != "ready\n":
             raise SystemExit(f"{library} did not start in {python}")
 
-    def run(self, case):
-        self.process.stdin.write(f"{case}\n")
+    def run(self, case, config):
+        self.process.stdin.write(json.dumps([case, config]) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
 
 def measure(workers, case, rounds):
-    """Library -> (median CPU milliseconds, sums); a text where it cannot run."""
+    """Library -> (times in milliseconds, fingerprints); library -> a text where it cannot run."""
     runs = {library: [] for library in workers}
+    config = config_of(CASES[case].config)
     for _ in range(rounds):
         for library, process in workers.items():
-            answer = process.run(case)
+            answer = process.run(case, config)
             if isinstance(answer, str):
                 return {library: answer}
             runs[library].append(answer)
-    return {
-        library: (statistics.median(t for t, _ in r) * 1e3, r[0][1]) for library, r in runs.items()
-    }
+    return {library: ([t * 1e3 for t, _ in r], r[0][1]) for library, r in runs.items()}
+
+
+def ratio(times, others):
+    """Others' times over ours, pair by pair: "median (lower quartile-upper quartile)"."""
+    ratios = [other / own for own, other in zip(times, others, strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    return f"{middle:.2f} ({low:.2f}-{high:.2f})"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peer", help="python interpreter that has MMPose")
     parser.add_argument("--only", default="", help="parts of the names to run, commas between")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=15, help="calls of each, at least 2")
     parser.add_argument("--worker", choices=("poise", "mmpose"), help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        worker(args.worker)
+        worker(args.worker, args.quick)
         return
-    workers = {"poise": Worker(sys.executable, "poise")}
+    base = "mmpose" if args.peer else "poise"
+    workers = {
+        "poise": Worker(sys.executable, "poise"),
+        "quick": Worker(sys.executable, "poise", "--quick"),
+    }
     if args.peer:
         workers["mmpose"] = Worker(args.peer, "mmpose")
-    head = f"CPU milliseconds, batch {BATCH}{'':22}{'poise':>12}"
-    print(head + (f"{'mmpose':>12}{'times faster':>14}{'apart':>10}" if args.peer else ""))
-    for case in CASES:
-        if not any(part.lower() in case.lower() for part in args.only.split(",")):
+    head = f"{f'CPU milliseconds, batch {BATCH}':24}{base:>10}{'times faster':>20}{'apart':>8}"
+    print(head + f"{'quick':>20}{'apart':>8}")
+    for name in CASES:
+        if not any(part.lower() in name.lower() for part in args.only.split(",")):
             continue
-        found = measure(workers, case, args.rounds)
+        found = measure(workers, name, max(args.rounds, 2))
         if any(isinstance(answer, str) for answer in found.values()):
-            print(f"{case:44}  {found}", flush=True)
+            print(f"{name:24}  {found}", flush=True)
             continue
-        ours, own = found["poise"]
-        line = f"{case:44}{ours:12,.1f}"
-        if args.peer:
-            theirs, other = found["mmpose"]
-            pairs = zip(own, other, strict=True)
-            apart = max(abs(a - b) / max(abs(b), 1e-12) for a, b in pairs)
-            line += f"{theirs:12,.1f}{theirs / ours:14.2f}{apart:10.0e}"
+        theirs, others = found[base]
+        line = f"{name:24}{statistics.median(theirs):10,.1f}"
+        for library in ("poise", "quick"):
+            times, figures = found[library]
+            line += f"{ratio(times, theirs):>20}{apart(figures, others):8.0e}"
         print(line, flush=True)
 
 
