@@ -96,11 +96,12 @@ class AdaptiveActivationBlock(BaseModule):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W), with a residual path."""
         size = x.shape[-2:]
-        affine = self.transform_matrix_conv(x).flatten(2).transpose(1, 2)
-        moved = affine.unflatten(2, (self.groups, 2, 3)) @ self.regular_matrix
+        affine = self.transform_matrix_conv(x).flatten(2).unflatten(1, (self.groups, 2, 3))
+        # (B, groups, 2, 9, H * W): products of a few wide matrices, not of very many tiny ones
+        moved = self.regular_matrix.T @ affine
         # offsets of each group: y and x of a tap stand together
-        offset = moved.transpose(-1, -2).flatten(2).transpose(1, 2).unflatten(2, size)
-        return self.act(self.norm(self.adapt_conv(x, offset.contiguous())) + x)
+        offset = moved.transpose(2, 3).flatten(1, 3).unflatten(2, size)
+        return self.act(self.norm(self.adapt_conv(x, offset)) + x)
 
 
 class RescoreNet(BaseModule):
