@@ -292,6 +292,15 @@ def test_live_frames_are_the_newest():
     assert list(frames) == []
 
 
+def test_what_goes_wrong_in_a_live_source_is_raised_where_frames_are_taken():
+    def read():
+        yield live_frame(0)
+        raise ZeroDivisionError("in a thread")
+
+    with pytest.raises(ZeroDivisionError, match="in a thread"):
+        list(newest_frames(read, lambda: CAMERA, 60))
+
+
 @pytest.mark.parametrize(("count", "after"), [(0, ""), (1, " after frame 0")])
 def test_silence_ends_a_live_source(count, after):
     done = threading.Event()

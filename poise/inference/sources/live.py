@@ -19,6 +19,10 @@ from poise.inference.sources.video import decoded_frames
 
 __all__ = ["CameraSource", "StreamSource", "newest_frames"]
 
+#: OpenCV 5 and 4 have it in different places.
+_set_log_level: Any = getattr(cv2.utils, "logging", cv2).setLogLevel
+_SILENT = 0
+
 
 class CameraSource:
     """A camera of this computer, by its number.
@@ -39,9 +43,9 @@ class CameraSource:
 
     def _read(self) -> Iterator[Frame]:
         # what OpenCV writes to the terminal says less than the error below
-        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        level = _set_log_level(_SILENT)
         capture = cv2.VideoCapture(self._index)
-        cv2.utils.logging.setLogLevel(level)
+        _set_log_level(level)
         try:
             if not capture.isOpened():
                 raise DataError(
@@ -125,7 +129,7 @@ def newest_frames(
                 if stopped.is_set():
                     return
                 _replace(slot, frame)
-        except PoiseError as error:
+        except BaseException as error:  # told, or raised again, in the caller's thread
             last = error
         _append(slot, last, stopped)
 
@@ -144,6 +148,8 @@ def newest_frames(
             if isinstance(item, PoiseError):
                 yield Frame(info(), index, error=item)
                 return
+            if isinstance(item, BaseException):
+                raise item
             index = item.index + 1
             yield item
     finally:
