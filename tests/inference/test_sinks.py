@@ -36,7 +36,7 @@ def still(name="a.png", n=2):
 
 
 def frame(index, n=2, time=None):
-    image = np.full((48, 51, 3), 40 + 20 * index, np.uint8)
+    image = np.full((48, 51, 3), (40 + 20 * index) % 256, np.uint8)
     time = index / 10 if time is None else time
     return PoseResult(image, people(n), META, CLIP.name, frame_index=index, time=time, source=CLIP)
 
