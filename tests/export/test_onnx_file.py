@@ -13,6 +13,7 @@ import poise
 from poise.errors import ConfigError, FileMissingError, UnknownNameError
 from poise.export import export_detector, export_onnx
 from poise.inference import Inferencer
+from poise.runtimes import open_session
 
 pytest.importorskip("onnx", reason="exporting needs onnx")
 pytest.importorskip("onnxruntime", reason="exporting needs onnxruntime")
@@ -64,6 +65,18 @@ def test_file_alone_is_enough(model, file):
     assert np.mean(np.abs(found.keypoints - expected.keypoints) < 1e-2) > 0.95
     with pytest.raises(ConfigError, match="no flip test"):
         inferencer(PHOTO, boxes=BOXES, flip_test=True)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_batches_of_any_size_say_the_same(file, runtime):
+    pytest.importorskip(runtime, reason=f"needs {runtime}")
+    session = open_session(file, runtime)
+    size = session.batch_size
+    pixels = np.random.default_rng(0).integers(0, 255, (size + 1, 256, 192, 3), dtype=np.uint8)
+    whole, more = session(pixels[:size]), session(pixels)
+    for x, y, first in zip(whole, more, session(pixels[:1]), strict=True):
+        np.testing.assert_allclose(x, y[:size], atol=1e-4)
+        np.testing.assert_allclose(first, y[:1], atol=1e-4)
 
 
 def test_file_is_used_with_torch_blocked(file):
