@@ -337,7 +337,8 @@ class PyramidVisionTransformer(BaseBackbone):
                 x = block(x, grid)
             x = nlc_to_nchw(norm(x), grid)
             if i in self.out_indices:
-                outs.append(x)
+                # necks and heads from elsewhere may take views of it
+                outs.append(x.contiguous())
         return outs
 
     @classmethod
