@@ -81,10 +81,10 @@ CASES = {
     "SimpleBaseline3D": Case("image-pose-lift_tcn_8xb64-200e_h36m", shape=(BATCH, 34, 1)),
     "ED-Pose": Case("edpose_res50_8xb2-50e_coco-800x1333", (256, 192), "predict", batch=2),
     "DEKR": Case("dekr_hrnet-w32_8xb10-140e_coco-512x512", (256, 256), "predict", batch=1),
-    "RTMO decode, many": Case(
+    "RTMO decode, 2000 cells": Case(
         "rtmo-s_8xb32-600e_coco-640x640", (640, 640), "decode", test_cfg={"score_thr": 0.01}
     ),
-    "RTMO decode, few": Case(
+    "RTMO decode, 700 cells": Case(
         "rtmo-s_8xb32-600e_coco-640x640", (640, 640), "decode", test_cfg={"score_thr": 0.9}
     ),
     "YOLOX-Pose decode": Case("yoloxpose_tiny_4xb64-300e_coco-416", (416, 416), "decode"),
