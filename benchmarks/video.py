@@ -1,10 +1,11 @@
 """A video of people through RTMPose-t, drawn and written again, and MMPose's beside it.
 
-    python benchmarks/video.py [--peer PYTHON] [--frames 300] [--rounds 3]
+    python benchmarks/video.py [--peer PYTHON] [--frames 300] [--rounds 3] [--threads 2]
 
-Frames a CPU second (all threads counted): reading, cropping, network, decoding, drawing, encoding.
-Boxes are given (MMPose takes them through a detector that is mocked), weights are random. Both
-sides run in turn, a process each; medians of the rounds.
+Frames a CPU second (all threads counted), or with several threads for each library frames a second
+of the clock: reading, cropping, network, decoding, drawing, encoding. Boxes are given (MMPose takes
+them through a detector that is mocked), weights are random. Both sides run in turn, a process each;
+medians of the rounds.
 """
 
 from __future__ import annotations
@@ -59,13 +60,13 @@ def make_clip(path, frames):
     writer.release()
 
 
-def ours(name, folder, codec):
+def ours(name, folder, codec, threads):
     import torch
 
     import poise
     from poise.inference import SinkGroup, SinkOptions, open_sinks
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     inferencer = poise.Inferencer(poise.build_model(CONFIG).eval(), device="cpu", **OURS[name])
 
     def work(clip):
@@ -98,13 +99,13 @@ class MockDetector:
         return {"predictions": [type("Sample", (), {"pred_instances": found})()]}
 
 
-def theirs(name, folder):
+def theirs(name, folder, threads):
     import mmpose
     import torch
     from mmengine import Config
     from mmpose.apis import MMPoseInferencer
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     configs = Path(mmpose.__file__).parent / ".mim" / "configs"
     config = Config.fromfile(next(configs.rglob(f"{CONFIG}.py")))
     config.model.test_cfg.flip_test = THEIRS[name]
@@ -128,11 +129,13 @@ def one_run(args):
     """Measure one row in this process; prints JSON."""
     import cv2
 
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
         is_ours = args.row in OURS
         work, inferencer = (
-            ours(args.row, folder, args.codec) if is_ours else theirs(args.row, folder)
+            ours(args.row, folder, args.codec, args.threads)
+            if is_ours
+            else theirs(args.row, folder, args.threads)
         )
         # the first frames pay for what is made once
         work(Path(args.clip).with_name("short.mp4"))
@@ -148,11 +151,16 @@ def one_run(args):
 
 def measure(row, python, args, clip):
     command = [python, __file__, "--row", row, "--clip", str(clip), "--frames", str(args.frames)]
-    settings = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
+    threads = str(args.threads)
+    settings = {**os.environ, "OMP_NUM_THREADS": threads, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
     if python != sys.executable:
         settings.pop("PYTHONPATH", None)
     done = subprocess.run(
-        [*command, "--codec", args.codec], capture_output=True, text=True, env=settings, check=False
+        [*command, "--codec", args.codec, "--threads", threads],
+        capture_output=True,
+        text=True,
+        env=settings,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(f"{row} failed: {done.stderr[-1500:]}")
@@ -166,6 +174,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--codec", default="mpeg4", help="of our video; MMPose writes MPEG-4")
     parser.add_argument("--rows", nargs="+", default=list(OURS))
+    parser.add_argument("--threads", type=int, default=1, help="of each library")
     parser.add_argument("--tables", action="store_true", help="also what our stages take")
     parser.add_argument("--row", help=argparse.SUPPRESS)
     parser.add_argument("--clip", help=argparse.SUPPRESS)
@@ -173,6 +182,7 @@ def main():
     if args.row:
         one_run(args)
         return
+    kind = "cpu" if args.threads == 1 else "wall"
     rows = [(row, sys.executable) for row in args.rows]
     if args.peer:
         rows = [*((row, args.peer) for row in THEIRS), *rows]
@@ -184,9 +194,11 @@ def main():
         for _ in range(args.rounds):
             for row, python in rows:
                 found[row].append(measure(row, python, args, clip))
-                sys.stderr.write(f"{row}: {found[row][-1]['cpu']:.1f}\n")
-    medians = {row: statistics.median(f["cpu"] for f in runs) for row, runs in found.items()}
-    sys.stdout.write(f"{'frames a CPU second':30}{'':>8}{'of default':>12}{'of no flip':>12}\n")
+                sys.stderr.write(f"{row}: {found[row][-1][kind]:.1f}\n")
+    medians = {row: statistics.median(f[kind] for f in runs) for row, runs in found.items()}
+    sys.stdout.write(
+        f"{f'frames a second, {kind}':30}{'':>8}{'of default':>12}{'of no flip':>12}\n"
+    )
     for row, value in medians.items():
         ratios = [value / medians[base] if base in medians else float("nan") for base in THEIRS]
         sys.stdout.write(f"{row:30}{value:8.1f}{ratios[0]:12.2f}{ratios[1]:12.2f}\n")
