@@ -45,6 +45,8 @@ def tuned(model: Any, size: tuple[int, int]) -> Any:
         quick = copy.deepcopy(model)
         fold_batch_norms(quick, sample)
         quick.to(memory_format=torch.channels_last)
+        if hasattr(quick, "prefer_speed"):
+            quick.prefer_speed()
         with torch.inference_mode():
             same = agree(quick(_channels_last(sample), mode="tensor"), expected)
     except Exception as error:  # any network is allowed to be odd
@@ -104,6 +106,11 @@ def _is_transposed(conv: nn.Module) -> bool:
     return isinstance(conv, nn.ConvTranspose2d)
 
 
+def _is_unfoldable(conv: Any) -> bool:
+    """Whether torch cannot put a norm into a convolution: a transposed one in groups."""
+    return _is_transposed(conv) and conv.groups > 1
+
+
 def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent), child, module)
@@ -142,7 +149,7 @@ def _feeding_convolutions(model: nn.Module, sample: Tensor) -> dict[Any, Any]:
 def _hooks(model: nn.Module, after_conv: Any, before_norm: Any) -> Iterator[None]:
     handles = []
     for module in model.modules():
-        if isinstance(module, _CONVOLUTIONS):
+        if isinstance(module, _CONVOLUTIONS) and not _is_unfoldable(module):
             handles.append(module.register_forward_hook(after_conv))
         elif isinstance(module, _BatchNorm) and not module.training:
             handles.append(module.register_forward_pre_hook(before_norm))

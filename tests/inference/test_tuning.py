@@ -6,6 +6,7 @@ from torch import nn
 
 import poise
 from poise.inference.tuning import agree, fold_batch_norms, tuned
+from poise.layers import Conv2d
 
 
 class Net(nn.Module):
@@ -71,3 +72,22 @@ def test_released_architecture_loses_all_its_norms():
     model = poise.build_model("rtmpose-t_8xb256-420e_coco-256x192").eval()
     quick = tuned(model, (192, 256))
     assert not any(isinstance(m, nn.BatchNorm2d) for m in quick.modules())
+
+
+def test_transposed_convolutions_in_groups_keep_their_norms():
+    net = Net().eval()
+    net.up = nn.ConvTranspose2d(4, 4, 2, 2, groups=2).eval()
+    quick = tuned(net, (8, 8))
+    assert quick is not net
+    assert isinstance(quick.norm_up, nn.BatchNorm2d)
+    assert isinstance(quick.norm_a, nn.Identity)
+
+
+def test_tuned_estimators_take_their_quickest_way():
+    model = poise.build_model("td-hm_vipnas-mbv3_8xb64-210e_coco-256x192").eval()
+    quick = tuned(model, (48, 64))
+    assert quick is not model
+    convolutions = [m for m in quick.modules() if isinstance(m, Conv2d)]
+    assert convolutions
+    assert all(m.prefer_onednn for m in convolutions)
+    assert not any(m.prefer_onednn for m in model.modules() if isinstance(m, Conv2d))
