@@ -91,6 +91,8 @@ class OnnxRuntimeSession:
         threads = os.environ.get("OMP_NUM_THREADS")
         if threads and threads.isdecimal():
             options.intra_op_num_threads = int(threads)
+        # threads that have nothing to do leave their core to those that read, crop, draw and write
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         known = runtime.get_available_providers()
         wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in known]
         try:
