@@ -125,16 +125,17 @@ class StopOne(Hook):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def _stop(rank, make_config, folder):
+def _stop(rank, make_config, folder, strategy):
     cfg = make_config(work_dir=str(folder), custom_hooks=[StopOne()])
-    runner = Runner(cfg, accelerator="cpu", devices=2, validate=False)
+    runner = Runner(cfg, accelerator="cpu", devices=2, strategy=strategy, validate=False)
     runner.train()
     assert runner.interrupted == folder / "iter_5.pth"
 
 
 @pytest.mark.slow
-def test_a_stop_of_one_process_is_one_of_all(make_config, in_processes, tmp_path):
-    in_processes(2, _stop, make_config, tmp_path / "run")
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_stop_of_one_process_is_one_of_all(make_config, in_processes, tmp_path, strategy):
+    in_processes(2, _stop, make_config, tmp_path / "run", strategy)
     assert (tmp_path / "run" / "iter_5.pth").is_file()
 
 
