@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from poise.errors import ArgumentError
+from poise.runtimes import available_cores
 
 __all__ = ["codec_threads", "pick_device"]
 
@@ -48,6 +48,4 @@ def codec_threads() -> int:
 
     One where there are few cores: the pictures would only travel between them.
     """
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return 1 if cores <= _FEW_CORES else 0
+    return 1 if available_cores() <= _FEW_CORES else 0

@@ -59,7 +59,7 @@ class ExportedNetwork:
         heatmaps: bool = False,
     ) -> None:
         self._session, self._crops, self._decoder = session, crops, decoder
-        self.batch_size = session.batch_size
+        self.batch_size, self.lanes = session.batch_size, session.lanes
         self._unflip, self._heatmaps = unflip, heatmaps
 
     def prepare(self, crops: Sequence[Crop]) -> WarpedCrops:

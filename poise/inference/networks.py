@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from poise.inference.direct3d import hand_poses, standing
 from poise.inference.heat import heat_of, warn_without_heatmaps
 from poise.inference.jobs import Poses
 from poise.inference.modes import Mode
+from poise.runtimes import Lanes
 
 __all__ = ["AnyNetwork", "Network", "TopdownNetwork", "choose_network", "decoded"]
 
@@ -29,9 +30,11 @@ class Network(Protocol):
 
     Attributes:
         batch_size: crops per call that are soonest done, where there are enough.
+        lanes: batches that may be in `run` at once.
     """
 
     batch_size: int
+    lanes: int
 
     def prepare(self, crops: Sequence[Crop]) -> Any:
         """Batch of several places."""
@@ -77,6 +80,7 @@ def choose_network(
             make_batch,
             cfg,
             half=mode is not None and mode.half,
+            beside=mode is not None and mode.tuned,
             on_device=crops == "torch",
             heatmaps=heatmaps,
         )
@@ -84,7 +88,7 @@ def choose_network(
 
 
 class AnyNetwork:
-    """Calls the model as any test does: right for every model.
+    """Calls the model as any test does: right for every model, which may keep what it likes.
 
     Args:
         model: an estimator.
@@ -92,6 +96,8 @@ class AnyNetwork:
         test_cfg: settings for predictions, instead of the model's.
         heatmaps: also keep where the network saw keypoints; a model that has no maps is named once.
     """
+
+    lanes = 1
 
     def __init__(
         self,
@@ -193,6 +199,7 @@ class TopdownNetwork:
         crops: crop maker.
         test_cfg: settings for predictions, instead of the model's.
         half: compute with 16 bits, where the machine does so faster.
+        beside: let a CPU work on several batches at once, each with a share of its cores.
         on_device: warp crops by torch on the model's device, instead of by OpenCV.
         heatmaps: also keep where the network saw keypoints.
     """
@@ -206,11 +213,13 @@ class TopdownNetwork:
         test_cfg: Mapping[str, Any],
         *,
         half: bool = False,
+        beside: bool = False,
         on_device: bool = False,
         heatmaps: bool = False,
     ) -> None:
         import torch
 
+        from poise.inference.threads import lane_threads
         from poise.structures import PoseDataSample
 
         # as the network's own weights lie
@@ -219,7 +228,10 @@ class TopdownNetwork:
         plain = weight is None or weight.is_contiguous()
         self._memory_format = torch.channels_last if last and not plain else torch.contiguous_format
         self._on_device, self._heatmaps = on_device, heatmaps
-        self._half = half_type(model.data_preprocessor.device) if half else None
+        device = model.data_preprocessor.device
+        self._half = half_type(device) if half else None
+        self._lanes = Lanes(lane_threads(model) if beside else 1)
+        self.lanes = self._lanes.count
         self._model, self._crops, self._test_cfg = model, crops, dict(test_cfg)
         # the flip test asks the first sample for swaps and sizes, which all have in common
         self._samples = [PoseDataSample(metainfo=dict(crops.constants))]
@@ -274,7 +286,7 @@ class TopdownNetwork:
 
         model = self._model
         warped, inputs = batch
-        with torch.inference_mode(), self._precision():
+        with torch.inference_mode(), self._precision(), self._threads():
             if inputs is None:
                 inputs = self._inputs(warped)
             model.check_input_size(inputs)
@@ -283,6 +295,17 @@ class TopdownNetwork:
                 feats = [feats, model.extract_feat(inputs.flip(-1))]
             with model.explained(feats):
                 return model.head.test_outputs(feats, self._samples, self._test_cfg)
+
+    @contextmanager
+    def _threads(self) -> Iterator[None]:
+        from poise.inference.threads import limited_threads
+
+        with self._lanes.entered() as alone:
+            if alone:
+                yield
+                return
+            with limited_threads(self._lanes.share):
+                yield
 
     def _precision(self) -> Any:
         import torch

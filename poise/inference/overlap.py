@@ -9,13 +9,15 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-__all__ = ["Timings", "prefetched"]
+__all__ = ["Timings", "mapped", "prefetched"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 #: Seconds between two looks at whether anybody still wants the items.
 _PATIENCE = 0.1
@@ -78,6 +80,28 @@ def prefetched(items: Iterable[T], size: int, name: str) -> Generator[T, None, N
         thread.join(timeout=5)
 
 
+def mapped(
+    function: Callable[[T], R], items: Iterable[T], *, lanes: int, size: int, name: str
+) -> Generator[R, None, None]:
+    """What a function makes of each item, in order; worked out ahead of time, several at once.
+
+    Args:
+        function: called in threads; what it raises is raised here when its turn comes.
+        items: taken in a thread of their own.
+        lanes: calls at once.
+        size: results that may wait, those under way included.
+        name: of the threads, for debuggers.
+    """
+    pool = ThreadPoolExecutor(lanes, f"poise-{name}")
+    calls = prefetched((pool.submit(function, item) for item in items), size, name)
+    try:
+        for call in calls:
+            yield call.result()
+    finally:
+        calls.close()
+        pool.shutdown(cancel_futures=True)
+
+
 class Timings:
     """Seconds that each stage worked, and how often; stages overlap, so they exceed the whole."""
 
@@ -85,6 +109,7 @@ class Timings:
         self._seconds: dict[str, float] = {}
         self._items: dict[str, int] = {}
         self._start = time.perf_counter()
+        self._lock = threading.Lock()
 
     @contextmanager
     def measure(self, stage: str, items: int = 1) -> Iterator[None]:
@@ -96,9 +121,10 @@ class Timings:
             self.add(stage, time.perf_counter() - start, items)
 
     def add(self, stage: str, seconds: float, items: int = 1) -> None:
-        """Count seconds and items as a stage's; each stage is in one thread."""
-        self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
-        self._items[stage] = self._items.get(stage, 0) + items
+        """Count seconds and items as a stage's."""
+        with self._lock:
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
+            self._items[stage] = self._items.get(stage, 0) + items
 
     def watched(self, items: Iterable[T], stage: str) -> Generator[T, None, None]:
         """The same items; the time that each takes to come counts as a stage's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 from poise.inference.crops import Crop
 from poise.inference.jobs import Job
 from poise.inference.networks import Network
-from poise.inference.overlap import Timings, prefetched
+from poise.inference.overlap import Timings, mapped, prefetched
 from poise.inference.propagation import PoseBoxes
 
 __all__ = ["posed"]
@@ -59,12 +60,14 @@ def posed(
         overlap: run stages in threads. Not where boxes follow from poses.
     """
     boxes = PoseBoxes()
+    run = partial(_run, network=network, timings=timings)
     steps: Iterator[_Step] = _prepared(_gathered(jobs, batch_size, boxes), network, timings)
     if overlap:
         steps = prefetched(steps, _WAITING, "crop")
-    steps = (_run(step, network, timings) for step in steps)
-    if overlap:
-        steps = prefetched(steps, _WAITING, "network")
+        lanes = network.lanes
+        steps = mapped(run, steps, lanes=lanes, size=max(lanes, _WAITING), name="network")
+    else:
+        steps = map(run, steps)
     waiting: deque[Job] = deque()
     for step in steps:
         waiting.extend(step.jobs)

@@ -3,5 +3,9 @@
 from poise._lazy import attach
 
 __getattr__, __dir__, __all__ = attach(
-    __name__, {"sessions": "RUNTIMES OnnxRuntimeSession OpenVinoSession Session open_session"}
+    __name__,
+    {
+        "lanes": "Lanes available_cores chosen_threads",
+        "sessions": "RUNTIMES OnnxRuntimeSession OpenVinoSession Session open_session",
+    },
 )

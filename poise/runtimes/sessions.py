@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from poise.errors import (
     UnknownNameError,
     nearest,
 )
+from poise.runtimes.lanes import Lanes, available_cores, chosen_threads
 
 __all__ = ["RUNTIMES", "OnnxRuntimeSession", "OpenVinoSession", "Session", "open_session"]
 
@@ -32,10 +34,12 @@ class Session(Protocol):
     Attributes:
         metadata: what the export wrote into the file; empty for other files.
         batch_size: pictures per call that are soonest done, where there are enough.
+        lanes: calls that may come at once, from several threads.
     """
 
     metadata: dict[str, Any]
     batch_size: int
+    lanes: int
 
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
         """Outputs (B, ...) of a batch (B, ...) of the file's input."""
@@ -86,28 +90,47 @@ class OnnxRuntimeSession:
     """
 
     def __init__(self, path: Path, *, half: bool = False) -> None:
-        runtime = _library("onnxruntime")
-        options = runtime.SessionOptions()
-        threads = os.environ.get("OMP_NUM_THREADS")
-        if threads and threads.isdecimal():
-            options.intra_op_num_threads = int(threads)
-        # threads that have nothing to do leave their core to those that read, crop, draw and write
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        known = runtime.get_available_providers()
-        wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in known]
-        try:
-            self._session = runtime.InferenceSession(str(path), options, providers=wanted)
-        except Exception as error:  # the library has no common base for what it raises
-            raise CheckpointError(f"ONNX Runtime cannot read '{path}': {error}") from error
+        self._runtime, self._path = _library("onnxruntime"), path
+        known = self._runtime.get_available_providers()
+        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+        self._providers = [p for p in wanted if p in known]
+        threads = chosen_threads()
+        # zero: as many as it thinks best
+        self._session = self._open(threads or 0)
         on_cpu = self._session.get_providers()[0] == "CPUExecutionProvider"
         self.batch_size = _BATCH_ON_CPU if on_cpu else _BATCH_ON_GPU
+        self._lanes = Lanes((threads or available_cores()) if on_cpu else 1)
+        self.lanes = self._lanes.count
+        self._narrow: Any = None
+        self._opening = threading.Lock()
         self._input = self._session.get_inputs()[0].name
         found = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         self.metadata: dict[str, Any] = json.loads(found) if found else {}
 
+    def _open(self, threads: int) -> Any:
+        options = self._runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        # threads that have nothing to do leave their core to those that read, crop, draw and write
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            return self._runtime.InferenceSession(
+                str(self._path), options, providers=self._providers
+            )
+        except Exception as error:  # the library has no common base for what it raises
+            raise CheckpointError(f"ONNX Runtime cannot read '{self._path}': {error}") from error
+
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
         """Outputs of a batch."""
-        return tuple(self._session.run(None, {self._input: pixels}))
+        with self._lanes.entered() as alone:
+            session = self._session if alone else self._with_few_threads()
+            return tuple(session.run(None, {self._input: pixels}))
+
+    def _with_few_threads(self) -> Any:
+        """What runs calls that come while others are under way; made when the first one does."""
+        with self._opening:
+            if self._narrow is None:
+                self._narrow = self._open(self._lanes.share)
+        return self._narrow
 
 
 class OpenVinoSession:
@@ -123,41 +146,57 @@ class OpenVinoSession:
         core = openvino.Core()
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         device = os.environ.get("POISE_OPENVINO_DEVICE", "CPU")
-        threads = os.environ.get("OMP_NUM_THREADS")
-        if threads and threads.isdecimal() and device == "CPU":
-            settings["INFERENCE_NUM_THREADS"] = int(threads)
+        on_cpu, threads = device == "CPU", chosen_threads()
+        if threads and on_cpu:
+            settings["INFERENCE_NUM_THREADS"] = threads
         able = half and "BF16" in core.get_property(device, "OPTIMIZATION_CAPABILITIES")
         settings["INFERENCE_PRECISION_HINT"] = "bf16" if able else "f32"
         self._settings, self._core, self._device = settings, core, device
-        self.batch_size = _BATCH_ON_CPU if device == "CPU" else _BATCH_ON_GPU
+        self.batch_size = _BATCH_ON_CPU if on_cpu else _BATCH_ON_GPU
+        self._lanes = Lanes((threads or available_cores()) if on_cpu else 1)
+        self.lanes = self._lanes.count
+        # (size, alone) -> what runs such batches, and its requests that nobody uses
+        self._compiled: dict[tuple[int | None, bool], Any] = {}
+        self._idle: dict[tuple[int | None, bool], list[Any]] = {}
+        self._compiling = threading.Lock()
         try:
             self._model = core.read_model(str(path))
-            self._requests: dict[int | None, Any] = {None: self._request(None)}
+            self._outputs = len(self._model.outputs)
+            self._idle[None, True] = [self._request(None, alone=True)]
         except RuntimeError as error:
             raise CheckpointError(f"OpenVINO cannot read '{path}': {error}") from error
         self.metadata = _metadata_of(self._model)
 
-    def _request(self, size: int | None) -> Any:
-        """What runs batches of one size, or of any."""
-        model = self._model
-        shape = model.inputs[0].partial_shape
-        if size is not None and shape[0].is_dynamic:
-            model = model.clone()
-            shape[0] = size
-            model.reshape(shape)
-        return self._core.compile_model(model, self._device, self._settings).create_infer_request()
+    def _request(self, size: int | None, *, alone: bool) -> Any:
+        """What runs one batch at a time, of one size or of any, on all threads or on a share."""
+        with self._compiling:
+            if (size, alone) not in self._compiled:
+                model, settings = self._model, dict(self._settings)
+                shape = model.inputs[0].partial_shape
+                if size is not None and shape[0].is_dynamic:
+                    model = model.clone()
+                    shape[0] = size
+                    model.reshape(shape)
+                if not alone:
+                    settings["NUM_STREAMS"] = self.lanes
+                compiled = self._core.compile_model(model, self._device, settings)
+                self._compiled[size, alone] = compiled
+        return self._compiled[size, alone].create_infer_request()
 
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
         """Outputs of a batch; copies, since the next call writes over the request's own."""
         # batches of a size that is known beforehand are done a tenth sooner; whole ones are most
         size = len(pixels) if len(pixels) == self.batch_size else None
-        if size not in self._requests:
-            self._requests[size] = self._request(size)
-        request = self._requests[size]
-        request.infer([pixels])
-        return tuple(
-            np.array(request.get_output_tensor(i).data) for i in range(len(self._model.outputs))
-        )
+        with self._lanes.entered() as alone:
+            idle = self._idle.setdefault((size, alone), [])
+            try:
+                request = idle.pop()
+            except IndexError:
+                request = self._request(size, alone=alone)
+            request.infer([pixels])
+            outputs = [np.array(request.get_output_tensor(i).data) for i in range(self._outputs)]
+            idle.append(request)
+        return tuple(outputs)
 
 
 def _metadata_of(model: Any) -> dict[str, Any]:

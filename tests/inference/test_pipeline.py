@@ -28,6 +28,8 @@ def frames(count, source=CLIP, bad=()):
 class Network:
     """The pose is the box's corner and the picture's grey; remembers its batches."""
 
+    lanes = 1
+
     def __init__(self, fails=()):
         self.batches, self.fails = [], fails
 
