@@ -65,7 +65,7 @@ def test_disks_are_found_like_on_whole_mirrored_maps(kind, size, rng):
 def test_what_a_network_gives_is_settled_in_windows(rng):
     """The filter is for the few maps that are in doubt: it costs five times as much."""
     maps = maps_of("noisy", (64, 48), rng)
-    *_, proved = peaks._in_window(maps, 11)
+    *_, proved = peaks._in_window(maps, 11, peaks._rest_by_norm)
     assert proved.mean() > 0.9
     *_, proved = peaks._in_mirrored_product(maps, 23)
     assert proved.mean() > 0.9

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from poise.codecs.arrays import Array
-from poise.codecs.utils.blur import blur_maps, blur_matrix, gaussian_blur
+from poise.codecs.utils.blur import blur_maps, blur_matrix, gaussian_blur, gaussian_taps
 
 __all__ = ["largest_of_blurred", "peaks_of_modulated"]
 
@@ -23,10 +23,9 @@ __all__ = ["largest_of_blurred", "peaks_of_modulated"]
 #: sign would give: some 2 * 23 sums of a relative error of 2 ** -24 each.
 DOUBT = 4e-6
 #: Maps that are looked at together: so many of 48 x 64 pixels stay in a processor's cache.
-CHUNK = 256
-#: Pixels from a maximum beyond which a map is expected to be low, and side of the window around
-#: it in which the blurred map's maximum is looked for.
-REACH, SIDE = 4, 13
+CHUNK = 384
+#: Rounding moves a sum of squares by less than this part of it.
+ROUNDED = 1e-5
 #: Pixels of a line that are blurred by one product: a narrow kernel leaves wide ones mostly zero.
 BLOCK = 16
 
@@ -43,7 +42,8 @@ def peaks_of_modulated(heatmaps: Array, kernel: int) -> tuple[Array, Array, Arra
         of the right neighbour minus the left one, and of the lower minus the upper one, where
         the pixel has all four.
     """
-    ways = (_in_window, _in_modulated_product, _in_modulated)
+    windows = (partial(_in_window, rest_of=rest) for rest in (_rest_by_norm, _rest_by_largest))
+    ways = (*windows, _in_modulated_product, _in_modulated)
     pixel, values, slopes = _settle(heatmaps, *(partial(way, kernel=kernel) for way in ways))
     return pixel, values, slopes
 
@@ -80,31 +80,28 @@ def _settle(heatmaps: Array, way: Callable[[Array], tuple[Array, ...]], *others:
     return found
 
 
-def _in_window(maps: Array, kernel: int) -> tuple[Array, ...]:
+def _in_window(maps: Array, kernel: int, rest_of: Callable[..., Array]) -> tuple[Array, ...]:
     """Look for the peaks in windows around the maxima of the maps.
 
-    What is not near the largest pixel of a map is low, `rest` at most. A pixel outside of the
-    window gets that at most from there, and from what is near less than some pixel inside gets,
-    by a factor that the kernel alone decides.
+    What is near the maximum gives a pixel outside of the window less than it gives some pixel
+    inside, by a factor that the kernel alone decides. What the rest of the map gives any pixel is
+    at most what `rest_of` says.
     """
-    (H, W), order = maps.shape[1:], np.arange(len(maps))
+    H, W = maps.shape[1:]
     start, peaks = _largest(maps)
-    low = _depth(maps)
     y, x = np.divmod(start, W)
     across, down = _windows(W, kernel), _windows(H, kernel)
-    sources = sliding_window_view(maps, (down.blur.shape[2], across.blur.shape[2]), axis=(1, 2))
-    near = sources[order, down.source[y], across.source[x]]
-    blurred = (down.blur[y] @ near) @ across.blur[x].swapaxes(1, 2)
+    shape = down.blur.shape[2], across.blur.shape[2]
+    wide = _parts(maps, down.source[y], across.source[x], shape)
+    blurred = (down.blur[y] @ wide) @ across.blur[x].swapaxes(1, 2)
     best, largest, second = _two_largest(blurred)
     row, column = np.divmod(best, blurred.shape[2])
     slopes = _slopes(blurred, column, row)
 
-    steps = np.arange(-REACH, REACH + 1)
-    columns = np.minimum(np.maximum(x[:, None] + steps, 0), W - 1)
-    lines = np.minimum(np.maximum(y[:, None] + steps, 0), H - 1)
-    others = _rows(maps).copy()
-    others[order[:, None, None], lines[:, :, None] * W + columns[:, None, :]] = -np.inf
-    rest = np.maximum(others.max(axis=1), 0)
+    lines, columns = down.near[y], across.near[x]
+    near = _parts(maps, lines[:, 0], columns[:, 0], (lines.shape[1], columns.shape[1]))
+    rest = rest_of(maps, near, lines, columns, kernel=kernel)
+    low = _depth(near) + rest
     share = np.maximum(across.share[x], down.share[y])
     doubt = DOUBT * (largest + 2 * low)
     proved = largest > share * (largest + low) + rest + doubt
@@ -113,6 +110,22 @@ def _in_window(maps: Array, kernel: int) -> tuple[Array, ...]:
     for at, side in zip((row, column), blurred.shape[1:], strict=True):
         proved &= (at > 0) & (at < side - 1)
     return (down.first[y] + row) * W + across.first[x] + column, peaks, slopes, proved
+
+
+def _rest_by_norm(maps: Array, near: Array, *_places: Array, kernel: int) -> Array:
+    """The norm of the rest times the kernel's (Cauchy-Schwarz): sure of maps with little noise."""
+    squares = _squared_norms(_rows(maps)) * (1 + ROUNDED) - _squared_norms(_rows(near))
+    kernel_norm = float((gaussian_taps(kernel) ** 2).sum())
+    return np.asarray(np.sqrt(np.maximum(squares, 0)) * kernel_norm)
+
+
+def _rest_by_largest(maps: Array, _near: Array, lines: Array, columns: Array, **_: int) -> Array:
+    """What is furthest from zero in the rest: takes longer, and is as sure of large maps."""
+    others = maps.copy()
+    order = np.arange(len(maps))[:, None, None]
+    others[order, lines[:, :, None], columns[:, None, :]] = 0
+    rows = _rows(others)
+    return np.asarray(np.maximum(rows.max(axis=1), -rows.min(axis=1)))
 
 
 def _in_modulated_product(maps: Array, kernel: int) -> tuple[Array, ...]:
@@ -169,6 +182,16 @@ def _two_largest(maps: Array) -> tuple[Array, Array, Array]:
     return pixel, largest, second
 
 
+def _parts(maps: Array, top: Array, left: Array, shape: tuple[int, int]) -> Array:
+    """Parts (K, h, w) of maps (K, H, W), one of each, from a pixel on."""
+    return sliding_window_view(maps, shape, axis=(1, 2))[np.arange(len(maps)), top, left]
+
+
+def _squared_norms(rows: Array) -> Array:
+    """Sums (K,) of the squares of rows (K, N)."""
+    return np.asarray((rows[:, None] @ rows[:, :, None])[:, 0, 0])
+
+
 def _depth(maps: Array) -> Array:
     """How far below zero (K,) maps (K, H, W) reach."""
     return np.maximum(-_rows(maps).min(axis=1), 0)
@@ -191,11 +214,13 @@ def _slopes(maps: Array, x: Array, y: Array) -> Array:
 class _Windows(NamedTuple):
     """Windows of an axis, one around each pixel, moved to lie on the map.
 
-    first: (L,) a window's first pixel. source: (L,) first one of the P that it is blurred from.
-    blur: (L, S, P) what blurs them. share: (L,) what a pixel outside of the window gets of the
-    pixels within `REACH` of its middle, as a part of what the nearest one of these gets.
+    near: (L, N) pixels in its middle, beyond which a map is expected to be low. first: (L,) its
+    first pixel. source: (L,) first of the P that it is blurred from. blur: (L, S, P) what blurs
+    them. share: (L,) what a pixel outside of the window gets of the near ones, as a part of what
+    the nearest of these gets.
     """
 
+    near: Array
     first: Array
     source: Array
     blur: Array
@@ -205,22 +230,25 @@ class _Windows(NamedTuple):
 @lru_cache(maxsize=32)
 def _windows(length: int, kernel: int) -> _Windows:
     matrix = blur_matrix(length, kernel)
-    side = min(SIDE, length)
+    # peaks are as wide as the kernel, and the further off the window's end, the less it shares
+    close = min(max(kernel * 3 // 4 | 1, 9), length)
+    side = min(close + 2 * max(round(kernel / 5), 2), length)
     wide = min(side + kernel - 1, length)
     first = np.clip(np.arange(length) - side // 2, 0, length - side)
+    near = np.clip(np.arange(length) - close // 2, 0, length - close)
+    near = near[:, None] + np.arange(close)
     source = np.clip(first - kernel // 2, 0, length - wide)
     blur = np.stack(
         [matrix[f : f + side, s : s + wide] for f, s in zip(first, source, strict=True)]
     )
     share = np.zeros(length, dtype=np.float32)
-    for middle, begin in enumerate(first.tolist()):
-        near = np.arange(max(middle - REACH, 0), min(middle + REACH + 1, length))
+    for middle, (begin, columns) in enumerate(zip(first.tolist(), near, strict=True)):
         outside = np.r_[0:begin, begin + side : length]
-        nearest = matrix[np.clip(outside, near[0], near[-1])][:, near]
-        gets = matrix[outside][:, near]
+        nearest = matrix[np.clip(outside, columns[0], columns[-1])][:, columns]
+        gets = matrix[outside][:, columns]
         # where the nearest one gets nothing, one further away gets nothing either
         share[middle] = np.divide(gets, nearest, where=gets > 0, out=gets).max(initial=0)
-    return _Windows(first, source, blur, share)
+    return _Windows(near, first, source, blur, share)
 
 
 def _blur_by_products(maps: Array, kernel: int, *, mirror: bool) -> Array:
