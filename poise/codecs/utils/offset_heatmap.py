@@ -73,24 +73,22 @@ def _offset_maps(
     W, H = int(heatmap_size[0]), int(heatmap_size[1])
     radius = radius_factor * max(W, H)
     shown = np.flatnonzero(drawn)
-    x_offset = (centers[shown, 0, None] - np.arange(W)) / radius
-    y_offset = (centers[shown, 1, None] - np.arange(H)) / radius
+    rows: Any = slice(None) if len(shown) == len(centers) else shown
+    middles = centers[rows, :, None]
+    offsets = ((middles - np.arange(max(W, H))) / radius).astype(np.float32)
     # memory that comes zeroed, and is written once, is most of what this costs
     heatmaps = np.zeros((len(centers), 3, H, W), dtype=np.float32)
-    rows: Any = slice(None) if len(shown) == len(centers) else shown
-    heatmaps[rows, 1] = x_offset.astype(np.float32)[:, None, :]
-    heatmaps[rows, 2] = y_offset.astype(np.float32)[:, :, None]
+    heatmaps[rows, 1] = offsets[:, 0, None, :W]
+    heatmaps[rows, 2] = offsets[:, 1, :H, None]
     # the disk is worked out where it can be: in a square that holds it
-    reach = math.ceil(radius) + 1
+    reach = math.ceil(radius)
     with np.errstate(invalid="ignore"):  # NaN coordinates truncate to a far place
-        first = centers[shown].astype(np.int64) - reach
-    square = first[..., None] + np.arange(2 * reach + 1)
+        square = middles.astype(np.int64) + np.arange(-reach, reach + 1)
     # a pixel off the map stands for the one at the border, which then is written twice
-    columns = np.minimum(np.maximum(square[:, 0], 0), W - 1)
-    lines = np.minimum(np.maximum(square[:, 1], 0), H - 1)
-    across = np.take_along_axis(x_offset, columns, axis=1) ** 2
-    down = np.take_along_axis(y_offset, lines, axis=1) ** 2
-    cells = (lines * W + (shown * (3 * H * W))[:, None])[:, :, None] + columns[:, None, :]
+    square = np.minimum(np.maximum(square, 0), np.array(((W - 1,), (H - 1,))))
+    across, down = (((middles - square) / radius) ** 2).swapaxes(0, 1)
+    lines = square[:, 1] * W + (shown * (3 * H * W))[:, None]
+    cells = lines[:, :, None] + square[:, 0, None, :]
     heatmaps.reshape(-1)[cells] = across[:, None, :] + down[:, :, None] <= 1
     return heatmaps
 
