@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -65,6 +66,21 @@ def test_file_alone_is_enough(model, file):
     assert np.mean(np.abs(found.keypoints - expected.keypoints) < 1e-2) > 0.95
     with pytest.raises(ConfigError, match="no flip test"):
         inferencer(PHOTO, boxes=BOXES, flip_test=True)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_calls_at_once_say_what_calls_in_turn_say(file, runtime, monkeypatch):
+    pytest.importorskip(runtime, reason=f"needs {runtime}")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    session = open_session(file, runtime)
+    assert session.lanes == 2
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 8, 256, 192, 3), dtype=np.uint8)
+    expected = [session(batch) for batch in pixels]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(session, pixels))
+    for one, other in zip(expected, found, strict=True):
+        for x, y in zip(one, other, strict=True):
+            np.testing.assert_allclose(x, y, atol=1e-5)
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])

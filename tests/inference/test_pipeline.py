@@ -10,7 +10,7 @@ from poise.errors import DataError
 from poise.inference import Frame, SourceInfo
 from poise.inference.jobs import GivenBoxes, Job, Poses
 from poise.inference.locating import located
-from poise.inference.overlap import Timings, prefetched
+from poise.inference.overlap import Timings, mapped, prefetched
 from poise.inference.pipeline import posed
 
 CLIP = SourceInfo("clip.mp4", "video", fps=10.0)
@@ -204,6 +204,51 @@ def test_prefetched_is_bounded_passes_errors_on_and_ends_its_thread():
     assert next(items) == 1
     with pytest.raises(DataError, match="what went wrong"):
         next(items)
+
+
+def test_mapped_runs_calls_beside_one_another_and_keeps_their_order():
+    meeting = threading.Barrier(2, timeout=60)
+
+    def wait(number):
+        if number < 4:
+            meeting.wait()  # passes only when two calls are under way
+        time.sleep(0.01 * (number % 3))
+        return number
+
+    assert list(mapped(wait, iter(range(12)), lanes=2, size=2, name="test")) == list(range(12))
+
+
+def test_mapped_is_bounded_raises_in_turn_and_ends_its_threads():
+    begun = []
+
+    def call(number):
+        begun.append(number)
+        if number == 3:
+            raise DataError("what went wrong")
+        return number
+
+    results = mapped(call, iter(range(1000)), lanes=2, size=2, name="bounded")
+    assert next(results) == 0
+    time.sleep(0.3)
+    assert len(begun) <= 6
+    assert [next(results), next(results)] == [1, 2]
+    with pytest.raises(DataError, match="what went wrong"):
+        next(results)
+    assert not [t for t in threading.enumerate() if t.name.startswith("poise-bounded")]
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_batches_that_are_under_way_at_once_give_the_same(lanes):
+    network = Network(fails=(7,))
+    network.lanes = lanes
+    jobs = run(frames(40), network, batch_size=3, detector=Detector())
+    assert [j.frame.index for j in jobs] == list(range(40))
+    assert [j.frame.index for j in jobs if j.error is not None] == [7]
+    for job in jobs:
+        if job.error is None and job.frame.index % 4:
+            found = job.instances()
+            assert (found.keypoints[:, 2, 0] == job.frame.index).all()
+            np.testing.assert_array_equal(found.keypoints[:, 0], found.bboxes[:, :2])
 
 
 def test_timings_are_a_table():

@@ -42,8 +42,12 @@ def peaks_of_modulated(heatmaps: Array, kernel: int) -> tuple[Array, Array, Arra
         of the right neighbour minus the left one, and of the lower minus the upper one, where
         the pixel has all four.
     """
-    windows = (partial(_in_window, rest_of=rest) for rest in (_rest_by_norm, _rest_by_largest))
-    ways = (*windows, _in_modulated_product, _in_modulated)
+    ways = (
+        partial(_in_window, rest_of=_rest_by_norm),
+        partial(_in_window, rest_of=_rest_by_largest),
+        _in_modulated_product,
+        _in_modulated,
+    )
     pixel, values, slopes = _settle(heatmaps, *(partial(way, kernel=kernel) for way in ways))
     return pixel, values, slopes
 
