@@ -102,17 +102,6 @@ class DenseBoxHead(BaseModule):
         """Boxes (N, 4) of pictures that were scaled by (x, y) factors."""
         return boxes * boxes.new_tensor([1 / factor for factor in scale_factor]).repeat(2)
 
-    def priors(self, maps: Sequence[Tensor], *, with_stride: bool = False) -> list[Tensor]:
-        """Points of each map, (H * W, 2) or with the strides (H * W, 4), input space."""
-        like = maps[0]
-        points: list[Tensor] = self.prior_generator.grid_priors(
-            [m.shape[-2:] for m in maps],
-            dtype=like.dtype,
-            device=like.device,
-            with_stride=with_stride,
-        )
-        return points
-
 
 def keep_best(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Config) -> Tensor:
     """Indices of the boxes that stay, best first; classes do not suppress one another.

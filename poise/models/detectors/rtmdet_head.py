@@ -12,17 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
-from poise.layers import bias_init_with_prob, normal_init
+from poise.layers import normal_init
 from poise.layers.csp import SILU, YOLO_BN, conv_class
 from poise.models.detectors.dense import GRID, DenseBoxHead
+from poise.models.heads.dense import start_rare
 from poise.registry import MODELS, TASK_UTILS
 
 __all__ = ["RTMDetSepBNHead"]
 
 Config = Mapping[str, Any]
 
-#: probability that a point of an untrained network gives to a class
-PRIOR_PROBABILITY = 0.01
 #: probabilities nearer to 0 or 1 than this have no finite logit in MMDetection
 _NEAREST = 1e-5
 
@@ -120,9 +119,7 @@ class RTMDetSepBNHead(DenseBoxHead):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 normal_init(module, std=0.01)
-        bias = bias_init_with_prob(PRIOR_PROBABILITY)
-        for layer in (*self.rtm_cls, *(self.rtm_obj if self.with_objectness else ())):
-            nn.init.constant_(layer.bias, bias)
+        start_rare((*self.rtm_cls, *(self.rtm_obj if self.with_objectness else ())))
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Raw maps.
@@ -159,7 +156,8 @@ class RTMDetSepBNHead(DenseBoxHead):
         A point may give several boxes, one for each class that it scores.
         """
         logits, distances = outputs
-        points = self.priors(logits)
+        sizes = [level.shape[-2:] for level in logits]
+        points = self.prior_generator.grid_priors(sizes, logits[0].dtype, logits[0].device)
         scores = [_rows(level).sigmoid() for level in logits]
         sides = [_rows(level) for level in distances]
         limits = self.test_cfg.get("score_thr", 0), self.test_cfg.get("nms_pre", -1)

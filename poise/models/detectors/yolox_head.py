@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from poise.layers import bias_init_with_prob
 from poise.layers.csp import SWISH, YOLO_BN, conv_class
 from poise.models.backbones.csp import YOLO_INIT
 from poise.models.detectors.dense import GRID, DenseBoxHead
+from poise.models.heads.dense import (
+    boxes_of,
+    flatten,
+    on_each,
+    output_convs,
+    points_of,
+    start_rare,
+)
 from poise.registry import MODELS, TASK_UTILS
 
-__all__ = ["YOLOXHead", "boxes_of"]
+__all__ = ["YOLOXHead"]
 
 Config = Mapping[str, Any]
-
-#: probability that a point of an untrained network gives to a class
-PRIOR_PROBABILITY = 0.01
 
 
 @MODELS.register_module(scope="mmdet")
@@ -81,7 +84,7 @@ class YOLOXHead(DenseBoxHead):
             return nn.Sequential(*layers)
 
         def outputs(channels: int) -> nn.ModuleList:
-            return nn.ModuleList(nn.Conv2d(feat_channels, channels, 1) for _ in strides)
+            return output_convs(feat_channels, channels, len(strides))
 
         self.multi_level_cls_convs = nn.ModuleList(branch() for _ in strides)
         self.multi_level_reg_convs = nn.ModuleList(branch() for _ in strides)
@@ -92,8 +95,7 @@ class YOLOXHead(DenseBoxHead):
     def init_weights(self) -> None:
         """Start with a small probability of an object everywhere."""
         super().init_weights()
-        for layer in (*self.multi_level_conv_cls, *self.multi_level_conv_obj):
-            nn.init.constant_(layer.bias, bias_init_with_prob(PRIOR_PROBABILITY))
+        start_rare((*self.multi_level_conv_cls, *self.multi_level_conv_obj))
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Raw maps.
@@ -105,36 +107,25 @@ class YOLOXHead(DenseBoxHead):
             Class logits (B, C, H, W), boxes (B, 4, H, W: centre from the point and logarithm of
             the size, in strides), and objectness logits (B, 1, H, W), of each level.
         """
-        classes = [conv(f) for conv, f in zip(self.multi_level_cls_convs, x, strict=True)]
-        sides = [conv(f) for conv, f in zip(self.multi_level_reg_convs, x, strict=True)]
+        sides = on_each(self.multi_level_reg_convs, x)
         return (
-            [out(f) for out, f in zip(self.multi_level_conv_cls, classes, strict=True)],
-            [out(f) for out, f in zip(self.multi_level_conv_reg, sides, strict=True)],
-            [out(f) for out, f in zip(self.multi_level_conv_obj, sides, strict=True)],
+            on_each(self.multi_level_conv_cls, on_each(self.multi_level_cls_convs, x)),
+            on_each(self.multi_level_conv_reg, sides),
+            on_each(self.multi_level_conv_obj, sides),
         )
 
     def candidates(
         self, outputs: Any, metas: Sequence[Mapping[str, Any]]
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Points whose best class times objectness reaches `score_thr`."""
-        points = torch.cat(self.priors(outputs[0], with_stride=True))
-        logits, raw, objectness = (
-            torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1) for maps in outputs
-        )
+        points = points_of(self.prior_generator, outputs[0])
+        logits, raw, objectness = map(flatten, outputs)
         best, labels = logits.sigmoid().max(dim=-1)
         scores = best * objectness.sigmoid()[..., 0]
-        boxes = boxes_of(points, raw)
+        boxes = boxes_of(raw, points[:, :2], points[:, 2:])
         chosen = scores >= self.test_cfg.get("score_thr", 0)
         return [(boxes[i, rows], scores[i, rows], labels[i, rows]) for i, rows in enumerate(chosen)]
 
     def to_image_space(self, boxes: Tensor, scale_factor: Sequence[float]) -> Tensor:
         """As of other heads, but rounded as MMDetection's YOLOX does."""
         return boxes / boxes.new_tensor(scale_factor).repeat(2)
-
-
-def boxes_of(points: Tensor, raw: Tensor) -> Tensor:
-    """Boxes (B, P, 4) xyxy in input space, of points with strides (P, 4) and raw (B, P, 4)."""
-    position, stride = points[:, :2], points[:, 2:]
-    centers = raw[..., :2] * stride + position
-    half = raw[..., 2:].exp() * stride / 2
-    return torch.cat((centers - half, centers + half), dim=-1)

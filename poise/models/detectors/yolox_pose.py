@@ -14,13 +14,22 @@ import torch
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
-from poise.layers import BaseModule, bias_init_with_prob
+from poise.layers import BaseModule
 from poise.layers.csp import SILU, YOLO_BN
 from poise.models.detectors.dense import GRID, keep_best
 from poise.models.detectors.single_stage import SyncedDetector
-from poise.models.detectors.yolox_head import PRIOR_PROBABILITY, YOLOXHead, boxes_of
-from poise.models.heads.dense_targets import DenseOutputs, assign_targets, mean_over_devices
-from poise.models.heads.yolox_pose import conv_branch, flatten
+from poise.models.detectors.yolox_head import YOLOXHead
+from poise.models.heads.dense import (
+    boxes_of,
+    conv_branch,
+    flatten,
+    keypoints_of,
+    on_each,
+    output_convs,
+    points_of,
+    start_rare,
+)
+from poise.models.heads.dense_targets import DenseOutputs, assign_targets
 from poise.models.renames import rename_old_keys
 from poise.registry import MODELS, TASK_UTILS
 from poise.structures import InstanceData
@@ -78,21 +87,17 @@ class YOLOPoseLayers(YOLOXHead):
         options |= {**cfgs, "init_cfg": init_cfg}
         super().__init__(num_classes, before, width, stacked_convs, featmap_strides, **options)
         self.num_keypoints = num_keypoints
-
-        def outputs(channels: int) -> nn.ModuleList:
-            return nn.ModuleList(nn.Conv2d(width, channels, 1) for _ in featmap_strides)
-
         self.multi_level_pose_convs = nn.ModuleList(
             conv_branch(before, width, 2 * stacked_convs, **cfgs) for _ in featmap_strides
         )
-        self.multi_level_conv_offsets = outputs(2 * num_keypoints)
-        self.multi_level_conv_vis = outputs(num_keypoints)
+        levels = len(featmap_strides)
+        self.multi_level_conv_offsets = output_convs(width, 2 * num_keypoints, levels)
+        self.multi_level_conv_vis = output_convs(width, num_keypoints, levels)
 
     def init_weights(self) -> None:
         """Start with a small probability of a person, and of seeing a keypoint, everywhere."""
         super().init_weights()
-        for layer in self.multi_level_conv_vis:
-            nn.init.constant_(layer.bias, bias_init_with_prob(PRIOR_PROBABILITY))  # type: ignore[arg-type]
+        start_rare(self.multi_level_conv_vis)
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:  # type: ignore[override]
         """Raw maps.
@@ -104,11 +109,11 @@ class YOLOPoseLayers(YOLOXHead):
             Those of `YOLOXHead`, then keypoint offsets (B, 2 * K, H, W; from the point, in
             strides) and visibility logits (B, K, H, W), of each level.
         """
-        poses = [conv(f) for conv, f in zip(self.multi_level_pose_convs, x, strict=True)]
+        poses = on_each(self.multi_level_pose_convs, x)
         return (
             *super().forward(x),
-            [out(f) for out, f in zip(self.multi_level_conv_offsets, poses, strict=True)],
-            [out(f) for out, f in zip(self.multi_level_conv_vis, poses, strict=True)],
+            on_each(self.multi_level_conv_offsets, poses),
+            on_each(self.multi_level_conv_vis, poses),
         )
 
 
@@ -182,16 +187,6 @@ class YOLOPoseHead(BaseModule):
         maps: tuple[list[Tensor], ...] = self.head_module(x)
         return maps
 
-    def _points(self, maps: Sequence[Tensor]) -> Tensor:
-        """Points and strides (P, 4) of maps, input space."""
-        points = self.prior_generator.grid_priors(
-            [m.shape[-2:] for m in maps],
-            dtype=maps[0].dtype,
-            device=maps[0].device,
-            with_stride=True,
-        )
-        return torch.cat(points)
-
     def loss(self, x: Sequence[Tensor], batch_data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """Losses of class, box, objectness, keypoints (one a positive point) and visibility.
 
@@ -209,19 +204,16 @@ class YOLOPoseHead(BaseModule):
                 "'PoseSimOTAAssigner', oks_calculator=dict(type='OksLoss', metainfo=...))"
             )
         maps = self(x)
-        points = self._points(maps[0])
+        points = points_of(self.prior_generator, maps[0])
+        places, strides = points[:, :2], points[:, 2:]
         logits, raw, objectness, offsets, visible = map(flatten, maps)
-        boxes, keypoints = boxes_of(points, raw), self._keypoints(points, offsets)
+        boxes = boxes_of(raw, places, strides)
+        keypoints = keypoints_of(offsets, places, strides)
         # boxes and keypoints start at a cell's corner; whose point it is, its middle decides
-        middles = torch.cat([points[:, :2] + points[:, 2:] / 2, points[:, 2:]], dim=-1)
+        middles = torch.cat([places + strides / 2, strides], dim=-1)
         outputs = DenseOutputs(middles, logits, objectness, boxes, keypoints, visible)
         targets = assign_targets(self.assigner, outputs, batch_data_samples)
-        total = mean_over_devices(logits.new_tensor(float(targets.count))).clamp(min=1.0)
-
-        def chosen(outputs: Tensor) -> Tensor:
-            """Those of positive points, (M, ...)."""
-            return outputs.flatten(0, 1)[targets.positive]
-
+        total, chosen = targets.total(), targets.chosen
         seen = (targets.visible > 0).to(visible.dtype)
         losses = {
             "loss_cls": self.loss_cls(chosen(logits), targets.classes) / total,
@@ -244,11 +236,6 @@ class YOLOPoseHead(BaseModule):
         losses["loss_vis"] = self.loss_cls(chosen(visible), seen) / seen.sum().clamp(min=1.0)
         return losses
 
-    def _keypoints(self, points: Tensor, offsets: Tensor) -> Tensor:
-        """(B, P, K, 2) in input space of points (P, 4) and offsets (B, P, 2 * K) in strides."""
-        steps, places = points[:, None, 2:], points[:, None, :2]
-        return offsets.unflatten(-1, (self.num_keypoints, 2)) * steps + places
-
     def predict(
         self, x: Sequence[Tensor], batch_data_samples: Sequence[Any], rescale: bool = True
     ) -> list[InstanceData]:
@@ -264,11 +251,12 @@ class YOLOPoseHead(BaseModule):
             (N,), `keypoints` (N, K, 2), `keypoint_scores` and `keypoints_visible` (N, K).
         """
         maps = self(x)
-        points = self._points(maps[0])
+        points = points_of(self.prior_generator, maps[0])
+        places, strides = points[:, :2], points[:, 2:]
         logits, raw, objectness, offsets, visible = map(flatten, maps)
         scores = logits.sigmoid() * objectness.sigmoid()
-        boxes = boxes_of(points, raw)
-        keypoints = self._keypoints(points, offsets)
+        boxes = boxes_of(raw, places, strides)
+        keypoints = keypoints_of(offsets, places, strides)
         found = zip(scores, boxes, keypoints, visible.sigmoid(), batch_data_samples, strict=True)
         return [
             self._people(score, box, points_of_one, seen, sample.metainfo, rescale)

@@ -13,7 +13,7 @@ from torchvision.ops import box_area
 
 from poise.structures import InstanceData
 
-__all__ = ["DenseOutputs", "DenseTargets", "assign_targets", "mean_over_devices"]
+__all__ = ["DenseOutputs", "DenseTargets", "assign_targets"]
 
 #: logits are cut off at this before the sigmoid
 LOGIT_LIMIT = 1e4
@@ -77,6 +77,15 @@ class DenseTargets:
         """Number of positive points."""
         return len(self.priors)
 
+    def total(self) -> Tensor:
+        """Number of positive points, mean over all training processes, at least 1."""
+        count = self.objectness.new_tensor(float(self.count))
+        return _mean_over_devices(count).clamp(min=1.0)
+
+    def chosen(self, outputs: Tensor) -> Tensor:
+        """Those (M, ...) of positive points, of outputs (B, P, ...)."""
+        return outputs.flatten(0, 1)[self.positive]
+
     def relative_bboxes(self) -> Tensor:
         """(M, 4) boxes as the network gives them: offset in strides, logarithm of the size."""
         point, stride = self.priors[:, :2], self.priors[:, 2:]
@@ -89,7 +98,7 @@ class DenseTargets:
         return (self.keypoints - self.priors[:, None, :2]) / self.priors[:, None, 2:]
 
 
-def mean_over_devices(value: Tensor) -> Tensor:
+def _mean_over_devices(value: Tensor) -> Tensor:
     """Mean of a number over all training processes."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return value

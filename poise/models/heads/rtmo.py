@@ -8,22 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poise.layers import BaseModule, bias_init_with_prob
+from poise.layers import BaseModule
+from poise.layers.csp import YOLO_BN
 from poise.models.heads.dcc import DCC
-from poise.models.heads.dense_targets import (
-    DenseOutputs,
-    DenseTargets,
-    assign_targets,
-    mean_over_devices,
-)
-from poise.models.heads.yolox_pose import (
-    PRIOR_PROBABILITY,
-    YOLOX_ACT,
-    YOLOX_NORM,
-    YOLOXPoseHead,
+from poise.models.heads.dense import (
     conv_branch,
     flatten,
+    on_each,
+    output_convs,
+    points_of,
+    start_rare,
 )
+from poise.models.heads.dense_targets import DenseTargets, assign_targets
+from poise.models.heads.yolox_pose import YOLOX_ACT, YOLOXPoseHead
 from poise.registry import MODELS
 from poise.structures import InstanceData
 
@@ -68,7 +65,7 @@ class RTMOHeadModule(BaseModule):
         featmap_strides: Sequence[int] = (8, 16, 32),
         conv_bias: bool | str = "auto",
         conv_cfg: Any = None,
-        norm_cfg: Mapping[str, Any] = YOLOX_NORM,
+        norm_cfg: Mapping[str, Any] = YOLO_BN,
         act_cfg: Mapping[str, Any] = YOLOX_ACT,
         init_cfg: Any = None,
     ) -> None:
@@ -94,7 +91,7 @@ class RTMOHeadModule(BaseModule):
             )
 
         def outputs(channels: int, count: int) -> nn.ModuleList:
-            return nn.ModuleList(nn.Conv2d(channels, count, 1) for _ in featmap_strides)
+            return output_convs(channels, count, len(featmap_strides))
 
         self.conv_cls = branches(self.cls_feat_channels, stacked_convs)
         self.out_cls = outputs(self.cls_feat_channels, num_classes)
@@ -108,8 +105,7 @@ class RTMOHeadModule(BaseModule):
     def init_weights(self) -> None:
         """Start with a small probability of a person everywhere."""
         super().init_weights()
-        for layer in self.out_cls.children():
-            nn.init.constant_(layer.get_parameter("bias"), bias_init_with_prob(PRIOR_PROBABILITY))
+        start_rare(self.out_cls)
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """Class logits, boxes, keypoint offsets, visibility logits and pose features.
@@ -123,18 +119,14 @@ class RTMOHeadModule(BaseModule):
             Five lists with a map for each feature map.
         """
         halves = [f.chunk(2, dim=1) for f in x]
-        classes = [conv(f) for conv, (f, _) in zip(self.conv_cls, halves, strict=False)]
-        poses = [conv(f) for conv, (_, f) in zip(self.conv_pose, halves, strict=False)]
-
-        def apply(layers: nn.ModuleList, feats: list[Tensor]) -> list[Tensor]:
-            return [layer(f) for layer, f in zip(layers, feats, strict=False)]
-
+        classes = on_each(self.conv_cls, [half for half, _ in halves])
+        poses = on_each(self.conv_pose, [half for _, half in halves])
         return (
-            apply(self.out_cls, classes),
-            apply(self.out_bbox, poses),
-            apply(self.out_kpt_reg, poses) if self.training else [],
-            apply(self.out_kpt_vis, poses),
-            apply(self.out_pose, poses) if self.pose_vec_channels > 0 else poses,
+            on_each(self.out_cls, classes),
+            on_each(self.out_bbox, poses),
+            on_each(self.out_kpt_reg, poses) if self.training else [],
+            on_each(self.out_kpt_vis, poses),
+            on_each(self.out_pose, poses) if self.pose_vec_channels > 0 else poses,
         )
 
 
@@ -225,35 +217,25 @@ class RTMOHead(YOLOXPoseHead):
         Without any person in the batch only `loss_cls` is there.
         """
         scores, boxes, offsets, visible, poses = map(flatten, maps := self.forward(feats))
-        priors = self.priors(maps[0])
-        outputs = DenseOutputs(
-            priors=priors,
-            scores=scores,
-            objectness=torch.full_like(scores[..., :1], CERTAIN),
-            bboxes=self.decode_bbox(boxes, priors[:, :2], priors[:, -1]),
-            keypoints=self.decode_kpt_reg(offsets, priors[:, :2], priors[:, -1]),
-            visible=visible,
-        )
+        certain = torch.full_like(scores[..., :1], CERTAIN)
+        outputs = self._outputs(maps[0], scores, certain, boxes, offsets, visible)
         targets = assign_targets(self.assigner, outputs, batch_data_samples)
-        total = mean_over_devices(scores.new_tensor(float(targets.count))).clamp(min=1.0)
+        total, chosen = targets.total(), targets.chosen
         losses: dict[str, Tensor] = {}
         wanted = targets.objectness
         if targets.count > 0:
-            positive = targets.positive
-            bboxes = outputs.bboxes.flatten(0, 1)[positive]
+            bboxes = chosen(outputs.bboxes)
             losses["loss_bbox"] = self.loss_bbox(bboxes, targets.bboxes) / total
             if self.use_aux_loss:
-                raw = boxes.flatten(0, 1)[positive]
-                losses |= self._auxiliary_losses(raw, None, targets, total)
+                losses |= self._auxiliary_losses(chosen(boxes), None, targets, total)
             losses["loss_vis"] = self.loss_vis(
-                visible.flatten(0, 1)[positive], targets.visible, targets.visible_weights
+                chosen(visible), targets.visible, targets.visible_weights
             )
-            regressed = outputs.keypoints.flatten(0, 1)[positive]
             keypoint_losses, overlaps = self._keypoint_losses(
-                poses.flatten(0, 1)[positive], bboxes, regressed, targets
+                chosen(poses), bboxes, chosen(outputs.keypoints), targets
             )
             losses |= keypoint_losses
-            wanted[positive] = overlaps.pow(self.overlaps_power).detach().to(wanted)
+            wanted[targets.positive] = overlaps.pow(self.overlaps_power).detach().to(wanted)
         losses["loss_cls"] = (
             self.loss_cls(scores.flatten(0, 1), wanted, targets.objectness_weights) / total
         )
@@ -305,7 +287,7 @@ class RTMOHead(YOLOXPoseHead):
         maps = self.forward(feats)
         # no offsets here: they serve training only
         scores, boxes, visible, poses = (flatten(maps[i]) for i in (0, 1, 3, 4))
-        priors = self.priors(maps[0])
+        priors = points_of(self.prior_generator, maps[0])
         boxes = self.decode_bbox(boxes, priors[:, :2], priors[:, -1])
         scores = scores.sigmoid()
         results = []

@@ -5,48 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
-from poise.layers import BaseModule, ConvModule, bias_init_with_prob
+from poise.layers import BaseModule
+from poise.layers.csp import YOLO_BN
 from poise.metrics.functional import nms_torch
 from poise.models.heads.base import BaseHead
-from poise.models.heads.dense_targets import (
-    DenseOutputs,
-    DenseTargets,
-    assign_targets,
-    mean_over_devices,
+from poise.models.heads.dense import (
+    boxes_of,
+    conv_branch,
+    flatten,
+    keypoints_of,
+    on_each,
+    output_convs,
+    points_of,
+    start_rare,
 )
+from poise.models.heads.dense_targets import DenseOutputs, DenseTargets, assign_targets
 from poise.registry import MODELS, TASK_UTILS
 from poise.structures import InstanceData
 
-__all__ = ["YOLOXPoseHead", "YOLOXPoseHeadModule", "conv_branch"]
+__all__ = ["YOLOXPoseHead", "YOLOXPoseHeadModule"]
 
-#: norm and activation of YOLOX
-YOLOX_NORM = {"type": "BN", "momentum": 0.03, "eps": 0.001}
+#: activation of these heads unless a config says otherwise
 YOLOX_ACT = {"type": "SiLU", "inplace": True}
-#: probability that a point of an untrained network gives to a person
-PRIOR_PROBABILITY = 0.01
-
-
-def conv_branch(
-    in_channels: int, out_channels: int, depth: int, groups: int = 1, **settings: Any
-) -> nn.Sequential:
-    """3x3 convolutions that keep the size; all but the first one have `groups` groups."""
-    return nn.Sequential(
-        *(
-            ConvModule(
-                in_channels if i == 0 else out_channels,
-                out_channels,
-                3,
-                padding=1,
-                groups=1 if i == 0 else groups,
-                **settings,
-            )
-            for i in range(depth)
-        )
-    )
 
 
 class YOLOXPoseHeadModule(BaseModule):
@@ -79,7 +62,7 @@ class YOLOXPoseHeadModule(BaseModule):
         featmap_strides: Sequence[int] = (8, 16, 32),
         conv_bias: bool | str = "auto",
         conv_cfg: Any = None,
-        norm_cfg: Mapping[str, Any] = YOLOX_NORM,
+        norm_cfg: Mapping[str, Any] = YOLO_BN,
         act_cfg: Mapping[str, Any] = YOLOX_ACT,
         init_cfg: Any = None,
     ) -> None:
@@ -107,7 +90,7 @@ class YOLOXPoseHeadModule(BaseModule):
             )
 
         def outputs(count: int) -> nn.ModuleList:
-            return nn.ModuleList(nn.Conv2d(channels, count, 1) for _ in featmap_strides)
+            return output_convs(channels, count, len(featmap_strides))
 
         self.conv_cls = branches(stacked_convs)
         self.out_cls = outputs(num_classes)
@@ -121,8 +104,7 @@ class YOLOXPoseHeadModule(BaseModule):
     def init_weights(self) -> None:
         """Start with a small probability of a person everywhere."""
         super().init_weights()
-        for layer in (*self.out_cls, *self.out_obj):
-            nn.init.constant_(layer.bias, bias_init_with_prob(PRIOR_PROBABILITY))
+        start_rare((*self.out_cls, *self.out_obj))
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """Class logits, objectness logits, boxes, keypoint offsets and visibility logits.
@@ -133,30 +115,14 @@ class YOLOXPoseHeadModule(BaseModule):
         Returns:
             Five lists with a map for each feature map.
         """
-        classes = [conv(f) for conv, f in zip(self.conv_cls, x, strict=False)]
-        boxes = [conv(f) for conv, f in zip(self.conv_reg, x, strict=False)]
-        poses = [conv(f) for conv, f in zip(self.conv_pose, x, strict=False)]
+        boxes, poses = on_each(self.conv_reg, x), on_each(self.conv_pose, x)
         return (
-            [out(f) for out, f in zip(self.out_cls, classes, strict=False)],
-            [out(f) for out, f in zip(self.out_obj, boxes, strict=False)],
-            [out(f) for out, f in zip(self.out_bbox, boxes, strict=False)],
-            [out(f) for out, f in zip(self.out_kpt, poses, strict=False)],
-            [out(f) for out, f in zip(self.out_kpt_vis, poses, strict=False)],
+            on_each(self.out_cls, on_each(self.conv_cls, x)),
+            on_each(self.out_obj, boxes),
+            on_each(self.out_bbox, boxes),
+            on_each(self.out_kpt, poses),
+            on_each(self.out_kpt_vis, poses),
         )
-
-
-def flatten(maps: Sequence[Tensor]) -> Tensor:
-    """Maps (B, C, H, W) of all sizes as points (B, P, C).
-
-    Raises:
-        ConfigError: no maps; a head leaves some out where it does not train.
-    """
-    if not maps:
-        raise ConfigError(
-            "losses need all outputs, and this head makes them in training mode only; call "
-            "model.train() first"
-        )
-    return torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1)
 
 
 @MODELS.register_module()
@@ -239,16 +205,6 @@ class YOLOXPoseHead(BaseHead):
         """Maps of `head_module`."""
         return self.head_module(feats)
 
-    def priors(self, maps: Sequence[Tensor]) -> Tensor:
-        """Points and strides (P, 4) of maps, input space."""
-        points = self.prior_generator.grid_priors(
-            [m.shape[2:] for m in maps],
-            dtype=maps[0].dtype,
-            device=maps[0].device,
-            with_stride=True,
-        )
-        return torch.cat(points)
-
     # --------------------------------------------------------------------- loss
 
     def loss(
@@ -262,17 +218,9 @@ class YOLOXPoseHead(BaseHead):
         Without any person in the batch only `loss_obj` is there.
         """
         scores, objectness, boxes, offsets, visible = map(flatten, maps := self.forward(feats))
-        priors = self.priors(maps[0])
-        outputs = DenseOutputs(
-            priors=priors,
-            scores=scores,
-            objectness=objectness,
-            bboxes=self.decode_bbox(boxes, priors[:, :2], priors[:, -1]),
-            keypoints=self.decode_kpt_reg(offsets, priors[:, :2], priors[:, -1]),
-            visible=visible,
-        )
+        outputs = self._outputs(maps[0], scores, objectness, boxes, offsets, visible)
         targets = assign_targets(self.assigner, outputs, batch_data_samples)
-        total = mean_over_devices(scores.new_tensor(float(targets.count))).clamp(min=1.0)
+        total, chosen = targets.total(), targets.chosen
         losses = {
             "loss_obj": self.loss_obj(
                 objectness.reshape(-1, 1), targets.objectness, targets.objectness_weights
@@ -281,26 +229,40 @@ class YOLOXPoseHead(BaseHead):
         }
         if targets.count == 0:
             return losses
-        positive = targets.positive
-        losses["loss_bbox"] = (
-            self.loss_bbox(outputs.bboxes.flatten(0, 1)[positive], targets.bboxes) / total
-        )
+        losses["loss_bbox"] = self.loss_bbox(chosen(outputs.bboxes), targets.bboxes) / total
         losses["loss_kpt"] = self.loss_oks(
-            outputs.keypoints.flatten(0, 1)[positive],
-            targets.keypoints,
-            targets.visible,
-            targets.areas,
+            chosen(outputs.keypoints), targets.keypoints, targets.visible, targets.areas
         )
         losses["loss_vis"] = self.loss_vis(
-            visible.flatten(0, 1)[positive], targets.visible, targets.visible_weights
+            chosen(visible), targets.visible, targets.visible_weights
         )
         losses["overlaps"] = targets.classes
         wanted = targets.classes.pow(self.overlaps_power).detach()
-        losses["loss_cls"] = self.loss_cls(scores.flatten(0, 1)[positive], wanted) / total
+        losses["loss_cls"] = self.loss_cls(chosen(scores), wanted) / total
         if self.use_aux_loss:
-            raw = boxes.flatten(0, 1)[positive], offsets.flatten(0, 1)[positive]
-            losses |= self._auxiliary_losses(*raw, targets, total)
+            losses |= self._auxiliary_losses(chosen(boxes), chosen(offsets), targets, total)
         return losses
+
+    def _outputs(
+        self,
+        maps: Sequence[Tensor],
+        scores: Tensor,
+        objectness: Tensor,
+        boxes: Tensor,
+        offsets: Tensor,
+        visible: Tensor,
+    ) -> DenseOutputs:
+        """Outputs of all points of some maps, with boxes and keypoints in input space."""
+        priors = points_of(self.prior_generator, maps)
+        places, strides = priors[:, :2], priors[:, -1]
+        return DenseOutputs(
+            priors=priors,
+            scores=scores,
+            objectness=objectness,
+            bboxes=self.decode_bbox(boxes, places, strides),
+            keypoints=self.decode_kpt_reg(offsets, places, strides),
+            visible=visible,
+        )
 
     def _auxiliary_losses(
         self, boxes: Tensor, offsets: Tensor | None, targets: DenseTargets, total: Tensor
@@ -337,21 +299,19 @@ class YOLOXPoseHead(BaseHead):
             B `InstanceData` of arrays: `keypoints` (N, K, 2) and `bboxes` (N, 4) in input
             space, `keypoint_scores`, `keypoints_visible`, `bbox_scores`, `scores`, `labels`.
         """
-        scores, objectness, boxes, offsets, visible = map(flatten, maps := self.forward(feats))
-        priors = self.priors(maps[0])
-        boxes = self.decode_bbox(boxes, priors[:, :2], priors[:, -1])
-        keypoints = self.decode_kpt_reg(offsets, priors[:, :2], priors[:, -1])
-        scores = scores.sigmoid() * objectness.sigmoid()
+        maps = self.forward(feats)
+        outputs = self._outputs(maps[0], *map(flatten, maps))
+        scores = outputs.scores.sigmoid() * outputs.objectness.sigmoid()
         results = []
         for i, sample in enumerate(batch_data_samples):
-            best, labels, kept = self.candidates(scores[i], boxes[i], test_cfg)
+            best, labels, kept = self.candidates(scores[i], outputs.bboxes[i], test_cfg)
             results.append(
                 self.people(
                     best,
                     labels,
-                    boxes[i, kept],
-                    keypoints[i, kept],
-                    visible[i, kept].sigmoid(),
+                    outputs.bboxes[i, kept],
+                    outputs.keypoints[i, kept],
+                    outputs.visible[i, kept].sigmoid(),
                     sample.metainfo["input_size"],
                 )
             )
@@ -410,12 +370,8 @@ class YOLOXPoseHead(BaseHead):
             priors: (P, 2) points.
             stride: (P,).
         """
-        stride = stride.unsqueeze(-1)
-        center = pred_bboxes[..., :2] * stride + priors
-        half = pred_bboxes[..., 2:].exp() * stride / 2
-        return torch.cat([center - half, center + half], dim=-1)
+        return boxes_of(pred_bboxes, priors, stride.unsqueeze(-1))
 
     def decode_kpt_reg(self, pred_kpt_offsets: Tensor, priors: Tensor, stride: Tensor) -> Tensor:
         """Keypoints (B, P, K, 2) of offsets (B, P, 2 * K) in strides from points (P, 2)."""
-        offsets = pred_kpt_offsets.unflatten(-1, (self.num_keypoints, 2))
-        return offsets * stride.reshape(-1, 1, 1) + priors.unsqueeze(1)
+        return keypoints_of(pred_kpt_offsets, priors, stride.unsqueeze(-1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,12 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from poise.layers import BaseModule, constant_init
+from poise.models.heads.dense import start_rare
 from poise.models.heads.edpose.encoder import MLP, inverse_sigmoid
 
 __all__ = ["EDPoseOutHead"]
-
-#: probability of a person that an untrained network gives
-PRIOR_PROBABILITY = 0.01
 
 
 def _copies(layer: nn.Module, count: int, *, shared: bool) -> nn.ModuleList:
@@ -67,8 +64,7 @@ class EDPoseOutHead(BaseModule):
         self.num_group = num_group
         classes = nn.Linear(embed_dims, num_classes, bias=not cls_no_bias)
         if not cls_no_bias:
-            bias = -math.log((1 - PRIOR_PROBABILITY) / PRIOR_PROBABILITY)
-            nn.init.constant_(classes.bias, bias)
+            start_rare([classes])
         boxes = MLP(embed_dims, embed_dims, 4, 3)
         pose = MLP(embed_dims, embed_dims, 2, 3)
         pose_size = MLP(embed_dims, embed_dims, 2, 3)
