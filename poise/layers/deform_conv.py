@@ -31,7 +31,7 @@ HALVES = (torch.bfloat16, torch.float16)
 
 
 class _DeformConv(nn.Module):
-    """Weights and shapes that all four share."""
+    """Weights and shapes that all four share; arguments as of `DeformConv2d`."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class _DeformConv(nn.Module):
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         deform_groups: int = 1,
-        bias: bool = False,
+        bias: bool | str = True,
     ) -> None:
         super().__init__()
         if in_channels % groups or out_channels % groups:
@@ -59,6 +59,11 @@ class _DeformConv(nn.Module):
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = nn.Parameter(torch.empty(shape))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `reset_parameters`")
 
     def extra_repr(self) -> str:
         """Shapes."""
@@ -120,8 +125,11 @@ class DeformConv2d(_DeformConv):
         if bias:
             raise ConfigError("a deformable convolution of version 1 has no bias; set bias=False")
         shape = (kernel_size, stride, padding, dilation, groups, deform_groups)
-        super().__init__(in_channels, out_channels, *shape)
+        super().__init__(in_channels, out_channels, *shape, bias=False)
         self.im2col_step = im2col_step
+
+    def reset_parameters(self) -> None:
+        """Weights by He's rule for ReLU."""
         nn.init.kaiming_uniform_(self.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor, offset: Tensor) -> Tensor:
@@ -162,20 +170,8 @@ class DeformConv2dPack(DeformConv2d):
 class ModulatedDeformConv2d(_DeformConv):
     """DCN version 2 with offsets and masks from outside; arguments as `DeformConv2d`."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0,
-        dilation: int | tuple[int, int] = 1,
-        groups: int = 1,
-        deform_groups: int = 1,
-        bias: bool | str = True,
-    ) -> None:
-        shape = (kernel_size, stride, padding, dilation, groups, deform_groups)
-        super().__init__(in_channels, out_channels, *shape, bias=bool(bias))
+    def reset_parameters(self) -> None:
+        """As `init_weights`, by which MMCV calls it."""
         self.init_weights()
 
     def init_weights(self) -> None:

@@ -6,8 +6,9 @@ Freezing and norm modes are applied from outside, so that families share no chai
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from poise.zoo.variants import VARIANTS, variant_settings
 
 __all__ = [
     "BaseBackbone",
+    "ShortForm",
     "check_frozen_stages",
     "check_out_indices",
     "check_sides",
@@ -86,6 +88,23 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
         if mode and self.norm_eval:
             set_norm_eval(self)
         return self
+
+
+Network = TypeVar("Network", bound=BaseBackbone)
+
+
+class ShortForm:
+    """A published variant as a method of the class, which has the variant's name.
+
+    With `tiny = ShortForm()` in the class, `SwinTransformer.tiny(drop_rate=0.1)` is
+    `SwinTransformer.variant("tiny", drop_rate=0.1)`.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: type[Network]) -> Callable[..., Network]:
+        return partial(owner.variant, self.name)
 
 
 def _variants_of(cls: type) -> tuple[str, Mapping[str, Any]]:

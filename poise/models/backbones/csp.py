@@ -6,7 +6,7 @@ Ge 2021, arXiv 2107.08430; Lyu 2022, arXiv 2212.07784.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from poise.layers import ConvModule
 from poise.layers.csp import SILU, SWISH, YOLO_BN, CSPLayer, Focus, SPPBottleneck, conv_class
 from poise.models.backbones.base import (
     BaseBackbone,
+    ShortForm,
     check_frozen_stages,
     check_out_indices,
     freeze,
@@ -57,23 +58,21 @@ class _CSPBackbone(BaseBackbone):
     #: name -> stages of (in channels, out channels, blocks, add identity, use SPP)
     arch_settings: Mapping[str, Arch] = {}
 
-    def _settings(self, arch: str, overwrite: Arch | None) -> Arch:
-        """Stages of a network, by name or given."""
-        if overwrite:
-            return overwrite
-        if arch not in self.arch_settings:
-            raise ConfigError(
-                f"arch must be one of {', '.join(self.arch_settings)}, got {arch!r}"
-                f"{nearest(str(arch), self.arch_settings)}"
-            )
-        return self.arch_settings[arch]
+    tiny = ShortForm()
+    s = ShortForm()
+    m = ShortForm()
+    l = ShortForm()  # noqa: E741 (the size's name)
+    x = ShortForm()
 
     def _build(
         self,
-        settings: Arch,
-        stem: nn.Module,
+        arch: str,
+        overwrite: Arch | None,
+        stem: Callable[[float], nn.Module],
         *,
         factors: tuple[float, float],
+        out_indices: Sequence[int],
+        frozen_stages: int,
         spp_kernel_sizes: Sequence[int],
         use_depthwise: bool,
         cfgs: Mapping[str, Any],
@@ -82,16 +81,30 @@ class _CSPBackbone(BaseBackbone):
         """Add the stem and the stages.
 
         Args:
-            settings: one row a stage, see `arch_settings`.
-            stem: first layers.
+            arch: one of `arch_settings`.
+            overwrite: rows that replace those of `arch`.
+            stem: makes the first layers, of so many channels.
             factors: of blocks (deepen) and channels (widen).
+            out_indices, frozen_stages: as of the constructors.
             spp_kernel_sizes: for the stage with SPP.
             use_depthwise: depthwise separable convolutions.
             cfgs: `conv_cfg`, `norm_cfg`, `act_cfg`.
             **csp_options: further arguments of the CSP layers.
+
+        Raises:
+            ConfigError: no such architecture.
         """
+        settings = overwrite or self.arch_settings.get(arch)
+        if settings is None:
+            raise ConfigError(
+                f"arch must be one of {', '.join(self.arch_settings)}, got {arch!r}"
+                f"{nearest(str(arch), self.arch_settings)}"
+            )
+        check_out_indices(out_indices, len(settings) + 1)
+        check_frozen_stages(frozen_stages, len(settings))
+        self.out_indices, self.frozen_stages = out_indices, frozen_stages
         deepen, widen = factors
-        self.stem = stem
+        self.stem = stem(settings[0][0] * widen)
         self.layers = ["stem"]
         for number, row in enumerate(settings, start=1):
             before, after, blocks, add_identity, use_spp = row
@@ -109,11 +122,6 @@ class _CSPBackbone(BaseBackbone):
             )
             self.layers.append(f"stage{number}")
             self.add_module(self.layers[-1], nn.Sequential(conv, *spp, csp))
-
-    def _set_indices(self, settings: Arch, out_indices: Sequence[int], frozen: int) -> None:
-        check_out_indices(out_indices, len(settings) + 1)
-        check_frozen_stages(frozen, len(settings))
-        self.out_indices, self.frozen_stages = out_indices, frozen
 
     def _freeze_stages(self) -> None:
         freeze(getattr(self, name) for name in self.layers[: self.frozen_stages + 1])
@@ -165,43 +173,19 @@ class CSPDarknet(_CSPBackbone):
         init_cfg: Any = YOLO_INIT,
     ) -> None:
         super().__init__(init_cfg)
-        settings = self._settings(arch, arch_ovewrite)
-        self._set_indices(settings, out_indices, frozen_stages)
         self.norm_eval = norm_eval
         cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg, "act_cfg": act_cfg}
         self._build(
-            settings,
-            Focus(3, int(settings[0][0] * widen_factor), kernel_size=3, **cfgs),
+            arch,
+            arch_ovewrite,
+            lambda width: Focus(3, int(width), kernel_size=3, **cfgs),
             factors=(deepen_factor, widen_factor),
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
             spp_kernel_sizes=spp_kernal_sizes,
             use_depthwise=use_depthwise,
             cfgs=cfgs,
         )
-
-    @classmethod
-    def tiny(cls, **kwargs: Any) -> CSPDarknet:
-        """CSPDarknet of YOLOX-tiny and RTMO-t; arguments as the constructor."""
-        return cls.variant("tiny", **kwargs)
-
-    @classmethod
-    def s(cls, **kwargs: Any) -> CSPDarknet:
-        """CSPDarknet of YOLOX-s and RTMO-s; arguments as the constructor."""
-        return cls.variant("s", **kwargs)
-
-    @classmethod
-    def m(cls, **kwargs: Any) -> CSPDarknet:
-        """CSPDarknet of YOLOX-m and RTMO-m; arguments as the constructor."""
-        return cls.variant("m", **kwargs)
-
-    @classmethod
-    def l(cls, **kwargs: Any) -> CSPDarknet:  # noqa: E743 (the size's name)
-        """CSPDarknet of YOLOX-l and RTMO-l; arguments as the constructor."""
-        return cls.variant("l", **kwargs)
-
-    @classmethod
-    def x(cls, **kwargs: Any) -> CSPDarknet:
-        """CSPDarknet of YOLOX-x; arguments as the constructor."""
-        return cls.variant("x", **kwargs)
 
 
 @MODELS.register_module(scope="mmyolo")
@@ -255,19 +239,24 @@ class CSPNeXt(_CSPBackbone):
         init_cfg: Any = YOLO_INIT,
     ) -> None:
         super().__init__(init_cfg)
-        settings = self._settings(arch, arch_ovewrite)
-        self._set_indices(settings, out_indices, frozen_stages)
         self.norm_eval = norm_eval
-        width = settings[0][0] * widen_factor
-        half, plain = int(width // 2), {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
-        self._build(
-            settings,
-            nn.Sequential(
+        plain = {"norm_cfg": norm_cfg, "act_cfg": act_cfg}
+
+        def stem(width: float) -> nn.Module:
+            half = int(width // 2)
+            return nn.Sequential(
                 ConvModule(3, half, 3, stride=2, padding=1, **plain),
                 ConvModule(half, half, 3, padding=1, **plain),
                 ConvModule(half, int(width), 3, padding=1, **plain),
-            ),
+            )
+
+        self._build(
+            arch,
+            arch_ovewrite,
+            stem,
             factors=(deepen_factor, widen_factor),
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
             spp_kernel_sizes=spp_kernel_sizes,
             use_depthwise=use_depthwise,
             cfgs={"conv_cfg": conv_cfg, **plain},
@@ -275,38 +264,3 @@ class CSPNeXt(_CSPBackbone):
             expand_ratio=expand_ratio,
             channel_attention=channel_attention,
         )
-
-    @classmethod
-    def sized(cls, size: str, **kwargs: Any) -> CSPNeXt:
-        """Network of a published size.
-
-        Args:
-            size: "tiny", "s", "m", "l" or "x".
-            **kwargs: as the constructor, without the two factors.
-        """
-        return cls.variant(size, **kwargs)
-
-    @classmethod
-    def tiny(cls, **kwargs: Any) -> CSPNeXt:
-        """CSPNeXt-tiny; arguments as the constructor."""
-        return cls.variant("tiny", **kwargs)
-
-    @classmethod
-    def s(cls, **kwargs: Any) -> CSPNeXt:
-        """CSPNeXt-s; arguments as the constructor."""
-        return cls.variant("s", **kwargs)
-
-    @classmethod
-    def m(cls, **kwargs: Any) -> CSPNeXt:
-        """CSPNeXt-m, the backbone of RTMPose-m; arguments as the constructor."""
-        return cls.variant("m", **kwargs)
-
-    @classmethod
-    def l(cls, **kwargs: Any) -> CSPNeXt:  # noqa: E743 (the size's name)
-        """CSPNeXt-l; arguments as the constructor."""
-        return cls.variant("l", **kwargs)
-
-    @classmethod
-    def x(cls, **kwargs: Any) -> CSPNeXt:
-        """CSPNeXt-x; arguments as the constructor."""
-        return cls.variant("x", **kwargs)

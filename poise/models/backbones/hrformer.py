@@ -15,6 +15,7 @@ from poise.layers import BaseModule, Conv2d, DropPath, build_activation_layer, b
 from poise.layers.patches import nchw_to_nlc
 from poise.layers.residual import Bottleneck
 from poise.layers.window_attention import WindowMSA, join_windows, split_windows
+from poise.models.backbones.base import ShortForm
 from poise.models.backbones.hr_module import HRModule, separable_norm
 from poise.models.backbones.hrnet import HRNet
 from poise.registry import MODELS
@@ -300,12 +301,5 @@ class HRFormer(HRNet):
             f"HRFormer.base(), or HRNet.width({channels})"
         )
 
-    @classmethod
-    def small(cls, **kwargs: Any) -> HRFormer:
-        """HRFormer-S; arguments as the constructor."""
-        return cls.variant("small", **kwargs)
-
-    @classmethod
-    def base(cls, **kwargs: Any) -> HRFormer:
-        """HRFormer-B; arguments as the constructor."""
-        return cls.variant("base", **kwargs)
+    small = ShortForm()
+    base = ShortForm()

@@ -19,6 +19,7 @@ from poise.models.backbones.base import (
 )
 from poise.models.backbones.hr_module import HRModule, conv_norm, make_transition
 from poise.registry import MODELS
+from poise.zoo.parts.backbones import hrnet
 
 __all__ = ["HRNet"]
 
@@ -187,23 +188,7 @@ class HRNet(BaseBackbone):
             multiscale_output: return all four resolutions.
             **kwargs: as the constructor, without `extra`.
         """
-        extra: dict[str, dict[str, Any]] = {
-            "stage1": {
-                "num_modules": 1,
-                "num_branches": 1,
-                "block": "BOTTLENECK",
-                "num_blocks": (4,),
-                "num_channels": (64,),
-            }
-        }
-        for number, modules in ((2, 1), (3, 4), (4, 3)):
-            extra[f"stage{number}"] = {
-                "num_modules": modules,
-                "num_branches": number,
-                "block": "BASIC",
-                "num_blocks": (4,) * number,
-                "num_channels": tuple(channels * 2**i for i in range(number)),
-            }
+        extra = hrnet(channels)["extra"]
         extra["stage4"]["multiscale_output"] = multiscale_output
         return cls(extra, **kwargs)
 

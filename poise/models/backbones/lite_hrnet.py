@@ -19,7 +19,7 @@ from poise.layers import (
     interleave,
     maybe_checkpoint,
 )
-from poise.models.backbones.base import BaseBackbone, check_sides
+from poise.models.backbones.base import BaseBackbone, ShortForm, check_sides
 from poise.models.backbones.hr_module import (
     conv_norm,
     make_exchange,
@@ -374,12 +374,5 @@ class LiteHRNet(BaseBackbone):
             maps = getattr(self, f"stage{i}")(inputs)
         return ((self.head_layer(maps) if self.with_head else maps)[0],)
 
-    @classmethod
-    def layers18(cls, **kwargs: Any) -> LiteHRNet:
-        """Lite-HRNet-18; arguments as the constructor."""
-        return cls.variant("layers18", **kwargs)
-
-    @classmethod
-    def layers30(cls, **kwargs: Any) -> LiteHRNet:
-        """Lite-HRNet-30; arguments as the constructor."""
-        return cls.variant("layers30", **kwargs)
+    layers18 = ShortForm()
+    layers30 = ShortForm()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from poise.errors import ConfigError
 from poise.layers import ConvModule, InvertedResidual
-from poise.models.backbones.base import BaseBackbone, check_frozen_stages, freeze
+from poise.models.backbones.base import BaseBackbone, ShortForm, check_frozen_stages, freeze
 from poise.models.backbones.vipnas import SE_GATES
 from poise.registry import MODELS
 
@@ -142,12 +142,5 @@ class MobileNetV3(BaseBackbone):
                 outs.append(x)
         return tuple(outs)
 
-    @classmethod
-    def small(cls, **kwargs: Any) -> MobileNetV3:
-        """MobileNetV3-Small; arguments as the constructor."""
-        return cls.variant("small", **kwargs)
-
-    @classmethod
-    def large(cls, **kwargs: Any) -> MobileNetV3:
-        """MobileNetV3-Large; arguments as the constructor."""
-        return cls.variant("large", **kwargs)
+    small = ShortForm()
+    large = ShortForm()

@@ -25,7 +25,7 @@ from poise.layers import (
 )
 from poise.layers.patches import PatchEmbed, nchw_to_nlc, nlc_to_nchw
 from poise.layers.transformer import MultiheadAttention
-from poise.models.backbones.base import BaseBackbone, is_pretrained
+from poise.models.backbones.base import BaseBackbone, ShortForm, is_pretrained
 from poise.models.weights import load_state_dict, read_state_dict
 from poise.registry import MODELS
 
@@ -341,25 +341,10 @@ class PyramidVisionTransformer(BaseBackbone):
                 outs.append(x.contiguous())
         return outs
 
-    @classmethod
-    def tiny(cls, **kwargs: Any) -> PyramidVisionTransformer:
-        """PVT-Tiny; arguments as the constructor."""
-        return cls.variant("tiny", **kwargs)
-
-    @classmethod
-    def small(cls, **kwargs: Any) -> PyramidVisionTransformer:
-        """PVT-Small; arguments as the constructor."""
-        return cls.variant("small", **kwargs)
-
-    @classmethod
-    def medium(cls, **kwargs: Any) -> PyramidVisionTransformer:
-        """PVT-Medium; arguments as the constructor."""
-        return cls.variant("medium", **kwargs)
-
-    @classmethod
-    def large(cls, **kwargs: Any) -> PyramidVisionTransformer:
-        """PVT-Large; arguments as the constructor."""
-        return cls.variant("large", **kwargs)
+    tiny = ShortForm()
+    small = ShortForm()
+    medium = ShortForm()
+    large = ShortForm()
 
 
 @MODELS.register_module()
@@ -380,35 +365,12 @@ class PyramidVisionTransformerV2(PyramidVisionTransformer):
             **kwargs,
         )
 
-    @classmethod
-    def b0(cls, **kwargs: Any) -> PyramidVisionTransformerV2:
-        """PVTv2-B0; arguments as the constructor."""
-        return cls.variant("b0", **kwargs)
-
-    @classmethod
-    def b1(cls, **kwargs: Any) -> PyramidVisionTransformerV2:
-        """PVTv2-B1; arguments as the constructor."""
-        return cls.variant("b1", **kwargs)
-
-    @classmethod
-    def b2(cls, **kwargs: Any) -> PyramidVisionTransformerV2:
-        """PVTv2-B2; arguments as the constructor."""
-        return cls.variant("b2", **kwargs)
-
-    @classmethod
-    def b3(cls, **kwargs: Any) -> PyramidVisionTransformerV2:
-        """PVTv2-B3; arguments as the constructor."""
-        return cls.variant("b3", **kwargs)
-
-    @classmethod
-    def b4(cls, **kwargs: Any) -> PyramidVisionTransformerV2:
-        """PVTv2-B4; arguments as the constructor."""
-        return cls.variant("b4", **kwargs)
-
-    @classmethod
-    def b5(cls, **kwargs: Any) -> PyramidVisionTransformerV2:
-        """PVTv2-B5; arguments as the constructor."""
-        return cls.variant("b5", **kwargs)
+    b0 = ShortForm()
+    b1 = ShortForm()
+    b2 = ShortForm()
+    b3 = ShortForm()
+    b4 = ShortForm()
+    b5 = ShortForm()
 
 
 #: names inside a block, authors' -> MMPose's

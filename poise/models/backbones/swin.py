@@ -17,7 +17,7 @@ from poise.layers.patches import PatchEmbed, PatchMerging
 from poise.layers.recompute import maybe_checkpoint
 from poise.layers.transformer import FFN
 from poise.layers.window_attention import WindowMSA, join_windows, split_windows
-from poise.models.backbones.base import BaseBackbone, freeze, is_pretrained
+from poise.models.backbones.base import BaseBackbone, ShortForm, freeze, is_pretrained
 from poise.models.renames import rename_old_keys
 from poise.models.weights import load_state_dict, read_state_dict
 from poise.registry import MODELS
@@ -357,25 +357,10 @@ class SwinTransformer(BaseBackbone):
                 outs.append(out.unflatten(2, here).contiguous())
         return tuple(outs)
 
-    @classmethod
-    def tiny(cls, **kwargs: Any) -> SwinTransformer:
-        """Swin-T; arguments as the constructor."""
-        return cls.variant("tiny", **kwargs)
-
-    @classmethod
-    def small(cls, **kwargs: Any) -> SwinTransformer:
-        """Swin-S; arguments as the constructor."""
-        return cls.variant("small", **kwargs)
-
-    @classmethod
-    def base(cls, **kwargs: Any) -> SwinTransformer:
-        """Swin-B; arguments as the constructor."""
-        return cls.variant("base", **kwargs)
-
-    @classmethod
-    def large(cls, **kwargs: Any) -> SwinTransformer:
-        """Swin-L; arguments as the constructor."""
-        return cls.variant("large", **kwargs)
+    tiny = ShortForm()
+    small = ShortForm()
+    base = ShortForm()
+    large = ShortForm()
 
 
 def _resize_table(table: Tensor, own: Tensor) -> Tensor:

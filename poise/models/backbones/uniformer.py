@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from poise.errors import ConfigError
 from poise.layers import BaseModule, Conv2d, DropPath, initialize, maybe_checkpoint
 from poise.layers.window_attention import WindowMSA, join_windows, split_windows
-from poise.models.backbones.base import BaseBackbone, is_pretrained
+from poise.models.backbones.base import BaseBackbone, ShortForm, is_pretrained
 from poise.registry import MODELS
 
 __all__ = ["UniFormer"]
@@ -249,12 +249,5 @@ class UniFormer(BaseBackbone):
             outs.append(_over_channels(getattr(self, f"norm{i + 1}"), x))
         return tuple(outs)
 
-    @classmethod
-    def small(cls, **kwargs: Any) -> UniFormer:
-        """UniFormer-S; arguments as the constructor."""
-        return cls.variant("small", **kwargs)
-
-    @classmethod
-    def base(cls, **kwargs: Any) -> UniFormer:
-        """UniFormer-B; arguments as the constructor."""
-        return cls.variant("base", **kwargs)
+    small = ShortForm()
+    base = ShortForm()

@@ -27,6 +27,7 @@ from poise.layers.patches import PatchEmbed
 from poise.layers.transformer import FFN
 from poise.models.backbones.base import (
     BaseBackbone,
+    ShortForm,
     check_frozen_stages,
     freeze,
     is_pretrained,
@@ -418,25 +419,10 @@ class VisionTransformer(BaseBackbone):
             return int(name.split(".")[1]) + 1, count
         return count - 1, count
 
-    @classmethod
-    def small(cls, **kwargs: Any) -> VisionTransformer:
-        """ViT of ViTPose-small; arguments as the constructor. One map at stride 16."""
-        return cls.variant("small", **kwargs)
-
-    @classmethod
-    def base(cls, **kwargs: Any) -> VisionTransformer:
-        """ViT of ViTPose-base; arguments as the constructor. One map at stride 16."""
-        return cls.variant("base", **kwargs)
-
-    @classmethod
-    def large(cls, **kwargs: Any) -> VisionTransformer:
-        """ViT of ViTPose-large; arguments as the constructor. One map at stride 16."""
-        return cls.variant("large", **kwargs)
-
-    @classmethod
-    def huge(cls, **kwargs: Any) -> VisionTransformer:
-        """ViT of ViTPose-huge; arguments as the constructor. One map at stride 16."""
-        return cls.variant("huge", **kwargs)
+    small = ShortForm()
+    base = ShortForm()
+    large = ShortForm()
+    huge = ShortForm()
 
 
 def _check_output(out_type: str, with_cls_token: bool) -> None:

@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 Tree = dict[str, Any]
-Pairs = list[tuple[Any, int]]
 
 #: the seven datasets of bodies, in the order of training
 BODY7 = ("coco", "aic", "crowdpose", "mpii", "jhmdb", "halpe", "posetrack")

@@ -21,7 +21,6 @@ PCK_AUC_EPE: list[Tree] = [dict(type="PCKAccuracy", thr=0.2), dict(type="AUC"), 
 FACE_NME: Tree = dict(type="NME", norm_mode="keypoint_distance")
 
 #: how samples are varied: settings of `topdown_train`
-PEOPLE: Tree = {}
 UPRIGHT: Tree = dict(half_body=False, box=dict(shift_prob=0))
 WHOLE: Tree = dict(half_body=False)
 TILTED: Tree = dict(half_body=False, box=dict(rotate_factor=60, scale_factor=(0.75, 1.25)))
