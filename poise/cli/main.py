@@ -31,6 +31,7 @@ COMMANDS = {
     "config": ("poise.cli.config:app", "Show and compare configs."),
     "zoo": ("poise.cli.zoo:app", "List released models; fetch, publish and convert weights."),
     "export": ("poise.cli.export:export", "Write a model as an ONNX file."),
+    "bench": ("poise.cli.bench:bench", "Measure how fast models are on this machine."),
     "migrate": ("poise.cli.migrate:migrate", "Rewrite a file's MMPose imports to Poise's."),
     "doctor": ("poise.cli.doctor:doctor", "Say what is installed and what would go wrong."),
 }

@@ -1,0 +1,95 @@
+"""How fast a model is on this machine, from pictures in memory to keypoints."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from poise.errors import ArgumentError
+from poise.inference.inferencer import Inferencer
+
+__all__ = ["Speed", "measure_speed"]
+
+#: Picture (height, width) that people are cut out of, and the boxes' part of its height.
+_PICTURE, _TALL = (720, 1280), 0.6
+#: Frames and seconds that do not count: networks are rearranged, exported and compiled then.
+_FIRST_FRAMES, _FIRST_SECONDS = 4, 0.5
+
+
+class Speed(NamedTuple):
+    """A measured speed.
+
+    Attributes:
+        per_second: people, or whole pictures where the model takes these.
+        whole_pictures: which of the two.
+    """
+
+    per_second: float
+    whole_pictures: bool
+
+    @property
+    def milliseconds(self) -> float:
+        """Of one person or picture."""
+        return 1000 / self.per_second
+
+
+def measure_speed(
+    inferencer: Inferencer,
+    *,
+    people: int = 4,
+    batch_size: int | None = None,
+    seconds: float = 2.0,
+) -> Speed:
+    """Speed of an inferencer: cropping, network and decoding, as in a video with given boxes.
+
+    Reading, detecting and drawing are left out. The picture is noise: what is in it changes the
+    speed of no network, but for the people that models of whole pictures find in it.
+
+    Args:
+        inferencer: any.
+        people: in each picture; without effect on models of whole pictures.
+        batch_size: people per call of the network; None: the inferencer's choice.
+        seconds: to measure for.
+
+    Raises:
+        ArgumentError: a number that is not positive.
+    """
+    for name, value in {"people": people, "batch_size": batch_size, "seconds": seconds}.items():
+        if value is not None and not value > 0:
+            raise ArgumentError(f"{name} must be greater than 0, got {value}")
+    picture, boxes = _scene(people)
+    whole = not inferencer.needs_boxes
+
+    def run(frames: Iterator[np.ndarray]) -> int:
+        given: dict[str, Any] = {} if whole else {"boxes": itertools.repeat(boxes)}
+        results = inferencer.predict(frames, batch_size=batch_size, **given)
+        return sum(1 if whole else len(result) for result in results)
+
+    run(_repeated(picture, _FIRST_FRAMES, _FIRST_SECONDS))
+    start = time.perf_counter()
+    found = run(_repeated(picture, 1, seconds))
+    return Speed(found / (time.perf_counter() - start), whole)
+
+
+def _scene(people: int) -> tuple[np.ndarray, np.ndarray]:
+    """Picture (H, W, 3) uint8, and boxes (people, 4) xyxy, image space, side by side in it."""
+    height, width = _PICTURE
+    picture = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    tall = _TALL * height
+    left = np.linspace(0, width - tall / 2, people)
+    top = np.full(people, (height - tall) / 2)
+    boxes = np.stack([left, top, left + tall / 2, top + tall], axis=1)
+    return picture, boxes.astype(np.float32)
+
+
+def _repeated(picture: np.ndarray, least: int, seconds: float) -> Iterator[np.ndarray]:
+    """The picture, until the time is up, and at least so often."""
+    end = time.perf_counter() + seconds
+    for count in itertools.count(1):
+        yield picture
+        if count >= least and time.perf_counter() >= end:
+            return

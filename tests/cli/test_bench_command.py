@@ -1,0 +1,71 @@
+"""`poise bench` measures what can be run, and says what cannot."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+import poise
+from poise.cli.main import app
+from poise.errors import ArgumentError
+from poise.inference.speed import measure_speed
+
+QUICK = ["--seconds", "0.05", "--people", "2"]
+
+
+def bench(*args):
+    return CliRunner().invoke(app, ["bench", *args, *QUICK])
+
+
+def test_the_fastest_way_is_named():
+    done = bench("movenet-lightning", "--backends", "torch", "--modes", "accurate,balanced")
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0] == "movenet-lightning"
+    assert [line.split()[:2] for line in lines[2:4]] == [
+        ["torch", "accurate"],
+        ["torch", "balanced"],
+    ]
+    rates = [float(line.split()[-1]) for line in lines[2:4]]
+    best = ("accurate", "balanced")[rates[1] > rates[0]]
+    assert lines[4].strip() == f"fastest here: --backend torch --mode {best}"
+    assert "movenet-lightning.safetensors" in done.stderr
+
+
+# boxes of untrained networks know no bounds
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_models_of_whole_pictures_are_counted_in_pictures():
+    name = "rtmo-t_8xb32-600e_body7-416x416"
+    done = bench(name, "--modes", "balanced", "--json")
+    assert done.exit_code == 0, done.output
+    torch, *others = json.loads(done.stdout)
+    assert torch["unit"] == "picture"
+    assert torch["milliseconds"] == pytest.approx(1000 / torch["per_second"])
+    assert "made-up weights" in done.stderr
+    # neither runtime takes it, whether it is installed or not
+    assert [row["backend"] for row in others] == ["onnxruntime", "openvino"]
+    assert all(row["error"] for row in others)
+    done = bench(name, "--backends", "onnxruntime", "--modes", "balanced")
+    assert done.exit_code == 1
+    assert "needs backend='torch'" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["movenet-lightning", "--backends", "tensorrt"], "--backends takes some of torch"),
+        (["movenet-lightning", "--modes", ""], "--modes takes some of accurate"),
+        (["movenet-lightnin"], "did you mean"),
+    ],
+)
+def test_wrong_arguments_are_explained(args, said):
+    done = bench(*args)
+    assert done.exit_code
+    assert said in f"{done.output}{done.exception}"
+
+
+def test_numbers_must_be_positive():
+    inferencer = poise.Inferencer("movenet-lightning", device="cpu", detector=None)
+    for options in ({"people": 0}, {"seconds": -1.0}, {"batch_size": 0}):
+        with pytest.raises(ArgumentError, match=f"{next(iter(options))} must be greater than 0"):
+            measure_speed(inferencer, **options)
