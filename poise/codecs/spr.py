@@ -149,9 +149,7 @@ class SPR(BaseKeypointCodec):
         Read by linear interpolation; places off the map read the nearest border.
         """
         H, W = heatmaps.shape[-2:]
-        # a grid of W steps over a width of W - 1, as the released models were evaluated
-        x = (keypoints[..., 0] * (W / (W - 1)) - 0.5).clip(0, W - 1)
-        y = (keypoints[..., 1] * (H / (H - 1)) - 0.5).clip(0, H - 1)
+        x, y = _on_grid(keypoints[..., 0], W), _on_grid(keypoints[..., 1], H)
         if is_tensor(heatmaps):
             left, top = x.floor().long(), y.floor().long()
             right, bottom = (left + 1).clamp(max=W - 1), (top + 1).clamp(max=H - 1)
@@ -166,6 +164,20 @@ class SPR(BaseKeypointCodec):
             flat[kinds, bottom * W + left] * (1 - part_x) + flat[kinds, bottom * W + right] * part_x
         )
         return above * (1 - part_y) + below * part_y
+
+
+def _on_grid(places: Any, size: int) -> Any:
+    """Places along an axis of `size` pixels as the scores are read: moved, and within the map.
+
+    The grid has `size` steps over a width of size - 1, as the released models were evaluated. By
+    way of -1 to 1, and back in one rounding, since steep maps show the last bits.
+    """
+    unit = places / (size - 1) * 2 - 1
+    if is_tensor(places):
+        moved = (unit.double() * (size / 2) + (size - 1) / 2).to(places.dtype)
+    else:
+        moved = (unit.astype(np.float64) * (size / 2) + (size - 1) / 2).astype(places.dtype)
+    return moved.clip(0, size - 1)
 
 
 def _best(scores: Array, count: int) -> tuple[Array, Array]:

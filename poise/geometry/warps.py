@@ -88,7 +88,8 @@ def get_udp_warp_matrix(center: Pair, scale: Pair, rot: float, output_size: Pair
         output_size: (width, height) of the output in pixels.
 
     Returns:
-        (2, 3) float32.
+        (2, 3) float32; not finite for a box without extent, so that codecs give what lies in
+        it no weight.
 
     Raises:
         DataError: one of the pairs is not a pair.
@@ -103,8 +104,9 @@ def get_udp_warp_matrix(center: Pair, scale: Pair, rot: float, output_size: Pair
         [cos, -sin, -x * cos + y * sin + 0.5 * width],
         [sin, cos, -x * sin - y * cos + 0.5 * height],
     ]
-    factor = [[(out_width - 1) / width], [(out_height - 1) / height]]
-    return (np.array(rows) * np.array(factor)).astype(np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.array([[out_width - 1], [out_height - 1]]) / [[width], [height]]
+        return (np.array(rows) * factor).astype(np.float32)
 
 
 def get_pers_warp_matrix(

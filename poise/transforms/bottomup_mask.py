@@ -36,7 +36,8 @@ class BottomupGetHeatmapMask(BaseTransform):
     def _segs_to_mask(self, segs: list[Any], img_shape: tuple[int, int]) -> np.ndarray:
         """Pixels (H, W) uint8 that COCO polygons (or run lengths) cover, image space."""
         wanted = (list, tuple) if self.mmpose_faults else (list, tuple, dict)
-        segs = [seg for seg in segs if isinstance(seg, wanted)]
+        # people without an outline have an empty list
+        segs = [seg for seg in segs if seg and isinstance(seg, wanted)]
         if not segs:
             return np.zeros(img_shape, np.uint8)
         try:

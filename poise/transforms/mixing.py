@@ -294,8 +294,10 @@ class YOLOXMixUp(MixImageTransform):
         """The other picture on its canvas, rescaled and flipped, uint8."""
         width, height = self.img_scale
         fitted = resize_image(image, (int(image.shape[1] * factor), int(image.shape[0] * factor)))
-        # float64 until the end: MMPose cuts fractions off only once
-        canvas = np.full((height, width, 3), self.pad_val, np.float64)
+        # a level with a point makes the canvas float64: fractions are cut off only at the end; a
+        # whole number leaves it in whole levels, which the resize rounds
+        dtype = np.result_type(image.dtype, self.pad_val)
+        canvas = np.full((height, width, 3), self.pad_val, dtype)
         canvas[: fitted.shape[0], : fitted.shape[1]] = fitted
         size = (int(width * draw.factor), int(height * draw.factor))
         layer = resize_image(canvas, size).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from poise.codecs import SPR, AssociativeEmbedding, DecoupledHeatmap
 from poise.codecs.utils.grouping import group_keypoints_by_tags
@@ -121,6 +122,19 @@ def test_spr_leaves_tiny_people_out(people):
 def test_spr_wants_a_sigma_for_keypoints():
     with pytest.raises(ConfigError, match=r"sigma=\(4, 2\)"):
         SPR(sigma=4, generate_keypoint_heatmaps=True, **SIZES)
+
+
+def test_keypoint_scores_of_large_steep_maps_round_as_grid_sample_does():
+    rng = np.random.default_rng(3)
+    maps = torch.from_numpy(rng.normal(size=(5, 128, 160)).astype(np.float32))
+    places = torch.from_numpy(rng.uniform(-3, 163, (40, 5, 2)).astype(np.float32))
+    codec = SPR((640, 512), (160, 128), generate_keypoint_heatmaps=True)
+    grid = torch.stack([places[..., 0] / 159, places[..., 1] / 127], dim=-1) * 2 - 1
+    expected = torch.nn.functional.grid_sample(
+        maps[:, None], grid.transpose(0, 1)[:, None], padding_mode="border", align_corners=False
+    )
+    scores = codec.get_keypoint_scores(maps, places)
+    torch.testing.assert_close(scores, expected.reshape(5, 40).T, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("limit", [30, 2])

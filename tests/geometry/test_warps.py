@@ -29,6 +29,11 @@ def test_udp_maps_between_pixel_centres():
     assert np.allclose(warp_points(CORNERS, matrix), [[0, 0], [191, 255]], atol=1e-4)
 
 
+def test_udp_of_a_box_without_extent_is_not_finite():
+    matrix = get_udp_warp_matrix(CENTER, np.zeros(2), 30, OUTPUT)
+    assert not np.isfinite(matrix).any()
+
+
 @pytest.mark.parametrize("rot", [0, 30, -90, 175])
 @pytest.mark.parametrize("fix_aspect_ratio", [True, False])
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.1, -0.2)])

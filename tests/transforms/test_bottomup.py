@@ -328,8 +328,14 @@ def test_polygons_are_masked(person, get_invalid):
     assert inside(mask, get_invalid)
 
 
-def test_without_segments_all_counts(person):
-    assert BottomupGetHeatmapMask()(person(invalid_segs=[]))["heatmap_mask"].all()
+@pytest.mark.parametrize("segments", [[], [[]]])
+def test_without_segments_all_counts(person, segments):
+    assert BottomupGetHeatmapMask()(person(invalid_segs=segments))["heatmap_mask"].all()
+
+
+def test_a_person_without_outline_hides_no_other(person):
+    mask = BottomupGetHeatmapMask()(person(invalid_segs=[[], SQUARE]))["heatmap_mask"]
+    assert inside(mask, False)
 
 
 @pytest.mark.parametrize(("faults", "masked"), [(True, False), (False, True)])

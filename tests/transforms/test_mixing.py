@@ -89,6 +89,19 @@ def test_mixup_averages_with_the_other_picture(sample):
     assert len(after["keypoints"]) == 4
 
 
+@pytest.mark.parametrize(("pad_val", "level"), [(114.0, 10), (114, 11)])
+def test_mixup_rounds_only_between_whole_levels(person, pad_val, level):
+    results = person(1, img=np.ones((24, 32, 3), np.uint8))
+    other = person(2, img=np.tile(np.array([[10, 10], [10, 13]], np.uint8), (24, 32))[..., None])
+    other["img"] = np.repeat(other["img"], 3, axis=2)
+    step = YOLOXMixUp(img_scale=(64, 48), pad_val=pad_val)
+    step._get_params = lambda size: _MixUpDraw(0.5, False, (0, 0))
+    step._get_mixed_data_list = lambda dataset: [other]
+    # each pixel of the other picture is the mean of four, 10.75
+    after = step({**results, "dataset": None})
+    assert (after["img"] == (1 + level) // 2).all()
+
+
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize(("factor", "corner"), [(1.0, (0, 0)), (2.0, (30, 20)), (0.5, (0, 0))])
 def test_mixup_moves_the_other_people(person, flip, factor, corner):
