@@ -23,7 +23,7 @@ _MODEL_PARTS = (
     "poise.models.estimators poise.models.preprocessors poise.models.distillers "
     "poise.models.build"
 )
-_BLOCKS = "poise.layers poise.models.flip poise.models.heads.utils poise.metrics.functional"
+_BLOCKS = "poise.layers poise.models.flip poise.metrics.functional"
 
 _PACKAGES: dict[str, str] = {
     "mmpose.apis": "poise.apis",
@@ -37,7 +37,7 @@ _PACKAGES: dict[str, str] = {
     "mmpose.models.losses": "poise.losses",
     "mmpose.models.data_preprocessors": "poise.models.preprocessors",
     "mmpose.models.pose_estimators": "poise.models.estimators",
-    "mmpose.models.task_modules": "poise.models.assigners poise.models.priors",
+    "mmpose.models.task_modules": "poise.models.assigners",
     "mmpose.models.utils": _BLOCKS,
     "mmpose.registry": "poise.registry",
     "mmpose.structures": "poise.structures",

@@ -2,51 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from poise.errors import DataError, MissingDependencyError
-
-if TYPE_CHECKING:
-    # results know these functions, not the other way round
-    from poise.inference.results import PoseResult
+from poise.inference.results import PoseResult
 
 __all__ = ["log_rerun", "to_fiftyone", "to_supervision"]
 
-
-def to_supervision(result: PoseResult) -> Any:
-    """`supervision.KeyPoints` with places, probabilities, and where it takes them visibilities.
-
-    Raises:
-        MissingDependencyError: the library is not installed.
-    """
-    try:
-        import supervision
-    except ImportError as error:
-        raise MissingDependencyError(
-            "to_supervision() needs the package supervision: pip install supervision"
-        ) from error
-    if not len(result):
-        return supervision.KeyPoints.empty()
-    data: dict[str, Any] = {}
-    if result.track_ids is not None:
-        data["tracker_id"] = result.track_ids
-    known = {field.name for field in dataclasses.fields(supervision.KeyPoints)}
-    values = {
-        # the name up to version 0.28
-        "confidence": result.probabilities,
-        "keypoint_confidence": result.probabilities,
-        "detection_confidence": result.bbox_scores,
-        "visible": result.visible,
-    }
-    return supervision.KeyPoints(
-        xy=result.keypoints[..., :2].astype(np.float32),
-        class_id=np.zeros(len(result), int),
-        data=data,
-        **{name: value for name, value in values.items() if name in known},
-    )
+#: beside its siblings, for those who look for it here
+to_supervision = PoseResult.to_supervision
 
 
 def to_fiftyone(result: PoseResult) -> dict[str, Any]:

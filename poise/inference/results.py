@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from poise.errors import MissingDependencyError
 from poise.inference.calibration import Calibration
 from poise.inference.probabilities import probabilities_of
 from poise.structures import InstanceData, split_instances
@@ -259,12 +260,33 @@ class PoseResult:
     def to_supervision(self) -> Any:
         """`supervision.KeyPoints`, for that library's annotators.
 
+        It has places, probabilities and, where the library's version takes them, visibilities.
+
         Raises:
             MissingDependencyError: the library is not installed.
         """
-        from poise.inference.conversions import to_supervision
-
-        return to_supervision(self)
+        try:
+            import supervision
+        except ImportError as error:
+            raise MissingDependencyError(
+                "to_supervision() needs the package supervision: pip install supervision"
+            ) from error
+        if not len(self):
+            return supervision.KeyPoints.empty()
+        known = {field.name for field in dataclasses.fields(supervision.KeyPoints)}
+        values = {
+            # the name up to version 0.28
+            "confidence": self.probabilities,
+            "keypoint_confidence": self.probabilities,
+            "detection_confidence": self.bbox_scores,
+            "visible": self.visible,
+        }
+        return supervision.KeyPoints(
+            xy=self.keypoints[..., :2].astype(np.float32),
+            class_id=np.zeros(len(self), int),
+            data={} if self.track_ids is None else {"tracker_id": self.track_ids},
+            **{name: value for name, value in values.items() if name in known},
+        )
 
 
 _BOX_COLUMNS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "bbox_score")

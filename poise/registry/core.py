@@ -13,15 +13,12 @@ from poise.config import where
 from poise.config.paths import resolve as resolve_path
 from poise.errors import ArgumentError, ConfigError, PoiseError, UnknownNameError, nearest
 from poise.registry.resolve import allowed_imports, import_path, import_target
-from poise.registry.scope import SCOPES, canonical, search_order, use_scope
+from poise.registry.scope import PROJECT_PACKAGES, SCOPES, canonical, search_order, use_scope
 
 __all__ = ["Registry"]
 
 #: Kinds for which a bare name may also be a class of a torch namespace.
 _TORCH_FALLBACK = {"optimizers": "torch.optim", "models": "torch.nn"}
-
-#: Modules by which MMPose's projects/yolox_pose calls its own parts.
-_OF_YOLOX_POSE = ("models", "datasets")
 
 
 class Registry:
@@ -121,8 +118,8 @@ class Registry:
         top = canonical(prefix.split(".", 1)[0])
         if top in SCOPES and top != "torch":
             return self._lookup(top, bare)
-        if prefix in _OF_YOLOX_POSE and prefix not in allowed_imports():
-            found = self._lookup("mmyolo", bare)
+        if prefix in PROJECT_PACKAGES and prefix not in allowed_imports():
+            found = self._lookup(PROJECT_PACKAGES[prefix], bare)
             if found is not None:
                 return found
         return import_path(f"{prefix}.{bare}")

@@ -6,13 +6,17 @@ import contextlib
 import contextvars
 from collections.abc import Iterator
 
-__all__ = ["SCOPES", "canonical", "current_scope", "search_order", "use_scope"]
+__all__ = ["PROJECT_PACKAGES", "SCOPES", "canonical", "current_scope", "search_order", "use_scope"]
 
 #: Libraries whose names configs use. "poise" holds what MMPose never had.
 SCOPES = ("mmpose", "poise", "mmengine", "mmcv", "mmdet", "mmyolo", "mmpretrain", "torch")
 
 #: Scopes under another name: MMClassification became MMPretrain.
 _ALIASES = {"mmcls": "mmpretrain"}
+
+#: Packages that stand beside the configs of MMPose's projects/yolox_pose -> scope of their classes,
+#: which its configs call `models.YOLODetector` or `datasets.CocoDataset`.
+PROJECT_PACKAGES = {"models": "mmyolo", "datasets": "mmyolo"}
 
 #: Where a bare name is looked for after the current scope.
 _FALLBACK = ("mmpose", "poise", "mmengine", "mmcv", "torch")

@@ -1,9 +1,10 @@
 """Names of MMPose and its engine find their places in Poise."""
 
-import importlib
+import importlib.util
 
 import pytest
 
+from poise.config import paths
 from poise.config.paths import known_names, resolve, resolve_module
 
 PLACES = {
@@ -90,3 +91,10 @@ def test_modules_with_one_successor():
     assert resolve_module("mmcv.cnn") == "poise.layers"
     assert resolve_module("mmpose.models") is None
     assert "UDPHeatmap" in known_names("mmpose.codecs")
+
+
+def test_every_place_in_the_tables_exists():
+    rows = [row.split() for row in paths._PACKAGES.values()]
+    rows += [places.split() for row in paths._ONLY.values() for places in row.values()]
+    places = {place for row in rows for place in row}
+    assert [place for place in sorted(places) if importlib.util.find_spec(place) is None] == []
