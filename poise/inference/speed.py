@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +16,8 @@ __all__ = ["Speed", "measure_speed"]
 
 #: Picture (height, width) that people are cut out of, and the boxes' part of its height.
 _PICTURE, _TALL = (720, 1280), 0.6
-#: Frames and seconds that do not count: networks are rearranged, exported and compiled then.
-_FIRST_FRAMES, _FIRST_SECONDS = 4, 0.5
+#: Times more pictures in the next round, at most.
+_GROWTH = 8
 
 
 class Speed(NamedTuple):
@@ -53,7 +53,7 @@ def measure_speed(
         inferencer: any.
         people: in each picture; without effect on models of whole pictures.
         batch_size: people per call of the network; None: the inferencer's choice.
-        seconds: to measure for.
+        seconds: that the round which counts takes at least.
 
     Raises:
         ArgumentError: a number that is not positive.
@@ -64,15 +64,23 @@ def measure_speed(
     picture, boxes = _scene(people)
     whole = not inferencer.needs_boxes
 
-    def run(frames: Iterator[np.ndarray]) -> int:
+    def seconds_of(count: int) -> float:
         given: dict[str, Any] = {} if whole else {"boxes": itertools.repeat(boxes)}
-        results = inferencer.predict(frames, batch_size=batch_size, **given)
-        return sum(1 if whole else len(result) for result in results)
+        start = time.perf_counter()
+        for _ in inferencer.predict(
+            itertools.repeat(picture, count), batch_size=batch_size, **given
+        ):
+            pass
+        return time.perf_counter() - start
 
-    run(_repeated(picture, _FIRST_FRAMES, _FIRST_SECONDS))
-    start = time.perf_counter()
-    found = run(_repeated(picture, 1, seconds))
-    return Speed(found / (time.perf_counter() - start), whole)
+    # networks are rearranged, exported and compiled in the first round
+    seconds_of(1)
+    count = 1
+    while True:
+        took = seconds_of(count)
+        if took >= seconds:
+            return Speed(count * (1 if whole else people) / took, whole)
+        count = math.ceil(count * min(1.2 * seconds / took, _GROWTH))
 
 
 def _scene(people: int) -> tuple[np.ndarray, np.ndarray]:
@@ -84,12 +92,3 @@ def _scene(people: int) -> tuple[np.ndarray, np.ndarray]:
     top = np.full(people, (height - tall) / 2)
     boxes = np.stack([left, top, left + tall / 2, top + tall], axis=1)
     return picture, boxes.astype(np.float32)
-
-
-def _repeated(picture: np.ndarray, least: int, seconds: float) -> Iterator[np.ndarray]:
-    """The picture, until the time is up, and at least so often."""
-    end = time.perf_counter() + seconds
-    for count in itertools.count(1):
-        yield picture
-        if count >= least and time.perf_counter() >= end:
-            return
