@@ -17,11 +17,14 @@ from typer.core import TyperCommand, TyperGroup
 import poise
 from poise.errors import PoiseError, nearest
 
-__all__ = ["app", "main"]
+__all__ = ["INTERRUPTED", "app", "main"]
 
 #: command -> (module:object, the line that --help shows). An object named `app` is a group.
 COMMANDS = {
-    "predict": ("poise.cli.predict:predict", "Find poses in images or folders of images."),
+    "predict": (
+        "poise.cli.predict:predict",
+        "Find poses in pictures, videos, folders and cameras.",
+    ),
     "smooth": ("poise.cli.smooth:smooth", "Smooth poses of an earlier run; other formats."),
     "train": ("poise.cli.train:train", "Train a model from a config."),
     "test": ("poise.cli.test:test", "Evaluate a checkpoint with a config's metrics."),
@@ -36,6 +39,9 @@ COMMANDS = {
     "doctor": ("poise.cli.doctor:doctor", "Say what is installed and what would go wrong."),
 }
 
+
+#: Exit status after Ctrl-C.
+INTERRUPTED = 130
 
 #: Options that stand alone in MMPose's tools, and the value they mean then.
 BARE_OPTIONS = {"train": {"--resume": "auto", "--amp": "auto"}}
@@ -69,9 +75,19 @@ class LazyGroup(TyperGroup):
         found = getattr(importlib.import_module(module), name)
         if isinstance(found, typer.Typer):
             return typer.main.get_command(found)
-        single = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(name=cmd_name, help=None)(found)
         return typer.main.get_command(single)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a Ctrl-C that it does not end by itself is said in one line."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, ImportError) as error:
+            if not _is_interruption(error):
+                raise
+            typer.echo("stopped by Ctrl-C", err=True)
+            raise typer.Exit(INTERRUPTED) from None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Command of the first argument; an unknown one is answered with the nearest."""
@@ -83,11 +99,19 @@ class LazyGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is at the root: compiled modules that are being imported turn it into others."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 app = typer.Typer(
     cls=LazyGroup,
     name="poise",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -127,12 +151,20 @@ def fill_bare_options(args: list[str]) -> list[str]:
 
 def _text(error: Exception) -> str:
     """Text of an error; of one from a data worker, without the traceback that torch puts in."""
+    if isinstance(error, OSError) and not isinstance(error, PoiseError):
+        return _of_system(error)
     text = str(error)
     kind = type(error)
     if "Original Traceback (most recent call last)" not in text:
         return text
     _, found, last = text.rpartition(f"{kind.__module__}.{kind.__qualname__}: ")
     return last.rstrip() if found else text
+
+
+def _of_system(error: OSError) -> str:
+    """What the system refused, and at which file."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{reason}: '{error.filename}'" if error.filename else reason
 
 
 def main() -> None:
@@ -142,7 +174,7 @@ def main() -> None:
     """
     try:
         app(fill_bare_options(sys.argv[1:]), prog_name="poise")
-    except PoiseError as error:
+    except (PoiseError, OSError) as error:
         if os.environ.get("POISE_TRACEBACK"):
             raise
         notes = "".join(f"\n  {n}" for n in getattr(error, "__notes__", ()))

@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from poise.cli.main import INTERRUPTED
+
 __all__ = ["predict"]
 
 #: What is saved without `--save`: of still pictures, and of whatever moves.
 _STILL, _MOVING = "image,json", "video,jsonl"
-#: Exit status after Ctrl-C.
-INTERRUPTED = 130
+#: Files that also hold what could not be used, and why.
+_WITH_ERRORS = (".json", ".jsonl")
 
 
 def predict(
@@ -141,10 +143,13 @@ def predict(
     picture unless a detector for them is named or was fetched before. A picture in which nobody
     is gets an empty result. Ctrl-C ends a run early; what was written stays readable.
     """
+    from poise.errors import ArgumentError
     from poise.inference import Inferencer, open_sources
     from poise.inference.exported import is_exported
     from poise.zoo.whole import is_whole_model
 
+    if boxes is not None and box:
+        raise ArgumentError("--box and --boxes both say where people are; give one of them")
     given: Any = str(boxes) if boxes else _parse_boxes(box)
     sources = list(open_sources(inputs, timeout=timeout))
     group = _open_group(save, show=show, draw=draw, folder=out, layout=layout, style=style)
@@ -211,10 +216,19 @@ def _open_group(save: str, *, show: bool, draw: bool, folder: Path, layout: str,
 
 
 class _Tally:
-    """What a run came to."""
+    """What a run came to.
 
-    def __init__(self) -> None:
+    Args:
+        sources: all that the run was to look at.
+    """
+
+    def __init__(self, sources: list[Any]) -> None:
         self.pictures = self.frames = self.failed = self.people = 0
+        moving = [source for source in sources if source.info.moves]
+        self._unit = "frames" if moving else "pictures"
+        #: how many results there will be, once that is known
+        self._planned = 0 if moving else len(sources)
+        self._single = len(sources) == 1
         self.stopped = ""
         self.interrupted = False
 
@@ -223,24 +237,24 @@ class _Tally:
         self.frames += moves
         self.pictures += not moves
         self.people += len(result)
+        if moves and self._single:
+            self._planned = result.source.frames or 0
         if result.error is not None:
             self.failed += 1
 
     def done(self) -> str:
-        """Such as "3 of 4 pictures, 120 of 120 frames"."""
-        total = self.pictures + self.frames
-        kinds = [("pictures", self.pictures), ("frames", self.frames)]
-        if self.pictures and self.frames:
-            return f"{total - self.failed} of {total} pictures and frames"
-        name = next((name for name, number in kinds if number), "pictures")
-        return f"{total - self.failed} of {total} {name}"
+        """Such as "3 of 4 pictures", of what was to be done where the run was stopped."""
+        came = self.pictures + self.frames
+        total = max(came, self._planned) if self.stopped else came
+        kinds = [name for name in ("pictures", "frames") if getattr(self, name)]
+        return f"{came - self.failed} of {total} {' and '.join(kinds) or self._unit}"
 
 
 def _run(results: Iterator[Any], group: Any, sources: list[Any]) -> _Tally:
     """Take all results; Ctrl-C and a closed window end the run, not the files."""
     from poise.inference.sinks.window import WindowClosed
 
-    tally = _Tally()
+    tally = _Tally(sources)
     with group:
         try:
             for result in _with_progress(results, sources):
@@ -269,11 +283,12 @@ def _say_end(tally: _Tally, group: Any, out: Path, nobody: str) -> None:
     total = tally.pictures + tally.frames
     written = group.written
     where = f"{out}/" if len(written) > 4 else ", ".join(map(str, written)) or "nothing written"
-    if tally.failed == total and total:
+    if tally.failed == total and any(path.suffix in _WITH_ERRORS for path in written):
         where = f"{out}/ (the files there tell the errors)"
     if tally.stopped:
         typer.echo(tally.stopped, err=True)
-    typer.echo(f"{tally.done()}, {tally.people} poses -> {where}")
+    poses = "1 pose" if tally.people == 1 else f"{tally.people} poses"
+    typer.echo(f"{tally.done()}, {poses} -> {where}")
     if not tally.people and not tally.failed and total:
         typer.echo(nobody, err=True)
     if tally.interrupted:

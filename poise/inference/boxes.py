@@ -84,23 +84,51 @@ def read_boxes(path: str | os.PathLike[str]) -> BoxFile:
     if not path.is_file():
         raise FileMissingError(f"there is no file of boxes '{path}'")
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes())
     except ValueError as error:
         raise DataError(f"'{path}' is not JSON: {error}") from error
     if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
-        return BoxFile(path, _from_coco(content))
-    if isinstance(content, dict) and all(isinstance(v, list) for v in content.values()):
-        return BoxFile(path, content)
-    raise DataError(
+        return BoxFile(path, _from_coco(content, path))
+    if not isinstance(content, dict):
+        raise DataError(f"{_expected(path)}; got a {type(content).__name__}")
+    for name, boxes in content.items():
+        if not isinstance(boxes, list):
+            raise DataError(f"{_expected(path)}; '{name}' has {json.dumps(boxes)[:60]}")
+    return BoxFile(path, content)
+
+
+def _expected(path: Path) -> str:
+    return (
         f"'{path}' must be {{'photo.jpg': [[x1, y1, x2, y2], ...]}} or a COCO file with 'images' "
-        f"and 'annotations'; got a {type(content).__name__}"
+        "and 'annotations'"
     )
 
 
-def _from_coco(content: dict[str, Any]) -> dict[str, list[list[float]]]:
-    names = {image["id"]: image["file_name"] for image in content["images"]}
+def _from_coco(content: dict[str, Any], path: Path) -> dict[str, list[list[float]]]:
+    """Boxes of a COCO file's annotations by file name.
+
+    Raises:
+        DataError: an entry without what it needs, or of a picture that is not listed.
+    """
+    where, rows = "images", []
+    try:
+        names = {image["id"]: image["file_name"] for image in content["images"]}
+        for i, ann in enumerate(content["annotations"]):
+            where = f"annotations, entry {i}"
+            x, y, w, h = map(float, ann["bbox"])
+            rows.append((ann["image_id"], [x, y, x + w, y + h, ann.get("score", 1.0)]))
+    except KeyError as error:
+        raise DataError(f"'{path}', {where}: there is no {error}") from error
+    except (TypeError, AttributeError, ValueError) as error:
+        raise DataError(
+            f"'{path}', {where}: images need an id and a file_name, annotations an image_id and a "
+            f"bbox [x, y, width, height]; {error}"
+        ) from error
     boxes: dict[str, list[list[float]]] = {name: [] for name in names.values()}
-    for ann in content["annotations"]:
-        x, y, w, h = ann["bbox"]
-        boxes[names[ann["image_id"]]].append([x, y, x + w, y + h, ann.get("score", 1.0)])
+    for i, (image_id, corners) in enumerate(rows):
+        if image_id not in names:
+            raise DataError(
+                f"'{path}', annotations, entry {i}: image_id {image_id!r} is not among the images"
+            )
+        boxes[names[image_id]].append(corners)
     return boxes

@@ -11,6 +11,8 @@ __all__ = ["codec_threads", "pick_device"]
 
 #: With so few cores the stages of the pipeline keep them all busy.
 _FEW_CORES = 2
+#: Letters of a reason of torch's that still help.
+_LONGEST_REASON = 150
 
 
 def pick_device(device: Any) -> Any:
@@ -36,9 +38,13 @@ def _checked_device(device: Any) -> Any:
         found = torch.device(device)
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        # torch goes on with lists of all kinds of devices and operators
+        reason = str(error).splitlines()[0].partition(". ")[0]
+        if len(reason) > _LONGEST_REASON:
+            reason = "torch does not know it"
         raise ArgumentError(
             f"device '{device}' cannot be used; expected auto, cpu, cuda, cuda:1 or mps, where "
-            f"torch was built for it and sees it: {str(error).splitlines()[0]}"
+            f"torch was built for it and sees it: {reason}"
         ) from error
     return found
 

@@ -105,8 +105,8 @@ class Inferencer:
         self.model_name, self.backend = model, backend
         if backend not in BACKENDS:
             raise UnknownNameError(
-                f"there is no backend '{backend}'{nearest(backend, BACKENDS)}; expected one of "
-                f"{', '.join(BACKENDS)}"
+                f"there is no backend '{backend}'; expected one of "
+                f"{', '.join(BACKENDS)}{nearest(backend, BACKENDS)}"
             )
         if is_exported(model):
             # without torch, and without importing it

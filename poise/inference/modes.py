@@ -67,7 +67,7 @@ def mode_of(name: str) -> Mode:
     """
     if name not in MODES:
         raise UnknownNameError(
-            f"there is no mode '{name}'{nearest(name, MODES)}; expected one of {', '.join(MODES)}"
+            f"there is no mode '{name}'; expected one of {', '.join(MODES)}{nearest(name, MODES)}"
         )
     return MODES[name]
 

@@ -62,8 +62,8 @@ def probabilities_of(scores: np.ndarray, kind: str) -> np.ndarray:
     """
     if kind not in SCORE_KINDS:
         raise UnknownNameError(
-            f"there is no kind of score '{kind}'{nearest(kind, SCORE_KINDS)}; expected one of "
-            f"{', '.join(SCORE_KINDS)}"
+            f"there is no kind of score '{kind}'; expected one of "
+            f"{', '.join(SCORE_KINDS)}{nearest(kind, SCORE_KINDS)}"
         )
     sure, _ = SCORE_KINDS[kind]
     scaled = np.asarray(scores, np.float32) / np.float32(sure)

@@ -63,8 +63,8 @@ def open_session(
     """
     if runtime not in RUNTIMES:
         raise UnknownNameError(
-            f"there is no runtime '{runtime}'{nearest(runtime, RUNTIMES)}; expected one of "
-            f"{', '.join(RUNTIMES)}"
+            f"there is no runtime '{runtime}'; expected one of "
+            f"{', '.join(RUNTIMES)}{nearest(runtime, RUNTIMES)}"
         )
     path = Path(path)
     if not path.is_file():

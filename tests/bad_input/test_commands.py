@@ -47,6 +47,10 @@ PICTURE = ("predict", "data/images/1.png")
         ((*PICTURE, "--box", "1,2,3"), ["--box takes four numbers x1,y1,x2,y2, got 1,2,3"]),
         ((*PICTURE, "--box", "1,2,x,4"), ["--box takes four numbers x1,y1,x2,y2, got '1,2,x,4'"]),
         ((*PICTURE, "--device", "gpu"), ["device 'gpu' cannot be used; expected auto, cpu, cuda"]),
+        ((*PICTURE, "--device", "mps:7"), ["device 'mps:7' cannot be used"]),
+        ((*PICTURE, "--box", "0,0,9,9", "--boxes", "b.json"), ["--box and --boxes both say where"]),
+        ((*PICTURE, "--save", "jsn"), ["html, show; did you mean 'json'"]),
+        ((*PICTURE, "--out", "x" * 300), ["File name too long: 'xxx"]),
         ((*PICTURE, "--boxes", "none.json"), ["there is no file of boxes 'none.json'"]),
         ((*PICTURE, "--out", "cfg.py"), ["cannot write below 'cfg.py'"]),
         (("predict", "data/empty"), ["holds no pictures (looked for"]),
@@ -85,3 +89,10 @@ def test_a_config_without_weights_is_warned_of(project):
     assert status == 0
     assert "used without trained weights, so the poses mean nothing" in text
     assert "--weights FILE.pth" in text
+
+
+def test_a_folder_called_like_a_picture_is_searched_not_read(project):
+    (project.folder / "data" / "images" / "more.jpg").mkdir()
+    status, text = project.poise("predict", "data/images", "--out", "out")
+    assert status == 0
+    assert "4 of 4 pictures" in text

@@ -56,7 +56,7 @@ SMALL = ("-m", "movenet-lightning", "--detector", "whole-image", "--device", "cp
 def test_picture_gives_a_drawn_picture_and_json(run, tmp_path):
     done = run(PHOTO, "--out", tmp_path / "out", *SMALL, "--timing")
     assert done.exit_code == 0
-    assert "1 of 1 pictures, 1 poses ->" in done.output
+    assert "1 of 1 pictures, 1 pose ->" in done.output
     assert "network" in done.output
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "astronaut.json",
@@ -93,7 +93,7 @@ def test_bad_picture_is_named_and_the_exit_status_tells(run, tmp_path):
     done = run(tmp_path / "x.jpg", PHOTO, "--out", tmp_path / "out", *SMALL, "--no-draw")
     assert done.exit_code == 1
     assert "no readable picture" in done.output
-    assert "1 of 2 pictures, 1 poses" in done.output
+    assert "1 of 2 pictures, 1 pose " in done.output
     assert "error" in json.loads((tmp_path / "out/x.json").read_text())
 
 

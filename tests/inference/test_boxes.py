@@ -76,3 +76,37 @@ def test_unreadable_file_of_boxes_is_named(tmp_path, content, text):
 def test_missing_file_of_boxes_is_named(tmp_path):
     with pytest.raises(FileMissingError, match="no file of boxes"):
         read_boxes(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (
+            {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1}]},
+            "annotations, entry 0: there is no 'bbox'",
+        ),
+        (
+            {"images": [], "annotations": [{"image_id": 9, "bbox": [0, 0, 1, 1]}]},
+            "annotations, entry 0: image_id 9 is not among the images",
+        ),
+        (
+            {"images": [{"file_name": "a.jpg"}], "annotations": []},
+            "images: there is no 'id'",
+        ),
+        (
+            {
+                "images": [{"id": 1, "file_name": "a.jpg"}],
+                "annotations": [{"image_id": 1, "bbox": [1, 2]}],
+            },
+            "annotations, entry 0: images need an id .* not enough values",
+        ),
+        ({"images": 3, "annotations": []}, "images: images need an id"),
+        ({"a.jpg": None}, "'a.jpg' has null"),
+        ([[0, 0, 1, 1]], "got a list"),
+    ],
+)
+def test_a_file_of_boxes_with_gaps_is_named_entry_by_entry(tmp_path, content, text):
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=text):
+        read_boxes(path)

@@ -68,7 +68,7 @@ def write_annotations(found: Annotations, out: Path, form: str | None = None) ->
             raise ArgumentError(f"the ending of {out} does not say the form; give --to")
     if form not in FORMATS:
         raise ArgumentError(
-            f"there is no form '{form}'{nearest(form, FORMATS)}; there are {', '.join(FORMATS)}"
+            f"there is no form '{form}'; there are {', '.join(FORMATS)}{nearest(form, FORMATS)}"
         )
     return FORMATS[form][1](found, out)
 

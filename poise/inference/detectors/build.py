@@ -262,6 +262,6 @@ def _refuse(options: Mapping[str, Any], kind: str, takes: Sequence[str]) -> None
     for name in options:
         if name not in takes:
             raise ArgumentError(
-                f"the detector {kind} does not take '{name}'{nearest(name, takes)}; it takes "
-                f"{', '.join(takes) or 'no options'}"
+                f"the detector {kind} does not take '{name}'; it takes "
+                f"{', '.join(takes) or 'no options'}{nearest(name, takes)}"
             )

@@ -87,8 +87,8 @@ def _built(name: str, weights: Any) -> Any:
     known = list_models(module=detection)
     if name not in known:
         raise UnknownNameError(
-            f"torchvision has no detection model '{name}'{nearest(name, known)}. It has: "
-            f"{', '.join(known)}"
+            f"torchvision has no detection model '{name}'; it has: "
+            f"{', '.join(known)}{nearest(name, known)}"
         )
     if weights is not None:
         from poise.models.weights import load_checkpoint

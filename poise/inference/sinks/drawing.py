@@ -226,7 +226,7 @@ def drawer_of(words: str) -> Drawer:
         else:
             known = (*_WORDS, "trails", "keypoints")
             raise DataError(
-                f"there is no style '{word}'{nearest(name, known)}; expected some of "
-                f"{', '.join(_WORDS)}, trails=FRAMES, keypoints=NAME+NAME"
+                f"there is no style '{word}'; expected some of "
+                f"{', '.join(_WORDS)}, trails=FRAMES, keypoints=NAME+NAME{nearest(name, known)}"
             )
     return Drawer(**options)

@@ -52,8 +52,8 @@ def open_sinks(
     for name in chosen:
         if name not in SINKS:
             raise UnknownNameError(
-                f"there is no way to save called '{name}'{nearest(name, SINKS)}; expected some of "
-                f"{', '.join(SINKS)}"
+                f"there is no way to save called '{name}'; expected some of "
+                f"{', '.join(SINKS)}{nearest(name, SINKS)}"
             )
     return [_class_of(name)(Path(folder), options or SinkOptions()) for name in chosen]
 

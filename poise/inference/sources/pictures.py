@@ -62,7 +62,9 @@ def list_pictures(
 def _from_path(text: str, suffixes: frozenset[str]) -> Iterator[Picture]:
     path = Path(text)
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
+        found = sorted(
+            p for p in path.rglob("*") if p.suffix.lower() in suffixes and not p.is_dir()
+        )
         if not found:
             raise FileMissingError(
                 f"folder '{path}' holds no pictures (looked for {', '.join(sorted(suffixes))})"

@@ -165,19 +165,25 @@ def start_of(stream: Any) -> float | None:
 
 
 class _Clock:
-    """Seconds from the first frame."""
+    """Seconds from the first frame; they go on where the file's own begin anew, as of joined files."""
 
     def __init__(self, stream: Any) -> None:
         rate = stream.average_rate or stream.guessed_rate
         self._fps = float(rate) if rate else 25.0
         self._start = start_of(stream)
+        self._last: float | None = None
 
     def time_of(self, frame: Any, index: int) -> float:
         if frame.time is None:
             return index / self._fps
         if self._start is None:
             self._start = frame.time
-        return max(0.0, frame.time - self._start)
+        time = max(0.0, frame.time - self._start)
+        if self._last is not None and time < self._last:
+            self._start = frame.time - self._last - 1 / self._fps
+            time = self._last + 1 / self._fps
+        self._last = time
+        return time
 
 
 class _Pixels:

@@ -166,6 +166,6 @@ def _settings(arch: str | Config) -> Config:
         raise ArgumentError(f"arch of RegNet must be a name or a dict, got {arch!r}")
     if arch not in ARCHS:
         raise ConfigError(
-            f"no RegNet is called {arch!r}{nearest(arch, ARCHS)}; there are {', '.join(ARCHS)}"
+            f"no RegNet is called {arch!r}; there are {', '.join(ARCHS)}{nearest(arch, ARCHS)}"
         )
     return ARCHS[arch]
