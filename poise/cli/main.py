@@ -100,7 +100,7 @@ class LazyGroup(TyperGroup):
 
 
 def _is_interruption(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is at the root: compiled modules that are being imported turn it into others."""
+    """Whether Ctrl-C is at the root: a compiled module that is being imported hides it."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None

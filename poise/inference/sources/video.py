@@ -165,7 +165,7 @@ def start_of(stream: Any) -> float | None:
 
 
 class _Clock:
-    """Seconds from the first frame; they go on where the file's own begin anew, as of joined files."""
+    """Seconds from the first frame; they go on where those of a joined file begin anew."""
 
     def __init__(self, stream: Any) -> None:
         rate = stream.average_rate or stream.guessed_rate
