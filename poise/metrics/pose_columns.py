@@ -100,8 +100,11 @@ class PoseColumns:
         rows = rows[order]
         in_order = np.array_equal(rows, np.arange(all_counts.sum()))
 
+        # an empty batch does not know how many keypoints a pose has
+        with_poses = [batch for batch in batches if any(batch.counts)]
+
         def joined(name: str) -> Array:
-            values = np.concatenate([getattr(batch, name) for batch in batches])
+            values = np.concatenate([getattr(batch, name) for batch in with_poses])
             return values if in_order else values[rows]
 
         score = joined("bbox_scores")
@@ -113,7 +116,7 @@ class PoseColumns:
             keypoint_scores=joined("keypoint_scores"),
             bbox_score=score,
             area=joined("areas"),
-            bbox=joined("bbox") if all(batch.bbox is not None for batch in batches) else None,
+            bbox=joined("bbox") if all(b.bbox is not None for b in with_poses) else None,
             score=score,
         )
 

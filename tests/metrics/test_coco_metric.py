@@ -126,6 +126,21 @@ def test_result_files_are_written_where_asked(scene, run, tmp_path):
     assert json.loads((tmp_path / "new" / "run.gt.json").read_text())["annotations"]
 
 
+@pytest.mark.parametrize("boxes", [False, True])
+@pytest.mark.parametrize("empty", [0, 2, 7])
+def test_a_batch_in_which_nobody_is_found_counts_as_missed(scene, run, boxes, empty):
+    data = scene(bottom_up=True, boxes=boxes, crowds=False)
+    predicted = data.samples[empty]["pred_instances"]
+    data.samples[empty]["pred_instances"] = {key: rows[:0] for key, rows in predicted.items()}
+    metric = CocoMetric(data.path, nms_mode="none")
+    figures = run(metric, data.samples, data.meta)
+    together = CocoMetric(data.path, nms_mode="none")
+    together.dataset_meta = data.meta
+    together.process(None, data.samples)
+    assert figures == together.evaluate(len(data.samples))
+    assert 0 < figures["coco/AR"] < 1
+
+
 def test_no_poses_warn_and_give_zero(scene, run):
     data = scene()
     none = [
