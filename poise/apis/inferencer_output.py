@@ -12,10 +12,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._files import write_whole
 from poise.errors import DataError
 from poise.inference.lifting import SPACE_3D
 from poise.inference.results import PoseResult
-from poise.inference.sinks.base import SinkOptions, write_whole
+from poise.inference.sinks.base import SinkOptions
 from poise.inference.sinks.json_list import JsonList
 from poise.inference.sinks.video import VideoSink
 from poise.structures import InstanceData, PixelData, PoseDataSample, split_instances
@@ -79,14 +80,13 @@ class AnswerDrawer:
         image = result.image[..., ::-1]
         if self._options["black_background"]:
             image = np.zeros_like(image)
-        moves = result.source is not None and result.source.moves
         common = {
             "draw_gt": False,
             "draw_bbox": self._options["draw_bbox"],
             "skeleton_style": self._options["skeleton_style"],
             "show": self._options["show"],
             # a video does not wait for a key
-            "wait_time": 1e-5 if moves else self._options["wait_time"],
+            "wait_time": 1e-5 if result.moves else self._options["wait_time"],
             "kpt_thr": self._options["kpt_thr"],
         }
         draw = self._draw_2d if result.keypoints_3d is None else self._draw_3d
@@ -182,7 +182,7 @@ class AnswerFiles:
     def _write_people(self, folder: Path, result: PoseResult, people: Any) -> None:
         path = (folder / file_name(result)).with_suffix(".json")
         folder.mkdir(parents=True, exist_ok=True)
-        if result.source is None or not result.source.moves:
+        if not result.moves:
             write_whole(path, json.dumps(people, indent=2).encode())
             return
         if self._list is None or self._list.path != path:
@@ -192,15 +192,14 @@ class AnswerFiles:
         self._list.extend([{"frame_id": result.frame_index, "instances": people}])
 
     def _write_picture(self, place: Path, result: PoseResult, picture: np.ndarray) -> None:
-        moves = result.source is not None and result.source.moves
         name = file_name(result)
-        if moves:
+        if result.moves:
             name = f"{Path(name).stem}.mp4"
         # a place with a suffix is a file
         path = place if place.suffix else place / name
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.ascontiguousarray(picture[..., ::-1])
-        if moves:
+        if result.moves:
             if self._video is None:
                 # the pictures that it gets are drawn already
                 self._video = _NamedVideo(path, SinkOptions(draw=lambda drawn: drawn.image))

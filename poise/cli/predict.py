@@ -233,9 +233,8 @@ class _Tally:
         self.interrupted = False
 
     def count(self, result: Any) -> None:
-        moves = result.source is not None and result.source.moves
-        self.frames += moves
-        self.pictures += not moves
+        self.frames += result.moves
+        self.pictures += not result.moves
         self.people += len(result)
         if moves and self._single:
             self._planned = result.source.frames or 0

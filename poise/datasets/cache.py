@@ -17,12 +17,12 @@ import io
 import json
 import logging
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from poise._files import whole_file
 from poise.datasets import columns as kinds
 from poise.datasets.records import Records
 from poise.datasets.safe_pickle import DataUnpickler
@@ -109,10 +109,8 @@ class RecordCache:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.path.parent, delete=False) as file:
+            with whole_file(self.path) as place, place.open("wb") as file:
                 _write(file, header, arrays)
-            # at once, so that no other process sees half of it
-            Path(file.name).replace(self.path)
             _make_room(self.path.parent)
         except OSError as error:
             logger.info("annotations are not cached in %s: %s", self.path.parent, error)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from poise._files import whole_file
 from poise.errors import ConfigError, MissingDependencyError
 from poise.export.description import describe_model
 from poise.export.rewriting import with_gathered_kernels
@@ -95,14 +96,10 @@ def write_checked(
         `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        _write(network, sample[:2], partial, metadata)
+    with whole_file(path) as place:
+        _write(network, sample[:2], place, metadata)
         if check:
-            _check(network, sample, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+            _check(network, sample, place)
     return path
 
 

@@ -166,11 +166,14 @@ class PoseResult:
         return None if self.source is None else self.source.fps
 
     @property
+    def moves(self) -> bool:
+        """Whether it is one of the frames of a video, which follow one another in time."""
+        return self.source is not None and self.source.moves
+
+    @property
     def where(self) -> str:
         """How a text names this result: "clip.mp4, frame 12"."""
-        if self.source is None or not self.source.moves:
-            return self.name
-        return f"{self.name}, frame {self.frame_index}"
+        return f"{self.name}, frame {self.frame_index}" if self.moves else self.name
 
     # ------------------------------------------------------------- other layouts
 

@@ -17,9 +17,7 @@ Array = NDArray[Any]
 
 def video_of(result: PoseResult) -> str:
     """What results of one video have in common; still pictures in a row count as one."""
-    if result.source is None or not result.source.moves:
-        return ""
-    return result.name
+    return result.name if result.moves else ""
 
 
 def gather(frames: Sequence[tuple[Array, Array]], ids: Array) -> Array:

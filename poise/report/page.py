@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from poise._files import write_whole
 from poise.report.cases import THRESHOLDS, KeypointScores
 
 __all__ = ["Page", "write_page"]
@@ -84,9 +85,8 @@ def write_page(page: Page, path: str | Path) -> Path:
     """Write a report; the file appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".tmp")
-    part.write_text(page.html(), encoding="utf-8")
-    return part.replace(path)
+    write_whole(path, page.html().encode())
+    return path
 
 
 def _section(title: str, content: str) -> str:

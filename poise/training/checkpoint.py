@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 import poise
+from poise._files import write_whole
 from poise.errors import CheckpointError, FileMissingError
 from poise.training import optimizer_state
 from poise.training.sharding import lay_out, whole
@@ -138,10 +139,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
 def note_latest(work_dir: Path, checkpoint: Path) -> None:
     """Note a checkpoint as the newest of a work folder; a kill leaves the note before."""
-    note = work_dir / LAST_CHECKPOINT
-    part = note.with_suffix(".tmp")
-    part.write_text(str(checkpoint.resolve()))
-    part.replace(note)
+    write_whole(work_dir / LAST_CHECKPOINT, str(checkpoint.resolve()).encode())
 
 
 def remove_remains(*folders: Path) -> list[Path]:
@@ -149,7 +147,7 @@ def remove_remains(*folders: Path) -> list[Path]:
 
     These are files that `write` had not renamed yet, and copies that `publish` was making.
     """
-    kinds = (".*.pth.*", "*-publishing.pth", f"{LAST_CHECKPOINT}.tmp")
+    kinds = (".*.pth.*", "*-publishing.pth", f".{LAST_CHECKPOINT}.*")
     found = {p for folder in folders for kind in kinds for p in folder.glob(kind) if p.is_file()}
     for path in found:
         path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 from poise.errors import DataError
 from poise.inference.results import PoseResult
 
-__all__ = ["FileSink", "FolderSink", "Sink", "SinkOptions", "stem_of", "write_whole"]
+__all__ = ["FileSink", "FolderSink", "Sink", "SinkOptions", "stem_of"]
 
 #: Stem of the one file for all still pictures of a run.
 PICTURES_STEM = "poses"
@@ -162,11 +162,10 @@ class FileSink(FolderSink):
         handle.close()
 
     def _write(self, result: PoseResult) -> None:
-        moves = result.source is not None and result.source.moves
-        key = result.name if moves else ""
+        key = result.name if result.moves else ""
         if key != self._key:
             self._finish()
-            path = self._new_path(stem_of(result) if moves else Path(PICTURES_STEM))
+            path = self._new_path(stem_of(result) if result.moves else Path(PICTURES_STEM))
             self._handle, self._key = self.begin(path, result), key
             self.written.append(path)
         self.add(self._handle, result)
@@ -183,14 +182,3 @@ def stem_of(result: PoseResult) -> Path:
         return Path(Path(result.name).stem or "result")
     relative = result.source.relative
     return relative.with_suffix("") if relative.name else Path(Path(result.name).stem or "result")
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that a reader never sees half of."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise

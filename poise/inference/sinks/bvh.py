@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from poise.errors import DataError
-from poise.inference.sinks.base import write_whole
-from poise.inference.sinks.spool import Motion, MotionSink, right_handed
-from poise.inference.sinks.trc import path_of, y_up
+from poise.inference.sinks.spool import Motion, PersonSink, right_handed, y_up
 
 __all__ = ["BvhSink", "Skeleton", "joint_angles"]
 
@@ -86,7 +83,7 @@ class Skeleton:
         return cls(names, parents, offsets)
 
 
-class BvhSink(MotionSink):
+class BvhSink(PersonSink):
     """`NAME.bvh` of a person, `NAME_ID.bvh` of several: centimetres, y up, T pose at rest.
 
     Bone lengths are the means over the video, so joints stand where the lifter put them up to
@@ -94,20 +91,14 @@ class BvhSink(MotionSink):
     """
 
     suffix = ".bvh"
-    needs_3d = True
 
-    def save(self, path: Path, motion: Motion) -> list[Path]:
-        """A file a person."""
-        written = []
-        for identity in motion.ids:
-            _, points, _ = motion.track(identity)
-            poses = y_up(right_handed(points.astype(np.float64), motion.space)) * _CENTIMETRES
-            poses = _held(poses)
-            skeleton = Skeleton.of(motion.names, motion.links, poses)
-            target = path_of(path, identity, len(motion.ids))
-            write_whole(target, encode_bvh(skeleton, poses, motion.fps).encode())
-            written.append(target)
-        return written
+    def encode(self, name: str, motion: Motion, identity: int) -> bytes:
+        """Skeleton of the mean bone lengths, and its angles in each frame."""
+        _, points, _ = motion.track(identity)
+        poses = y_up(right_handed(points.astype(np.float64), motion.space)) * _CENTIMETRES
+        poses = _held(poses)
+        skeleton = Skeleton.of(motion.names, motion.links, poses)
+        return encode_bvh(skeleton, poses, motion.fps).encode()
 
 
 def joint_angles(skeleton: Skeleton, poses: Array) -> Array:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.inference.sinks.base import write_whole
-from poise.inference.sinks.spool import Motion, MotionSink, right_handed
-from poise.inference.sinks.trc import path_of
+from poise.inference.sinks.spool import Motion, PersonSink, right_handed
 
 __all__ = ["C3dSink"]
 
@@ -27,22 +24,16 @@ _MILLIMETRES = 1000.0
 _NOT_SEEN = -1.0
 
 
-class C3dSink(MotionSink):
+class C3dSink(PersonSink):
     """`NAME.c3d` of a person, `NAME_ID.c3d` of several: millimetres, z up, y away."""
 
     suffix = ".c3d"
-    needs_3d = True
 
-    def save(self, path: Path, motion: Motion) -> list[Path]:
-        """A file a person."""
-        written = []
-        for identity in motion.ids:
-            first, points, _ = motion.track(identity)
-            places = right_handed(points, motion.space) * _MILLIMETRES
-            target = path_of(path, identity, len(motion.ids))
-            write_whole(target, encode_c3d(places, motion.names, motion.fps, first + 1))
-            written.append(target)
-        return written
+    def encode(self, name: str, motion: Motion, identity: int) -> bytes:
+        """See `encode_c3d`."""
+        first, points, _ = motion.track(identity)
+        places = right_handed(points, motion.space) * _MILLIMETRES
+        return encode_c3d(places, motion.names, motion.fps, first + 1)
 
 
 def encode_c3d(places: NDArray[Any], names: Sequence[str], fps: float, first: int = 1) -> bytes:

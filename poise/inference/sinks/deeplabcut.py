@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._files import whole_file
 from poise.inference.sinks.spool import Motion, MotionSink
 
 __all__ = ["DeepLabCutSink"]
@@ -35,8 +36,8 @@ class DeepLabCutSink(MotionSink):
             ("individuals", "bodyparts", "coords") if len(people) > 1 else ("bodyparts", "coords")
         )
         header: list[list[Any]] = [["scorer", *[_SCORER] * len(columns)]]
-        for level, place in zip(levels, range(3 - len(levels), 3), strict=True):
-            header.append([level, *(column[place] for column in columns)])
+        for level, index in zip(levels, range(3 - len(levels), 3), strict=True):
+            header.append([level, *(column[index] for column in columns)])
         values = np.concatenate(
             [
                 np.concatenate(
@@ -46,13 +47,11 @@ class DeepLabCutSink(MotionSink):
             ],
             axis=1,
         )
-        partial = path.with_name(f".{path.name}.partial")
-        with partial.open("w", newline="") as file:
+        with whole_file(path) as place, place.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerows(header)
             for number, row in enumerate(values.reshape(len(values), -1), start=motion.span[0]):
                 writer.writerow(
                     [number, *("" if np.isnan(v) else f"{v:.4f}" for v in row.tolist())]
                 )
-        partial.replace(path)
         return [path]

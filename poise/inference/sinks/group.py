@@ -99,8 +99,7 @@ class SinkGroup:
                 self._error = error
 
     def _sinks_of(self, result: PoseResult) -> list[Sink]:
-        moves = result.source is not None and result.source.moves
-        return self._moving if moves else self._still
+        return self._moving if result.moves else self._still
 
     def _raise_error(self) -> None:
         """Say once what went wrong."""

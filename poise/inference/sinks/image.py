@@ -6,9 +6,10 @@ from pathlib import Path
 
 import cv2
 
+from poise._files import write_whole
 from poise.errors import DataError
 from poise.inference.results import PoseResult
-from poise.inference.sinks.base import FolderSink, SinkOptions, stem_of, write_whole
+from poise.inference.sinks.base import FolderSink, SinkOptions, stem_of
 from poise.inference.sinks.drawing import Drawer
 
 __all__ = ["ImageSink", "PictureFiles"]
@@ -30,7 +31,7 @@ class PictureFiles(FolderSink):
         if data is None:
             return
         stem = stem_of(result)
-        if result.source is not None and result.source.moves:
+        if result.moves:
             # no look-up of taken names: a long video would fill the memory with them
             path = self.folder / stem / f"{result.frame_index:0{_FRAME_DIGITS}}{self.suffix}"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._files import whole_file
 from poise.errors import MissingDependencyError
 from poise.inference.sinks.base import SinkOptions
 from poise.inference.sinks.spool import Motion, MotionSink
@@ -55,8 +56,7 @@ class SleapSink(MotionSink):
             "instance_scores": (whole, ["track", "frame"]),
             "tracking_scores": (np.where(np.isfinite(whole), 1.0, np.nan), ["track", "frame"]),
         }
-        partial = path.with_name(f".{path.name}.partial")
-        with self._h5py.File(partial, "w") as file:
+        with whole_file(path) as place, self._h5py.File(place, "w") as file:
             for name, (values, axes) in content.items():
                 file.create_dataset(name, data=values, compression="gzip").attrs["dims"] = str(
                     axes
@@ -70,5 +70,4 @@ class SleapSink(MotionSink):
             file["labels_path"], file["video_path"], file["video_ind"] = "", motion.title, 0
             file["provenance"] = '{"written_by": "poise"}'
             file.attrs["format"], file.attrs["preset"] = "analysis", "matlab"
-        partial.replace(path)
         return [path]

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poise._files import write_whole
 from poise.errors import DataError
 from poise.inference.direct3d import SPACE_HANDS
 from poise.inference.lifting.poses import SPACE_3D
 from poise.inference.results import PoseResult
 from poise.inference.sinks.base import FileSink
 
-__all__ = ["Motion", "MotionSink", "right_handed"]
+__all__ = ["Motion", "MotionSink", "PersonSink", "right_handed", "y_up"]
 
 Array = NDArray[Any]
 
@@ -89,6 +90,11 @@ def right_handed(points: Array, space: str | None) -> Array:
     return points * np.array([-1, 1, 1], points.dtype) if space == SPACE_3D else points
 
 
+def y_up(points: Array) -> Array:
+    """(..., 3) of x right, y away, z up -> x right, y up, z towards the viewer."""
+    return points[..., [0, 2, 1]] * np.array([1, 1, -1], points.dtype)
+
+
 class MotionSink(FileSink):
     """Base: gathers the people of a video, and hands them to `save` at its end.
 
@@ -132,7 +138,7 @@ class MotionSink(FileSink):
                 f"{len(self._motion.names)}; save runs of different models in different folders"
             )
         # pictures in a row have no numbers of their own
-        number = result.frame_index if _moves(result) else self._count
+        number = result.frame_index if result.moves else self._count
         self._count += 1
         rows["frame"] = number
         rows["time"] = number / self._motion.fps if result.time is None else result.time
@@ -193,11 +199,29 @@ class MotionSink(FileSink):
             names=names,
             links=[tuple(link) for link in meta.get("skeleton_links", ())],
             fps=result.fps or self.options.fps or _DEFAULT_FPS,
-            title=result.name if _moves(result) else "",
+            title=result.name if result.moves else "",
             size=(int(size[0]), int(size[1])),
             space=result.space_3d if self.needs_3d else None,
         )
 
 
-def _moves(result: PoseResult) -> bool:
-    return result.source is not None and result.source.moves
+class PersonSink(MotionSink):
+    """Base of formats of one person's 3D poses: `NAME` + suffix, or `NAME_ID` of several."""
+
+    needs_3d = True
+
+    def encode(self, name: str, motion: Motion, identity: int) -> bytes:
+        """Content of a person's file of a name."""
+        raise NotImplementedError(f"{type(self).__name__} does not define `encode`")
+
+    def save(self, path: Path, motion: Motion) -> list[Path]:
+        """A file a person."""
+        people = motion.ids
+        paths = [path] if len(people) == 1 else [_of_person(path, i) for i in people]
+        for target, identity in zip(paths, people, strict=True):
+            write_whole(target, self.encode(target.name, motion, identity))
+        return paths
+
+
+def _of_person(path: Path, identity: int) -> Path:
+    return path.with_name(f"{path.stem}_{identity}{path.suffix}")

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from poise._files import whole_file
 from poise.errors import DataError, MissingDependencyError
 from poise.inference.results import PoseResult
 from poise.inference.sinks.base import FileSink, SinkOptions
@@ -91,8 +92,7 @@ class ParquetSink(FileSink):
             self._write_part(handle)
 
     def _write_part(self, folder: Path) -> None:
-        partial = folder / ".part"
         table = self._arrow.Table.from_pylist(self._rows)
-        self._arrow.parquet.write_table(table, partial)
-        partial.replace(folder / f"part-{self._part:06}.parquet")
+        with whole_file(folder / f"part-{self._part:06}.parquet") as place:
+            self._arrow.parquet.write_table(table, place)
         self._rows, self._part = [], self._part + 1

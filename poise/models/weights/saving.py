@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import poise
+from poise._files import whole_file
 from poise.errors import CheckpointError
 
 __all__ = ["save_checkpoint"]
@@ -50,13 +51,11 @@ def save_checkpoint(
     if path.suffix == ".safetensors":
         write = _safetensors_writer(content)
     else:
-
-        def write(target: str) -> None:
-            torch.save(content, target)
-
+        write = functools.partial(torch.save, content)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, write)
+        with whole_file(path) as place:
+            write(place)
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error}") from error
     return path
@@ -78,7 +77,7 @@ def _meta_of(model: nn.Module) -> dict[str, Any]:
     return meta
 
 
-def _safetensors_writer(content: Mapping[str, Any]) -> Callable[[str], None]:
+def _safetensors_writer(content: Mapping[str, Any]) -> Callable[[Path], None]:
     from safetensors.torch import save_file
 
     # the format refuses views that share memory
@@ -93,19 +92,3 @@ def _safetensors_writer(content: Mapping[str, Any]) -> Callable[[str], None]:
 def _plain(value: Any) -> Any:
     """JSON form of arrays and sets."""
     return value.tolist() if hasattr(value, "tolist") else list(value)
-
-
-def _write_whole(path: Path, write: Callable[[str], None]) -> None:
-    """Write beside `path`, then rename over it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(name)
-        # temporary files are for their owner only; this one is to be read like any other
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
