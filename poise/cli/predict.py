@@ -236,7 +236,7 @@ class _Tally:
         self.frames += result.moves
         self.pictures += not result.moves
         self.people += len(result)
-        if moves and self._single:
+        if result.moves and self._single:
             self._planned = result.source.frames or 0
         if result.error is not None:
             self.failed += 1
