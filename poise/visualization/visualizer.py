@@ -181,7 +181,18 @@ class PoseLocalVisualizer:
                     self._draw_instances_bbox(top, instances)
             fields = part_of(data_sample, f"{kind}_fields") if draw_heatmap else None
             columns.append((top, None if fields is None else self._draw_heatmap(fields, image)))
-        drawn = _stitched(columns, image)
+        return self._hand_out(_stitched(columns, image), name, show, wait_time, out_file, step)
+
+    def _hand_out(
+        self,
+        drawn: Array,
+        name: str,
+        show: bool,
+        wait_time: float,
+        out_file: str | os.PathLike[str] | None,
+        step: int,
+    ) -> Array:
+        """Keep a drawn picture, show and write it as `add_datasample` was asked; returns it."""
         self.set_image(drawn)
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)
@@ -204,18 +215,30 @@ class PoseLocalVisualizer:
         if keypoints is None or not len(keypoints):
             return image
         scores = field_of(instances, "keypoints_visible", "keypoint_scores")
-        K = keypoints.shape[1]
-        palette = self._palette(K + 1 if skeleton_style == "openpose" else K)
+        # OpenPose's skeleton has a neck, too
+        palette = self._palette(keypoints.shape[1] + (skeleton_style == "openpose"))
+        style = (kpt_thr, show_kpt_idx, skeleton_style)
+        return self._draw_poses(image, keypoints, scores, palette, *style)
+
+    def _draw_poses(
+        self,
+        image: Array,
+        keypoints: Array,
+        scores: Array | None,
+        palette: Palette,
+        kpt_thr: float,
+        show_kpt_idx: bool,
+        skeleton_style: str,
+    ) -> Array:
+        """Draw keypoints (N, K, D) with scores (N, K) into `image`, RGB, and return it."""
         if skeleton_style == "openpose":
-            scores = np.ones(keypoints.shape[:2]) if scores is None else scores
-            sizes = Sizes(self.line_width, self.radius)
             return draw_openpose(
                 image,
                 keypoints[..., :2],
-                scores,
+                np.ones(keypoints.shape[:2]) if scores is None else scores,
                 palette,
                 keypoint_threshold=kpt_thr,
-                sizes=sizes,
+                sizes=Sizes(self.line_width, self.radius),
             )
         return draw_keypoints(
             image,

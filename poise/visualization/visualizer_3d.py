@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,11 @@ from poise.errors import DataError
 from poise.registry import VISUALIZERS
 from poise.schemas import conversions
 from poise.structures import convert_keypoints
-from poise.visualization.drawing import draw_keypoints, field_of
+from poise.visualization.drawing import field_of
 from poise.visualization.figure3d import PoseFigure
-from poise.visualization.openpose import draw_openpose
 from poise.visualization.scene3d import View, draw_poses_3d
-from poise.visualization.style import Array, Palette, Sizes
-from poise.visualization.visualizer import PoseLocalVisualizer, part_of, write_picture
+from poise.visualization.style import Array, Palette
+from poise.visualization.visualizer import PoseLocalVisualizer, part_of
 
 __all__ = ["Pose3dLocalVisualizer"]
 
@@ -169,14 +167,7 @@ class Pose3dLocalVisualizer(PoseLocalVisualizer):
                     )
                 )
         drawn = _side_by_side(panels, image)
-        self.set_image(drawn)
-        if show:
-            self.show(drawn, win_name=name, wait_time=wait_time)
-        if out_file is not None:
-            write_picture(drawn, Path(out_file))
-        else:
-            self.add_image(name, drawn, step)
-        return self.get_image()
+        return self._hand_out(drawn, name, show, wait_time, out_file, step)
 
     def _draw_2d(
         self, picture: Array, detected: Any, kpt_thr: float, show_kpt_idx: bool, style: str
@@ -195,30 +186,8 @@ class Pose3dLocalVisualizer(PoseLocalVisualizer):
             links=self.det_dataset_skeleton,
             order="rgb",
         )
-        if style == "openpose":
-            sizes = Sizes(self.line_width, self.radius)
-            scores = np.ones(keypoints.shape[:2]) if scores is None else scores
-            draw_openpose(
-                picture,
-                keypoints[..., :2],
-                scores,
-                palette,
-                keypoint_threshold=kpt_thr,
-                sizes=sizes,
-            )
-            return
-        draw_keypoints(
-            picture,
-            keypoints[..., :2],
-            scores,
-            palette=palette,
-            keypoint_threshold=kpt_thr,
-            line_width=self.line_width,
-            radius=self.radius,
-            show_indices=show_kpt_idx,
-            weigh_by_score=self.show_keypoint_weight,
-            alpha=self.alpha,
-        )
+        keypoints = keypoints[..., :2]
+        self._draw_poses(picture, keypoints, scores, palette, kpt_thr, show_kpt_idx, style)
 
     def _panel(
         self,

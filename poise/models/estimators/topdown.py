@@ -81,7 +81,7 @@ class TopdownPoseEstimator(BasePoseEstimator):
     def add_pred_to_datasample(
         self,
         batch_pred_instances: Sequence[InstanceData],
-        batch_pred_fields: Sequence[PixelData] | None,
+        batch_pred_fields: Sequence[PixelData | None] | None,
         batch_data_samples: Sequence[Any],
     ) -> Sequence[Any]:
         """Bring predictions from input space to image space and into the samples.
@@ -96,9 +96,7 @@ class TopdownPoseEstimator(BasePoseEstimator):
         for instances, maps, sample in zip(
             batch_pred_instances, fields, batch_data_samples, strict=True
         ):
-            instances.keypoints[..., :2] = to_image_space(
-                instances.keypoints[..., :2], sample.metainfo
-            )
+            self.leave_input_space(instances, sample)
             if "keypoints_visible" not in instances:
                 instances.keypoints_visible = instances.keypoint_scores
             select_keypoints(instances, maps, indices)
@@ -108,3 +106,12 @@ class TopdownPoseEstimator(BasePoseEstimator):
             if maps is not None:
                 sample.pred_fields = maps
         return batch_data_samples
+
+    def leave_input_space(self, instances: InstanceData, sample: Any) -> None:
+        """Bring the keypoints of a person from input space to where they are wanted.
+
+        Args:
+            instances: `keypoints` (N, K, D), changed in place.
+            sample: tells where the crop was taken.
+        """
+        instances.keypoints[..., :2] = to_image_space(instances.keypoints[..., :2], sample.metainfo)

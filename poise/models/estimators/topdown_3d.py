@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from poise.errors import ConfigError
-from poise.models.estimators.outputs import select_keypoints, to_image_space
+from poise.models.estimators.outputs import to_image_space
 from poise.models.estimators.topdown import TopdownPoseEstimator
 from poise.registry import MODELS
-from poise.structures import InstanceData, PixelData
+from poise.structures import InstanceData
 
 __all__ = ["TopdownPoseEstimator3D"]
 
@@ -29,19 +29,13 @@ class TopdownPoseEstimator3D(TopdownPoseEstimator):
     space.
     """
 
-    def add_pred_to_datasample(
-        self,
-        batch_pred_instances: Sequence[InstanceData],
-        batch_pred_fields: Sequence[PixelData | None] | None,
-        batch_data_samples: Sequence[Any],
-    ) -> Sequence[Any]:
-        """Bring predictions to the space that `mode` names and into the samples.
+    def leave_input_space(self, instances: InstanceData, sample: Any) -> None:
+        """Bring the keypoints of a person to the space that `mode` names.
 
         Args:
-            batch_pred_instances: B instances: `keypoints` (N, K, 3), x and y in input space,
-                z in metres from the root; `keypoints_simcc`.
-            batch_pred_fields: B maps, or None.
-            batch_data_samples: B samples; `gt_instances.root_z` is the depth of the root.
+            instances: `keypoints` (N, K, 3), x and y in input space, z in metres from the root;
+                `keypoints_simcc`; gets `transformed_keypoints` (N, K, 2), image space.
+            sample: tells where the crop was taken; `gt_instances.root_z` is the depth of the root.
 
         Raises:
             ConfigError: another mode.
@@ -49,26 +43,12 @@ class TopdownPoseEstimator3D(TopdownPoseEstimator):
         mode = self.test_cfg.get("mode", "3d")
         if mode not in MODES:
             raise ConfigError(f"test_cfg.mode should be one of {list(MODES)}, got {mode!r}")
-        fields = batch_pred_fields or [None] * len(batch_data_samples)
-        indices = self.test_cfg.get("output_keypoint_indices")
-        for instances, maps, sample in zip(
-            batch_pred_instances, fields, batch_data_samples, strict=True
-        ):
-            in_image = to_image_space(instances.keypoints[..., :2], sample.metainfo)
-            if mode == "3d":
-                instances.keypoints = self._camera_space(instances, in_image, sample)
-            else:
-                instances.keypoints = in_image if mode == "2d" else instances.keypoints_simcc
-            instances.transformed_keypoints = in_image
-            if "keypoints_visible" not in instances:
-                instances.keypoints_visible = instances.keypoint_scores
-            select_keypoints(instances, maps, indices)
-            instances.bboxes = sample.gt_instances.bboxes
-            instances.bbox_scores = sample.gt_instances.bbox_scores
-            sample.pred_instances = instances
-            if maps is not None:
-                sample.pred_fields = maps
-        return batch_data_samples
+        in_image = to_image_space(instances.keypoints[..., :2], sample.metainfo)
+        if mode == "3d":
+            instances.keypoints = self._camera_space(instances, in_image, sample)
+        else:
+            instances.keypoints = in_image if mode == "2d" else instances.keypoints_simcc
+        instances.transformed_keypoints = in_image
 
     @staticmethod
     def _camera_space(instances: InstanceData, in_image: np.ndarray, sample: Any) -> np.ndarray:
