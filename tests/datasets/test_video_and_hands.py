@@ -53,6 +53,17 @@ def names(info: dict[str, Any]) -> list[int]:
     return [int(Path(p).stem) for p in info["img_path"]]
 
 
+def test_keypoints_are_counted_where_the_file_does_not(video: Any) -> None:
+    dataset = video(**FIXED)
+    path = Path(dataset.ann_file)
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"]:
+        annotation.pop("num_keypoints", None)
+    path.write_text(json.dumps(content))
+    info = video(**FIXED).get_data_info(0)
+    assert info["num_keypoints"] == np.count_nonzero(info["keypoints_visible"])
+
+
 def test_fixed_neighbours_are_cut_to_the_video(video: Any) -> None:
     dataset = video(**FIXED, data_prefix={"img": "root"})
     assert names(dataset.get_data_info(0)) == [0, 0, 0, 1]

@@ -87,12 +87,11 @@ class PoseTrack18VideoDataset(BaseCocoStyleDataset):
         if COCO_RULE.refusal(ann) is not None or max(ann["keypoints"]) == 0:
             return None
         person = row(self._read_instances([ann], [image]), 0)
-        kept = ("bbox", "bbox_score", "keypoints", "keypoints_visible", "id")
+        kept = ("bbox", "bbox_score", "keypoints", "keypoints_visible", "num_keypoints", "id")
         return {
             "img_id": int(image["frame_id"]),
             "img_path": self._frame_paths(image["file_name"], int(image["nframes"])),
             **{key: person[key] for key in kept},
-            "num_keypoints": ann["num_keypoints"],
             "frame_weights": self.frame_weights,
         }
 
