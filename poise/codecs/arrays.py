@@ -1,49 +1,29 @@
-"""What all codecs ask of their arrays: types, visibility defaults, host copies of tensors."""
+"""What all codecs ask of their arrays: types, sizes, visibility defaults."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from poise._arrays import is_tensor
 from poise.errors import DataError
 
 __all__ = [
     "Array",
     "is_device_tensor",
-    "is_tensor",
     "keypoint_labels_of",
     "one_of_each",
     "size_pair",
-    "to_host",
 ]
 
 Array: TypeAlias = NDArray[Any]
 
 
-def is_tensor(value: object) -> bool:
-    """Whether `value` is a torch tensor, found out without importing torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
-
-
 def is_device_tensor(value: Any) -> bool:
     """Whether `value` is a tensor that numpy cannot look at in place, such as one on a GPU."""
     return is_tensor(value) and value.device.type != "cpu"
-
-
-def to_host(value: Any) -> Array:
-    """Array on the CPU; a float32 CPU tensor is shared, not copied, half precision is widened."""
-    if not is_tensor(value):
-        return np.asarray(value)
-    value = value.detach().cpu()
-    if value.is_floating_point() and value.element_size() < 4:
-        # numpy has no bfloat16, and OpenCV filters no float16
-        value = value.float()
-    result: Array = value.numpy()
-    return result
 
 
 def size_pair(size: Any) -> Array:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import Array, is_tensor, keypoint_labels_of, size_pair, to_host
+from poise._arrays import as_numpy, is_tensor
+from poise.codecs.arrays import Array, keypoint_labels_of, size_pair
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.gaussian_heatmap import (
     generate_gaussian_heatmaps,
@@ -131,7 +132,7 @@ class AssociativeEmbedding(BaseKeypointCodec):
                 f"({tuple(batch_tags.shape)}): both need the same B, H and W"
             )
         exact_order = is_tensor(batch_heatmaps)
-        heatmaps, tags = to_host(batch_heatmaps), to_host(batch_tags)
+        heatmaps, tags = as_numpy(batch_heatmaps), as_numpy(batch_tags)
         candidates = self._candidates(heatmaps, tags, exact_order)
         results = [
             self._decode_groups(

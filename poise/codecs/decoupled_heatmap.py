@@ -6,7 +6,8 @@ import random
 
 import numpy as np
 
-from poise.codecs.arrays import Array, keypoint_labels_of, size_pair, to_host
+from poise._arrays import as_numpy
+from poise.codecs.arrays import Array, keypoint_labels_of, size_pair
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.gaussian_heatmap import (
     generate_gaussian_heatmaps,
@@ -155,10 +156,10 @@ class DecoupledHeatmap(BaseKeypointCodec):
             keypoints (N, K, 2) float32 in input space, and scores (N, K): maximum times
             confidence.
         """
-        maps = to_host(instance_heatmaps)
+        maps = as_numpy(instance_heatmaps)
         N, K, H, W = maps.shape
         stack = maps.reshape(N * K, H, W)
         places, scores = get_heatmap_maximum(stack)
         # to the refinement, everybody's maps are the maps of one person
         refined = refine_keypoints(places[None], stack).reshape(N, K, 2)
-        return refined * self.scale_factor, scores.reshape(N, K) * to_host(instance_scores)
+        return refined * self.scale_factor, scores.reshape(N, K) * as_numpy(instance_scores)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import Array, keypoint_labels_of, to_host
+from poise._arrays import as_numpy
+from poise.codecs.arrays import Array, keypoint_labels_of
 from poise.codecs.base import BaseKeypointCodec
 from poise.geometry.boxes import bbox_cs2xyxy, bbox_xyxy2cs
 from poise.registry import KEYPOINT_CODECS
@@ -86,12 +87,12 @@ class EDPoseLabel(BaseKeypointCodec):
             boxes (M, 4) xyxy and keypoints (M, K, 2) in input space, best first, and scores
             (M, K): each person's score for all of its keypoints.
         """
-        logits = to_host(pred_logits)
+        logits = as_numpy(pred_logits)
         best = np.argsort(-logits.reshape(-1))[: self.num_select]
         person = best // logits.shape[1]
         scores = np.repeat(logits.reshape(-1)[best, None], self.num_keypoints, axis=1)
-        size = to_host(input_shapes).reshape(2)[::-1]
-        center, extent = np.split(to_host(pred_boxes)[person], [2], axis=-1)
+        size = as_numpy(input_shapes).reshape(2)[::-1]
+        center, extent = np.split(as_numpy(pred_boxes)[person], [2], axis=-1)
         boxes = bbox_cs2xyxy(center, extent) * np.tile(size, 2)
-        places = to_host(pred_keypoints)[person, : 2 * self.num_keypoints]
+        places = as_numpy(pred_keypoints)[person, : 2 * self.num_keypoints]
         return boxes, places.reshape(-1, self.num_keypoints, 2) * size, scores

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import Array, keypoint_labels_of, to_host
+from poise._arrays import as_numpy
+from poise.codecs.arrays import Array, keypoint_labels_of
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.post_processing import get_heatmap_3d_maximum
 from poise.codecs.utils.volume_heatmap import generate_3d_gaussian_heatmaps
@@ -156,9 +157,9 @@ class Hand3DHeatmap(BaseKeypointCodec):
             keypoints (1, K, 3): x, y in input space and depth in the dataset's unit; scores
             (1, K); relative root depth (1,); hand type (1, 2) of 0 and 1.
         """
-        places, scores = get_heatmap_3d_maximum(to_host(heatmaps))
+        places, scores = get_heatmap_3d_maximum(as_numpy(heatmaps))
         places[..., 2] = (places[..., 2] / self.depth_size - 0.5) * self.heatmap3d_depth_bound
         places[..., :2] *= self.scale_factor
-        depth = (to_host(root_depth) / self.root_heatmap_size - 0.5) * self.root_depth_bound
-        hands = (to_host(hand_type) > 0).reshape(1, -1).astype(int)
+        depth = (as_numpy(root_depth) / self.root_heatmap_size - 0.5) * self.root_depth_bound
+        hands = (as_numpy(hand_type) > 0).reshape(1, -1).astype(int)
         return places[None], scores[None], depth, hands

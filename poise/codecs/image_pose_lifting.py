@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import Array, keypoint_labels_of, to_host
+from poise._arrays import as_numpy
+from poise.codecs.arrays import Array, keypoint_labels_of
 from poise.codecs.utils.lifting import (
     LiftingCodec,
     around_root,
@@ -127,7 +128,7 @@ class ImagePoseLifting(LiftingCodec):
 
     def decode(self, encoded: Any, target_root: Array | None = None) -> tuple[Array, Array]:
         """As `LiftingCodec.decode`; statistics of the targets are undone first."""
-        pose = to_host(encoded)
+        pose = as_numpy(encoded)
         if self.target_mean is not None and self.target_std is not None:
             _same_shape("target", self.target_mean.shape, pose.shape)
             pose = pose * self.target_std + self.target_mean

@@ -7,12 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import (
-    Array,
-    one_of_each,
-    size_pair,
-    to_host,
-)
+from poise._arrays import as_numpy
+from poise.codecs.arrays import Array, one_of_each, size_pair
 from poise.codecs.base import OnePersonCodec
 from poise.codecs.utils.blur import blur_maps
 from poise.codecs.utils.gaussian_heatmap import window_cells
@@ -99,7 +95,7 @@ class MegviiHeatmap(OnePersonCodec):
         Returns:
             keypoints (B, 1, K, 2) float32 in input space, and scores (B, 1, K).
         """
-        batch = to_host(batch_encoded)
+        batch = as_numpy(batch_encoded)
         B, K, H, W = batch.shape
         pixel, peaks, slopes = peaks_of_modulated(batch.reshape(B * K, H, W), self.kernel_size)
         y, x = np.divmod(pixel, W)

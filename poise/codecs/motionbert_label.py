@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import Array, keypoint_labels_of, to_host
+from poise._arrays import as_numpy
+from poise.codecs.arrays import Array, keypoint_labels_of
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.camera_image_projection import camera_to_image_coord
 from poise.codecs.utils.lifting import LiftingCodec, image_extent, network_layout, target_weights
@@ -164,7 +165,7 @@ class MotionBERTLabel(BaseKeypointCodec):
         Raises:
             DataError: shapes do not fit.
         """
-        poses = to_host(encoded).copy()
+        poses = as_numpy(encoded).copy()
         if self.rootrel:
             poses[..., 0, :] = 0
         if w is not None and w.size > 0:

@@ -6,13 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import (
-    Array,
-    is_device_tensor,
-    one_of_each,
-    size_pair,
-    to_host,
-)
+from poise._arrays import as_numpy
+from poise.codecs.arrays import Array, is_device_tensor, one_of_each, size_pair
 from poise.codecs.base import OnePersonCodec
 from poise.codecs.utils.gaussian_heatmap import (
     generate_instance_heatmaps,
@@ -95,15 +90,15 @@ class MSRAHeatmap(OnePersonCodec):
             Arrays on the host, also for tensors.
         """
         if not is_device_tensor(batch_encoded):
-            batch_encoded = to_host(batch_encoded)
+            batch_encoded = as_numpy(batch_encoded)
         B, K, H, W = batch_encoded.shape
         # to the refinement a batch is one sample with B * K keypoints
         stack = batch_encoded.reshape(B * K, H, W)
         locations, scores = get_heatmap_maximum(stack)
-        keypoints = to_host(locations)[None]
+        keypoints = as_numpy(locations)[None]
         if self.unbiased:
             keypoints = refine_keypoints_dark(keypoints, stack, self.blur_kernel_size)
         else:
             keypoints = refine_keypoints(keypoints, stack)
         keypoints = keypoints.reshape(B, 1, K, 2) * self.scale_factor
-        return keypoints, to_host(scores).reshape(B, 1, K)
+        return keypoints, as_numpy(scores).reshape(B, 1, K)

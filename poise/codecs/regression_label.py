@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import Array, keypoint_labels_of, size_pair, to_host
+from poise._arrays import as_numpy
+from poise.codecs.arrays import Array, keypoint_labels_of, size_pair
 from poise.codecs.base import BaseKeypointCodec
 from poise.errors import DataError
 from poise.registry import KEYPOINT_CODECS
@@ -77,7 +78,7 @@ class RegressionLabel(BaseKeypointCodec):
         Raises:
             DataError: (a ValueError) for another last dimension.
         """
-        encoded = to_host(encoded)
+        encoded = as_numpy(encoded)
         if encoded.shape[-1] not in (2, 4):
             raise DataError(
                 f"Keypoint dimension should be 2 or 4 (with sigma), but got {encoded.shape[-1]} "

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import Array, is_device_tensor, keypoint_labels_of, to_host
+from poise._arrays import as_numpy
+from poise.codecs.arrays import Array, is_device_tensor, keypoint_labels_of
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.blur import modulated_rows
 from poise.codecs.utils.post_processing import get_simcc_maximum, simcc_peaks
@@ -195,15 +196,15 @@ class SimCCLabel(BaseKeypointCodec):
             simcc_y * self.decode_beta * float(self.sigma[1]),
             apply_softmax=True,
         )
-        return keypoints, (scores, to_host(visibility))
+        return keypoints, (scores, as_numpy(visibility))
 
     def _places(self, vectors: Sequence[Any]) -> tuple[Array, Array, list[Any]]:
         """Bins (N, K, axes), scores (N, K), and vectors (N, K, W) as the refinement left them."""
         vectors = list(vectors)
         if self.use_dark or not is_device_tensor(vectors[0]):
-            vectors = [to_host(v) for v in vectors]
+            vectors = [as_numpy(v) for v in vectors]
         locations, values = simcc_peaks(vectors)
-        bins, scores = to_host(locations), to_host(values)
+        bins, scores = as_numpy(locations), as_numpy(values)
         if self.use_dark:
             for axis, simcc in enumerate(vectors):
                 density = modulated_rows(simcc, self._blur_size(axis))

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import Array, is_tensor, keypoint_labels_of, size_pair
+from poise._arrays import is_tensor
+from poise.codecs.arrays import Array, keypoint_labels_of, size_pair
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.gaussian_heatmap import generate_gaussian_heatmaps
 from poise.codecs.utils.instance_property import get_diagonal_lengths, get_instance_root

@@ -6,13 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import (
-    Array,
-    is_device_tensor,
-    one_of_each,
-    size_pair,
-    to_host,
-)
+from poise._arrays import as_numpy
+from poise.codecs.arrays import Array, is_device_tensor, one_of_each, size_pair
 from poise.codecs.base import OnePersonCodec
 from poise.codecs.utils.gaussian_heatmap import generate_instance_heatmaps
 from poise.codecs.utils.offset_heatmap import generate_instance_offset_heatmaps
@@ -109,7 +104,7 @@ class UDPHeatmap(OnePersonCodec):
         if self.heatmap_type == "gaussian":
             keypoints, scores = self._decode_gaussian(batch_encoded)
         else:
-            keypoints, scores = self._decode_combined(to_host(batch_encoded))
+            keypoints, scores = self._decode_combined(as_numpy(batch_encoded))
         last = size_pair(self.heatmap_size) - 1
         # by the input's size, not size - 1: as the released models were evaluated
         keypoints = keypoints / last * size_pair(self.input_size)
@@ -118,9 +113,9 @@ class UDPHeatmap(OnePersonCodec):
     def _decode_gaussian(self, heatmaps: Any) -> tuple[Array, Array]:
         """Places (B, K, 2) float32 in output space and maxima (B, K)."""
         if not is_device_tensor(heatmaps):
-            heatmaps = to_host(heatmaps)
+            heatmaps = as_numpy(heatmaps)
         locations, scores = get_heatmap_maximum(heatmaps)
-        places, peaks = to_host(locations), to_host(scores)
+        places, peaks = as_numpy(locations), as_numpy(scores)
         places -= refine_udp_batch(places[:, None], heatmaps, self.blur_kernel_size, peaks)[:, 0]
         return places, peaks
 

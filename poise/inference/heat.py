@@ -10,6 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._arrays import as_numpy
+
 __all__ = ["heat_of", "picture_heat", "warn_without_heatmaps"]
 
 _LOG = logging.getLogger(__name__)
@@ -29,9 +31,7 @@ def heat_of(outputs: Sequence[Any]) -> np.ndarray | None:
     Returns:
         None of networks that give coordinates.
     """
-    arrays = [
-        np.asarray(a.detach().cpu() if hasattr(a, "detach") else a, np.float32) for a in outputs
-    ]
+    arrays = [np.asarray(as_numpy(output), np.float32) for output in outputs]
     if len(arrays) == 1 and arrays[0].ndim == 4:
         return np.asarray(arrays[0].max(1))
     if len(arrays) == 2 and all(a.ndim == 3 for a in arrays):

@@ -9,15 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from poise._arrays import as_numpy
 from poise.errors import DataError
 from poise.metrics.collecting import broadcast, collect, to_cpu
 from poise.registry import METRICS
-from poise.structures.element import is_tensor
 
-__all__ = ["BaseMetric", "DumpResults", "as_numpy", "field"]
+__all__ = ["BaseMetric", "DumpResults", "field"]
 
 
 class BaseMetric(metaclass=ABCMeta):
@@ -136,11 +135,6 @@ class DumpResults(BaseMetric):
         """Write the file; there are no figures."""
         Path(self.out_file_path).write_bytes(pickle.dumps(results))
         return {}
-
-
-def as_numpy(value: Any) -> NDArray[Any]:
-    """The value as a numpy array on the CPU."""
-    return value.detach().cpu().numpy() if is_tensor(value) else np.asarray(value)
 
 
 def field(sample: Mapping[str, Any], group: str, name: str, metric: str) -> NDArray[Any]:

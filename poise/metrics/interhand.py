@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poise._arrays import as_numpy
 from poise.errors import DataError, UnknownNameError
 from poise.geometry.cameras import pixel_to_camera
-from poise.metrics.base import BaseMetric, as_numpy, field
+from poise.metrics.base import BaseMetric, field
 from poise.metrics.functional.distances import keypoint_epe
 from poise.registry import METRICS
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poise._arrays import as_numpy
 from poise.errors import DataError, UnknownNameError
-from poise.metrics.base import BaseMetric, as_numpy, field
+from poise.metrics.base import BaseMetric, field
 from poise.metrics.functional.distances import keypoint_auc, keypoint_epe, keypoint_nme
 from poise.registry import METRICS
 

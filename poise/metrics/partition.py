@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from poise._arrays import as_numpy
 from poise.errors import DataError
-from poise.metrics.base import BaseMetric, as_numpy
+from poise.metrics.base import BaseMetric
 from poise.registry import METRICS
 
 __all__ = ["KeypointPartitionMetric"]

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poise._arrays import as_numpy
 from poise.errors import DataError
 from poise.geometry.boxes import bbox_xyxy2xywh
-from poise.metrics.base import as_numpy, field
+from poise.metrics.base import field
 from poise.metrics.functional.mapping import transform_pred
 
 __all__ = ["PoseBatch"]

@@ -18,9 +18,10 @@ from typing import IO, Any
 
 import numpy as np
 
+from poise._arrays import is_tensor
 from poise.errors import DataError, FileMissingError
 from poise.metrics.collecting import to_cpu
-from poise.structures.element import BaseDataElement, is_tensor
+from poise.structures.element import BaseDataElement
 
 __all__ = ["SUFFIXES", "PredictionWriter", "is_prediction_file", "read_predictions"]
 

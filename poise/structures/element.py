@@ -6,16 +6,16 @@ Values are numpy arrays or torch tensors; torch is looked at only when it is alr
 from __future__ import annotations
 
 import copy
-import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 
+from poise._arrays import is_tensor
 from poise.errors import ArgumentError, PoiseError, UnknownNameError, nearest
 
-__all__ = ["BaseDataElement", "FieldError", "is_array", "is_tensor"]
+__all__ = ["BaseDataElement", "FieldError", "is_array"]
 
 # values that nobody can change under us, so that copies are not needed
 _IMMUTABLE = (str, int, float, bool, bytes, complex, type(None), np.generic)
@@ -385,12 +385,6 @@ class BaseDataElement:
             for name, value in fields.items():
                 lines.append(textwrap.indent(f"{name}: {value!r}", "    "))
         return "\n".join([*lines, f") at {id(self):#x}>"])
-
-
-def is_tensor(value: Any) -> bool:
-    """Whether the value is a torch tensor; never imports torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def is_array(value: Any) -> bool:

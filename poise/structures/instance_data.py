@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poise._arrays import is_tensor
 from poise.errors import ArgumentError, DataError
-from poise.structures.element import BaseDataElement, is_tensor
+from poise.structures.element import BaseDataElement
 
 __all__ = ["InstanceData"]
 

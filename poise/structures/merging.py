@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poise._arrays import as_numpy
 from poise.errors import DataError
 from poise.geometry.pictures import warp_picture
 from poise.geometry.warps import get_warp_matrix
-from poise.structures.element import is_tensor
 from poise.structures.instance_data import InstanceData
 from poise.structures.pixel_data import PixelData
 from poise.structures.pose_data_sample import PoseDataSample
@@ -76,7 +76,7 @@ def revert_heatmap(
     Returns:
         (K, height, width) or (height, width), image space, 0 outside of the crop.
     """
-    maps = heatmap.detach().cpu().numpy() if is_tensor(heatmap) else heatmap
+    maps = as_numpy(heatmap)
     height, width = img_shape[:2]
     matrix = get_warp_matrix(
         np.reshape(input_center, 2),

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._arrays import as_numpy
 from poise.errors import DataError
 from poise.visualization.labels import draw_labels
 from poise.visualization.style import Array, Palette, Sizes, named_color
@@ -188,9 +189,7 @@ def field_of(container: Any, *names: str) -> Any:
     """First of the named items that `container` has, as an array; None if it has none."""
     for name in names:
         if name in container:
-            value = container[name]
-            # a tensor, of any device, without importing torch
-            return value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+            return as_numpy(container[name])
     return None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._arrays import as_numpy
 from poise.errors import DataError
 from poise.visualization.style import Array, Palette
 
@@ -94,6 +95,4 @@ def draw_simcc(
 
 def _plain(values: Any) -> Array:
     """float32 array of an array or tensor, without NaN."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().float().numpy()
-    return np.nan_to_num(np.asarray(values, dtype=np.float32))
+    return np.nan_to_num(np.asarray(as_numpy(values), dtype=np.float32))

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import Array, to_host
+from poise._arrays import as_numpy
+from poise.codecs.arrays import Array
 from poise.codecs.base import BaseKeypointCodec
 from poise.errors import ArgumentError, DataError
 
@@ -69,7 +70,7 @@ class LiftingCodec(BaseKeypointCodec):
             keypoints (N, K, C) in the target's unit, with the root if it was cut and its place
             is known, and scores (N, K), all 1.
         """
-        pose = to_host(encoded).copy()
+        pose = as_numpy(encoded).copy()
         pose = restore_root(pose, target_root, self.root_index, insert=self._cuts_root)
         return pose, np.ones(pose.shape[:-1], dtype=np.float32)
 

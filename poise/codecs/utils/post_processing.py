@@ -9,7 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise.codecs.arrays import Array, is_tensor
+from poise._arrays import is_tensor
+from poise.codecs.arrays import Array
 from poise.codecs.utils.blur import gaussian_blur, gaussian_blur1d
 from poise.errors import DataError
 

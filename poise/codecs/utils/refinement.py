@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.codecs.arrays import Array, is_device_tensor, to_host
+from poise._arrays import as_numpy
+from poise.codecs.arrays import Array, is_device_tensor
 from poise.codecs.utils.blur import gaussian_blur, gaussian_taps, modulated_rows
 
 __all__ = [
@@ -73,7 +74,7 @@ def _neighbours(heatmaps: Any, maps: Array, x: Array, y: Array) -> tuple[Array, 
         cross = patches_of(heatmaps, maps, x, y, 1)
         return cross[:, 1, 2], cross[:, 1, 0], cross[:, 2, 1], cross[:, 0, 1]
     H, W = heatmaps.shape[1:]
-    flat = to_host(heatmaps).reshape(-1)
+    flat = as_numpy(heatmaps).reshape(-1)
     place = maps * (H * W) + y * W + x
     return tuple(flat.take(place + step, mode="wrap") for step in (1, -1, W, -W))
 
@@ -224,7 +225,7 @@ def _whole_map_cells(
     padded maps of a sample are addressed as one vector that closes upon itself.
     """
     wanted, sample = np.unique(sample, return_inverse=True)
-    maps = to_host(heatmaps[wanted.tolist()])
+    maps = as_numpy(heatmaps[wanted.tolist()])
     S, K, H, W = maps.shape
     whole = gaussian_blur(maps.reshape(S * K, H, W).astype(np.float32), kernel)
     padded = np.pad(whole, ((0, 0), (1, 1), (1, 1)), mode="edge").reshape(S, -1)
@@ -243,7 +244,7 @@ def udp_log_density(heatmaps: Array, blur_kernel_size: int) -> Array:
 def _whole_map_patches(heatmaps: Any, maps: Array, x: Array, y: Array, kernel: int) -> Array:
     """Patches (M, 5, 5) of maps that are blurred and rescaled as a whole."""
     wanted, maps = np.unique(maps, return_inverse=True)
-    whole = gaussian_blur(to_host(heatmaps[wanted.tolist()]).astype(np.float32), kernel)
+    whole = gaussian_blur(as_numpy(heatmaps[wanted.tolist()]).astype(np.float32), kernel)
     return patches_of(whole, maps, x, y, 2)
 
 
@@ -257,8 +258,8 @@ def _pixels(keypoints: Array) -> tuple[Array, Array]:
 def _peaks(heatmaps: Any) -> Array:
     """Largest value (K,) of each map."""
     if is_device_tensor(heatmaps):
-        return to_host(heatmaps.amax(dim=(1, 2)))
-    return np.asarray(to_host(heatmaps).reshape(len(heatmaps), -1).max(axis=1))
+        return as_numpy(heatmaps.amax(dim=(1, 2)))
+    return np.asarray(as_numpy(heatmaps).reshape(len(heatmaps), -1).max(axis=1))
 
 
 def patches_of(heatmaps: Any, maps: Array, x: Array, y: Array, radius: int) -> Array:
@@ -270,8 +271,8 @@ def patches_of(heatmaps: Any, maps: Array, x: Array, y: Array, radius: int) -> A
 
         places = torch.from_numpy(np.stack([x, y], axis=-1)).to(heatmaps.device)
         index = torch.from_numpy(maps).to(heatmaps.device)
-        return to_host(tensor_ops.patches(heatmaps, index, places, radius))
-    heatmaps = to_host(heatmaps)
+        return as_numpy(tensor_ops.patches(heatmaps, index, places, radius))
+    heatmaps = as_numpy(heatmaps)
     H, W = heatmaps.shape[-2:]
     steps = np.arange(-radius, radius + 1)
     x, y = x[:, None] + steps, y[:, None] + steps

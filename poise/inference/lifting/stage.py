@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poise._arrays import as_numpy
 from poise.errors import ArgumentError, ConfigError, DataError, nearest
 from poise.inference.lifting.poses import (
     SPACE_3D,
@@ -225,8 +226,7 @@ class LiftingStage:
             with torch.inference_mode():
                 samples = self.model.test_step(batch)
             for sample in samples:
-                found = sample.pred_instances.keypoints
-                found = found.cpu().numpy() if hasattr(found, "cpu") else np.asarray(found)
+                found = as_numpy(sample.pred_instances.keypoints)
                 out.append(found.reshape(-1, *found.shape[-2:]))
         return out
 

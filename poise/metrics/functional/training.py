@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poise._arrays import as_numpy
 from poise.metrics.functional.distances import keypoint_pck_accuracy
 
 __all__ = ["multilabel_classification_accuracy", "pose_pck_accuracy", "simcc_pck_accuracy"]
@@ -40,7 +41,7 @@ def pose_pck_accuracy(
     if normalize is None:
         normalize = np.tile(np.array([[height, width]]), (n, 1))
     places = [_heatmap_peaks(maps) for maps in (output, target)]
-    return keypoint_pck_accuracy(places[0], places[1], _numpy(mask), thr, normalize)
+    return keypoint_pck_accuracy(places[0], places[1], as_numpy(mask), thr, normalize)
 
 
 def simcc_pck_accuracy(
@@ -69,7 +70,7 @@ def simcc_pck_accuracy(
         width, height = (int(axis.shape[-1] / simcc_split_ratio) for axis in output)
         normalize = np.tile(np.array([[height, width]]), (output[0].shape[0], 1))
     places = [_simcc_peaks(*axes) / np.float32(simcc_split_ratio) for axes in (output, target)]
-    return keypoint_pck_accuracy(places[0], places[1], _numpy(mask), thr, normalize)
+    return keypoint_pck_accuracy(places[0], places[1], as_numpy(mask), thr, normalize)
 
 
 def multilabel_classification_accuracy(
@@ -91,16 +92,12 @@ def multilabel_classification_accuracy(
     return float(right.mean()) if len(right) else 0.0
 
 
-def _numpy(array: Any) -> Array:
-    return array if isinstance(array, np.ndarray) else array.detach().cpu().numpy()
-
-
 def _peak(values: Any) -> tuple[Array, Array]:
     """Position and value of the maximum along the last axis."""
     if isinstance(values, np.ndarray):
         return values.argmax(-1), values.max(-1)
     best, place = values.detach().max(-1)
-    return _numpy(place), _numpy(best.float())
+    return as_numpy(place), as_numpy(best.float())
 
 
 def _heatmap_peaks(maps: Any) -> Array:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 from torch import Tensor
 
 from poise.errors import ConfigError, DataError, KeypointCountError
@@ -15,7 +14,7 @@ from poise.models.layout import dense
 from poise.registry import KEYPOINT_CODECS
 from poise.structures import InstanceData, PixelData
 
-__all__ = ["BaseHead", "as_numpy", "per_sample"]
+__all__ = ["BaseHead", "per_sample"]
 
 
 def per_sample(outputs: Tensor | Sequence[Tensor]) -> list[Any]:
@@ -203,10 +202,3 @@ def _instances(keypoints: Any, scores: Any, visible: Any) -> InstanceData:
     if visible is not None:
         instances.keypoints_visible = visible
     return instances
-
-
-def as_numpy(tensor: Tensor) -> np.ndarray:
-    """Array of a tensor, on the host, without gradient."""
-    tensor = tensor.detach().cpu()
-    # numpy has no bfloat16
-    return (tensor.float() if tensor.element_size() == 2 else tensor).numpy()

@@ -14,10 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from poise._arrays import as_numpy
 from poise.errors import ConfigError
 from poise.layers import BaseModule, ModuleDict, max_pool2d
 from poise.models.flip import flip_heatmaps
-from poise.models.heads.base import BaseHead, as_numpy
+from poise.models.heads.base import BaseHead
 from poise.models.heads.targets import labels, stacked_fields
 from poise.models.renames import rename_old_keys
 from poise.registry import MODELS

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poise._arrays import as_numpy
 from poise.errors import ConfigError
 from poise.layers import (
     BaseModule,
@@ -21,7 +22,7 @@ from poise.layers import (
 from poise.metrics.functional import nearby_joints_nms
 from poise.models.backbones.resnet import BasicBlock
 from poise.models.flip import flip_heatmaps
-from poise.models.heads.base import BaseHead, as_numpy
+from poise.models.heads.base import BaseHead
 from poise.models.heads.defaults import HEATMAP_INIT, HEATMAP_LOSS
 from poise.models.heads.targets import stacked_fields
 from poise.registry import MODELS

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poise._arrays import as_numpy
 from poise.errors import ConfigError
 from poise.layers import normal_init
 from poise.metrics.functional import multilabel_classification_accuracy
 from poise.models.flip import flip_heatmaps
-from poise.models.heads.base import BaseHead, as_numpy, per_sample
+from poise.models.heads.base import BaseHead, per_sample
 from poise.models.heads.defaults import HEATMAP_LOSS
 from poise.models.heads.heatmap import HeatmapHead
 from poise.models.heads.targets import labels

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from poise._arrays import as_numpy
 from poise.metrics.functional import keypoint_mpjpe
 from poise.models.flip import flip_sequences
-from poise.models.heads.base import BaseHead, as_numpy
+from poise.models.heads.base import BaseHead
 from poise.models.heads.defaults import LIFTING_LOSS, LINEAR_INIT, TRAJECTORY_LOSS
 from poise.models.heads.targets import labels
 from poise.registry import MODELS

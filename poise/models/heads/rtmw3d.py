@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from poise._arrays import as_numpy
 from poise.codecs.utils.post_processing import simcc_peaks
 from poise.errors import ConfigError
 from poise.metrics.functional import keypoint_mpjpe
-from poise.models.heads.base import as_numpy, per_sample
+from poise.models.heads.base import per_sample
 from poise.models.heads.defaults import SIMCC_LOSS
 from poise.models.heads.rtmcc import GAU_CFG, RTMWHead
 from poise.models.heads.targets import labels

@@ -8,10 +8,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from poise._arrays import as_numpy
 from poise.codecs.utils.post_processing import get_simcc_normalized
 from poise.errors import ConfigError
 from poise.models.flip import unflip_vectors
-from poise.models.heads.base import BaseHead, as_numpy
+from poise.models.heads.base import BaseHead
 from poise.models.heads.deconv import last_conv
 from poise.models.heads.defaults import HEATMAP_INIT, LINEAR_INIT, SIMCC_LOSS
 from poise.models.heads.heatmap import HeatmapHead

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from poise._arrays import as_numpy
 from poise.metrics.functional import (
     keypoint_pck_accuracy,
     pose_pck_accuracy,
     simcc_pck_accuracy,
 )
-from poise.models.heads.base import as_numpy
 
 __all__ = [
     "coordinate_accuracy",

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poise._arrays import as_numpy
 from poise.errors import ConfigError
 from poise.models.flip import flip_test, flip_visibility
-from poise.models.heads.base import BaseHead, as_numpy
+from poise.models.heads.base import BaseHead
 from poise.models.heads.defaults import LINEAR_INIT, VISIBILITY_LOSS
 from poise.models.heads.targets import labels
 from poise.registry import MODELS

@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from poise._arrays import as_numpy
 from poise.errors import ConfigError
 from poise.layers.deform_attention import MultiScaleDeformableAttention
-from poise.models.heads.base import BaseHead, as_numpy
+from poise.models.heads.base import BaseHead
 from poise.models.heads.defaults import LINEAR_INIT
 from poise.models.heads.edpose.decoder import EDPoseDecoder
 from poise.models.heads.edpose.encoder import (

@@ -1,0 +1,32 @@
+"""Tensors and arrays side by side, without importing torch."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["as_numpy", "is_tensor"]
+
+
+def is_tensor(value: object) -> bool:
+    """Whether the value is a torch tensor; where torch was never loaded nothing is one."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def as_numpy(value: Any) -> NDArray[Any]:
+    """Array on the host, without gradient, of a tensor or of what `np.asarray` takes.
+
+    A CPU tensor is shared, not copied; half precision is widened to float32.
+    """
+    if not is_tensor(value):
+        return np.asarray(value)
+    value = value.detach().cpu()
+    if value.is_floating_point() and value.element_size() < 4:
+        # numpy has no bfloat16, and OpenCV filters no float16
+        value = value.float()
+    array: NDArray[Any] = value.numpy()
+    return array
