@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = attach(
         "builders": "build_activation_layer build_conv_layer build_dropout build_norm_layer "
         "build_padding_layer build_plugin_layer build_upsample_layer infer_abbr is_norm",
         "conv2d": "Conv2d",
+        "linear": "Linear",
         "conv_module": "ConvModule DepthwiseSeparableConvModule",
         "deform_conv": "DeformConv2d DeformConv2dPack ModulatedDeformConv2d "
         "ModulatedDeformConv2dPack",

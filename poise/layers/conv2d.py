@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from poise.registry import MODELS
 
-__all__ = ["Conv2d"]
+__all__ = ["Conv2d", "onednn_takes"]
 
 #: sums of products, and pixels of a batch, from which on oneDNN gains more than it spends on
 #: ordering the weights
@@ -35,12 +35,19 @@ class Conv2d(nn.Conv2d):
 
     def _gains(self, x: Tensor) -> bool:
         return (
-            not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+            onednn_takes(x)
             and self.kernel_size == self.stride == self.dilation == (1, 1)
             and self.padding == (0, 0)
-            and x.device.type == "cpu"
-            and x.dtype is torch.float32
             and x.numel() >= _LEAST_PIXELS * self.in_channels
             and x.numel() * self.out_channels >= _LEAST_PRODUCTS * self.groups
-            and torch.backends.mkldnn.is_available()
         )
+
+
+def onednn_takes(x: Tensor) -> bool:
+    """Whether oneDNN may compute with `x`: on a processor, and not while a graph is recorded."""
+    return (
+        not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+        and x.device.type == "cpu"
+        and x.dtype is torch.float32
+        and torch.backends.mkldnn.is_available()
+    )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from poise.errors import ArgumentError, ConfigError
 from poise.layers.base import BaseModule
 from poise.layers.init import constant_init, xavier_init
+from poise.layers.linear import Linear
 from poise.registry import MODELS
 
 __all__ = ["MultiScaleDeformableAttention", "sample_and_weigh"]
@@ -96,10 +97,10 @@ class MultiScaleDeformableAttention(BaseModule):
         self.dropout = nn.Dropout(dropout)
         places = num_heads * num_levels * num_points
         width = int(embed_dims * value_proj_ratio)
-        self.sampling_offsets = nn.Linear(embed_dims, places * 2)
-        self.attention_weights = nn.Linear(embed_dims, places)
-        self.value_proj = nn.Linear(embed_dims, width)
-        self.output_proj = nn.Linear(width, embed_dims)
+        self.sampling_offsets = Linear(embed_dims, places * 2)
+        self.attention_weights = Linear(embed_dims, places)
+        self.value_proj = Linear(embed_dims, width)
+        self.output_proj = Linear(width, embed_dims)
         self.init_weights()
 
     def init_weights(self) -> None:

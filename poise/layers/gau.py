@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from poise.errors import ArgumentError
 from poise.layers.base import BaseModule
 from poise.layers.drop import DropPath
+from poise.layers.linear import Linear
 from poise.layers.scale import ChannelWiseScale, ScaleNorm
 from poise.layers.sine_position import SinePositionalEncoding
 
@@ -61,8 +62,8 @@ class GAUEncoder(BaseModule):
         self.gamma = nn.Parameter(torch.rand(2, s))
         self.beta = nn.Parameter(torch.rand(2, s))
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
-        self.o = nn.Linear(self.e, out_token_dims, bias=bias)
-        self.uv = nn.Linear(in_token_dims, 2 * self.e + s, bias=bias)
+        self.o = Linear(self.e, out_token_dims, bias=bias)
+        self.uv = Linear(in_token_dims, 2 * self.e + s, bias=bias)
         self.ln = ScaleNorm(in_token_dims, eps=eps)
         nn.init.xavier_uniform_(self.uv.weight)
         self.act_fn = nn.SiLU(inplace=True) if act_fn == "SiLU" else nn.ReLU(inplace=True)

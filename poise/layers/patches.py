@@ -13,6 +13,7 @@ from torch.nn.modules.utils import _pair
 from poise.errors import ConfigError, DataError
 from poise.layers.base import BaseModule
 from poise.layers.builders import build_conv_layer, build_norm_layer
+from poise.layers.linear import Linear
 
 __all__ = ["AdaptivePadding", "PatchEmbed", "PatchMerging", "nchw_to_nlc", "nlc_to_nchw"]
 
@@ -200,7 +201,7 @@ class PatchMerging(_Patches):
         self.sampler = nn.Unfold(self.kernel_size, self.dilation, self.padding, self.stride)
         joined = math.prod(self.kernel_size) * in_channels
         self.norm = None if norm_cfg is None else build_norm_layer(norm_cfg, joined)[1]
-        self.reduction = nn.Linear(joined, out_channels, bias=bias)
+        self.reduction = Linear(joined, out_channels, bias=bias)
 
     def forward(self, x: Tensor, input_size: Sequence[int]) -> tuple[Tensor, Size]:
         """Tokens (B, H * W, C) of a grid (H, W) -> tokens (B, L', C'), (rows, columns)."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from poise.errors import ConfigError
 from poise.layers.drop import DropPath
+from poise.layers.linear import Linear
 from poise.layers.scale import ChannelWiseScale, ScaleNorm
 
 __all__ = ["RTMCCBlock", "rotary_embedding"]
@@ -106,15 +107,15 @@ class RTMCCBlock(nn.Module):
         elif use_rel_bias:
             self.a = nn.Parameter(torch.rand(1, s))
             self.b = nn.Parameter(torch.rand(1, s))
-        self.o = nn.Linear(self.e, out_token_dims, bias=bias)
+        self.o = Linear(self.e, out_token_dims, bias=bias)
         if is_self:
-            self.uv = nn.Linear(in_token_dims, 2 * self.e + s, bias=bias)
+            self.uv = Linear(in_token_dims, 2 * self.e + s, bias=bias)
             self.gamma = nn.Parameter(torch.rand(2, s))
             self.beta = nn.Parameter(torch.rand(2, s))
         else:
-            self.uv = nn.Linear(in_token_dims, self.e + s, bias=bias)
-            self.k_fc = nn.Linear(in_token_dims, s, bias=bias)
-            self.v_fc = nn.Linear(in_token_dims, self.e, bias=bias)
+            self.uv = Linear(in_token_dims, self.e + s, bias=bias)
+            self.k_fc = Linear(in_token_dims, s, bias=bias)
+            self.v_fc = Linear(in_token_dims, self.e, bias=bias)
             nn.init.xavier_uniform_(self.k_fc.weight)
             nn.init.xavier_uniform_(self.v_fc.weight)
         nn.init.xavier_uniform_(self.uv.weight)

@@ -15,6 +15,7 @@ from poise.layers.builders import (
     build_dropout,
     build_norm_layer,
 )
+from poise.layers.linear import Linear
 from poise.layers.recompute import maybe_checkpoint
 from poise.layers.scale import LayerScale
 from poise.registry import MODELS
@@ -157,11 +158,11 @@ class FFN(BaseModule):
         self.layers = Sequential(
             *(
                 Sequential(
-                    nn.Linear(before, after), build_activation_layer(act_cfg), nn.Dropout(ffn_drop)
+                    Linear(before, after), build_activation_layer(act_cfg), nn.Dropout(ffn_drop)
                 )
                 for before, after in itertools.pairwise(widths)
             ),
-            nn.Linear(feedforward_channels, embed_dims),
+            Linear(feedforward_channels, embed_dims),
             nn.Dropout(ffn_drop),
         )
         self.dropout_layer = _dropout(dropout_layer)

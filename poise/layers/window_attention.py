@@ -12,6 +12,7 @@ from torch.nn.modules.utils import _pair
 
 from poise.layers.base import BaseModule
 from poise.layers.init import trunc_normal_
+from poise.layers.linear import Linear
 
 __all__ = ["WindowMSA", "join_windows", "split_windows"]
 
@@ -84,9 +85,9 @@ class WindowMSA(BaseModule):
             table = torch.zeros((2 * height - 1) * (2 * width - 1), num_heads)
             self.relative_position_bias_table = nn.Parameter(table)
             self.register_buffer("relative_position_index", _relative_index(height, width))
-        self.qkv = nn.Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
+        self.qkv = Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
         self.attn_drop_rate = attn_drop_rate
-        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.proj = Linear(embed_dims, embed_dims)
         self.proj_drop = nn.Dropout(proj_drop_rate)
 
     def init_weights(self) -> None:

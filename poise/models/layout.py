@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from poise.layers import Conv2d
+from poise.layers import Conv2d, Linear
 
 __all__ = ["PictureNetwork", "dense"]
 
@@ -51,7 +51,7 @@ class PictureNetwork(nn.Module):
             known and getattr(getattr(self, "backbone", None), "channels_last", False)
         )
         for part in parts:
-            if isinstance(part, Conv2d):
+            if isinstance(part, (Conv2d, Linear)):
                 part.prefer_onednn = quick
         return self
 

@@ -5,7 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from poise.layers import Conv2d, MaxPool2d, build_conv_layer, channel_shuffle, interleave
+from poise.layers import (
+    Conv2d,
+    Linear,
+    MaxPool2d,
+    build_conv_layer,
+    channel_shuffle,
+    interleave,
+)
 from poise.layers.pooling import max_pool2d
 
 
@@ -62,6 +69,33 @@ def test_a_convolution_left_to_onednn_gives_the_same_numbers(bias, groups):
         assert torch.allclose(conv(x), wanted, atol=1e-5)
         assert torch.equal(conv(x[:1, :, :2, :2]), nn.Conv2d.forward(conv, x[:1, :, :2, :2]))
         assert conv.double()(x.double()).dtype is torch.float64
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(4, 192, 64), (2, 3, 96, 64), (700, 64)])
+def test_a_linear_layer_left_to_onednn_gives_the_same_numbers(bias, shape):
+    layer, x = Linear(64, 256, bias=bias).eval(), torch.randn(shape)
+    with torch.no_grad():
+        wanted = layer(x)
+        layer.prefer_onednn = True
+        assert layer._gains(x)
+        assert layer(x).shape == wanted.shape
+        assert torch.allclose(layer(x), wanted, atol=1e-5)
+        turned = x.transpose(0, 1).contiguous().transpose(0, 1)
+        assert torch.allclose(layer(turned), wanted, atol=1e-5)
+
+
+def test_a_linear_layer_keeps_torchs_way_where_that_is_quicker_or_asked_for():
+    layer = Linear(64, 256).eval()
+    layer.prefer_onednn = True
+    few, many = torch.randn(17, 64), torch.randn(900, 64)
+    with torch.no_grad():
+        assert torch.equal(layer(few), nn.Linear.forward(layer, few))
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(layer(many), nn.Linear.forward(layer, many))
+        graph = torch.export.export(layer, (many,)).graph
+        assert not [node for node in graph.nodes if "conv" in str(node.target)]
+        assert layer.double()(many.double()).dtype is torch.float64
 
 
 def test_a_recorded_graph_holds_an_ordinary_convolution():

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.errors import ConfigError, DataError
-from poise.layers import BaseModule, DropPath, constant_init, trunc_normal_
+from poise.layers import BaseModule, DropPath, Linear, constant_init, trunc_normal_
 from poise.models.backbones.base import BaseBackbone, is_pretrained
 from poise.registry import MODELS
 
@@ -47,8 +47,8 @@ class Attention(BaseModule):
         self.num_heads, self.mode = num_heads, mode
         self.scale = qk_scale or (dim // num_heads) ** -0.5
         self.attn_drop = attn_drop
-        self.proj = nn.Linear(dim, dim)
-        self.qkv = nn.Linear(dim, dim * 3, bias=qkv_bias)
+        self.proj = Linear(dim, dim)
+        self.qkv = Linear(dim, dim * 3, bias=qkv_bias)
         self.proj_drop = nn.Dropout(proj_drop)
 
     def forward(self, x: Tensor, seq_len: int = 1) -> Tensor:
@@ -113,7 +113,7 @@ class AttentionBlock(BaseModule):
         for key in modes:
             self.add_module(f"norm2_{key}", nn.LayerNorm(dim, eps=1e-6))
         for key in modes:
-            mlp = [nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, out), nn.Dropout(drop)]
+            mlp = [Linear(dim, hidden), nn.GELU(), Linear(hidden, out), nn.Dropout(drop)]
             self.add_module(f"mlp_{key}", nn.Sequential(*mlp))
 
     def forward(self, x: Tensor, seq_len: int = 1) -> Tensor:
@@ -162,7 +162,7 @@ class DSTFormer(BaseBackbone):
     ) -> None:
         super().__init__(init_cfg)
         self.in_channels, self.feat_size, self.att_fuse = in_channels, feat_size, att_fuse
-        self.joints_embed = nn.Linear(in_channels, feat_size)
+        self.joints_embed = Linear(in_channels, feat_size)
         self.pos_drop = nn.Dropout(drop_rate)
         rates = torch.linspace(0, drop_path_rate, depth, device="cpu").tolist()
         settings: dict[str, Any] = {
@@ -184,7 +184,7 @@ class DSTFormer(BaseBackbone):
         trunc_normal_(self.temp_embed, std=0.02)
         trunc_normal_(self.spat_embed, std=0.02)
         if att_fuse:
-            self.attn_regress = nn.ModuleList(nn.Linear(feat_size * 2, 2) for _ in range(depth))
+            self.attn_regress = nn.ModuleList(Linear(feat_size * 2, 2) for _ in range(depth))
             for layer in self.attn_regress:
                 constant_init(layer, 0, bias=0.5)
 

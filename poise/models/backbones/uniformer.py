@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
-from poise.layers import BaseModule, Conv2d, DropPath, initialize, maybe_checkpoint
+from poise.layers import BaseModule, Conv2d, DropPath, Linear, initialize, maybe_checkpoint
 from poise.layers.window_attention import WindowMSA, join_windows, split_windows
 from poise.models.backbones.base import BaseBackbone, ShortForm, is_pretrained
 from poise.registry import MODELS
@@ -125,7 +125,7 @@ class AttentionBlock(BaseModule):
         )
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(channels)
-        self.mlp = _Mlp(channels, int(channels * mlp_ratio), drop, nn.Linear)
+        self.mlp = _Mlp(channels, int(channels * mlp_ratio), drop, Linear)
 
     def _attend(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""

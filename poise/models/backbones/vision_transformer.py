@@ -18,6 +18,7 @@ from poise.errors import ConfigError, DataError, nearest
 from poise.layers import (
     BaseModule,
     LayerScale,
+    Linear,
     ModuleList,
     build_dropout,
     build_norm_layer,
@@ -114,8 +115,8 @@ class SelfAttention(BaseModule):
         if embed_dims % num_heads:
             raise ConfigError(f"{embed_dims=} is no multiple of {num_heads=}")
         self.num_heads, self.attn_drop = num_heads, attn_drop
-        self.qkv = nn.Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.qkv = Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
+        self.proj = Linear(embed_dims, embed_dims)
         self.proj_drop = nn.Dropout(proj_drop)
         self.out_drop = build_dropout(dropout_layer)
         scale = layer_scale_init_value

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poise.layers import ConvModule, ScaleNorm
+from poise.layers import ConvModule, Linear, ScaleNorm
 from poise.layers.rtmcc_block import RTMCCBlock
 from poise.models.heads.defaults import LINEAR_INIT, SIMCC_LOSS
 from poise.models.heads.simcc import BaseSimCCHead
@@ -72,8 +72,8 @@ class _GatedHead(BaseSimCCHead):
         self._add_token_layers(pixels, final_layer_kernel_size, gau_cfg["hidden_dims"])
         self.gau = gated_attention(out_channels, gau_cfg)
         width, height = self.bins(input_size, simcc_split_ratio)
-        self.cls_x = nn.Linear(gau_cfg["hidden_dims"], width, bias=False)
-        self.cls_y = nn.Linear(gau_cfg["hidden_dims"], height, bias=False)
+        self.cls_x = Linear(gau_cfg["hidden_dims"], width, bias=False)
+        self.cls_y = Linear(gau_cfg["hidden_dims"], height, bias=False)
 
     def _add_token_layers(self, pixels: int, kernel_size: int, hidden_dims: int) -> None:
         """Layers between feature maps and tokens."""
@@ -113,7 +113,7 @@ class RTMCCHead(_GatedHead):
         self.final_layer = nn.Conv2d(
             self.in_channels, self.out_channels, kernel_size, padding=kernel_size // 2
         )
-        self.mlp = nn.Sequential(ScaleNorm(pixels), nn.Linear(pixels, hidden_dims, bias=False))
+        self.mlp = nn.Sequential(ScaleNorm(pixels), Linear(pixels, hidden_dims, bias=False))
 
     def tokens(self, feats: Sequence[Tensor]) -> Tensor:
         """One token a keypoint of the last feature map."""
@@ -161,7 +161,7 @@ class RTMWHead(_GatedHead):
             )
 
         def tokens(size: int) -> nn.Sequential:
-            return nn.Sequential(ScaleNorm(size), nn.Linear(size, hidden_dims // 2, bias=False))
+            return nn.Sequential(ScaleNorm(size), Linear(size, hidden_dims // 2, bias=False))
 
         self.conv_dec = conv(channels // area, channels // 4)
         self.final_layer = conv(channels, self.out_channels)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from poise._arrays import as_numpy
 from poise.codecs.utils.post_processing import simcc_peaks
 from poise.errors import ConfigError
+from poise.layers import Linear
 from poise.metrics.functional import keypoint_mpjpe
 from poise.models.heads.base import per_sample
 from poise.models.heads.defaults import SIMCC_LOSS
@@ -75,7 +76,7 @@ class RTMW3DHead(RTMWHead):
             init_cfg,
         )
         depth = int(input_size[2] * simcc_split_ratio)
-        self.cls_z = nn.Linear(gau_cfg["hidden_dims"], depth, bias=False)
+        self.cls_z = Linear(gau_cfg["hidden_dims"], depth, bias=False)
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Distributions over x, y and z, (B, K, bins) each."""

@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from poise._arrays import as_numpy
 from poise.codecs.utils.post_processing import get_simcc_normalized
 from poise.errors import ConfigError
+from poise.layers import Linear
 from poise.models.flip import unflip_vectors
 from poise.models.heads.base import BaseHead
 from poise.models.heads.deconv import last_conv
@@ -166,8 +167,8 @@ class SimCCHead(BaseSimCCHead):
         self.heatmap_size = tuple(side * scale for side in in_featuremap_size)
         pixels = self.heatmap_size[0] * self.heatmap_size[1]
         width, height = self.bins(input_size, simcc_split_ratio)
-        self.mlp_head_x = nn.Linear(pixels, width)
-        self.mlp_head_y = nn.Linear(pixels, height)
+        self.mlp_head_x = Linear(pixels, width)
+        self.mlp_head_y = Linear(pixels, height)
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Distributions over x (B, K, W * ratio) and y (B, K, H * ratio)."""

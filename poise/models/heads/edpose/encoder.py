@@ -8,10 +8,10 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from poise.errors import ConfigError
-from poise.layers import BaseModule, ModuleList, build_norm_layer
+from poise.layers import BaseModule, Linear, ModuleList, build_norm_layer
 from poise.layers.deform_attention import MultiScaleDeformableAttention
 from poise.layers.transformer import FFN
 
@@ -55,7 +55,7 @@ class MLP(BaseModule):
     def __init__(self, input_dim: int, hidden_dim: int, output_dim: int, num_layers: int) -> None:
         super().__init__()
         widths = [input_dim, *[hidden_dim] * (num_layers - 1), output_dim]
-        self.layers = ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
+        self.layers = ModuleList(Linear(before, after) for before, after in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., input_dim) -> (..., output_dim)."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from poise._arrays import as_numpy
 from poise.errors import ConfigError
+from poise.layers import Linear
 from poise.layers.deform_attention import MultiScaleDeformableAttention
 from poise.models.heads.base import BaseHead
 from poise.models.heads.defaults import LINEAR_INIT
@@ -173,7 +174,7 @@ class EDPoseHead(TransformerHead):
         for name in ("bbox_embed", "pose_embed", "pose_hw_embed", "class_embed"):
             setattr(self.decoder, name, getattr(self.out_head, name))
         if as_two_stage:
-            self.memory_trans_fc = nn.Linear(width, width)
+            self.memory_trans_fc = Linear(width, width)
             self.memory_trans_norm = nn.LayerNorm(width)
             shared = dec_pred_class_embed_share and dec_pred_bbox_embed_share
             own = (lambda layer: layer) if shared else copy.deepcopy
