@@ -34,7 +34,8 @@ class GAUEncoder(BaseModule):
         drop_path: probability of leaving the unit out of a sample.
         act_fn: "SiLU", or ReLU for any other text.
         bias: linear layers have a bias.
-        pos_enc: "none", "add" or "rope": how a position encoding joins queries and keys.
+        pos_enc: "add" or "rope": how a position encoding joins queries and keys; "none" or
+            False for none.
         spatial_dim: axes of the positions, 1 or 2.
     """
 
@@ -49,7 +50,7 @@ class GAUEncoder(BaseModule):
         drop_path: float = 0.0,
         act_fn: str = "SiLU",
         bias: bool = False,
-        pos_enc: str = "none",
+        pos_enc: str | bool = "none",
         spatial_dim: int = 1,
     ) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ class GAUEncoder(BaseModule):
 
     def _positioned(self, x: Tensor, pos_enc: Tensor | None) -> Tensor:
         """Queries or keys (..., L, s) with their positions."""
-        if self.pos_enc == "none":
+        if self.pos_enc in ("none", False):
             return x
         if pos_enc is None:
             raise ArgumentError(f"GAUEncoder(pos_enc={self.pos_enc!r}) needs `pos_enc`, got None")

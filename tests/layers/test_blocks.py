@@ -28,6 +28,7 @@ from poise.layers import (
     interleave,
     make_divisible,
 )
+from poise.layers.gau import GAUEncoder
 from poise.layers.window_attention import join_windows, split_windows
 
 
@@ -254,3 +255,11 @@ def test_channels():
     with pytest.raises(DataError, match="6 channels"):
         channel_shuffle(x, 4)
     assert [make_divisible(v, 8) for v in (3, 12, 17, 100)] == [8, 16, 16, 104]
+
+
+@pytest.mark.parametrize("off", ["none", False])
+def test_gated_attention_needs_no_positions_where_it_uses_none(off):
+    unit = GAUEncoder(8, 8, s=4, pos_enc=off)
+    tokens = torch.rand(2, 5, 8)
+    # positions that are given all the same do not count
+    torch.testing.assert_close(unit(tokens), unit(tokens, pos_enc=torch.rand(5, 4)))

@@ -333,6 +333,7 @@ class LiteHRNet(BaseBackbone):
         self.stem = Stem(in_channels, **extra["stem"], **cfgs)
         self.num_stages = extra["num_stages"]
         channels = [self.stem.out_channels]
+        self._multiple = 1
         for i in range(self.num_stages):
             spec = {name: values[i] for name, values in extra["stages_spec"].items()}
             widths = list(spec["num_channels"])
@@ -353,11 +354,10 @@ class LiteHRNet(BaseBackbone):
             )
             self.add_module(f"stage{i}", nn.Sequential(*modules))
             channels = widths
+            if spec["with_fuse"]:
+                # each branch has half the size of the one before
+                self._multiple = max(self._multiple, 2 ** (spec["num_branches"] - 1))
         self.with_head = extra["with_head"]
-        specs = extra["stages_spec"]
-        fused = zip(specs["num_branches"], specs["with_fuse"], strict=True)
-        # each branch has half the size of the one before
-        self._multiple = max((2 ** (n - 1) for n, fuses in fused if fuses), default=1)
         if self.with_head:
             self.head_layer = IterativeHead(channels, norm_cfg)
 

@@ -93,16 +93,17 @@ class BaseHead(BaseModule):
 
         Returns:
             B `InstanceData` with `keypoints` (N, K, D), input space, and `keypoint_scores`
-            (N, K); with `output_heatmaps` also B `PixelData` with `heatmaps` (K, H, W).
+            (N, K); with `output_heatmaps` also B `PixelData` with `heatmaps` (K, H, W), where
+            the head has any.
         """
         outputs = self.test_outputs(feats, batch_data_samples, test_cfg)
         preds = self.decode(outputs)
-        if test_cfg.get("output_heatmaps", False):
-            return preds, self.pred_fields(outputs, preds)
-        return preds
+        wanted = test_cfg.get("output_heatmaps", False)
+        fields = self.pred_fields(outputs, preds) if wanted else None
+        return preds if fields is None else (preds, fields)
 
-    def pred_fields(self, outputs: Any, preds: list[InstanceData]) -> list[PixelData]:
-        """Heatmaps (K, H, W) of each sample; they share memory with the outputs."""
+    def pred_fields(self, outputs: Any, preds: list[InstanceData]) -> list[PixelData] | None:
+        """Heatmaps (K, H, W) of each sample, which share memory with the outputs, or None."""
         return [PixelData(heatmaps=heatmaps) for heatmaps in outputs.detach()]
 
     def decode(self, batch_outputs: Any) -> list[InstanceData]:

@@ -93,14 +93,18 @@ class _LiftingHead(BaseHead):
             DataError: the targets are of another number of keypoints.
         """
         loss_name, error_name, weight_name = self._names
-        outputs = self.forward(feats)
         targets = labels(batch_data_samples, "lifting_target_label")
         weights = labels(batch_data_samples, weight_name)
+        outputs = self._for_targets(self.forward(feats), targets)
         self.check_targets(outputs, targets, batch_data_samples)
         return {
             loss_name: self.loss_module(outputs, targets, weights.unsqueeze(-1)),
             error_name: _mpjpe(outputs, targets, weights),
         }
+
+    def _for_targets(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Points (B, K, 3) to compare with the targets; the outputs as they are."""
+        return outputs
 
 
 @MODELS.register_module()
@@ -134,7 +138,8 @@ class TemporalRegressionHead(_LiftingHead):
 class TrajectoryRegressionHead(_LiftingHead):
     """Position of the root in camera space.
 
-    Pavllo 2019, "3D human pose estimation in video", arXiv 1811.11742, section 4.
+    Pavllo 2019, "3D human pose estimation in video", arXiv 1811.11742, section 4. Its loss
+    compares one root with every keypoint of the targets, as in MMPose.
 
     Args:
         in_channels: channels of the features.
@@ -155,6 +160,9 @@ class TrajectoryRegressionHead(_LiftingHead):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(in_channels, num_joints, loss, decoder, init_cfg)
+
+    def _for_targets(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return outputs.expand_as(targets) if self.num_joints == 1 else outputs
 
 
 @MODELS.register_module()

@@ -64,6 +64,9 @@ class RegressionHead(BaseHead):
             batch_outputs = batch_outputs.unsqueeze(1)
         return super().decode(batch_outputs)
 
+    def pred_fields(self, outputs: Tensor, preds: list[InstanceData]) -> None:
+        """No maps: coordinates come from none."""
+
     def loss(
         self,
         feats: Sequence[Tensor],

@@ -157,7 +157,10 @@ class SimCCHead(BaseSimCCHead):
                     in_channels, out_channels, deconv_kernel_sizes=deconv_kernel_sizes, **inner
                 )
             else:
-                # kernel sizes stay at ViPNASHead's own, as in MMPose
+                # three layers have ViPNASHead's own kernel sizes, as in MMPose, which cannot
+                # build another number of them
+                if len(deconv_out_channels) != 3:
+                    inner["deconv_kernel_sizes"] = deconv_kernel_sizes
                 self.deconv_head = ViPNASHead(
                     in_channels, out_channels, deconv_num_groups=deconv_num_groups, **inner
                 )

@@ -255,6 +255,15 @@ def test_faults_are_named(cfg, error, text):
         MODELS.build(cfg)
 
 
+def test_lite_hrnet_leaves_stages_out_that_only_the_specs_have():
+    extra = {**lite_extra("LITE"), "num_stages": 1, "with_head": False}
+    net = MODELS.build({"type": "LiteHRNet", "extra": extra})
+    # two branches ask for sides divisible by 8, three would ask for 16
+    assert net(torch.rand(1, 3, 40, 24))[0].shape == (1, 16, 10, 6)
+    extra["stages_spec"]["with_fuse"] = [True, True, True]
+    assert MODELS.build({"type": "LiteHRNet", "extra": extra}).num_stages == 1
+
+
 def test_a_classifier_can_follow():
     for cfg in (
         {"type": "AlexNet", "num_classes": 3},

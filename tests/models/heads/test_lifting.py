@@ -55,6 +55,16 @@ def test_single_poses(kind, names, samples):
         head.predict([feats, feats], samples, {"flip_test": True})
 
 
+def test_one_root_is_compared_with_every_keypoint(samples):
+    head = TrajectoryRegressionHead(8, 1, loss={"type": "MPJPELoss", "use_target_weight": True})
+    feats = (torch.rand(2, 8, 1),)
+    losses = head.loss(feats, samples)
+    targets = torch.cat([s.gt_instance_labels.lifting_target_label for s in samples])
+    distance = (head(feats) - targets).norm(dim=-1).mean().detach()
+    torch.testing.assert_close(losses["loss_traj"].detach(), distance)
+    assert losses["mpjpe_traj"] == pytest.approx(float(distance), rel=1e-5)
+
+
 def test_motions_have_errors_over_all_frames(sample):
     head = MotionRegressionHead(8, embedding_size=6, decoder=Codec())
     data = [sample(), sample()]

@@ -171,6 +171,34 @@ def test_heatmaps_come_on_request(name, sample, recwarn):
     assert ("keypoint_x_labels" in preds[0]) == (name == "simcc")
 
 
+@pytest.mark.parametrize("name", ["regression", "rle"])
+def test_coordinates_have_no_heatmaps_to_give(name, sample):
+    make_head, make_codec, make_feats = HEADS[name]
+    head, samples = make_head(make_codec()), [sample(), sample()]
+    with torch.no_grad():
+        preds = head.predict(make_feats(), samples, {"output_heatmaps": True})
+    assert [p.keypoints.shape for p in preds] == [(1, K, 2)] * 2
+
+
+@pytest.mark.parametrize(("sizes", "built"), [((2,), (2, 2)), ((2, 2, 2), (4, 4))])
+def test_simcc_after_vipnas_layers_takes_the_kernel_sizes_where_mmpose_builds_none(sizes, built):
+    n = len(sizes)
+    small = {"input_size": SIZE, "in_featuremap_size": (3, 4)}
+    head = SimCCHead(
+        8,
+        K,
+        **small,
+        deconv_type="vipnas",
+        deconv_out_channels=(4,) * n,
+        deconv_kernel_sizes=sizes,
+        deconv_num_groups=(2,) * n,
+    )
+    layer = next(m for m in head.modules() if isinstance(m, torch.nn.ConvTranspose2d))
+    assert layer.kernel_size == built
+    x, y = head((feature(scale=4),))
+    assert (x.shape[2], y.shape[2]) == (96, 128)
+
+
 def test_flip_test_of_a_symmetric_answer_changes_nothing(sample):
     head = HeatmapHead(8, K, None, decoder=heatmap_codec())
     maps = torch.rand(1, K, 16, 12)
