@@ -133,7 +133,8 @@ class BottomupRandomAffine(BaseTransform):
             low, high = self.scale_factor
             scale = low + (high - low) * (self._random((1,)) + 1) / 2
         if np.random.rand() < self.rotate_prob:
-            rotation = self._random() * self.rotate_factor
+            # in float64, as the reference: a last bit of float32 moves pixels
+            rotation = float(self._random()) * self.rotate_factor
         if self.transform_mode == "perspective" and np.random.rand() < self.shear_prob:
             shear = self._random((2,)) * self.shear_factor
         return _Change(shift, scale, rotation, shear)
@@ -153,9 +154,9 @@ class BottomupRandomAffine(BaseTransform):
         if "area" in results:
             area = np.asarray(results["area"])
             square = matrix if len(matrix) == 3 else np.vstack([matrix, [0, 0, 1]])
-            grown = area * np.linalg.det(square.astype(matrix.dtype))
+            factor = np.linalg.det(square.astype(matrix.dtype))
             # whole numbers would cut the scaled area
-            results["area"] = grown.astype(area.dtype) if area.dtype.kind == "f" else grown
+            results["area"] = area * (area.dtype.type(factor) if area.dtype.kind == "f" else factor)
         results["input_size"] = self.input_size
         results["warp_mat"] = matrix
         return results

@@ -310,6 +310,12 @@ def test_wrong_crops_are_refused(size, crop_type, text):
         BottomupRandomCrop(size, crop_type)
 
 
+def test_the_angle_is_not_rounded_to_float32():
+    step = BottomupRandomAffine(input_size=(64, 64), shift_prob=0, scale_prob=0, rotate_factor=30.1)
+    step._random = lambda size=(): np.float32(0.3)
+    assert step._get_transform_params().rotation == float(np.float32(0.3)) * 30.1
+
+
 # --------------------------------------------------------------------- mask
 
 SQUARE = [[10, 10, 30, 10, 30, 30, 10, 30]]
