@@ -60,6 +60,8 @@ def convert(
             sys.stdout.write(f"left out: {count:,} {reason}\n")
     for file in files:
         sys.stdout.write(f"wrote {file}\n")
+    if form == "yolo" or files[0].suffix in (".yaml", ".yml"):
+        sys.stdout.write(f"the pictures belong into {files[0].parent / 'images'}\n")
 
 
 def split(

@@ -9,6 +9,9 @@ import typer
 
 __all__ = ["smooth"]
 
+#: What `--save` draws, or measures by the pictures.
+_DRAWN = ("image", "video", "sheet", "yolo", "show")
+
 
 def smooth(
     files: Annotated[list[Path], typer.Argument(help="Files that --save jsonl wrote.")],
@@ -42,7 +45,7 @@ def smooth(
 
     People without ids are tracked first. Pictures are not read, so nothing is drawn.
     """
-    from poise.errors import DataError
+    from poise.errors import ArgumentError, DataError
     from poise.inference.reading import read_results
     from poise.inference.sinks import SinkGroup, open_sinks
     from poise.inference.stages import build_stages, chain_stages
@@ -50,13 +53,25 @@ def smooth(
     for file in files:
         if file.resolve().parent == out.resolve():
             raise DataError(f"'{file}' lies in the folder of the results; give another --out")
+    drawn = [name for name in _DRAWN if name in save.replace(" ", "").split(",")]
+    if drawn:
+        raise ArgumentError(
+            f"--save {','.join(drawn)} needs the pictures, which `poise smooth` does not read; "
+            "`poise predict ... --smooth` draws smooth poses"
+        )
     sinks = open_sinks(save, out)
     lifter = {"model": lift, "weights": lift_weights} if lift else None
     frames = filled = 0
+    came_from: dict[str, Path] = {}
     with SinkGroup(sinks) as group:
         for file in files:
             stages = build_stages(track=track, smooth=_spec(method, window, max_gap), lift=lifter)
             for result in chain_stages(read_results(file), stages):
+                if came_from.setdefault(result.name, file) != file:
+                    raise DataError(
+                        f"'{came_from[result.name]}' and '{file}' both hold poses of "
+                        f"{result.name}; smooth them one by one, each with an --out of its own"
+                    )
                 frames += 1
                 flags = result.instances.get("keypoints_filled")
                 filled += 0 if flags is None else int(flags.sum())

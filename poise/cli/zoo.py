@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import math
+import re
 import sys
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ import typer
 
 from poise.cli import zoo_files
 from poise.cli.backbones import backbones
-from poise.errors import ConfigError, nearest
+from poise.errors import ConfigError, UnknownNameError, nearest
 from poise.zoo.index import Model, models, require_model, spellings
 from poise.zoo.training_data import licence_note, training_data
 from poise.zoo.weights import default_weights
@@ -74,6 +75,7 @@ def list_models(
     as_json: Json = False,
 ) -> None:
     """List models: name, task, input, million parameters, GFLOPs, score, short names."""
+    _check_words(task, data, size)
     found = [
         model
         for model in models().values()
@@ -120,6 +122,26 @@ def info(
 
 for _command in (zoo_files.download, zoo_files.path, zoo_files.publish, zoo_files.convert):
     app.command()(_command)
+
+
+def _check_words(task: str | None, data: str | None, size: str | None) -> None:
+    """Name an option that no model could fit.
+
+    Raises:
+        UnknownNameError: a task or a dataset of no model.
+        ConfigError: a size that is none.
+    """
+    every = models().values()
+    tasks = sorted({model.task for model in every})
+    if task is not None and not any(_fits(model, task, None) for model in every):
+        raise UnknownNameError(f"no model has the task '{task}'; there are {', '.join(tasks)}")
+    if data is not None and not any(_fits(model, None, data) for model in every):
+        known = sorted({score.data for model in every for score in model.scores})
+        raise UnknownNameError(
+            f"no model has a score on '{data}'; there are {', '.join(known)}{nearest(data, known)}"
+        )
+    if size is not None and not re.fullmatch(r"\d+x\d+", size):
+        raise ConfigError(f"--size takes width x height in pixels, such as 192x256; got '{size}'")
 
 
 def _fits(model: Model, task: str | None, data: str | None) -> bool:
@@ -176,6 +198,9 @@ def _sorted(found: list[Model], order: Order, data: str | None) -> list[Model]:
 def _print_models(found: list[Model], order: Order, data: str | None, *, as_json: bool) -> None:
     if order is Order.score and data is None:
         raise ConfigError("--sort score compares models on one dataset; add --data NAME")
+    if not found and not as_json:
+        typer.echo("no model fits all of these options", err=True)
+        raise typer.Exit(1)
     found = _sorted(found, order, data)
     if as_json:
         _write(json.dumps([_record(model) for model in found], indent=2))

@@ -28,6 +28,8 @@ __all__ = ["RESERVED_KEYS", "ReadFile", "Reader"]
 
 RESERVED_KEYS = ("filename", "text", "pretty_text", "env_variables")
 SUFFIXES = (".py", ".json", ".yaml", ".yml")
+#: Most letters of a line that an error text repeats.
+_QUOTED = 120
 
 
 @dataclass
@@ -137,6 +139,8 @@ class Reader:
             line = getattr(error, "lineno", 0) or 0
             reason = getattr(error, "msg", None) or str(error) or "nested too deeply"
             source = (getattr(error, "text", None) or "").strip()
+            if len(source) > _QUOTED:
+                source = f"{source[:_QUOTED]} ..."
             raise ConfigSyntaxError(
                 f"{at(file, line)}: not valid Python: {reason}{f': `{source}`' if source else ''}"
             ) from error

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from poise import schemas
 from poise.datasets import build_dataset
 from poise.datasets.coco_file import read_json
 from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError, nearest
@@ -53,6 +54,10 @@ def open_dataset(
         ConfigError: the config has no such part.
     """
     path = Path(source)
+    if part not in PARTS:
+        raise ConfigError(f"a config has the parts {', '.join(PARTS)}, got '{part}'")
+    if images is not None and not Path(images).is_dir():
+        raise FileMissingError(f"there is no folder of pictures {images}")
     changes = dict(settings or {})
     if mode is not None:
         changes["data_mode"] = mode
@@ -92,6 +97,16 @@ def reports_of(dataset: Any) -> list[Any]:
 
 
 def _schema_file(schema: str) -> str:
+    """Metadata file of a schema's name; a path stays.
+
+    Raises:
+        UnknownNameError: no schema has the name.
+    """
+    if not Path(schema).suffix and schema not in schemas.names():
+        raise UnknownNameError(
+            f"there is no keypoint schema '{schema}'; `poise data schemas` lists them"
+            f"{nearest(schema, schemas.names())}"
+        )
     return schema if Path(schema).suffix else f"configs/_base_/datasets/{schema}.py"
 
 
@@ -115,7 +130,9 @@ def _image_folder(path: Path) -> Path:
     """Folder near an annotation file that has its first picture; its own if none has."""
     content = read_json(str(path))
     rows = content.get("images") if isinstance(content, dict) else content
-    first: dict[str, Any] = rows[0] if rows else {}
+    first: Any = rows[0] if isinstance(rows, list) and rows else {}
+    if not isinstance(first, dict):
+        return path.parent
     name = first.get("file_name", first.get("image", ""))
     around = (path.parent, path.parent.parent)
     folders = [*around, *(folder / "images" for folder in around)]
@@ -138,7 +155,8 @@ def _guessed_kind(path: Path) -> str:
     first: Any = (
         next(iter(content.get("annotations") or ()), {}) if isinstance(content, dict) else {}
     )
-    return next((kind for field, kind in _TELLING_FIELDS.items() if field in first), _PLAIN)
+    has: Any = first if isinstance(first, dict) else {}
+    return next((kind for field, kind in _TELLING_FIELDS.items() if field in has), _PLAIN)
 
 
 def _names_of_arrays(path: Path) -> list[str]:
@@ -156,8 +174,6 @@ _PLAIN, _ARRAYS = "BaseCocoStyleDataset", "Human36mDataset"
 def _of_config(source: str, part: str) -> Any:
     from poise import Config, load_config
 
-    if part not in PARTS:
-        raise ConfigError(f"a config has the parts {', '.join(PARTS)}, got '{part}'")
     if Path(source).suffix and not Path(source).is_file() and not source.startswith("configs/"):
         raise FileMissingError(f"there is neither an annotation file nor a config {source}")
     cfg = Config.fromfile(source) if Path(source).is_file() else load_config(source)

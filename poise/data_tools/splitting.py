@@ -40,14 +40,20 @@ def split_annotations(
         part -> file, pictures, people.
 
     Raises:
-        ArgumentError: shares that are none.
+        ArgumentError: shares that are none, or a broken regular expression.
         DataError: no COCO file, or fewer groups than parts.
     """
-    if not shares or min(shares.values()) <= 0 or sum(shares.values()) > 1 + 1e-9:
+    if not shares or not all(s > 0 for s in shares.values()) or sum(shares.values()) > 1 + 1e-9:
         raise ArgumentError(
             f"shares are above 0 and sum to 1 at most, such as train=0.8 val=0.2; got "
             f"{dict(shares)}"
         )
+    try:
+        re.compile(group_by or "")
+    except re.error as error:
+        raise ArgumentError(
+            f"--group-by '{group_by}' is neither a field nor a regular expression: {error}"
+        ) from error
     coco = CocoFile(str(path), owner="poise data split")
     groups: dict[Any, list[Any]] = defaultdict(list)
     for number, image in coco.imgs.items():

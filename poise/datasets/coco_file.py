@@ -13,7 +13,7 @@ from poise._collector import no_gc
 from poise.datasets.paths import require_file
 from poise.errors import DataError
 
-__all__ = ["CocoFile", "read_json"]
+__all__ = ["CocoFile", "check_rows", "read_json"]
 
 IDS_SHOWN = 5
 
@@ -135,17 +135,10 @@ class CocoFile:
             ann.setdefault("iscrowd", False)
             self.anns[ann["id"]] = ann
             self.by_image.setdefault(ann["image_id"], []).append(ann)
-        self.cats: dict[Any, dict] = {c["id"]: c for c in self.dataset.get("categories") or []}
+        self.cats: dict[Any, dict] = {c["id"]: c for c in self._rows("categories", "id")}
 
     def _rows(self, kind: str, *keys: str) -> list[dict]:
-        rows = self.dataset.get(kind) or []
-        for i, row in enumerate(rows):
-            for key in keys:
-                if key not in row:
-                    raise DataError(
-                        f"{self.owner}: {self.path}: entry {i} of `{kind}` has no `{key}`"
-                    )
-        return rows
+        return check_rows(self.dataset, kind, *keys, where=f"{self.owner}: {self.path}")
 
     @property
     def annotations(self) -> list[dict]:
@@ -160,12 +153,12 @@ class CocoFile:
         return [i for i, n in counts.items() if n > 1]
 
     def check_images(self) -> None:
-        """Refuse two different pictures under one id.
+        """Refuse pictures without a name, and two different ones under one id.
 
         Raises:
-            DataError: names the ids.
+            DataError: names the entry, or the ids.
         """
-        rows = self.dataset["images"]
+        rows = self._rows("images", "file_name")
         if len(rows) == len(self.imgs):
             return
         wrong = {r["id"] for r in rows if r.get("file_name") != self.imgs[r["id"]].get("file_name")}
@@ -216,6 +209,30 @@ class CocoFile:
     def loadCats(self, ids: Any = ()) -> list[dict]:  # noqa: N802
         """Categories of an id or of several."""
         return [self.cats[i] for i in _listed(ids)]
+
+
+def check_rows(content: dict[str, Any], kind: str, *keys: str, where: str) -> list[dict]:
+    """The entries of a part of a COCO-style file, once each is seen to have what is needed.
+
+    Args:
+        content: the parsed file.
+        kind: "images", "annotations" or "categories"; one that is absent has no entries.
+        keys: what each entry must have.
+        where: start of an error text.
+
+    Raises:
+        DataError: names the first entry that is no object, or lacks a key.
+    """
+    rows = content.get(kind) or []
+    for i, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise DataError(
+                f"{where}: entry {i} of `{kind}` is a {type(row).__name__}, expected an object"
+            )
+        for key in keys:
+            if key not in row:
+                raise DataError(f"{where}: entry {i} of `{kind}` has no `{key}`")
+    return rows
 
 
 def shown(ids: Iterable[Any]) -> str:

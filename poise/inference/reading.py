@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from poise.structures import InstanceData, parse_pose_metainfo
 
 __all__ = ["read_results"]
 
+_LOG = logging.getLogger(__name__)
+
 #: field of instances -> (key of the file, shape behind (N,) with "K" for keypoints)
 _FIELDS = {
     "keypoints": ("keypoints", ("K", 2)),
@@ -30,21 +33,28 @@ _FIELDS = {
 def read_results(path: Any) -> Iterator[PoseResult]:
     """Results of a file of JSON Lines (docs/reference/result-json.md), one after the other.
 
-    A last line that a run did not finish is left out. Pictures are not there.
+    A last line that a run did not finish is left out, and a warning says so. Pictures are not
+    there.
 
     Args:
         path: `NAME.jsonl`, in the layout "poise".
 
     Raises:
         FileMissingError: no such file.
-        DataError: a line in another layout, or of a newer version.
+        DataError: a line in another layout, or of a newer version; no lines.
     """
     file = Path(path)
     if not file.is_file():
         raise FileMissingError(f"there is no file '{file}' (looked in {Path.cwd()})")
-    rate = _rate(file)
-    for number, entry in enumerate(_entries(file), start=1):
-        yield _result(entry, rate, f"{file}, line {number}")
+    try:
+        rate = _rate(file)
+        number = 0
+        for number, entry in enumerate(_entries(file), start=1):
+            yield _result(entry, rate, f"{file}, line {number}")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is no text; expected what --save jsonl writes") from error
+    if not number:
+        raise DataError(f"{file} holds no results; was the run that wrote it broken off?")
 
 
 def _entries(file: Path) -> Iterator[Any]:
@@ -53,9 +63,13 @@ def _entries(file: Path) -> Iterator[Any]:
             try:
                 yield json.loads(line)
             except ValueError as error:
-                if not line.endswith("\n"):
+                if number > 1 and not line.endswith("\n"):
+                    _LOG.warning("%s: line %d is cut off and left out", file, number)
                     return
-                raise DataError(f"{file}, line {number} is no JSON: {error}") from error
+                raise DataError(
+                    f"{file}, line {number} is no JSON: {error}; expected what --save jsonl "
+                    "writes, a line a picture or frame"
+                ) from error
 
 
 def _rate(file: Path) -> float | None:
@@ -100,15 +114,6 @@ def _result(entry: Any, rate: float | None, where: str) -> PoseResult:
         poses = _column(entry["instances"], "keypoints_3d", (len(names), 3), where)
         found.instances.set_field(poses, "keypoints_3d")
     return found
-
-
-def _source(name: str, rate: float | None, *, moves: bool) -> SourceInfo:
-    relative = Path(Path(name).name)
-    return (
-        SourceInfo(name, "video", relative, fps=rate)
-        if moves
-        else SourceInfo(name, relative=relative)
-    )
 
 
 def _instances(people: Sequence[Mapping[str, Any]], count: int, where: str) -> InstanceData:

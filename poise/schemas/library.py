@@ -65,7 +65,7 @@ def get(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
     if path.stem not in _HOME:
         raise FileMissingError(
             f"keypoint metadata '{name_or_path}' is neither a file (looked in {Path.cwd()}) nor a "
-            f"dataset that Poise knows{nearest(path.stem, _HOME)}; see poise.schemas.names()"
+            f"dataset that Poise knows; see poise.schemas.names(){nearest(path.stem, _HOME)}"
         )
     return _from_table(path.stem)
 

@@ -48,6 +48,9 @@ _SIDES = {
     "yolox-pose_": 640,
 }
 
+#: Letters from which on a part of names is worth to be searched for.
+_SHORTEST_PART = 3
+
 _TABLE = Path(__file__).parent / "models.txt"
 
 
@@ -248,14 +251,14 @@ def require_model(name: str) -> Model:
 
 
 def suggestion(name: str) -> str:
-    """End of an error text about a name that no model has: near ones, or those that begin so."""
-    hint = nearest(name, spellings())
-    if hint:
-        return hint
+    """End of an error text about a name that no model has: those that hold it, or near ones."""
     begun = [full for full in names() if full.lower().startswith(name.lower())]
-    if begun:
-        return f"; {len(begun)} names begin so (`poise zoo search {name}`), such as '{begun[0]}'"
-    return "; `poise zoo list` shows the names"
+    found = begun or [full for full in names() if name.lower() in full.lower()]
+    if len(name) >= _SHORTEST_PART and len(found) > 1:
+        how = "begin so" if begun else "have this in them"
+        return f"; {len(found)} names {how} (`poise zoo search {name}`), such as '{found[0]}'"
+    near = found if len(found) == 1 else spellings()
+    return nearest(name, near) or "; `poise zoo list` shows the names"
 
 
 def spellings() -> list[str]:

@@ -141,3 +141,71 @@ def test_a_metric_of_another_file_names_the_images(project, annotations, save):
     project.config(("ann_file=data_root + 'train.json'", "ann_file='other.json'"))
     text = project.fails("test", "cfg.py", save())
     assert "4 images with predictions are not in the annotations, such as [1, 2, 3]" in text
+
+
+def damaged(kind, change):
+    def damage(tree):
+        tree[kind][1] = change(tree[kind][1])
+
+    return damage
+
+
+def without(key):
+    return lambda row: {k: v for k, v in row.items() if k != key}
+
+
+ENTRIES = {
+    "a list": (damaged("annotations", lambda row: [1]), "entry 1 of `annotations` is a list"),
+    "null": (damaged("images", lambda row: None), "entry 1 of `images` is a NoneType"),
+    "no file": (damaged("images", without("file_name")), "entry 1 of `images` has no `file_name`"),
+    "no image": (
+        damaged("annotations", without("image_id")),
+        "entry 1 of `annotations` has no `image_id`",
+    ),
+}
+
+
+@pytest.mark.parametrize("command", [("stats",), ("convert", "--out", "yolo/data.yaml")])
+@pytest.mark.parametrize(("damage", "text"), ENTRIES.values(), ids=ENTRIES)
+def test_an_entry_that_is_none_is_named_by_each_command(
+    project, annotations, command, damage, text
+):
+    tree = annotations()
+    damage(tree)
+    project.annotate(tree)
+    assert text in project.fails("data", command[0], "data/train.json", *command[1:])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("bbox", "abc", "annotation 2: bbox needs 4 finite numbers, got 'abc'"),
+        ("bbox", [1, 2, 3], "annotation 2: bbox needs 4 finite numbers, got [1, 2, 3]"),
+        ("keypoints", [float("nan")] * 51, "annotation 2: keypoints needs triples of finite"),
+    ],
+)
+def test_conversion_refuses_what_is_no_number(project, annotations, key, value, text):
+    tree = annotations()
+    tree["annotations"][1][key] = value
+    project.annotate(tree)
+    assert text in project.fails("data", "convert", "data/train.json", "--out", "out.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (("draw", "--part", "foo"), "a config has the parts train, val, test, got 'foo'"),
+        (("draw", "--images", "none"), "there is no folder of pictures none"),
+        (("draw", "--schema", "coc"), "there is no keypoint schema 'coc'; `poise data schemas`"),
+        (("split", "--out", "o", "--group-by", "("), "--group-by '(' is neither a field nor a"),
+        (("split", "--out", "o", "--share", "train=nan"), "shares are above 0"),
+    ],
+)
+def test_wrong_options_of_data_commands_are_named(project, args, text):
+    assert text in project.fails("data", args[0], "data/train.json", *args[1:])
+
+
+def test_conversion_to_yolo_says_where_the_pictures_belong(project):
+    status, said = project.poise("data", "convert", "data/train.json", "--out", "y", "--to", "yolo")
+    assert status == 0
+    assert "the pictures belong into y/images" in said

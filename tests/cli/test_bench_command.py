@@ -27,8 +27,11 @@ def test_the_fastest_way_is_named():
         ["torch", "balanced"],
     ]
     rates = [float(line.split()[-1]) for line in lines[2:4]]
-    best = ("accurate", "balanced")[rates[1] > rates[0]]
-    assert lines[4].strip() == f"fastest here: --backend torch --mode {best}"
+    # printed rates are rounded: both may be the best
+    best = [
+        m for m, rate in zip(("accurate", "balanced"), rates, strict=True) if rate == max(rates)
+    ]
+    assert lines[4].strip() in [f"fastest here: --backend torch --mode {mode}" for mode in best]
     assert "movenet-lightning.safetensors" in done.stderr
 
 

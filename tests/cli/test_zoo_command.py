@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from poise.cli.zoo import app
-from poise.errors import UnknownNameError
+from poise.errors import PoiseError, UnknownNameError
 from poise.zoo import names
 
 run = CliRunner().invoke
@@ -118,3 +118,22 @@ def test_scores_of_many_datasets_are_not_compared():
 )
 def test_info_says_where_training_data_limits_the_use(name, text):
     assert text in run(app, ["info", name]).output
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--task", "foot"], "no model has the task 'foot'; there are animal 2d, body 2d"),
+        (["--data", "coc"], "no model has a score on 'coc'; .*did you mean 'COCO'"),
+        (["--size", "big"], "--size takes width x height in pixels, such as 192x256; got 'big'"),
+    ],
+)
+def test_list_names_an_option_that_no_model_could_fit(options, text):
+    with pytest.raises(PoiseError, match=text):
+        run(app, ["list", *options], catch_exceptions=False)
+
+
+def test_list_without_a_find_says_so():
+    done = run(app, ["list", "--task", "hand", "--max-parameters", "0.1"])
+    assert done.exit_code == 1
+    assert "no model fits all of these options" in done.output

@@ -1,6 +1,7 @@
 """Results of a file, and what `poise smooth` makes of them."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -104,3 +105,37 @@ def test_the_command_refuses_to_write_over_its_input(written):
     done = CliRunner().invoke(app, ["smooth", str(written), "-o", str(written.parent)])
     assert done.exit_code == 1
     assert "give another --out" in str(done.exception)
+
+
+def test_a_file_without_results_is_an_error_and_a_cut_one_a_warning(written, tmp_path, caplog):
+    empty, picture = tmp_path / "empty.jsonl", tmp_path / "photo.jpg"
+    empty.touch()
+    with pytest.raises(DataError, match="empty.jsonl holds no results"):
+        list(read_results(empty))
+    picture.write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(DataError, match="photo.jpg is no text; expected what --save jsonl writes"):
+        list(read_results(picture))
+    written.write_text(written.read_text()[:-40])
+    assert len(list(read_results(written))) == 19
+    assert "line 20 is cut off and left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--save", "jsonl,video"], "--save video needs the pictures"),
+        (["--method", "savgoal"], "smoothing is one of one-euro, .*did you mean 'savgol'"),
+    ],
+)
+def test_the_command_refuses_what_it_cannot_do(written, tmp_path, options, text):
+    done = CliRunner().invoke(app, ["smooth", str(written), "-o", str(tmp_path / "o"), *options])
+    assert done.exit_code == 1
+    assert re.search(text, str(done.exception))
+
+
+def test_the_command_does_not_join_two_runs_of_one_video(written, tmp_path):
+    other = tmp_path / "other.jsonl"
+    other.write_text(written.read_text())
+    done = CliRunner().invoke(app, ["smooth", str(written), str(other), "-o", str(tmp_path / "o")])
+    assert done.exit_code == 1
+    assert "both hold poses of clip.mp4; smooth them one by one" in str(done.exception)

@@ -273,7 +273,7 @@ class TestPlaces:
 
     def test_a_folder_that_cannot_be_written_to_is_named(self, server, tmp_path, monkeypatch):
         (tmp_path / "file").touch()
-        with pytest.raises(CheckpointError, match="cannot keep .* Set TORCH_HOME"):
+        with pytest.raises(CheckpointError, match="cannot keep .* or set TORCH_HOME"):
             fetch(f"{server.address}/{NAME}", tmp_path / "file")
 
     def test_a_read_only_cache_serves_what_it_has(self, server, tmp_path, monkeypatch):

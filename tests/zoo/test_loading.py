@@ -102,6 +102,11 @@ def test_the_beginning_of_names_is_answered_with_their_number():
         load_config("td-hm_hrnet-w32")
 
 
+def test_a_part_of_names_is_answered_with_their_number():
+    with pytest.raises(UnknownNameError, match=r"\d names have this in them .*zoo search hourgl"):
+        load_config("hourgl")
+
+
 def test_a_path_to_a_model_that_is_not_there_is_answered_with_its_name():
     with pytest.raises(FileMissingError, match=f"'{HRNET}' alone is the name of a model"):
         load_config(f"mine/{HRNET}.py")

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from poise import schemas
 from poise.data_tools.formats.annotations import Annotations
-from poise.datasets.coco_file import read_json
+from poise.datasets.coco_file import check_rows, read_json
 from poise.errors import DataError
 from poise.structures.metainfo import parse_pose_metainfo
 from poise.training.own_data import describe_keypoints
@@ -29,6 +31,7 @@ def read_coco_file(path: Path, schema: str | None = None) -> Annotations:
     found = {"from_file": schema_file(schema)} if schema else describe_keypoints(path).metainfo
     content: dict[str, Any] = read_json(str(path))
     meta = parse_pose_metainfo(dict(found))
+    _check_entries(content, path)
     wrong = next(
         (
             ann
@@ -54,6 +57,30 @@ def read_coco_file(path: Path, schema: str | None = None) -> Annotations:
         ],
         schema=schema_of(found),
     )
+
+
+def _check_entries(content: dict[str, Any], path: Path) -> None:
+    """See that pictures and people have what other forms need, in finite numbers.
+
+    Raises:
+        DataError: names the first one that does not.
+    """
+    if not isinstance(content, dict):
+        raise DataError(
+            f"{path} holds a {type(content).__name__}, expected an object (COCO's format)"
+        )
+    check_rows(content, "images", "id", "file_name", "width", "height", where=str(path))
+    for ann in check_rows(content, "annotations", "image_id", "bbox", where=str(path)):
+        for key, count in (("bbox", 4), ("keypoints", None)):
+            try:
+                numbers = np.asarray(ann.get(key) or (), np.float64)
+            except (TypeError, ValueError):
+                numbers = np.array([np.nan])
+            if not np.isfinite(numbers).all() or (count and numbers.shape != (count,)):
+                raise DataError(
+                    f"{path}: annotation {ann.get('id')}: {key} needs "
+                    f"{'4' if count else 'triples of'} finite numbers, got {ann[key]!r:.60}"
+                )
 
 
 def write_coco_file(found: Annotations, path: Path) -> list[Path]:

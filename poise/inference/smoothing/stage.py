@@ -304,7 +304,9 @@ def build_smoother(spec: Any) -> Any:
     if name not in FILTERS:
         choices = (*FILTERS, *ALIASES)
         hint = nearest(str(name), choices)
-        raise ConfigError(f"smooth= takes {', '.join(FILTERS)} or a dict, got {name!r}{hint}")
+        raise ConfigError(
+            f"smoothing is one of {', '.join(FILTERS)} (or savgol), or a dict; got {name!r}{hint}"
+        )
     options = {renamed.get(key, key): value for key, value in options.items()}
     own = set(inspect.signature(SmoothingStage).parameters) - {"make"}
     if name == "kalman":

@@ -79,8 +79,8 @@ def fetch(url: str, folder: str | PathLike[str] | None = None) -> Path:
         ) from error
     except OSError as error:
         raise CheckpointError(
-            f"cannot keep {name} in {place}: {error.strerror or error}. Set TORCH_HOME to a folder "
-            f"that can be written to.\n{_by_hand(job)}"
+            f"cannot keep {name} in {place}: {error.strerror or error}. Give another folder with "
+            f"`poise zoo download --out`, or set TORCH_HOME.\n{_by_hand(job)}"
         ) from error
     return path
 

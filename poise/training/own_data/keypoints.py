@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from poise import schemas
+from poise.datasets.coco_file import check_rows
 from poise.errors import DataError
 
 __all__ = ["KeypointReport", "describe_keypoints", "read_annotations"]
@@ -53,7 +54,8 @@ def read_annotations(path: Path) -> dict[str, Any]:
     """Content of a COCO-style file, checked as far as this folder relies on it.
 
     Raises:
-        DataError: no JSON, or without images, annotations or categories.
+        DataError: no JSON, without images, annotations or categories, or with an entry of these
+            that is none.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -68,6 +70,8 @@ def read_annotations(path: Path) -> dict[str, Any]:
         raise DataError(
             f"{path} is no COCO-style annotation file: it has no {' and no '.join(lacking)}"
         )
+    for kind, needed in (("images", "id"), ("annotations", "image_id"), ("categories", "id")):
+        check_rows(content, kind, needed, where=str(path))
     return content
 
 

@@ -121,5 +121,7 @@ def _start(name: str, weights: str | None) -> str | None:
     try:
         return str(locate(found))
     except CheckpointError as error:
-        error.add_note("--weights FILE starts from other weights, --weights none without any")
+        error.add_note(
+            "--weights FILE starts from other weights, --weights none with the network's own start"
+        )
         raise
