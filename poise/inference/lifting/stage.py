@@ -21,7 +21,7 @@ from poise.inference.lifting.poses import (
 )
 from poise.inference.results import PoseResult
 from poise.inference.sequences import video_of
-from poise.inference.tracking import TrackingStage
+from poise.inference.tracking.stage import with_ids
 from poise.schemas import conversions
 from poise.structures import convert_keypoints
 
@@ -98,7 +98,7 @@ class LiftingStage:
         waiting: deque[PoseResult] = deque()
         frames: deque[tuple[Array, Array]] = deque()
         video: str | None = None
-        for result in _tracked(results) if self.needs_ids else results:
+        for result in with_ids(results) if self.needs_ids else results:
             if video is not None and video_of(result) != video:
                 yield from self._done(waiting, frames, len(waiting))
                 frames.clear()
@@ -270,18 +270,6 @@ def _size_of(result: PoseResult) -> tuple[int, int]:
         return result.image.shape[1], result.image.shape[0]
     far = np.asarray(result.bboxes).reshape(-1, 4)[:, 2:].max(0, initial=1)
     return int(np.ceil(far.max())), int(np.ceil(far.max()))
-
-
-def _tracked(results: Iterator[PoseResult]) -> Iterator[PoseResult]:
-    first = next(results, None)
-    if first is None:
-        return iter(())
-
-    def again() -> Iterator[PoseResult]:
-        yield first
-        yield from results
-
-    return again() if first.track_ids is not None else TrackingStage()(again())
 
 
 def is_lifter(model: Any) -> bool:

@@ -23,7 +23,7 @@ from poise.inference.smoothing.filters import (
     Window,
 )
 from poise.inference.smoothing.gaps import fill_gaps
-from poise.inference.tracking import TrackingStage
+from poise.inference.tracking.stage import with_ids
 from poise.structures import InstanceData
 
 __all__ = ["SmoothingStage", "build_smoother", "smooth_sequence"]
@@ -96,7 +96,7 @@ class SmoothingStage:
     def __call__(self, results: Iterator[PoseResult]) -> Iterator[PoseResult]:
         """Smoothed results, `lag` frames late."""
         buffer = _Buffer(self)
-        for result in _with_ids(results):
+        for result in with_ids(results):
             if buffer.video is not None and video_of(result) != buffer.video:
                 yield from buffer.rest()
                 buffer = _Buffer(self)
@@ -200,20 +200,6 @@ class _Buffer:
             given = np.array(result.instances.keypoint_scores)
             given[rows] = np.where(filled[order], line[order, :, 0], given[rows])
             result.instances.set_field(given, "keypoint_scores")
-
-
-def _with_ids(results: Iterator[PoseResult]) -> Iterator[PoseResult]:
-    """Results, tracked where they are not yet."""
-    first = next(results, None)
-    if first is None:
-        return iter(())
-    joined = _chained(first, results)
-    return joined if first.track_ids is not None else TrackingStage()(joined)
-
-
-def _chained(first: PoseResult, rest: Iterator[PoseResult]) -> Iterator[PoseResult]:
-    yield first
-    yield from rest
 
 
 def _raw(result: PoseResult, stage: SmoothingStage) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from poise.inference.results import PoseResult
 from poise.inference.sequences import video_of
 from poise.inference.tracking.tracker import PoseTracker
 
-__all__ = ["Follow", "TrackingStage", "build_tracker"]
+__all__ = ["Follow", "TrackingStage", "build_tracker", "with_ids"]
 
 #: Frames for which somebody who is followed is remembered while unseen.
 _FOLLOW_BUFFER = 300
@@ -111,6 +112,15 @@ class TrackingStage:
                 wanted = np.full(len(result), False) if target is None else ids == target
                 result.instances = result.instances[wanted]
             yield result
+
+
+def with_ids(results: Iterator[PoseResult]) -> Iterator[PoseResult]:
+    """Results, tracked where the first one has no ids yet."""
+    first = next(results, None)
+    if first is None:
+        return results
+    every = itertools.chain([first], results)
+    return every if first.track_ids is not None else TrackingStage()(every)
 
 
 def _ids_of(tracker: PoseTracker, result: PoseResult, step: int) -> np.ndarray:

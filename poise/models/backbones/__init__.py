@@ -5,6 +5,7 @@ from poise._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "alexnet": "AlexNet",
         "base": "BaseBackbone",
         "cpm": "CPM",
         "csp": "CSPDarknet CSPNeXt",
@@ -30,7 +31,7 @@ __getattr__, __dir__, __all__ = attach(
         "timm_backbone": "TIMMBackbone",
         "uniformer": "UniFormer",
         "v2v_net": "V2VNet",
-        "vgg": "AlexNet VGG",
+        "vgg": "VGG",
         "vision_transformer": "VisionTransformer",
         "vipnas": "ViPNAS_MobileNetV3 ViPNAS_ResNet",
     },

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from poise.errors import ConfigError, DataError
+from poise.errors import DataError
 from poise.models.flip import aggregate_heatmaps, flip_heatmaps
 from poise.models.heads.base import per_sample
 from poise.models.heads.heatmap import HeatmapHead
@@ -172,8 +172,7 @@ class AssociativeEmbeddingHead(HeatmapHead):
         Raises:
             ConfigError: the head was built without a codec.
         """
-        if self.decoder is None:
-            raise ConfigError("AssociativeEmbeddingHead has no decoder; give it one to predict")
+        self.require_decoder()
         if self.decoder.support_batch_decoding:
             maps = [output.detach() for output in batch_outputs]
             decoded: Iterable[Any] = zip(*self.decoder.batch_decode(*maps), strict=True)

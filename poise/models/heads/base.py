@@ -119,11 +119,7 @@ class BaseHead(BaseModule):
         Raises:
             ConfigError: the head was built without a codec.
         """
-        if self.decoder is None:
-            raise ConfigError(
-                f"{type(self).__name__} has no decoder, which predict() and decode() need; "
-                "give it one: decoder=dict(type='UDPHeatmap', ...)"
-            )
+        self.require_decoder()
         if self.decoder.support_batch_decoding:
             args = batch_outputs if isinstance(batch_outputs, tuple) else (batch_outputs,)
             keypoints, scores = self.decoder.batch_decode(*(arg.detach() for arg in args))
@@ -137,6 +133,18 @@ class BaseHead(BaseModule):
                 keypoints, scores = self.decoder.decode(*args)
                 decoded.append((keypoints, *_with_visibility(scores)))
         return [_instances(*parts) for parts in decoded]
+
+    def require_decoder(self) -> None:
+        """Check that there is a codec to decode with.
+
+        Raises:
+            ConfigError: the head was built without one.
+        """
+        if self.decoder is None:
+            raise ConfigError(
+                f"{type(self).__name__} has no decoder, which predict() and decode() need; "
+                "give it one: decoder=dict(type='UDPHeatmap', ...)"
+            )
 
     def single_width(self, in_channels: int | Sequence[int]) -> int:
         """Channels of the one feature map that comes in.

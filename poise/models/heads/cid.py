@@ -5,7 +5,6 @@ Wang 2022, "Contextual Instance Decoupling for Robust Multi-Person Pose Estimati
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,11 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise._arrays import as_numpy
-from poise.errors import ConfigError
-from poise.layers import BaseModule, ModuleDict, max_pool2d
+from poise.layers import BaseModule, ModuleDict, bias_init_with_prob, max_pool2d
 from poise.models.flip import flip_heatmaps
 from poise.models.heads.base import BaseHead
-from poise.models.heads.targets import labels, stacked_fields
+from poise.models.heads.targets import heatmap_mask, labels, stacked_fields
 from poise.models.renames import rename_old_keys
 from poise.registry import MODELS
 from poise.structures import InstanceData, PixelData
@@ -237,7 +235,7 @@ class CIDHead(BaseHead):
         self.in_channels = in_channels = self.single_width(in_channels)
         self.num_keypoints = num_keypoints
         self.decoder = self.build_decoder(decoder)
-        bias = -math.log((1 - prior_prob) / prior_prob)
+        bias = bias_init_with_prob(prior_prob)
         self.iia_module = IIAModule(
             in_channels, num_keypoints + 1, init_cfg=self._start("keypoint_root_conv", bias)
         )
@@ -326,8 +324,7 @@ class CIDHead(BaseHead):
             straight, mirrored = heatmaps.chunk(2)
             heatmaps = (straight + mirrored[:, list(metainfo["flip_indices"])]) / 2.0
         heatmaps = smooth_heatmaps(heatmaps, test_cfg.get("blur_kernel_size", 3))
-        if self.decoder is None:
-            raise ConfigError("CIDHead has no decoder; give it one to predict")
+        self.require_decoder()
         keypoints, keypoint_scores = self.decoder.decode(
             as_numpy(heatmaps), as_numpy(scores[:, None])
         )
@@ -356,9 +353,7 @@ class CIDHead(BaseHead):
         picture = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(x.device)
         targets = torch.cat([s.gt_fields.instance_heatmaps for s in batch_data_samples])
         targets = targets.unflatten(0, (-1, self.num_keypoints))
-        mask = None
-        if "heatmap_mask" in batch_data_samples[0].gt_fields:
-            mask = stacked_fields(batch_data_samples, "heatmap_mask")
+        mask = heatmap_mask(batch_data_samples)
         features, heatmaps = self.iia_module.forward_train(x, coords, picture)
         contrastive = sum(
             self.loss_module["contrastive"](features[picture == i]) for i in range(len(counts))

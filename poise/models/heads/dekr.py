@@ -24,7 +24,7 @@ from poise.models.backbones.resnet import BasicBlock
 from poise.models.flip import flip_heatmaps
 from poise.models.heads.base import BaseHead
 from poise.models.heads.defaults import HEATMAP_INIT, HEATMAP_LOSS
-from poise.models.heads.targets import stacked_fields
+from poise.models.heads.targets import heatmap_mask, stacked_fields
 from poise.registry import MODELS
 from poise.structures import InstanceData, PixelData
 
@@ -224,9 +224,7 @@ class DEKRHead(BaseHead):
         heatmaps, displacements = self.forward(feats)
         names = ("heatmaps", "heatmap_weights", "displacements", "displacement_weights")
         wanted = {name: stacked_fields(batch_data_samples, name) for name in names}
-        mask = None
-        if "heatmap_mask" in batch_data_samples[0].gt_fields:
-            mask = stacked_fields(batch_data_samples, "heatmap_mask")
+        mask = heatmap_mask(batch_data_samples)
         self.check_targets(heatmaps, wanted["heatmaps"], batch_data_samples)
         return {
             "loss/heatmap": self.loss_module["heatmap"](
@@ -303,8 +301,7 @@ class DEKRHead(BaseHead):
         metainfo: Mapping[str, Any],
     ) -> InstanceData:
         """People of one picture's maps (K + 1, H, W) and (2 * K, H, W)."""
-        if self.decoder is None:
-            raise ConfigError("DEKRHead has no decoder; give it one to predict")
+        self.require_decoder()
         keypoints, (root_scores, keypoint_scores) = self.decoder.decode(heatmaps, displacements)
         skeleton = metainfo.get("skeleton_links")
         if self.rescore_net is not None and skeleton and len(keypoints) > 0:

@@ -225,8 +225,7 @@ class InternetHead(BaseHead):
         Raises:
             ConfigError: the head was built without a codec.
         """
-        if self.decoder is None:
-            raise ConfigError("InternetHead has no decoder; give it one to predict")
+        self.require_decoder()
         preds = []
         for heatmaps, depth, hands in zip(*map(per_sample, batch_outputs), strict=True):
             keypoints, scores, rel_root_depth, hand_type = self.decoder.decode(

@@ -101,8 +101,7 @@ class RTMW3DHead(RTMWHead):
         Raises:
             ConfigError: the head was built without a codec.
         """
-        if self.decoder is None:
-            raise ConfigError("RTMW3DHead has no decoder; give it one to predict")
+        self.require_decoder()
         if self.decoder.support_batch_decoding:
             together = self.decoder.batch_decode(*(axis.detach() for axis in batch_outputs))
             decoded = list(zip(*together, strict=True))

@@ -19,6 +19,7 @@ from poise.metrics.functional import (
 __all__ = [
     "coordinate_accuracy",
     "heatmap_accuracy",
+    "heatmap_mask",
     "labels",
     "simcc_accuracy",
     "stacked_fields",
@@ -36,6 +37,13 @@ def labels(batch_data_samples: Sequence[Any], name: str) -> Tensor:
 def stacked_fields(batch_data_samples: Sequence[Any], name: str = "heatmaps") -> Tensor:
     """`gt_fields.name` of all samples, (B, ...)."""
     return torch.stack([getattr(s.gt_fields, name) for s in batch_data_samples])
+
+
+def heatmap_mask(batch_data_samples: Sequence[Any]) -> Tensor | None:
+    """Where heatmaps count, (B, ...); None where the pipeline made no mask."""
+    if "heatmap_mask" not in batch_data_samples[0].gt_fields:
+        return None
+    return stacked_fields(batch_data_samples, "heatmap_mask")
 
 
 def heatmap_accuracy(output: Tensor, target: Tensor, weights: Tensor) -> Tensor:

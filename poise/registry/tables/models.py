@@ -6,6 +6,7 @@ TABLE: dict[str, dict[str, str]] = {
         # layers
         "poise.layers.norms": "FrozenBatchNorm2d",
         # backbones
+        "poise.models.backbones.alexnet": "AlexNet",
         "poise.models.backbones.cpm": "CPM",
         "poise.models.backbones.csp": "CSPDarknet CSPNeXt",
         "poise.models.backbones.dstformer": "DSTFormer",
@@ -27,7 +28,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.backbones.timm_backbone": "TIMMBackbone",
         "poise.models.backbones.uniformer": "UniFormer",
         "poise.models.backbones.v2v_net": "V2VNet",
-        "poise.models.backbones.vgg": "AlexNet VGG",
+        "poise.models.backbones.vgg": "VGG",
         "poise.models.backbones.vipnas": "ViPNAS_MobileNetV3 ViPNAS_ResNet",
         "poise.models.backbones.resnet": "ResNet ResNetV1d",
         "poise.models.backbones.resnext": "ResNeXt",
