@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from poise.errors import DataError
 from poise.geometry import bbox_overlaps
@@ -50,6 +49,9 @@ def interpolate_boxes(
     Raises:
         DataError: boxes of another shape.
     """
+    # a third of a second to import, which every single picture would wait for
+    from scipy.optimize import linear_sum_assignment
+
     first, last = _rows(before, "before"), _rows(after, "after")
     if scores is None:
         scores = np.ones(len(first)), np.ones(len(last))

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from poise.geometry import bbox_overlaps
 from poise.inference.tracking.people import People
@@ -73,6 +72,9 @@ def surprise(found: People, expected: Array, variance: Array, sizes: Array) -> A
 
 def assign(gain: Array, least: float) -> tuple[Array, Array]:
     """Pairs (rows, columns) with the greatest sum of gains, each gain above `least`."""
+    # for trackers alone: it takes a third of a second to import
+    from scipy.optimize import linear_sum_assignment
+
     if not gain.size:
         return np.zeros(0, int), np.zeros(0, int)
     # pairs that cannot be must not push others aside
