@@ -221,7 +221,8 @@ class PlateauScheduler(_Setting):
             )
         self.last_step += 1
         score = self.sign * metrics[self.monitor]
-        margin = self.threshold * (abs(self.best) if self.relative else 1)
+        # of the value itself, as in torch: below zero a little worse counts as better
+        margin = self.threshold * (self.sign * self.best if self.relative else 1)
         if self.best == -math.inf or score > self.best + margin:
             self.best, self.num_bad_epochs = score, 0
         else:

@@ -191,6 +191,18 @@ def test_a_plateau_lowers_the_rate_when_a_metric_stands_still():
         plateau.step({"AR": 1.0})
 
 
+@pytest.mark.parametrize(("rule", "rate"), [("abs", 0.1), ("rel", 1.0)])
+def test_a_relative_threshold_below_zero_lets_a_little_worse_count(rule, rate):
+    optimizer = make_optimizer()
+    cfg = {"type": "ReduceOnPlateauLR", "monitor": "loss", "rule": "less", "patience": 0}
+    cfg |= {"threshold": 0.1, "threshold_rule": rule}
+    (plateau,) = build_schedulers(optimizer, cfg, train_cfg={"max_epochs": 10}, epoch_length=1)
+    for loss in (-1.0, -0.95):
+        plateau.step({"loss": loss})
+    # -0.95 < (1 - 0.1) * -1, but not < -1 - 0.1
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(rate)
+
+
 @pytest.mark.parametrize("scope", ["", "mmengine.", "mmengine.optim.", "mmpose."])
 def test_names_resolve_with_and_without_scopes(scope):
     assert PARAM_SCHEDULERS.get(f"{scope}ConstantLR") is not None

@@ -189,15 +189,13 @@ class DSTFormer(BaseBackbone):
                 constant_init(layer, 0, bias=0.5)
 
     def init_weights(self) -> None:
-        """Narrow cut Gaussians for linear layers; 1 and 0 for norms."""
+        """Narrow cut Gaussians for linear layers, whose biases stay as built; 1, 0 for norms."""
         super().init_weights()
         if is_pretrained(self):
             return
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 trunc_normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
             elif isinstance(module, nn.LayerNorm):
                 constant_init(module, 1, bias=0)
 

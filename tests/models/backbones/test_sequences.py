@@ -73,3 +73,13 @@ def test_attention_over_time_is_that_of_each_joint():
 def test_long_sequences_are_refused():
     with pytest.raises(DataError, match="T up to 9"):
         DSTFormer(3, 16, 1, 2, seq_len=9)(torch.randn(1, 10, 17, 3))
+
+
+def test_linear_layers_start_with_narrow_weights_and_the_biases_they_were_built_with():
+    net = DSTFormer(3, feat_size=16, depth=1, num_heads=2, seq_len=9)
+    before = net.joints_embed.bias.clone()
+    net.init_weights()
+    torch.testing.assert_close(net.joints_embed.bias, before)
+    # both branches weigh the same at first
+    assert net.attn_regress[0].bias.tolist() == [0.5, 0.5]
+    assert net.attn_regress[0].weight.abs().max() < 0.1
