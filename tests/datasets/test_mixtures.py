@@ -56,6 +56,15 @@ def test_concatenated_data_sets_must_agree(coco: Any, person: Any, schema: Any) 
         ConcatDataset([one, other], ignore_keys=["dataset_name"])
 
 
+def test_concatenated_data_sets_may_have_statistics(two: Any) -> None:
+    for part in two:
+        part._metainfo["stats_info"] = {"mean": np.arange(3.0)}
+    assert len(ConcatDataset(two)) == 5
+    two[1]._metainfo["stats_info"]["mean"][0] = 7
+    with pytest.raises(ValueError, match="`stats_info` of data set 1 differs"):
+        ConcatDataset(two)
+
+
 def test_a_concatenation_of_nothing_or_of_other_things_is_refused(two: Any) -> None:
     with pytest.raises(DataError, match="`datasets` is empty"):
         ConcatDataset([])
