@@ -6,7 +6,7 @@ Freezing and norm modes are applied from outside, so that families share no chai
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -25,6 +25,7 @@ __all__ = [
     "check_out_indices",
     "check_sides",
     "freeze",
+    "maps_behind",
     "set_norm_eval",
     "zero_last_norms",
 ]
@@ -113,6 +114,24 @@ def _variants_of(cls: type) -> tuple[str, Mapping[str, Any]]:
         if parent.__name__ in VARIANTS:
             return parent.__name__, VARIANTS[parent.__name__]
     return cls.__name__, {}
+
+
+def maps_behind(
+    stages: Iterable[Callable[[Tensor], Tensor]], x: Tensor, out_indices: Sequence[int]
+) -> tuple[Tensor, ...]:
+    """Maps that come out of some of several stages, which follow one another.
+
+    Args:
+        stages: parts of a network.
+        x: (B, C, H, W), what the first one takes.
+        out_indices: which of the stages, from 0.
+    """
+    outs = []
+    for i, stage in enumerate(stages):
+        x = stage(x)
+        if i in out_indices:
+            outs.append(x)
+    return tuple(outs)
 
 
 def freeze(modules: Iterable[nn.Module], *, evaluate: bool = True) -> None:

@@ -20,6 +20,7 @@ from poise.models.backbones.base import (
     check_frozen_stages,
     check_out_indices,
     freeze,
+    maps_behind,
 )
 from poise.registry import MODELS
 
@@ -128,12 +129,8 @@ class _CSPBackbone(BaseBackbone):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> a map for each of `out_indices`; index i has stride 2^(i + 1)."""
-        outs = []
-        for i, name in enumerate(self.layers):
-            x = getattr(self, name)(x)
-            if i in self.out_indices:
-                outs.append(x)
-        return tuple(outs)
+        stages = [getattr(self, name) for name in self.layers]
+        return maps_behind(stages, x, self.out_indices)
 
 
 @MODELS.register_module()

@@ -14,6 +14,7 @@ from poise.models.backbones.base import (
     check_frozen_stages,
     check_out_indices,
     freeze,
+    maps_behind,
 )
 from poise.models.backbones.resnet import KAIMING_INIT
 from poise.registry import MODELS
@@ -140,10 +141,5 @@ class MobileNetV2(BaseBackbone):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> a map for each of `out_indices`."""
-        x = self.conv1(x)
-        outs = []
-        for i, name in enumerate(self.layers):
-            x = getattr(self, name)(x)
-            if i in self.out_indices:
-                outs.append(x)
-        return tuple(outs)
+        stages = [getattr(self, name) for name in self.layers]
+        return maps_behind(stages, self.conv1(x), self.out_indices)

@@ -9,7 +9,13 @@ from torch import Tensor
 
 from poise.errors import ConfigError
 from poise.layers import ConvModule, InvertedResidual
-from poise.models.backbones.base import BaseBackbone, ShortForm, check_frozen_stages, freeze
+from poise.models.backbones.base import (
+    BaseBackbone,
+    ShortForm,
+    check_frozen_stages,
+    freeze,
+    maps_behind,
+)
 from poise.models.backbones.vipnas import SE_GATES
 from poise.registry import MODELS
 
@@ -134,13 +140,8 @@ class MobileNetV3(BaseBackbone):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> a map for each of `out_indices`."""
-        x = self.conv1(x)
-        outs = []
-        for i, name in enumerate(self.layers):
-            x = getattr(self, name)(x)
-            if i in self.out_indices:
-                outs.append(x)
-        return tuple(outs)
+        stages = [getattr(self, name) for name in self.layers]
+        return maps_behind(stages, self.conv1(x), self.out_indices)
 
     small = ShortForm()
     large = ShortForm()

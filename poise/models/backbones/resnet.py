@@ -15,6 +15,7 @@ from poise.models.backbones.base import (
     check_frozen_stages,
     check_out_indices,
     freeze,
+    maps_behind,
     zero_last_norms,
 )
 from poise.registry import MODELS
@@ -28,6 +29,9 @@ KAIMING_INIT: list[Config] = [
     {"type": "Kaiming", "layer": ["Conv2d"]},
     {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
 ]
+
+#: depth -> block, and how many of them each stage has
+Depths = Mapping[int, tuple[type[nn.Module], tuple[int, ...]]]
 
 
 @MODELS.register_module()
@@ -67,7 +71,7 @@ class ResNet(BaseBackbone):
     """
 
     #: depth -> block, blocks of each stage
-    arch_settings: Mapping[int, tuple[type[nn.Module], tuple[int, ...]]] = {
+    arch_settings: Depths = {
         18: (BasicBlock, (2, 2, 2, 2)),
         34: (BasicBlock, (3, 4, 6, 3)),
         50: (Bottleneck, (3, 4, 6, 3)),
@@ -189,13 +193,8 @@ class ResNet(BaseBackbone):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> a map for each of `out_indices`, (B, C, H / stride, W / stride)."""
-        x = self._stem(x)
-        outs = []
-        for i, name in enumerate(self.res_layers):
-            x = getattr(self, name)(x)
-            if i in self.out_indices:
-                outs.append(x)
-        return tuple(outs)
+        stages = [getattr(self, name) for name in self.res_layers]
+        return maps_behind(stages, self._stem(x), self.out_indices)
 
 
 def _check_stages(num_stages: int, strides: Sequence[int], dilations: Sequence[int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from poise.layers.residual import Bottleneck
-from poise.models.backbones.resnet import ResNet
+from poise.models.backbones.resnet import Depths, ResNet
 from poise.registry import MODELS
 
 __all__ = ["ResNeXt"]
@@ -22,7 +22,7 @@ class ResNeXt(ResNet):
         **kwargs: as `ResNet`.
     """
 
-    arch_settings = {
+    arch_settings: Depths = {
         depth: (Bottleneck, blocks)
         for depth, (_, blocks) in ResNet.arch_settings.items()
         if depth >= 50

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from poise.layers import SELayer
 from poise.layers.residual import Bottleneck
-from poise.models.backbones.resnet import ResNet
+from poise.models.backbones.resnet import Depths, ResNet
+from poise.models.backbones.resnext import ResNeXt
 from poise.registry import MODELS
 
 __all__ = ["SEResNeXt", "SEResNet"]
@@ -33,7 +34,7 @@ class SEBottleneck(Bottleneck):
         return self.se_layer(super()._branch(x))
 
 
-_DEPTHS = {
+_DEPTHS: Depths = {
     depth: (SEBottleneck, blocks)
     for depth, (_, blocks) in ResNet.arch_settings.items()
     if depth >= 50
@@ -58,7 +59,7 @@ class SEResNet(ResNet):
 
 
 @MODELS.register_module()
-class SEResNeXt(ResNet):
+class SEResNeXt(ResNeXt):
     """ResNeXt with squeeze and excitation: (B, 3, H, W) -> maps at strides 4, 8, 16, 32.
 
     Args:
@@ -79,11 +80,5 @@ class SEResNeXt(ResNet):
         se_ratio: int = 16,
         **kwargs: Any,
     ) -> None:
-        options = {
-            "groups": groups,
-            "width_per_group": width_per_group,
-            "base_channels": kwargs.get("base_channels", 64),
-        }
-        super().__init__(depth, block_options=options, **kwargs)
-        self.groups, self.width_per_group = groups, width_per_group
+        super().__init__(depth, groups, width_per_group, **kwargs)
         self.se_ratio = se_ratio

@@ -25,6 +25,7 @@ from poise.models.backbones.base import (
     check_out_indices,
     freeze,
     is_pretrained,
+    maps_behind,
 )
 from poise.registry import MODELS
 
@@ -196,13 +197,7 @@ class _ShuffleNet(BaseBackbone):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> a map for each of `out_indices`."""
-        x = self.maxpool(self.conv1(x))
-        outs = []
-        for i, layer in enumerate(self.layers):
-            x = layer(x)
-            if i in self.out_indices:
-                outs.append(x)
-        return tuple(outs)
+        return maps_behind(self.layers, self.maxpool(self.conv1(x)), self.out_indices)
 
 
 @MODELS.register_module()
