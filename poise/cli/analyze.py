@@ -11,6 +11,9 @@ import typer
 
 __all__ = ["app"]
 
+#: Figures below it are shown as a power of ten.
+_SMALL = 1e-3
+
 app = typer.Typer(
     name="analyze",
     help="Tables and curves of finished runs and tests.",
@@ -116,4 +119,5 @@ def _show(names: list[str], summaries: list[dict[str, float]]) -> None:
 def _text(value: float | None) -> str:
     if value is None or math.isnan(value):
         return "-"
-    return f"{value:g}" if value == int(value) or abs(value) < 1e-3 else f"{value:.4f}"
+    plain = not math.isfinite(value) or float(value).is_integer() or abs(value) < _SMALL
+    return f"{value:g}" if plain else f"{value:.4f}"

@@ -41,17 +41,13 @@ def evaluate(
 ) -> None:
     """Evaluate predictions that were saved by a test, with any metrics."""
     from poise.data_tools.evaluating import evaluate_predictions
-    from poise.errors import DataError
+    from poise.data_tools.formats.coco import write_text
 
     found = evaluate_predictions(predictions, metric or (), annotations=annotations, schema=schema)
     figures = {name: {k: float(v) for k, v in own.items()} for name, own in found.items()}
     text = json.dumps(figures, indent=1)
     if out is not None:
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(text + "\n")
-        except OSError as error:
-            raise DataError(f"cannot write {out}: {error.strerror or error}") from error
+        write_text(out, text + "\n")
     if as_json:
         sys.stdout.write(text + "\n")
         return

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from poise.config.migrate import Migration, migrate_source
-from poise.errors import FileMissingError
+from poise.errors import DataError, FileMissingError
 
 __all__ = ["migrate"]
 
@@ -27,11 +27,16 @@ def migrate(
 
     Names without a counterpart are listed, and the exit status is 1.
     """
-    unknown = 0
-    for file in _files(paths):
-        text = file.read_text(encoding="utf-8")
+    unknown = changed = 0
+    files = _files(paths)
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"'{file}' is no text in UTF-8, so no Python file") from error
         done = migrate_source(text, str(file))
         if done.text != text:
+            changed += 1
             if write:
                 file.write_text(done.text, encoding="utf-8")
                 sys.stdout.write(f"{file}: {done.replaced} names changed\n")
@@ -40,6 +45,8 @@ def migrate(
         for name in done.unknown:
             sys.stderr.write(f"{name}\n")
         unknown += len(done.unknown)
+    if not changed and not unknown:
+        sys.stderr.write(f"nothing to change in {len(files)} Python files\n")
     if unknown:
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from poise.cli.train import open_config
+from poise.errors import ArgumentError
 
 __all__ = ["test"]
 
@@ -49,6 +50,8 @@ def test(
     ] = False,
 ) -> None:
     """Evaluate a checkpoint on the test set of a config."""
+    if out is not None and out.is_dir():
+        raise ArgumentError(f"--out {out} is a folder; give the JSON file for the metrics")
     if devices > 1 and "WORLD_SIZE" not in os.environ:
         _start_processes(devices)
     cfg = open_config(config, options, trusted=trust_config)
@@ -65,9 +68,10 @@ def test(
         return
     _show(metrics)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        from poise.data_tools.formats.coco import write_text
+
         plain = {k: float(v) for k, v in metrics.items()}
-        out.write_text(json.dumps(plain, indent=1) + "\n")
+        write_text(out, json.dumps(plain, indent=1) + "\n")
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # a command, not a test of pytest's

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from poise.errors import ArgumentError, ConfigError, nearest
+
 __all__ = ["open_config", "train"]
 
 #: `--amp` -> Lightning's name of the precision.
@@ -101,7 +103,6 @@ def train(
 
     With --data-root or --train-ann a released model is fine-tuned on your own data.
     """
-    from poise.errors import ConfigError, nearest
     from poise.training.own_data import OwnData
 
     if amp == "auto":
@@ -227,8 +228,6 @@ def _fit_to_data(
     """Config changed for the user's own data, with a line about each decision; else as it is."""
     if not own:
         if weights is not None:
-            from poise.errors import ConfigError
-
             raise ConfigError("--weights goes with your own data; else --set load_from=PATH")
         return cfg
     from poise.training.checkpoint import resolve_resume
@@ -305,8 +304,12 @@ def _count(devices: str) -> int:
 
 def _devices(text: str) -> int | str | list[int]:
     """What Lightning takes: a number, a list of indices, or "auto"."""
-    if text.isdigit():
-        return int(text)
-    if "," in text:
-        return [int(part) for part in text.split(",") if part.strip()]
-    return text
+    try:
+        if "," in text:
+            return [int(part) for part in text.split(",") if part.strip()]
+        count = int(text)
+    except ValueError:
+        return text
+    if count < 1:
+        raise ArgumentError(f"--devices is 1 or more, a list such as 0,1, or auto; got {text}")
+    return count

@@ -76,7 +76,8 @@ def migrate_source(text: str, file: str = "<string>") -> Migration:
         tree = ast.parse(text, file)
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", 0) or 0
-        raise ConfigSyntaxError(f"{at(file, line)}: not valid Python: {error}") from error
+        reason = getattr(error, "msg", None) or error
+        raise ConfigSyntaxError(f"{at(file, line)}: not valid Python: {reason}") from error
     return _Migrator(text, file, tree).run()
 
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from poise.datasets.coco_file import read_json
-from poise.errors import ArgumentError, DataError, FileMissingError, UnknownNameError, nearest
+from poise.errors import (
+    ArgumentError,
+    DataError,
+    FileMissingError,
+    PoiseError,
+    UnknownNameError,
+    nearest,
+)
 from poise.metrics.evaluator import Evaluator
 from poise.metrics.prediction_file import is_prediction_file, read_predictions
 from poise.registry import METRICS
@@ -70,11 +78,29 @@ def evaluate_predictions(
     count = 0
     for sample in samples:
         count += 1
-        for evaluator in evaluators.values():
-            evaluator.process([sample])
+        for name, evaluator in evaluators.items():
+            with _named(name):
+                evaluator.process([sample])
     if not count:
         raise DataError(f"{path} has no samples")
-    return {name: evaluator.evaluate(count) for name, evaluator in evaluators.items()}
+    figures = {}
+    for name, evaluator in evaluators.items():
+        with _named(name):
+            figures[name] = evaluator.evaluate(count)
+    return figures
+
+
+@contextmanager
+def _named(metric: str) -> Iterator[None]:
+    """Say which metric a setting of a wrong kind was given to."""
+    try:
+        yield
+    except PoiseError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"the metric '{metric}' fails; is one of its settings of the wrong kind? ({error})"
+        ) from error
 
 
 def parse_metric(text: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 import warnings
 from collections.abc import Mapping
@@ -12,11 +13,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from poise.config import where
 from poise.datasets import collate
 from poise.datasets.distributed import rank_and_world_size, shared_seed
 from poise.datasets.draws import SeededLoader
 from poise.datasets.mixtures import ConcatDataset, RepeatDataset
-from poise.errors import ConfigError
+from poise.errors import ConfigError, PoiseError, nearest
 from poise.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
 
 __all__ = ["build_dataloader", "build_dataset", "worker_init_fn"]
@@ -64,7 +66,8 @@ def build_dataloader(
             seed that they share.
 
     Raises:
-        ConfigError: there is no `dataset`, or `collate_fn` or `worker_init_fn` is unknown.
+        ConfigError: there is no `dataset`, a setting that no loader takes or cannot use, or
+            `collate_fn` or `worker_init_fn` is unknown.
     """
     settings = dict(cfg)
     if "dataset" not in settings:
@@ -72,6 +75,7 @@ def build_dataloader(
             f"a dataloader config needs `dataset`, this one has: {', '.join(settings) or 'nothing'}"
         )
     settings.pop("num_batch_per_epoch", None)
+    _check_names(cfg)
     dataset = build_dataset(settings.pop("dataset"))
     if hasattr(dataset, "full_init"):
         # before workers are forked, which then share its pages
@@ -90,15 +94,36 @@ def build_dataloader(
     # torch warns where there is nothing to pin memory for
     settings["pin_memory"] = bool(settings.get("pin_memory")) and torch.cuda.is_available()
     init = settings.pop("worker_init_fn", None)
-    return SeededLoader(
-        dataset,
-        seed=shared_seed() if seed is None else seed,
-        sampler=sampler,
-        batch_sampler=batch_sampler,
-        collate_fn=_collate(settings.pop("collate_fn", None)),
-        worker_init_fn=_worker_init(init, workers, seed),
-        **settings,
-    )
+    collate_fn = _collate(settings.pop("collate_fn", None))
+    try:
+        return SeededLoader(
+            dataset,
+            seed=shared_seed() if seed is None else seed,
+            sampler=sampler,
+            batch_sampler=batch_sampler,
+            collate_fn=collate_fn,
+            worker_init_fn=_worker_init(init, workers, seed),
+            **settings,
+        )
+    except PoiseError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"a dataloader has a setting that torch cannot use: {error}") from error
+
+
+def _check_names(cfg: Mapping[str, Any]) -> None:
+    """See that every setting is one of torch's loader or of ours.
+
+    Raises:
+        ConfigError: with the line, and the nearest name.
+    """
+    takes = inspect.signature(DataLoader).parameters
+    for name in cfg:
+        if name not in takes and name != "num_batch_per_epoch":
+            at = f" ({where(cfg, name)})" if where(cfg, name) else ""
+            raise ConfigError(
+                f"a dataloader does not take the setting '{name}'{at}{nearest(name, takes)}"
+            )
 
 
 def _sampler(cfg: Any, dataset: Any, seed: int | None) -> Any:

@@ -40,8 +40,8 @@ def choose_panels(runs: Sequence[RunLog], keys: Sequence[str] = ()) -> list[list
         for key in keys:
             if key not in train and key not in val:
                 raise ArgumentError(
-                    f"no run has the scalar '{key}'{nearest(key, [*train, *val])} There are: "
-                    f"{', '.join([*train, *val])}"
+                    f"no run has the scalar '{key}'; there are "
+                    f"{', '.join([*train, *val])}{nearest(key, [*train, *val])}"
                 )
         return [[k] for k in keys]
     losses = [k for k in train if "loss" in k]

@@ -43,9 +43,9 @@ def freeze(model: nn.Module, parts: str | Sequence[str]) -> dict[str, int]:
         single = [p for n, p in parameters.items() if fnmatch.fnmatchcase(n, part)]
         if not chosen and not single:
             raise ConfigError(
-                f"freeze names '{part}', which the model does not have"
-                f"{nearest(part, [*modules, *parameters])} Its parts are: "
+                f"freeze names '{part}', which the model does not have; its parts are "
                 f"{', '.join(name for name, _ in model.named_children())}"
+                f"{nearest(part, [*modules, *parameters])}"
             )
         weights = {id(p): p for p in [*single, *(p for m in chosen for p in m.parameters())]}
         for weight in weights.values():

@@ -22,6 +22,7 @@ def test_a_wrong_command_shows_the_right_one(project, args, text):
     [
         (("--amp", "fp8"), ["--amp is bf16 or fp16, got 'fp8'"]),
         (("--devices", "two"), ["devices='two'", "--devices a number, a list such as 0,1"]),
+        (("--devices", "0"), ["--devices is 1 or more, a list such as 0,1, or auto; got 0"]),
         (("--strategy", "dpp"), ["strategy='dpp'", "--strategy auto, ddp"]),
         (("--accelerator", "gpus"), ["accelerator='gpus'", "`poise doctor` says"]),
     ],

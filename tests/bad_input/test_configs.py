@@ -205,3 +205,14 @@ def test_a_module_that_imports_mmpose_is_told_of_migrate(project):
     text = project.train_fails()
     assert "bad_input_of_mmpose" in text
     assert "poise migrate" in text
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("batchsize=4", "does not take the setting 'batchsize'; did you mean 'batch_size'"),
+        ("num_workers=-1", "a dataloader has a setting that torch cannot use: num_workers"),
+    ],
+)
+def test_settings_of_a_dataloader_are_checked(project, setting, text):
+    assert text in project.train_fails("--set", f"train_dataloader.{setting}")

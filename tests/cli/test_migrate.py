@@ -160,7 +160,7 @@ def test_the_command_prints_a_diff_or_writes(run, tmp_path):
     assert "mmpose" in file.read_text()
     assert "1 names changed" in run("--write", tmp_path).output
     assert file.read_text() == "# mine\nfrom poise.registry import MODELS\n"
-    assert run(file).output == ""
+    assert run(file).output == "nothing to change in 1 Python files\n"
 
 
 def test_the_command_lists_unknown_names_and_fails(run, tmp_path):
@@ -185,3 +185,15 @@ def test_migrated_code_runs(tmp_path):
     exec(migrate_source(text).text, names)
     assert (tmp_path / "made").is_dir()
     assert "gt_instances" in names["sample"]
+
+
+def test_files_that_are_none_and_nothing_to_change_are_said(tmp_path):
+    app = typer.Typer()
+    app.command()(migrate)
+    done = CliRunner().invoke(app, [str(tmp_path)])
+    assert done.exit_code == 0
+    assert "nothing to change in 0 Python files" in done.output
+    (tmp_path / "photo.py").write_bytes(b"\xff\xd8\xff")
+    done = CliRunner().invoke(app, [str(tmp_path)])
+    assert done.exit_code == 1
+    assert "photo.py' is no text in UTF-8" in str(done.exception)

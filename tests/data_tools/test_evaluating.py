@@ -266,3 +266,9 @@ def test_the_command_prints_a_table_and_json(tmp_path: Path) -> None:
     ]
     done = run(app, ["eval", str(file), "--json", "-m", "AUC", "--out", str(tmp_path / "f.json")])
     assert json.loads(done.output) == json.loads((tmp_path / "f.json").read_text())
+
+
+def test_a_setting_of_a_wrong_kind_names_its_metric(tmp_path: Path) -> None:
+    path = saved(tmp_path / "p.jsonl", [pose(1)], meta=meta_of("coco"))
+    with pytest.raises(ArgumentError, match="the metric 'AUC,num_thrs=x' fails"):
+        evaluate_predictions(path, ["AUC,num_thrs=x"])

@@ -154,6 +154,11 @@ def _known_schema(names: Sequence[str], prefer: str | None) -> str | None:
     return None
 
 
+def _pairs(swap: Mapping[str, str]) -> str:
+    count = len(swap) // 2
+    return "1 pair" if count == 1 else f"{count} pairs"
+
+
 def _swaps(
     names: Sequence[str], content: Mapping[str, Any]
 ) -> tuple[dict[str, str], bool, list[str]]:
@@ -161,11 +166,11 @@ def _swaps(
     flips = (content.get("info") or {}).get("flip_indices")
     if isinstance(flips, list) and sorted(flips) == list(range(len(names))):
         pairs = {names[i]: names[j] for i, j in enumerate(flips) if i != j}
-        return pairs, True, [f"left and right: {len(pairs) // 2} pairs, from info.flip_indices"]
+        return pairs, True, [f"left and right: {_pairs(pairs)}, from info.flip_indices"]
     guess = {name: _mirrored(name, names) for name in names}
     pairs = {name: other for name, other in guess.items() if other and guess.get(other) == name}
     alone = [name for name in names if _sided(name) and name not in pairs]
-    told = f"left and right: {len(pairs) // 2} pairs guessed from the names"
+    told = f"left and right: {_pairs(pairs)} guessed from the names"
     if pairs:
         told += f" ({', '.join(f'{a}/{b}' for a, b in list(pairs.items())[:6:2])} ...)"
     if alone:
