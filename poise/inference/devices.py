@@ -1,13 +1,14 @@
-"""Where networks run, and how many cores there are for the rest."""
+"""Where networks run and with which numbers, and how many cores there are for the rest."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from poise.errors import ArgumentError
 from poise.runtimes import available_cores
 
-__all__ = ["codec_threads", "pick_device"]
+__all__ = ["codec_threads", "computing", "half_type", "pick_device"]
 
 #: With so few cores the stages of the pipeline keep them all busy.
 _FEW_CORES = 2
@@ -55,3 +56,20 @@ def codec_threads() -> int:
     One where there are few cores: the pictures would only travel between them.
     """
     return 1 if available_cores() <= _FEW_CORES else 0
+
+
+def half_type(device: Any) -> Any:
+    """The 16-bit type in which a device computes faster than in 32 bits, or None."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.float16
+    able = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return torch.bfloat16 if device.type == "cpu" and able() else None
+
+
+def computing(device: Any, half: Any) -> AbstractContextManager[Any]:
+    """In which networks on a device compute with a type of 16 bits; None: as they are."""
+    import torch
+
+    return nullcontext() if half is None else torch.autocast(device.type, half)

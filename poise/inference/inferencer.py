@@ -148,7 +148,7 @@ class Inferencer:
         if self.needs_boxes and self._detector is None:
             self._detector = build_detector(self._detector_spec, self.metainfo, device=self.device)
             if self.mode.tuned and hasattr(self._detector, "tune"):
-                self._detector.tune()
+                self._detector.tune(half=self.mode.half)
             _LOG.info("detector: %s", self._detector.description)
         return self._detector
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
 
 from poise.inference.crops import Crop, WarpCrops, WarpedCrops
+from poise.inference.devices import computing, half_type
 from poise.inference.direct3d import hand_poses, standing
 from poise.inference.heat import heat_of, warn_without_heatmaps
 from poise.inference.jobs import Poses
@@ -228,8 +229,8 @@ class TopdownNetwork:
         plain = weight is None or weight.is_contiguous()
         self._memory_format = torch.channels_last if last and not plain else torch.contiguous_format
         self._on_device, self._heatmaps = on_device, heatmaps
-        device = model.data_preprocessor.device
-        self._half = half_type(device) if half else None
+        self._device = model.data_preprocessor.device
+        self._half = half_type(self._device) if half else None
         self._lanes = Lanes(lane_threads(model) if beside else 1)
         self.lanes = self._lanes.count
         self._model, self._crops, self._test_cfg = model, crops, dict(test_cfg)
@@ -286,7 +287,7 @@ class TopdownNetwork:
 
         model = self._model
         warped, inputs = batch
-        with torch.inference_mode(), self._precision(), self._threads():
+        with torch.inference_mode(), computing(self._device, self._half), self._threads():
             if inputs is None:
                 inputs = self._inputs(warped)
             model.check_input_size(inputs)
@@ -307,26 +308,9 @@ class TopdownNetwork:
             with limited_threads(self._lanes.share):
                 yield
 
-    def _precision(self) -> Any:
-        import torch
-
-        if self._half is None:
-            return nullcontext()
-        return torch.autocast(self._model.data_preprocessor.device.type, self._half)
-
     def decode(self, outputs: Any, batch: tuple[WarpedCrops, Any]) -> list[Poses]:
         """Keypoints of the whole batch by the codec."""
         return decoded(self._model.head.decoder, outputs, batch[0], heatmaps=self._heatmaps)
-
-
-def half_type(device: Any) -> Any:
-    """The 16-bit type in which a device computes faster than in 32 bits, or None."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.float16
-    able = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return torch.bfloat16 if device.type == "cpu" and able() else None
 
 
 def decoded(

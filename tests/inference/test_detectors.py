@@ -74,11 +74,26 @@ def test_nobody_there_is_no_box(nanodet):
 
 
 def test_doubles_are_suppressed_and_boxes_cut_at_the_border(nanodet, monkeypatch):
-    boxes = torch.tensor([[[-20, 10, 100, 200], [-18, 12, 101, 200], [300, 50, 380, 500.0]]])
-    scores = torch.tensor([[0.5, 0.8, 0.4]])
-    monkeypatch.setattr(nanodet.model, "detect", lambda _: (boxes, scores))
+    boxes = torch.tensor([[-20, 10, 100, 200], [-18, 12, 101, 200], [300, 50, 380, 500.0]])
+    scores = torch.tensor([0.5, 0.8, 0.4])
+    monkeypatch.setattr(nanodet.model, "detect_sure", lambda *_: [(boxes, scores)])
     (found,) = nanodet.detect([np.zeros((416, 416, 3), np.uint8)])
     np.testing.assert_allclose(found, [[0, 12, 101, 200, 0.8], [300, 50, 380, 416, 0.4]], atol=1e-5)
+
+
+def test_the_embedded_detector_rearranged_for_speed_finds_the_same(nanodet, photo):
+    quick, short = NanoDetDetector(), NanoDetDetector()
+    quick.tune()
+    short.tune(half=True)
+    wide = np.hstack([photo, np.zeros_like(photo)])
+    pictures = [photo, np.zeros((50, 80, 3), np.uint8), wide]
+    expected = nanodet.detect(pictures)
+    for detector, pixels in ((quick, 0.01), (short, 4)):
+        found = detector.detect(pictures)
+        assert [len(boxes) for boxes in found] == [1, 0, 1]
+        for boxes, same in zip(found, expected, strict=True):
+            np.testing.assert_allclose(boxes[:, :4], same[:, :4], atol=pixels)
+            np.testing.assert_allclose(boxes[:, 4], same[:, 4], atol=0.02)
 
 
 def test_callable_gets_the_picture_and_its_boxes_are_checked(photo):

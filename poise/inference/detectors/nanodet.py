@@ -10,6 +10,7 @@ import numpy as np
 
 from poise.errors import DataError
 from poise.inference.detectors.base import SelectingDetector
+from poise.inference.devices import computing, half_type
 
 __all__ = ["NanoDetDetector"]
 
@@ -55,7 +56,17 @@ class NanoDetDetector(SelectingDetector):
         load_checkpoint(self.model, weights)
         self.model.to(device).eval()
         self.side = side
+        self._half: Any = None
         self.description = f"nanodet (embedded, people with a score of {score_threshold:g} or more)"
+
+    def tune(self, *, half: bool = False) -> None:
+        """Rearrange the network for speed; its numbers change in the last digits.
+
+        Args:
+            half: compute with 16 bits, where the machine does so faster.
+        """
+        self.model.prefer_speed()
+        self._half = half_type(self.model.mean.device) if half else None
 
     def detect(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """People of each picture, best first, cut at the borders of the picture."""
@@ -67,11 +78,13 @@ class NanoDetDetector(SelectingDetector):
         places = [_letterbox(image, out) for image, out in zip(images, batch, strict=True)]
         device = self.model.mean.device
         inputs = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
-        boxes, scores = (t.cpu().numpy() for t in self.model.detect(inputs))
-        return [
-            self.select((boxes[i] - corner) / scale, scores[i], None, images[i].shape)
-            for i, (scale, corner) in enumerate(places)
-        ]
+        with computing(device, self._half):
+            found = self.model.detect_sure(inputs, self.score_threshold)
+        people = []
+        for sure, (scale, corner), image in zip(found, places, images, strict=True):
+            boxes, scores = (t.cpu().numpy() for t in sure)
+            people.append(self.select((boxes - corner) / scale, scores, None, image.shape))
+        return people
 
 
 def _letterbox(image: np.ndarray, out: np.ndarray) -> tuple[float, np.ndarray]:

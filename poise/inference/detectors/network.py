@@ -70,8 +70,12 @@ class NetworkDetector(SelectingDetector):
         self.num_classes: int = self.model.bbox_head.num_classes
         self.description = f"{self.name} (boxes with a score of {score_threshold:g} or more)"
 
-    def tune(self) -> None:
-        """Rearrange the network for speed; its numbers change in the last digits."""
+    def tune(self, *, half: bool = False) -> None:
+        """Rearrange the network for speed; its numbers change in the last digits.
+
+        Args:
+            half: without effect: its boxes are computed in pixels, finer than 16 bits can tell.
+        """
         from poise.inference.tuning import tuned
 
         side = self._pipeline({"img": np.zeros((64, 64, 3), np.uint8), "img_path": None})

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.errors import DataError
+from poise.layers import Conv2d, max_pool2d
+from poise.models.layout import PictureNetwork
 
 __all__ = ["NanoDet"]
 
@@ -66,7 +68,7 @@ class _Stage(nn.Module):
         return torch.cat((self.fuse(self.pairs(x)), x), 1)
 
 
-class NanoDet(nn.Module):
+class NanoDet(PictureNetwork):
     """Boxes of 80 COCO classes from BGR pictures; class 0 is "person".
 
     Args:
@@ -95,10 +97,10 @@ class NanoDet(nn.Module):
             c_in = 2 * width
             outputs.append(c_in)
         levels = outputs[-len(STRIDES) :]
-        self.laterals = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in levels)
+        self.laterals = nn.ModuleList(Conv2d(c, channels, 1) for c in levels)
         self.towers = nn.ModuleList(_Conv(channels, channels) for _ in STRIDES)
         per_cell = num_classes + 4 * (MAX_DISTANCE + 1)
-        self.outputs = nn.ModuleList(nn.Conv2d(channels, per_cell, 1) for _ in STRIDES)
+        self.outputs = nn.ModuleList(Conv2d(channels, per_cell, 1) for _ in STRIDES)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Raw outputs of all M cells: the stride 8 level first, each row by row.
@@ -113,25 +115,31 @@ class NanoDet(nn.Module):
         Raises:
             DataError: a size that is no multiple of the largest stride.
         """
+        logits, distances = self._cells(images)
+        return logits.sigmoid(), distances
+
+    def _cells(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the classes (B, M, C) and of the distances (B, M, 4, 11) of all cells."""
         height, width = images.shape[-2:]
         if height % STRIDES[-1] or width % STRIDES[-1]:
             raise DataError(
                 f"NanoDet takes pictures whose sides are multiples of {STRIDES[-1]}, got "
                 f"{height} x {width} (height x width); letterbox them first"
             )
-        levels = self._neck(self._backbone((images - self.mean) / self.std))
+        pictures = self.laid_out((images - self.mean) / self.std)
+        levels = self._neck(self._backbone(pictures))
         cells = [
             output(tower(x)).flatten(2).transpose(1, 2)
             for x, tower, output in zip(levels, self.towers, self.outputs, strict=True)
         ]
-        scores, logits = torch.cat(cells, 1).split(
+        logits, distances = torch.cat(cells, 1).split(
             (self.num_classes, 4 * (MAX_DISTANCE + 1)), dim=-1
         )
-        return scores.sigmoid(), logits.unflatten(-1, (4, MAX_DISTANCE + 1))
+        return logits, distances.unflatten(-1, (4, MAX_DISTANCE + 1))
 
     def _backbone(self, x: Tensor) -> list[Tensor]:
         """Features at strides 8, 16 and 32."""
-        x = F.max_pool2d(self.stem(x), 3, 2, padding=1)
+        x = max_pool2d(self.stem(x), 3, 2, 1)
         features = []
         for stage in self.stages:
             x = stage(x)
@@ -159,19 +167,46 @@ class NanoDet(nn.Module):
             boxes (B, M, 4) xyxy, pixels of the input, and scores (B, M).
         """
         scores, logits = self(images)
-        steps = torch.arange(MAX_DISTANCE + 1, device=logits.device, dtype=logits.dtype)
-        distances = logits.softmax(-1) @ steps
-        centers, strides = _cells(images.shape[-2:], logits)
-        distances = distances * strides[:, None]
-        boxes = torch.cat((centers - distances[..., :2], centers + distances[..., 2:]), -1)
-        return boxes, scores[..., class_index]
+        centers, strides = _places(images.shape[-2:], logits)
+        return _boxes(logits, centers, strides), scores[..., class_index]
+
+    @torch.inference_mode()
+    def detect_sure(
+        self, images: Tensor, threshold: float, *, class_index: int = 0
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Of each picture what `detect` gives with at least so high a score, no other cell decoded.
+
+        Args:
+            images: (B, 3, H, W) BGR 0..255.
+            threshold: least score.
+            class_index: COCO class; 0 is "person".
+
+        Returns:
+            For each picture boxes (N, 4) xyxy float32, pixels of the input, and scores (N,).
+        """
+        logits, distances = self._cells(images)
+        scores = logits[..., class_index].float().sigmoid()
+        sure = scores >= threshold
+        centers, strides = _places(images.shape[-2:], scores)
+        found = []
+        for own, far, picked in zip(scores, distances, sure, strict=True):
+            boxes = _boxes(far[picked].float(), centers[picked], strides[picked])
+            found.append((boxes, own[picked]))
+        return found
+
+
+def _boxes(logits: Tensor, centers: Tensor, strides: Tensor) -> Tensor:
+    """Boxes (..., M, 4) xyxy from logits of distances (..., M, 4, 11)."""
+    steps = torch.arange(MAX_DISTANCE + 1, device=logits.device, dtype=logits.dtype)
+    distances = logits.softmax(-1) @ steps * strides[:, None]
+    return torch.cat((centers - distances[..., :2], centers + distances[..., 2:]), -1)
 
 
 def _resized(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def _cells(size: Sequence[int], like: Tensor) -> tuple[Tensor, Tensor]:
+def _places(size: Sequence[int], like: Tensor) -> tuple[Tensor, Tensor]:
     """Centres (M, 2) of all cells, pixels of the input, and their strides (M,)."""
     centers, strides = [], []
     for stride in STRIDES:

@@ -54,3 +54,14 @@ def test_raw_outputs_are_exported(network):
     with torch.no_grad():
         program = torch.export.export(network, (x,)).module()
         torch.testing.assert_close(program(x), network(x))
+
+
+def test_only_sure_cells_are_decoded_to_the_same_boxes(network):
+    pictures = torch.randint(0, 255, (2, 3, 64, 96), generator=torch.Generator().manual_seed(0))
+    boxes, scores = network.detect(pictures)
+    threshold = float(scores.median())
+    for i, (sure, own) in enumerate(network.detect_sure(pictures, threshold)):
+        wanted = scores[i] >= threshold
+        assert 0 < wanted.sum() < wanted.numel()
+        torch.testing.assert_close(own, scores[i][wanted])
+        torch.testing.assert_close(sure, boxes[i][wanted])
