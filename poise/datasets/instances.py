@@ -7,10 +7,10 @@ annotations of a file in a few numpy calls.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class InstanceRule:
             left out.
         count: where `num_keypoints` comes from: the field if it is there, the field, or the
             number of keypoints that are not at the origin.
-        extras: further keys, names in `_EXTRAS`.
+        extras: further keys: names in `_EXTRAS`, or fields.
         test_extras: further keys in test mode.
         exact: keep keypoints in float64 and visibility as integers (COCO-WholeBody).
     """
@@ -130,8 +130,10 @@ def read_instances(
         "iscrowd": [a.get("iscrowd", 0) for a in anns],
         "id": _field(anns, "id", source),
     }
+    given = _Given(anns, images, exact_boxes, source)
     for name in rule.extras + (rule.test_extras if test_mode else ()):
-        columns.update(_extra(name, anns, images, exact_boxes, source))
+        known = name in _EXTRAS
+        columns.update(_EXTRAS[name](given) if known else {name: _field(anns, name, source)})
     return columns
 
 
@@ -301,36 +303,40 @@ def _counts(
     return [a.get("num_keypoints", n) for a, n in zip(anns, counted, strict=True)]
 
 
-def _extra(
-    name: str,
-    anns: Sequence[dict[str, Any]],
-    images: Sequence[dict[str, Any]],
-    boxes: np.ndarray,
-    source: str,
-) -> Columns:
-    """One of the further keys; most are fields that are handed on as they stand."""
-    if name == "area":
-        from_box = _area(boxes)
-        given = [a.get("area", b) for a, b in zip(anns, from_box, strict=True)]
-        return {"area": np.array(given, dtype=np.float32)}
-    if name == "box_area":
-        return {"area": _area(boxes).astype(np.float32)}
-    if name == "category_array":
-        values = _field(anns, "category_id", source)
+class _Given(NamedTuple):
+    """What further keys are made of: N annotations, their images and boxes (N, 4) xyxy."""
+
+    anns: Sequence[dict[str, Any]]
+    images: Sequence[dict[str, Any]]
+    boxes: np.ndarray
+    source: str
+
+    def areas(self) -> np.ndarray:
+        """`(N,)` float32: the field where it is there, else from the box."""
+        given = [a.get("area", b) for a, b in zip(self.anns, _area(self.boxes), strict=True)]
+        return np.array(given, dtype=np.float32)
+
+    def categories(self) -> np.ndarray | list[Any]:
+        values = _field(self.anns, "category_id", self.source)
         plain = all(type(v) is int for v in values)
-        return {"category_id": np.array(values) if plain else [np.array(v) for v in values]}
-    if name == "category_or_1":
-        return {"category_id": [a.get("category_id", [1]) for a in anns]}
-    if name == "segmentation":
-        return {"segmentation": [a.get("segmentation") for a in anns]}
-    if name == "crowd_index":
-        found = [i.get("crowdIndex", MISSING) for i in images]
+        return np.array(values) if plain else [np.array(v) for v in values]
+
+    def crowd_indices(self) -> Columns:
+        found = [i.get("crowdIndex", MISSING) for i in self.images]
         return {} if all(f is MISSING for f in found) else {"crowd_index": found}
-    if name == "raw_ann_info":
-        return {"raw_ann_info": list(anns)}
-    if name == "no_keypoints_3d":
-        return {"keypoints_3d": [None] * len(anns)}
-    return {name: _field(anns, name, source)}
+
+
+#: name in `InstanceRule.extras` -> columns; any other name is a field, handed on as it stands
+_EXTRAS: dict[str, Callable[[_Given], Columns]] = {
+    "area": lambda given: {"area": given.areas()},
+    "box_area": lambda given: {"area": _area(given.boxes).astype(np.float32)},
+    "category_array": lambda given: {"category_id": given.categories()},
+    "category_or_1": lambda given: {"category_id": [a.get("category_id", [1]) for a in given.anns]},
+    "segmentation": lambda given: {"segmentation": [a.get("segmentation") for a in given.anns]},
+    "crowd_index": _Given.crowd_indices,
+    "raw_ann_info": lambda given: {"raw_ann_info": list(given.anns)},
+    "no_keypoints_3d": lambda given: {"keypoints_3d": [None] * len(given.anns)},
+}
 
 
 def _area(boxes: np.ndarray) -> np.ndarray:

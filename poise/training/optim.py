@@ -369,14 +369,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             decays = not (param.ndim == 1 or name.endswith(".bias") or "pos_embed" in name)
             if (layer, decays) not in out:
                 scale = self.paramwise_cfg["layer_decay_rate"] ** (last - layer)
-                out[layer, decays] = {
-                    "params": [],
-                    "weight_decay": self.base_wd if decays else 0.0,
-                    "lr_scale": scale,
-                    "lr": scale * self.base_lr,
-                }
-                if out[layer, decays]["weight_decay"] is None:
-                    del out[layer, decays]["weight_decay"]
+                group = {"params": [], "lr_scale": scale, "lr": scale * self.base_lr}
+                # without a weight decay in the config the optimizer has its own
+                if not decays or self.base_wd is not None:
+                    group["weight_decay"] = self.base_wd if decays else 0.0
+                out[layer, decays] = group
             out[layer, decays]["params"].append(param)
         params.extend(out.values())
 
