@@ -131,6 +131,9 @@ class Hand3DHeatmap(BaseKeypointCodec):
             use_different_joint_weights=self.use_different_joint_weights,
             dataset_keypoint_weights=dataset_keypoint_weights,
         )
+        if not np.ndim(rel_root_depth):
+            # numpy 2 would stay in the float32 of a dataset's scalar
+            rel_root_depth = float(rel_root_depth)
         depth = (rel_root_depth / self.root_depth_bound + 0.5) * self.heatmap_size_root
         known = rel_root_valid * (depth >= 0) * (depth <= self.heatmap_size_root)
         one = np.ones(1, dtype=np.float32)

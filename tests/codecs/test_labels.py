@@ -176,6 +176,33 @@ def test_hand_volume_peaks_at_the_keypoint():
     assert hands.tolist() == [[1, 0]]
 
 
+def test_root_depth_of_a_float32_scalar_is_computed_in_float64():
+    depth = np.float32(-203.79)
+    codec = Hand3DHeatmap(image_size=(32, 32), heatmap_size=(8, 8, 8))
+    encoded = codec.encode(
+        np.zeros((1, 4, 3), np.float32), None, None, depth, 1.0, None, None, None, None
+    )
+    exact = (float(depth) / 400 + 0.5) * 64
+    assert encoded["root_depth"].tolist() == [np.float32(exact)]
+    # near zero the difference is large
+    assert np.float32(exact) != (depth / np.float32(400) + np.float32(0.5)) * np.float32(64)
+
+
+@pytest.mark.parametrize("given", [[9.0, 2.0, 9.0, 5.0], [2.0, 5.0]])
+def test_weights_of_chosen_hand_joints(given):
+    codec = Hand3DHeatmap(
+        image_size=(32, 32),
+        heatmap_size=(8, 8, 8),
+        joint_indices=[1, 3],
+        use_different_joint_weights=True,
+    )
+    encoded = codec.encode(
+        np.zeros((1, 4, 3), np.float32), None, np.array(given), 0.0, 1.0, None, None, None, None
+    )
+    assert encoded["keypoint_weights"].tolist() == [[2, 5]]
+    assert encoded["heatmaps"].shape == (2 * 8, 8, 8)
+
+
 def test_boxes_grow_to_hold_visible_keypoints():
     boxes = np.array([[10, 10, 20, 20]], np.float32)
     keypoints = np.array([[[5, 15], [50, 12], [99, 99]]], np.float32)

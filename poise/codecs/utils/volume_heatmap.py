@@ -39,7 +39,7 @@ def generate_3d_gaussian_heatmaps(
         joint_indices: keypoints to use; None for all.
         max_bound: height of the gaussians.
         use_different_joint_weights: multiply weights by `dataset_keypoint_weights`.
-        dataset_keypoint_weights: (K,) float.
+        dataset_keypoint_weights: float, of the keypoints to use or of all.
 
     Returns:
         heatmaps (K * D, H, W) float32, and weights (N, K): the visibilities, 0 where the depth
@@ -64,6 +64,8 @@ def generate_3d_gaussian_heatmaps(
                 "To use different joint weights, `dataset_keypoint_weights` cannot be None: it is "
                 "a (K,) array from the dataset's metainfo"
             )
+        if joint_indices is not None and len(dataset_keypoint_weights) != K:
+            dataset_keypoint_weights = dataset_keypoint_weights[list(joint_indices)]
         weights = weights * dataset_keypoint_weights
     sigmas = np.broadcast_to(np.asarray(sigma, dtype=np.float64), (N,))
     axes = [_window(c, sigmas, s) for c, s in zip(centers, (W, H, D), strict=True)]
