@@ -17,7 +17,7 @@ import numpy as np
 from poise.datasets.coco_file import shown
 from poise.datasets.paths import join_path
 from poise.errors import DataError
-from poise.geometry import bbox_cs2xyxy
+from poise.geometry.boxes import AREA_PER_BOX, bbox_cs2xyxy
 
 __all__ = [
     "Columns",
@@ -31,8 +31,6 @@ __all__ = [
 
 # centre and scale of MPII, 300W, AFLW, WFLW: a scale of 1 is a box of 200 pixels
 PIXELS_PER_SCALE = 200.0
-# share of its box that a person covers, where no mask gives the area
-AREA_PER_BOX = 0.53
 
 Columns = dict[str, "np.ndarray | list[Any]"]
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from poise.errors import DataError, FileMissingError
+from poise.geometry.boxes import AREA_PER_BOX
 
 __all__ = [
     "FITTED",
@@ -30,8 +31,6 @@ __all__ = [
 
 #: Similarity from which on a keypoint is right.
 LEAST_SIMILARITY = 0.5
-#: A person's area as a part of that of the box, where nobody drew the outline; MMPose's figure.
-AREA_OF_BOX = 0.53
 #: Knots of a map, keypoints that each needs, and keypoints without which nothing is fitted.
 _KNOTS, _PER_KNOT, _LEAST = 12, 50, 100
 
@@ -152,7 +151,7 @@ def rated_keypoints(
         visible = np.asarray(label["keypoints_visible"][0])
         labelled.append((visible if visible.ndim == 1 else visible[..., 0]) > 0)
         x1, y1, x2, y2 = np.asarray(label["bboxes"][0], float)
-        areas.append((x2 - x1) * (y2 - y1) * AREA_OF_BOX)
+        areas.append((x2 - x1) * (y2 - y1) * AREA_PER_BOX)
     if not found:
         return np.zeros(0), np.zeros(0, bool)
     known = np.array(labelled)

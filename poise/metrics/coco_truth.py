@@ -11,15 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.errors import DataError
+from poise.geometry.boxes import AREA_PER_BOX
 from poise.metrics.coco_table import ABSENT, CocoTable
 from poise.metrics.functional.mapping import transform_ann
 
 __all__ = ["CocoTruth", "coco_from_samples"]
 
 Array = NDArray[Any]
-
-# CrowdPose and AIC annotate no area; a person fills about this share of the box
-AREA_OF_BOX = 0.53
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ class CocoTruth:
         _check(anns, source, use_area, crowd_pose, keypoint_fields)
         keypoints = _keypoints(anns, source, keypoint_fields, converter)
         bbox = _numbers(anns["bbox"]).reshape(-1, 4)
-        area = bbox[:, 2] * bbox[:, 3] * AREA_OF_BOX
+        area = bbox[:, 2] * bbox[:, 3] * AREA_PER_BOX
         if use_area:
             area = np.array(anns["area"], np.float64)
         unseen = ~np.asarray((keypoints[..., 2] > 0).any(axis=1))

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from poise._arrays import as_numpy
+
 __all__ = ["Case", "CaseBook", "KeypointScores"]
 
 #: Shares of the box's longer side within which a keypoint counts as found.
@@ -122,7 +124,7 @@ class CaseBook:
 
 
 def _array(values: Any) -> np.ndarray:
-    return np.asarray(values.cpu() if hasattr(values, "cpu") else values, dtype=np.float64)
+    return np.asarray(as_numpy(values), dtype=np.float64)
 
 
 def _visible(truth: Any) -> np.ndarray:
