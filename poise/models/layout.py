@@ -20,7 +20,8 @@ class PictureNetwork(nn.Module):
 
     Convolutions and norms are faster so. Most convolutions round otherwise, too, and a keypoint
     whose heatmap has two peaks of one height then jumps; so it is done unasked only for backbones
-    that give the same digits (`channels_last`), and for all others after `prefer_speed()`.
+    that give the same digits (`channels_last`), for those that MMPose does not have, and whose
+    digits are nobody's reference (`prefers_speed`), and for all others after `prefer_speed()`.
 
     It is never done with parts from elsewhere, nor in graphs that are recorded: these should run
     anywhere.
@@ -46,10 +47,9 @@ class PictureNetwork(nn.Module):
         known = not mode and all(
             type(part).__module__.partition(".")[0] in _PACKAGES for part in parts
         )
-        quick = known and self._prefers_speed
-        self._channels_last = quick or (
-            known and getattr(getattr(self, "backbone", None), "channels_last", False)
-        )
+        backbone = getattr(self, "backbone", None)
+        quick = known and (self._prefers_speed or getattr(backbone, "prefers_speed", False))
+        self._channels_last = quick or (known and getattr(backbone, "channels_last", False))
         for part in parts:
             if isinstance(part, (Conv2d, Linear)):
                 part.prefer_onednn = quick

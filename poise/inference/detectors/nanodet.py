@@ -60,12 +60,7 @@ class NanoDetDetector(SelectingDetector):
         self.description = f"nanodet (embedded, people with a score of {score_threshold:g} or more)"
 
     def tune(self, *, half: bool = False) -> None:
-        """Rearrange the network for speed; its numbers change in the last digits.
-
-        Args:
-            half: compute with 16 bits, where the machine does so faster.
-        """
-        self.model.prefer_speed()
+        """Compute with 16 bits, if `half`, where the machine does so faster."""
         self._half = half_type(self.model.mean.device) if half else None
 
     def detect(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from poise.layers import Conv2d
 from poise.registry import MODELS
 
 __all__ = ["MoveNetBackbone", "SamePadConv2d"]
@@ -27,21 +28,27 @@ _OUT_STAGES = (1, 2, 3)
 _LAST_CHANNELS = 1280
 
 
-class SamePadConv2d(nn.Conv2d):
+class SamePadConv2d(Conv2d):
     """Convolution with TensorFlow's SAME padding: an odd pixel goes to the right and bottom.
 
     torch pads both sides alike, which at stride 2 shifts the picture by one pixel.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
         """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
-        pads: list[int] = []
-        for size, kernel, stride in zip(
-            reversed(x.shape[2:]), reversed(self.kernel_size), reversed(self.stride), strict=True
-        ):
-            total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-            pads += [total // 2, total - total // 2]
-        return super().forward(F.pad(x, pads) if any(pads) else x)
+        height, width = (
+            max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            for size, kernel, stride in zip(
+                input.shape[2:], self.kernel_size, self.stride, strict=True
+            )
+        )
+        if height % 2 or width % 2:
+            top, left = height // 2, width // 2
+            return super().forward(F.pad(input, (left, width - left, top, height - top)))
+        if not (height or width):
+            return super().forward(input)
+        padding = height // 2, width // 2
+        return F.conv2d(input, self.weight, self.bias, self.stride, padding, groups=self.groups)
 
 
 def _conv(c_in: int, c_out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Module:
@@ -66,8 +73,8 @@ class _InvertedResidual(nn.Module):
         self.residual = stride == 1 and c_in == c_out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else F.relu6(self.expand(x))
-        y = self.project(F.relu6(self.depthwise(y)))
+        y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        y = self.project(F.relu6(self.depthwise(y), inplace=True))
         return x + y if self.residual else y
 
 
@@ -84,6 +91,9 @@ class MoveNetBackbone(nn.Module):
         >>> [tuple(f.shape[1:]) for f in features]
         [(24, 16, 16), (32, 8, 8), (64, 4, 4), (1280, 2, 2)]
     """
+
+    #: always the quickest way on a processor (see `PictureNetwork`)
+    prefers_speed = True
 
     def __init__(self, width: float = 1.75) -> None:
         super().__init__()

@@ -84,6 +84,9 @@ class NanoDet(PictureNetwork):
     mean: Tensor
     std: Tensor
 
+    # MMDetection does not have it, so there are no digits to keep
+    _prefers_speed = True
+
     def __init__(self, num_classes: int = 80, channels: int = 128) -> None:
         super().__init__()
         self.num_classes = num_classes

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
+from poise.layers import Conv2d
 from poise.models.heads.base import BaseHead
 from poise.models.necks.movenet import SeparableConv
 from poise.registry import MODELS
@@ -47,7 +48,7 @@ class MoveNetHead(BaseHead):
             {
                 name: nn.Sequential(
                     SeparableConv(in_channels, _HIDDEN),
-                    nn.Conv2d(_HIDDEN, per_keypoint * out_channels or 1, 1),
+                    Conv2d(_HIDDEN, per_keypoint * out_channels or 1, 1),
                 )
                 for name, per_keypoint in _BRANCHES.items()
             }

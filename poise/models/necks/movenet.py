@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from poise.layers import Conv2d
 from poise.layers.paths import check_halves
 from poise.registry import MODELS
 
@@ -18,8 +19,8 @@ class SeparableConv(nn.Module):
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(c_in, c_in, 3, padding=1, groups=c_in, bias=False)
-        self.pointwise = nn.Conv2d(c_in, c_out, 1)
+        self.depthwise = Conv2d(c_in, c_in, 3, padding=1, groups=c_in, bias=False)
+        self.pointwise = Conv2d(c_in, c_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, c_in, H, W) -> (B, c_out, H, W)."""
@@ -42,9 +43,7 @@ class MoveNetFPN(nn.Module):
     ) -> None:
         super().__init__()
         coarse_first = list(reversed(in_channels))
-        self.laterals = nn.ModuleList(
-            nn.Conv2d(c, channels[i], 1) for i, c in enumerate(coarse_first)
-        )
+        self.laterals = nn.ModuleList(Conv2d(c, channels[i], 1) for i, c in enumerate(coarse_first))
         self.merges = nn.ModuleList(
             SeparableConv(channels[i], channels[min(i + 1, len(channels) - 1)])
             for i in range(1, len(channels))
