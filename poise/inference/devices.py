@@ -17,14 +17,14 @@ _LONGEST_REASON = 150
 
 
 def pick_device(device: Any) -> Any:
-    """Torch device of "auto", a name or a device.
+    """Torch device of "auto" (or None), a name or a device.
 
     Raises:
         ArgumentError: a device that torch does not know, or that is not there.
     """
     import torch
 
-    if device != "auto":
+    if device is not None and device != "auto":
         return _checked_device(device)
     if torch.cuda.is_available():
         return torch.device("cuda")

@@ -11,7 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import CheckpointError, ConfigError, DataError, UnknownNameError, nearest
+from poise.errors import (
+    ArgumentError,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    UnknownNameError,
+    nearest,
+)
 from poise.inference.calibration import FITTED, Calibration
 from poise.inference.crops import crop_maker, read_test_pipeline
 from poise.inference.detectors import WholeImage, build_detector
@@ -118,6 +125,7 @@ class Inferencer:
             self.device = pick_device(device)
             self.model = _load(model, weights, self.device)
             _refuse_lifter(self.model)
+            _check_described(self.model)
             self._space_3d = space_of(self.model)
         if str(self.device) == "cpu":
             keep_freed_memory()
@@ -380,6 +388,21 @@ def _is_detector_file(model: Any) -> bool:
         return False
     network = load_config(model).get("model") or {}
     return any(part in network for part in _DETECTOR_PARTS)
+
+
+def _check_described(model: Any) -> None:
+    """See that a built model says what its keypoints are and how pictures get into it.
+
+    Raises:
+        ArgumentError: it does not.
+    """
+    lacks = [name for name in ("cfg", "dataset_meta") if not getattr(model, name, None)]
+    if lacks:
+        raise ArgumentError(
+            f"the model, a {type(model).__name__}, has no {' and no '.join(lacks)}, which say how "
+            "pictures get into it and what its keypoints are; poise.load_model(CONFIG, WEIGHTS) "
+            "and poise.apis.init_model give models that have both"
+        )
 
 
 def _refuse_lifter(model: Any) -> None:

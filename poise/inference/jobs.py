@@ -149,7 +149,7 @@ class GivenBoxes:
         count: pictures there are, where known before they are read.
 
     Raises:
-        DataError: boxes for another number of pictures.
+        DataError: boxes for another number of pictures, or something else.
     """
 
     def __init__(self, boxes: Any, count: int | None) -> None:
@@ -160,6 +160,11 @@ class GivenBoxes:
             self._by_name = read_boxes(boxes)
         elif isinstance(boxes, Mapping):
             self._by_name = BoxFile(None, dict(boxes))
+        elif not hasattr(boxes, "__iter__"):
+            raise DataError(
+                f"boxes are an array (N, 4), a list with one a picture, a dict, a file or an "
+                f"iterator; got {boxes!r}"
+            )
         elif not isinstance(boxes, (list, tuple, np.ndarray)):
             # an iterator, such as the detections of another program
             self._coming = iter(boxes)
@@ -214,4 +219,4 @@ _NONE_LEFT = object()
 
 def _is_nested(boxes: Any) -> bool:
     """Whether boxes are a list with one array a picture rather than the array itself."""
-    return len(boxes) > 0 and (np.ndim(boxes[0]) == 2 or len(boxes[0]) == 0)
+    return len(boxes) > 0 and (np.ndim(boxes[0]) == 2 or np.size(boxes[0]) == 0)

@@ -43,7 +43,12 @@ def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
         DataError: a part is missing.
         UnknownNameError: a swap or link names a keypoint that does not exist.
     """
-    if "from_file" in metainfo:
+    if not isinstance(metainfo, Mapping):
+        raise DataError(
+            f"keypoint metainfo is a dict, such as dict(from_file='meta.py'); got {metainfo!r}"
+        )
+    from_file = "from_file" in metainfo
+    if from_file:
         from poise import schemas
 
         metainfo = schemas.get(metainfo["from_file"])
@@ -53,6 +58,9 @@ def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
             f"keypoint metainfo {metainfo.get('dataset_name', '')!r} lacks {missing}; it has"
             f" {sorted(metainfo)}"
         )
+    if not from_file:
+        # files are checked as they are read, and those of MMPose keep their faults
+        _check_lengths(metainfo)
     keypoints, links = metainfo["keypoint_info"], metainfo["skeleton_info"]
     name2id = {point["name"]: index for index, point in keypoints.items()}
 
@@ -95,6 +103,30 @@ def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
             for name, value in metainfo["stats_info"].items()
         }
     return parsed
+
+
+def _check_lengths(metainfo: Mapping[str, Any]) -> None:
+    """See that a description has a name for each keypoint, and a number for each or for none.
+
+    Raises:
+        DataError: says which part does not fit.
+    """
+    name, keypoints = metainfo["dataset_name"], metainfo["keypoint_info"]
+    if not isinstance(keypoints, Mapping) or not isinstance(metainfo["skeleton_info"], Mapping):
+        raise DataError(
+            f"'keypoint_info' and 'skeleton_info' of {name!r} are dicts 0: dict(...), 1: dict(...)"
+        )
+    names = [point["name"] for point in keypoints.values()]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise DataError(f"keypoints of {name!r} share a name: {', '.join(twice)}")
+    for part in ("joint_weights", "sigmas"):
+        given = metainfo[part]
+        if np.size(given) not in (0, len(names)) or np.array(given).dtype.kind not in "iuf":
+            raise DataError(
+                f"{part!r} of {name!r} has one number for each of its {len(names)} keypoints, or "
+                f"is empty; got {given!r:.80}"
+            )
 
 
 def restore_metainfo(parsed: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from torch import nn
 
-from poise.errors import ConfigError, DataError, FileMissingError
+from poise.errors import ArgumentError, ConfigError, DataError, FileMissingError
 from poise.inference import Inferencer
 
 PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
@@ -88,3 +89,34 @@ def test_config_file_of_a_detector_is_refused_like_its_name(tmp_path):
     config.write_text("model = dict(type='RTMDet', bbox_head=dict(type='RTMDetHead'))\n")
     with pytest.raises(ConfigError, match=r"detector.py' is a detector.* as detector="):
         Inferencer(config)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "text"),
+    [
+        (-1, "cameras have the numbers 0, 1, 2"),
+        (b"abc", "input 0 is a bytes; give a path"),
+        ({"a.jpg": 1}, "input 0 is a dict; give a path"),
+    ],
+)
+def test_what_is_no_picture_is_named(inferencer, inputs, text):
+    with pytest.raises(DataError, match=text):
+        inferencer(inputs)
+
+
+def test_one_box_may_be_flat_and_a_number_is_none(inferencer, photo):
+    assert len(inferencer(photo, boxes=[60, 0, 420, 512])[0]) == 1
+    with pytest.raises(DataError, match=r"boxes are an array \(N, 4\), .* got 5"):
+        inferencer(photo, boxes=5)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"model": nn.Linear(2, 2)}, "the model, a Linear, has no cfg and no dataset_meta"),
+        ({"detector": {"name": "nanodet", "score_threshold": "x"}}, "from 0 to 1, got 'x'"),
+    ],
+)
+def test_settings_of_a_wrong_kind_are_named(photo, options, text):
+    with pytest.raises(ArgumentError, match=text):
+        Inferencer(**{"device": None, "model": "movenet-lightning", **options})(photo)

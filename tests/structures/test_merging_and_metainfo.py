@@ -134,3 +134,23 @@ def test_an_unknown_name_is_suggested(raw):
         UnknownNameError, match="skeleton link 0 of 'arm' names the keypoint 'foot'"
     ):
         parse_pose_metainfo(raw)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"joint_weights": [1.0]}, "'joint_weights' of 'arm' has one number for each of its 3"),
+        ({"sigmas": [0.1] * 4}, "'sigmas' of 'arm' has one number for each of its 3"),
+        ({"sigmas": ["x"] * 3}, r"'sigmas' of 'arm' .* got \['x'"),
+        ({"keypoint_info": ["neck"]}, "'keypoint_info' and 'skeleton_info' of 'arm' are dicts"),
+        ({"keypoint_info": {0: {"name": "a"}, 1: {"name": "a"}}}, "'arm' share a name: a"),
+    ],
+)
+def test_numbers_that_do_not_fit_the_keypoints_are_named(raw, change, text):
+    with pytest.raises(DataError, match=text):
+        parse_pose_metainfo({**raw, **change})
+
+
+def test_metainfo_that_is_none_is_named():
+    with pytest.raises(DataError, match="keypoint metainfo is a dict"):
+        parse_pose_metainfo(None)

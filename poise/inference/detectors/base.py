@@ -66,7 +66,8 @@ class SelectingDetector:
         max_boxes: int | None,
     ) -> None:
         for name, value in (("score_threshold", score_threshold), ("iou_threshold", iou_threshold)):
-            if value is not None and not 0 <= value <= 1:
+            number = isinstance(value, (int, float, np.number))
+            if value is not None and not (number and 0 <= value <= 1):
                 raise ArgumentError(f"{name} of a detector is a number from 0 to 1, got {value!r}")
         if max_boxes is not None and max_boxes < 1:
             raise ArgumentError(f"max_boxes of a detector is at least 1, got {max_boxes}")

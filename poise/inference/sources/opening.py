@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,6 +47,8 @@ def open_sources(inputs: Any, *, timeout: float = 10.0) -> Iterator[Source]:
     """
     for i, item in enumerate(_items(inputs)):
         if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+            if item < 0:
+                raise DataError(f"input {i} is {item}; cameras have the numbers 0, 1, 2 ...")
             yield CameraSource(int(item), timeout=timeout)
         elif isinstance(item, (str, os.PathLike)):
             yield from _from_text(os.fspath(item), timeout)
@@ -55,7 +57,10 @@ def open_sources(inputs: Any, *, timeout: float = 10.0) -> Iterator[Source]:
 
 
 def _items(inputs: Any) -> Iterable[Any]:
-    single = isinstance(inputs, (str, os.PathLike, int, np.integer, np.ndarray))
+    # bytes and dicts can be gone through as well, and would be taken for cameras and paths
+    single = isinstance(
+        inputs, (str, os.PathLike, int, np.integer, np.ndarray, bytes, bytearray, Mapping)
+    )
     if single or hasattr(inputs, "convert") or not hasattr(inputs, "__iter__"):
         return [inputs]
     return inputs

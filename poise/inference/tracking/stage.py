@@ -38,7 +38,10 @@ class Follow:
     frame: int = 0
 
     def __post_init__(self) -> None:
-        numbers = np.asarray(self.who, float).reshape(-1)
+        try:
+            numbers = np.asarray(self.who, float).reshape(-1)
+        except (TypeError, ValueError):
+            numbers = np.empty(0)
         if len(numbers) not in (1, 2, 4) or not np.isfinite(numbers).all():
             raise DataError(
                 f"follow= takes an id, a point (x, y) or a box (x1, y1, x2, y2), got {self.who!r}"
