@@ -42,10 +42,14 @@ def warp_picture(
         fill: level of what lies outside `image`.
 
     Returns:
-        (h, w) or (h, w, C), equal to what OpenCV 4 gives.
+        (h, w) or (h, w, C), equal to what OpenCV 4 gives; the fill alone where the map is not
+        finite, as of a box without extent.
     """
     if isinstance(fill, (int, float)):
         fill = (fill, fill, fill, fill)
+    if not np.isfinite(matrix).all():
+        # a finite map that leaves the whole picture outside of the result
+        matrix = np.array([[1, 0, size[0] + 1], [0, 1, size[1] + 1]], dtype=np.float64)
     if _ROUNDS_BY_ITSELF:
         warp = cv2.warpAffine if len(matrix) == 2 else cv2.warpPerspective
         return warp(image, matrix, size, out, flags=cv2.INTER_LINEAR, borderValue=fill)
@@ -57,7 +61,12 @@ def warp_picture(
     whole = np.empty((size[1], size[0], 2), np.int16)
     whole[..., 0] = _within_int16(x >> _SHIFT)
     whole[..., 1] = _within_int16(y >> _SHIFT)
-    cells = ((y & (_CELLS - 1)) * _CELLS).astype(np.uint16) + (x & (_CELLS - 1)).astype(np.uint16)
+    cells = np.empty((size[1], size[0]), np.uint16)
+    np.add(
+        ((y & (_CELLS - 1)) * _CELLS).astype(np.uint16),
+        (x & (_CELLS - 1)).astype(np.uint16),
+        out=cells,
+    )
     return cv2.remap(image, whole, cells, cv2.INTER_LINEAR, out, cv2.BORDER_CONSTANT, fill)
 
 

@@ -36,6 +36,18 @@ def test_rounded_places_give_what_opencv_4_gives(monkeypatch, matrix, channels, 
     np.testing.assert_array_equal(warp_picture(image, matrix, (96, 128)), expected)
 
 
+def test_a_map_without_extent_shows_one_place_of_the_picture():
+    image = noise(3, np.uint8)
+    assert (warp_picture(image, np.zeros((2, 3)), (9, 7)) == image[0, 0]).all()
+
+
+@pytest.mark.parametrize("entry", [np.nan, np.inf])
+def test_a_map_that_is_not_finite_shows_nothing_of_the_picture(entry):
+    matrix = TURN.copy()
+    matrix[0, 1] = entry
+    assert (warp_picture(noise(3, np.uint8), matrix, (9, 7), fill=114) == 114).all()
+
+
 def test_result_may_go_into_a_given_array():
     out = np.empty((128, 96, 3), np.uint8)
     warped = warp_picture(noise(3, np.uint8), TURN, (96, 128), out=out)

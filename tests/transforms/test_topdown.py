@@ -25,6 +25,14 @@ def test_one_warp_takes_the_box_to_the_input(person, use_udp, rotation):
     assert after["keypoints"] is keypoints
 
 
+@pytest.mark.parametrize("use_udp", [False, True])
+def test_a_box_without_extent_does_not_end_a_run(person, use_udp):
+    results = GetBBoxCenterScale()(person(bbox=np.array([[9, 9, 9, 9]], np.float32)))
+    after = TopdownAffine((24, 32), use_udp=use_udp)(results)
+    assert after["img"].shape == (32, 24, 3)
+    assert not after["input_scale"].any()
+
+
 def test_depth_stays(person):
     results = GetBBoxCenterScale()(person())
     depth = np.arange(5, dtype=np.float32)[None, :, None]
