@@ -16,6 +16,7 @@ __all__ = ["MlvlPointGenerator"]
 
 
 @TASK_UTILS.register_module()
+@TASK_UTILS.register_module(scope="mmdet")
 class MlvlPointGenerator:
     """Points of several feature maps, input space.
 

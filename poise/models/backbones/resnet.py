@@ -226,8 +226,7 @@ class DetectionResNet(ResNet):
         **kwargs: as `ResNet`.
 
     Raises:
-        ConfigError: `deep_stem`, whose weights have other names in MMDetection, or `dcn` and
-            `plugins`, which only MMDetection has.
+        ConfigError: `dcn` or `plugins`, which only MMDetection has.
     """
 
     def __init__(
@@ -238,11 +237,10 @@ class DetectionResNet(ResNet):
         base_channels: int = 64,
         **kwargs: Any,
     ) -> None:
-        foreign = [n for n in ("dcn", "plugins", "pretrained", "deep_stem") if kwargs.get(n)]
+        foreign = [n for n in ("dcn", "plugins", "pretrained") if kwargs.get(n)]
         if foreign:
             raise ConfigError(
-                f"mmdet.ResNet has no {', '.join(foreign)} here; leave it out, or use "
-                "mmpose.ResNet or ResNetV1d"
+                f"mmdet.ResNet has no {', '.join(foreign)} here; leave it out, or use mmpose.ResNet"
             )
         for name in ("dcn", "stage_with_dcn", "plugins", "pretrained"):
             kwargs.pop(name, None)
@@ -252,3 +250,21 @@ class DetectionResNet(ResNet):
         super().__init__(
             depth, in_channels, stem_channels or base_channels, base_channels, **kwargs
         )
+        if kwargs.get("avg_down", False):
+            self._name_shortcuts()
+
+    def _make_stem_layer(self, in_channels: int, stem_channels: int, kernel_size: int) -> None:
+        """Create the layers down to stride 4; a deep stem is one row of them."""
+        super()._make_stem_layer(in_channels, stem_channels, kernel_size)
+        if self.deep_stem:
+            units = self.stem.children()
+            self.stem = nn.Sequential(
+                *(part for unit in units for part in (unit.conv, unit.norm, unit.activate))
+            )
+
+    def _name_shortcuts(self) -> None:
+        """Number the layers of shortcuts as if each began with an average."""
+        for name in self.res_layers:
+            shortcut = getattr(self, name)[0].downsample
+            if shortcut is not None and not isinstance(shortcut[0], nn.AvgPool2d):
+                shortcut.insert(0, nn.Identity())

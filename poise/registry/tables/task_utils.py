@@ -7,6 +7,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.assigners.similarity": "BBoxOverlaps2D PoseOKS",
     },
     "mmdet": {
+        "poise.models.assigners.points": "MlvlPointGenerator",
         "poise.models.assigners.similarity": "BboxOverlaps2D=BBoxOverlaps2D",
         "poise.models.detectors.dense": "DistancePointBBoxCoder",
     },

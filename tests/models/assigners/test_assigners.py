@@ -3,6 +3,7 @@ import torch
 
 from poise.errors import ConfigError
 from poise.models.assigners import BBoxOverlaps2D, MlvlPointGenerator, PoseOKS, SimOTAAssigner
+from poise.registry import TASK_UTILS
 from poise.structures import InstanceData
 
 
@@ -99,3 +100,8 @@ def test_nobody_gets_nothing(scene):
     assert (result["labels"] == -1).all()
     with pytest.raises(ConfigError, match="dynamic_k_indicator"):
         SimOTAAssigner(dynamic_k_indicator="giou")
+
+
+def test_mmdetections_grid_is_the_same():
+    grid = TASK_UTILS.build({"type": "mmdet.MlvlPointGenerator", "strides": [8], "offset": 0})
+    assert grid.grid_priors([(1, 2)], device="cpu")[0].tolist() == [[0, 0], [8, 0]]

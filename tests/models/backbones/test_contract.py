@@ -294,3 +294,15 @@ def test_published_networks_have_names(cls, name, parameters):
     with torch.device("meta"):
         net = getattr(getattr(backbones, cls), name)()
     assert sum(p.numel() for p in net.parameters()) == pytest.approx(parameters, rel=0.05)
+
+
+def test_mmdetections_resnet_numbers_its_layers_its_own_way():
+    net = MODELS.build({"type": "mmdet.ResNet", "depth": 50, "deep_stem": True, "avg_down": True})
+    keys = set(net.state_dict())
+    # a row of convolutions, norms and activations; shortcuts begin with an average, if only of
+    # one pixel
+    assert {"stem.0.weight", "stem.4.running_mean", "stem.7.bias"} <= keys
+    assert {"layer1.0.downsample.1.weight", "layer2.0.downsample.2.bias"} <= keys
+    assert "layer1.0.downsample.0.weight" not in keys
+    sizes = [m.shape[2:] for m in net.eval()(torch.rand(1, 3, 64, 64))]
+    assert sizes == [(16, 16), (8, 8), (4, 4), (2, 2)]
