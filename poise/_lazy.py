@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from poise.errors import nearest
+from poise.errors import MissingDependencyError, nearest
 
-__all__ = ["alias", "attach"]
+__all__ = ["alias", "attach", "needed"]
 
 
 def attach(
@@ -49,6 +49,22 @@ def attach(
 
     public = sorted(home) + sorted(modules)
     return load, lambda: sorted(public), public
+
+
+def needed(module: str, text: str) -> Any:
+    """A module of a library that not every installation has.
+
+    Args:
+        module: its name.
+        text: what needs it, and which `pip install` brings it.
+
+    Raises:
+        MissingDependencyError: it cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(text) from error
 
 
 def alias(target: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:

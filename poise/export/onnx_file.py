@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from poise._files import whole_file
-from poise.errors import ConfigError, MissingDependencyError
+from poise._lazy import needed
+from poise.errors import ConfigError
 from poise.export.description import describe_model
 from poise.export.rewriting import with_gathered_kernels
 from poise.runtimes.sessions import METADATA_KEY, open_session
@@ -111,12 +112,10 @@ def _input_size(model: Any) -> tuple[int, int]:
 
 
 def _write(network: nn.Module, sample: Tensor, path: Path, metadata: dict[str, Any]) -> None:
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingDependencyError(
-            "exporting needs the package onnx: pip install 'poise[export]'"
-        ) from error
+    onnx = needed(
+        "onnx",
+        "exporting needs the package onnx: pip install 'poise[export]'",
+    )
     with torch.no_grad(), warnings.catch_warnings():
         # the tracing exporter is called outdated, and shapes that it fixes are checked below
         warnings.simplefilter("ignore")

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import DataError, MissingDependencyError
+from poise._lazy import needed
+from poise.errors import DataError
 from poise.inference.results import PoseResult
 
 __all__ = ["log_rerun", "to_fiftyone", "to_supervision"]
@@ -25,12 +26,10 @@ def to_fiftyone(result: PoseResult) -> dict[str, Any]:
         MissingDependencyError: the library is not installed.
         DataError: the result has no picture, so its size is not known.
     """
-    try:
-        import fiftyone
-    except ImportError as error:
-        raise MissingDependencyError(
-            "to_fiftyone() needs the package fiftyone: pip install fiftyone"
-        ) from error
+    fiftyone = needed(
+        "fiftyone",
+        "to_fiftyone() needs the package fiftyone: pip install fiftyone",
+    )
     if result.image is None:
         raise DataError(f"{result.where} has no picture, and FiftyOne wants parts of its size")
     size = np.array(result.image.shape[1::-1], np.float64)
@@ -64,12 +63,10 @@ def log_rerun(result: PoseResult, entity: str = "poses", *, picture: bool = True
     Raises:
         MissingDependencyError: the library is not installed.
     """
-    try:
-        import rerun
-    except ImportError as error:
-        raise MissingDependencyError(
-            "log_rerun() needs the package rerun-sdk: pip install rerun-sdk"
-        ) from error
+    rerun = needed(
+        "rerun",
+        "log_rerun() needs the package rerun-sdk: pip install rerun-sdk",
+    )
     from poise.visualization import Palette, id_color
 
     rerun.set_time("frame", sequence=result.frame_index)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import MissingDependencyError
+from poise._lazy import needed
 from poise.inference.calibration import Calibration
 from poise.inference.probabilities import probabilities_of
 from poise.structures import InstanceData, split_instances
@@ -268,12 +268,10 @@ class PoseResult:
         Raises:
             MissingDependencyError: the library is not installed.
         """
-        try:
-            import supervision
-        except ImportError as error:
-            raise MissingDependencyError(
-                "to_supervision() needs the package supervision: pip install supervision"
-            ) from error
+        supervision = needed(
+            "supervision",
+            "to_supervision() needs the package supervision: pip install supervision",
+        )
         if not len(self):
             return supervision.KeyPoints.empty()
         known = {field.name for field in dataclasses.fields(supervision.KeyPoints)}

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import ArgumentError, ConfigError, MissingDependencyError, nearest
+from poise._lazy import needed
+from poise.errors import ArgumentError, ConfigError, nearest
 from poise.registry import TRANSFORMS
 from poise.transforms.base import BaseTransform, MissingKeyError
 from poise.transforms.pixel_ops import NATIVE_OPERATORS
@@ -129,14 +130,11 @@ class _Foreign:
 
 
 def _albumentations(wanted_for: str) -> Any:
-    try:
-        import albumentations
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"the pipeline needs albumentations for {wanted_for}, and it is not installed: "
-            f"pip install 'poise[augment]'. Built in are {', '.join(NATIVE_OPERATORS)}"
-        ) from error
-    return albumentations
+    return needed(
+        "albumentations",
+        f"the pipeline needs albumentations for {wanted_for}, and it is not installed: "
+        f"pip install 'poise[augment]'. Built in are {', '.join(NATIVE_OPERATORS)}",
+    )
 
 
 def _foreign(cfg: dict[str, Any], library: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import MissingDependencyError
+from poise._lazy import needed
 from poise.geometry.pictures import warp_picture
 from poise.registry import TRANSFORMS
 from poise.transforms.base import BaseTransform
@@ -40,12 +40,9 @@ class BottomupGetHeatmapMask(BaseTransform):
         segs = [seg for seg in segs if seg and isinstance(seg, wanted)]
         if not segs:
             return np.zeros(img_shape, np.uint8)
-        try:
-            from pycocotools import mask as coco
-        except ImportError as error:
-            raise MissingDependencyError(
-                "masks of COCO segments need pycocotools: pip install pycocotools"
-            ) from error
+        coco = needed(
+            "pycocotools.mask", "masks of COCO segments need pycocotools: pip install pycocotools"
+        )
         runs: list[Any] = []
         for seg in segs:
             if isinstance(seg, dict) and isinstance(seg.get("counts"), (str, bytes)):

@@ -12,7 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise.errors import ArgumentError, DataError, FileMissingError, MissingDependencyError
+from poise._lazy import needed
+from poise.errors import ArgumentError, DataError, FileMissingError
 
 __all__ = [
     "COLOR_TYPES",
@@ -163,13 +164,11 @@ def _decode_pillow(content: np.ndarray, color_type: str) -> np.ndarray:
 
 
 def _decode_turbojpeg(content: np.ndarray, color_type: str) -> np.ndarray:
-    try:
-        import turbojpeg
-    except ImportError as error:
-        raise MissingDependencyError(
-            "imdecode_backend='turbojpeg' needs PyTurboJPEG (pip install PyTurboJPEG) and the "
-            "libjpeg-turbo library; 'cv2' is about as fast"
-        ) from error
+    turbojpeg = needed(
+        "turbojpeg",
+        "imdecode_backend='turbojpeg' needs PyTurboJPEG (pip install PyTurboJPEG) and the "
+        "libjpeg-turbo library; 'cv2' is about as fast",
+    )
     layout = {"color": turbojpeg.TJPF_BGR, "grayscale": turbojpeg.TJPF_GRAY}.get(color_type)
     if layout is None:
         raise DataError(f"turbojpeg decodes color or grayscale, not color_type={color_type!r}")
@@ -178,12 +177,10 @@ def _decode_turbojpeg(content: np.ndarray, color_type: str) -> np.ndarray:
 
 
 def _decode_tifffile(content: np.ndarray, color_type: str) -> np.ndarray:
-    try:
-        import tifffile
-    except ImportError as error:
-        raise MissingDependencyError(
-            "imdecode_backend='tifffile' needs tifffile: pip install tifffile"
-        ) from error
+    tifffile = needed(
+        "tifffile",
+        "imdecode_backend='tifffile' needs tifffile: pip install tifffile",
+    )
     with io.BytesIO(content.tobytes()) as stream:
         return np.asarray(tifffile.imread(stream))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from poise._lazy import needed
 from poise.errors import (
     ArgumentError,
     ConfigError,
-    MissingDependencyError,
     UnknownNameError,
     nearest,
 )
@@ -158,15 +157,13 @@ def _of_text(text: str, target: str | None, device: Any, options: dict[str, Any]
 
 def _require_torch(text: str) -> None:
     """Say what to do where a detector's network has nothing to run on."""
-    try:
-        importlib.import_module("torch")
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"the detector '{text}' runs on torch, which is not installed here. Without torch, "
-            "give boxes, the ONNX file of a detector (`poise export nanodet --out nanodet.onnx` "
-            "writes one where torch is), detector='whole-image', or a callable: picture -> boxes "
-            "(N, 5)"
-        ) from error
+    needed(
+        "torch",
+        f"the detector '{text}' runs on torch, which is not installed here. Without torch, "
+        "give boxes, the ONNX file of a detector (`poise export nanodet --out nanodet.onnx` "
+        "writes one where torch is), detector='whole-image', or a callable: picture -> boxes "
+        "(N, 5)",
+    )
 
 
 def _check_name(text: str) -> None:

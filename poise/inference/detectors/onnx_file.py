@@ -11,12 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._lazy import needed
 from poise.errors import (
     ArgumentError,
     CheckpointError,
     DataError,
     FileMissingError,
-    MissingDependencyError,
 )
 from poise.inference.detectors.base import SelectingDetector
 from poise.runtimes.sessions import METADATA_KEY
@@ -141,12 +141,10 @@ class OnnxDetector(SelectingDetector):
 def _session(path: Path, threads: int) -> Any:
     if not path.is_file():
         raise FileMissingError(f"there is no detector file '{path}' (looked in {Path.cwd()})")
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"a detector in an ONNX file ({path.name}) needs ONNX Runtime: pip install onnxruntime"
-        ) from error
+    onnxruntime = needed(
+        "onnxruntime",
+        f"a detector in an ONNX file ({path.name}) needs ONNX Runtime: pip install onnxruntime",
+    )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     available = onnxruntime.get_available_providers()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from poise._files import whole_file
-from poise.errors import MissingDependencyError
+from poise._lazy import needed
 from poise.inference.sinks.base import SinkOptions
 from poise.inference.sinks.spool import Motion, MotionSink
 
@@ -26,12 +26,10 @@ class SleapSink(MotionSink):
 
     def __init__(self, folder: Path, options: SinkOptions | None = None) -> None:
         super().__init__(folder, options)
-        try:
-            import h5py
-        except ImportError as error:
-            raise MissingDependencyError(
-                "SLEAP files need the package h5py: pip install 'poise[motion]'"
-            ) from error
+        h5py = needed(
+            "h5py",
+            "SLEAP files need the package h5py: pip install 'poise[motion]'",
+        )
         self._h5py: Any = h5py
 
     def save(self, path: Path, motion: Motion) -> list[Path]:

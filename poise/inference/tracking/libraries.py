@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import MissingDependencyError
+from poise._lazy import needed
 from poise.inference.results import PoseResult
 from poise.inference.sequences import video_of
 from poise.inference.tracking.tracker import NO_TRACK
@@ -34,16 +34,12 @@ class LibraryTrackingStage:
     """
 
     def __init__(self, name: str, **options: Any) -> None:
-        try:
-            import supervision
-            import trackers
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"track='{name}' needs the package trackers: pip install 'poise[track]'; "
-                "track=True needs nothing"
-            ) from error
-        self._detections = supervision.Detections
-        self._make = getattr(trackers, LIBRARY_TRACKERS[name])
+        text = (
+            f"track='{name}' needs the package trackers: pip install 'poise[track]'; track=True "
+            "needs nothing"
+        )
+        self._detections = needed("supervision", text).Detections
+        self._make = getattr(needed("trackers", text), LIBRARY_TRACKERS[name])
         self._options = options
 
     def __call__(self, results: Iterator[PoseResult]) -> Iterator[PoseResult]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from poise.errors import ConfigError, MissingDependencyError, nearest
+from poise._lazy import needed
+from poise.errors import ConfigError, nearest
 from poise.models.backbones.base import BaseBackbone
 from poise.registry import MODELS
 
@@ -107,10 +108,7 @@ class PretrainTIMMBackbone(TIMMBackbone):
 
 
 def _import_timm() -> Any:
-    try:
-        import timm
-    except ImportError as error:
-        raise MissingDependencyError(
-            "TIMMBackbone needs timm; install it by `pip install 'poise[backbones]'`"
-        ) from error
-    return timm
+    return needed(
+        "timm",
+        "TIMMBackbone needs timm; install it by `pip install 'poise[backbones]'`",
+    )
