@@ -257,7 +257,7 @@ class DetectionResNet(ResNet):
         """Create the layers down to stride 4; a deep stem is one row of them."""
         super()._make_stem_layer(in_channels, stem_channels, kernel_size)
         if self.deep_stem:
-            units = self.stem.children()
+            units: Any = self.stem
             self.stem = nn.Sequential(
                 *(part for unit in units for part in (unit.conv, unit.norm, unit.activate))
             )
