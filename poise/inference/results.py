@@ -232,21 +232,23 @@ class PoseResult:
         Keys: `image`, `frame`, `time`, `person`, `track_id`, `bbox_x1` ... `bbox_score`, and
         `NAME_x`, `NAME_y`, `NAME_score` of each keypoint; None where something is not known.
         """
-        names = self.keypoint_names
-        axes = "xyz"[: self.keypoints.shape[-1]]
-        parts = [f"{name}_{part}" for name in names for part in (*axes, "score")]
-        if self.keypoints_3d is not None and self.metainfo_3d is not None:
-            parts += [f"{name}_3d_{axis}" for name in _names(self.metainfo_3d) for axis in "xyz"]
+        columns = self.row_keys
         ids = [None] * len(self) if self.track_ids is None else self.track_ids.tolist()
         frame = self.frame_index if self.time is not None else None
         rows = []
         for person, (box, values) in enumerate(zip(self._boxes(), self._values(), strict=True)):
-            row = {"image": self.name, "frame": frame, "time": self.time, "person": person}
-            row["track_id"] = ids[person]
-            row.update(zip(_BOX_COLUMNS, box, strict=True))
-            row.update(zip(parts, values, strict=True))
-            rows.append(row)
+            row = (self.name, frame, self.time, person, ids[person], *box, *values)
+            rows.append(dict(zip(columns, row, strict=True)))
         return rows
+
+    @property
+    def row_keys(self) -> list[str]:
+        """Keys of `to_rows`, also where nobody is."""
+        axes = "xyz"[: self.keypoints.shape[-1]]
+        parts = [f"{name}_{part}" for name in self.keypoint_names for part in (*axes, "score")]
+        if self.keypoints_3d is not None and self.metainfo_3d is not None:
+            parts += [f"{name}_3d_{axis}" for name in _names(self.metainfo_3d) for axis in "xyz"]
+        return ["image", "frame", "time", "person", "track_id", *_BOX_COLUMNS, *parts]
 
     def _boxes(self) -> list[list[float]]:
         return np.concatenate((self.bboxes, self.bbox_scores[:, None]), 1).tolist()

@@ -121,7 +121,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _rows(file: Path) -> Iterable[Row]:
-    lines = file.read_text(errors="replace").splitlines()
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

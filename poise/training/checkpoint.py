@@ -162,7 +162,7 @@ def find_latest(work_dir: Path) -> Path | None:
     """
     note = work_dir / LAST_CHECKPOINT
     if note.is_file():
-        noted = Path(note.read_text().strip())
+        noted = Path(note.read_text(encoding="utf-8").strip())
         for path in (noted, work_dir / noted.name):
             if path.is_file():
                 return path

@@ -50,9 +50,11 @@ def open_log(runner: Any) -> None:
     for handler in outputs:
         handler.setFormatter(logging.Formatter(_LINE, "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)
-    (Path(runner.work_dir) / f"{runner.experiment_name}.py").write_text(runner.cfg_text)
+    (Path(runner.work_dir) / f"{runner.experiment_name}.py").write_text(
+        runner.cfg_text, encoding="utf-8"
+    )
     environment = json.dumps(describe_environment(), indent=1)
-    (Path(runner.work_dir) / "environment.json").write_text(environment + "\n")
+    (Path(runner.work_dir) / "environment.json").write_text(environment + "\n", encoding="utf-8")
     logger.info(
         "Poise %s, torch %s, Python %s, %s, %d threads, seed %d",
         poise.__version__,

@@ -117,7 +117,7 @@ class LocalVisBackend:
     ) -> None:
         """Write one line."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**scalar_dict, "step": scalar_dict.get("step", step)}) + "\n")
 
     def add_image(self, name: str, image: Any, step: int = 0, **kwargs: Any) -> None:

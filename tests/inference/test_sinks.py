@@ -211,3 +211,24 @@ def test_full_disk_is_an_error_that_names_the_folder(tmp_path):
         sink("jsonl", tmp_path) as out,
     ):
         out.write(still())
+
+
+def test_tables_in_which_nobody_is_have_their_columns(tmp_path):
+    pytest.importorskip("pyarrow", reason="Parquet files need pyarrow")
+    import pyarrow.parquet
+
+    with SinkGroup(open_sinks("csv,parquet", tmp_path)) as out:
+        for index in range(2):
+            out.write(frame(index, 0))
+    columns = frame(0, 0).row_keys
+    assert columns == list(frame(0).to_rows()[0])
+    assert (tmp_path / "sub/clip.csv").read_text().split() == [",".join(columns)]
+    assert pyarrow.parquet.read_table(tmp_path / "sub/clip.parquet").column_names == columns
+
+
+@pytest.mark.parametrize("name", ["json", "jsonl", "csv", "coco", "image", "yolo", "sheet"])
+def test_folders_that_are_not_there_are_made(tmp_path, name):
+    folder = tmp_path / "not" / "yet"
+    with sink(name, folder) as out:
+        out.write(still())
+    assert any(p.is_file() for p in folder.iterdir())

@@ -136,7 +136,7 @@ def _read_picture(result: Annotations, picture: Path, folder: Path, shape: tuple
     if not label.is_file():
         return
     count, numbers = shape
-    for place, text in enumerate(label.read_text().splitlines(), 1):
+    for place, text in enumerate(label.read_text(encoding="utf-8").splitlines(), 1):
         words = text.split()
         if not words:
             continue

@@ -47,7 +47,7 @@ class DeepLabCutSink(MotionSink):
             ],
             axis=1,
         )
-        with whole_file(path) as place, place.open("w", newline="") as file:
+        with whole_file(path) as place, place.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerows(header)
             for number, row in enumerate(values.reshape(len(values), -1), start=motion.span[0]):

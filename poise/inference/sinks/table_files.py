@@ -23,9 +23,9 @@ class CsvSink(FileSink):
     suffix = ".csv"
 
     def begin(self, path: Path, result: PoseResult) -> Any:
-        """File whose header comes with the first person."""
+        """File whose header comes with the first person, or at the end where nobody is."""
         self._columns: list[str] | None = None
-        return path.open("w", newline="", buffering=1)
+        return path.open("w", newline="", buffering=1, encoding="utf-8")
 
     def add(self, handle: Any, result: PoseResult) -> None:
         """A row a person.
@@ -33,7 +33,7 @@ class CsvSink(FileSink):
         Raises:
             DataError: a result with other columns, such as another schema's.
         """
-        rows = result.to_rows()
+        rows, self._nobody = result.to_rows(), result.row_keys
         if not rows:
             return
         writer = csv.writer(handle)
@@ -47,6 +47,12 @@ class CsvSink(FileSink):
             )
         writer.writerows(row.values() for row in rows)
         handle.flush()
+
+    def finish(self, handle: Any) -> None:
+        """Close the file; a table without rows has its header all the same."""
+        if self._columns is None:
+            csv.writer(handle).writerow(self._nobody)
+        handle.close()
 
 
 class ParquetSink(FileSink):
@@ -70,6 +76,7 @@ class ParquetSink(FileSink):
             ) from error
         self._arrow = pyarrow
         self._rows: list[dict[str, Any]] = []
+        self._nobody: list[str] = []
         self._part = 0
 
     def begin(self, path: Path, result: PoseResult) -> Path:
@@ -83,6 +90,7 @@ class ParquetSink(FileSink):
     def add(self, handle: Path, result: PoseResult) -> None:
         """Keep the rows until they fill a part."""
         self._rows += result.to_rows()
+        self._nobody = result.row_keys
         if len(self._rows) >= _PART_ROWS:
             self._write_part(handle)
 
@@ -93,6 +101,8 @@ class ParquetSink(FileSink):
 
     def _write_part(self, folder: Path) -> None:
         table = self._arrow.Table.from_pylist(self._rows)
+        if not self._rows:
+            table = self._arrow.table({key: [] for key in self._nobody})
         with whole_file(folder / f"part-{self._part:06}.parquet") as place:
             self._arrow.parquet.write_table(table, place)
         self._rows, self._part = [], self._part + 1

@@ -53,6 +53,7 @@ class YoloSink(PictureFiles):
         meta = result.metainfo
         order = [int(i) for i in meta.get("flip_indices", range(meta["num_keypoints"]))]
         names = {"0": result.keypoint_names}
+        path.parent.mkdir(parents=True, exist_ok=True)
         # JSON is YAML
         path.write_text(
             "# labels by poise; train: and val: name your folders of pictures\n"
