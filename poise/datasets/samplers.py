@@ -32,6 +32,15 @@ class _RankSampler(Sampler[int]):
         """Tell the epoch, on which the order depends."""
         self.epoch = epoch
 
+    def order(self, size: int) -> Sequence[int]:
+        """`0 .. size - 1` in the order of this epoch, the same on all processes."""
+        if not self.shuffle:
+            return range(size)
+        generator = torch.Generator()
+        generator.manual_seed(self.seed + self.epoch)
+        order: list[int] = torch.randperm(size, generator=generator).tolist()
+        return order
+
     def endless(self, size: int, start: int = 0) -> Iterator[SampleIndex]:
         """This process's share of `0 .. size - 1`, over and over, in a new order each time.
 
@@ -88,11 +97,7 @@ class DefaultSampler(_RankSampler):
 
     def __iter__(self) -> Iterator[int]:
         size = len(self.dataset)
-        order: Sequence[int] = range(size)
-        if self.shuffle:
-            generator = torch.Generator()
-            generator.manual_seed(self.seed + self.epoch)
-            order = torch.randperm(size, generator=generator).tolist()
+        order = self.order(size)
         # the padding starts over with the first ones
         return iter([order[i % size] for i in range(self.rank, self.total_size, self.world_size)])
 
@@ -139,11 +144,7 @@ class PictureSampler(DefaultSampler):
         self._people = list(people.values())
 
     def __iter__(self) -> Iterator[int]:
-        pictures: Sequence[int] = range(len(self._people))
-        if self.shuffle:
-            generator = torch.Generator()
-            generator.manual_seed(self.seed + self.epoch)
-            pictures = torch.randperm(len(self._people), generator=generator).tolist()
+        pictures = self.order(len(self._people))
         order = [index for picture in pictures for index in self._people[picture]]
         # a process takes a stretch, not every n-th: people of a picture stay together
         size = len(self.dataset)

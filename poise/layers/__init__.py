@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = attach(
         "activations": "Clamp HSigmoid Swish",
         "norms": "FrozenBatchNorm2d LayerNorm2d",
         "context": "ContextBlock",
-        "drop": "DropPath Dropout drop_path",
+        "drop": "DropPath Dropout drop_path drop_path_rates",
         "scale": "ChannelWiseScale LayerScale Scale ScaleNorm",
         "upsample": "PixelShufflePack resize",
         "channels": "channel_shuffle interleave make_divisible",

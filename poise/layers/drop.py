@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
 from poise.registry import MODELS
 
-__all__ = ["DropPath", "Dropout", "drop_path"]
+__all__ = ["DropPath", "Dropout", "drop_path", "drop_path_rates"]
 
 
 def drop_path(x: Tensor, drop_prob: float = 0.0, training: bool = False) -> Tensor:
@@ -22,6 +25,22 @@ def drop_path(x: Tensor, drop_prob: float = 0.0, training: bool = False) -> Tens
     keep = 1 - drop_prob
     mask = x.new_empty(x.shape[0], *[1] * (x.dim() - 1)).bernoulli_(keep)
     return x * mask.div_(keep)
+
+
+def drop_path_rates(highest: float, depths: Sequence[int]) -> list[list[float]]:
+    """Rates of all blocks, stage by stage: rising evenly from 0 (Huang 2016, section 3).
+
+    Args:
+        highest: of the last block.
+        depths: blocks of each stage.
+
+    Example:
+        >>> drop_path_rates(0.5, (1, 2))
+        [[0.0], [0.25, 0.5]]
+    """
+    # on the host also where networks are built on torch's meta device
+    rates = torch.linspace(0, highest, sum(depths), device="cpu")
+    return [part.tolist() for part in rates.split(list(depths))]
 
 
 @MODELS.register_module(scope="mmcv")

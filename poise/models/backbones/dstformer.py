@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from poise.errors import ConfigError, DataError
 from poise.layers import BaseModule, DropPath, Linear, constant_init, trunc_normal_
+from poise.layers.drop import drop_path_rates
 from poise.models.backbones.base import BaseBackbone, is_pretrained
 from poise.registry import MODELS
 
@@ -164,7 +165,7 @@ class DSTFormer(BaseBackbone):
         self.in_channels, self.feat_size, self.att_fuse = in_channels, feat_size, att_fuse
         self.joints_embed = Linear(in_channels, feat_size)
         self.pos_drop = nn.Dropout(drop_rate)
-        rates = torch.linspace(0, drop_path_rate, depth, device="cpu").tolist()
+        (rates,) = drop_path_rates(drop_path_rate, [depth])
         settings: dict[str, Any] = {
             "mlp_ratio": mlp_ratio,
             "qkv_bias": qkv_bias,

@@ -12,6 +12,7 @@ from torch.nn.modules.utils import _pair
 
 from poise.errors import ConfigError
 from poise.layers import BaseModule, Conv2d, DropPath, build_activation_layer, build_norm_layer
+from poise.layers.drop import drop_path_rates
 from poise.layers.patches import nchw_to_nlc
 from poise.layers.residual import Bottleneck
 from poise.layers.window_attention import WindowMSA, join_windows, split_windows
@@ -245,9 +246,9 @@ class HRFormer(HRNet):
     ) -> None:
         stages = {n: dict(extra[n]) for n in ("stage2", "stage3", "stage4")}
         depths = [s["num_blocks"][0] * s["num_modules"] for s in stages.values()]
-        rates = torch.linspace(0, extra["drop_path_rate"], sum(depths), device="cpu").split(depths)
+        rates = drop_path_rates(extra["drop_path_rate"], depths)
         for stage, values in zip(stages.values(), rates, strict=True):
-            stage["drop_path_rates"] = values.tolist()
+            stage["drop_path_rates"] = values
             stage["block_options"] = {
                 "transformer_norm_cfg": transformer_norm_cfg,
                 "with_rpe": extra.get("with_rpe", True),

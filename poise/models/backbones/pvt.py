@@ -23,6 +23,7 @@ from poise.layers import (
     build_norm_layer,
     trunc_normal_,
 )
+from poise.layers.drop import drop_path_rates
 from poise.layers.patches import PatchEmbed, nchw_to_nlc, nlc_to_nchw
 from poise.layers.transformer import MultiheadAttention
 from poise.models.backbones.base import BaseBackbone, ShortForm, is_pretrained
@@ -280,9 +281,7 @@ class PyramidVisionTransformer(BaseBackbone):
                 f"{num_stages} stages need as many entries in every list, got {lists}"
             )
         self.convert_weights, self.out_indices = convert_weights, out_indices
-        rates = torch.linspace(0, drop_path_rate, sum(num_layers), device="cpu").split(
-            list(num_layers)
-        )
+        rates = drop_path_rates(drop_path_rate, num_layers)
         self.layers = ModuleList()
         channels, shrunk = in_channels, 1
         for i, count in enumerate(num_layers):
@@ -307,7 +306,7 @@ class PyramidVisionTransformer(BaseBackbone):
                     mlp_ratios[i] * width,
                     drop_rate,
                     attn_drop_rate,
-                    rates[i][j].item(),
+                    rates[i][j],
                     qkv_bias,
                     act_cfg,
                     norm_cfg,

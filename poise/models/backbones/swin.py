@@ -13,6 +13,7 @@ from torch.nn.modules.utils import _pair
 
 from poise.errors import ConfigError
 from poise.layers import BaseModule, build_dropout, build_norm_layer, trunc_normal_
+from poise.layers.drop import drop_path_rates
 from poise.layers.patches import PatchEmbed, PatchMerging
 from poise.layers.recompute import maybe_checkpoint
 from poise.layers.transformer import FFN
@@ -278,7 +279,7 @@ class SwinTransformer(BaseBackbone):
             shape = (1, rows * columns, embed_dims)
             self.absolute_pos_embed = nn.Parameter(torch.zeros(shape))
         self.drop_after_pos = nn.Dropout(drop_rate)
-        rates = torch.linspace(0, drop_path_rate, sum(depths), device="cpu").split(list(depths))
+        rates = drop_path_rates(drop_path_rate, depths)
         block = {
             "window_size": window_size,
             "qkv_bias": qkv_bias,
@@ -299,7 +300,7 @@ class SwinTransformer(BaseBackbone):
             )
             stage = SwinBlockSequence(
                 depths[i],
-                rates[i].tolist(),
+                rates[i],
                 merger,
                 embed_dims=width,
                 num_heads=num_heads[i],

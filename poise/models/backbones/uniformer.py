@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
 from poise.layers import BaseModule, Conv2d, DropPath, Linear, initialize, maybe_checkpoint
+from poise.layers.drop import drop_path_rates
 from poise.layers.window_attention import WindowMSA, join_windows, split_windows
 from poise.models.backbones.base import BaseBackbone, ShortForm, is_pretrained
 from poise.registry import MODELS
@@ -210,10 +210,10 @@ class UniFormer(BaseBackbone):
             "qk_scale": qk_scale,
             "attn_drop": attn_drop_rate,
         }
-        rates = iter(torch.linspace(0, drop_path_rate, sum(depths), device="cpu").tolist())
+        rates = drop_path_rates(drop_path_rate, depths)
 
         def block(stage: int, index: int) -> nn.Module:
-            shape = (mlp_ratio, drop_rate, next(rates))
+            shape = (mlp_ratio, drop_rate, rates[stage][index])
             if stage < 2:
                 return ConvBlock(embed_dims[stage], *shape)
             sees_all = use_hybrid and not use_window and (index + 1) % HYBRID_PERIOD == 0

@@ -24,6 +24,7 @@ from poise.layers import (
     build_norm_layer,
     trunc_normal_,
 )
+from poise.layers.drop import drop_path_rates
 from poise.layers.patches import PatchEmbed
 from poise.layers.transformer import FFN
 from poise.models.backbones.base import (
@@ -283,7 +284,7 @@ class VisionTransformer(BaseBackbone):
         self.pos_embed = nn.Parameter(torch.zeros(shape))
         self._register_load_state_dict_pre_hook(self._prepare_pos_embed)
         self.drop_after_pos = nn.Dropout(drop_rate)
-        depths = torch.linspace(0, drop_path_rate, self.num_layers, device="cpu").tolist()
+        (rates,) = drop_path_rates(drop_path_rate, [self.num_layers])
         own = [layer_cfgs] * self.num_layers if isinstance(layer_cfgs, Mapping) else layer_cfgs
         common = {
             **{k: settings[k] for k in ("embed_dims", "num_heads", "feedforward_channels")},
@@ -293,8 +294,8 @@ class VisionTransformer(BaseBackbone):
             "norm_cfg": norm_cfg,
         }
         self.layers = ModuleList(
-            TransformerEncoderLayer(**{**common, "drop_path_rate": depth, **cfg})
-            for depth, cfg in zip(depths, own, strict=True)
+            TransformerEncoderLayer(**{**common, "drop_path_rate": rate, **cfg})
+            for rate, cfg in zip(rates, own, strict=True)
         )
 
         def norm() -> nn.Module:
