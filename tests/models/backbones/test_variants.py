@@ -111,6 +111,17 @@ def test_a_class_of_the_user_has_the_variants_of_its_base():
     assert type(Mine.variant("18")) is Mine
 
 
+def test_short_forms_build_the_class_they_are_asked_of():
+    class Mine(backbones.MobileNetV3):
+        pass
+
+    network = Mine.small(out_indices=(1,))
+    assert type(network) is Mine
+    assert network.out_indices == (1,)
+    with pytest.raises(UnknownNameError, match="HRFormer has no published variant 'w64'"):
+        backbones.HRFormer.variant("w64")
+
+
 def test_unknown_variants_are_refused_with_the_known_ones():
     with pytest.raises(UnknownNameError, match=r"no published variant 'w64'.*w18, w32, w48"):
         backbones.HRNet.variant("w64")
