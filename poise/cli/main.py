@@ -15,9 +15,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import poise
+from poise.cli.interrupts import INTERRUPTED
 from poise.errors import PoiseError, nearest
 
-__all__ = ["INTERRUPTED", "app", "main"]
+__all__ = ["app", "main"]
 
 #: command -> (module:object, the line that --help shows). An object named `app` is a group.
 COMMANDS = {
@@ -39,9 +40,6 @@ COMMANDS = {
     "doctor": ("poise.cli.doctor:doctor", "Say what is installed and what would go wrong."),
 }
 
-
-#: Exit status after Ctrl-C.
-INTERRUPTED = 130
 
 #: Options that stand alone in MMPose's tools, and the value they mean then.
 BARE_OPTIONS = {"train": {"--resume": "auto", "--amp": "auto"}}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from poise.cli.main import INTERRUPTED
+from poise.cli.interrupts import INTERRUPTED, Patience
 
 __all__ = ["predict"]
 
@@ -187,7 +187,8 @@ def predict(
         keep_going=True,
         timeout=timeout,
     )
-    tally = _run(results, group, sources)
+    with Patience():
+        tally = _run(results, group, sources)
     if timing:
         typer.echo(inferencer.timings.table())
     nobody = "nobody was found; --box x1,y1,x2,y2 says where a person is"

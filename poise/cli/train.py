@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from poise.cli.interrupts import INTERRUPTED
 from poise.errors import ArgumentError, ConfigError, nearest
 
 __all__ = ["open_config", "train"]
@@ -158,7 +159,7 @@ def train(
             "--resume auto (and the options of before)",
             err=True,
         )
-        raise typer.Exit(130)
+        raise typer.Exit(INTERRUPTED)
     if runner.is_main:
         typer.echo(f"trained {runner.iter} iterations: {runner.work_dir}")
 

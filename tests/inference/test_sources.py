@@ -1,5 +1,7 @@
 """Pictures from everywhere become (H, W, 3) uint8 BGR."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from poise.errors import DataError, FileMissingError
+from poise.inference.sources import open_sources
 from poise.inference.sources.pictures import Picture, list_pictures, read_picture, to_bgr
 
 RED = np.zeros((4, 6, 3), np.uint8)
@@ -90,3 +93,33 @@ def test_exif_orientation_is_followed(tmp_path):
     path = tmp_path / "turned.jpg"
     image.save(path, exif=exif)
     assert read_picture(Picture(str(path), path, Path("turned.jpg"))).shape == (6, 4, 3)
+
+
+def test_a_file_that_claims_too_many_pixels_is_named(tmp_path):
+    path = tmp_path / "bomb.png"
+    _, png = cv2.imencode(".png", RED)
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    path.write_bytes(
+        png[:12].tobytes() + header + struct.pack(">I", zlib.crc32(header)) + png[33:].tobytes()
+    )
+    with pytest.raises(DataError, match="bomb.png' cannot be decoded"):
+        read_picture(next(list_pictures(path)))
+
+
+def test_a_file_that_may_not_be_read_is_no_end_of_the_run(tmp_path, monkeypatch):
+    path = tmp_path / "mine.png"
+    cv2.imwrite(str(path), RED)
+
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(DataError, match="cannot read .*mine.png': Permission denied"):
+        read_picture(next(list_pictures(path)))
+
+
+def test_a_missing_folder_and_a_dash_are_named(tmp_path):
+    with pytest.raises(FileMissingError, match="there is no file or folder"):
+        read_picture(next(list_pictures(tmp_path / "photoz")))
+    with pytest.raises(DataError, match="'-' is no input"):
+        list(open_sources("-"))

@@ -70,6 +70,8 @@ def _from_text(text: str, timeout: float) -> Iterator[Source]:
     scheme = urlsplit(text).scheme.lower()
     if not text:
         raise DataError("an input is an empty text; give a path, an address or a camera's number")
+    if text == "-" and not Path(text).exists():
+        raise DataError("'-' is no input; /dev/stdin reads a picture that another program sends")
     if "://" in text and scheme != "file":
         yield from _from_address(text, scheme, timeout)
     elif text.isdecimal() and not Path(text).exists():

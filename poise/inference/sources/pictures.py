@@ -13,7 +13,7 @@ import numpy as np
 
 from poise.errors import DataError, FileMissingError
 
-__all__ = ["IMAGE_SUFFIXES", "Picture", "list_pictures", "read_picture", "to_bgr"]
+__all__ = ["IMAGE_SUFFIXES", "Picture", "decoded", "list_pictures", "read_picture", "to_bgr"]
 
 IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2")
@@ -89,14 +89,31 @@ def read_picture(picture: Picture) -> np.ndarray:
     """
     if not isinstance(picture.source, Path):
         return to_bgr(picture.source, name=picture.name)
-    if not picture.source.is_file():
-        raise FileMissingError(f"there is no picture '{picture.name}' (looked in {Path.cwd()})")
-    raw = np.fromfile(picture.source, np.uint8)
-    image = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
+    if not picture.source.exists():
+        kind = "picture" if picture.source.suffix else "file or folder"
+        raise FileMissingError(f"there is no {kind} '{picture.name}' (looked in {Path.cwd()})")
+    try:
+        # pipes, too, such as /dev/stdin
+        raw = np.frombuffer(picture.source.read_bytes(), np.uint8)
+    except OSError as error:
+        raise DataError(f"cannot read '{picture.name}': {error.strerror or error}") from error
+    image = decoded(raw, picture.name)
     if image is None:
         what = "is empty" if raw.size == 0 else f"({raw.size} bytes) is no readable picture"
         raise DataError(f"'{picture.name}' {what}; open it in a viewer, or save it anew")
     return image
+
+
+def decoded(raw: np.ndarray, name: str) -> np.ndarray | None:
+    """Bytes of a picture file -> (H, W, 3) uint8 BGR; None where they are no picture.
+
+    Raises:
+        DataError: by its own account it has more pixels than OpenCV reads.
+    """
+    try:
+        return cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
+    except cv2.error as error:
+        raise DataError(f"'{name}' cannot be decoded: {error.err}") from error
 
 
 def to_bgr(image: Any, *, name: str = "the picture") -> np.ndarray:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from poise.errors import DataError
+from poise.inference.sources.pictures import decoded
 from poise.transforms.image import fetch_bytes
 
 __all__ = ["fetch_picture"]
@@ -22,7 +22,7 @@ def fetch_picture(address: str, *, timeout: float = 10.0) -> np.ndarray:
         DataError: no answer, an error answer, or something that is no picture.
     """
     raw = fetch_bytes(address, timeout=timeout)
-    image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR) if raw else None
+    image = decoded(np.frombuffer(raw, np.uint8), address)
     if image is None:
         raise DataError(f"what '{address}' answers ({len(raw)} bytes) is no readable picture")
     return image
