@@ -27,7 +27,7 @@ from poise.datasets import columns as kinds
 from poise.datasets.records import Records
 from poise.datasets.safe_pickle import DataUnpickler
 
-__all__ = ["RecordCache"]
+__all__ = ["RecordCache", "file_facts"]
 
 logger = logging.getLogger("poise.datasets")
 
@@ -58,6 +58,16 @@ class SafePickleColumn(kinds.PickleColumn):
         return DataUnpickler(io.BytesIO(self.buffer[start : self.ends[i]].data)).load()
 
 
+def file_facts(path: str) -> list[Any]:
+    """What a file is known by: its place, size and time of the last change.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    facts = Path(path).stat()
+    return [str(Path(path).resolve()), facts.st_size, facts.st_mtime_ns]
+
+
 class RecordCache:
     """One entry: the records of an annotation file under certain settings.
 
@@ -74,12 +84,11 @@ class RecordCache:
         if os.environ.get("POISE_CACHE", "1") == "0" or not ann_file:
             return None
         try:
-            facts = Path(ann_file).stat()
+            source = file_facts(ann_file)
         except OSError:
             return None
-        if facts.st_size < LEAST_BYTES:
+        if source[1] < LEAST_BYTES:
             return None
-        source = [str(Path(ann_file).resolve()), facts.st_size, facts.st_mtime_ns]
         key = json.dumps([_code(), source, settings], default=str)
         name = f"{Path(ann_file).stem}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.records"
         return cls(_folder() / "annotations" / name)

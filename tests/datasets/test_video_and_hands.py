@@ -14,6 +14,7 @@ from poise.datasets import (
     InterHand2DDoubleDataset,
     InterHand3DDataset,
     PoseTrack18VideoDataset,
+    cache,
 )
 from poise.errors import ArgumentError, DataError, FileMissingError
 
@@ -42,6 +43,14 @@ def video(tmp_path: Path, person: Any, schema: Any) -> Callable[..., PoseTrack18
     return make
 
 
+@pytest.fixture
+def keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of parsed annotations that takes files of any size."""
+    monkeypatch.setattr(cache, "LEAST_BYTES", 0)
+    monkeypatch.setenv("POISE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("POISE_CACHE", raising=False)
+
+
 FIXED = {
     "frame_sampler_mode": "fixed",
     "frame_indices": [1, -2, 0],
@@ -62,6 +71,29 @@ def test_keypoints_are_counted_where_the_file_does_not(video: Any) -> None:
     path.write_text(json.dumps(content))
     info = video(**FIXED).get_data_info(0)
     assert info["num_keypoints"] == np.count_nonzero(info["keypoints_visible"])
+
+
+@pytest.mark.usefixtures("keeps")
+def test_kept_annotations_have_the_neighbours_that_are_asked_for(video: Any, schema: Any) -> None:
+    path = Path(video(**FIXED).ann_file)
+
+    def neighbours(**settings: Any) -> list[int]:
+        dataset = PoseTrack18VideoDataset(str(path), metainfo=schema(), **settings)
+        return names(dataset.get_data_info(1))
+
+    assert neighbours(**FIXED) == [5, 3, 5, 6]
+    assert neighbours(**{**FIXED, "frame_indices": [2, -1, 0]}) == [5, 4, 5, 7]
+    assert neighbours(**FIXED) == [5, 3, 5, 6]
+
+
+@pytest.mark.usefixtures("keeps")
+def test_drawn_neighbours_are_not_kept(video: Any) -> None:
+    dataset = video(frame_range=2, num_sampled_frame=1)
+    draws = set()
+    for seed in range(8):
+        np.random.seed(seed)
+        draws.update(names(record)[1] for record in dataset.load_data_list()[1:])
+    assert len(draws) > 1
 
 
 def test_fixed_neighbours_are_cut_to_the_video(video: Any) -> None:
@@ -201,6 +233,26 @@ def test_depth_may_come_from_a_network(hands: Any) -> None:
     info = hands(InterHand3DDataset, **settings).get_data_info(0)
     assert info["abs_depth"] == [1.5, 2.5]
     assert info["bbox"].tolist() == [[5, 6, 12, 14]]
+
+
+@pytest.mark.usefixtures("keeps")
+def test_kept_hands_belong_to_their_files_and_settings(hands: Any, schema: Any) -> None:
+    root = Path(hands(InterHand3DDataset).ann_file).parent
+    files = {"camera_param_file": "camera.json", "joint_file": "joint.json"}
+
+    def depths(**settings: Any) -> Any:
+        dataset = InterHand3DDataset(
+            "ann.json", data_root=str(root), metainfo=schema(42), **files, **settings
+        )
+        return dataset.get_data_info(0)["abs_depth"]
+
+    assert depths() == [1000, 1100]
+    assert depths(use_gt_root_depth=False, rootnet_result_file="root.json") == [1.5, 2.5]
+    joints = json.loads((root / "joint.json").read_text())
+    for point in joints["0"]["9"]["world_coord"]:
+        point[2] += 500
+    (root / "joint.json").write_text(json.dumps(joints))
+    assert depths() == [1500, 1600]
 
 
 @pytest.mark.parametrize("cls", [InterHand3DDataset, InterHand2DDoubleDataset])

@@ -152,11 +152,19 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
 
     def _cache(self) -> RecordCache | None:
         """Where the records of this file are kept, for classes whose code is Poise's own."""
-        if self.bbox_file or type(self).__module__.partition(".")[0] != "poise":
+        own = self._cache_facts()
+        if self.bbox_file or own is None or type(self).__module__.partition(".")[0] != "poise":
             return None
         settings = [self.data_mode, self.test_mode, self.sample_interval, self._skips_bad()]
         facts = [type(self).__name__, repr(self.rule), self.data_prefix, self.metainfo_size()]
-        return RecordCache.of(self.ann_file, settings + facts)
+        return RecordCache.of(self.ann_file, settings + facts + own)
+
+    def _cache_facts(self) -> list[Any] | None:
+        """What a subclass's records depend on beside this class's arguments.
+
+        `None`: records are not kept, as with arguments that the subclass does not name here.
+        """
+        return [] if type(self).__init__ is BaseCocoStyleDataset.__init__ else None
 
     def metainfo_size(self) -> int | None:
         """Number of keypoints of the schema, `None` without one."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from poise.datasets.base.coco_style import BaseCocoStyleDataset
+from poise.datasets.cache import file_facts
 from poise.datasets.coco_file import CocoFile, read_json
 from poise.datasets.options import options_of
 from poise.datasets.paths import join_path, require_file
@@ -51,6 +52,12 @@ class _InterHandDataset(BaseCocoStyleDataset):
                 rootnet_result_file, "rootnet_result_file", data_root, owner
             )
         super().__init__(ann_file=ann_file, **options)
+
+    def _cache_facts(self) -> list[Any] | None:
+        files = [self.camera_param_file, self.joint_file]
+        if not self.use_gt_root_depth:
+            files.append(self.rootnet_result_file)
+        return [self.use_gt_root_depth, *map(file_facts, files)]
 
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         owner = type(self).__name__

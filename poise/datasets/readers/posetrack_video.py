@@ -81,6 +81,12 @@ class PoseTrack18VideoDataset(BaseCocoStyleDataset):
         self.ph_fill_len = ph_fill_len
         super().__init__(ann_file=ann_file, bbox_file=bbox_file, data_mode=data_mode, **options)
 
+    def _cache_facts(self) -> list[Any] | None:
+        if self.frame_range is not None:
+            # neighbours are drawn anew at each load
+            return None
+        return [self.frame_weights.tolist(), self.frame_indices, self.ph_fill_len]
+
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | None:
         """One annotation with the paths of its frame and of the neighbours."""
         ann, image = raw_data_info["raw_ann_info"], raw_data_info["raw_img_info"]
