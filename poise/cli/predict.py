@@ -334,9 +334,11 @@ def _with_progress(results: Any, sources: list[Any]) -> Any:
         yield from results
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import MofNCompleteColumn, Progress
 
-    with Progress(console=Console(stderr=True)) as progress:
+    # the number is all there is to see where nobody knows how many frames will come
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         # the length of a video is known when its first frame comes
         total = None if moving else len(sources)
         task = progress.add_task("predicting", total=total)
