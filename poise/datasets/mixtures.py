@@ -46,11 +46,11 @@ class _Mixture:
             self._fully_initialized = True
 
     def _load(self) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `_load`")
 
     def _place(self, idx: int) -> tuple[Any, int]:
         """The data set of sample `idx`, and its number there."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `_place`")
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict[str, Any]:

@@ -83,11 +83,11 @@ class ResidualBlock(BaseModule):
 
     def _add_layers(self) -> None:
         """Create convolutions and norms."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `_add_layers`")
 
     def _branch(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H / stride, W / stride), before the sum."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `_branch`")
 
     def _add_conv(self, index: int, in_channels: int, out_channels: int, **shape: Any) -> None:
         """Create `conv{index}` and its norm.

@@ -31,7 +31,7 @@ class _ScoreLoss(nn.Module):
 
     def criterion(self, output: Tensor, target: Tensor) -> Tensor:
         """Loss of every score."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `criterion`")
 
     def forward(
         self, output: Tensor, target: Tensor, target_weight: Tensor | None = None

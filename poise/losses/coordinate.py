@@ -127,7 +127,7 @@ class _PiecewiseLoss(WeightedLoss):
 
     def curve(self, error: Tensor) -> Tensor:
         """Loss of an absolute error."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `curve`")
 
     def criterion(self, pred: Tensor, target: Tensor) -> Tensor:
         """Sum over keypoints and dimensions of (B, K, D), mean over the batch."""

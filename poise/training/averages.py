@@ -56,7 +56,7 @@ class AveragedWeights:
 
     def weight(self, steps: int) -> float:
         """Share of the new weights in an update, 0 to 1."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `weight`")
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:

@@ -62,12 +62,12 @@ class TrainLoop:
     @property
     def max_epochs(self) -> int:
         """Epochs of the whole run."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `max_epochs`")
 
     @property
     def max_iters(self) -> int:
         """Iterations of the whole run."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `max_iters`")
 
     @property
     def val_interval(self) -> int:
@@ -92,11 +92,11 @@ class TrainLoop:
 
     def batches(self) -> Iterator[Any]:
         """The batches from the present position to the end of the run."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `batches`")
 
     def after_batch(self) -> None:
         """Count the batch that was trained on; end the epoch, validate, as is due."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `after_batch`")
 
     def _validate_if_due(self, last: int) -> None:
         number = self.position

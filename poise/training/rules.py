@@ -61,7 +61,7 @@ class Rule:
 
     def next(self, step: int, value: float, base: float, group: Group) -> float:
         """Value in effect from `step` on (0 is the first), from the one before."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `next`")
 
     def in_iterations(self, epoch_length: int) -> Self:
         """The same rule with its step counts in iterations instead of epochs."""

@@ -77,11 +77,11 @@ class _GatedHead(BaseSimCCHead):
 
     def _add_token_layers(self, pixels: int, kernel_size: int, hidden_dims: int) -> None:
         """Layers between feature maps and tokens."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `_add_token_layers`")
 
     def tokens(self, feats: Sequence[Tensor]) -> Tensor:
         """One token a keypoint, (B, K, hidden_dims)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `tokens`")
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Distributions over x (B, K, W * ratio) and y (B, K, H * ratio)."""
