@@ -77,7 +77,9 @@ def prefetched(items: Iterable[T], size: int, name: str) -> Generator[T, None, N
             yield item
     finally:
         stopped.set()
-        thread.join(timeout=5)
+        # not where the garbage collector came by in that very thread
+        if thread is not threading.current_thread():
+            thread.join(timeout=5)
 
 
 def mapped(
@@ -99,7 +101,9 @@ def mapped(
             yield call.result()
     finally:
         calls.close()
-        pool.shutdown(cancel_futures=True)
+        # calls under way end by themselves: to wait for them is not for the thread in which a
+        # generator that nobody wants any more happens to be collected, which may be one of them
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Timings:

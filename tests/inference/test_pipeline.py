@@ -234,7 +234,35 @@ def test_mapped_is_bounded_raises_in_turn_and_ends_its_threads():
     assert [next(results), next(results)] == [1, 2]
     with pytest.raises(DataError, match="what went wrong"):
         next(results)
-    assert not [t for t in threading.enumerate() if t.name.startswith("poise-bounded")]
+    for thread in threading.enumerate():
+        if thread.name.startswith("poise-bounded"):
+            thread.join(timeout=60)
+            assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("kind", ["mapped", "prefetched"])
+def test_stages_may_be_collected_in_one_of_their_own_threads(kind):
+    """The garbage collector runs anywhere: no thread may wait for itself."""
+    stage, taken, closed, errors = [], threading.Event(), threading.Event(), []
+
+    def call(number):
+        if number == 1:
+            assert taken.wait(60)
+            try:
+                stage[0].close()
+            except RuntimeError as error:
+                errors.append(error)
+            closed.set()
+        return number
+
+    if kind == "mapped":
+        stage.append(mapped(call, iter(range(3)), lanes=1, size=1, name="own"))
+    else:
+        stage.append(prefetched(map(call, range(3)), 1, "own"))
+    assert next(stage[0]) == 0
+    taken.set()
+    assert closed.wait(60)
+    assert errors == []
 
 
 @pytest.mark.parametrize("lanes", [1, 3])
