@@ -114,7 +114,10 @@ class FolderSink:
         try:
             yield
         except OSError as error:
-            raise DataError(f"cannot write below '{self.folder}': {error}") from error
+            raise DataError(
+                f"cannot write below '{self.folder}': {error.strerror or error}; what was written "
+                "before is kept"
+            ) from error
 
     def _write(self, result: PoseResult) -> None:
         raise NotImplementedError(f"{type(self).__name__} does not define `_write`")
