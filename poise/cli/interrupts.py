@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -34,8 +35,13 @@ class Patience:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None and not self._count:
+        if self._before is None:
+            return
+        if not self._count:
             signal.signal(signal.SIGINT, self._before)
+        else:
+            # Python gives up its handlers before it has ended, and a late Ctrl-C would then kill it
+            atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
     def _came(self, number: int, frame: FrameType | None) -> None:
         self._count += 1

@@ -2,6 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
+import textwrap
+import time
 
 import pytest
 
@@ -31,3 +35,35 @@ def test_without_ctrl_c_the_handler_of_before_comes_back(handler):
     with Patience():
         assert signal.getsignal(signal.SIGINT) != handler
     assert signal.getsignal(signal.SIGINT) == handler
+
+
+def test_a_late_ctrl_c_does_not_kill_what_is_ending():
+    """Python gives up its handlers while it frees its objects, which takes a while."""
+    code = """
+        import sys
+        from poise.cli.interrupts import INTERRUPTED, Patience
+        with Patience():
+            try:
+                print("ready", flush=True)
+                input()
+            except KeyboardInterrupt:
+                pass
+        slow_to_free = [dict(a=i) for i in range(2_000_000)]
+        print("ending", flush=True)
+        sys.exit(INTERRUPTED)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "ending\n"
+    time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == INTERRUPTED
+    process.stdin.close()
+    process.stdout.close()
