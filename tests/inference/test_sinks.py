@@ -214,16 +214,15 @@ def test_full_disk_is_an_error_that_names_the_folder(tmp_path):
 
 
 def test_tables_in_which_nobody_is_have_their_columns(tmp_path):
-    pytest.importorskip("pyarrow", reason="Parquet files need pyarrow")
-    import pyarrow.parquet
-
+    # today's pyarrow refuses numpy 1
+    parquet = pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
     with SinkGroup(open_sinks("csv,parquet", tmp_path)) as out:
         for index in range(2):
             out.write(frame(index, 0))
     columns = frame(0, 0).row_keys
     assert columns == list(frame(0).to_rows()[0])
     assert (tmp_path / "sub/clip.csv").read_text().split() == [",".join(columns)]
-    assert pyarrow.parquet.read_table(tmp_path / "sub/clip.parquet").column_names == columns
+    assert parquet.read_table(tmp_path / "sub/clip.parquet").column_names == columns
 
 
 @pytest.mark.parametrize("name", ["json", "jsonl", "csv", "coco", "image", "yolo", "sheet"])
