@@ -8,7 +8,18 @@ from poise.codecs.utils import gaussian_blur, peaks
 from poise.codecs.utils.blur import blur_maps, blur_matrix
 
 SIZES = [(64, 48), (48, 64), (20, 25), (9, 7)]
-KINDS = ["targets", "noisy", "two", "plateaus", "flat", "low", "negative", "unknown", "random"]
+KINDS = [
+    "targets",
+    "noisy",
+    "two",
+    "plateaus",
+    "flat",
+    "low",
+    "negative",
+    "unknown",
+    "huge",
+    "random",
+]
 
 
 def maps_of(kind, size, rng):
@@ -27,6 +38,7 @@ def maps_of(kind, size, rng):
         "low": 1e-3 * noise,
         "negative": one - 400,
         "unknown": np.where(noise > 3.5, np.nan, one),
+        "huge": np.where(noise > 3.5, 1e25, one),
         "random": noise,
     }
     return maps[kind].astype(np.float32)

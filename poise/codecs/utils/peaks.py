@@ -72,10 +72,12 @@ def _settle(heatmaps: Array, way: Callable[[Array], tuple[Array, ...]], *others:
 
     Each way answers with arrays (K, ...), the last of which says where the others are proved.
     """
-    parts = [
-        way(np.ascontiguousarray(heatmaps[start : start + CHUNK], dtype=np.float32))
-        for start in range(0, max(len(heatmaps), 1), CHUNK)
-    ]
+    # what overflows, or is no number, is not proved
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = [
+            way(np.ascontiguousarray(heatmaps[start : start + CHUNK], dtype=np.float32))
+            for start in range(0, max(len(heatmaps), 1), CHUNK)
+        ]
     *found, proved = (np.concatenate(column) for column in zip(*parts, strict=True))
     hard = np.flatnonzero(~proved)
     if len(hard):
