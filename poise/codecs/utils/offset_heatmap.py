@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -72,25 +73,36 @@ def _offset_maps(
     """Disk and offsets (M, 3, H, W) float32 of centers (M, 2); zeros where not drawn (M,)."""
     W, H = int(heatmap_size[0]), int(heatmap_size[1])
     radius = radius_factor * max(W, H)
-    shown = np.flatnonzero(drawn)
+    pixels, steps, last = _grid(W, H, radius)
+    (shown,) = drawn.nonzero()
     rows: Any = slice(None) if len(shown) == len(centers) else shown
-    middles = centers[rows, :, None]
-    offsets = ((middles - np.arange(max(W, H))) / radius).astype(np.float32)
+    middles = centers[rows].astype(np.float64)
+    offsets = ((middles[:, :, None] - pixels) / radius).astype(np.float32)
     # memory that comes zeroed, and is written once, is most of what this costs
     heatmaps = np.zeros((len(centers), 3, H, W), dtype=np.float32)
     heatmaps[rows, 1] = offsets[:, 0, None, :W]
     heatmaps[rows, 2] = offsets[:, 1, :H, None]
     # the disk is worked out where it can be: in a square that holds it
-    reach = math.ceil(radius)
+    middles = middles.T.copy()
     with np.errstate(invalid="ignore"):  # NaN coordinates truncate to a far place
-        square = middles.astype(np.int64) + np.arange(-reach, reach + 1)
+        square = middles.astype(np.int64) + steps
     # a pixel off the map stands for the one at the border, which then is written twice
-    square = np.minimum(np.maximum(square, 0), np.array(((W - 1,), (H - 1,))))
-    across, down = (((middles - square) / radius) ** 2).swapaxes(0, 1)
-    lines = square[:, 1] * W + (shown * (3 * H * W))[:, None]
-    cells = lines[:, :, None] + square[:, 0, None, :]
-    heatmaps.reshape(-1)[cells] = across[:, None, :] + down[:, :, None] <= 1
+    square = np.minimum(np.maximum(square, 0), last)
+    lines = square[:, 1] * W + shown * (3 * H * W)
+    cells = lines[:, None] + square[:, 0]
+    far = middles - square
+    far /= radius
+    far *= far
+    heatmaps.reshape(-1)[cells] = far[:, 0] + far[:, None, 1] <= 1
     return heatmaps
+
+
+@lru_cache(maxsize=32)
+def _grid(W: int, H: int, radius: float) -> tuple[Array, Array, Array]:
+    """Pixels of the longer side, steps (S, 1, 1) over a disk, and the last pixels (2, 1)."""
+    reach = math.ceil(radius)
+    steps = np.arange(-reach, reach + 1)[:, None, None]
+    return np.arange(max(W, H), dtype=np.float64), steps, np.array(((W - 1,), (H - 1,)))
 
 
 def generate_displacement_heatmap(
