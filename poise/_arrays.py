@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["as_numpy", "is_tensor"]
+__all__ = ["Array", "as_numpy", "is_tensor"]
+
+Array: TypeAlias = NDArray[Any]
 
 
 def is_tensor(value: object) -> bool:
@@ -17,7 +19,7 @@ def is_tensor(value: object) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def as_numpy(value: Any) -> NDArray[Any]:
+def as_numpy(value: Any) -> Array:
     """Array on the host, without gradient, of a tensor or of what `np.asarray` takes.
 
     A CPU tensor is shared, not copied; half precision is widened to float32.
@@ -28,5 +30,5 @@ def as_numpy(value: Any) -> NDArray[Any]:
     if value.is_floating_point() and value.element_size() < 4:
         # numpy has no bfloat16, and OpenCV filters no float16
         value = value.float()
-    array: NDArray[Any] = value.numpy()
+    array: Array = value.numpy()
     return array

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from poise._arrays import is_tensor
+from poise._arrays import Array, is_tensor
 from poise.errors import DataError
 
 __all__ = [
@@ -17,8 +16,6 @@ __all__ = [
     "one_of_each",
     "size_pair",
 ]
-
-Array: TypeAlias = NDArray[Any]
 
 
 def is_device_tensor(value: Any) -> bool:

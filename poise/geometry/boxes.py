@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError, nearest
 
 __all__ = [
@@ -32,8 +32,6 @@ __all__ = [
     "bbox_xyxy2xywh",
     "flip_bbox",
 ]
-
-Array = NDArray[Any]
 
 #: share of its box that a person covers, where no mask gives the area (CrowdPose, AIC)
 AREA_PER_BOX = 0.53

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.registry import CAMERAS
 
 __all__ = ["SimpleCamera", "camera_to_pixel", "pixel_to_camera"]
-
-Array = NDArray[Any]
 
 
 @CAMERAS.register_module()

@@ -6,16 +6,13 @@ Shapes: keypoints (..., K, D), visibility (..., K) or (..., K, 1|2).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError, nearest
 
 __all__ = ["flip_keypoints", "flip_keypoints_custom_center", "keypoint_clip_border"]
-
-Array = NDArray[Any]
 
 _FLIPPED_AXES = {"horizontal": (0,), "vertical": (1,), "diagonal": (0, 1)}
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from poise._arrays import Array
 
 __all__ = ["correct_motion", "predict_motion", "smooth_motion", "start_motion"]
-
-Array = NDArray[Any]
 
 
 def start_motion(measured: Array, variance: Any, speed_variance: Any) -> tuple[Array, Array]:

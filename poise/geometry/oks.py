@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError
 
 __all__ = [
@@ -23,8 +23,6 @@ __all__ = [
     "soft_keep",
     "soft_oks_nms",
 ]
-
-Array = NDArray[Any]
 
 # fmt: off
 COCO_SIGMAS = np.array([

@@ -8,11 +8,11 @@ measured with the former, and `remap` still samples so when it is given the roun
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from poise._arrays import Array
 
 __all__ = ["warp_picture"]
 
@@ -20,8 +20,6 @@ __all__ = ["warp_picture"]
 _PRODUCT_SCALE, _CELLS = 1 << 10, 1 << 5
 _SHIFT = 5
 _ROUNDS_BY_ITSELF = int(cv2.__version__.split(".", 1)[0]) < 5
-
-Array = NDArray[Any]
 
 
 def warp_picture(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError
 
 __all__ = ["align_by_scale", "compute_similarity_transform"]
-
-Array = NDArray[Any]
 
 
 def compute_similarity_transform(source_points: Array, target_points: Array) -> Array:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry.oks import greedy_keep
 
 __all__ = ["nearby_joints_nms", "nms"]
-
-Array = NDArray[Any]
 
 
 def nms(dets: Array, thr: float) -> list[int]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "warp_points",
 ]
 
-Array = NDArray[Any]
 Pair = Sequence[float] | Array
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from poise._arrays import Array
 
 __all__ = ["SPACE_CAMERA", "SPACE_HANDS", "hand_poses", "space_of", "standing"]
-
-Array = NDArray[Any]
 
 SPACE_CAMERA = (
     "metres, the camera at the origin: x to the right of the picture, y away, z up; where the "

@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry import bbox_overlaps
 
 __all__ = ["PoseBoxes", "interpolate_boxes"]
-
-Array = NDArray[Any]
 
 #: Boxes of two detector runs are of one person above this GIoU; below zero they are apart.
 _SAME_PERSON_GIOU = -0.3

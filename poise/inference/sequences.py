@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.inference.results import PoseResult
 
 __all__ = ["gather", "video_of"]
-
-Array = NDArray[Any]
 
 
 def video_of(result: PoseResult) -> str:

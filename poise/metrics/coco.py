@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise._collector import no_gc
 from poise.errors import DataError, nearest
 from poise.metrics.base import BaseMetric
@@ -25,8 +25,6 @@ from poise.metrics.pose_columns import PoseColumns
 from poise.registry import METRICS
 
 __all__ = ["CocoMetric", "write_json"]
-
-Array = NDArray[Any]
 
 _SCORE_MODES = ("bbox", "bbox_keypoint", "bbox_rle", "keypoint")
 _NMS_MODES = ("oks_nms", "soft_oks_nms", "none")

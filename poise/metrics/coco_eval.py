@@ -11,17 +11,14 @@ at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.metrics.coco_truth import CocoTruth
 
 __all__ = ["Detections", "OksEvaluation", "evaluate_oks"]
-
-Array = NDArray[Any]
 
 OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)

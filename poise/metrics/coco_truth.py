@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry.boxes import AREA_PER_BOX
 from poise.metrics.coco_table import ABSENT, CocoTable
 from poise.metrics.functional.mapping import transform_ann
 
 __all__ = ["CocoTruth", "coco_from_samples"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

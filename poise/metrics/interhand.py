@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from poise._arrays import as_numpy
+from poise._arrays import Array, as_numpy
 from poise.errors import DataError, UnknownNameError
 from poise.geometry.cameras import pixel_to_camera
 from poise.metrics.base import BaseMetric, field
@@ -16,8 +15,6 @@ from poise.metrics.functional.distances import keypoint_epe
 from poise.registry import METRICS
 
 __all__ = ["InterHandMetric"]
-
-Array = NDArray[Any]
 
 # the right hand's 21 joints come first; each hand's wrist is its last
 _HAND_JOINTS = 21

@@ -6,17 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from poise._arrays import as_numpy
+from poise._arrays import Array, as_numpy
 from poise.errors import DataError, UnknownNameError
 from poise.metrics.base import BaseMetric, field
 from poise.metrics.functional.distances import keypoint_auc, keypoint_epe, keypoint_nme
 from poise.registry import METRICS
 
 __all__ = ["AUC", "EPE", "NME", "KeypointMetric", "stacked"]
-
-Array = NDArray[Any]
 
 
 class KeypointMetric(BaseMetric):

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from numpy.typing import NDArray
-
+from poise._arrays import Array
 from poise.errors import DataError, UnknownNameError
 from poise.metrics.base import BaseMetric, field
 from poise.metrics.functional.distances import keypoint_mpjpe
@@ -16,8 +15,6 @@ from poise.metrics.keypoint_2d import stacked
 from poise.registry import METRICS
 
 __all__ = ["MPJPE", "SimpleMPJPE"]
-
-Array = NDArray[Any]
 
 
 @METRICS.register_module()

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError, UnknownNameError, nearest
 from poise.metrics.base import field
 from poise.metrics.functional.distances import keypoint_pck_accuracy
@@ -16,8 +16,6 @@ from poise.metrics.keypoint_2d import KeypointMetric, stacked
 from poise.registry import METRICS
 
 __all__ = ["JhmdbPCKAccuracy", "MpiiPCKAccuracy", "PCKAccuracy"]
-
-Array = NDArray[Any]
 
 # norm item -> name of its figure
 _FIGURES = {"bbox": "PCK", "head": "PCKh", "torso": "tPCK"}

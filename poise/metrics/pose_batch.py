@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from poise._arrays import as_numpy
+from poise._arrays import Array, as_numpy
 from poise.errors import DataError
 from poise.geometry.boxes import bbox_xyxy2xywh
 from poise.metrics.base import field
 from poise.metrics.functional.mapping import transform_pred
 
 __all__ = ["PoseBatch"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

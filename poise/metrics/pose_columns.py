@@ -8,15 +8,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry.oks import oks_matrix, soft_keep
 from poise.metrics.pose_batch import PoseBatch
 
 __all__ = ["PoseColumns"]
-
-Array = NDArray[Any]
 
 # poses that Soft-NMS leaves in a picture
 _SOFT_NMS_POSES = 20

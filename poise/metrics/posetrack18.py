@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError, FileMissingError
 from poise.metrics.coco import CocoMetric, write_json
 from poise.metrics.coco_table import read_coco
@@ -17,8 +17,6 @@ from poise.metrics.pose_columns import PoseColumns
 from poise.registry import METRICS
 
 __all__ = ["PoseTrack18Metric"]
-
-Array = NDArray[Any]
 
 # the order of the keypoints in predictions; PoseTrack annotates no ears
 _KEYPOINTS = [

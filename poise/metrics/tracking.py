@@ -11,15 +11,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry import bbox_overlaps
 
 __all__ = ["TrackScores", "track_scores"]
-
-Array = NDArray[Any]
 
 #: No id: those of people are 0 and above.
 NOBODY = -1

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.backbones import backbone, hrnet
 from poise.zoo.parts.detection import FACTORS
 
 __all__ = ["SEQUENCES", "VARIANTS", "variant_settings"]
-
-Tree = dict[str, Any]
 
 
 def _each(key: str, values: Iterable[Any], **more: Any) -> dict[str, Tree]:

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from poise._arrays import Array
 
 __all__ = ["SPACE_3D", "average_place", "box_places", "lifter_item", "moved_to", "upright"]
-
-Array = NDArray[Any]
 
 #: What `upright` gives, in words.
 SPACE_3D = (

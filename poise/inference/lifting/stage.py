@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from poise._arrays import as_numpy
+from poise._arrays import Array, as_numpy
 from poise.errors import ArgumentError, ConfigError, DataError, nearest
 from poise.inference.lifting.poses import (
     SPACE_3D,
@@ -26,8 +25,6 @@ from poise.schemas import conversions
 from poise.structures import convert_keypoints
 
 __all__ = ["LiftingStage", "build_lifter", "is_lifter"]
-
-Array = NDArray[Any]
 
 _LOG = logging.getLogger(__name__)
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.inference.sinks.spool import Motion, PersonSink, right_handed, y_up
 
 __all__ = ["BvhSink", "Skeleton", "joint_angles"]
-
-Array = NDArray[Any]
 
 _CENTIMETRES = 100.0
 #: Order in which the three angles of a joint are given and applied.

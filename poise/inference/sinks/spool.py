@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise._files import write_whole
 from poise.errors import DataError
 from poise.inference.direct3d import SPACE_HANDS
@@ -22,8 +22,6 @@ from poise.inference.results import PoseResult
 from poise.inference.sinks.base import FileSink
 
 __all__ = ["Motion", "MotionSink", "PersonSink", "right_handed", "y_up"]
-
-Array = NDArray[Any]
 
 _DEFAULT_FPS = 25.0
 

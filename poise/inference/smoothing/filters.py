@@ -10,14 +10,12 @@ import dataclasses
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry import correct_motion, predict_motion, smooth_motion, start_motion
 
 __all__ = ["Filter", "Gaussian", "Kalman", "LocalPolynomial", "OneEuro", "SavitzkyGolay", "Window"]
-
-Array = NDArray[Any]
 
 
 @dataclasses.dataclass(frozen=True)

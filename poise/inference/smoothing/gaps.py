@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+
+from poise._arrays import Array
 
 __all__ = ["fill_gaps"]
-
-Array = NDArray[Any]
 
 
 def fill_gaps(

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import ArgumentError, ConfigError, DataError, nearest
 from poise.inference.results import PoseResult
 from poise.inference.sequences import gather, video_of
@@ -27,8 +27,6 @@ from poise.inference.tracking.stage import with_ids
 from poise.structures import InstanceData
 
 __all__ = ["SmoothingStage", "build_smoother", "smooth_sequence"]
-
-Array = NDArray[Any]
 
 FILTERS: dict[str, Callable[..., Filter]] = {
     "one-euro": OneEuro,

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.geometry import bbox_overlaps
 from poise.inference.tracking.people import People
 
 __all__ = ["assign", "camera_shift", "likeness", "surprise"]
-
-Array = NDArray[Any]
 
 #: Shift of the camera: people count as standing still within this part of their size.
 _STILL_PART = 0.12

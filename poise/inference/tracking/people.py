@@ -6,13 +6,11 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError
 
 __all__ = ["People", "people_of"]
-
-Array = NDArray[Any]
 
 #: In three dimensions: the part of the squared extent that stands for a box's area.
 _AREA_OF_EXTENT = 0.3

@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry import correct_motion, predict_motion, start_motion
 from poise.inference.tracking.association import assign, camera_shift, likeness, surprise
 from poise.inference.tracking.people import People, people_of
 
 __all__ = ["NO_TRACK", "PoseTracker"]
-
-Array = NDArray[Any]
 
 #: Id of somebody who is in no track: too unsure, or seen for the first time.
 NO_TRACK = -1

@@ -6,11 +6,9 @@ space of the caller's choice, usually image space.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry.similarity import align_by_scale, compute_similarity_transform
 
@@ -22,8 +20,6 @@ __all__ = [
     "keypoint_pck_accuracy",
     "normalized_distances",
 ]
-
-Array = NDArray[Any]
 
 
 def normalized_distances(

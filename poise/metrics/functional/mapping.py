@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.schemas import conversions
 
 __all__ = ["transform_ann", "transform_pred", "transform_sigmas"]
 
-Array = NDArray[Any]
 Mapping = Sequence[tuple[int | tuple[int, ...], int]] | str
 
 # a COCO keypoint is x, y, visibility

@@ -8,14 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from poise._arrays import as_numpy
+from poise._arrays import Array, as_numpy
 from poise.metrics.functional.distances import keypoint_pck_accuracy
 
 __all__ = ["multilabel_classification_accuracy", "pose_pck_accuracy", "simcc_pck_accuracy"]
-
-Array = NDArray[Any]
 
 
 def pose_pck_accuracy(

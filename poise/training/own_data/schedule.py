@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = ["scale_rate", "stretch"]
+from poise.zoo.parts.assembly import Tree
 
-Tree = dict[str, Any]
+__all__ = ["scale_rate", "stretch"]
 
 #: a warm-up takes at most this share of all iterations
 WARMUP_SHARE = 0.1

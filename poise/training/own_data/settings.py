@@ -15,10 +15,9 @@ from poise.training.build_checks import RUN_KEYS
 from poise.training.own_data.files import DataFiles
 from poise.training.own_data.keypoints import KeypointReport, read_annotations
 from poise.training.own_data.schedule import scale_rate, stretch
+from poise.zoo.parts.assembly import Tree
 
 __all__ = ["check_model", "forget_start", "use_own_data"]
-
-Tree = dict[str, Any]
 
 #: arguments by which heads, codecs and networks say for how many keypoints they are
 _COUNTS = ("out_channels", "num_joints", "num_keypoints")

@@ -6,7 +6,7 @@ from typing import Any
 
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import schedules
-from poise.zoo.parts.assembly import assembled
+from poise.zoo.parts.assembly import Tree, assembled
 from poise.zoo.parts.backbones import POSE_WEIGHTS, Backbone, backbone, pretrained
 from poise.zoo.parts.codecs import feature_size
 from poise.zoo.parts.datasets import Binding, binding, count
@@ -16,8 +16,6 @@ from poise.zoo.parts.runtime import best_key, runtime
 from poise.zoo.parts.topdown import PREPROCESSOR, matching
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 #: order in which people are put together: head, arms and hips from the middle outwards
 _AE_ORDER = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]

@@ -7,14 +7,13 @@ from typing import Any
 from poise.zoo.index import WEIGHTS_BASE
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import codecs, schedules
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.backbones import POSE_WEIGHTS, Backbone, backbone, pretrained
 from poise.zoo.parts.datasets import Binding, binding, count
 from poise.zoo.parts.heads import loss
 from poise.zoo.parts.topdown import estimator, frame, matching
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 #: heatmap models whose backbones or whole weights are taken over
 _COCO_RES50 = f"{POSE_WEIGHTS}td-hm_res50_8xb64-210e_coco-256x192.pth"

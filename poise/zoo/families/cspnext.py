@@ -6,6 +6,7 @@ from typing import Any
 
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import codecs
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.backbones import backbone
 from poise.zoo.parts.datasets import binding, count
 from poise.zoo.parts.heads import heatmap_head
@@ -14,8 +15,6 @@ from poise.zoo.parts.topdown import estimator, flip_test, matching
 from poise.zoo.parts.two_stage import two_stage
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 #: what is spelt otherwise in the names of models
 _DATA = {"aic-coco": "coco", "crowpose": "crowdpose", "mpii": "mpii//"}

@@ -8,12 +8,11 @@ from typing import Any
 from poise.errors import UnknownNameError
 from poise.zoo.families import rtmpose
 from poise.zoo.index import WEIGHTS_BASE, find_model
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.backbones import cspnext
 from poise.zoo.parts.topdown import PREPROCESSOR
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 _PROJECTS = f"{WEIGHTS_BASE}v1/projects/"
 #: teachers of the first stage: (size, data, height) -> weights

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from poise.zoo.name import parse
 from poise.zoo.parts import schedules
-from poise.zoo.parts.assembly import assembled
+from poise.zoo.parts.assembly import Tree, assembled
 from poise.zoo.parts.datasets import binding, count
 from poise.zoo.parts.pipelines import META_KEYS, eval_loader, train_loader
 from poise.zoo.parts.runtime import runtime
 from poise.zoo.parts.topdown import PREPROCESSOR
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 _WIDTH, _LEVELS = 256, 4
 #: longest side of a picture in pixels

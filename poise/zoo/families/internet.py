@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import schedules
-from poise.zoo.parts.assembly import assembled, words
+from poise.zoo.parts.assembly import Tree, assembled, words
 from poise.zoo.parts.backbones import backbone
 from poise.zoo.parts.codecs import feature_size
 from poise.zoo.parts.pipelines import affine, eval_loader, train_loader
@@ -14,8 +12,6 @@ from poise.zoo.parts.runtime import best_key, runtime
 from poise.zoo.parts.topdown import estimator
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 _TYPE, _ROOT = "InterHand3DDataset", "data/interhand2.6m/"
 _KEYPOINTS, _DEPTH = 21, 64

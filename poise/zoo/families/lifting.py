@@ -8,6 +8,7 @@ from typing import Any
 from poise.errors import UnknownNameError
 from poise.zoo.index import WEIGHTS_BASE
 from poise.zoo.parts import human36m, schedules
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.backbones import pretrained
 from poise.zoo.parts.datasets import count
 from poise.zoo.parts.heads import loss
@@ -15,8 +16,6 @@ from poise.zoo.parts.pipelines import eval_loader, train_loader
 from poise.zoo.parts.runtime import best_key, runtime
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 _CAMERAS = dict(camera_param_file="annotation_body3d/cameras.pkl")
 _META_KEYS = "id category_id target_img_path flip_indices"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from poise.errors import UnknownNameError
 from poise.zoo.parts import detection
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.backbones import pretrained
 from poise.zoo.parts.detection import FACTORS, GREY
 from poise.zoo.parts.schedules import cosine, flat_cosine_adamw
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 _NAME = re.compile(r"rtmdet_([a-z]+)(?:_8xb32-300e_(coco)|_\d+-8xb32_(coco-person|hand))")
 _EPOCHS, _LAST, _RATE = detection.EPOCHS, 20, 0.004

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import yolox
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.blends import BODY7, body_members
 from poise.zoo.parts.datasets import Binding, binding, count, metainfo_of
 from poise.zoo.parts.mixtures import combined, named_mapping
@@ -13,8 +12,6 @@ from poise.zoo.parts.runtime import runtime
 from poise.zoo.parts.topdown import matching
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 _STRIDES = [16, 32]
 #: the rough augmentation of small sets

@@ -9,6 +9,7 @@ from typing import Any
 from poise.zoo.index import WEIGHTS_BASE
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import blends, codecs, mixtures
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.backbones import cspnext, pretrained
 from poise.zoo.parts.datasets import Binding, binding, count
 from poise.zoo.parts.heads import attention_unit, loss
@@ -18,8 +19,6 @@ from poise.zoo.parts.two_stage import two_stage
 from poise.zoo.weights import weights_url
 
 __all__ = ["CLIP", "UBODY_X", "recipe", "wide_neck"]
-
-Tree = dict[str, Any]
 
 _PROJECT = f"{WEIGHTS_BASE}v1/projects/rtmposev1/"
 

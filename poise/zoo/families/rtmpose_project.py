@@ -5,17 +5,14 @@ Most of these files have the name of one in `configs/`; such a one is found by i
 
 from __future__ import annotations
 
-from typing import Any
-
 from poise.zoo.families import rtmpose, topdown_heatmap
 from poise.zoo.name import parse
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.datasets import binding
 from poise.zoo.parts.runtime import scoped
 from poise.zoo.parts.topdown import matching, replaced
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 _DIFFERENT: dict[str, Tree] = {
     "*": dict(named=True, **rtmpose.CLIP),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from poise.zoo.families.rtmpose import UBODY_X, wide_neck
 from poise.zoo.name import Name
 from poise.zoo.parts import blends, codecs
-from poise.zoo.parts.assembly import words
+from poise.zoo.parts.assembly import Tree, words
 from poise.zoo.parts.backbones import cspnext
 from poise.zoo.parts.datasets import Binding, count
 from poise.zoo.parts.heads import attention_unit, loss
@@ -25,8 +23,6 @@ from poise.zoo.parts.two_stage import two_stage
 from poise.zoo.weights import weights_url
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 _SIZE = (288, 384)
 _EPOCHS = 270

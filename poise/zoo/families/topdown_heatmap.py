@@ -9,6 +9,7 @@ from poise.zoo.families import cspnext
 from poise.zoo.index import WEIGHTS_BASE
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import codecs, heads, schedules
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.backbones import SWIN_WEIGHTS, Backbone, backbone
 from poise.zoo.parts.datasets import Binding, binding, count, metainfo_of
 from poise.zoo.parts.heads import loss
@@ -19,8 +20,6 @@ from poise.zoo.parts.topdown import ABSENT, estimator, flip_test, frame, matchin
 from poise.zoo.weights import weights_url
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 _HOLES = dict(
     max_holes=8, max_height=40, max_width=40, min_holes=1, min_height=10, min_width=10, p=0.5

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from poise.errors import UnknownNameError
 from poise.zoo.parts import detection
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.detection import FACTORS, GREY
 from poise.zoo.parts.topdown import replaced
 from poise.zoo.parts.yolox import BOX_LOSS, BOX_LOSS_LATE, NORM, SWISH, constant_part
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 _EPOCHS, _LAST, _RATE = detection.EPOCHS, 15, 0.01
 _SIDE = 640

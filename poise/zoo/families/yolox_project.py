@@ -7,7 +7,7 @@ from typing import Any
 
 from poise.errors import UnknownNameError
 from poise.zoo.parts import detection, yolox
-from poise.zoo.parts.assembly import words
+from poise.zoo.parts.assembly import Tree, words
 from poise.zoo.parts.datasets import binding, count, metainfo_of
 from poise.zoo.parts.detection import FACTORS
 from poise.zoo.parts.imports import imported
@@ -15,8 +15,6 @@ from poise.zoo.parts.runtime import runtime
 from poise.zoo.parts.schedules import flat_cosine_adamw
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 _EPOCHS, _LAST = 300, 20
 _SIDE, _SMALL_SIDE = 640, 416

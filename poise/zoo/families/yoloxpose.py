@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from poise.zoo.parts import yolox
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.datasets import binding, count
 from poise.zoo.parts.runtime import runtime
 
 __all__ = ["recipe"]
-
-Tree = dict[str, Any]
 
 _STRIDES = [8, 16, 32]
 _EPOCHS, _LAST = 300, 20

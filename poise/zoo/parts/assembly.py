@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Source", "assembled", "words"]
+__all__ = ["Source", "Tree", "assembled", "words"]
 
+#: a config, or a part of one
 Tree = dict[str, Any]
 
 #: (dataset_type, data_mode, data_root)

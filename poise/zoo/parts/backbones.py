@@ -6,9 +6,9 @@ import functools
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["Backbone", "backbone", "cspnext", "hrnet", "pretrained"]
+from poise.zoo.parts.assembly import Tree
 
-Tree = dict[str, Any]
+__all__ = ["Backbone", "backbone", "cspnext", "hrnet", "pretrained"]
 
 POSE_WEIGHTS = "https://download.openmmlab.com/mmpose/pretrain_models/"
 VIT_WEIGHTS = "https://download.openmmlab.com/mmpose/v1/pretrained_models/"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.datasets import count
 from poise.zoo.parts.mixtures import (
     UBODY_SCENES,
@@ -32,8 +33,6 @@ __all__ = [
     "hand5",
     "interhand",
 ]
-
-Tree = dict[str, Any]
 
 #: the seven datasets of bodies, in the order of training
 BODY7 = ("coco", "aic", "crowdpose", "mpii", "jhmdb", "halpe", "posetrack")

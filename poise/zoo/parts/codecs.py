@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from poise.zoo.parts.assembly import Tree
+
 __all__ = ["feature_size", "integral", "megvii", "msra", "regression", "simcc", "udp"]
 
-Tree = dict[str, Any]
 Size = tuple[int, int]
 
 

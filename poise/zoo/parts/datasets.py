@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from poise import schemas
+from poise.zoo.parts.assembly import Tree
 
 __all__ = ["Binding", "binding", "count", "metainfo_of"]
-
-Tree = dict[str, Any]
 
 #: detections of the 56 AP person detector, which published scores were measured with
 COCO_BOXES = "data/coco/person_detection_results/COCO_val2017_detections_AP_H_56_person.json"

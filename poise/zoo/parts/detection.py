@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poise.zoo.parts.assembly import words
+from poise.zoo.parts.assembly import Tree, words
 from poise.zoo.parts.runtime import HABITS
 
 __all__ = [
@@ -21,8 +21,6 @@ __all__ = [
     "runtime",
     "widths",
 ]
-
-Tree = dict[str, Any]
 
 #: size -> factors of blocks and channels (deepen, widen) of CSPNeXt and CSPDarknet
 FACTORS = {

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.backbones import Backbone
 
 __all__ = ["attention_unit", "cpm_head", "heatmap_head", "loss", "mspn_head", "vipnas_head"]
-
-Tree = dict[str, Any]
 
 
 def loss(kind: str = "KeypointMSELoss", **more: Any) -> Tree:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from poise.zoo.parts.assembly import Tree
 
 __all__ = ["ROOT", "dataset", "statistics"]
-
-Tree = dict[str, Any]
 
 ROOT = "data/h36m/"
 

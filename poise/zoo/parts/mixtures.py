@@ -7,7 +7,7 @@ from typing import Any
 
 from poise.schemas import conversions
 from poise.schemas.conversions.mapping import Pair
-from poise.zoo.parts.assembly import words
+from poise.zoo.parts.assembly import Tree, words
 from poise.zoo.parts.datasets import binding, count, metainfo_of
 
 __all__ = [
@@ -25,8 +25,6 @@ __all__ = [
     "whole_body_val",
     "with_ubody",
 ]
-
-Tree = dict[str, Any]
 
 UBODY_SCENES = words(
     "Magic_show Entertainment ConductMusic Online_class TalkShow Speech Fitness Interview Olympic "

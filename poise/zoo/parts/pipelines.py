@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poise.zoo.parts.assembly import words
+from poise.zoo.parts.assembly import Tree, words
 
 __all__ = [
     "META_KEYS",
@@ -17,7 +17,6 @@ __all__ = [
     "train_loader",
 ]
 
-Tree = dict[str, Any]
 Size = tuple[int, int]
 
 #: what is kept about a picture in bottom-up evaluation

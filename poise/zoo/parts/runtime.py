@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["HABITS", "best_key", "runtime", "scoped", "smoothing_hooks"]
+from poise.zoo.parts.assembly import Tree
 
-Tree = dict[str, Any]
+__all__ = ["HABITS", "best_key", "runtime", "scoped", "smoothing_hooks"]
 
 #: (save_best, rule) by the type of the first metric; a CocoMetric's prefix comes before "/AP"
 _BEST = {

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from poise.zoo.parts.assembly import Tree
 
 __all__ = ["adam", "adamw", "cosine", "flat_cosine_adamw", "layer_decay_adamw", "steps"]
-
-Tree = dict[str, Any]
 
 #: epochs -> where the rate falls to a tenth
 _MILESTONES = {

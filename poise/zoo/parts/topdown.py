@@ -7,14 +7,12 @@ from typing import Any
 
 from poise.zoo.name import Name
 from poise.zoo.parts import schedules
-from poise.zoo.parts.assembly import assembled
+from poise.zoo.parts.assembly import Tree, assembled
 from poise.zoo.parts.datasets import Binding
 from poise.zoo.parts.pipelines import eval_loader, topdown_test, topdown_train, train_loader
 from poise.zoo.parts.runtime import best_key, runtime
 
 __all__ = ["ABSENT", "PREPROCESSOR", "estimator", "frame", "matching", "replaced", "flip_test"]
-
-Tree = dict[str, Any]
 
 #: Stands for a key that is taken out.
 ABSENT = object()

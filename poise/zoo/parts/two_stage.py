@@ -6,14 +6,13 @@ from typing import Any
 
 from poise.zoo.name import Name
 from poise.zoo.parts import schedules
+from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.datasets import Binding
 from poise.zoo.parts.pipelines import dropout, topdown_train
 from poise.zoo.parts.runtime import HABITS, smoothing_hooks
 from poise.zoo.parts.topdown import frame
 
 __all__ = ["LOAD", "two_stage"]
-
-Tree = dict[str, Any]
 
 #: pictures come from the backend that the config names
 LOAD: Tree = dict(backend_args=HABITS["backend_args"])

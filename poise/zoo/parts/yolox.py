@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poise.zoo.parts.assembly import words
+from poise.zoo.parts.assembly import Tree, words
 from poise.zoo.parts.backbones import VIT_WEIGHTS, pretrained
 from poise.zoo.parts.datasets import metainfo_of
 from poise.zoo.parts.pipelines import eval_loader, train_loader
@@ -32,7 +32,6 @@ __all__ = [
     "warmup_cosine",
 ]
 
-Tree = dict[str, Any]
 Size = tuple[int, int]
 
 _MMDET = "https://download.openmmlab.com/mmdetection/v2.0/yolox/"
