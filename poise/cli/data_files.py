@@ -10,17 +10,31 @@ import typer
 
 __all__ = ["convert", "split"]
 
+#: places shown for each reason why something was left out
+_IDS_SHOWN = 3
+
 
 def convert(
     source: Annotated[
         Path,
-        typer.Argument(help="COCO file (.json), YOLO's data file (.yaml), or JSON lines (.jsonl)."),
+        typer.Argument(
+            help="File or folder: COCO, YOLO, JSON lines, labelme, CVAT, Label Studio, "
+            "DeepLabCut, SLEAP."
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="File to write; for YOLO's form a folder will do.")
     ],
     form: Annotated[
         str | None, typer.Option("--to", help="coco, yolo or jsonl; by the ending without it.")
+    ] = None,
+    source_form: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="coco, yolo, jsonl, labelme, cvat, label-studio, deeplabcut or sleap; by the "
+            "content without it.",
+        ),
     ] = None,
     schema: Annotated[
         str | None, typer.Option(help="Keypoints of the source: schema, or metadata file.")
@@ -33,35 +47,61 @@ def convert(
         typer.Option("--derived", help="Of --to-schema also keypoints that are made of others."),
     ] = False,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the pictures of a YOLO data set.")
+        Path | None, typer.Option(help="Folder of the pictures; else looked for around the source.")
     ] = None,
     part: Annotated[str, typer.Option(help="Of a YOLO data set: train, val or test.")] = "train",
+    category: Annotated[
+        str | None, typer.Option(help="Only people, animals or things of this label.")
+    ] = None,
+    annotator: Annotated[
+        str | None, typer.Option(help="Of Label Studio: id or mail address of whose work counts.")
+    ] = None,
+    predicted: Annotated[
+        bool, typer.Option("--predicted", help="Of SLEAP: also predictions nobody corrected.")
+    ] = False,
+    box_margin: Annotated[
+        float,
+        typer.Option(help="Around the keypoints where a box is made, of their longer side."),
+    ] = 0.1,
 ) -> None:
     """Write annotations in another form, or with the keypoints of another skeleton."""
-    from poise.data_tools.formats import convert_annotations
+    from poise.data_tools.formats import Reading, convert_annotations
 
+    reading = Reading(
+        schema=schema,
+        images=images,
+        part=part,
+        category=category,
+        annotator=annotator,
+        predicted=predicted,
+        margin=box_margin,
+    )
     found, files = convert_annotations(
         source,
         out,
+        reading,
+        source_form=source_form,
         form=form,
-        schema=schema,
         to_schema=to_schema,
         derived=derived,
-        images=images,
-        part=part,
     )
-    kept = len(found.people) - sum(n for why, n in found.lost.items() if "pictures" not in why)
     sys.stdout.write(
-        f"{len(found.images):,} pictures, {kept:,} people, {len(found.names)} keypoints"
+        f"{len(found.images):,} pictures, {found.kept:,} people, {len(found.names)} keypoints"
         f"{f' of {found.schema}' if found.schema else ''}\n"
     )
+    for sentence in found.said:
+        sys.stdout.write(f"{sentence}\n")
     for reason, count in found.lost.items():
         if count:
-            sys.stdout.write(f"left out: {count:,} {reason}\n")
+            shown = ", ".join(map(str, found.ids.get(reason, ())[:_IDS_SHOWN]))
+            more = " ..." if shown and count > _IDS_SHOWN else ""
+            sys.stdout.write(f"left out: {count:,} {reason}{f': {shown}{more}' if shown else ''}\n")
     for file in files:
         sys.stdout.write(f"wrote {file}\n")
     if form == "yolo" or files[0].suffix in (".yaml", ".yml"):
         sys.stdout.write(f"the pictures belong into {files[0].parent / 'images'}\n")
+    elif found.folder is not None:
+        sys.stdout.write(f"names of pictures are relative to {found.folder}\n")
 
 
 def split(

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = attach(
         "library": "get known names",
         "faults": "FAULTS Fault",
         "schema": "Schema",
+        "sides": "other_sides plain_name schema_of_names",
         "checks": "validate",
         "conversions": "",
     },

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "annotations": "Annotations",
-        "table": "FORMATS convert_annotations read_annotations write_annotations",
+        "reading": "Reading",
+        "table": "FORMS Form convert_annotations find_form read_annotations write_annotations",
     },
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ __all__ = ["Annotations"]
 
 #: values of a triple's third number: not labelled, labelled but hidden, visible
 NUMBERS = 3
+#: so many places are kept for each reason
+MOST_IDS = 1000
 
 
 @dataclass
@@ -32,6 +35,10 @@ class Annotations:
         categories: COCO's, without keypoints.
         schema: name of the keypoints' schema, or "" where none is known.
         lost: what could not be kept -> how many.
+        ids: what could not be kept -> where the first ones of them stand.
+        said: what was made or guessed, for people; one sentence each.
+        folder: that names of pictures are relative to, where it is known.
+        kept: people that were written.
     """
 
     images: list[dict[str, Any]]
@@ -42,6 +49,17 @@ class Annotations:
     categories: list[dict[str, Any]]
     schema: str = ""
     lost: Counter[str] = field(default_factory=Counter)
+    ids: dict[str, list[Any]] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    folder: Path | None = None
+    kept: int = 0
+
+    def drop(self, reason: str, where: Any) -> None:
+        """Count something that could not be kept."""
+        self.lost[reason] += 1
+        first = self.ids.setdefault(reason, [])
+        if len(first) < MOST_IDS:
+            first.append(where)
 
     def converted(self, target: str, *, derived: bool = False) -> Annotations:
         """The same people with the keypoints of another schema.
@@ -70,15 +88,13 @@ class Annotations:
             people.append(changed)
         other = [p.get("swap") or p["name"] for p in info["keypoint_info"].values()]
         links = [link["link"] for link in info["skeleton_info"].values()]
-        return Annotations(
-            self.images,
-            people,
-            names,
-            [names.index(name) for name in other],
-            [(names.index(a), names.index(b)) for a, b in links],
-            self.categories,
-            target,
-            self.lost,
+        return replace(
+            self,
+            people=people,
+            names=names,
+            swap=[names.index(name) for name in other],
+            skeleton=[(names.index(a), names.index(b)) for a, b in links],
+            schema=target,
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from poise import schemas
 from poise.data_tools.formats.annotations import Annotations
+from poise.data_tools.formats.reading import Reading
 from poise.datasets.coco_file import check_rows, read_json
 from poise.errors import DataError
 from poise.structures.metainfo import parse_pose_metainfo
@@ -18,17 +19,21 @@ from poise.training.own_data import describe_keypoints
 __all__ = ["read_coco_file", "schema_of", "write_coco_file"]
 
 
-def read_coco_file(path: Path, schema: str | None = None) -> Annotations:
+def read_coco_file(path: Path, reading: Reading) -> Annotations:
     """Annotations of a COCO file.
 
     Args:
         path: the file.
-        schema: name of its keypoints' schema; found by their names without it.
+        reading: its `schema`; found by the names of the keypoints without it.
 
     Raises:
         DataError: no COCO file, or keypoints of another number than the schema's.
     """
-    found = {"from_file": schema_file(schema)} if schema else describe_keypoints(path).metainfo
+    found = (
+        {"from_file": schema_file(reading.schema)}
+        if reading.schema
+        else describe_keypoints(path).metainfo
+    )
     content: dict[str, Any] = read_json(str(path))
     meta = parse_pose_metainfo(dict(found))
     _check_entries(content, path)
@@ -98,8 +103,10 @@ def write_coco_file(found: Annotations, path: Path) -> list[Path]:
         }
         for category in found.categories
     ]
+    # no pairs are nothing known: a reader that is told so would mirror pictures
+    mirror = {"flip_indices": found.swap} if found.swap != sorted(found.swap) else {}
     content = {
-        "info": {"flip_indices": found.swap},
+        "info": mirror,
         "images": found.images,
         "annotations": people,
         "categories": categories,

@@ -12,6 +12,7 @@ import numpy as np
 from poise import schemas
 from poise.data_tools.formats.annotations import Annotations, plain
 from poise.data_tools.formats.coco import schema_file, write_text
+from poise.data_tools.formats.reading import Reading
 from poise.errors import DataError
 from poise.structures.metainfo import parse_pose_metainfo
 
@@ -58,7 +59,7 @@ def _instance(person: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def read_json_lines(path: Path, schema: str | None = None) -> Annotations:
+def read_json_lines(path: Path, reading: Reading) -> Annotations:
     """Annotations of results, such as those of a model that shall be corrected by hand.
 
     Keypoints that score below 0.3 count as not labelled.
@@ -69,7 +70,7 @@ def read_json_lines(path: Path, schema: str | None = None) -> Annotations:
     images: list[dict[str, Any]] = []
     people: list[dict[str, Any]] = []
     names: list[str] = []
-    found = schema or ""
+    found = reading.schema or ""
     for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not text.strip():
             continue

@@ -3,49 +3,99 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from poise.data_tools.formats import recognition as told_by
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.coco import read_coco_file, write_coco_file
 from poise.data_tools.formats.json_lines import read_json_lines, write_json_lines
+from poise.data_tools.formats.labelme import read_labelme
+from poise.data_tools.formats.reading import Reading
 from poise.data_tools.formats.yolo import read_yolo, write_yolo
 from poise.errors import ArgumentError, DataError, FileMissingError, nearest
 
-__all__ = ["FORMATS", "convert_annotations", "read_annotations", "write_annotations"]
+__all__ = [
+    "FORMS",
+    "Form",
+    "convert_annotations",
+    "find_form",
+    "read_annotations",
+    "write_annotations",
+]
 
-#: name -> endings of its files, writer
-FORMATS: dict[str, tuple[tuple[str, ...], Callable[[Annotations, Path], list[Path]]]] = {
-    "coco": ((".json",), write_coco_file),
-    "yolo": ((".yaml", ".yml"), write_yolo),
-    "jsonl": ((".jsonl",), write_json_lines),
+Reader = Callable[[Path, Reading], Annotations]
+Writer = Callable[[Annotations, Path], list[Path]]
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of annotations.
+
+    Attributes:
+        about: what a user has of it.
+        fits: whether a file or folder has this form, by what is in it.
+        read: reader of a file or folder.
+        endings: of files that are written.
+        write: writer; None where Poise only reads.
+    """
+
+    about: str
+    fits: Callable[[Path], bool]
+    read: Reader
+    endings: tuple[str, ...] = ()
+    write: Writer | None = None
+
+
+#: name -> form; the first that fits is taken
+FORMS: dict[str, Form] = {
+    "yolo": Form("data.yaml", told_by.is_yolo, read_yolo, (".yaml", ".yml"), write_yolo),
+    "jsonl": Form(".jsonl", told_by.is_json_lines, read_json_lines, (".jsonl",), write_json_lines),
+    "labelme": Form("folder of .json files", told_by.is_labelme, read_labelme),
+    "coco": Form(".json", told_by.is_coco, read_coco_file, (".json",), write_coco_file),
 }
 
 
-def read_annotations(
-    path: Path, *, schema: str | None = None, images: Path | None = None, part: str = "train"
-) -> Annotations:
-    """Annotations of a COCO file, YOLO's .yaml file, or Poise's JSON lines.
+def find_form(path: Path, form: str | None = None) -> str:
+    """Name of the form of a file or folder.
 
     Args:
-        path: the file; its ending says which form it is.
-        schema: name of the keypoints' schema, where the file does not tell.
-        images: folder of the pictures; YOLO's form needs their sizes.
-        part: of a YOLO data set: "train", "val" or "test".
+        path: of the annotations.
+        form: the name, where it is known.
+
+    Raises:
+        FileMissingError: there is no such file or folder.
+        ArgumentError: an unknown name.
+        DataError: no form fits.
+    """
+    if form is not None and form not in FORMS:
+        raise ArgumentError(
+            f"there is no form '{form}'; there are {', '.join(FORMS)}{nearest(form, FORMS)}"
+        )
+    if not path.exists():
+        raise FileMissingError(f"there is no annotation file {path}, nor a folder of that name")
+    found = form or next((name for name, form in FORMS.items() if form.fits(path)), None)
+    if found is None:
+        known = "; ".join(f"{name}: {form.about}" for name, form in FORMS.items())
+        raise DataError(f"{path} is of no form that is known by its content ({known})")
+    return found
+
+
+def read_annotations(
+    path: Path, reading: Reading | None = None, *, form: str | None = None
+) -> Annotations:
+    """Annotations of a data set in any of the forms.
+
+    Args:
+        path: file, or folder.
+        reading: wishes about keypoints, pictures and so on.
+        form: a name of `FORMS`; by the content without it.
 
     Raises:
         FileMissingError: there is no such file.
-        DataError: it is of no known form.
+        DataError: it is of no known form, or broken.
     """
-    if not path.is_file():
-        raise FileMissingError(f"there is no annotation file {path}")
-    if path.suffix in FORMATS["yolo"][0]:
-        return read_yolo(path, schema, images, part)
-    if path.suffix in FORMATS["jsonl"][0]:
-        return read_json_lines(path, schema)
-    if path.suffix in FORMATS["coco"][0]:
-        return read_coco_file(path, schema)
-    endings = ", ".join(f"{e[0]} ({name})" for name, (e, _) in FORMATS.items())
-    raise DataError(f"{path}: annotation files that are converted end with {endings}")
+    return FORMS[find_form(path, form)].read(path, reading or Reading())
 
 
 def write_annotations(found: Annotations, out: Path, form: str | None = None) -> list[Path]:
@@ -54,40 +104,48 @@ def write_annotations(found: Annotations, out: Path, form: str | None = None) ->
     Args:
         found: what is written; what has no place in the form is counted in its `lost`.
         out: file, or folder for YOLO's form.
-        form: a name of `FORMATS`; by the file's ending without it.
+        form: a name of `FORMS`; by the file's ending without it.
 
     Returns:
         What was written.
 
     Raises:
-        ArgumentError: an unknown form.
+        ArgumentError: an unknown form, or one that is only read.
     """
+    written = {name: form for name, form in FORMS.items() if form.write is not None}
     if form is None:
-        form = next((name for name, (ends, _) in FORMATS.items() if out.suffix in ends), None)
+        form = next((name for name, f in written.items() if out.suffix in f.endings), None)
         if form is None:
-            raise ArgumentError(f"the ending of {out} does not say the form; give --to")
-    if form not in FORMATS:
+            raise ArgumentError(
+                f"the ending of {out} does not say the form; give --to {' or '.join(written)}"
+            )
+    writer = written[form].write if form in written else None
+    if writer is None:
         raise ArgumentError(
-            f"there is no form '{form}'; there are {', '.join(FORMATS)}{nearest(form, FORMATS)}"
+            f"there is no form '{form}' to write; there are {', '.join(written)}"
+            f"{nearest(form, written)}"
         )
-    return FORMATS[form][1](found, out)
+    before = found.lost.total()
+    files = writer(found, out)
+    found.kept = len(found.people) - (found.lost.total() - before)
+    return files
 
 
 def convert_annotations(
     path: Path,
     out: Path,
+    reading: Reading | None = None,
     *,
+    source_form: str | None = None,
     form: str | None = None,
-    schema: str | None = None,
     to_schema: str | None = None,
     derived: bool = False,
-    images: Path | None = None,
-    part: str = "train",
 ) -> tuple[Annotations, list[Path]]:
     """Read annotations and write them in another form, with other keypoints, or both.
 
     Args:
-        path, schema, images, part: as in `read_annotations`.
+        path, reading: as in `read_annotations`.
+        source_form: the form of `path`; by its content without it.
         out, form: as in `write_annotations`.
         to_schema: name of the schema whose keypoints are written.
         derived: of `to_schema` also keypoints that are made of others.
@@ -95,7 +153,7 @@ def convert_annotations(
     Returns:
         what was written, and the files.
     """
-    found = read_annotations(path, schema=schema, images=images, part=part)
+    found = read_annotations(path, reading, form=source_form)
     if to_schema is not None:
         if not found.schema:
             raise DataError(

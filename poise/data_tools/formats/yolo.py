@@ -15,17 +15,17 @@ import cv2
 import numpy as np
 import yaml
 
-from poise import schemas
 from poise.data_tools.formats.annotations import Annotations, plain
 from poise.data_tools.formats.coco import schema_file, write_text
+from poise.data_tools.formats.reading import PICTURES, Reading
 from poise.errors import DataError, FileMissingError
+from poise.schemas.sides import schema_of_names
 from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["read_yolo", "write_yolo"]
 
 #: class, and box
 BEFORE_KEYPOINTS = 5
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _DECIMALS = 6
 
 
@@ -79,16 +79,13 @@ def _line(number: int, person: dict[str, Any], size: tuple[int, int]) -> str:
     return " ".join([str(number), *words]) + "\n"
 
 
-def read_yolo(
-    path: Path, schema: str | None = None, images: Path | None = None, part: str = "train"
-) -> Annotations:
+def read_yolo(path: Path, reading: Reading) -> Annotations:
     """Annotations of a YOLO data set.
 
     Args:
         path: its .yaml file.
-        schema: name of the keypoints' schema; by the file's `schema` or `kpt_names` without it.
-        images: folder of the pictures, instead of the file's.
-        part: "train", "val" or "test".
+        reading: `schema`, by the file's `schema` or `kpt_names` without it; `images`, instead of
+            the file's; `part`.
 
     Raises:
         DataError: a file is not what it should be.
@@ -102,8 +99,8 @@ def read_yolo(
             f"{path} is no data file of YOLO's pose format: it needs kpt_shape: [keypoints, 2 or 3]"
             f" ({error})"
         ) from error
-    names, swap, skeleton, found = _keypoints(about, count, schema)
-    folder = images or _folder(path, about, part)
+    names, swap, skeleton, found = _keypoints(about, count, reading.schema)
+    folder = reading.images or _folder(path, about, reading.part)
     pictures = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES)
     if not pictures:
         raise FileMissingError(f"{folder}, the pictures of {path}, has none; give --images")
@@ -117,6 +114,7 @@ def read_yolo(
         skeleton,
         [{"id": int(n) + 1, "name": name} for n, name in classes.items()],
         found,
+        folder=folder,
     )
     for picture in pictures:
         _read_picture(result, picture, folder, (count, numbers))
@@ -209,11 +207,4 @@ def _keypoints(
     named = about.get("kpt_names") or {}
     named = next(iter(named.values()), None) if isinstance(named, dict) else named
     names = list(named or [f"keypoint_{i}" for i in range(count)])
-    return names, list(about.get("flip_idx") or range(count)), [], _known_by_names(names)
-
-
-def _known_by_names(names: list[str]) -> str:
-    for name in schemas.names():
-        if [p["name"] for p in schemas.get(name)["keypoint_info"].values()] == names:
-            return name
-    return ""
+    return names, list(about.get("flip_idx") or range(count)), [], schema_of_names(names) or ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,16 +12,11 @@ from typing import Any
 from poise import schemas
 from poise.datasets.coco_file import check_rows
 from poise.errors import DataError
+from poise.schemas.sides import other_sides, schema_of_names
 
 __all__ = ["KeypointReport", "describe_keypoints", "read_annotations"]
 
 _GREEN, _ORANGE, _BLUE = [0, 255, 0], [255, 128, 0], [51, 153, 255]
-
-#: a name in words: "leftEar", "paw1LH_top", "hip-L"
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^A-Za-z\d]+")
-_SIDES = {"left": "right", "right": "left", "l": "r", "r": "l"}
-#: words such as LF and RH say side and place; so short that they are no other word
-_SIDE_CODE = re.compile(r"[LR][A-Z]{1,2}")
 
 
 @dataclass(frozen=True)
@@ -96,7 +90,7 @@ def describe_keypoints(
             f"--num-keypoints {count}, but {path} has {len(names)} keypoints"
             f" ({', '.join(names[:4])} ...); leave it at auto"
         )
-    known = _known_schema(names, prefer)
+    known = schema_of_names(names, prefer)
     if known is not None:
         said = [f"keypoints: the {len(names)} of {known}, which Poise knows"]
         meta = dict(from_file=f"configs/_base_/datasets/{known}.py")
@@ -144,16 +138,6 @@ def _names(content: Mapping[str, Any], category: Mapping[str, Any], path: Path) 
     return names
 
 
-def _known_schema(names: Sequence[str], prefer: str | None) -> str | None:
-    """Name of a schema with just these keypoints; the preferred one if it fits."""
-    order = [name for name in (prefer,) if name is not None and schemas.known(name)]
-    for name in (*order, *schemas.names()):
-        points = schemas.get(name)["keypoint_info"].values()
-        if [point["name"] for point in points] == list(names):
-            return name
-    return None
-
-
 def _pairs(swap: Mapping[str, str]) -> str:
     count = len(swap) // 2
     return "1 pair" if count == 1 else f"{count} pairs"
@@ -167,9 +151,7 @@ def _swaps(
     if isinstance(flips, list) and sorted(flips) == list(range(len(names))):
         pairs = {names[i]: names[j] for i, j in enumerate(flips) if i != j}
         return pairs, True, [f"left and right: {_pairs(pairs)}, from info.flip_indices"]
-    guess = {name: _mirrored(name, names) for name in names}
-    pairs = {name: other for name, other in guess.items() if other and guess.get(other) == name}
-    alone = [name for name in names if _sided(name) and name not in pairs]
+    pairs, alone = other_sides(names)
     told = f"left and right: {_pairs(pairs)} guessed from the names"
     if pairs:
         told += f" ({', '.join(f'{a}/{b}' for a, b in list(pairs.items())[:6:2])} ...)"
@@ -178,51 +160,6 @@ def _swaps(
     if alone or not pairs:
         told += "; pictures are therefore not mirrored"
     return pairs, bool(pairs) and not alone, [told]
-
-
-def _sided(name: str) -> bool:
-    return any(word.lower() in _SIDES or _SIDE_CODE.fullmatch(word) for word in _words(name)) or (
-        re.search("left|right", name.lower()) is not None
-    )
-
-
-def _words(name: str) -> list[str]:
-    return _WORD.findall(name)
-
-
-def _mirrored(name: str, names: Sequence[str]) -> str | None:
-    """The keypoint that a name becomes when its word for a side is turned.
-
-    Example:
-        >>> _mirrored("leftear", ["leftear", "rightear"]), _mirrored("HipL", ["HipL", "HipR"])
-        ('rightear', 'HipR')
-    """
-    turned = [re.sub("left|right", _turn, name, flags=re.IGNORECASE)]
-    words = _words(name)
-    for place, word in enumerate(words):
-        other = _turn_word(word)
-        if other is not None:
-            turned.append("".join([*words[:place], other, *words[place + 1 :]]))
-    return next((other for other in turned if other != name and other in names), None)
-
-
-def _turn(match: re.Match[str]) -> str:
-    return _like(match[0], _SIDES[match[0].lower()])
-
-
-def _turn_word(word: str) -> str | None:
-    if word.lower() in _SIDES:
-        return _like(word, _SIDES[word.lower()])
-    if _SIDE_CODE.fullmatch(word):
-        return ("R" if word[0] == "L" else "L") + word[1:]
-    return None
-
-
-def _like(pattern: str, word: str) -> str:
-    """A word in the capitals of another."""
-    if pattern.isupper():
-        return word.upper()
-    return word.capitalize() if pattern[0].isupper() else word
 
 
 def _schema(

@@ -1,0 +1,246 @@
+"""People as labelling tools have them, gathered into `Annotations`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise import schemas
+from poise.data_tools.formats.annotations import Annotations, plain
+from poise.data_tools.formats.coco import schema_file
+from poise.data_tools.formats.reading import Reading
+from poise.errors import DataError
+from poise.schemas.sides import other_sides, plain_name
+from poise.structures.metainfo import parse_pose_metainfo
+
+__all__ = ["HIDDEN", "VISIBLE", "Collection", "Draft"]
+
+#: left, top, right, bottom; image space
+Box = tuple[float, float, float, float]
+#: third number of a labelled keypoint
+HIDDEN, VISIBLE = 1.0, 2.0
+#: so many names are shown in an error text
+_SHOWN = 6
+
+
+@dataclass
+class Draft:
+    """One person, animal or thing.
+
+    Attributes:
+        points: name -> x, y (image space), visibility.
+        box: left, top, right, bottom, or None.
+        category: label of the whole.
+        where: what finds it again: file and number.
+        more: further fields of the annotation.
+    """
+
+    points: dict[str, tuple[float, float, float]]
+    box: Box | None = None
+    category: str = "person"
+    where: str = ""
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+class Collection:
+    """Pictures and drafts of one source.
+
+    Args:
+        reading: wishes of the user.
+        source: file or folder, for texts.
+        folder: that names of pictures are relative to.
+    """
+
+    def __init__(self, reading: Reading, source: Path, folder: Path) -> None:
+        self.reading, self.source, self.folder = reading, source, folder
+        self.found = Annotations([], [], [], [], [], [])
+        self.found.folder = folder
+        self._drafts: list[tuple[int, Draft]] = []
+
+    def add_image(self, name: str, size: tuple[int, int], **more: Any) -> int:
+        """Take in a picture; gives its number."""
+        number = len(self.found.images) + 1
+        width, height = size
+        image = {"id": number, "file_name": name, "width": int(width), "height": int(height)}
+        self.found.images.append({**image, **more})
+        return number
+
+    def add(self, image: int, drafts: Iterable[Draft]) -> None:
+        """Take in the people of a picture; those of another category than is wanted are counted."""
+        wanted = self.reading.category
+        for draft in drafts:
+            if wanted is not None and draft.category != wanted:
+                self.found.drop(f"people of other categories than {wanted}", draft.where)
+            else:
+                self._drafts.append((image, draft))
+
+    def finish(
+        self,
+        keypoints: Mapping[str, Sequence[str]] | Sequence[str] = (),
+        links: Iterable[tuple[str, str]] = (),
+        swaps: Mapping[str, str] | None = None,
+    ) -> Annotations:
+        """All that was taken in.
+
+        Args:
+            keypoints: names as the tool has them, or category -> names; without any, those that
+                occur.
+            links: pairs of names.
+            swaps: name -> other side, where the tool says it; by the names without it.
+
+        Raises:
+            DataError: nothing has keypoints, or categories have different ones.
+        """
+        names, schema = self._names(keypoints)
+        found = self.found
+        found.names, found.schema = names, schema
+        self._set_sides(list(links), swaps)
+        labels = list(dict.fromkeys(draft.category for _, draft in self._drafts))
+        found.categories = [{"id": n, "name": name} for n, name in enumerate(labels, 1)]
+        sizes = {image["id"]: (image["width"], image["height"]) for image in found.images}
+        place = {name: k for k, name in enumerate(names)}
+        made = 0
+        for image, draft in self._drafts:
+            triples = self._triples(draft, place)
+            seen = triples[:, 2] > 0
+            box = draft.box
+            was_made = box is None and bool(seen.any())
+            if was_made:
+                box = _box_around(triples[seen, :2], sizes[image], self.reading.margin)
+            if box is None or not np.isfinite(box).all():
+                found.drop("people without keypoints and box", draft.where)
+                continue
+            made += was_made
+            found.people.append(
+                _annotation(len(found.people) + 1, image, draft, labels, triples, box)
+            )
+        if made:
+            found.said.append(
+                f"boxes were made of the keypoints for {made:,} of {len(found.people):,} people, "
+                f"with {self.reading.margin:.0%} of the longer side around them"
+            )
+        return found
+
+    def _names(
+        self, keypoints: Mapping[str, Sequence[str]] | Sequence[str]
+    ) -> tuple[list[str], str]:
+        """Names of the keypoints in order, and the schema that they are."""
+        used = [draft for _, draft in self._drafts if draft.points]
+        if not used:
+            raise DataError(
+                f"{self.source}: no keypoints were found"
+                + (f" in people of the category '{self.reading.category}'" * bool(self._wanted()))
+            )
+        if isinstance(keypoints, Mapping):
+            sets = {draft.category: tuple(keypoints.get(draft.category, ())) for draft in used}
+            if len(set(sets.values())) > 1:
+                raise DataError(
+                    f"{self.source} has categories with different keypoints ({', '.join(sets)}); "
+                    "a model has one set of keypoints, so convert each by itself, with --category"
+                )
+            keypoints = next(iter(sets.values()))
+        given = list(keypoints) or list(dict.fromkeys(n for draft in used for n in draft.points))
+        if self.reading.schema is not None:
+            return self._of_schema(self.reading.schema, given), self.reading.schema
+        # the order of a known skeleton, whatever the order in which people clicked
+        for schema in dict.fromkeys(("coco", *schemas.names())):
+            known = _schema_names(schema)
+            if sorted(map(plain_name, given)) == sorted(map(plain_name, known)):
+                self._rename(known)
+                return known, schema
+        return given, ""
+
+    def _wanted(self) -> str | None:
+        return self.reading.category
+
+    def _of_schema(self, schema: str, given: Sequence[str]) -> list[str]:
+        meta = parse_pose_metainfo({"from_file": schema_file(schema)})
+        known = list(meta["keypoint_id2name"].values())
+        mine = {plain_name(name) for name in given}
+        if not mine & {plain_name(name) for name in known}:
+            raise DataError(
+                f"{self.source} has the keypoints {', '.join(given[:_SHOWN])}"
+                f"{' ...' * (len(given) > _SHOWN)}, none of which is one of the schema {schema}"
+            )
+        self._rename(known)
+        return known
+
+    def _rename(self, known: Sequence[str]) -> None:
+        """Write the names of keypoints as a schema does."""
+        proper = {plain_name(name): name for name in known}
+        for _, draft in self._drafts:
+            draft.points = {proper.get(plain_name(n), n): v for n, v in draft.points.items()}
+
+    def _set_sides(self, links: list[tuple[str, str]], swaps: Mapping[str, str] | None) -> None:
+        found, names = self.found, self.found.names
+        if found.schema:
+            meta = parse_pose_metainfo({"from_file": schema_file(found.schema)})
+            found.swap = list(meta["flip_indices"])
+            found.skeleton = [(a, b) for a, b in meta["skeleton_links"]]
+            return
+        pairs, alone = (dict(swaps), []) if swaps else other_sides(names)
+        told = "said by the source" if swaps else "guessed from the names"
+        if alone:
+            # half of the pairs would be worse than none
+            told += f"; {', '.join(alone[:3])} without another side, so pictures are not mirrored"
+            pairs = {}
+        found.said.append(f"left and right: {len(pairs) // 2} pairs {told}")
+        found.swap = [names.index(pairs.get(name, name)) for name in names]
+        found.skeleton = [
+            (names.index(a), names.index(b)) for a, b in links if a in names and b in names
+        ]
+
+    def _triples(self, draft: Draft, place: Mapping[str, int]) -> np.ndarray:
+        """(K, 3) x, y, visibility; zeros for what is not labelled."""
+        triples = np.zeros((len(place), 3))
+        for name, values in draft.points.items():
+            if name not in place:
+                self.found.drop(f"keypoints of the name {name}", draft.where)
+            elif not np.isfinite(values).all():
+                self.found.drop("keypoints that are not numbers", draft.where)
+            else:
+                triples[place[name]] = values
+        return triples
+
+
+def _schema_names(schema: str) -> list[str]:
+    return [point["name"] for point in schemas.get(schema)["keypoint_info"].values()]
+
+
+def _box_around(points: np.ndarray, size: tuple[int, int], margin: float) -> Box:
+    """Box xyxy around keypoints (N, 2), inside of the picture as far as they are."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    # one keypoint, or several at a place, still need a box of some size
+    around = max(margin * float((high - low).max()), 1.0)
+    left_top = np.maximum(low - around, np.minimum(low, 0))
+    right_bottom = np.minimum(high + around, np.maximum(high, size))
+    left, top = left_top.tolist()
+    right, bottom = right_bottom.tolist()
+    return left, top, right, bottom
+
+
+def _annotation(
+    number: int,
+    image: int,
+    draft: Draft,
+    labels: Sequence[str],
+    triples: np.ndarray,
+    box: Sequence[float],
+) -> dict[str, Any]:
+    left, top, right, bottom = box
+    width, height = right - left, bottom - top
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": labels.index(draft.category) + 1,
+        "bbox": plain(np.array([left, top, width, height])),
+        "area": round(width * height, 2),
+        "iscrowd": 0,
+        "num_keypoints": int((triples[:, 2] > 0).sum()),
+        "keypoints": plain(triples),
+        **draft.more,
+    }

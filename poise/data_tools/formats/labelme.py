@@ -1,0 +1,113 @@
+"""labelme: a JSON file beside each picture, with shapes.
+
+Points are keypoints and rectangles are people, their labels the names. The same number as
+`group_id` holds a person together; without one, the rectangle around a point does. X-AnyLabeling
+writes the same form. labelme has no word for a hidden keypoint; what people set instead is taken: a
+flag or attribute that says so, or X-AnyLabeling's `difficult`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from poise.data_tools.formats.annotations import Annotations
+from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection
+from poise.data_tools.formats.grouping import LooseBox, LoosePoint, group_shapes
+from poise.data_tools.formats.reading import Reading, picture_folder, picture_size
+from poise.datasets.coco_file import read_json
+from poise.errors import DataError
+
+__all__ = ["read_labelme", "shape_files"]
+
+#: words of flags, attributes and descriptions that say that a keypoint cannot be seen
+HIDING = ("occluded", "hidden", "invisible", "not visible", "difficult")
+
+
+def shape_files(path: Path) -> list[Path]:
+    """Labelme's files below a folder, or the file itself, by what they hold."""
+    files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    return [f for f in files if f.is_file() and _has_shapes(f)]
+
+
+def _has_shapes(file: Path) -> bool:
+    content = file.read_bytes()
+    return b'"shapes"' in content and b'"imagePath"' in content
+
+
+def read_labelme(path: Path, reading: Reading) -> Annotations:
+    """Annotations of labelme's files.
+
+    Args:
+        path: folder of the files, or one of them.
+        reading: `schema`, `images`, `category`, `margin`.
+
+    Raises:
+        DataError: there are no such files, or one is broken.
+    """
+    files = shape_files(path)
+    if not files:
+        raise DataError(f"{path} has no files of labelme (.json with `shapes` and `imagePath`)")
+    home = path if path.is_dir() else path.parent
+    contents = [(file, read_json(str(file), owner="labelme's file")) for file in files]
+    named = {f: str(_picture_beside(f, c, home)) for f, c in contents}
+    folder, places = picture_folder(named.values(), (home, home / "images"), reading.images)
+    book = Collection(reading, path, folder)
+    for file, content in contents:
+        try:
+            _read_file(book, file, content, places.get(named[file], named[file]))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise DataError(
+                f"{file} is no file of labelme: {type(error).__name__}: {error}"
+            ) from error
+    return book.finish()
+
+
+def _picture_beside(file: Path, content: Mapping[str, Any], home: Path) -> str:
+    """A picture's path below the folder; labelme says it from where its file lies."""
+    name = str(content["imagePath"]).replace("\\", "/")
+    beside = file.parent / name
+    for place in (beside, file.parent / Path(name).name):
+        if place.is_file() and place.resolve().is_relative_to(home.resolve()):
+            return place.resolve().relative_to(home.resolve()).as_posix()
+    return name
+
+
+def _read_file(book: Collection, file: Path, content: Mapping[str, Any], name: str) -> None:
+    size: Any = (content.get("imageWidth"), content.get("imageHeight"))
+    if not all(size):
+        size = picture_size(book.folder / name)
+    if size is None:
+        book.found.drop("pictures whose size is not known", str(file))
+        return
+    points, boxes = [], []
+    for shape in content["shapes"]:
+        kind = shape.get("shape_type") or "polygon"
+        corners = [(float(x), float(y)) for x, y, *_ in shape["points"]]
+        label, group = str(shape["label"]), shape.get("group_id")
+        if kind == "point" and len(corners) == 1:
+            seen = HIDDEN if _hidden(shape) else VISIBLE
+            points.append(LoosePoint(label, *corners[0], seen, group))
+        elif kind == "rectangle" and len(corners) > 1:
+            across, down = zip(*corners, strict=True)
+            edges = (min(across), min(down), max(across), max(down))
+            boxes.append(LooseBox(label, edges, group))
+        else:
+            book.found.drop(f"shapes of the kind {kind}", f"{file.name} {label}")
+    image = book.add_image(name, (int(size[0]), int(size[1])))
+    book.add(image, group_shapes(points, boxes, file.name, book.found.drop))
+
+
+def _hidden(shape: Mapping[str, Any]) -> bool:
+    """Whether anything of a shape says that it cannot be seen."""
+    if shape.get("difficult") or (shape.get("description") or "").strip().lower() in HIDING:
+        return True
+    said = {**(shape.get("flags") or {}), **(shape.get("attributes") or {})}
+    for key, value in said.items():
+        word = str(value).strip().lower()
+        if str(key).strip().lower() in HIDING and word in ("true", "1", "yes"):
+            return True
+        if word in HIDING:
+            return True
+    return False

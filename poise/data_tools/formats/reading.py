@@ -1,0 +1,109 @@
+"""What a reader of annotations is asked for, and where the pictures of its files are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from poise.errors import ArgumentError, FileMissingError
+
+__all__ = ["PICTURES", "Reading", "picture_folder", "picture_size"]
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+#: part of the longer side of what the keypoints span
+BOX_MARGIN = 0.1
+#: EXIF's tag of the orientation, and its values that exchange width and height
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """Wishes of a user; each form takes those that concern it.
+
+    Attributes:
+        schema: name of the keypoints' schema, or metadata file; found by their names without it.
+        images: folder of the pictures; looked for around the annotations without it.
+        part: of YOLO's form: "train", "val" or "test".
+        category: only the people, animals or things of this label.
+        annotator: of Label Studio's form: whose work counts where several did the same task.
+        predicted: of SLEAP's form: also what the tool predicted and nobody corrected.
+        margin: around the keypoints where there is no box, in parts of the longer side that they
+            span.
+
+    Raises:
+        ArgumentError: a margin that is none.
+    """
+
+    schema: str | None = None
+    images: Path | None = None
+    part: str = "train"
+    category: str | None = None
+    annotator: str | None = None
+    predicted: bool = False
+    margin: float = BOX_MARGIN
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin < float("inf"):
+            raise ArgumentError(
+                f"the margin of boxes (--box-margin) is a part of the longer side such as 0.1, "
+                f"got {self.margin}"
+            )
+
+
+def picture_folder(
+    names: Iterable[str], around: Iterable[Path], images: Path | None = None
+) -> tuple[Path, dict[str, str]]:
+    """Where pictures lie, and how their names read from there.
+
+    Args:
+        names: of the pictures as the annotations have them: paths or addresses.
+        around: folders to look in, the likeliest first.
+        images: the folder, where a user says it.
+
+    Returns:
+        the folder, and name -> path below it (with "/") of those that are there.
+
+    Raises:
+        FileMissingError: `images` is no folder.
+    """
+    if images is not None and not images.is_dir():
+        raise FileMissingError(f"there is no folder of pictures {images}")
+    folders = [images] if images is not None else list(dict.fromkeys(around))
+    wanted = list(dict.fromkeys(names))
+    best: tuple[Path, dict[str, str]] = (folders[0], {})
+    for folder in folders:
+        found = {}
+        for name in wanted:
+            place = next((p for p in _ends(name) if (folder / p).is_file()), None)
+            if place is not None:
+                found[name] = place
+        if len(found) > len(best[1]):
+            best = (folder, found)
+        if len(found) == len(wanted):
+            break
+    return best
+
+
+def _ends(name: str) -> list[str]:
+    """A path, and what is left of it without its first folders: the longest first.
+
+    Example:
+        >>> _ends("a/b/c.png")
+        ['a/b/c.png', 'b/c.png', 'c.png']
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    return ["/".join(parts[i:]) for i in range(len(parts))]
+
+
+def picture_size(path: Path) -> tuple[int, int] | None:
+    """Width and height as the picture is shown, from the head of its file; None without one."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            turned = picture.getexif().get(_ORIENTATION) in _TURNED
+    except (OSError, UnidentifiedImageError, ValueError):
+        return None
+    return (height, width) if turned else (width, height)
