@@ -8,8 +8,8 @@ slows both down alike. Medians over rounds are printed, and the ratio of medians
 over decoded pictures, which leaves the reading of JPEGs (the same in both) out.
 
 Pipelines "by picture" get five samples of every two pictures one after another, as many as COCO
-has people and in the order of `PictureSampler`; Poise then decodes each picture once
-(`keep_decoded`), MMPose once a sample.
+has people and in the order of `PictureSampler` or of a test; Poise then decodes each picture once
+(`keep_decoded`, which data sets in test mode set by themselves), MMPose once a sample.
 """
 
 from __future__ import annotations
@@ -84,9 +84,7 @@ PIPELINES = {
     "simcc (rtmpose), test": [*START, dict(type="TopdownAffine", input_size=INPUT), *PACK],
 }
 BY_PICTURE = ", by picture"
-PIPELINES |= {
-    name + BY_PICTURE: copy.deepcopy(PIPELINES[name]) for name in PIPELINES if "train" in name
-}
+PIPELINES |= {name + BY_PICTURE: copy.deepcopy(PIPELINES[name]) for name in PIPELINES}
 
 
 def samples(folder: Path, cached: bool) -> list[dict]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from poise.registry import TRANSFORMS
 from poise.transforms.base import BaseTransform
 from poise.transforms.image import COLOR_TYPES, DECODERS, decode_image, read_bytes
 
-__all__ = ["LoadImage", "LoadImageFromFile"]
+__all__ = ["LoadImage", "LoadImageFromFile", "remember_pictures"]
 
 
 @TRANSFORMS.register_module(scope="mmcv")
@@ -29,9 +29,9 @@ class LoadImageFromFile(BaseTransform):
         ignore_empty: drop the sample (return None) where the picture cannot be read.
         backend_args: see `poise.transforms.image.read_bytes`.
         keep_decoded: how many decoded pictures to remember (about 1 MB each). Decoding takes
-            more than half of a sample's time, and COCO has 2.6 people a picture: with a sampler
-            that keeps them close together this decodes each picture once. Remembered pictures
-            are read-only, so that no step can spoil them for the next person.
+            more than half of a sample's time, and COCO has 2.6 people a picture: where they
+            follow one another each picture is decoded once. Each person gets a copy. None: one
+            in a data set in test mode, whose order is the file's; none elsewhere.
 
     Raises:
         FileMissingError: the file does not exist.
@@ -47,7 +47,7 @@ class LoadImageFromFile(BaseTransform):
         ignore_empty: bool = False,
         *,
         backend_args: dict[str, Any] | None = None,
-        keep_decoded: int = 0,
+        keep_decoded: int | None = None,
     ) -> None:
         if file_client_args is not None:
             if backend_args is not None:
@@ -67,8 +67,8 @@ class LoadImageFromFile(BaseTransform):
         self.ignore_empty = ignore_empty
         self.backend_args = dict(backend_args or file_client_args or {})
         self.keep_decoded = keep_decoded
-        # path -> picture, the one used last at the end
-        self._decoded: OrderedDict[str, np.ndarray] = OrderedDict()
+        # path -> picture, the one used last at the end; replaced, never changed, for threads
+        self._decoded: dict[str, np.ndarray] = {}
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Add `img`, `img_shape`, `ori_shape`."""
@@ -87,15 +87,14 @@ class LoadImageFromFile(BaseTransform):
         if not self.keep_decoded:
             return self._decode(path)
         key = str(path)
-        if key in self._decoded:
-            self._decoded.move_to_end(key)
-            return self._decoded[key]
-        image = self._decode(path)
-        image.flags.writeable = False
-        self._decoded[key] = image
-        if len(self._decoded) > self.keep_decoded:
-            self._decoded.popitem(last=False)
-        return image
+        others = dict(self._decoded)
+        image = others.pop(key, None)
+        if image is None:
+            image = self._decode(path)
+        kept = [*others.items(), (key, image)]
+        self._decoded = dict(kept[-self.keep_decoded :])
+        # the next person's picture is not to be spoiled by what a step does to this one
+        return image.copy()
 
     def _decode(self, path: Any) -> np.ndarray:
         content = read_bytes(path, self.backend_args)
@@ -103,7 +102,7 @@ class LoadImageFromFile(BaseTransform):
 
     def __getstate__(self) -> dict[str, Any]:
         # worker processes start with nothing remembered
-        return self.__dict__ | {"_decoded": OrderedDict()}
+        return self.__dict__ | {"_decoded": {}}
 
     def _put(self, results: dict[str, Any], image: np.ndarray) -> dict[str, Any]:
         if self.to_float32:
@@ -141,6 +140,13 @@ class LoadImage(LoadImageFromFile):
                 f"{shape} (img_path {results['img_path']!r}); convert the picture first"
             )
         return self._put(results, image)
+
+
+def remember_pictures(steps: Iterable[Any]) -> None:
+    """Let loading steps keep the last picture, where their config does not say how many."""
+    for step in steps:
+        if isinstance(step, LoadImageFromFile) and step.keep_decoded is None:
+            step.keep_decoded = 1
 
 
 def _one_of(name: str, value: str, known: dict[str, Any]) -> None:

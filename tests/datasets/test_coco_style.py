@@ -14,6 +14,7 @@ from poise.datasets import BaseCocoStyleDataset, CocoDataset
 from poise.datasets.instances import InstanceRule
 from poise.datasets.records import Records
 from poise.errors import ArgumentError, DataError, FileMissingError
+from poise.transforms import LoadImage
 
 
 def test_a_record_has_the_keys_of_mmpose(coco: Any, person: Any) -> None:
@@ -182,6 +183,32 @@ def test_the_pipeline_gets_the_data_set_for_mixing(coco: Any, person: Any) -> No
     dataset = coco([person(1)], pipeline=[lambda results: results])
     assert dataset[0]["dataset"] is dataset
     assert "dataset" not in dataset.get_data_info(0)
+
+
+@pytest.mark.parametrize(("test_mode", "decoded"), [(True, [1, 2]), (False, [1, 1, 2, 2, 2])])
+def test_a_test_decodes_a_picture_once_for_all_its_people(
+    coco: Any,
+    person: Any,
+    pictures: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    test_mode: bool,
+    decoded: list[int],
+) -> None:
+    seen = []
+    decode = LoadImage._decode
+    monkeypatch.setattr(
+        LoadImage,
+        "_decode",
+        lambda self, path: seen.append(int(Path(path).stem)) or decode(self, path),
+    )
+    dataset = coco(
+        [person(i, image=1 + (i > 2)) for i in (1, 2, 3, 4, 5)],
+        data_prefix={"img": str(pictures)},
+        pipeline=[dict(type="LoadImage")],
+        test_mode=test_mode,
+    )
+    assert [dataset[i]["img"][0, 0, 0] for i in range(5)] == [1, 1, 2, 2, 2]
+    assert seen == decoded
 
 
 def test_records_and_plain_dicts_are_the_same(coco: Any, person: Any) -> None:

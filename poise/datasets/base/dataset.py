@@ -19,6 +19,7 @@ from poise.datasets.records import Records
 from poise.errors import ArgumentError, DataError, PoiseError
 from poise.registry import DATASETS
 from poise.transforms.compose import Compose
+from poise.transforms.loading import remember_pictures
 
 __all__ = ["BaseDataset", "force_full_init"]
 
@@ -107,6 +108,8 @@ class BaseDataset:
         self._last_error: Exception | None = None
         self._join_prefix()
         self.pipeline = Compose(list(pipeline))
+        if test_mode:
+            remember_pictures(self.pipeline)
         if not lazy_init:
             self.full_init()
 
