@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from poise.errors import (
     UnknownNameError,
     nearest,
 )
+from poise.metrics.analysis.statistics import Leaf, leaves_of
 from poise.metrics.evaluator import Evaluator
 from poise.metrics.prediction_file import is_prediction_file, read_predictions
 from poise.registry import METRICS
 from poise.structures.metainfo import parse_pose_metainfo
 
-__all__ = ["evaluate_predictions", "parse_metric"]
+__all__ = ["Collected", "collect_predictions", "evaluate_predictions", "parse_metric"]
 
 #: metrics that read an annotation file, which has pictures without predictions, too
 _READ_ANNOTATIONS = ("CocoMetric", "CocoWholeBodyMetric", "PoseTrack18Metric")
@@ -58,6 +60,61 @@ def evaluate_predictions(
         DataError: a file is something else, or a metric lacks something in the samples.
         UnknownNameError, ArgumentError: a metric that does not exist, or cannot be built so.
     """
+    return collect_predictions(path, metrics, annotations=annotations, schema=schema).figures()
+
+
+@dataclass(eq=False)
+class Collected:
+    """Metrics that were fed all samples of a file.
+
+    Attributes:
+        path: the file.
+        meta: meta information of its data set.
+        evaluators: metric -> what computes it.
+        leaves: metric -> itself, or the metrics of its parts, for a closer look.
+        pictures: id of a picture -> its file, where the samples say so.
+        count: number of samples.
+    """
+
+    path: Path
+    meta: Mapping[str, Any]
+    evaluators: dict[str, Evaluator]
+    leaves: dict[str, list[Leaf]]
+    pictures: dict[Any, str] = field(default_factory=dict)
+    count: int = 0
+
+    def take(self, sample: Mapping[str, Any]) -> None:
+        """Feed a sample to all metrics."""
+        self.count += 1
+        picture = _plain_id(sample.get("img_id", f"sample {self.count}"))
+        own = _plain_id(sample.get("id", self.count))
+        if isinstance(sample.get("img_path"), str):
+            self.pictures[picture] = sample["img_path"]
+        for name, evaluator in self.evaluators.items():
+            with _named(name):
+                evaluator.process([sample])
+            for leaf in self.leaves[name]:
+                leaf.take(picture, own)
+
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """Metric -> its figures by name."""
+        found = {}
+        for name, evaluator in self.evaluators.items():
+            for leaf in self.leaves[name]:
+                leaf.close()
+            with _named(name):
+                found[name] = evaluator.evaluate(self.count)
+        return found
+
+
+def collect_predictions(
+    path: str | Path,
+    metrics: Sequence[str | Mapping[str, Any]] = (),
+    *,
+    annotations: str | Path | None = None,
+    schema: str | None = None,
+) -> Collected:
+    """Metrics fed with a file of predictions; arguments and errors as of `evaluate_predictions`."""
     if annotations is not None and not Path(annotations).is_file():
         raise FileMissingError(f"there is no annotation file {annotations}")
     if is_prediction_file(path):
@@ -75,19 +132,24 @@ def evaluate_predictions(
         evaluator = Evaluator(config)
         evaluator.dataset_meta = dict(header["meta"])
         evaluators[_unused(name, evaluators)] = evaluator
-    count = 0
+    keypoints = list((header["meta"].get("keypoint_id2name") or {}).values())
+    leaves = {
+        name: [leaf for metric in evaluator.metrics for leaf in leaves_of(metric, keypoints)]
+        for name, evaluator in evaluators.items()
+    }
+    collected = Collected(Path(path), header["meta"], evaluators, leaves)
     for sample in samples:
-        count += 1
-        for name, evaluator in evaluators.items():
-            with _named(name):
-                evaluator.process([sample])
-    if not count:
+        collected.take(sample)
+    if not collected.count:
         raise DataError(f"{path} has no samples")
-    figures = {}
-    for name, evaluator in evaluators.items():
-        with _named(name):
-            figures[name] = evaluator.evaluate(count)
-    return figures
+    return collected
+
+
+def _plain_id(value: Any) -> Any:
+    """An id that can be a key: lists and arrays as tuples."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return tuple(value) if isinstance(value, list) else value
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from poise._arrays import Array
 from poise._collector import no_gc
 from poise.errors import DataError, nearest
 from poise.metrics.base import BaseMetric
-from poise.metrics.coco_eval import Detections, evaluate_oks
+from poise.metrics.coco_eval import Detections, OksEvaluation, evaluate_oks
 from poise.metrics.coco_table import CocoTable, read_coco_table
 from poise.metrics.coco_truth import CocoTruth, coco_from_samples
 from poise.metrics.functional.mapping import transform_sigmas
@@ -24,10 +24,27 @@ from poise.metrics.pose_batch import PoseBatch
 from poise.metrics.pose_columns import PoseColumns
 from poise.registry import METRICS
 
-__all__ = ["CocoMetric", "write_json"]
+__all__ = ["CocoMetric", "Comparison", "write_json"]
 
 _SCORE_MODES = ("bbox", "bbox_keypoint", "bbox_rle", "keypoint")
 _NMS_MODES = ("oks_nms", "soft_oks_nms", "none")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Annotations and predictions of a whole evaluation, ready to be matched.
+
+    Attributes:
+        truth: G annotations of I pictures.
+        poses: M poses, scored and thinned out.
+        detections: the same M poses against the rows of `truth`.
+        sigmas: (K,).
+    """
+
+    truth: CocoTruth
+    poses: PoseColumns
+    detections: Detections
+    sigmas: Array
 
 
 @METRICS.register_module()
@@ -192,7 +209,31 @@ class CocoMetric(BaseMetric):
             write_json(f"{self.outfile_prefix}.keypoints.json", self._result_rows(poses))
         if truth is None:
             return {}
-        return self._evaluate(truth, poses, self._sigmas(meta))
+        return self.summary(self._matches(truth, poses, self._sigmas(meta)))
+
+    def comparison(self, results: list[Any]) -> Comparison:
+        """What the figures are made of, for a closer look at them.
+
+        Args:
+            results: what `entries` gives.
+
+        Raises:
+            DataError: there are no annotations, or as in `compute_metrics`.
+        """
+        meta = self.dataset_meta
+        if meta is None:
+            raise DataError(f"{type(self).__name__} needs `dataset_meta` before it can evaluate")
+        truth = self.coco
+        if truth is None:
+            truth = self._truth_of_samples([b.truths[i] for b, i in results if b.truths], meta)
+        poses, sigmas = self._poses(results, meta), self._sigmas(meta)
+        return Comparison(truth, poses, self._detections(truth, poses), sigmas)
+
+    def summary(self, evaluation: OksEvaluation) -> dict[str, float]:
+        """The figures of matches, as `iou_type` says, without the prefix."""
+        if self.iou_type == "keypoints_crowd":
+            return evaluation.summarize_crowd()
+        return evaluation.summarize()
 
     def _poses(
         self, predictions: list[tuple[PoseBatch, int]], meta: Mapping[str, Any]
@@ -207,13 +248,10 @@ class CocoMetric(BaseMetric):
             return poses
         return poses.thinned(self.nms_mode, self.nms_thr, self._sigmas(meta))
 
-    def _evaluate(self, truth: CocoTruth, poses: PoseColumns, sigmas: Array) -> dict[str, float]:
+    def _matches(self, truth: CocoTruth, poses: PoseColumns, sigmas: Array) -> OksEvaluation:
         if not len(poses):
             warnings.warn(f"{type(self).__name__}: no poses were predicted", stacklevel=2)
-        evaluation = evaluate_oks(truth, self._detections(truth, poses), sigmas)
-        if self.iou_type == "keypoints_crowd":
-            return evaluation.summarize_crowd()
-        return evaluation.summarize()
+        return evaluate_oks(truth, self._detections(truth, poses), sigmas)
 
     def _detections(self, truth: CocoTruth, poses: PoseColumns) -> Detections:
         """The poses against the rows of the annotations."""

@@ -18,7 +18,7 @@ from poise._arrays import Array
 from poise.errors import DataError
 from poise.metrics.coco_truth import CocoTruth
 
-__all__ = ["Detections", "OksEvaluation", "evaluate_oks"]
+__all__ = ["CandidatePairs", "Detections", "OksEvaluation", "candidate_pairs", "evaluate_oks"]
 
 OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
@@ -176,6 +176,56 @@ def evaluate_oks(truth: CocoTruth, detections: Detections, sigmas: Array) -> Oks
     Raises:
         DataError: the numbers of keypoints differ.
     """
+    pairs = candidate_pairs(truth, detections, sigmas)
+    kept, oks = pairs.kept, pairs.oks
+    area, size = truth.range_area, detections.area[kept]
+    truth_ignored = np.stack(
+        [truth.ignore | (area < low) | (area > high) for low, high in AREA_RANGES]
+    )
+    close = np.flatnonzero(oks >= OKS_THRESHOLDS[0])
+    matched, spoiled = _match(
+        truth.crowd,
+        truth_ignored,
+        oks[close],
+        pairs.person[close],
+        pairs.detection[close],
+        pairs.rank,
+    )
+    outside = np.stack([(size < low) | (size > high) for low, high in AREA_RANGES])
+    ignored = spoiled | (~matched & outside[:, None])
+    image, category, score = (
+        column[kept] for column in (detections.image, detections.category, detections.score)
+    )
+    return OksEvaluation(truth, image, category, score, matched, ignored, truth_ignored)
+
+
+@dataclass(frozen=True, eq=False)
+class CandidatePairs:
+    """P pairs of a detection and an annotation of the same picture and category.
+
+    Attributes:
+        kept: (N,) rows of the detections that count, up to 20 of each picture and category, the
+            best score first.
+        group: (N,) ascending, number of their picture and category.
+        detection: (P,) ascending, place in `kept`.
+        person: (P,) row of the annotation; those of a detection in their order in the file.
+        oks: (P,).
+    """
+
+    kept: Array
+    group: Array
+    detection: Array
+    person: Array
+    oks: Array
+
+    @property
+    def rank(self) -> Array:
+        """(N,) place of each detection among those of its group: 0, 1, ..."""
+        return _rank(self.group)
+
+
+def candidate_pairs(truth: CocoTruth, detections: Detections, sigmas: Array) -> CandidatePairs:
+    """All pairs that could match; arguments and errors as of `evaluate_oks`."""
     counts = {"sigmas": len(sigmas)}
     if len(truth.image):
         counts["annotated keypoints"] = truth.keypoints.shape[1]
@@ -196,21 +246,7 @@ def evaluate_oks(truth: CocoTruth, detections: Detections, sigmas: Array) -> Oks
     pair_d = np.repeat(np.arange(len(group)), number)
     pair_g = order[np.repeat(first - start, number) + np.arange(len(pair_d))]
     oks = _oks_of_pairs(truth, detections, pair_g, kept[pair_d], sigmas)
-
-    area, size = truth.range_area, detections.area[kept]
-    truth_ignored = np.stack(
-        [truth.ignore | (area < low) | (area > high) for low, high in AREA_RANGES]
-    )
-    close = np.flatnonzero(oks >= OKS_THRESHOLDS[0])
-    matched, spoiled = _match(
-        truth.crowd, truth_ignored, oks[close], pair_g[close], pair_d[close], _rank(group)
-    )
-    outside = np.stack([(size < low) | (size > high) for low, high in AREA_RANGES])
-    ignored = spoiled | (~matched & outside[:, None])
-    image, category, score = (
-        column[kept] for column in (detections.image, detections.category, detections.score)
-    )
-    return OksEvaluation(truth, image, category, score, matched, ignored, truth_ignored)
+    return CandidatePairs(kept, group, pair_d, pair_g, oks)
 
 
 def _best_of_each_group(detections: Detections, images: int) -> tuple[Array, Array]:

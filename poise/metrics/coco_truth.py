@@ -34,6 +34,7 @@ class CocoTruth:
         crowd: (G,) bool.
         ignore: (G,) bool: crowds and annotations without visible keypoints.
         crowd_index: (I,) how crowded a picture is, 0 to 1, or None.
+        ids: G ids of the annotations, `ABSENT` for those without one.
     """
 
     image_ids: list[Any]
@@ -47,6 +48,7 @@ class CocoTruth:
     crowd: Array
     ignore: Array
     crowd_index: Array | None = None
+    ids: Sequence[Any] = ()
 
     @property
     def group(self) -> Array:
@@ -135,6 +137,7 @@ class CocoTruth:
             crowd=crowd,
             ignore=crowd | unseen,
             crowd_index=_crowd_index(table.images, image_row),
+            ids=anns["id"],
         )
 
 

@@ -150,12 +150,16 @@ class NME(KeypointMetric):
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """{'NME'}."""
         pred, gt, mask = stacked(results)
+        return {"NME": keypoint_nme(pred, gt, mask, self.norm_of(results, gt))}
+
+    def norm_of(self, results: list[Any], gt: Array) -> Array:
+        """(N, D) lengths that distances of the annotated poses (N, K, D) are divided by."""
         if self.norm_mode == "use_norm_item":
             length = np.concatenate([result["length"] for result in results])
         else:
             first, second = self._two_keypoints(gt.shape[1])
             length = np.linalg.norm(gt[:, first] - gt[:, second], axis=1, keepdims=True)
-        return {"NME": keypoint_nme(pred, gt, mask, np.repeat(length, pred.shape[2], axis=1))}
+        return np.repeat(length, gt.shape[2], axis=1)
 
     def _two_keypoints(self, number: int) -> tuple[int, int]:
         name = (self.dataset_meta or {}).get("dataset_name", "")

@@ -17,8 +17,8 @@ from poise.registry import METRICS
 
 __all__ = ["JhmdbPCKAccuracy", "MpiiPCKAccuracy", "PCKAccuracy"]
 
-# norm item -> name of its figure
-_FIGURES = {"bbox": "PCK", "head": "PCKh", "torso": "tPCK"}
+#: norm item -> name of its figure
+FIGURES = {"bbox": "PCK", "head": "PCKh", "torso": "tPCK"}
 # JHMDB's neck and belly, or shoulder and hip
 _TORSO = (4, 5)
 # below this many pixels an annotated torso is no measure
@@ -61,10 +61,10 @@ class PCKAccuracy(KeypointMetric):
         self.thr = thr
         self.norm_item = [norm_item] if isinstance(norm_item, str) else list(norm_item)
         for item in self.norm_item:
-            if item not in _FIGURES:
+            if item not in FIGURES:
                 raise UnknownNameError(
                     f"the normalized item {item!r} is not supported by {type(self).__name__},"
-                    f" which takes 'bbox', 'head' or 'torso'{nearest(str(item), _FIGURES)}"
+                    f" which takes 'bbox', 'head' or 'torso'{nearest(str(item), FIGURES)}"
                 )
 
     def _lengths(self, sample: Mapping[str, Any], pair: Mapping[str, Array]) -> dict[str, Array]:
@@ -79,7 +79,7 @@ class PCKAccuracy(KeypointMetric):
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """'PCK', 'PCKh', 'tPCK', by what was asked for; 0 to 1."""
         figures: dict[str, Any] = {}
-        for item, name in _FIGURES.items():
+        for item, name in FIGURES.items():
             if item in self.norm_item:
                 figures[name] = self._accuracy(results, item)[1]
         return figures
@@ -87,12 +87,12 @@ class PCKAccuracy(KeypointMetric):
     def _accuracy(self, results: list[Any], item: str) -> tuple[Array, float]:
         """Accuracy per keypoint (K,) and overall."""
         pred, gt, mask = stacked(results)
-        lengths = self._norm_of(results, item, pred, gt)
+        lengths = self.norm_of(results, item, pred, gt)
         accuracy, mean, _ = keypoint_pck_accuracy(pred, gt, mask, self.thr, lengths)
         return accuracy, mean
 
     @staticmethod
-    def _norm_of(results: list[Any], item: str, pred: Array, gt: Array) -> Array:
+    def norm_of(results: list[Any], item: str, pred: Array, gt: Array) -> Array:
         """(N, D) lengths that distances are divided by, pixels."""
         if not results:
             return np.zeros(0)
@@ -130,8 +130,8 @@ class MpiiPCKAccuracy(PCKAccuracy):
         "Knee PCK": (4, 1),
         "Ankle PCK": (5, 0),
     }
-    _NOT_RATED = (6, 7)  # pelvis and thorax
-    _STRICT_THR = 0.1
+    NOT_RATED = (6, 7)  # pelvis and thorax
+    STRICT_THR = 0.1
 
     def __init__(
         self,
@@ -148,15 +148,15 @@ class MpiiPCKAccuracy(PCKAccuracy):
             return {}
         pred, gt, mask = stacked(results)
         _has_joints(pred, self.JOINTS.values(), "MpiiPCKAccuracy needs the joints of MPII")
-        heads = self._norm_of(results, "head", pred, gt)
+        heads = self.norm_of(results, "head", pred, gt)
         # MPII counts pixels from 1, and its annotations are read as they are
         pred = pred + 1.0
         percent, strict = (
             100.0 * keypoint_pck_accuracy(pred, gt, mask, thr, heads)[0]
-            for thr in (self.thr, self._STRICT_THR)
+            for thr in (self.thr, self.STRICT_THR)
         )
         weight = mask.sum(axis=0).astype(np.float64)
-        weight[list(self._NOT_RATED)] = 0
+        weight[list(self.NOT_RATED)] = 0
         weight /= max(weight.sum(), 1)
         return {
             **{name: percent[list(joints)].mean() for name, joints in self.JOINTS.items()},
@@ -206,8 +206,8 @@ class JhmdbPCKAccuracy(PCKAccuracy):
                     accuracy[None], self.JOINTS.values(), "JhmdbPCKAccuracy needs JHMDB's joints"
                 )
                 for joint, keypoints in self.JOINTS.items():
-                    figures[f"{joint} {_FIGURES[item]}"] = accuracy[list(keypoints)].mean()
-                figures[_FIGURES[item]] = mean
+                    figures[f"{joint} {FIGURES[item]}"] = accuracy[list(keypoints)].mean()
+                figures[FIGURES[item]] = mean
         return figures
 
 

@@ -13,6 +13,7 @@ from poise.errors import DataError
 from poise.geometry.similarity import align_by_scale, compute_similarity_transform
 
 __all__ = [
+    "aligned",
     "keypoint_auc",
     "keypoint_epe",
     "keypoint_mpjpe",
@@ -124,14 +125,28 @@ def keypoint_mpjpe(pred: Array, gt: Array, mask: Array, alignment: str = "none")
     _same_shape(pred, gt, mask)
     if not mask.any():
         raise DataError("no keypoint is visible: the mean error of nothing is not defined")
-    if alignment == "procrustes":
-        pred = compute_similarity_transform(pred, gt)
-    elif alignment == "scale":
-        pred = align_by_scale(pred, gt)
-    elif alignment != "none":
-        raise DataError(f"alignment is 'none', 'scale' or 'procrustes', got {alignment!r}")
-    errors = np.linalg.norm(pred - gt, axis=-1)
+    errors = np.linalg.norm(aligned(pred, gt, alignment) - gt, axis=-1)
     return float(errors[mask.astype(bool)].mean(dtype=np.float64))
+
+
+def aligned(pred: Array, gt: Array, alignment: str) -> Array:
+    """Predicted poses (N, K, D) brought to the true ones (N, K, D), one by one.
+
+    Args:
+        pred: (N, K, D).
+        gt: (N, K, D).
+        alignment: 'none', 'scale' or 'procrustes', as in `keypoint_mpjpe`.
+
+    Raises:
+        DataError: unknown alignment.
+    """
+    if alignment == "procrustes":
+        return compute_similarity_transform(pred, gt)
+    if alignment == "scale":
+        return align_by_scale(pred, gt)
+    if alignment != "none":
+        raise DataError(f"alignment is 'none', 'scale' or 'procrustes', got {alignment!r}")
+    return pred
 
 
 def _fractions(correct: Array, counted: Array) -> tuple[Array, float, int]:

@@ -1,0 +1,258 @@
+"""Every metric's figures as a function of which pictures are drawn.
+
+A metric that was fed gives *leaves*: itself, or the metrics of its parts. A leaf gives its
+figures, and those of single keypoints, over draws of pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from poise._arrays import Array
+from poise.errors import DataError
+from poise.metrics.analysis.assignment import Assignment, assign
+from poise.metrics.analysis.bootstrap import Statistic, same_ids
+from poise.metrics.analysis.oks_bootstrap import oks_statistic
+from poise.metrics.analysis.person_sums import SUMMED, Sums, person_statistics, sums_of
+from poise.metrics.base import BaseMetric
+from poise.metrics.coco import CocoMetric, Comparison
+from poise.metrics.coco_eval import OksEvaluation, evaluate_oks
+from poise.metrics.keypoint_2d import stacked
+from poise.metrics.partition import KeypointPartitionMetric
+from poise.metrics.posetrack18 import PoseTrack18Metric
+
+__all__ = ["Leaf", "leaves_of"]
+
+#: figures with one of these in their name are better when smaller
+_FALLING = ("EPE", "NME", "MPJPE", "MRRPE", "error", "loss")
+
+
+@dataclass(eq=False)
+class Leaf:
+    """A metric with what it kept of each sample, before it forgets that by `evaluate`.
+
+    Attributes:
+        metric: the metric.
+        before: goes before the names of its figures, such as 'coco/'.
+        samples: what tells the sample of each entry: its picture's id and its own.
+        keypoint_names: names of the keypoints, where they are known.
+        entries: what the metric kept, once it is closed.
+    """
+
+    metric: BaseMetric
+    before: str
+    samples: list[tuple[Any, Any]]
+    keypoint_names: Sequence[str]
+    entries: list[Any] = field(default_factory=list)
+
+    def take(self, picture: Any, sample: Any) -> None:
+        """Note whose the entries are that the metric kept since the last call."""
+        new = len(self.metric.results) - len(self.samples)
+        self.samples.extend([(picture, sample)] * new)
+
+    def close(self) -> None:
+        """Keep the entries; `evaluate` makes the metric forget them."""
+        self.entries = list(self.metric.entries())
+
+    @property
+    def kind(self) -> str:
+        """Name of the metric's class."""
+        return type(self.metric).__name__
+
+    @property
+    def is_oks(self) -> bool:
+        """Whether poses are matched by OKS, so that errors can be told apart."""
+        return isinstance(self.metric, CocoMetric) and not isinstance(
+            self.metric, PoseTrack18Metric
+        )
+
+    @property
+    def is_summed(self) -> bool:
+        """Whether the figures are means over people."""
+        return type(self.metric) in SUMMED
+
+    # what matching gives, each worked out once
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """Annotations and predictions of an OKS metric.
+
+        Raises:
+            DataError: of another metric.
+        """
+        if not self.is_oks or not isinstance(self.metric, CocoMetric):
+            raise DataError(
+                f"{self.kind} does not match poses to people by OKS; use CocoMetric or "
+                "CocoWholeBodyMetric, such as --metric CocoMetric"
+            )
+        return self.metric.comparison(self.entries)
+
+    @cached_property
+    def evaluation(self) -> OksEvaluation:
+        """COCO's matching of an OKS metric."""
+        own = self.comparison
+        return evaluate_oks(own.truth, own.detections, own.sigmas)
+
+    @cached_property
+    def assignment(self) -> Assignment:
+        """Whose each pose is; see `assign`."""
+        own = self.comparison
+        return assign(own.truth, own.detections, own.sigmas)
+
+    def summary(self, evaluation: OksEvaluation) -> dict[str, float]:
+        """Figures of a matching, with their prefix."""
+        assert isinstance(self.metric, CocoMetric)
+        return self._prefixed(self.metric.summary(evaluation))
+
+    @cached_property
+    def sums(self) -> Sums:
+        """Sums of a metric of means over people."""
+        return sums_of(self.metric, self.entries)
+
+    @cached_property
+    def people(self) -> tuple[list[Any], Array]:
+        """Pictures, sorted, and the row (N,) of each person's there."""
+        pictures = sorted({picture for picture, _ in self.samples}, key=_sort_key)
+        row = {picture: place for place, picture in enumerate(pictures)}
+        counts = [len(entry["pred_coords"]) for entry in self.entries]
+        return pictures, np.repeat([row[picture] for picture, _ in self.samples], counts)
+
+    def statistic(self) -> Statistic:
+        """The figures as a function of how often each picture counts.
+
+        Raises:
+            DataError: a metric that does not go by pictures.
+        """
+        if self.is_oks:
+            return oks_statistic(self.evaluation, self.summary)
+        if self.is_summed:
+            return self._named(self._of_people[0])
+        if isinstance(self.metric, CocoMetric):
+            raise DataError(
+                f"{self.kind} evaluates whole videos, of which there are few: there is no interval "
+                "over pictures for it; use CocoMetric on the same predictions"
+            )
+        return self._of_anything()
+
+    def keypoint_statistic(self) -> Statistic | None:
+        """The figure of each keypoint; None for metrics that have none."""
+        if self.is_oks:
+            return self._of_similarity()
+        return self._of_people[1] if self.is_summed else None
+
+    @property
+    def keypoint_figure(self) -> str:
+        """What `keypoint_statistic` gives, in a few words."""
+        return "mean similarity" if self.is_oks else self.sums.about
+
+    def compare_truth(self, other: Leaf) -> None:
+        """Raise DataError unless the other one has the same annotations."""
+        if self.is_oks and other.is_oks:
+            one, two = self.comparison.truth, other.comparison.truth
+            same_ids("pictures", one.image_ids, two.image_ids)
+            same_ids("annotations", list(one.ids), list(two.ids))
+            self._same_points(one.keypoints, two.keypoints, list(one.ids))
+        elif self.is_summed and other.is_summed:
+            ours, theirs = self._persons(), other._persons()
+            same_ids("samples", sorted(ours, key=_sort_key), sorted(theirs, key=_sort_key))
+            for sample, poses in ours.items():
+                self._same_points(poses, theirs[sample], [sample])
+
+    def _same_points(self, ours: Array, theirs: Array, ids: Sequence[Any]) -> None:
+        if ours.shape == theirs.shape and np.array_equal(ours, theirs, equal_nan=True):
+            return
+        odd = ids[:1]
+        if ours.shape == theirs.shape and len(ids) == len(ours):
+            differs = (ours != theirs).any(axis=tuple(range(1, ours.ndim)))
+            odd = [ids[row] for row in np.flatnonzero(differs)[:5]]
+        raise DataError(
+            f"the runs were tested on different labels: annotations {odd} have other keypoints; "
+            "give both the same file, --annotations FILE"
+        )
+
+    def _persons(self) -> dict[Any, Array]:
+        pairs = zip(self.samples, self.entries, strict=True)
+        return {sample: entry["gt_coords"] for sample, entry in pairs}
+
+    def _prefixed(self, figures: Mapping[str, float]) -> dict[str, float]:
+        prefix = f"{self.metric.prefix}/" if self.metric.prefix else ""
+        return {f"{self.before}{prefix}{name}": value for name, value in figures.items()}
+
+    def _named(self, statistic: Statistic) -> Statistic:
+        names = list(self._prefixed(dict.fromkeys(statistic.names, 0.0)))
+        return Statistic(statistic.pictures, names, statistic.rising, statistic.figures)
+
+    @cached_property
+    def _of_people(self) -> tuple[Statistic, Statistic]:
+        number = stacked(self.entries)[0].shape[1]
+        pictures, row = self.people
+        return person_statistics(self.sums, row, pictures, self.names(number))
+
+    def names(self, number: int) -> list[str]:
+        """Names of K keypoints; their numbers where the data set names others."""
+        known = list(self.keypoint_names)
+        return known if len(known) == number else [str(place) for place in range(number)]
+
+    def _of_similarity(self) -> Statistic:
+        truth, found = self.comparison.truth, self.assignment.similarity
+        labelled = ~np.isnan(found)
+        shape = (len(truth.image_ids), found.shape[1])
+        total, number = np.zeros(shape), np.zeros(shape)
+        np.add.at(total, truth.image, np.where(labelled, found, 0))
+        np.add.at(number, truth.image, labelled)
+
+        def figures(weights: Array) -> Array:
+            counted = np.asarray(weights, np.float64)
+            part, whole = counted @ total, counted @ number
+            return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
+
+        names = self.names(shape[1])
+        return Statistic(truth.image_ids, names, [True] * len(names), figures)
+
+    def _of_anything(self) -> Statistic:
+        """The metric itself, run on each draw; for metrics with an entry per sample."""
+        pictures = sorted({picture for picture, _ in self.samples}, key=_sort_key)
+        entries: dict[Any, list[Any]] = {picture: [] for picture in pictures}
+        for (picture, _), entry in zip(self.samples, self.entries, strict=True):
+            entries[picture].append(entry)
+        groups = list(entries.values())
+
+        def run(weights: Sequence[int]) -> list[float]:
+            drawn = [entry for group, n in zip(groups, weights, strict=True) for entry in group * n]
+            return [float(value) for value in self.metric.compute_metrics(drawn).values()]
+
+        names = list(self._prefixed(self.metric.compute_metrics(list(self.entries))))
+        rising = [not any(part in name for part in _FALLING) for name in names]
+
+        def figures(weights: Array) -> Array:
+            return np.array([run(row) for row in weights.tolist()], np.float64)
+
+        return Statistic(pictures, names, rising, figures)
+
+
+def leaves_of(metric: BaseMetric, keypoint_names: Sequence[str] = ()) -> Iterator[Leaf]:
+    """The leaves of a metric, before it is fed.
+
+    Args:
+        metric: any metric.
+        keypoint_names: of the data set.
+    """
+    if isinstance(metric, KeypointPartitionMetric):
+        for part, own in metric.metrics.items():
+            known = len(keypoint_names) > max(metric.partitions[part])
+            names = [keypoint_names[k] for k in metric.partitions[part]] if known else []
+            yield Leaf(own, f"{part}/", [], names)
+    else:
+        yield Leaf(metric, "", [], keypoint_names)
+
+
+def _sort_key(value: Any) -> tuple[str, Any]:
+    """Orders ids of any kinds."""
+    if isinstance(value, tuple):
+        return "tuple", tuple(map(_sort_key, value))
+    return ("" if isinstance(value, (int, float)) else type(value).__name__), value
