@@ -1,4 +1,4 @@
-"""`poise eval`: saved predictions -> metrics."""
+"""`poise eval`: saved predictions -> metrics, how sure they are, and what they hide."""
 
 from __future__ import annotations
 
@@ -34,27 +34,50 @@ def evaluate(
         str | None,
         typer.Option(help="Keypoints of a COCO result file: name of a schema, or metadata file."),
     ] = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            help="Interval of each figure, by drawing pictures anew: the share of draws within "
+            "it. 0.95 where no number follows."
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Predictions of another run of the same pictures, to compare with."),
+    ] = None,
+    resamples: Annotated[
+        int, typer.Option(min=1, help="Draws of pictures for intervals and comparisons.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="JSON file for the figures.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Evaluate predictions that were saved by a test, with any metrics."""
-    from poise.data_tools.evaluating import evaluate_predictions
+    from poise.cli.bars import counted
+    from poise.data_tools.examining import examine_predictions
     from poise.data_tools.formats.coco import write_text
+    from poise.report.evaluation import examination_lines
 
-    found = evaluate_predictions(predictions, metric or (), annotations=annotations, schema=schema)
-    figures = {name: {k: float(v) for k, v in own.items()} for name, own in found.items()}
-    text = json.dumps(figures, indent=1)
+    closer = interval is not None or against is not None
+    with counted("drawing pictures") as tick:
+        found = examine_predictions(
+            predictions,
+            metric or (),
+            annotations=annotations,
+            schema=schema,
+            interval=interval,
+            resamples=resamples,
+            seed=seed,
+            against=against,
+            tick=tick,
+        )
+    text = json.dumps(found.to_json() if closer else found.figures, indent=1) + "\n"
     if out is not None:
-        write_text(out, text + "\n")
+        write_text(out, text)
     if as_json:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(text)
         return
-    rows = [(n, k, f"{v:.4f}") for n, own in figures.items() for k, v in own.items()]
-    widths = [max(len(row[i]) for row in [*rows, ("metric", "figure", "value")]) for i in (0, 1)]
-    before = ""
-    for name, figure, value in [("metric", "figure", "value"), *rows]:
-        shown = name if name != before else ""
-        before = name
-        sys.stdout.write(f"{shown:{widths[0]}}  {figure:{widths[1]}}  {value}\n")
+    for line in examination_lines(found):
+        sys.stdout.write(f"{line}\n")

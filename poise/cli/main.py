@@ -41,8 +41,11 @@ COMMANDS = {
 }
 
 
-#: Options that stand alone in MMPose's tools, and the value they mean then.
-BARE_OPTIONS = {"train": {"--resume": "auto", "--amp": "auto"}}
+#: Options that may stand alone, and the value they mean then.
+BARE_OPTIONS = {
+    "train": {"--resume": "auto", "--amp": "auto"},
+    "eval": {"--interval": "0.95"},
+}
 
 
 class LazyGroup(TyperGroup):

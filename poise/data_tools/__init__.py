@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "checking": "Finding check_data",
         "evaluating": "evaluate_predictions parse_metric",
+        "examining": "examine_predictions",
         "opening": "open_dataset reports_of",
         "pictures": "record_picture",
         "sheets": "draw_sheets",

@@ -70,6 +70,7 @@ class Collected:
     Attributes:
         path: the file.
         meta: meta information of its data set.
+        configs: of the metrics.
         evaluators: metric -> what computes it.
         leaves: metric -> itself, or the metrics of its parts, for a closer look.
         pictures: id of a picture -> its file, where the samples say so.
@@ -78,6 +79,7 @@ class Collected:
 
     path: Path
     meta: Mapping[str, Any]
+    configs: list[dict[str, Any]]
     evaluators: dict[str, Evaluator]
     leaves: dict[str, list[Leaf]]
     pictures: dict[Any, str] = field(default_factory=dict)
@@ -137,7 +139,7 @@ def collect_predictions(
         name: [leaf for metric in evaluator.metrics for leaf in leaves_of(metric, keypoints)]
         for name, evaluator in evaluators.items()
     }
-    collected = Collected(Path(path), header["meta"], evaluators, leaves)
+    collected = Collected(Path(path), header["meta"], configs, evaluators, leaves)
     for sample in samples:
         collected.take(sample)
     if not collected.count:

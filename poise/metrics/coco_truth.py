@@ -137,7 +137,7 @@ class CocoTruth:
             crowd=crowd,
             ignore=crowd | unseen,
             crowd_index=_crowd_index(table.images, image_row),
-            ids=anns["id"],
+            ids=list(anns["id"]),
         )
 
 

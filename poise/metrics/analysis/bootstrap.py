@@ -169,8 +169,7 @@ def differences(
     columns = (value, against, value - against, low, high, np.where(number, won, np.nan))
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return {
-        name: Difference(*row, draws=int(n))
-        for name, row, n in zip(shared, rows, number, strict=True)
+        name: Difference(*row, int(n)) for name, row, n in zip(shared, rows, number, strict=True)
     }
 
 

@@ -23,7 +23,6 @@ from poise.metrics.pck import FIGURES, JhmdbPCKAccuracy, MpiiPCKAccuracy, PCKAcc
 
 __all__ = ["SUMMED", "Sums", "person_statistics", "sums_of"]
 
-Array = NDArray[Any]
 Totals = Mapping[str, Array]
 
 

@@ -150,6 +150,12 @@ class Leaf:
         """What `keypoint_statistic` gives, in a few words."""
         return "mean similarity" if self.is_oks else self.sums.about
 
+    def pictures_with_poses(self) -> set[Any]:
+        """Ids of the pictures in which something was predicted."""
+        if not self.is_oks:
+            return {picture for picture, _ in self.samples}
+        return set(self.comparison.poses.image_id.tolist())
+
     def compare_truth(self, other: Leaf) -> None:
         """Raise DataError unless the other one has the same annotations."""
         if self.is_oks and other.is_oks:

@@ -1,0 +1,109 @@
+"""A closer look at saved predictions: intervals, two runs side by side, errors, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from poise.data_tools.evaluating import Collected, collect_predictions
+from poise.metrics.analysis.bootstrap import Difference, Interval, differences, intervals
+from poise.metrics.analysis.statistics import Leaf
+from poise.report.evaluation import Examination
+
+__all__ = ["examine_predictions"]
+
+#: Of the intervals, where none is named.
+LEVEL = 0.95
+
+
+def examine_predictions(
+    path: str | Path,
+    metrics: Sequence[str | Mapping[str, Any]] = (),
+    *,
+    annotations: str | Path | None = None,
+    schema: str | None = None,
+    interval: float | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    against: str | Path | None = None,
+    tick: Callable[[int], None] | None = None,
+) -> Examination:
+    """Figures of a file of predictions, and what stands behind them.
+
+    Args:
+        path: as in `evaluate_predictions`.
+        metrics: as in `evaluate_predictions`.
+        annotations: as in `evaluate_predictions`; of both runs.
+        schema: as in `evaluate_predictions`; of both runs.
+        interval: share of the resamples within an interval, such as 0.95; no intervals if None.
+        resamples: how many sets of pictures are drawn.
+        seed: of the draws.
+        against: predictions of another run, of the same pictures.
+        tick: called with numbers of resamples that are done.
+
+    Raises:
+        DataError: as in `evaluate_predictions`, too few pictures, a metric without what was
+            asked for, or runs of different pictures or annotations.
+        ArgumentError: as in `evaluate_predictions`, or a number out of its range.
+    """
+    options: dict[str, Any] = {"annotations": annotations, "schema": schema}
+    collected = collect_predictions(path, metrics, **options)
+    found = Examination(predictions=str(path), level=interval or LEVEL, resamples=resamples)
+    for name, own in collected.figures().items():
+        found.figures[name] = {figure: float(value) for figure, value in own.items()}
+    drawing = {"level": found.level, "resamples": resamples, "seed": seed, "tick": tick}
+    if interval is not None:
+        for name, leaves in collected.leaves.items():
+            found.intervals[name] = _intervals(leaves, drawing)
+    if against is not None:
+        # measured by the same metrics, whatever its own test had
+        other = collect_predictions(against, metrics or collected.configs, **options)
+        other.figures()
+        found.against = str(against)
+        _compare(found, collected, other, drawing)
+    return found
+
+
+def _intervals(leaves: Sequence[Leaf], drawing: Mapping[str, Any]) -> dict[str, Interval]:
+    found: dict[str, Interval] = {}
+    for leaf in leaves:
+        found |= intervals(leaf.statistic(), **drawing)
+    return found
+
+
+def _compare(
+    found: Examination, ours: Collected, theirs: Collected, drawing: Mapping[str, Any]
+) -> None:
+    """Set the comparison of all metrics, as a whole and by keypoint."""
+    for (name, leaves), others in zip(ours.leaves.items(), theirs.leaves.values(), strict=True):
+        figures: dict[str, Difference] = {}
+        keypoints: dict[str, Difference] = {}
+        for leaf, other in zip(leaves, others, strict=True):
+            leaf.compare_truth(other)
+            figures |= differences(leaf.statistic(), other.statistic(), **drawing)
+            single, its = leaf.keypoint_statistic(), other.keypoint_statistic()
+            if single is not None and its is not None:
+                rows = differences(single, its, **drawing)
+                keypoints |= {f"{leaf.before}{point}": row for point, row in rows.items()}
+            if note := _one_sided(leaf.pictures_with_poses(), other.pictures_with_poses()):
+                found.notes.append(f"{name}: {note}")
+        found.comparison[name] = figures
+        if keypoints:
+            found.keypoints[name] = keypoints
+
+
+def _one_sided(ours: set[Any], theirs: set[Any]) -> str:
+    """What to say of pictures in which only one run has predictions."""
+    parts = [
+        f"{len(alone)} only in the {which} ({', '.join(map(str, list(alone)[:5]))}"
+        + (", ...)" if len(alone) > 5 else ")")
+        for alone, which in ((ours - theirs, "first"), (theirs - ours, "second"))
+        if alone
+    ]
+    if not parts:
+        return ""
+    return (
+        f"pictures with predictions differ: {'; '.join(parts)}. That is right where a model found "
+        "nobody; where it was not tested on them the comparison says nothing"
+    )

@@ -1,0 +1,159 @@
+"""`poise eval` says how sure figures are, and which of two runs is better."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from poise import schemas
+from poise.cli.main import app, fill_bare_options
+from poise.data_tools import evaluate_predictions, examine_predictions
+from poise.errors import ArgumentError, DataError
+from poise.metrics.prediction_file import PredictionWriter
+from poise.structures.metainfo import parse_pose_metainfo
+
+PICTURES, PEOPLE = 12, 3
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Any:
+    """Maker of an annotation file and result files of it, by how far poses are off."""
+    names = [p["name"] for p in schemas.get("coco")["keypoint_info"].values()]
+    rng = np.random.default_rng(0)
+    anns = []
+    for number in range(PICTURES * PEOPLE):
+        corner = np.array([120.0 * (number % PEOPLE), 10.0])
+        points = corner + rng.uniform(0, 100, (17, 2))
+        pose = np.concatenate([points, rng.integers(0, 3, (17, 1))], axis=1)
+        ann = {"id": number + 1, "image_id": number // PEOPLE, "category_id": 1, "iscrowd": 0}
+        ann |= {"bbox": [*corner.tolist(), 100, 100], "area": 6000.0}
+        anns.append({**ann, "num_keypoints": 17, "keypoints": pose.ravel().tolist()})
+    truth = {
+        "images": [{"id": i, "file_name": f"{i}.jpg"} for i in range(PICTURES)],
+        "annotations": anns,
+        "categories": [{"id": 1, "name": "person", "keypoints": names}],
+    }
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+
+    def results(name: str, noise: float, *, first: int = 0) -> Path:
+        own = np.random.default_rng(1)
+        rows = []
+        for ann in anns:
+            pose = np.reshape(ann["keypoints"], (17, 3)).copy()
+            pose[:, :2] += own.normal(0, noise, (17, 2))
+            pose[:, 2] = 0.9
+            if ann["image_id"] >= first:
+                row = {"image_id": ann["image_id"], "category_id": 1, "score": own.random()}
+                rows.append({**row, "keypoints": pose.ravel().tolist()})
+        (tmp_path / name).write_text(json.dumps(rows))
+        return tmp_path / name
+
+    results.truth = tmp_path / "truth.json"  # type: ignore[attr-defined]
+    return results
+
+
+def samples(noise: float, *, first: int = 0) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(3)
+    made = []
+    for number in range(30):
+        points = rng.uniform(0, 100, (1, 17, 2))
+        moved = points + rng.normal(0, noise, points.shape)
+        truth = {"keypoints": points, "keypoints_visible": np.ones((1, 17))}
+        truth["bboxes"] = np.array([[0.0, 0, 100, 100]])
+        sample = {"id": number, "img_id": number // 2, "gt_instances": truth}
+        made.append({**sample, "pred_instances": {"keypoints": moved}})
+    return made[first:]
+
+
+def saved(path: Path, made: list[dict[str, Any]]) -> Path:
+    meta = parse_pose_metainfo({"from_file": "configs/_base_/datasets/coco.py"})
+    metrics = [{"type": "PCKAccuracy", "thr": 0.05}, {"type": "EPE"}]
+    writer = PredictionWriter(path, {"meta": meta, "metrics": metrics})
+    writer.write(made)
+    writer.close()
+    return path
+
+
+def test_intervals_stand_beside_unchanged_figures(files: Any) -> None:
+    path = files("a.json", 3)
+    plain = evaluate_predictions(path, annotations=files.truth)
+    found = examine_predictions(path, annotations=files.truth, interval=0.9, resamples=200)
+    assert found.figures == plain
+    for name, interval in found.intervals["CocoMetric"].items():
+        assert interval.value == plain["CocoMetric"][name] or plain["CocoMetric"][name] == -1
+    ap = found.intervals["CocoMetric"]["coco/AP"]
+    assert ap.low < ap.value < ap.high
+    assert np.isnan(found.intervals["CocoMetric"]["coco/AP (L)"].low)
+
+
+def test_the_closer_run_wins_and_by_every_keypoint(files: Any) -> None:
+    near, far = files("near.json", 2), files("far.json", 4)
+    found = examine_predictions(near, annotations=files.truth, against=far, resamples=200)
+    ap = found.comparison["CocoMetric"]["coco/AP"]
+    assert ap.better == 1
+    assert ap.low > 0
+    keypoints = found.keypoints["CocoMetric"]
+    assert list(keypoints)[:2] == ["nose", "left_eye"]
+    assert all(row.difference > 0 for row in keypoints.values())
+    back = examine_predictions(far, annotations=files.truth, against=near, resamples=200)
+    assert back.comparison["CocoMetric"]["coco/AP"].better == 0
+    assert back.comparison["CocoMetric"]["coco/AP"].high == pytest.approx(-ap.low)
+
+
+def test_runs_are_measured_by_the_metrics_of_the_first(tmp_path: Path) -> None:
+    near, far = saved(tmp_path / "a.jsonl", samples(1)), saved(tmp_path / "b.jsonl", samples(5))
+    found = examine_predictions(near, against=far, resamples=100)
+    assert list(found.comparison) == ["PCKAccuracy", "EPE"]
+    assert found.comparison["EPE"]["EPE"].difference < 0
+    assert found.comparison["EPE"]["EPE"].better == 1
+    assert found.keypoints["PCKAccuracy"]["left_wrist"].better == 1
+
+
+def test_runs_of_other_pictures_or_labels_are_refused(files: Any, tmp_path: Path) -> None:
+    whole, part = saved(tmp_path / "a.jsonl", samples(1)), tmp_path / "b.jsonl"
+    saved(part, samples(1, first=4))
+    with pytest.raises(DataError, match=r"same samples: 4 only in the first .*\(0, 0\), \(0, 1\)"):
+        examine_predictions(whole, against=part)
+    moved = samples(1)
+    moved[7]["gt_instances"]["keypoints"] = moved[7]["gt_instances"]["keypoints"] + 1
+    saved(part, moved)
+    with pytest.raises(DataError, match=r"different labels: annotations \[\(3, 7\)\]"):
+        examine_predictions(whole, against=part)
+    found = examine_predictions(
+        files("a.json", 2), annotations=files.truth, against=files("b.json", 2, first=10)
+    )
+    assert "10 only in the first" in found.notes[0]
+
+
+def test_the_command_shows_intervals_and_comparisons(files: Any, tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    near, far = files("near.json", 2), files("far.json", 4)
+    command = ["eval", str(near), "--annotations", str(files.truth), "--resamples", "100"]
+    lines = run(app, fill_bare_options([*command, "--interval"])).output.splitlines()
+    assert lines[0].split() == ["metric", "figure", "value", "95", "%", "interval"]
+    assert lines[1].startswith("CocoMetric  coco/AP ")
+    assert lines[1].endswith("]")
+    assert lines[5].split() == ["coco/AP", "(L)", "-1.0000", "-"]
+    done = run(app, [*command, "--against", str(far)])
+    assert "figure" in done.output
+    assert "left_wrist" in done.output
+    assert "100.0%" in done.output
+    out = tmp_path / "found.json"
+    text = run(app, [*command, "--against", str(far), "--json", "--out", str(out)]).output
+    tree = json.loads(text)
+    assert tree == json.loads(out.read_text())
+    assert tree["comparison"]["CocoMetric"]["coco/AP"]["better"] == 1
+    assert tree["comparison"]["CocoMetric"]["coco/AP (L)"]["low"] is None
+
+
+def test_numbers_out_of_range_and_odd_metrics_are_named(files: Any, tmp_path: Path) -> None:
+    few = saved(tmp_path / "few.jsonl", samples(1, first=20))
+    with pytest.raises(DataError, match="5 pictures are too few"):
+        examine_predictions(few, interval=0.95)
+    with pytest.raises(ArgumentError, match="between 0 and 1"):
+        examine_predictions(files("a.json", 2), annotations=files.truth, interval=95)
