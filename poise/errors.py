@@ -8,7 +8,8 @@ stands and what to try.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 __all__ = [
     "ArgumentError",
@@ -25,7 +26,14 @@ __all__ = [
 
 
 class PoiseError(Exception):
-    """Any error that Poise raises on purpose; catch this one to show its text to a person."""
+    """Any error that Poise raises on purpose; catch this one to show its text to a person.
+
+    Attributes:
+        repair: settings of the part that fails, mostly a model's head, with which it would not;
+            empty where they are unknown.
+    """
+
+    repair: Mapping[str, Any] = {}
 
 
 class ConfigError(PoiseError, ValueError):

@@ -73,7 +73,7 @@ def show(
     """
     cfg = load(source, trusted=trust_config)
     if overrides:
-        from poise.training.build_checks import check_overrides
+        from poise.check.keys import check_overrides
 
         changes = parse_overrides(overrides)
         check_overrides(cfg, changes)

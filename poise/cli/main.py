@@ -27,6 +27,10 @@ COMMANDS = {
         "Find poses in pictures, videos, folders and cameras.",
     ),
     "smooth": ("poise.cli.smooth:smooth", "Smooth poses of an earlier run; other formats."),
+    "check": (
+        "poise.cli.check:check",
+        "See whether a config, its data and a checkpoint fit together.",
+    ),
     "train": ("poise.cli.train:train", "Train a model from a config."),
     "test": ("poise.cli.test:test", "Evaluate a checkpoint with a config's metrics."),
     "eval": ("poise.cli.evaluate:evaluate", "Evaluate saved predictions with any metrics."),

@@ -176,7 +176,7 @@ def _check(cfg: Any, seconds: float) -> None:
 
 def _made_up(cfg: Any, folder: Path) -> Any:
     """The config with data sets that are written now."""
-    from poise.training.synthetic import use_synthetic_data
+    from poise.check.synthetic import use_synthetic_data
 
     cfg = use_synthetic_data(cfg, folder / "data")
     cfg["work_dir"] = str(folder)
@@ -269,8 +269,8 @@ def open_config(
     Raises:
         ConfigError: an override of a key that neither the config nor Poise has.
     """
+    from poise.check.keys import check_overrides
     from poise.config import Config, apply_custom_imports, parse_overrides
-    from poise.training.build_checks import check_overrides
     from poise.zoo import load_config
 
     cfg = load_config(name, trusted=trusted)

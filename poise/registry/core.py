@@ -15,7 +15,7 @@ from poise.errors import ArgumentError, ConfigError, PoiseError, UnknownNameErro
 from poise.registry.resolve import allowed_imports, import_path, import_target
 from poise.registry.scope import PROJECT_PACKAGES, SCOPES, canonical, search_order, use_scope
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "argument_fault"]
 
 #: Kinds for which a bare name may also be a class of a torch namespace.
 _TORCH_FALLBACK = {"optimizers": "torch.optim", "models": "torch.nn"}
@@ -265,9 +265,17 @@ class Registry:
             raise self.unknown(kind_or_name, place)
         return found
 
+    def _torch_names(self) -> set[str]:
+        """Classes of torch that a bare name may mean."""
+        if self.kind not in _TORCH_FALLBACK:
+            return set()
+        return {
+            n for n in dir(importlib.import_module(_TORCH_FALLBACK[self.kind])) if n[0].isupper()
+        }
+
     def unknown(self, name: str, place: str = "") -> UnknownNameError:
         """The error for a name that this registry lacks."""
-        known = {n for _, n in (*self._table, *self._added)}
+        known = {n for _, n in (*self._table, *self._added)} | self._torch_names()
         bare = name.replace("::", ".").rpartition(".")[2]
         elsewhere = [f"{s}.{n}" for s, n in (*self._table, *self._added) if n == bare and n != name]
         hint = f"; it exists as '{elsewhere[0]}'" if elsewhere else nearest(bare, known - {bare})
@@ -308,16 +316,39 @@ def _raise_argument_error(
     factory: Callable[..., Any], args: Mapping[str, Any], cfg: Mapping[str, Any], error: TypeError
 ) -> None:
     """Replace a TypeError about the arguments themselves; return where it is about another."""
+    text = argument_fault(factory, args, cfg)
+    if text is not None:
+        raise ArgumentError(text) from error
+
+
+def argument_fault(
+    factory: Callable[..., Any], args: Mapping[str, Any], cfg: Mapping[str, Any]
+) -> str | None:
+    """What is wrong with the arguments of a constructor, found without calling it.
+
+    Args:
+        factory: class or function.
+        args: its arguments.
+        cfg: the dict they are from, which knows its lines.
+
+    Returns:
+        A text that names an argument that is not taken, or those that are lacking; None where
+        all is well, or where the constructor does not say what it takes.
+
+    Example:
+        >>> argument_fault(lambda depth, width=1: None, {"dept": 3}, {})
+        "<lambda> does not take the argument 'dept'; did you mean 'depth'? It takes: depth, width"
+    """
     try:
         signature = inspect.signature(factory)
     except (TypeError, ValueError):
-        return
+        return None
     try:
         signature.bind(**args)
     except TypeError:
         pass
     else:
-        return
+        return None
     name = getattr(factory, "__name__", str(factory))
     takes = [
         p.name
@@ -340,4 +371,4 @@ def _raise_argument_error(
             f"{name} needs the argument{'s' * (len(required) > 1)} {', '.join(map(repr, required))}"
         )
         text += f"{_at(where(cfg, 'type'))}."
-    raise ArgumentError(f"{text} It takes: {', '.join(takes) or 'none'}") from error
+    return f"{text} It takes: {', '.join(takes) or 'none'}"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from poise.check.keys import check_keypoints, check_training_config, note_keypoints
 from poise.errors import ConfigError, FileMissingError, KeypointCountError
 from poise.metrics.collecting import broadcast
 from poise.registry import LOG_PROCESSORS, LOOPS, use_scope
@@ -25,7 +26,6 @@ from poise.training.build import (
     config_text,
     load_weights,
 )
-from poise.training.build_checks import check_keypoints, check_training_config, note_keypoints
 from poise.training.console import open_log
 from poise.training.environment import apply_environment, process_group
 from poise.training.freezing import freeze

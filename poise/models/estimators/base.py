@@ -209,26 +209,26 @@ class BasePoseEstimator(PictureNetwork, BaseModule):
         try:
             yield
         except RuntimeError as error:
-            text = self._channel_mismatch(feats)
-            if text is None or isinstance(error, torch.OutOfMemoryError):
+            have = self._other_channels(feats)
+            if have is None or isinstance(error, torch.OutOfMemoryError):
                 raise
-            raise ConfigError(text) from error
+            source = self.neck if self.with_neck else self.backbone
+            explained = ConfigError(
+                f"{type(self.head).__name__}(in_channels={self.head.in_channels}) got {have} "
+                f"channels from {type(source).__name__}; set the head's in_channels to {have}"
+            )
+            explained.repair = {"in_channels": have}
+            raise explained from error
 
-    def _channel_mismatch(self, feats: Any) -> str | None:
+    def _other_channels(self, feats: Any) -> int | None:
+        """Channels of features that the head does not expect; None where they are not the fault."""
         while isinstance(feats, (list, tuple)) and feats:
             feats = feats[-1]
         expected = getattr(self.head, "in_channels", None)
         axis = getattr(self.head, "feature_channel_axis", 1)
         if not isinstance(feats, Tensor) or feats.ndim < 2 or not isinstance(expected, int):
             return None
-        have = feats.shape[axis]
-        if have == expected:
-            return None
-        source = self.neck if self.with_neck else self.backbone
-        return (
-            f"{type(self.head).__name__}(in_channels={expected}) got {have} channels from "
-            f"{type(source).__name__}; set the head's in_channels to {have}"
-        )
+        return None if feats.shape[axis] == expected else feats.shape[axis]
 
     def require_head(self) -> None:
         """Check that there is a head to predict with.

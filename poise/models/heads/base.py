@@ -184,12 +184,14 @@ class BaseHead(BaseModule):
             return
         argument = "num_joints" if hasattr(self, "num_joints") else "out_channels"
         name = batch_data_samples[0].metainfo.get("dataset_name", "the training data")
-        raise KeypointCountError(
+        error = KeypointCountError(
             f"{type(self).__name__}({argument}={getattr(self, argument, have)}) predicts "
             f"{have} channels, but the targets encoded from {name} have {want}. Set "
             f"{argument} to the dataset's number of keypoints, or convert its keypoints "
             "(KeypointConverter)"
         )
+        error.repair = {argument: want}
+        raise error
 
     def _check_sizes(self, outputs: Tensor, targets: Tensor) -> None:
         """Check that targets are as long, wide and high as what is predicted."""

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from poise import schemas
+from poise.check.keys import RUN_KEYS
 from poise.config import Config
 from poise.errors import ConfigError
-from poise.training.build_checks import RUN_KEYS
 from poise.training.own_data.files import DataFiles
 from poise.training.own_data.keypoints import KeypointReport, read_annotations
 from poise.training.own_data.schedule import scale_rate, stretch

@@ -1,12 +1,14 @@
-"""Checks of a config and a checkpoint that a person wants before hours of work."""
+"""Keys of a config that a run knows, and numbers of keypoints that must agree with the data."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from poise.check.context import Context, finding_of
+from poise.check.report import Finding
 from poise.config import where
 from poise.errors import CheckpointError, ConfigError, nearest
 from poise.registry import MODELS
@@ -14,8 +16,10 @@ from poise.registry import MODELS
 __all__ = [
     "RUN_KEYS",
     "check_keypoints",
+    "check_keys",
     "check_overrides",
     "check_training_config",
+    "key_faults",
     "note_keypoints",
 ]
 
@@ -74,26 +78,46 @@ def check_overrides(cfg: Mapping[str, Any], overrides: Mapping[str, Any]) -> Non
 def check_training_config(cfg: Mapping[str, Any]) -> None:
     """See that what training needs is there, and that no key is a misspelling of one.
 
-    A config may hold variables of its own (`codec`, `data_root`), so an unknown key is an
-    error only where it is close to a known one that is missing.
-
     Raises:
         ConfigError: with the line of the key.
+    """
+    for fault in key_faults(cfg):
+        raise fault
+    _refuse_detector(cfg["model"], cfg.get("default_scope"))
+
+
+def key_faults(cfg: Mapping[str, Any]) -> Iterator[ConfigError]:
+    """Keys that are misspelt, and keys that training needs and that are not there.
+
+    A config may hold variables of its own (`codec`, `data_root`), so an unknown key is a fault
+    only where it is close to a known one that is missing.
     """
     for key in cfg:
         if key in RUN_KEYS:
             continue
         hint = nearest(key, [k for k in RUN_KEYS if k not in cfg], limit=1)
         if hint and _is_misspelling(key, hint):
-            raise ConfigError(f"'{key}' is not a key that training knows{_at(cfg, key)}{hint}")
+            yield ConfigError(f"'{key}' is not a key that training knows{_at(cfg, key)}{hint}")
     for key in _NEEDED:
         if not cfg.get(key):
             name = getattr(cfg, "filename", None)
-            raise ConfigError(
+            yield ConfigError(
                 f"training needs '{key}', which {f'the config {name}' if name else 'this config'} "
                 "does not have; `poise config show NAME` prints a whole config as a pattern"
             )
-    _refuse_detector(cfg["model"], cfg.get("default_scope"))
+
+
+def check_keys(context: Context) -> Iterator[Finding]:
+    """Misspelt and missing keys; a detector that cannot be trained."""
+    if not context.trains:
+        return
+    for fault in key_faults(context.cfg):
+        yield finding_of(fault, "config")
+    try:
+        _refuse_detector(context.tree.get("model"), context.scope)
+    except ConfigError as error:
+        yield finding_of(error, "config", context.at("model", "type"))
+        context.broken.add("model")
 
 
 def _refuse_detector(model: Any, scope: str | None) -> None:

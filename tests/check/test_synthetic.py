@@ -7,11 +7,11 @@ import os
 import pytest
 import torch
 
+from poise.check.synthetic import use_synthetic_data
 from poise.errors import ConfigError
 from poise.registry import use_scope
 from poise.training.build import build_hooks, build_model
 from poise.training.runner import Runner
-from poise.training.synthetic import use_synthetic_data
 from poise.zoo import load_config, models, names
 
 #: A config per format of annotations and per way of mixing data sets.

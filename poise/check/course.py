@@ -1,0 +1,365 @@
+"""The course of a training: length, schedules, rate, checkpoints, files that it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poise.check.context import Context, bare_type, finding_of
+from poise.check.report import Finding, Level
+from poise.errors import ConfigError, PoiseError, nearest
+from poise.registry import (
+    HOOKS,
+    LOOPS,
+    OPTIM_WRAPPER_CONSTRUCTORS,
+    OPTIM_WRAPPERS,
+    PARAM_SCHEDULERS,
+    use_scope,
+)
+from poise.registry.core import argument_fault
+
+__all__ = ["check_course", "check_files", "check_watched"]
+
+#: settings of an `optim_wrapper` that are of its constructor
+_OF_CONSTRUCTORS = ("constructor", "paramwise_cfg")
+#: settings of hooks that are epochs
+_HOOK_EPOCHS = ("switch_epoch", "num_last_epochs")
+#: arguments that name files of weights
+_FILE_KEYS = ("load_from", "checkpoint", "pretrained", "teacher_pretrained")
+#: so many epochs of a schedule are more likely iterations
+MANY_EPOCHS = 1000
+
+
+@dataclass(frozen=True)
+class _Length:
+    """How long a training is: `number` epochs or iterations."""
+
+    number: int
+    by_epoch: bool
+
+    @property
+    def unit(self) -> str:
+        return "epochs" if self.by_epoch else "iterations"
+
+    @property
+    def key(self) -> str:
+        return "max_epochs" if self.by_epoch else "max_iters"
+
+
+def check_course(context: Context) -> Iterator[Finding]:
+    """Length, optimizer, schedules, intervals and learning rate of a training."""
+    cfg = context.tree.get("train_cfg")
+    if not context.trains or not isinstance(cfg, Mapping):
+        return
+    length, faults = _length(cfg)
+    for fault in faults:
+        yield Finding("error", "course", fault, context.at("train_cfg"))
+    with use_scope(context.scope):
+        yield from _optimizer(context)
+    yield from _validation(context)
+    if length is None:
+        return
+    for path, schedule in _schedules(context):
+        yield from _schedule(context, path, schedule, length)
+    yield from _intervals(context, cfg, length)
+    yield from _hooks(context, length)
+    yield from _rate(context)
+
+
+def _length(cfg: Mapping[str, Any]) -> tuple[_Length | None, list[str]]:
+    """Length of the run, and what is wrong with the settings of the loop."""
+    kind = bare_type(cfg)
+    by_epoch = cfg.get("by_epoch", "max_iters" not in cfg) if not kind else kind[0] == "E"
+    loop: Any = LOOPS.get("EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop")
+    args = {k: v for k, v in cfg.items() if k not in ("type", "by_epoch")}
+    fault = argument_fault(loop, {**args, "runner": None, "dataloader": None}, cfg)
+    if kind not in ("", "EpochBasedTrainLoop", "IterBasedTrainLoop"):
+        # a loop of the user's own
+        fault = None
+    number = cfg.get("max_epochs" if by_epoch else "max_iters")
+    length = _Length(number, by_epoch) if isinstance(number, int) else None
+    return length, [fault] if fault else []
+
+
+def _optimizer(context: Context) -> Iterator[Finding]:
+    """Build optimizer and schedules on a network without weights."""
+    if {"model", "optim_wrapper"} & context.broken:
+        return
+    cfg = context.tree.get("optim_wrapper")
+    if not isinstance(cfg, Mapping):
+        return
+    place = context.at("optim_wrapper")
+    try:
+        OPTIM_WRAPPERS.build(
+            {"type": "OptimWrapper"} | {k: v for k, v in cfg.items() if k not in _OF_CONSTRUCTORS}
+        )
+        inner = {k: v for k, v in cfg.items() if k not in _OF_CONSTRUCTORS}
+        built = OPTIM_WRAPPER_CONSTRUCTORS.build(
+            {
+                "type": cfg.get("constructor", "DefaultOptimWrapperConstructor"),
+                "optim_wrapper_cfg": inner,
+                "paramwise_cfg": cfg.get("paramwise_cfg"),
+            }
+        )(context.skeleton)
+    except Exception as error:
+        context.broken.add("optim_wrapper")
+        yield finding_of(error, "course", place)
+        return
+    optimizer = getattr(built, "optimizer", built)
+    for path, schedule in _schedules(context):
+        if "param_scheduler" in context.broken:
+            return
+        # an epoch is some iterations long: what it is does not matter here
+        defaults = {"optimizer": optimizer, "epoch_length": 100}
+        try:
+            PARAM_SCHEDULERS.build(schedule, defaults)
+        except Exception as error:
+            yield finding_of(error, "course", context.at(*path))
+
+
+def _schedules(context: Context) -> Iterator[tuple[tuple[Any, ...], Mapping[str, Any]]]:
+    cfg = context.tree.get("param_scheduler")
+    several = isinstance(cfg, (list, tuple))
+    for i, schedule in enumerate(cfg if several else [cfg]):
+        if isinstance(schedule, Mapping):
+            yield ("param_scheduler", i) if several else ("param_scheduler",), schedule
+
+
+def _schedule(
+    context: Context, path: tuple[Any, ...], cfg: Mapping[str, Any], length: _Length
+) -> Iterator[Finding]:
+    by_epoch = cfg.get("by_epoch", True)
+    kind = bare_type(cfg)
+    limit = _limit(context, by_epoch, length)
+    unit = "epochs" if by_epoch else "iterations"
+    if by_epoch and not length.by_epoch:
+        yield Finding(
+            "warning",
+            "course",
+            f"{kind} counts epochs, but the training is {length.number} iterations long, which "
+            "is one epoch",
+            context.at(*path),
+            fix="by_epoch=False, and its numbers in iterations",
+        )
+        return
+    late = [m for m in cfg.get("milestones", ()) if limit is not None and m >= limit]
+    begins = cfg.get("begin", 0)
+    if limit is not None and begins >= limit:
+        yield Finding(
+            "warning",
+            "course",
+            f"{kind} begins at {begins}, and the training ends after {limit} {unit}: it never acts",
+            context.at(*path, "begin"),
+            fix=f"a begin below {limit}, or a longer training ({length.key})",
+        )
+    elif late:
+        yield Finding(
+            "warning",
+            "course",
+            f"milestones {late} of {kind} lie beyond the end after {limit} {unit}: the rate does "
+            "not fall there",
+            context.at(*path, "milestones"),
+            fix="by_epoch=False"
+            if by_epoch and max(late) > MANY_EPOCHS
+            else f"milestones below {limit}, or a longer training ({length.key})",
+        )
+    yield from _mistaken_unit(context, path, cfg, length)
+
+
+def _limit(context: Context, by_epoch: bool, length: _Length) -> int | None:
+    """End of the training in epochs or iterations; None where that is not known."""
+    if by_epoch == length.by_epoch:
+        return length.number
+    if by_epoch or context.steps is None:
+        return None
+    return length.number * context.steps
+
+
+def _mistaken_unit(
+    context: Context, path: tuple[Any, ...], cfg: Mapping[str, Any], length: _Length
+) -> Iterator[Finding]:
+    """Epochs where iterations are counted, and a warm-up that is longer than the training."""
+    if cfg.get("by_epoch", True) or not length.by_epoch:
+        return
+    milestones = cfg.get("milestones") or ()
+    if milestones and max(milestones) <= length.number:
+        yield Finding(
+            "warning",
+            "course",
+            f"milestones {list(milestones)} are counted in iterations (by_epoch=False), and the "
+            f"training is {length.number} epochs long: they are reached at once",
+            context.at(*path, "milestones"),
+            fix="by_epoch=True",
+        )
+    total = None if context.steps is None else length.number * context.steps
+    if total is not None and (cfg.get("end") or 0) >= total:
+        yield Finding(
+            "warning",
+            "course",
+            f"{bare_type(cfg)} runs to iteration {cfg['end']}, and the whole training has {total} "
+            f"({length.number} epochs of {context.steps}): it does not come to its end",
+            context.at(*path, "end"),
+            fix=f"end={max(1, total // 10)}",
+        )
+
+
+def _validation(context: Context) -> Iterator[Finding]:
+    """Data and metrics of a validation go together."""
+    for part in ("val", "test"):
+        if part not in context.parts and not context.trains:
+            continue
+        data, metrics = (context.tree.get(f"{part}_{k}") for k in ("dataloader", "evaluator"))
+        if bool(data) != bool(metrics):
+            present, absent = ("dataloader", "evaluator") if data else ("evaluator", "dataloader")
+            yield Finding(
+                "error",
+                "course",
+                f"there is {part}_{present} but no {part}_{absent}",
+                context.at(f"{part}_{present}"),
+                fix=f"give {part}_{absent}, or {part}_{present}=None",
+            )
+
+
+def _intervals(context: Context, cfg: Mapping[str, Any], length: _Length) -> Iterator[Finding]:
+    interval = cfg.get("val_interval", 1)
+    if context.tree.get("val_dataloader") and interval > length.number:
+        yield Finding(
+            "warning",
+            "course",
+            f"val_interval={interval}, and the training ends after {length.number} "
+            f"{length.unit}: there is no validation",
+            context.at("train_cfg", "val_interval"),
+            fix=f"val_interval of {length.number} or less",
+        )
+    hook = (context.tree.get("default_hooks") or {}).get("checkpoint")
+    if not isinstance(hook, Mapping):
+        return
+    by_epoch = hook.get("by_epoch", True)
+    if by_epoch != length.by_epoch:
+        yield Finding(
+            "warning",
+            "course",
+            f"checkpoints are counted in {'epochs' if by_epoch else 'iterations'}, the training "
+            f"in {length.unit}",
+            context.at("default_hooks", "checkpoint"),
+            fix=f"by_epoch={length.by_epoch}",
+        )
+    elif hook.get("interval", 1) > length.number:
+        yield Finding(
+            "note",
+            "course",
+            f"a checkpoint every {hook['interval']} {length.unit}, and the training ends after "
+            f"{length.number}: only the last one is written",
+            context.at("default_hooks", "checkpoint", "interval"),
+        )
+
+
+def _hooks(context: Context, length: _Length) -> Iterator[Finding]:
+    """Switches that never come."""
+    if not length.by_epoch:
+        return
+    for i, hook in enumerate(context.tree.get("custom_hooks") or ()):
+        epochs = (
+            {k: hook[k] for k in _HOOK_EPOCHS if k in hook} if isinstance(hook, Mapping) else {}
+        )
+        for key, epoch in epochs.items():
+            if isinstance(epoch, int) and epoch >= length.number:
+                when = "before the end" if key.startswith("num") else "at epoch"
+                yield Finding(
+                    "warning",
+                    "course",
+                    f"{bare_type(hook)} switches {when} {epoch}, and the training has "
+                    f"{length.number} epochs",
+                    context.at("custom_hooks", i, key),
+                    fix=f"{key} below {length.number}",
+                )
+
+
+def _rate(context: Context) -> Iterator[Finding]:
+    """The learning rate of a recipe is meant for its batch size."""
+    scale = context.tree.get("auto_scale_lr") or {}
+    base, batch = (
+        scale.get("base_batch_size"),
+        context.tree["train_dataloader"].get("batch_size", 1),
+    )
+    if not base or scale.get("enable") or batch == base:
+        return
+    rate = ((context.tree.get("optim_wrapper") or {}).get("optimizer") or {}).get("lr")
+    yield Finding(
+        "note",
+        "course",
+        f"the learning rate {rate} is meant for batches of {base} "
+        f"({base / batch:g} devices with {batch} each)",
+        context.at("auto_scale_lr"),
+        fix="with fewer devices: --set auto_scale_lr.enable=True",
+    )
+
+
+def check_watched(context: Context) -> Iterator[Finding]:
+    """Figures that decide about the best checkpoint or the learning rate are ones that come."""
+    if not context.trains or "val" not in context.metrics:
+        return
+    given = context.metrics["val"]
+    hook = (context.tree.get("default_hooks") or {}).get("checkpoint")
+    if isinstance(hook, Mapping):
+        best = hook.get("save_best") or ()
+        for name in [best] if isinstance(best, str) else best:
+            if name != "auto" and name not in given:
+                place = context.at("default_hooks", "checkpoint", "save_best")
+                yield _unknown_figure(f"save_best names '{name}'", name, given, place)
+        args = {k: v for k, v in hook.items() if k != "priority"}
+        try:
+            HOOKS.build({"type": "CheckpointHook", **args})
+        except PoiseError as error:
+            yield finding_of(error, "course", context.at("default_hooks", "checkpoint"))
+    for path, schedule in _schedules(context):
+        name = schedule.get("monitor")
+        if name is not None and name not in given:
+            place = context.at(*path, "monitor")
+            yield _unknown_figure(f"{bare_type(schedule)} watches '{name}'", name, given, place)
+
+
+def _unknown_figure(text: str, name: str, given: list[str], place: str) -> Finding:
+    return Finding(
+        "error",
+        "metrics",
+        f"{text}, which the validation does not give{nearest(name, given)}",
+        place,
+        expected=f"one of {', '.join(given)}",
+        found=name,
+    )
+
+
+def check_files(context: Context) -> Iterator[Finding]:
+    """Files of weights that a config names are there; addresses are not asked."""
+    if "train" not in context.parts and not context.tree.get("load_from"):
+        return
+    for path, name in _named_files(context.tree):
+        if "://" in name or Path(name).expanduser().is_file():
+            continue
+        from poise.models.weights import locate
+
+        try:
+            locate(name)
+        except (PoiseError, ConfigError) as error:
+            # a released model's training may start from what another of its trainings gives
+            level: Level = "error" if context.is_file else "warning"
+            yield finding_of(error, "weights", context.at(*path), level=level)
+
+
+def _named_files(tree: Any) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """(path, file) of everything that is called like weights in the model and at the top."""
+    if isinstance(tree.get("load_from"), str):
+        yield ("load_from",), tree["load_from"]
+    todo: list[tuple[tuple[Any, ...], Any]] = [(("model",), tree.get("model"))]
+    while todo:
+        path, value = todo.pop()
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                if key in _FILE_KEYS and isinstance(inner, str):
+                    yield (*path, key), inner
+                todo.append(((*path, key), inner))
+        elif isinstance(value, (list, tuple)):
+            todo += [((*path, i), inner) for i, inner in enumerate(value)]

@@ -1,0 +1,102 @@
+"""`check`: everything at once, in seconds, without training and without a GPU."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from poise.check.context import PARTS, Check, Context, finding_of
+from poise.check.report import Finding, Report
+from poise.config import apply_custom_imports
+from poise.errors import ConfigError, PoiseError, nearest
+from poise.zoo import load_config
+
+__all__ = ["check"]
+
+
+def check(
+    config: Any,
+    *,
+    weights: str | PathLike[str] | None = None,
+    parts: tuple[str, ...] = PARTS,
+    trusted: bool = False,
+    released: bool | None = None,
+) -> Report:
+    """Whether a config, its data and a checkpoint fit together; all faults, not the first.
+
+    Args:
+        config: config file, name of a released model, `Config` or dict.
+        weights: checkpoint that the run starts from or that is tested.
+        parts: which of "train", "val" and "test" are looked at.
+        trusted: execute the config file where it holds code.
+        released: whether it is a released model's config, whose data and files need not be
+            here; None: a name is, a file or a tree is not.
+
+    Returns:
+        Report; `report.fits` tells whether there is no error, `print(report)` all of it.
+
+    Raises:
+        PoiseError: the config itself cannot be read.
+
+    Example:
+        >>> report = check("rtmpose-t_8xb256-420e_coco-256x192", parts=("val",))
+        >>> report.fits
+        True
+    """
+    start = time.monotonic()
+    for part in parts:
+        if part not in PARTS:
+            raise ConfigError(
+                f"a config has the parts {', '.join(PARTS)}, got '{part}'{nearest(part, PARTS)}"
+            )
+    if released is None:
+        released = isinstance(config, (str, PathLike)) and not Path(config).is_file()
+    cfg = load_config(config, trusted=trusted)
+    scratch = Path(tempfile.mkdtemp(prefix="poise-check-"))
+    try:
+        context = Context(
+            cfg,
+            scratch,
+            weights=None if weights is None else fspath(weights),
+            parts=tuple(p for p in parts if cfg.get(f"{p}_dataloader")),
+            is_file=not released,
+        )
+        findings = list(_findings(context))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return Report(findings, context.checked, time.monotonic() - start)
+
+
+def _checks() -> dict[str, Check]:
+    """What is looked at, in this order; later checks pass over what is broken."""
+    from poise.check import course, keys, names, trial
+
+    return {
+        "the keys": keys.check_keys,
+        "names and arguments": names.check_names,
+        "files of weights": course.check_files,
+        "samples through pipeline and network": trial.check_trial,
+        "the course of the training": course.check_course,
+        "the figures that decide": course.check_watched,
+    }
+
+
+def _findings(context: Context) -> Iterator[Finding]:
+    try:
+        apply_custom_imports(context.cfg)
+    except PoiseError as error:
+        yield finding_of(error, "config", context.at("custom_imports"))
+    for title, one in _checks().items():
+        try:
+            yield from one(context)
+        except Exception as error:
+            # the others are not to be lost for it
+            yield finding_of(
+                error, "check", f"the check of {title} could not be made", level="note"
+            )
+    context.checked = ["config"]

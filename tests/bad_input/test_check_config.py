@@ -1,0 +1,129 @@
+"""`poise check` on a beginner's config: every fault is found, all at once, with its place."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def check(project, *options):
+    return project.poise("check", "cfg.py", *options)
+
+
+def test_a_config_that_fits_is_said_to_fit(project):
+    status, text = check(project)
+    assert status == 0, text
+    assert "fit together: 0 errors, 0 warnings" in text
+
+
+def test_all_faults_are_found_at_once(project):
+    project.config(
+        ("optimizer=dict(type='Adam', lr=5e-4)", "optimizer=dict(type='Adm', lr=5e-4)"),
+        (
+            "dict(type='GetBBoxCenterScale'),\n    dict(type='RandomFlip', direction='horizontal')",
+            "dict(type='GetBBoxCenterScale', pading=1.0),\n    dict(type='RandomFlp')",
+        ),
+    )
+    status, text = check(project, "--part", "train")
+    assert status == 1
+    assert "'Adm' is not registered in optimizers; did you mean 'Adam'" in text
+    assert "GetBBoxCenterScale does not take the argument 'pading'" in text
+    assert "'RandomFlp' is not registered in transforms; did you mean 'RandomFlip'" in text
+    assert f"cfg.py, line {project.line('RandomFlp')}" in text
+    assert "3 errors" in text
+
+
+def test_faults_of_the_head_are_mended_to_find_the_next(project):
+    project.config(("in_channels=64, out_channels=17", "in_channels=512, out_channels=14"))
+    status, text = check(project, "--part", "train")
+    assert status == 1
+    assert "HeatmapHead(in_channels=512) got 64 channels from" in text
+    assert "-> model.head: in_channels=64" in text
+    assert "HeatmapHead(out_channels=14) predicts 14 channels" in text
+    assert "-> model.head: out_channels=17" in text
+    place = f"cfg.py, line {project.line('out_channels=14')}"
+    assert f"model.head.out_channels ({project.folder}/{place})" in text
+    assert "2 errors" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "texts"),
+    [
+        (("max_epochs=1", "max_epoch=1"), ["does not take the argument 'max_epoch'", "max_epochs"]),
+        (("val_interval=1", "val_interval=5"), ["val_interval=5, and the training ends after 1"]),
+        (
+            (
+                "train_cfg =",
+                "param_scheduler = [dict(type='MultiStepLR', milestones=[170, 200])]\ntrain_cfg =",
+            ),
+            ["milestones [170, 200] of MultiStepLR lie beyond the end after 1 epochs"],
+        ),
+        (
+            (
+                "train_cfg =",
+                (
+                    "param_scheduler = dict(type='MultiStepLR', milestones=[1],\n"
+                    "    by_epoch=False)\ntrain_cfg ="
+                ),
+            ),
+            ["are counted in iterations (by_epoch=False)", "-> by_epoch=True"],
+        ),
+        (
+            ("train_cfg =", "param_scheduler = dict(type='LinearLR', begin=9, end=8)\ntrain_cfg ="),
+            ["must end after it begins", "it never acts"],
+        ),
+        (
+            (
+                "train_cfg =",
+                (
+                    "default_hooks = dict(checkpoint=dict(type='CheckpointHook',\n"
+                    "    save_best='coco/APP'))\ntrain_cfg ="
+                ),
+            ),
+            ["save_best names 'coco/APP', which the validation does not give", "'coco/AP'"],
+        ),
+        (
+            ("train_cfg =", "load_from = 'nowhere.pth'\ntrain_cfg ="),
+            ["load_from", "nowhere.pth can not be found"],
+        ),
+        (
+            ("val_evaluator = dict(", "val_evaluator = dict(score_mode='box', "),
+            ["score_mode", "'box'"],
+        ),
+        (
+            ("test_evaluator = val_evaluator", ""),
+            ["there is test_dataloader but no test_evaluator"],
+        ),
+        (
+            (
+                "dict(type='GenerateTarget', encoder=codec), dict(type='PackPoseInputs')",
+                "dict(type='PackPoseInputs')",
+            ),
+            ["which GenerateTarget encodes"],
+        ),
+        (("train_cfg =", "trian_dataloder = dict()\ntrain_cfg ="), ["fit together"]),
+    ],
+)
+def test_a_fault_of_the_config_is_named(project, change, texts):
+    project.config(change)
+    _, text = check(project)
+    assert all(t in text for t in texts), text
+
+
+def test_findings_are_also_json(project):
+    project.config(("out_channels=17", "out_channels=14"))
+    status, text = check(project, "--json", "--part", "train")
+    assert status == 1
+    report = json.loads(text)
+    assert not report["fits"]
+    assert report["errors"] == 1
+    [finding] = report["findings"]
+    assert finding["part"] == "network"
+    assert finding["fix"] == "model.head: out_channels=17"
+
+
+def test_an_unknown_part_is_named(project):
+    assert "--part is train, val or test, got 'vall'; did you mean 'val'?" in project.fails(
+        "check", "cfg.py", "--part", "vall"
+    )
