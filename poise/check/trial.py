@@ -33,7 +33,7 @@ SAMPLES = 2
 #: faults of the network that are mended to find the next one
 MOST_REPAIRS = 4
 #: models whose parts are models of configs of their own
-_INNER_CONFIGS = ("student_cfg", "teacher_cfg")
+_INNER_CONFIGS = {"student_cfg": "student", "teacher_cfg": "teacher"}
 #: heads that can only predict
 _UNTRAINED_HEADS = ("EDPoseHead",)
 
@@ -42,14 +42,15 @@ class ShapesOnly(nn.Module):
     """Stands for a backbone: random features of the right shapes, without its weights.
 
     Args:
-        cfg: config of the backbone.
+        network: the backbone on the device "meta".
+        known: shape of pictures -> features on that device; what was found out before.
     """
 
-    def __init__(self, cfg: Any) -> None:
+    def __init__(self, network: nn.Module, known: dict[Any, Any]) -> None:
         super().__init__()
-        with torch.device("meta"):
-            # a list hides it from `modules()` and from the device of the parameters
-            self._network = [MODELS.build(cfg)]
+        # a list hides it from `modules()` and from the device of the parameters
+        self._network = [network]
+        self._known = known
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -60,9 +61,12 @@ class ShapesOnly(nn.Module):
 
     def forward(self, x: Any) -> Any:
         """Features as of pictures (B, C, H, W)."""
-        network = self._network[0].train(self.training)
-        with torch.no_grad():
-            return _real(network(x.to("meta")))
+        key = (id(self._network[0]), tuple(x.shape))
+        if key not in self._known:
+            network = self._network[0].train(self.training)
+            with torch.no_grad():
+                self._known[key] = network(x.to("meta"))
+        return _real(self._known[key])
 
 
 def _real(feats: Any) -> Any:
@@ -99,6 +103,7 @@ def check_trial(context: Context) -> Iterator[Finding]:
     """Try made-up samples of every part that is checked."""
     with use_scope(context.scope), quiet():
         torch.manual_seed(0)
+        yield from _build(context)
         try:
             cfg = made_up(context)
         except ConfigError as error:
@@ -110,6 +115,30 @@ def check_trial(context: Context) -> Iterator[Finding]:
             if part == "test" and _same_as_validation(context):
                 continue
             yield from _try_part(context, cfg, part)
+
+
+def _build(context: Context) -> Iterator[Finding]:
+    """Build the network without weights; where it fails, each part of it alone."""
+    if "model" in context.broken or not isinstance(context.tree.get("model"), Mapping):
+        return
+    try:
+        _ = context.skeleton
+        return
+    except Exception as error:
+        whole = error
+    context.broken.add("model")
+    found = False
+    with torch.device("meta"):
+        for name, part in context.tree["model"].items():
+            if not isinstance(part, Mapping) or "type" not in part:
+                continue
+            try:
+                MODELS.build(part)
+            except Exception as error:
+                found = True
+                yield finding_of(error, "network", context.at("model", name))
+    if not found:
+        yield finding_of(whole, "network", context.at("model"))
 
 
 def _same_as_validation(context: Context) -> bool:
@@ -197,7 +226,8 @@ class _Network:
                 self.model_cfg["head"].update(repair)
 
     def _forward(self, batch: Any, *, train: bool) -> Any:
-        model: Any = MODELS.build(_on_shapes(self.model_cfg))
+        context = self.context
+        model: Any = MODELS.build(_on_shapes(self.model_cfg, context.skeleton, context.shapes))
         model.train(train)
         with torch.no_grad():
             data = model.data_preprocessor(copy.deepcopy(batch), train)
@@ -216,18 +246,24 @@ class _Network:
         return finding_of(error, "network", place, fix=f"model.head: {fix}" if fix else "")
 
 
-def _on_shapes(model_cfg: Any) -> dict[str, Any]:
-    """Model config whose backbones are only shapes, and that reads no weights."""
+def _on_shapes(model_cfg: Any, skeleton: Any, known: dict[Any, Any]) -> dict[str, Any]:
+    """Model config whose backbones are only shapes, and that reads no weights.
+
+    Args:
+        model_cfg: config.
+        skeleton: the model of it on the device "meta".
+        known: for `ShapesOnly`.
+    """
     changed = dict(model_cfg)
-    for name in _INNER_CONFIGS:
-        if changed.get(name) is not None and not isinstance(changed[name], nn.Module):
+    for name, attribute in _INNER_CONFIGS.items():
+        if isinstance(changed.get(name), (str, Mapping)):
             from poise.zoo import load_config
 
             inner = load_config(changed[name]).to_dict()
-            changed[name] = {**inner, "model": _on_shapes(inner["model"])}
-    backbone = changed.get("backbone")
-    if isinstance(backbone, Mapping):
-        changed["backbone"] = ShapesOnly(backbone)
+            own = getattr(skeleton, attribute)
+            changed[name] = {**inner, "model": _on_shapes(inner["model"], own, known)}
+    if isinstance(changed.get("backbone"), Mapping):
+        changed["backbone"] = ShapesOnly(skeleton.backbone, known)
     return changed
 
 
