@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from poise.check.keys import check_training_config
 from poise.datasets import CocoDataset
 from poise.errors import ConfigError, PoiseError
 from poise.models import build_model
 from poise.registry import HOOKS, MODELS, TASK_UTILS, TRANSFORMS, use_scope
 from poise.structures import InstanceData, PoseDataSample
-from poise.check.keys import check_training_config
 from poise.zoo import load_config
 
 FIGURES = json.loads((Path(__file__).parent / "yolox_pose_training.json").read_text())
