@@ -161,6 +161,234 @@ class TestLabelme:
         assert f"relative to {source}" in done.output
 
 
+CVAT_META = """<meta><task><size>2</size><labels>
+<label><name>imp</name><type>skeleton</type><svg>
+&lt;line x1="1" data-type="edge" data-node-from="2" data-node-to="1"&gt;&lt;/line&gt;
+&lt;circle r="1.5" data-node-id="1" data-label-name="nose"&gt;&lt;/circle&gt;
+&lt;circle r="1.5" data-node-id="2" data-label-name="left_hand"&gt;
+</svg></label>
+<label><name>nose</name><type>points</type><parent>imp</parent></label>
+<label><name>left_hand</name><type>points</type><parent>imp</parent></label>
+<label><name>right_hand</name><type>points</type><parent>imp</parent></label>
+</labels>{size}</task></meta>"""
+
+
+class TestCvat:
+    @staticmethod
+    def write(folder: Path, body: str, size: str = "") -> Path:
+        folder.mkdir(exist_ok=True)
+        head = f"<annotations><version>1.1</version>{CVAT_META.replace('{size}', size)}"
+        (folder / "annotations.xml").write_text(
+            f"<?xml version='1.0'?>\n{head}{body}</annotations>"
+        )
+        return folder
+
+    def test_skeletons_of_pictures(self, tmp_path: Path) -> None:
+        picture(tmp_path / "x/images/in/1.png")
+        source = self.write(
+            tmp_path / "x",
+            """<image id="0" name="in/1.png" width="160" height="100">
+            <skeleton label="imp" source="manual" group_id="3">
+              <points label="right_hand" occluded="1" outside="0" points="40.5,60.00"></points>
+              <points label="nose" occluded="0" outside="0" points="30,20"></points>
+              <points label="left_hand" occluded="0" outside="1" points="5,5"></points></skeleton>
+            <skeleton label="imp" source="manual">
+              <points label="nose" occluded="0" outside="0" points="100,20"></points></skeleton>
+            <box label="imp" group_id="3" xtl="20" ytl="10" xbr="60" ybr="70"></box>
+            <box label="car" xtl="0" ytl="0" xbr="9" ybr="9"></box>
+            <polygon label="car" points="1,1;2,2;3,3"></polygon><tag label="good"></tag></image>""",
+        )
+        assert find_form(source) == find_form(source / "annotations.xml") == "cvat"
+        found = read_annotations(source)
+        assert found.names == ["nose", "left_hand", "right_hand"]
+        assert found.skeleton == [(1, 0)]
+        assert found.swap == [0, 2, 1]
+        assert found.images[0]["file_name"] == "in/1.png"
+        assert found.folder == source / "images"
+        first, second, car = found.people
+        assert triples(first).tolist() == [[30, 20, 2], [0, 0, 0], [40.5, 60, 1]]
+        assert first["bbox"] == [20, 10, 40, 60]
+        assert second["bbox"] == [99, 19, 2, 2]
+        assert found.categories == [{"id": 1, "name": "imp"}, {"id": 2, "name": "car"}]
+        assert car["num_keypoints"] == 0
+        assert found.lost == {"shapes of the kind polygon": 1}
+        only = read_annotations(source, Reading(category="imp"))
+        assert [p["num_keypoints"] for p in only.people] == [2, 1]
+        assert only.lost["people of other categories than imp"] == 1
+
+    def test_tracks_of_a_video(self, tmp_path: Path) -> None:
+        def frame(number: int, *seen: int, key: int = 1) -> str:
+            points = "".join(
+                f'<points label="{name}" outside="{1 - s}" occluded="0" points="{9 + number},8"/>'
+                for name, s in zip(("nose", "left_hand"), seen, strict=True)
+            )
+            return f'<skeleton frame="{number}" keyframe="{key}">{points}</skeleton>'
+
+        size = "<original_size><width>160</width><height>100</height></original_size>"
+        body = f"""<track id="7" label="imp">{frame(0, 1, 1)}{frame(1, 1, 0, key=0)}
+            {frame(2, 0, 0)}</track>"""
+        source = self.write(tmp_path / "v", body, size)
+        picture(tmp_path / "v/images/frame_000001.PNG")
+        found = read_annotations(source)
+        assert [(p["image_id"], p["track_id"], p["num_keypoints"]) for p in found.people] == [
+            (1, 7, 2),
+            (2, 7, 1),
+        ]
+        # the picture that is there by its name, others by the usual one
+        names = [i["file_name"] for i in found.images]
+        assert names == ["frame_000000.png", "frame_000001.PNG", "frame_000002.png"]
+        assert "1 shapes were put between key frames by CVAT" in found.said
+        source = self.write(tmp_path / "v", body)
+        assert read_annotations(source).lost == {"frames whose size is not known": 2}
+
+    def test_single_points_and_lists_of_them(self, tmp_path: Path) -> None:
+        source = self.write(
+            tmp_path / "p",
+            """<image id="0" name="a.png" width="160" height="100">
+            <points label="nose" points="3,4" occluded="1" group_id="1"></points>
+            <points label="tail" points="9,9" group_id="1">
+              <attribute name="visibility">hidden</attribute></points></image>""",
+        )
+        found = read_annotations(source)
+        assert triples(found.people[0]).tolist() == [[3, 4, 1], [9, 9, 1]]
+        source = self.write(
+            tmp_path / "l",
+            """<image id="0" name="a" width="9" height="9">
+            <points label="w" points="1,2;3,4"/></image>""",
+        )
+        found = read_annotations(source)
+        assert (found.names, found.people[0]["num_keypoints"]) == (["keypoint_0", "keypoint_1"], 2)
+
+    def test_broken_files_and_several_skeletons(self, tmp_path: Path) -> None:
+        source = self.write(tmp_path / "b", "<image")
+        with pytest.raises(DataError, match=r"annotations\.xml is no XML file of CVAT: not well"):
+            read_annotations(source)
+        body = """<image id="0" name="a" width="9" height="9">
+            <skeleton label="imp"><points label="nose" points="1,2"/></skeleton>
+            <skeleton label="elf"><points label="ear" points="1,2"/></skeleton></image>"""
+        with pytest.raises(DataError, match=r"different keypoints \(imp, elf\).*--category"):
+            read_annotations(self.write(tmp_path / "b", body))
+        found = read_annotations(tmp_path / "b", Reading(category="elf"))
+        assert found.names == ["ear"]
+        with pytest.raises(DataError, match="unpack the archive first"):
+            find_form(picture(tmp_path / "a.png").rename(tmp_path / "a.zip"))
+        with pytest.raises(DataError, match="is no XML file of CVAT"):
+            read_annotations(tmp_path / "a.zip", form="cvat")
+
+
+class TestLabelStudio:
+    @staticmethod
+    def region(kind: str, label: str, number: str, **value: Any) -> dict[str, Any]:
+        """A region of a picture of 200 x 100 pixels."""
+        return {
+            "id": number,
+            "type": kind,
+            "value": {**value, kind: [label]},
+            "original_width": 200,
+            "original_height": 100,
+            "image_rotation": 0,
+        }
+
+    def point(self, label: str, x: float, y: float, number: str = "", **more: Any) -> Any:
+        found = self.region("keypointlabels", label, number or label, x=x, y=y, width=0.5)
+        return {**found, **more}
+
+    def box(self, number: str, x: float, y: float, w: float, h: float, **more: Any) -> Any:
+        return self.region("rectanglelabels", "imp", number, x=x, y=y, width=w, height=h, **more)
+
+    def write(self, folder: Path, *tasks: Any) -> Path:
+        (folder / "export.json").write_text(json.dumps(tasks))
+        return folder / "export.json"
+
+    def task(self, *annotations: Any, image: str = "/data/upload/4/0a1b2c3d-a%20b.png") -> Any:
+        return {"id": 12, "data": {"note": "x", "image": image}, "annotations": list(annotations)}
+
+    def test_people_by_hierarchy_relation_and_box(self, tmp_path: Path) -> None:
+        results = [
+            self.box("r1", 0, 0, 50, 100),
+            self.box("r2", 50, 0, 25, 100),
+            self.box("r3", 80, 0, 20, 100),
+            # lies in another box than the one that it was put under
+            self.point("nose", 60, 50, parentID="r1"),
+            self.point("nose", 10, 50, "n2"),
+            {"type": "relation", "from_id": "n2", "to_id": "r2", "direction": "right"},
+            self.point("nose", 90, 50, "n3"),
+            {"id": "n3", "type": "choices", "value": {"choices": ["Occluded"]}},
+            self.point("tail", 90.5, 50, "t3", meta={"text": ["tip"]}),
+        ]
+        picture(tmp_path / "images/a b.png", 200, 100)
+        source = self.write(tmp_path, self.task({"result": results}))
+        assert find_form(source) == "label-studio"
+        found = read_annotations(source)
+        assert [triples(p).tolist() for p in found.people] == [
+            [[120, 50, 2], [0, 0, 0]],
+            [[20, 50, 2], [0, 0, 0]],
+            [[180, 50, 1], [181, 50, 2]],
+        ]
+        assert found.people[1]["bbox"] == [100, 0, 50, 100]
+        # the picture as it was before it was uploaded
+        assert found.images[0]["file_name"] == "a b.png"
+        assert found.folder == tmp_path / "images"
+
+    def test_one_annotator_counts(self, tmp_path: Path) -> None:
+        def done(x: float, who: Any, **more: Any) -> dict[str, Any]:
+            result = [self.point("nose", x, 0)]
+            return {"result": result, "completed_by": who, "updated_at": f"2024-0{who}", **more}
+
+        task = self.task(
+            done(10, 1, ground_truth=True), done(20, 2), done(30, 3, was_cancelled=True)
+        )
+        source = self.write(tmp_path, task, self.task())
+        found = read_annotations(source)
+        assert found.people[0]["keypoints"] == [20, 0, 2]
+        assert found.ids == {
+            "annotations that were cancelled": ["task 12"],
+            "further annotations of the same task": ["task 12 by 2"],
+            "tasks without annotations": ["task 12"],
+        }
+        found = read_annotations(source, Reading(annotator="2"))
+        assert found.people[0]["keypoints"] == [40, 0, 2]
+        task["annotations"][0]["ground_truth"] = False
+        task["annotations"][1]["completed_by"] = {"id": 2, "email": "a@b.org"}
+        assert read_annotations(self.write(tmp_path, task)).people[0]["keypoints"][0] == 40
+        found = read_annotations(source, Reading(annotator="a@b.org"))
+        assert found.people[0]["keypoints"][0] == 40
+        with pytest.raises(DataError, match="no keypoints were found"):
+            read_annotations(source, Reading(annotator="9"))
+
+    def test_turned_boxes_and_pictures(self, tmp_path: Path) -> None:
+        results = [
+            self.box("r", 50, 50, 10, 40, rotation=90),
+            self.point("nose", 40, 60),
+            self.point("tail", 40, 60, image_rotation=90),
+            {**self.point("ear", 1, 1), "value": {"x": 1, "y": 1, "keypointlabels": []}},
+        ]
+        found = read_annotations(self.write(tmp_path, self.task({"result": results})))
+        # 20 x 40 pixels, turned around the upper left corner
+        assert found.people[0]["bbox"] == [60, 50, 40, 20]
+        assert found.names == ["nose"]
+        assert found.lost == {
+            "regions of pictures that were turned in Label Studio": 1,
+            "regions without a label": 1,
+        }
+
+    def test_the_short_form_and_broken_ones(self, tmp_path: Path) -> None:
+        regions = [
+            {**r["value"], "original_width": 200, "original_height": 100}
+            for r in (self.box("r", 0, 0, 50, 50), self.point("nose", 10, 10))
+        ]
+        task = {"image": "/data/local-files/?d=in%2Fa.png", "kp": regions[1:], "box": regions[:1]}
+        found = read_annotations(self.write(tmp_path, task))
+        assert found.people[0]["keypoints"] == [20, 10, 2]
+        assert found.people[0]["bbox"] == [0, 0, 100, 50]
+        assert found.images[0]["file_name"] == "in/a.png"
+        broken = self.task({"result": [{"type": "keypointlabels", "original_width": 9}]})
+        with pytest.raises(DataError, match="task 12: KeyError"):
+            read_annotations(self.write(tmp_path, broken))
+        with pytest.raises(DataError, match="expected a list of tasks"):
+            read_annotations(self.write(tmp_path, 1, 2), form="label-studio")
+
+
 def _coco_points() -> list[dict[str, Any]]:
     from poise import schemas
 

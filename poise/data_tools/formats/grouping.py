@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from poise.data_tools.formats.collection import Draft
 
-__all__ = ["LooseBox", "LoosePoint", "group_shapes"]
+__all__ = ["LooseBox", "LoosePoint", "group_shapes", "says_hidden"]
 
 #: a point this far outside of a box, in parts of its longer side, still belongs to it
 REACH = 0.1
+#: what people write for keypoints that cannot be seen, where a tool has no mark for it
+HIDING = ("occluded", "hidden", "invisible", "not visible", "difficult")
+_YES = ("true", "1", "yes")
 
 
 @dataclass
@@ -96,6 +99,19 @@ def group_shapes(
         for point in homeless:
             drop("keypoints that no group or box gives to a person", f"{where} {point.label}")
     return list(drafts.values())
+
+
+def says_hidden(said: Mapping[str, Any]) -> bool:
+    """Whether attributes of a keypoint say that it cannot be seen.
+
+    Example:
+        >>> says_hidden({"occluded": True}), says_hidden({"occluded": False})
+        (True, False)
+        >>> says_hidden({"visibility": "hidden"})
+        True
+    """
+    words = [(str(k).strip().lower(), str(v).strip().lower()) for k, v in said.items()]
+    return any(value in HIDING or (key in HIDING and value in _YES) for key, value in words)
 
 
 def _put(draft: Draft, point: LoosePoint) -> bool:

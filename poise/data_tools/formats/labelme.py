@@ -14,15 +14,12 @@ from typing import Any
 
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection
-from poise.data_tools.formats.grouping import LooseBox, LoosePoint, group_shapes
+from poise.data_tools.formats.grouping import LooseBox, LoosePoint, group_shapes, says_hidden
 from poise.data_tools.formats.reading import Reading, picture_folder, picture_size
 from poise.datasets.coco_file import read_json
 from poise.errors import DataError
 
 __all__ = ["read_labelme", "shape_files"]
-
-#: words of flags, attributes and descriptions that say that a keypoint cannot be seen
-HIDING = ("occluded", "hidden", "invisible", "not visible", "difficult")
 
 
 def shape_files(path: Path) -> list[Path]:
@@ -101,13 +98,7 @@ def _read_file(book: Collection, file: Path, content: Mapping[str, Any], name: s
 
 def _hidden(shape: Mapping[str, Any]) -> bool:
     """Whether anything of a shape says that it cannot be seen."""
-    if shape.get("difficult") or (shape.get("description") or "").strip().lower() in HIDING:
-        return True
     said = {**(shape.get("flags") or {}), **(shape.get("attributes") or {})}
-    for key, value in said.items():
-        word = str(value).strip().lower()
-        if str(key).strip().lower() in HIDING and word in ("true", "1", "yes"):
-            return True
-        if word in HIDING:
-            return True
-    return False
+    said["difficult"] = shape.get("difficult")
+    said["description"] = shape.get("description")
+    return says_hidden(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ __all__ = ["PICTURES", "Reading", "picture_folder", "picture_size"]
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 #: part of the longer side of what the keypoints span
 BOX_MARGIN = 0.1
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 #: EXIF's tag of the orientation, and its values that exchange width and height
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 
@@ -93,7 +95,10 @@ def _ends(name: str) -> list[str]:
         ['a/b/c.png', 'b/c.png', 'c.png']
     """
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    return ["/".join(parts[i:]) for i in range(len(parts))]
+    ends = ["/".join(parts[i:]) for i in range(len(parts))]
+    # Label Studio puts eight digits before the names of uploaded files
+    bare = _UPLOADED.sub("", parts[-1]) if parts else ""
+    return [*ends, bare] if parts and bare != parts[-1] else ends
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from poise.data_tools.formats import recognition as told_by
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.coco import read_coco_file, write_coco_file
+from poise.data_tools.formats.cvat import read_cvat
 from poise.data_tools.formats.json_lines import read_json_lines, write_json_lines
+from poise.data_tools.formats.label_studio import read_label_studio
 from poise.data_tools.formats.labelme import read_labelme
 from poise.data_tools.formats.reading import Reading
 from poise.data_tools.formats.yolo import read_yolo, write_yolo
@@ -52,6 +54,8 @@ FORMS: dict[str, Form] = {
     "yolo": Form("data.yaml", told_by.is_yolo, read_yolo, (".yaml", ".yml"), write_yolo),
     "jsonl": Form(".jsonl", told_by.is_json_lines, read_json_lines, (".jsonl",), write_json_lines),
     "labelme": Form("folder of .json files", told_by.is_labelme, read_labelme),
+    "cvat": Form("annotations.xml", told_by.is_cvat, read_cvat),
+    "label-studio": Form(".json export", told_by.is_label_studio, read_label_studio),
     "coco": Form(".json", told_by.is_coco, read_coco_file, (".json",), write_coco_file),
 }
 
@@ -77,7 +81,8 @@ def find_form(path: Path, form: str | None = None) -> str:
     found = form or next((name for name, form in FORMS.items() if form.fits(path)), None)
     if found is None:
         known = "; ".join(f"{name}: {form.about}" for name, form in FORMS.items())
-        raise DataError(f"{path} is of no form that is known by its content ({known})")
+        hint = "; unpack the archive first" if path.suffix in (".zip", ".tar", ".gz") else ""
+        raise DataError(f"{path} is of no form that is known by its content ({known}){hint}")
     return found
 
 

@@ -1,0 +1,179 @@
+"""Label Studio: a JSON list of tasks, with the results of one or more annotators.
+
+Keypoints and rectangles are regions in per cent of the picture. A keypoint belongs to the rectangle
+that it was put under or is related to, else to the smallest one around it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from poise.data_tools.formats.annotations import Annotations
+from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Box, Collection
+from poise.data_tools.formats.grouping import LooseBox, LoosePoint, group_shapes, says_hidden
+from poise.data_tools.formats.reading import PICTURES, Reading, picture_folder, picture_size
+from poise.datasets.coco_file import read_json
+from poise.errors import DataError
+
+__all__ = ["read_label_studio"]
+
+_PERCENT = 100
+#: types of results that name a region
+_POINTS, _BOXES = "keypointlabels", "rectanglelabels"
+
+
+def read_label_studio(path: Path, reading: Reading) -> Annotations:
+    """Annotations of an export in the forms JSON or JSON-MIN.
+
+    Args:
+        path: the file.
+        reading: `schema`, `images`, `category`, `annotator`, `margin`.
+
+    Raises:
+        DataError: no such file, or a broken one.
+    """
+    tasks = read_json(str(path), owner="Label Studio's file")
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise DataError(f"{path} is no export of Label Studio: expected a list of tasks")
+    names = [_picture_name(task) for task in tasks]
+    around = (path.parent / "images", path.parent)
+    folder, places = picture_folder(filter(None, names), around, reading.images)
+    book = Collection(reading, path, folder)
+    for number, (task, name) in enumerate(zip(tasks, names, strict=True)):
+        where = f"task {task.get('id', number)}"
+        try:
+            results = _chosen(book, task, where)
+            if results is not None:
+                _add(book, places.get(name, name), results, where)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{path}: {where}: {type(error).__name__}: {error}") from error
+    return book.finish()
+
+
+def _picture_name(task: Mapping[str, Any]) -> str:
+    """Path of a task's picture, without what an address has around it."""
+    data = task.get("data") if isinstance(task.get("data"), Mapping) else task
+    texts = [v for v in (data or {}).values() if isinstance(v, str)]
+    texts.append(str(task.get("file_upload") or ""))
+    names = []
+    for text in texts:
+        parts = urlsplit(text)
+        # files of a local store: /data/local-files/?d=folder/name.jpg
+        names.append(unquote(parse_qs(parts.query).get("d", [parts.path])[0]).lstrip("/"))
+    return next((name for name in names if Path(name).suffix.lower() in PICTURES), "")
+
+
+def _chosen(book: Collection, task: Mapping[str, Any], where: str) -> list[Any] | None:
+    """Results of the annotator whose work counts; None where there are none."""
+    if "annotations" not in task and "completions" not in task:
+        return _of_minimal(task)
+    done = list(task.get("annotations") or task.get("completions") or ())
+    kept = [a for a in done if not a.get("was_cancelled")]
+    for _ in range(len(done) - len(kept)):
+        book.found.drop("annotations that were cancelled", where)
+    wanted = book.reading.annotator
+    mine = [a for a in kept if wanted is None or wanted in _names_of(a.get("completed_by"))]
+    if not mine:
+        about = "annotations" if wanted is None else f"annotations of {wanted}"
+        book.found.drop(f"tasks without {about}", where)
+        return None
+    # newest last; what was marked as the truth counts before that
+    mine.sort(key=lambda a: (bool(a.get("ground_truth")), str(a.get("updated_at") or "")))
+    for other in kept:
+        if other is not mine[-1]:
+            name = next(iter(_names_of(other.get("completed_by"))), "?")
+            book.found.drop("further annotations of the same task", f"{where} by {name}")
+    return list(mine[-1].get("result") or ())
+
+
+def _names_of(who: Any) -> list[str]:
+    """Id and mail address of an annotator."""
+    if isinstance(who, Mapping):
+        return [str(who[key]) for key in ("id", "email") if who.get(key) is not None]
+    return [] if who is None else [str(who)]
+
+
+def _of_minimal(task: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Regions of a task of the form JSON-MIN, as results."""
+    regions = [r for v in task.values() if isinstance(v, list) for r in v if isinstance(r, dict)]
+    return [
+        {**region, "value": region, "type": kind}
+        for region in regions
+        for kind in (_POINTS, _BOXES)
+        if kind in region
+    ]
+
+
+def _add(book: Collection, name: str, results: list[Any], where: str) -> None:
+    """Take in the people of a task."""
+    size = next(
+        ((r["original_width"], r["original_height"]) for r in results if r.get("original_width")),
+        None,
+    ) or picture_size(book.folder / name)
+    if not name or size is None:
+        book.found.drop("tasks whose picture is not known", where)
+        return
+    said: dict[Any, dict[str, Any]] = defaultdict(dict)
+    owner: dict[Any, Any] = {}
+    for result in results:
+        if result["type"] == "relation":
+            owner[result["from_id"]] = result["to_id"]
+            owner.setdefault(result["to_id"], result["from_id"])
+        else:
+            _gather_words(said[result.get("id")], result)
+    boxes, numbers = [], set()
+    for result in _usable(book, results, _BOXES, where):
+        more = {"score": result["score"]} if "score" in result else {}
+        label, number = str(result["value"][_BOXES][0]), result.get("id")
+        boxes.append(LooseBox(label, _box(result["value"], size), number, more))
+        numbers.add(number)
+    points = []
+    for result in _usable(book, results, _POINTS, where):
+        value, number = result["value"], result.get("id")
+        x, y = value["x"] / _PERCENT * size[0], value["y"] / _PERCENT * size[1]
+        holders = (result.get("parentID"), owner.get(number))
+        group = next((h for h in holders if h is not None and h in numbers), None)
+        seen = HIDDEN if says_hidden(said[number]) else VISIBLE
+        points.append(LoosePoint(str(value[_POINTS][0]), x, y, seen, group))
+    image = book.add_image(name, (int(size[0]), int(size[1])))
+    book.add(image, group_shapes(points, boxes, where, book.found.drop))
+
+
+def _gather_words(said: dict[str, Any], result: Mapping[str, Any]) -> None:
+    """What choices, further labels and notes of a region say."""
+    value = result.get("value") or {}
+    texts = [*(value.get("choices") or ()), *(value.get(_POINTS) or ())[1:]]
+    texts += (result.get("meta") or {}).get("text") or ()
+    said.update({f"{len(said)} {n}": text for n, text in enumerate(texts)})
+
+
+def _usable(book: Collection, results: list[Any], kind: str, where: str) -> list[Any]:
+    """Regions of a kind that have a label and lie in a picture as it is stored."""
+    found = []
+    for result in results:
+        if result["type"] != kind:
+            continue
+        if not result["value"].get(kind):
+            book.found.drop("regions without a label", where)
+        elif result.get("image_rotation"):
+            book.found.drop("regions of pictures that were turned in Label Studio", where)
+        else:
+            found.append(result)
+    return found
+
+
+def _box(value: Mapping[str, Any], size: tuple[float, float]) -> Box:
+    """What a rectangle spans, in pixels; a turned one is turned around its first corner."""
+    left, top, width, height = (
+        value[key] / _PERCENT * size[n % 2] for n, key in enumerate(("x", "y", "width", "height"))
+    )
+    angle = math.radians(value.get("rotation") or 0)
+    cos, sin = math.cos(angle), math.sin(angle)
+    across = [0, width * cos, -height * sin, width * cos - height * sin]
+    down = [0, width * sin, height * cos, width * sin + height * cos]
+    return left + min(across), top + min(down), left + max(across), top + max(down)
