@@ -26,7 +26,9 @@ app = typer.Typer(
 Source = Annotated[
     str,
     typer.Argument(
-        metavar="SOURCE", help="Annotation file (.json, .npz), config file, or name of a model."
+        metavar="SOURCE",
+        help="Annotation file (.json, .npz), labels of a labelling tool, config file, or name of "
+        "a model.",
     ),
 ]
 Kind = Annotated[

@@ -59,6 +59,9 @@ def convert(
     predicted: Annotated[
         bool, typer.Option("--predicted", help="Of SLEAP: also predictions nobody corrected.")
     ] = False,
+    save_pictures: Annotated[
+        Path | None, typer.Option(help="Of SLEAP: write the labelled frames into this folder.")
+    ] = None,
     box_margin: Annotated[
         float,
         typer.Option(help="Around the keypoints where a box is made, of their longer side."),
@@ -74,6 +77,7 @@ def convert(
         category=category,
         annotator=annotator,
         predicted=predicted,
+        save_pictures=save_pictures,
         margin=box_margin,
     )
     found, files = convert_annotations(

@@ -231,10 +231,12 @@ def _fit_to_data(
         if weights is not None:
             raise ConfigError("--weights goes with your own data; else --set load_from=PATH")
         return cfg
+    from poise.data_tools import with_coco_files
     from poise.training.checkpoint import resolve_resume
     from poise.training.own_data import prepare
 
     folder = work_dir or Path("work_dirs") / Path(cfg.filename).stem
+    own, told = with_coco_files(own, folder / "annotations")
     cfg, said = prepare(
         cfg,
         own,
@@ -246,7 +248,7 @@ def _fit_to_data(
         batch_size=batch_size,
         devices=_count(devices) * nodes,
     )
-    for line in said:
+    for line in [*told, *said]:
         typer.echo(line, err=True)
     return cfg
 

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = attach(
         "evaluating": "evaluate_predictions parse_metric",
         "examining": "examine_predictions",
         "opening": "open_dataset reports_of",
+        "own_labels": "as_coco_file is_foreign with_coco_files",
         "pictures": "record_picture",
         "sheets": "draw_sheets",
         "statistics": "data_statistics",

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
+import tempfile
+import weakref
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from poise import schemas
+from poise.data_tools.formats.reading import Reading
+from poise.data_tools.own_labels import as_coco_file, is_foreign
 from poise.datasets import build_dataset
 from poise.datasets.coco_file import read_json
 from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError, nearest
@@ -39,7 +45,8 @@ def open_dataset(
     """A data set, without transforms.
 
     Args:
-        source: annotation file (.json, .npz), config file, or name of a released model.
+        source: annotation file (.json, .npz), labels of a labelling tool, config file, or name of
+            a released model.
         kind: class of the data set, such as "WFLWDataset"; by the file's looks without it.
         schema: name of the keypoints' schema, or path of a metadata file; those that the file
             names without it.
@@ -53,6 +60,8 @@ def open_dataset(
         DataError: the file is none that Poise reads.
         ConfigError: the config has no such part.
     """
+    if kind is None and is_foreign(Path(source)):
+        return _open_foreign(Path(source), schema, images, part, mode, settings)
     path = Path(source)
     if part not in PARTS:
         raise ConfigError(f"a config has the parts {', '.join(PARTS)}, got '{part}'")
@@ -80,6 +89,31 @@ def open_dataset(
     cfg = {**cfg, **changes}
     _check_kind(cfg["type"])
     return build_dataset(_without_pipelines(cfg, outermost=True))
+
+
+def _open_foreign(
+    path: Path,
+    schema: str | None,
+    images: str | Path | None,
+    part: str,
+    mode: str | None,
+    settings: Mapping[str, Any] | None,
+) -> Any:
+    """A data set of labels in another form; the COCO file that it needs lives as long as it."""
+    folder = Path(tempfile.mkdtemp(prefix="poise-labels-"))
+    try:
+        reading = Reading(schema=schema, images=None if images is None else Path(images), part=part)
+        file, pictures, told = as_coco_file(path, folder / f"{path.stem}.json", reading)
+        for sentence in told[1:]:
+            logging.getLogger("poise").info(sentence)
+        found = open_dataset(
+            file, schema=schema, images=images or pictures, mode=mode, settings=settings
+        )
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+    return found
 
 
 def _annotations_in(folder: Path) -> str:

@@ -19,16 +19,17 @@ from poise.data_tools.formats.reading import Reading, picture_folder, picture_si
 from poise.datasets.coco_file import read_json
 from poise.errors import DataError
 
-__all__ = ["read_labelme", "shape_files"]
+__all__ = ["has_shapes", "read_labelme", "shape_files"]
 
 
 def shape_files(path: Path) -> list[Path]:
     """Labelme's files below a folder, or the file itself, by what they hold."""
     files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
-    return [f for f in files if f.is_file() and _has_shapes(f)]
+    return [f for f in files if f.is_file() and has_shapes(f)]
 
 
-def _has_shapes(file: Path) -> bool:
+def has_shapes(file: Path) -> bool:
+    """Whether a file is one of labelme."""
     content = file.read_bytes()
     return b'"shapes"' in content and b'"imagePath"' in content
 

@@ -30,6 +30,7 @@ class Reading:
         category: only the people, animals or things of this label.
         annotator: of Label Studio's form: whose work counts where several did the same task.
         predicted: of SLEAP's form: also what the tool predicted and nobody corrected.
+        save_pictures: of SLEAP's form: folder for the labelled frames of videos.
         margin: around the keypoints where there is no box, in parts of the longer side that they
             span.
 
@@ -43,6 +44,7 @@ class Reading:
     category: str | None = None
     annotator: str | None = None
     predicted: bool = False
+    save_pictures: Path | None = None
     margin: float = BOX_MARGIN
 
     def __post_init__(self) -> None:

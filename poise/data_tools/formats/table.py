@@ -10,10 +10,12 @@ from poise.data_tools.formats import recognition as told_by
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.coco import read_coco_file, write_coco_file
 from poise.data_tools.formats.cvat import read_cvat
+from poise.data_tools.formats.deeplabcut import read_deeplabcut
 from poise.data_tools.formats.json_lines import read_json_lines, write_json_lines
 from poise.data_tools.formats.label_studio import read_label_studio
 from poise.data_tools.formats.labelme import read_labelme
 from poise.data_tools.formats.reading import Reading
+from poise.data_tools.formats.sleap import read_sleap
 from poise.data_tools.formats.yolo import read_yolo, write_yolo
 from poise.errors import ArgumentError, DataError, FileMissingError, nearest
 
@@ -51,10 +53,12 @@ class Form:
 
 #: name -> form; the first that fits is taken
 FORMS: dict[str, Form] = {
+    "deeplabcut": Form("project or CollectedData_*", told_by.is_deeplabcut, read_deeplabcut),
     "yolo": Form("data.yaml", told_by.is_yolo, read_yolo, (".yaml", ".yml"), write_yolo),
     "jsonl": Form(".jsonl", told_by.is_json_lines, read_json_lines, (".jsonl",), write_json_lines),
-    "labelme": Form("folder of .json files", told_by.is_labelme, read_labelme),
     "cvat": Form("annotations.xml", told_by.is_cvat, read_cvat),
+    "sleap": Form(".slp", told_by.is_sleap, read_sleap),
+    "labelme": Form("folder of .json files", told_by.is_labelme, read_labelme),
     "label-studio": Form(".json export", told_by.is_label_studio, read_label_studio),
     "coco": Form(".json", told_by.is_coco, read_coco_file, (".json",), write_coco_file),
 }

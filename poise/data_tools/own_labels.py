@@ -1,0 +1,88 @@
+"""Labels of any form where only COCO's is read: they are written as COCO's first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from poise.data_tools.formats.reading import Reading
+from poise.data_tools.formats.table import convert_annotations, find_form
+from poise.errors import DataError, FileMissingError
+
+if TYPE_CHECKING:
+    from poise.training.own_data import OwnData
+
+__all__ = ["as_coco_file", "is_foreign", "with_coco_files"]
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file or folder holds labels in a form other than COCO's."""
+    try:
+        return path.exists() and find_form(path) != "coco"
+    except DataError:
+        return False
+
+
+def as_coco_file(
+    path: Path, out: Path, reading: Reading | None = None
+) -> tuple[Path, Path | None, list[str]]:
+    """Write labels as a COCO file.
+
+    Args:
+        path: file or folder in a form of `FORMS`.
+        out: the file.
+        reading: wishes about keypoints and pictures.
+
+    Returns:
+        the file, the folder that its names of pictures are relative to, where it is known, and
+        sentences about what was made, guessed and left out.
+    """
+    found, files = convert_annotations(path, out, reading, form="coco")
+    left = [f"left out: {count:,} {reason}" for reason, count in found.lost.items() if count]
+    about = f"labels of {path}: {len(found.images):,} pictures, {found.kept:,} people, now {out}"
+    return files[0], found.folder, [about, *found.said, *left]
+
+
+def with_coco_files(own: OwnData, folder: Path) -> tuple[OwnData, list[str]]:
+    """Own data for training whose labels are COCO files, and what was done for that.
+
+    Args:
+        own: as the user says it. A root without COCO files may be a folder of labelme, an export
+            of CVAT, or a project of DeepLabCut.
+        folder: for the files that are written.
+    """
+    if own.train_ann is None and own.root is not None and not _has_coco(own):
+        own = replace(own, train_ann=own.root) if is_foreign(own.root) else own
+    told: list[str] = []
+    for part, ann, images in (
+        ("train", own.train_ann, own.train_images),
+        ("val", own.val_ann, own.val_images),
+    ):
+        place = _existing(ann, own.root)
+        if place is None or not is_foreign(place):
+            continue
+        reading = Reading(images=_existing(images, own.root), part=part)
+        file, pictures, said = as_coco_file(place, folder / f"{part}.json", reading)
+        told += said
+        changes = {f"{part}_ann": file, f"{part}_images": images or pictures}
+        own = replace(own, **changes)
+    return own, told
+
+
+def _has_coco(own: OwnData) -> bool:
+    from poise.training.own_data import find_files
+
+    try:
+        find_files(own.root, own.train_ann, own.val_ann, own.train_images, own.val_images)
+    except (DataError, FileMissingError):
+        return False
+    return True
+
+
+def _existing(path: Path | None, root: Path | None) -> Path | None:
+    """A path, or the same below the root; None where there is neither."""
+    if path is None or path.exists():
+        return path
+    below = root / path if root is not None else path
+    return below if below.exists() else None
