@@ -10,6 +10,22 @@ from typing import Annotated, Any
 import typer
 
 from poise.cli.interrupts import INTERRUPTED, Patience
+from poise.cli.options import (
+    BackendOption,
+    BatchSizeOption,
+    CalibrationOption,
+    DetectorOption,
+    DetectorWeightsOption,
+    DeviceOption,
+    FlipTestOption,
+    KeypointThresholdOption,
+    ModelOption,
+    ModeOption,
+    WeightsOption,
+    detector_of,
+    say_model,
+    warn_untrained,
+)
 
 __all__ = ["predict"]
 
@@ -26,15 +42,8 @@ def predict(
             help="Pictures, videos, folders, patterns with *, addresses, numbers of cameras."
         ),
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model", "-m", help="Model name or config file; auto: the best on this machine."
-        ),
-    ] = "auto",
-    weights: Annotated[
-        str | None, typer.Option("--weights", "-w", help="Checkpoint of the model.")
-    ] = None,
+    model: ModelOption = "auto",
+    weights: WeightsOption = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
         "outputs"
     ),
@@ -47,10 +56,7 @@ def predict(
         ),
     ] = "auto",
     show: Annotated[bool, typer.Option("--show", help="Also show the poses in a window.")] = False,
-    mode: Annotated[
-        str,
-        typer.Option(help="accurate, balanced (no flip test) or fast (also fewer detections)."),
-    ] = "accurate",
+    mode: ModeOption = "accurate",
     box: Annotated[
         list[str] | None,
         typer.Option("--box", help="x1,y1,x2,y2 in pixels; for one source; may be repeated."),
@@ -58,21 +64,9 @@ def predict(
     boxes: Annotated[
         Path | None, typer.Option("--boxes", help="JSON file of boxes by picture, or COCO file.")
     ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Crops per network call.", show_default="what is quickest"),
-    ] = None,
-    detector: Annotated[
-        str,
-        typer.Option(
-            help="Who finds the boxes that are not given: auto (the best on this machine), "
-            "nanodet, rtmdet, rtmdet-hand, yolox-face, torchvision:NAME, whole-image, or the "
-            "config or ONNX file of a detector."
-        ),
-    ] = "auto",
-    detector_weights: Annotated[
-        str | None, typer.Option(help="Checkpoint of the detector, for a config file.")
-    ] = None,
+    batch_size: BatchSizeOption = None,
+    detector: DetectorOption = "auto",
+    detector_weights: DetectorWeightsOption = None,
     detector_every: Annotated[
         int | None,
         typer.Option(min=1, help="Detect in every n-th frame of a video.", show_default="by mode"),
@@ -93,25 +87,11 @@ def predict(
     lift_weights: Annotated[
         str | None, typer.Option("--lift-weights", help="Checkpoint of the lifter.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    backend: Annotated[
-        str, typer.Option(help="torch, onnxruntime or openvino: what runs the network.")
-    ] = "torch",
-    flip_test: Annotated[
-        bool | None,
-        typer.Option(
-            "--flip-test/--no-flip-test",
-            help="Also look at the mirrored crop.",
-            show_default="by mode",
-        ),
-    ] = None,
-    keypoint_threshold: Annotated[
-        float, typer.Option(help="Keypoints with a lower score are not drawn.")
-    ] = 0.3,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(help="From scores to probabilities: what `poise analyze calibration` wrote."),
-    ] = None,
+    device: DeviceOption = "auto",
+    backend: BackendOption = "torch",
+    flip_test: FlipTestOption = None,
+    keypoint_threshold: KeypointThresholdOption = 0.3,
+    calibration: CalibrationOption = None,
     layout: Annotated[
         str, typer.Option("--format", help="poise or mmpose: layout of the JSON files.")
     ] = "poise",
@@ -145,34 +125,23 @@ def predict(
     """
     from poise.errors import ArgumentError
     from poise.inference import Inferencer, open_sources
-    from poise.inference.exported import is_exported
-    from poise.zoo.whole import is_whole_model
 
     if boxes is not None and box:
         raise ArgumentError("--box and --boxes both say where people are; give one of them")
     given: Any = str(boxes) if boxes else _parse_boxes(box)
     sources = list(open_sources(inputs, timeout=timeout))
     group = _open_group(save, show=show, draw=draw, folder=out, layout=layout, style=style)
-    finder: Any = detector
-    if detector_weights is not None:
-        finder = {"name": detector, "weights": detector_weights}
     inferencer = Inferencer(
         model,
         weights,
-        detector=finder,
+        detector=detector_of(detector, detector_weights),
         device=device,
         backend=backend,
         mode=mode,
         calibration=calibration,
     )
-    _say_model(inferencer, given is not None)
-    whole = is_exported(model) or (Path(model).is_file() and is_whole_model(model))
-    if weights is None and Path(model).is_file() and not whole:
-        typer.echo(
-            f"warning: {model} is used without trained weights, so the poses mean nothing; give "
-            "the checkpoint with --weights FILE.pth",
-            err=True,
-        )
+    say_model(inferencer, boxes_given=given is not None)
+    warn_untrained(model, weights)
     results = inferencer.predict(
         inputs,
         boxes=given,
@@ -268,14 +237,6 @@ def _run(results: Iterator[Any], group: Any, sources: list[Any]) -> _Tally:
         except WindowClosed:
             tally.stopped = "the window was closed"
     return tally
-
-
-def _say_model(inferencer: Any, boxes_given: bool) -> None:
-    how = f" ({inferencer.choice})" if inferencer.choice else ""
-    where = inferencer.device if inferencer.backend == "torch" else inferencer.backend
-    typer.echo(f"model: {inferencer.model_name}{how}, on {where}")
-    if inferencer.needs_boxes and not boxes_given:
-        typer.echo(f"detector: {inferencer.detector.description}")
 
 
 def _say_end(tally: _Tally, group: Any, out: Path, nobody: str) -> None:
