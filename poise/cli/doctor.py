@@ -9,7 +9,17 @@ import sys
 __all__ = ["doctor"]
 
 _NEEDED = ("torch", "torchvision", "numpy", "opencv-python-headless", "scipy", "lightning")
-_OPTIONAL = ("albumentations", "timm", "tensorboard", "onnx", "onnxruntime", "openvino", "av")
+_OPTIONAL = (
+    "albumentations",
+    "timm",
+    "tensorboard",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "av",
+    "fastapi",
+    "uvicorn",
+)
 
 
 def doctor() -> None:

@@ -26,6 +26,7 @@ COMMANDS = {
         "poise.cli.predict:predict",
         "Find poses in pictures, videos, folders and cameras.",
     ),
+    "serve": ("poise.cli.serve:serve", "Serve poses over HTTP, with a page to try it."),
     "smooth": ("poise.cli.smooth:smooth", "Smooth poses of an earlier run; other formats."),
     "check": (
         "poise.cli.check:check",

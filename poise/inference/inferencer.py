@@ -83,6 +83,7 @@ class Inferencer:
 
     Attributes:
         choice: why "auto" took this model, in words.
+        weights: as given; None: the model's own.
         device: torch device.
         timings: what each stage of the last `predict` took.
 
@@ -109,7 +110,7 @@ class Inferencer:
         if isinstance(model, str) and model == "auto":
             model, self.choice = pick_model(self.mode)
             _LOG.info("model: %s (%s)", model, self.choice)
-        self.model_name, self.backend = model, backend
+        self.model_name, self.weights, self.backend = model, weights, backend
         if backend not in BACKENDS:
             raise UnknownNameError(
                 f"there is no backend '{backend}'; expected one of "

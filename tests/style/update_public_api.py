@@ -26,6 +26,7 @@ PACKAGES = [
     "poise.visualization",
     "poise.training.hooks",
     "poise.inference",
+    "poise.serving",
 ]
 
 if __name__ == "__main__":

@@ -1,0 +1,119 @@
+"""`poise serve`: poses over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from poise.cli.options import (
+    BackendOption,
+    BatchSizeOption,
+    CalibrationOption,
+    DetectorOption,
+    DetectorWeightsOption,
+    DeviceOption,
+    FlipTestOption,
+    KeypointThresholdOption,
+    ModelOption,
+    ModeOption,
+    WeightsOption,
+    detector_of,
+    say_model,
+    warn_untrained,
+)
+from poise.serving.limits import MOST_PIXELS, Limits
+
+__all__ = ["serve"]
+
+_LIMITS = Limits()
+
+#: Addresses that only this machine reaches.
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def serve(
+    model: ModelOption = "auto",
+    weights: WeightsOption = None,
+    host: Annotated[
+        str, typer.Option(help="Address to serve on; 0.0.0.0: all of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="POISE_TOKEN", help="Clients must send it: Authorization: Bearer TOKEN."
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Origin whose pages may ask from a browser; may be repeated."),
+    ] = None,
+    mode: ModeOption = "accurate",
+    detector: DetectorOption = "auto",
+    detector_weights: DetectorWeightsOption = None,
+    batch_size: BatchSizeOption = None,
+    device: DeviceOption = "auto",
+    backend: BackendOption = "torch",
+    flip_test: FlipTestOption = None,
+    keypoint_threshold: KeypointThresholdOption = 0.3,
+    calibration: CalibrationOption = None,
+    max_batch: Annotated[
+        int, typer.Option(min=1, help="Pictures that are looked at together; 1: one by one.")
+    ] = _LIMITS.max_batch,
+    queue: Annotated[
+        int, typer.Option(min=1, help="Pictures in the house; further ones are refused (503).")
+    ] = _LIMITS.queue,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, max=MOST_PIXELS, help="Pixels of a picture.")
+    ] = _LIMITS.max_pixels,
+    max_bytes: Annotated[
+        int, typer.Option(min=1, help="Bytes of a request's body.")
+    ] = _LIMITS.max_bytes,
+) -> None:
+    """Serve poses over HTTP, with a page to try it: POST /predict, POST /draw, GET /.
+
+    Pictures that wait at the same time go through detector and network together. Addresses are
+    not fetched. Ctrl-C or SIGTERM ends it when what is under way is done.
+    """
+    from poise.serving.libraries import check_libraries
+    from poise.serving.running import open_socket, run_server
+
+    check_libraries()
+    listener = open_socket(host, port)
+    from poise.inference import Inferencer
+    from poise.serving import create_app, warm_up
+
+    with listener:
+        inferencer = Inferencer(
+            model,
+            weights,
+            detector=detector_of(detector, detector_weights),
+            device=device,
+            backend=backend,
+            mode=mode,
+            flip_test=flip_test,
+            calibration=calibration,
+        )
+        say_model(inferencer)
+        warn_untrained(model, weights)
+        warm_up(inferencer)
+        app = create_app(
+            inferencer,
+            batch_size=batch_size,
+            limits=Limits(max_batch, queue, max_pixels, max_bytes),
+            keypoint_threshold=keypoint_threshold,
+            token=token,
+            allow_origins=allow_origin or (),
+        )
+        run_server(app, listener, started=lambda: _say_address(listener, host, token))
+
+
+def _say_address(listener: Any, host: str, token: str | None) -> None:
+    """Where it is, and who can get there."""
+    port = listener.getsockname()[1]
+    shown = f"[{host}]" if ":" in host else host
+    typer.echo(f"serving on http://{shown}:{port}/ (Ctrl-C ends it)")
+    if host not in _LOCAL:
+        who = "knows the token" if token else "reaches this machine; --token asks for a password"
+        typer.echo(f"note: the server answers everybody who {who}. It has no TLS", err=True)

@@ -1,0 +1,75 @@
+"""What runs, in plain values, for clients that draw or choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import poise
+from poise.inference.modes import MODES
+from poise.serving.limits import Limits
+from poise.visualization.style import Palette
+from poise.zoo import find_model
+from poise.zoo.training_data import licence_note
+
+__all__ = ["describe"]
+
+
+def describe(inferencer: Any, limits: Limits, *, keypoint_threshold: float) -> dict[str, Any]:
+    """Values of `GET /model` (docs/how-to/serve-over-http.md).
+
+    Args:
+        inferencer: `poise.Inferencer`.
+        limits: of the server.
+        keypoint_threshold: keypoints with a lower score are not drawn.
+    """
+    meta = inferencer.metainfo
+    count = meta["num_keypoints"]
+    palette = Palette.of(meta, count, order="rgb")
+    sigmas = meta.get("sigmas")
+    model, decoder = inferencer.model, getattr(inferencer.model.head, "decoder", None)
+    flips = (model.test_cfg or {}).get("flip_test", False)
+    size = getattr(decoder, "input_size", None)
+    return {
+        "poise": poise.__version__,
+        **_origin(inferencer),
+        "backend": inferencer.backend,
+        "device": str(inferencer.device),
+        "mode": next(name for name, mode in MODES.items() if mode is inferencer.mode),
+        "flip_test": bool(flips if inferencer.flip_test is None else inferencer.flip_test),
+        "takes_boxes": inferencer.needs_boxes,
+        "detector": inferencer.detector.description if inferencer.needs_boxes else None,
+        "input_size": None if size is None else [int(n) for n in size],
+        "schema": meta.get("dataset_name", ""),
+        "num_keypoints": count,
+        "keypoint_names": [meta["keypoint_id2name"][i] for i in range(count)],
+        "keypoint_colors": _plain(palette.points),
+        "links": palette.links.tolist(),
+        "link_colors": _plain(palette.link_colors),
+        "flip_indices": [int(i) for i in meta.get("flip_indices", [])],
+        "sigmas": np.asarray([] if sigmas is None else sigmas, float).round(4).tolist(),
+        "keypoint_threshold": keypoint_threshold,
+        "limits": limits._asdict(),
+    }
+
+
+def _plain(colors: tuple[tuple[int, int, int] | None, ...]) -> list[list[int] | None]:
+    return [None if color is None else [int(level) for level in color] for color in colors]
+
+
+def _origin(inferencer: Any) -> dict[str, Any]:
+    """Names without folders, which are nobody's business; the licence only of known weights."""
+    given, name = inferencer.weights, inferencer.model_name
+    known = find_model(name) if isinstance(name, str) else None
+    released = known is not None and given is None
+    if isinstance(name, (str, Path)):
+        shown = Path(name).name
+    else:
+        shown = type(inferencer.model).__name__
+    return {
+        "model": known.name if known is not None else shown,
+        "weights": "the released ones" if released else None if given is None else Path(given).name,
+        "licence": licence_note(known) if known is not None and released else None,
+    }

@@ -1,0 +1,81 @@
+"""An inferencer on the models inside the package, and clients without a network."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+import poise
+from poise.serving import Limits, create_app
+
+PHOTO = Path(__file__).resolve().parents[2] / "examples/photos/astronaut.png"
+
+
+@pytest.fixture(scope="session")
+def inferencer():
+    return poise.Inferencer("movenet-lightning", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def photo() -> bytes:
+    return PHOTO.read_bytes()
+
+
+@pytest.fixture
+def app(inferencer):
+    return create_app(inferencer, limits=Limits(max_pixels=1_000_000, max_bytes=2_000_000))
+
+
+def _client_of(app) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://poise", timeout=60)
+
+
+@pytest.fixture(scope="session")
+def client_of():
+    """App -> client."""
+    return _client_of
+
+
+@pytest.fixture(scope="session")
+def ask():
+    """One request, and its answer."""
+
+    def ask(app, method, path, **options) -> httpx.Response:
+        async def run():
+            async with _client_of(app) as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(run())
+
+    return ask
+
+
+class Held:
+    """An inferencer that looks at no picture before it may, and tells how many came together."""
+
+    def __init__(self, inferencer):
+        self._inferencer = inferencer
+        self.go, self.came = threading.Event(), threading.Event()
+        self.groups = []
+        self.fault = None
+
+    def __getattr__(self, name):
+        return getattr(self._inferencer, name)
+
+    def predict(self, images, **options):
+        self.groups.append(len(images))
+        self.came.set()
+        assert self.go.wait(60)
+        if self.fault is not None:
+            raise self.fault
+        return self._inferencer.predict(images, **options)
+
+
+@pytest.fixture
+def held(inferencer):
+    found = Held(inferencer)
+    yield found
+    found.go.set()

@@ -1,0 +1,141 @@
+"""`poise serve` as a process: many clients at once, and an end that loses nothing."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from poise.cli.main import app as commands
+from poise.errors import ArgumentError, MissingDependencyError
+from poise.serving.running import open_socket
+
+#: Seconds for a process to begin or to end on a busy machine.
+PATIENCE = 120
+
+
+@pytest.fixture
+def start(monkeypatch):
+    """Options -> (process, address) of a server that takes requests."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    running = []
+
+    def start(*options):
+        command = [sys.executable, "-m", "poise", "serve", "-m", "movenet-lightning", "--port", "0"]
+        process = subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        running.append(process)
+        for line in process.stdout:
+            found = re.search(r"serving on (http://[^ ]+)/ ", line)
+            if found:
+                return process, found[1]
+        raise AssertionError(process.stderr.read())
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+
+
+def test_many_clients_get_their_own_answers(start, photo):
+    _, address = start()
+    boxes = [[10.0 + i, 20.0, 400.0, 500.0 - i] for i in range(16)]
+
+    def ask(box):
+        with httpx.Client(timeout=PATIENCE) as client:
+            return [
+                client.post(
+                    f"{address}/predict", files={"image": photo}, data={"boxes": f"[{box}]"}
+                )
+                for _ in range(3)
+            ]
+
+    with ThreadPoolExecutor(len(boxes)) as pool:
+        answers = list(pool.map(ask, boxes))
+    for box, own in zip(boxes, answers, strict=True):
+        assert [answer.status_code for answer in own] == [200] * 3
+        assert [answer.json()["instances"][0]["bbox"] for answer in own] == [box] * 3
+    counted = httpx.get(f"{address}/metrics").text
+    assert 'poise_requests_total{route="/predict",status="200"} 48' in counted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)]
+)
+def test_a_signal_ends_it_when_what_is_under_way_is_done(start, photo, number, status):
+    process, address = start("--queue", "30")
+    files = [("images", photo)] * 30
+
+    def ask():
+        return httpx.post(f"{address}/predict", files=files, timeout=PATIENCE)
+
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(ask)
+        while "poise_queue_pictures 30" not in httpx.get(f"{address}/metrics").text:
+            assert not call.done()
+        process.send_signal(number)
+        answer = call.result()
+    assert answer.status_code == 200
+    assert [len(result["instances"]) for result in answer.json()] == [1] * 30
+    assert process.wait(PATIENCE) == status
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{address}/health")
+    assert "Traceback" not in process.stderr.read()
+
+
+def test_bad_bytes_do_not_end_it(start, photo):
+    _, address = start("--max-bytes", "600000")
+    host, port = address.removeprefix("http://").split(":")
+    for junk in (b"\x00\xff" * 100, b"POST /predict HTTP/1.1\r\nContent-Length: -1\r\n\r\n"):
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as line:
+            line.sendall(junk)
+            assert line.recv(1000).startswith(b"HTTP/1.1 400")
+    # cut off in the middle of the body
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as line:
+        line.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\nabc")
+    assert httpx.post(f"{address}/predict", content=bytes(700_000)).status_code == 413
+    assert httpx.post(f"{address}/predict", content=photo, timeout=PATIENCE).status_code == 200
+
+
+def test_others_than_this_machine_are_noted(start):
+    process, address = start("--host", "0.0.0.0", "--token", "secret")
+    assert address.startswith("http://0.0.0.0:")
+    note = next(line for line in process.stderr if line.startswith("note:"))
+    assert "everybody who knows the token" in note
+    assert "no TLS" in note
+    local = address.replace("0.0.0.0", "127.0.0.1")
+    assert httpx.get(f"{local}/model").status_code == 401
+    right = {"Authorization": "Bearer secret"}
+    assert httpx.get(f"{local}/model", headers=right).json()["model"] == "movenet-lightning"
+
+
+def test_a_port_that_is_taken_is_said_before_a_model_is_loaded():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ArgumentError, match=f"port {port} of 127.0.0.1.*--port takes another"):
+            open_socket("127.0.0.1", port)
+        done = CliRunner().invoke(commands, ["serve", "-m", "nonsense", "--port", str(port)])
+    assert isinstance(done.exception, ArgumentError)
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "300.1.1.1"])
+def test_an_address_that_is_not_here_is_said(host):
+    with pytest.raises(ArgumentError, match=f"--host {host} --port 8000 is no address"):
+        open_socket(host, 8000)
+
+
+@pytest.mark.parametrize("library", ["fastapi", "uvicorn", "python_multipart"])
+def test_a_missing_library_is_named_with_its_extra(monkeypatch, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    done = CliRunner().invoke(commands, ["serve", "-m", "nonsense"])
+    assert isinstance(done.exception, MissingDependencyError)
+    assert f'needs the package {library}: pip install "poise[serve]"' in str(done.exception)
