@@ -1,4 +1,7 @@
-"""Options that several commands have in common, and what they make."""
+"""Options that several commands have in common, and what they make.
+
+Import the module: `model: options.Model = "auto"`.
+"""
 
 from __future__ import annotations
 
@@ -8,40 +11,36 @@ from typing import Annotated, Any
 import typer
 
 __all__ = [
-    "BackendOption",
-    "BatchSizeOption",
-    "CalibrationOption",
-    "DetectorOption",
-    "DetectorWeightsOption",
-    "DeviceOption",
-    "FlipTestOption",
-    "KeypointThresholdOption",
-    "ModeOption",
-    "ModelOption",
-    "WeightsOption",
-    "detector_of",
-    "say_model",
-    "warn_untrained",
+    "Backend",
+    "BatchSize",
+    "Calibration",
+    "Detector",
+    "DetectorWeights",
+    "Device",
+    "FlipTest",
+    "KeypointThreshold",
+    "Mode",
+    "Model",
+    "Weights",
+    "open_inferencer",
 ]
 
-ModelOption = Annotated[
+Model = Annotated[
     str,
     typer.Option(
         "--model", "-m", help="Model name or config file; auto: the best on this machine."
     ),
 ]
-WeightsOption = Annotated[
-    str | None, typer.Option("--weights", "-w", help="Checkpoint of the model.")
-]
-ModeOption = Annotated[
+Weights = Annotated[str | None, typer.Option("--weights", "-w", help="Checkpoint of the model.")]
+Mode = Annotated[
     str,
     typer.Option(help="accurate, balanced (no flip test) or fast (also fewer detections)."),
 ]
-BatchSizeOption = Annotated[
+BatchSize = Annotated[
     int | None,
     typer.Option(min=1, help="Crops per network call.", show_default="what is quickest"),
 ]
-DetectorOption = Annotated[
+Detector = Annotated[
     str,
     typer.Option(
         help="Who finds the boxes that are not given: auto (the best on this machine), "
@@ -49,14 +48,14 @@ DetectorOption = Annotated[
         "config or ONNX file of a detector."
     ),
 ]
-DetectorWeightsOption = Annotated[
+DetectorWeights = Annotated[
     str | None, typer.Option(help="Checkpoint of the detector, for a config file.")
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-BackendOption = Annotated[
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Backend = Annotated[
     str, typer.Option(help="torch, onnxruntime or openvino: what runs the network.")
 ]
-FlipTestOption = Annotated[
+FlipTest = Annotated[
     bool | None,
     typer.Option(
         "--flip-test/--no-flip-test",
@@ -64,21 +63,51 @@ FlipTestOption = Annotated[
         show_default="by mode",
     ),
 ]
-KeypointThresholdOption = Annotated[
+KeypointThreshold = Annotated[
     float, typer.Option(help="Keypoints with a lower score are not drawn.")
 ]
-CalibrationOption = Annotated[
+Calibration = Annotated[
     Path | None,
     typer.Option(help="From scores to probabilities: what `poise analyze calibration` wrote."),
 ]
 
 
-def detector_of(detector: str, weights: str | None) -> Any:
-    """What `Inferencer` takes for the two options of the detector."""
-    return detector if weights is None else {"name": detector, "weights": weights}
+def open_inferencer(
+    model: str,
+    weights: str | None,
+    *,
+    detector: str,
+    detector_weights: str | None,
+    boxes_given: bool = False,
+    **options: Any,
+) -> Any:
+    """Inferencer of the options; says what looks for poses, and for boxes.
+
+    Args:
+        model, weights, detector, detector_weights: values of the options.
+        boxes_given: whether the detector will not be asked.
+        **options: further ones of `Inferencer`.
+    """
+    from poise.inference import Inferencer
+
+    finder: Any = detector
+    if detector_weights is not None:
+        finder = {"name": detector, "weights": detector_weights}
+    inferencer = Inferencer(model, weights, detector=finder, **options)
+    _say_model(inferencer, boxes_given)
+    _warn_untrained(model, weights)
+    return inferencer
 
 
-def warn_untrained(model: str, weights: str | None) -> None:
+def _say_model(inferencer: Any, boxes_given: bool) -> None:
+    how = f" ({inferencer.choice})" if inferencer.choice else ""
+    where = inferencer.device if inferencer.backend == "torch" else inferencer.backend
+    typer.echo(f"model: {inferencer.model_name}{how}, on {where}")
+    if inferencer.needs_boxes and not boxes_given:
+        typer.echo(f"detector: {inferencer.detector.description}")
+
+
+def _warn_untrained(model: str, weights: str | None) -> None:
     """Say it where the options name a config file and no weights for it."""
     from poise.inference.exported import is_exported
     from poise.zoo.whole import is_whole_model
@@ -91,12 +120,3 @@ def warn_untrained(model: str, weights: str | None) -> None:
             "the checkpoint with --weights FILE.pth",
             err=True,
         )
-
-
-def say_model(inferencer: Any, *, boxes_given: bool = False) -> None:
-    """Say what looks for poses, and for boxes where these are not given."""
-    how = f" ({inferencer.choice})" if inferencer.choice else ""
-    where = inferencer.device if inferencer.backend == "torch" else inferencer.backend
-    typer.echo(f"model: {inferencer.model_name}{how}, on {where}")
-    if inferencer.needs_boxes and not boxes_given:
-        typer.echo(f"detector: {inferencer.detector.description}")

@@ -9,23 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from poise.cli import options
 from poise.cli.interrupts import INTERRUPTED, Patience
-from poise.cli.options import (
-    BackendOption,
-    BatchSizeOption,
-    CalibrationOption,
-    DetectorOption,
-    DetectorWeightsOption,
-    DeviceOption,
-    FlipTestOption,
-    KeypointThresholdOption,
-    ModelOption,
-    ModeOption,
-    WeightsOption,
-    detector_of,
-    say_model,
-    warn_untrained,
-)
 
 __all__ = ["predict"]
 
@@ -42,8 +27,8 @@ def predict(
             help="Pictures, videos, folders, patterns with *, addresses, numbers of cameras."
         ),
     ],
-    model: ModelOption = "auto",
-    weights: WeightsOption = None,
+    model: options.Model = "auto",
+    weights: options.Weights = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
         "outputs"
     ),
@@ -56,7 +41,7 @@ def predict(
         ),
     ] = "auto",
     show: Annotated[bool, typer.Option("--show", help="Also show the poses in a window.")] = False,
-    mode: ModeOption = "accurate",
+    mode: options.Mode = "accurate",
     box: Annotated[
         list[str] | None,
         typer.Option("--box", help="x1,y1,x2,y2 in pixels; for one source; may be repeated."),
@@ -64,9 +49,9 @@ def predict(
     boxes: Annotated[
         Path | None, typer.Option("--boxes", help="JSON file of boxes by picture, or COCO file.")
     ] = None,
-    batch_size: BatchSizeOption = None,
-    detector: DetectorOption = "auto",
-    detector_weights: DetectorWeightsOption = None,
+    batch_size: options.BatchSize = None,
+    detector: options.Detector = "auto",
+    detector_weights: options.DetectorWeights = None,
     detector_every: Annotated[
         int | None,
         typer.Option(min=1, help="Detect in every n-th frame of a video.", show_default="by mode"),
@@ -87,11 +72,11 @@ def predict(
     lift_weights: Annotated[
         str | None, typer.Option("--lift-weights", help="Checkpoint of the lifter.")
     ] = None,
-    device: DeviceOption = "auto",
-    backend: BackendOption = "torch",
-    flip_test: FlipTestOption = None,
-    keypoint_threshold: KeypointThresholdOption = 0.3,
-    calibration: CalibrationOption = None,
+    device: options.Device = "auto",
+    backend: options.Backend = "torch",
+    flip_test: options.FlipTest = None,
+    keypoint_threshold: options.KeypointThreshold = 0.3,
+    calibration: options.Calibration = None,
     layout: Annotated[
         str, typer.Option("--format", help="poise or mmpose: layout of the JSON files.")
     ] = "poise",
@@ -124,24 +109,24 @@ def predict(
     is gets an empty result. Ctrl-C ends a run early; what was written stays readable.
     """
     from poise.errors import ArgumentError
-    from poise.inference import Inferencer, open_sources
+    from poise.inference import open_sources
 
     if boxes is not None and box:
         raise ArgumentError("--box and --boxes both say where people are; give one of them")
     given: Any = str(boxes) if boxes else _parse_boxes(box)
     sources = list(open_sources(inputs, timeout=timeout))
     group = _open_group(save, show=show, draw=draw, folder=out, layout=layout, style=style)
-    inferencer = Inferencer(
+    inferencer = options.open_inferencer(
         model,
         weights,
-        detector=detector_of(detector, detector_weights),
+        detector=detector,
+        detector_weights=detector_weights,
+        boxes_given=given is not None,
         device=device,
         backend=backend,
         mode=mode,
         calibration=calibration,
     )
-    say_model(inferencer, boxes_given=given is not None)
-    warn_untrained(model, weights)
     results = inferencer.predict(
         inputs,
         boxes=given,
@@ -173,13 +158,13 @@ def _open_group(save: str, *, show: bool, draw: bool, folder: Path, layout: str,
     from poise.inference import SinkGroup, SinkOptions, open_sinks
     from poise.inference.sinks.drawing import drawer_of
 
-    options = SinkOptions(draw=drawer_of(style), layout=layout)
-    shown = open_sinks("show" if show else "", folder, options)
+    settings = SinkOptions(draw=drawer_of(style), layout=layout)
+    shown = open_sinks("show" if show else "", folder, settings)
     if save != "auto":
-        chosen = open_sinks("" if save == "none" else save, folder, options)
+        chosen = open_sinks("" if save == "none" else save, folder, settings)
         return SinkGroup([*chosen, *shown])
     moving, still = (
-        open_sinks(names if draw else names.split(",")[1], folder, options)
+        open_sinks(names if draw else names.split(",")[1], folder, settings)
         for names in (_MOVING, _STILL)
     )
     return SinkGroup([*moving, *shown], [*still, *shown])

@@ -6,22 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from poise.cli.options import (
-    BackendOption,
-    BatchSizeOption,
-    CalibrationOption,
-    DetectorOption,
-    DetectorWeightsOption,
-    DeviceOption,
-    FlipTestOption,
-    KeypointThresholdOption,
-    ModelOption,
-    ModeOption,
-    WeightsOption,
-    detector_of,
-    say_model,
-    warn_untrained,
-)
+from poise.cli import options
 from poise.serving.limits import MOST_PIXELS, Limits
 
 __all__ = ["serve"]
@@ -33,8 +18,8 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def serve(
-    model: ModelOption = "auto",
-    weights: WeightsOption = None,
+    model: options.Model = "auto",
+    weights: options.Weights = None,
     host: Annotated[
         str, typer.Option(help="Address to serve on; 0.0.0.0: all of this machine.")
     ] = "127.0.0.1",
@@ -49,15 +34,15 @@ def serve(
         list[str] | None,
         typer.Option(help="Origin whose pages may ask from a browser; may be repeated."),
     ] = None,
-    mode: ModeOption = "accurate",
-    detector: DetectorOption = "auto",
-    detector_weights: DetectorWeightsOption = None,
-    batch_size: BatchSizeOption = None,
-    device: DeviceOption = "auto",
-    backend: BackendOption = "torch",
-    flip_test: FlipTestOption = None,
-    keypoint_threshold: KeypointThresholdOption = 0.3,
-    calibration: CalibrationOption = None,
+    mode: options.Mode = "accurate",
+    detector: options.Detector = "auto",
+    detector_weights: options.DetectorWeights = None,
+    batch_size: options.BatchSize = None,
+    device: options.Device = "auto",
+    backend: options.Backend = "torch",
+    flip_test: options.FlipTest = None,
+    keypoint_threshold: options.KeypointThreshold = 0.3,
+    calibration: options.Calibration = None,
     max_batch: Annotated[
         int, typer.Option(min=1, help="Pictures that are looked at together; 1: one by one.")
     ] = _LIMITS.max_batch,
@@ -81,22 +66,20 @@ def serve(
 
     check_libraries()
     listener = open_socket(host, port)
-    from poise.inference import Inferencer
     from poise.serving import create_app, warm_up
 
     with listener:
-        inferencer = Inferencer(
+        inferencer = options.open_inferencer(
             model,
             weights,
-            detector=detector_of(detector, detector_weights),
+            detector=detector,
+            detector_weights=detector_weights,
             device=device,
             backend=backend,
             mode=mode,
             flip_test=flip_test,
             calibration=calibration,
         )
-        say_model(inferencer)
-        warn_untrained(model, weights)
         warm_up(inferencer)
         app = create_app(
             inferencer,
