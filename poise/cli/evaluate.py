@@ -45,6 +45,23 @@ def evaluate(
         Path | None,
         typer.Option(help="Predictions of another run of the same pictures, to compare with."),
     ] = None,
+    breakdown: Annotated[
+        bool,
+        typer.Option(
+            "--breakdown",
+            help="Tell errors apart (jitter, inversion, swap, miss, background, missed people) and "
+            "what AP gains without each; for metrics by OKS.",
+        ),
+    ] = False,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Table by keypoint, size, visible, crowding or occlusion; may be repeated."
+        ),
+    ] = None,
+    worst: Annotated[
+        int, typer.Option(min=0, help="Show so many people and pictures that are farthest off.")
+    ] = 0,
     resamples: Annotated[
         int, typer.Option(min=1, help="Draws of pictures for intervals and comparisons.")
     ] = 1000,
@@ -60,7 +77,7 @@ def evaluate(
     from poise.data_tools.formats.coco import write_text
     from poise.report.evaluation import examination_lines
 
-    closer = interval is not None or against is not None
+    closer = bool(interval is not None or against is not None or breakdown or by or worst)
     with counted("drawing pictures") as tick:
         found = examine_predictions(
             predictions,
@@ -71,6 +88,9 @@ def evaluate(
             resamples=resamples,
             seed=seed,
             against=against,
+            breakdown=breakdown,
+            by=by or (),
+            worst=worst,
             tick=tick,
         )
     text = json.dumps(found.to_json() if closer else found.figures, indent=1) + "\n"

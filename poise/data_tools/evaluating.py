@@ -92,11 +92,12 @@ class Collected:
         own = _plain_id(sample.get("id", self.count))
         if isinstance(sample.get("img_path"), str):
             self.pictures[picture] = sample["img_path"]
+        boxes = (sample.get("gt_instances") or {}).get("bboxes")
         for name, evaluator in self.evaluators.items():
             with _named(name):
                 evaluator.process([sample])
             for leaf in self.leaves[name]:
-                leaf.take(picture, own)
+                leaf.take(picture, own, boxes)
 
     def figures(self) -> dict[str, dict[str, Any]]:
         """Metric -> its figures by name."""
@@ -134,9 +135,8 @@ def collect_predictions(
         evaluator = Evaluator(config)
         evaluator.dataset_meta = dict(header["meta"])
         evaluators[_unused(name, evaluators)] = evaluator
-    keypoints = list((header["meta"].get("keypoint_id2name") or {}).values())
     leaves = {
-        name: [leaf for metric in evaluator.metrics for leaf in leaves_of(metric, keypoints)]
+        name: [leaf for metric in evaluator.metrics for leaf in leaves_of(metric, header["meta"])]
         for name, evaluator in evaluators.items()
     }
     collected = Collected(Path(path), header["meta"], configs, evaluators, leaves)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from poise.data_tools.evaluating import Collected, collect_predictions
+from poise.errors import DataError
 from poise.metrics.analysis.bootstrap import Difference, Interval, differences, intervals
 from poise.metrics.analysis.statistics import Leaf
+from poise.metrics.analysis.tables import Table, breakdown_tables, by_table, worst_of
 from poise.report.evaluation import Examination
 
 __all__ = ["examine_predictions"]
@@ -27,6 +30,9 @@ def examine_predictions(
     resamples: int = 1000,
     seed: int = 0,
     against: str | Path | None = None,
+    breakdown: bool = False,
+    by: Sequence[str] = (),
+    worst: int = 0,
     tick: Callable[[int], None] | None = None,
 ) -> Examination:
     """Figures of a file of predictions, and what stands behind them.
@@ -40,6 +46,9 @@ def examine_predictions(
         resamples: how many sets of pictures are drawn.
         seed: of the draws.
         against: predictions of another run, of the same pictures.
+        breakdown: tell the errors of keypoints and people apart, and what each kind costs.
+        by: tables by 'keypoint', 'size', 'visible', 'crowding' or 'occlusion'.
+        worst: so many people and pictures that are farthest off.
         tick: called with numbers of resamples that are done.
 
     Raises:
@@ -56,6 +65,13 @@ def examine_predictions(
     if interval is not None:
         for name, leaves in collected.leaves.items():
             found.intervals[name] = _intervals(leaves, drawing)
+    if breakdown:
+        _tables(found, collected, breakdown_tables)
+    for kind in by:
+        drawn = partial(_by, kind=kind, drawing=None if interval is None else drawing)
+        _tables(found, collected, drawn)
+    if worst:
+        _tables(found, collected, lambda leaf: list(worst_of(leaf, worst)[1:]))
     if against is not None:
         # measured by the same metrics, whatever its own test had
         other = collect_predictions(against, metrics or collected.configs, **options)
@@ -63,6 +79,31 @@ def examine_predictions(
         found.against = str(against)
         _compare(found, collected, other, drawing)
     return found
+
+
+def _tables(found: Examination, collected: Collected, make: Callable[[Leaf], list[Table]]) -> None:
+    """Add the tables of all metrics that have them; an error where none has."""
+    problems: dict[str, DataError] = {}
+    made = 0
+    for name, leaves in collected.leaves.items():
+        for leaf in leaves:
+            try:
+                tables = make(leaf)
+            except DataError as error:
+                problems[str(error)] = error
+                continue
+            found.tables.setdefault(name, []).extend(tables)
+            made += 1
+    if problems and not made:
+        raise next(iter(problems.values()))
+    found.notes.extend(note for note in problems if note not in found.notes)
+
+
+def _by(leaf: Leaf, *, kind: str, drawing: Mapping[str, Any] | None) -> list[Table]:
+    """The table of a kind; of keypoints with their intervals."""
+    statistic = leaf.keypoint_statistic() if kind == "keypoint" and drawing else None
+    drawn = None if statistic is None or drawing is None else intervals(statistic, **drawing)
+    return [by_table(leaf, kind, drawn)]
 
 
 def _intervals(leaves: Sequence[Leaf], drawing: Mapping[str, Any]) -> dict[str, Interval]:

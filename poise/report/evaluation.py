@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,27 +12,12 @@ from typing import Any
 import numpy as np
 
 from poise.metrics.analysis.bootstrap import Difference, Interval
+from poise.metrics.analysis.tables import Table
 
-__all__ = ["Examination", "Table", "examination_lines"]
+__all__ = ["Examination", "examination_lines"]
 
-Figures = Mapping[str, Mapping[str, float]]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of figures with a name each.
-
-    Attributes:
-        title: what the rows are.
-        columns: names of the figures.
-        rows: name and figures; NaN where nothing counts.
-        about: a sentence on how to read it.
-    """
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[float]]]
-    about: str = ""
+#: Of lines of text.
+_WIDTH = 100
 
 
 @dataclass(kw_only=True)
@@ -62,8 +48,19 @@ class Examination:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; None for what does not exist."""
-        tree: dict[str, Any] = _plain(dataclasses.asdict(self))
-        return tree
+        tree = dataclasses.asdict(self)
+        tree["tables"] = {
+            metric: {
+                table.title: {
+                    name: dict(zip(table.columns, values, strict=True))
+                    for name, values in table.rows
+                }
+                for table in tables
+            }
+            for metric, tables in self.tables.items()
+        }
+        plain: dict[str, Any] = _plain(tree)
+        return plain
 
 
 def examination_lines(found: Examination) -> Iterator[str]:
@@ -75,15 +72,15 @@ def examination_lines(found: Examination) -> Iterator[str]:
         if metric in found.keypoints:
             yield ""
             yield from _differences("keypoint", found.keypoints[metric], found.level)
-    for tables in found.tables.values():
+    for metric, tables in found.tables.items():
         for table in tables:
-            yield from ("", table.title)
+            yield from ("", f"{metric}: {table.title}")
             yield from text_table(
                 ["", *table.columns],
                 [[name, *map(shown, values)] for name, values in table.rows],
             )
             if table.about:
-                yield table.about
+                yield from textwrap.wrap(table.about, _WIDTH)
     for note in found.notes:
         yield from ("", note)
 

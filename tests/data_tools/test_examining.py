@@ -157,3 +157,50 @@ def test_numbers_out_of_range_and_odd_metrics_are_named(files: Any, tmp_path: Pa
         examine_predictions(few, interval=0.95)
     with pytest.raises(ArgumentError, match="between 0 and 1"):
         examine_predictions(files("a.json", 2), annotations=files.truth, interval=95)
+
+
+def test_errors_and_groups_are_shown_and_written(files: Any, tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    command = ["eval", str(files("a.json", 5)), "--annotations", str(files.truth)]
+    command += ["--breakdown", "--by", "keypoint", "--by", "size", "--worst", "3"]
+    lines = run(app, command).output.splitlines()
+    titles = [line for line in lines if line.startswith("CocoMetric: ")]
+    assert [title.partition(": ")[2].split(",")[0] for title in titles] == [
+        "errors",
+        "errors by keypoint",
+        "keypoints",
+        "people by size",
+        "worst people",
+        "worst pictures",
+    ]
+    assert max(map(len, lines)) <= 100
+    tree = json.loads(run(app, [*command, "--json", "--interval", "0.9"]).output)
+    tables = tree["tables"]["CocoMetric"]
+    assert tables["errors"]["missed people"]["number"] == 0
+    nose = tables["keypoints"]["nose"]
+    assert nose["low"] <= nose["mean similarity"] <= nose["high"]
+    assert len(tables["worst people"]) == 3
+
+
+def test_metrics_without_a_table_are_noted_beside_those_with_one(tmp_path: Path) -> None:
+    made = samples(2)
+    for sample in made:
+        pose = np.dstack([sample["gt_instances"]["keypoints"], np.full((1, 17), 2)])
+        ann = {"id": sample["id"], "image_id": sample["img_id"], "category_id": 1, "iscrowd": 0}
+        ann |= {"area": 9000.0, "bbox": [0, 0, 100, 100], "keypoints": pose.ravel().tolist()}
+        sample["raw_ann_info"] = ann
+        sample["ori_shape"] = (100, 100)
+        sample["pred_instances"]["keypoint_scores"] = np.ones((1, 17))
+    path = saved(tmp_path / "a.jsonl", made)
+    found = examine_predictions(path, ["CocoMetric", "EPE"], breakdown=True)
+    assert list(found.tables) == ["CocoMetric"]
+    assert "EPE does not match poses to people by OKS" in found.notes[0]
+
+
+def test_a_breakdown_of_means_is_refused_or_noted(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jsonl", samples(2))
+    with pytest.raises(DataError, match=r"does not match poses to people by OKS; use CocoMetric"):
+        examine_predictions(path, breakdown=True)
+    found = examine_predictions(path, by=["size"], worst=2)
+    assert [t.title for t in found.tables["EPE"]][-2:] == ["worst people", "worst pictures"]
+    assert len(found.tables["PCKAccuracy"]) == 3

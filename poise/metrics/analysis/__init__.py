@@ -7,8 +7,11 @@ __getattr__, __dir__, __all__ = attach(
     {
         "assignment": "Assignment assign",
         "bootstrap": "Difference Interval Statistic differences intervals",
+        "diagnosis": "Diagnosis diagnose gains mended",
         "oks_bootstrap": "WeightedEvaluation oks_statistic",
         "person_sums": "Sums person_statistics sums_of",
+        "slices": "Groups People slice_people",
+        "tables": "Table Worst breakdown_tables by_table worst_of",
         "statistics": "Leaf leaves_of",
     },
 )

@@ -166,11 +166,9 @@ def differences(
     won = ((gain > 0) + 0.5 * (gain == 0)).sum(axis=0) / np.maximum(number, 1)
     low, high = _bounds(a - b, level)
     value, against = statistic.whole()[ours], other.whole()[theirs]
-    columns = (value, against, value - against, low, high, np.where(number, won, np.nan))
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    return {
-        name: Difference(*row, int(n)) for name, row, n in zip(shared, rows, number, strict=True)
-    }
+    better = np.where(number, won, np.nan)
+    columns = [c.tolist() for c in (value, against, value - against, low, high, better, number)]
+    return {name: Difference(*row) for name, *row in zip(shared, *columns, strict=True)}
 
 
 def same_ids(what: str, ids: Sequence[Any], others: Sequence[Any]) -> None:

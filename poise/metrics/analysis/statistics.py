@@ -41,19 +41,30 @@ class Leaf:
         before: goes before the names of its figures, such as 'coco/'.
         samples: what tells the sample of each entry: its picture's id and its own.
         keypoint_names: names of the keypoints, where they are known.
+        flip_indices: the other side of each keypoint, where it is known.
         entries: what the metric kept, once it is closed.
+        boxes: annotated boxes of each entry, where the samples have some.
     """
 
     metric: BaseMetric
     before: str
     samples: list[tuple[Any, Any]]
-    keypoint_names: Sequence[str]
+    keypoint_names: Sequence[str] = ()
+    flip_indices: Sequence[int] = ()
     entries: list[Any] = field(default_factory=list)
+    boxes: list[Array | None] = field(default_factory=list)
 
-    def take(self, picture: Any, sample: Any) -> None:
-        """Note whose the entries are that the metric kept since the last call."""
+    def take(self, picture: Any, sample: Any, boxes: Array | None = None) -> None:
+        """Note whose the entries are that the metric kept since the last call.
+
+        Args:
+            picture: id of the picture.
+            sample: id of the sample.
+            boxes: (N, 4) xyxy of its annotated people, image space.
+        """
         new = len(self.metric.results) - len(self.samples)
         self.samples.extend([(picture, sample)] * new)
+        self.boxes.extend([boxes] * new)
 
     def close(self) -> None:
         """Keep the entries; `evaluate` makes the metric forget them."""
@@ -104,10 +115,21 @@ class Leaf:
         own = self.comparison
         return assign(own.truth, own.detections, own.sigmas)
 
+    @cached_property
+    def sides(self) -> Array:
+        """(K,) the other side of each keypoint; itself where none is known."""
+        number = len(self.comparison.sigmas)
+        known = len(self.flip_indices) == number
+        return np.asarray(self.flip_indices, int) if known else np.arange(number)
+
     def summary(self, evaluation: OksEvaluation) -> dict[str, float]:
         """Figures of a matching, with their prefix."""
+        return self._prefixed(self.plain_summary(evaluation))
+
+    def plain_summary(self, evaluation: OksEvaluation) -> dict[str, float]:
+        """Figures of a matching, such as 'AP'."""
         assert isinstance(self.metric, CocoMetric)
-        return self._prefixed(self.metric.summary(evaluation))
+        return self.metric.summary(evaluation)
 
     @cached_property
     def sums(self) -> Sums:
@@ -241,20 +263,26 @@ class Leaf:
         return Statistic(pictures, names, rising, figures)
 
 
-def leaves_of(metric: BaseMetric, keypoint_names: Sequence[str] = ()) -> Iterator[Leaf]:
+def leaves_of(metric: BaseMetric, meta: Mapping[str, Any] | None = None) -> Iterator[Leaf]:
     """The leaves of a metric, before it is fed.
 
     Args:
         metric: any metric.
-        keypoint_names: of the data set.
+        meta: meta information of the data set: 'keypoint_id2name' and 'flip_indices'.
     """
-    if isinstance(metric, KeypointPartitionMetric):
-        for part, own in metric.metrics.items():
-            known = len(keypoint_names) > max(metric.partitions[part])
-            names = [keypoint_names[k] for k in metric.partitions[part]] if known else []
-            yield Leaf(own, f"{part}/", [], names)
-    else:
-        yield Leaf(metric, "", [], keypoint_names)
+    names = list(((meta or {}).get("keypoint_id2name") or {}).values())
+    sides = list((meta or {}).get("flip_indices") or ())
+    if not isinstance(metric, KeypointPartitionMetric):
+        yield Leaf(metric, "", [], names, sides)
+        return
+    for part, own in metric.metrics.items():
+        chosen = metric.partitions[part]
+        if max(chosen) >= min(len(names), len(sides)):
+            yield Leaf(own, f"{part}/", [])
+            continue
+        place = {keypoint: row for row, keypoint in enumerate(chosen)}
+        flips = [place.get(sides[keypoint], row) for keypoint, row in place.items()]
+        yield Leaf(own, f"{part}/", [], [names[k] for k in chosen], flips)
 
 
 def _sort_key(value: Any) -> tuple[str, Any]:
