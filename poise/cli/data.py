@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from poise.cli import data_files
+from poise.cli import data_files, data_sigmas
 
 __all__ = ["app"]
 
@@ -302,6 +302,7 @@ def mappings(
 
 app.command()(data_files.convert)
 app.command()(data_files.split)
+app.command()(data_sigmas.sigmas)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> None:

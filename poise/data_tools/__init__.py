@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = attach(
         "own_labels": "as_coco_file is_foreign with_coco_files",
         "pictures": "record_picture",
         "sheets": "draw_sheets",
+        "sigma_estimation": "SigmaReport estimate_sigmas",
         "statistics": "data_statistics",
         "stick_figures": "draw_stick_figure",
     },
