@@ -81,6 +81,12 @@ BENCHMARKS = {
         ("--frames", "40", "--rounds", "1"),
         ("--frames", "300", "--rounds", "3"),
     ),
+    "serving": Benchmark(
+        "requests a second of poise serve, with and without batches",
+        ("--rounds", "1", "--requests", "32"),
+        ("--rounds", "5", "--requests", "96"),
+        has_peer=False,
+    ),
     "embedded_ap": Benchmark(
         "keypoint AP of the embedded models", has_peer=False, needs=("annotations", "images")
     ),
