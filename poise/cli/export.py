@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from poise.export import Report
+
 __all__ = ["export"]
+
+#: Kind of file -> option of `poise predict` that takes it.
+_USED_BY = {"boxes": "--detector", "lifter": "--lift"}
 
 
 def export(
@@ -23,28 +29,63 @@ def export(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Run the file beside the model.")
     ] = True,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="RTMO: compute the keypoints of this many points, in place of those that could "
+            "be people, so that all shapes but the batch's are fixed.",
+        ),
+    ] = None,
 ) -> None:
-    """Write a top-down model, or the embedded detector, as an ONNX file with a free batch size.
+    """Write a model, or a detector, as a file with a free batch size that runs without torch.
 
+    Top-down models, one-stage models (RTMO, YOLOX-Pose) and detectors (RTMDet, YOLOX, nanodet).
     Normalising, schema and codec are part of the file: `poise predict --model FILE.onnx` needs
-    nothing else, not even torch.
+    nothing else, not even torch. The file runs beside the model before it is kept.
     """
-    from poise.errors import ArgumentError, ConfigError
+    from poise.errors import ConfigError
+    from poise.export.forms import writer_of
     from poise.models.build import load_model
     from poise.zoo.whole import is_whole_model
 
-    if out.suffix.lower() != ".onnx":
-        raise ArgumentError(f"--out is the name of an ONNX file, such as model.onnx, got '{out}'")
+    writer_of(out)
     if weights is None and Path(model).is_file() and not is_whole_model(model):
         raise ConfigError(
             f"'{model}' says nothing about weights, and a file without trained ones is of no use; "
             "give the checkpoint with --weights FILE.pth"
         )
-    from poise.export import export_detector, export_onnx
+    from poise.export import export_detector, export_model
+    from poise.runtimes import read_metadata
 
     if model == "nanodet":
-        path, use = export_detector(out, check=check), "--detector"
+        export_detector(out, check=check)
+        use = "--detector"
     else:
         network = load_model(model, weights, device="cpu")
-        path, use = export_onnx(network.eval(), out, check=check), "--model"
-    typer.echo(f"{path}, {path.stat().st_size / 1e6:.1f} MB; poise predict PICTURE {use} {path}")
+        report = export_model(network.eval(), out, check=check, candidates=candidates)
+        if check:
+            _tell(report)
+        use = _USED_BY.get(read_metadata(out)["kind"], "--model")
+    typer.echo(f"{out}, {out.stat().st_size / 1e6:.1f} MB; poise predict PICTURE {use} {out}")
+
+
+def _tell(report: Report) -> None:
+    """The comparison as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("output", "shape", "largest difference", "of its range", title="file and model")
+    for row in report.outputs:
+        shape = " x ".join(map(str, row.shape)) or "1"
+        table.add_row(row.name, shape, f"{row.largest:.2g}", f"{row.share:.1e}")
+    Console().print(table)
+    if report.poses is not None:
+        found = report.poses
+        typer.echo(
+            f"{found.file} of {found.model} poses on made pictures: {found.same:.1%} of the "
+            f"keypoints within half a pixel, these within {found.pixels:.2g} pixels and "
+            f"{found.scores:.1g} of the score"
+        )
+    if report.speed is not None:
+        typer.echo(f"{report.speed:.1f} times as fast as torch on this machine (one input)")

@@ -4,5 +4,10 @@ from poise._lazy import attach
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
-    {"onnx_file": "export_onnx", "detector": "export_detector", "description": "describe_model"},
+    {
+        "exporting": "export_model export_onnx",
+        "detector": "export_detector",
+        "description": "describe_model",
+        "parity": "Difference Report",
+    },
 )

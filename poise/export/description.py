@@ -1,4 +1,4 @@
-"""What a runtime must know besides the network: schema, codec, how crops are made."""
+"""What a runtime must know besides the network: schema, codec, how inputs are made."""
 
 from __future__ import annotations
 
@@ -9,34 +9,68 @@ import numpy as np
 
 from poise.errors import ConfigError
 
-__all__ = ["describe_model"]
+__all__ = ["describe", "describe_model", "input_of", "plain"]
 
 #: Version of this description; raised when a key changes its meaning.
 VERSION = 1
 
 
-def describe_model(model: Any) -> dict[str, Any]:
-    """Plain values that JSON can hold, and that `poise.inference.exported` reads.
+def describe(model: Any, kind: str, **more: Any) -> dict[str, Any]:
+    """Plain values that JSON can hold, and that `poise.inference` reads.
 
     Args:
-        model: a top-down estimator with `cfg` and `dataset_meta`.
+        model: with `cfg` and `dataset_meta`.
+        kind: how the outputs are read: "topdown", "people", "maps", "boxes" or "lifter".
+        **more: what that needs to know.
+    """
+    from poise.inference.crops import pipeline_config
+
+    return {
+        "version": VERSION,
+        "kind": kind,
+        "dataset_meta": plain(model.dataset_meta),
+        "default_scope": model.cfg.get("default_scope"),
+        "pipeline": plain(pipeline_config(model.cfg)),
+        **plain(more),
+    }
+
+
+def describe_model(model: Any) -> dict[str, Any]:
+    """The description of a top-down estimator.
 
     Raises:
         ConfigError: the config does not say how outputs are decoded.
     """
-    from poise.inference.crops import pipeline_config
-
     head = model.cfg.get("model", {}).get("head") or {}
     codec = head.get("decoder")
     if codec is None:
         raise ConfigError("the config has no model.head.decoder, so nobody could decode the file")
-    return {
-        "version": VERSION,
-        "dataset_meta": plain(model.dataset_meta),
-        "codec": plain(codec),
-        "pipeline": plain(pipeline_config(model.cfg)),
-        "flip_indices": plain(model.dataset_meta.get("flip_indices")),
-    }
+    flips = model.dataset_meta.get("flip_indices")
+    return describe(model, "topdown", codec=codec, flip_indices=flips)
+
+
+def input_of(cfg: Any) -> tuple[int, int, Any]:
+    """Width and height of the input of whole pictures, and the level of what lies beside them.
+
+    Raises:
+        ConfigError: the test pipeline gives no fixed size.
+    """
+    from poise.inference.crops import pipeline_config
+
+    steps = {str(s.get("type")).rpartition(".")[2]: s for s in pipeline_config(cfg)}
+    fit, size = steps.get("BottomupResize", {}), steps.get("Resize", {})
+    if fit and fit.get("resize_mode", "fit") == "fit":
+        return (*fit["input_size"], fit.get("pad_val", 0))
+    pad = steps.get("Pad") or {}
+    scale = size.get("scale", ())
+    square = isinstance(scale, (list, tuple)) and len(set(scale)) == 1
+    if size.get("keep_ratio") and square and (pad.get("pad_to_square") or pad.get("size")):
+        value = pad.get("pad_val", 0)
+        return (*scale, value.get("img", 0) if isinstance(value, Mapping) else value)
+    raise ConfigError(
+        "models of whole pictures are exported with a fixed input size, which the test pipeline "
+        "should say: expected BottomupResize(resize_mode='fit'), or a Resize and a Pad to a square"
+    )
 
 
 def plain(value: Any) -> Any:

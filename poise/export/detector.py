@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poise.export.onnx_file import write_checked
+from poise.export.exporting import write_plan
+from poise.export.plan import Plan
 from poise.inference.detectors import NanoDetDetector
 
 __all__ = ["export_detector"]
@@ -52,4 +53,5 @@ def export_detector(path: str | Path, *, check: bool = True) -> Path:
     sample = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(0))
     network = _AsYolo(NanoDetDetector().model).eval()
     metadata = {"padding": NanoDetDetector.PADDING}
-    return write_checked(network, sample, Path(path), metadata, check=check)
+    write_plan(Plan(network, sample, metadata), Path(path), check=check)
+    return Path(path)

@@ -7,8 +7,9 @@ import copy
 from torch import nn
 
 from poise.layers import Conv2d
+from poise.models.estimators.base import BasePoseEstimator
 
-__all__ = ["with_gathered_kernels"]
+__all__ = ["rewritten", "with_gathered_kernels"]
 
 #: Classes that do nothing but convolve.
 _PLAIN = (nn.Conv2d, Conv2d)
@@ -16,6 +17,16 @@ _PLAIN = (nn.Conv2d, Conv2d)
 _WIDE = 5
 #: ... and up to so many outputs a convolution is quicker the other way round.
 _FEW = 64
+
+
+def rewritten(network: nn.Module) -> nn.Module:
+    """Copy that says the same in the words that exporters and runtimes like best."""
+    network = copy.deepcopy(network)
+    for module in list(network.modules()):
+        if isinstance(module, BasePoseEstimator):
+            # branches that are one layer by now, encodings of one size
+            module.switch_to_deploy()
+    return with_gathered_kernels(network)
 
 
 def with_gathered_kernels(network: nn.Module) -> nn.Module:

@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = attach(
         "similarity": "compute_similarity_transform align_by_scale",
         "cameras": "SimpleCamera camera_to_pixel pixel_to_camera",
         "cameras_torch": "SimpleCameraTorch",
-        "suppression": "nms nearby_joints_nms",
+        "suppression": "nms box_nms nearby_joints_nms",
         "motion": "start_motion predict_motion correct_motion smooth_motion",
         "oks": "oks_iou oks_nms soft_oks_nms COCO_SIGMAS",
     },

@@ -11,7 +11,7 @@ from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry.oks import greedy_keep
 
-__all__ = ["nearby_joints_nms", "nms"]
+__all__ = ["box_nms", "nearby_joints_nms", "nms"]
 
 
 def nms(dets: Array, thr: float) -> list[int]:
@@ -37,6 +37,31 @@ def nms(dets: Array, thr: float) -> list[int]:
 
     keep: list[int] = order[greedy_keep(len(order), too_close)].tolist()
     return keep
+
+
+def box_nms(boxes: Array, scores: Array, thr: float) -> Array:
+    """Indices of the boxes to keep, best first, as torchvision's `nms` says.
+
+    Args:
+        boxes: (N, 4) float xyxy; a box is as wide as right - left, unlike those of `nms`.
+        scores: (N,); of equal ones the first counts as better.
+        thr: boxes whose IoU with a kept box exceeds this are dropped.
+
+    Returns:
+        (M,) integers.
+    """
+    order = np.argsort(-scores, kind="stable")
+    near, far = boxes[order, :2], boxes[order, 2:]
+    areas = (far - near).prod(-1)
+
+    def too_close(rows: slice) -> Array:
+        sides = np.minimum(far[rows, None], far[None]) - np.maximum(near[rows, None], near[None])
+        shared = np.maximum(sides, 0).prod(-1)
+        # two empty boxes share nothing of nothing, which is no overlap
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return shared / (areas[rows, None] + areas[None] - shared) > thr
+
+    return order[greedy_keep(len(order), too_close)]
 
 
 def nearby_joints_nms(

@@ -122,7 +122,7 @@ class PipelineCrops:
     """
 
     def __init__(self, pipeline: Compose, metainfo: Mapping[str, Any]) -> None:
-        self._pipeline, self._metainfo = pipeline, metainfo
+        self.pipeline, self.metainfo = pipeline, metainfo
 
     def __call__(self, crops: Sequence[Crop]) -> dict[str, Any]:
         """Lists of inputs and samples.
@@ -138,11 +138,11 @@ class PipelineCrops:
         return {"inputs": inputs, "data_samples": [item["data_samples"] for item in items]}
 
     def _item(self, crop: Crop) -> dict[str, Any]:
-        results: dict[str, Any] = dict(img=crop.image, img_path=crop.path, **self._metainfo)
+        results: dict[str, Any] = dict(img=crop.image, img_path=crop.path, **self.metainfo)
         if crop.box is not None:
             results["bbox"] = crop.box[None]
             results["bbox_score"] = np.array([crop.score], np.float32)
-        item = self._pipeline(results)
+        item = self.pipeline(results)
         if item is None:
             raise DataError(f"the test pipeline of the config gave nothing for {crop.name}")
         return dict(item)

@@ -17,10 +17,12 @@ import numpy as np
 from poise.config import Config
 from poise.errors import ConfigError
 from poise.inference.crops import Crop, WarpCrops, WarpedCrops
+from poise.inference.exported_whole import ExportedPeople, PictureSteps
+from poise.inference.heat import warn_without_heatmaps
 from poise.inference.jobs import Poses
 from poise.inference.modes import Mode
-from poise.inference.networks import TopdownNetwork, decoded
-from poise.runtimes import Session, open_session
+from poise.inference.networks import Network, TopdownNetwork, decoded
+from poise.runtimes import Session, is_exported_name, open_session
 
 __all__ = [
     "ExportedNetwork",
@@ -33,9 +35,9 @@ __all__ = [
 _LOG = logging.getLogger(__name__)
 
 #: In a higher layer, hence by its name.
-_EXPORTER = "poise.export.onnx_file:export_onnx"
+_EXPORTER = "poise.export.exporting:export_onnx"
 #: Raised when the exporter writes other files, so that old ones are not found again.
-_WRITING = 2
+_WRITING = 3
 
 
 class ExportedNetwork:
@@ -84,7 +86,7 @@ class ExportedNetwork:
 
 def is_exported(model: Any) -> bool:
     """Whether a model is the path of an exported file."""
-    return isinstance(model, (str, os.PathLike)) and os.fspath(model).lower().endswith(".onnx")
+    return isinstance(model, (str, os.PathLike)) and is_exported_name(model)
 
 
 def exported_network(
@@ -95,7 +97,7 @@ def exported_network(
     flip_test: bool | None,
     mode: Mode,
     heatmaps: bool = False,
-) -> ExportedNetwork:
+) -> Network:
     """Network of a model that `load_exported` gave, or of a torch model, exported where needed.
 
     Raises:
@@ -104,17 +106,45 @@ def exported_network(
     if hasattr(model, "session"):
         if flip_test:
             raise ConfigError("an exported file has no flip test; load the model itself for that")
-        return ExportedNetwork(model.session, crops, model.head.decoder, heatmaps=heatmaps)
+        return _NETWORKS[model.kind](model, crops, heatmaps)
     cfg = dict(model.test_cfg or {})
-    if not isinstance(crops, WarpCrops) or not TopdownNetwork.suits(model, cfg):
-        raise ConfigError(
-            f"backend='{runtime}' runs top-down models with their plain test pipeline; this one "
-            "needs backend='torch'"
-        )
-    session = open_session(export_cached(model), runtime, half=mode.half)
     flips = cfg.get("flip_test", False) if flip_test is None else flip_test
+    if not isinstance(crops, WarpCrops) or not TopdownNetwork.suits(model, cfg):
+        if flips:
+            raise ConfigError(
+                f"backend='{runtime}' runs this {type(model).__name__} without flip test only; "
+                "give flip_test=False (--no-flip-test), or backend='torch'"
+            )
+        found = load_exported(export_cached(model), runtime, half=mode.half)
+        return _NETWORKS[found.kind](found, crops, heatmaps)
+    session = open_session(export_cached(model), runtime, half=mode.half)
     unflip = _unflip_by(model.head, dict(crops.constants), cfg) if flips else None
     return ExportedNetwork(session, crops, model.head.decoder, unflip, heatmaps=heatmaps)
+
+
+def _topdown(model: Any, crops: Any, heatmaps: bool) -> Network:
+    return ExportedNetwork(model.session, crops, model.head.decoder, heatmaps=heatmaps)
+
+
+def _people(model: Any, crops: Any, heatmaps: bool) -> Network:
+    about = model.session.metadata
+    if heatmaps:
+        warn_without_heatmaps("a one-stage model")
+    return ExportedPeople(
+        model.session, PictureSteps(crops), about["select"], about.get("candidates")
+    )
+
+
+#: Kind of file -> what runs it: of (loaded file, crop maker, whether heatmaps are wanted).
+_NETWORKS: dict[str, Callable[[Any, Any, bool], Network]] = {
+    "topdown": _topdown,
+    "people": _people,
+}
+#: Kinds of files that are no pose models, and what to do with them.
+_ELSEWHERE = {
+    "boxes": "finds boxes and no keypoints; give it as detector=... (--detector)",
+    "lifter": "lifts 2D poses to 3D; give it as lift=... (--lift) beside a 2D model",
+}
 
 
 def _unflip_by(
@@ -165,22 +195,31 @@ def load_exported(path: str | os.PathLike[str], runtime: str, *, half: bool = Fa
     """What stands for the model of an exported file: `dataset_meta`, `cfg`, `head.decoder`.
 
     Raises:
-        ConfigError: the file was not written by Poise.
+        ConfigError: the file was not written by Poise, by a later one, or finds no keypoints.
     """
     from poise.registry import KEYPOINT_CODECS
 
     session = open_session(path, runtime, half=half)
-    if "codec" not in session.metadata:
+    about = session.metadata
+    # files of before there were other kinds
+    kind = about.get("kind", "topdown" if "codec" in about else None)
+    if kind is None:
         raise ConfigError(
             f"'{path}' does not say what its keypoints are and how they are decoded; files that "
             "poise.export.export_onnx writes do"
         )
-    about = session.metadata
+    if kind not in _NETWORKS:
+        later = f"holds a '{kind}', which a later Poise has written"
+        raise ConfigError(f"'{path}' {_ELSEWHERE.get(kind, later)}")
+    codec = about.get("codec")
     return SimpleNamespace(
         session=session,
+        kind=kind,
         dataset_meta=_arrays(about["dataset_meta"]),
-        cfg=Config({"test_pipeline": about["pipeline"]}),
-        head=SimpleNamespace(decoder=KEYPOINT_CODECS.build(about["codec"])),
+        cfg=Config(
+            {"test_pipeline": about["pipeline"], "default_scope": about.get("default_scope")}
+        ),
+        head=SimpleNamespace(decoder=None if codec is None else KEYPOINT_CODECS.build(codec)),
         test_cfg={},
     )
 

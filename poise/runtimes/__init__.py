@@ -6,6 +6,8 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "lanes": "Lanes available_cores chosen_threads",
-        "sessions": "RUNTIMES OnnxRuntimeSession OpenVinoSession Session open_session",
+        "metadata": "METADATA_KEY read_metadata",
+        "sessions": "RUNTIMES OnnxRuntimeSession OpenVinoSession Session is_exported_name"
+        " open_session runtime_of",
     },
 )

@@ -19,11 +19,20 @@ from poise.errors import (
     nearest,
 )
 from poise.runtimes.lanes import Lanes, available_cores, chosen_threads
+from poise.runtimes.metadata import METADATA_KEY
 
-__all__ = ["RUNTIMES", "OnnxRuntimeSession", "OpenVinoSession", "Session", "open_session"]
+__all__ = [
+    "RUNTIMES",
+    "OnnxRuntimeSession",
+    "OpenVinoSession",
+    "Session",
+    "is_exported_name",
+    "open_session",
+    "runtime_of",
+]
 
-#: Where an exported file keeps what Poise needs to use it (schema, codec, pipeline), as JSON.
-METADATA_KEY = "poise"
+#: Ending of a file -> what runs it.
+_RUNTIME_OF = {".onnx": "onnxruntime"}
 #: Crops per call: what fits a processor's cache is soonest done; GPUs want many.
 _BATCH_ON_CPU, _BATCH_ON_GPU = 8, 16
 
@@ -70,6 +79,16 @@ def open_session(
     if not path.is_file():
         raise FileMissingError(f"there is no exported network '{path}'")
     return RUNTIMES[runtime](path, half=half)
+
+
+def is_exported_name(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's name ends as exported networks' do."""
+    return Path(path).suffix.lower() in _RUNTIME_OF
+
+
+def runtime_of(path: str | os.PathLike[str]) -> str:
+    """What runs a file where nobody says, by its ending."""
+    return _RUNTIME_OF.get(Path(path).suffix.lower(), "onnxruntime")
 
 
 def _library(name: str) -> Any:

@@ -20,6 +20,7 @@ from poise.errors import (
 from poise.inference.detectors.base import BatchDetector
 from poise.inference.detectors.simple import CallableDetector, FixedBoxes, WholeImage
 from poise.inference.detectors.targets import COCO_CLASSES, target_of
+from poise.runtimes import is_exported_name, read_metadata
 
 __all__ = ["build_detector"]
 
@@ -137,10 +138,8 @@ _SHORT: dict[str, Callable[[str | None], Any]] = {
 
 def _of_text(text: str, target: str | None, device: Any, options: dict[str, Any]) -> BatchDetector:
     """Detector of a name or a file."""
-    if text.endswith(".onnx"):
-        from poise.inference.detectors.onnx_file import OnnxDetector
-
-        return _made(OnnxDetector, options, text)
+    if is_exported_name(text):
+        return _of_exported(text, target, options)
     if text != "nanodet" and not text.startswith(_TORCHVISION):
         _check_name(text)
     _require_torch(text)
@@ -153,6 +152,22 @@ def _of_text(text: str, target: str | None, device: Any, options: dict[str, Any]
 
         return _made(TorchvisionDetector, options, text.removeprefix(_TORCHVISION), device=device)
     return _made(_network(), _with_classes(text, target, options), text, device=device)
+
+
+def _of_exported(text: str, target: str | None, options: dict[str, Any]) -> BatchDetector:
+    """Detector of a file that a network was exported to, by Poise or by others."""
+    about = read_metadata(text)
+    if about.get("kind") == "boxes":
+        from poise.inference.detectors.exported import ExportedDetector
+
+        return _made(
+            ExportedDetector, _for_target(about["num_classes"], text, target, options), text
+        )
+    from poise.inference.detectors.onnx_file import OnnxDetector
+
+    if "dataset_meta" in about:
+        raise ConfigError(f"'{text}' is a pose model, not a detector; give it as --model")
+    return _made(OnnxDetector, options, text)
 
 
 def _require_torch(text: str) -> None:
@@ -200,10 +215,17 @@ def _with_classes(text: str, target: str | None, options: dict[str, Any]) -> dic
     """Options with the classes of a target, where the detector knows COCO's 80."""
     from poise.zoo import load_config
 
+    head = (load_config(text).get("model") or {}).get("bbox_head") or {}
+    return _for_target(head.get("num_classes"), text, target, options)
+
+
+def _for_target(
+    num_classes: Any, text: str, target: str | None, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Options with the classes of a target, of a network with some number of classes."""
     if "categories" in options:
         return options
-    head = (load_config(text).get("model") or {}).get("bbox_head") or {}
-    if head.get("num_classes") != _COCO_CLASSES:
+    if num_classes != _COCO_CLASSES:
         return {"categories": None, **options}
     wanted = COCO_CLASSES.get(target or "person")
     if wanted is None:

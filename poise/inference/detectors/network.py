@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from poise.errors import ArgumentError, ConfigError
 from poise.inference.detectors.base import SelectingDetector
+from poise.inference.detectors.pictures import picture_steps
 from poise.transforms import Compose
 
 __all__ = ["NetworkDetector", "check_kind", "picture_pipeline"]
@@ -166,11 +166,8 @@ def picture_pipeline(config: Any, name: str) -> Compose:
             f"the config of the detector {name} has no test pipeline: expected "
             "test_dataloader.dataset.pipeline or test_pipeline"
         )
-    steps = copy.deepcopy([dict(step) for step in steps])
-    if str(steps[0].get("type")).rpartition(".")[2].startswith("LoadImage"):
-        steps[0] = {"type": "mmpose.LoadImage"}
     with use_scope(config.get("default_scope")):
-        return Compose(steps)
+        return Compose(picture_steps(steps))
 
 
 def _arrays(instances: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

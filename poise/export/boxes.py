@@ -1,0 +1,108 @@
+"""Detectors (RTMDet, YOLOX): a box and the scores of all classes at every point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from poise.errors import ConfigError
+from poise.export.description import input_of, plain
+from poise.export.plan import FromPixels, Plan, made_pixels
+from poise.models.heads.dense import boxes_of, flatten, points_of
+
+__all__ = ["boxes_plan"]
+
+OUTPUTS = ("boxes", "scores")
+#: Of the metadata; see `poise.export.description`.
+VERSION = 1
+
+
+class _RTMDet(FromPixels):
+    """RTMDet: distances from points."""
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, W, 3) uint8 BGR -> boxes (B, P, 4) xyxy and scores (B, P, C)."""
+        head = self.model.bbox_head
+        logits, distances = head(self.features(pixels))
+        sizes = [level.shape[-2:] for level in logits]
+        priors = head.prior_generator.grid_priors(sizes, logits[0].dtype, logits[0].device)
+        shape = tuple(pixels.shape[1:3])
+        boxes = head.bbox_coder.decode(torch.cat(priors), flatten(distances), max_shape=shape)
+        return boxes, flatten(logits).sigmoid()
+
+
+class _YOLOX(FromPixels):
+    """YOLOX: offsets from points, and an objectness."""
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, W, 3) uint8 BGR -> boxes (B, P, 4) xyxy and scores (B, P, C)."""
+        head = self.model.bbox_head
+        maps = head(self.features(pixels))
+        points = points_of(head.prior_generator, maps[0])
+        logits, raw, objectness = map(flatten, maps)
+        boxes = boxes_of(raw, points[:, :2], points[:, 2:])
+        return boxes, logits.sigmoid() * objectness.sigmoid()
+
+
+def boxes_plan(model: Any) -> Plan:
+    """How a detector is written.
+
+    Input: whole pictures (B, H, W, 3) uint8 BGR, fitted into the input by the pipeline in the
+    metadata. Outputs in input space, before the suppression of doubles, whose limits are in the
+    metadata (`select`).
+
+    Args:
+        model: RTMDet or YOLOX with `cfg`.
+
+    Raises:
+        ConfigError: another head, or pictures of no fixed size.
+    """
+    from poise.inference.crops import pipeline_config
+    from poise.models.detectors import RTMDetSepBNHead, YOLOXHead
+
+    head = model.bbox_head
+    networks = {RTMDetSepBNHead: _RTMDet, YOLOXHead: _YOLOX}
+    if type(head) not in networks:
+        raise ConfigError(
+            f"detectors with the heads {', '.join(kind.__name__ for kind in networks)} are "
+            f"exported, not {type(head).__name__}"
+        )
+    network = networks[type(head)](model).eval()
+    width, height, padding = input_of(model.cfg)
+    strides = [stride[0] for stride in head.prior_generator.strides]
+    metadata = {
+        "version": VERSION,
+        "kind": "boxes",
+        "default_scope": model.cfg.get("default_scope"),
+        "pipeline": pipeline_config(model.cfg),
+        "input_size": (width, height),
+        "padding": padding,
+        "num_classes": head.num_classes,
+        "select": _select(head.test_cfg, several=isinstance(network, _RTMDet)),
+        "levels": [(height // stride) * (width // stride) for stride in strides],
+    }
+    return Plan(network, made_pixels(width, height), plain(metadata), OUTPUTS, model=model)
+
+
+def _select(cfg: Mapping[str, Any], *, several: bool) -> dict[str, Any]:
+    """Which boxes are found: as the heads' own `predict` says, in plain numbers.
+
+    The keys: `score_threshold`, `several_labels` (a point may give a box for each class, and the
+    threshold itself is too low), `best_of_level` (most candidates of a level, None: all),
+    `smallest_side`, `iou_threshold` (None: no suppression), `class_agnostic`, `max_boxes`.
+    """
+    nms, before, most = cfg.get("nms"), cfg.get("nms_pre", -1), cfg.get("max_per_img", -1)
+    if nms and nms.get("type", "nms") != "nms":
+        raise ConfigError(f"test_cfg.nms: the type 'nms' is exported only, got {nms['type']!r}")
+    return {
+        "score_threshold": cfg.get("score_thr", 0),
+        "several_labels": several,
+        "best_of_level": before if several and before >= 0 else None,
+        "smallest_side": cfg.get("min_bbox_size", -1),
+        "iou_threshold": nms.get("iou_threshold", 0.5) if nms else None,
+        "class_agnostic": bool(nms and nms.get("class_agnostic", False)),
+        "max_boxes": most if most >= 0 else None,
+    }

@@ -1,0 +1,44 @@
+"""Which models can be exported, and how each kind is."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from poise.errors import ConfigError
+from poise.export.boxes import boxes_plan
+from poise.export.people import people_plan
+from poise.export.plan import Plan
+from poise.export.topdown import topdown_plan
+
+__all__ = ["plan_of"]
+
+
+def plan_of(model: Any, *, candidates: int | None = None) -> Plan:
+    """How a model is written.
+
+    Args:
+        model: an estimator with `cfg` and `dataset_meta`; it is copied, not changed.
+        candidates: see `poise.export.people.people_plan`.
+
+    Raises:
+        ConfigError: a model that cannot be exported; the text says why.
+    """
+    from poise.models.detectors import SingleStageDetector, YOLODetector
+    from poise.models.estimators import BottomupPoseEstimator, TopdownPoseEstimator
+    from poise.models.heads import YOLOXPoseHead
+
+    twin = copy.deepcopy(model).cpu().eval()
+    head = getattr(twin, "head", None)
+    if isinstance(head, YOLOXPoseHead) or isinstance(twin, YOLODetector):
+        return people_plan(twin, candidates=candidates)
+    if isinstance(twin, SingleStageDetector):
+        return boxes_plan(twin)
+    if type(twin) is TopdownPoseEstimator:
+        return topdown_plan(twin)
+    if isinstance(twin, BottomupPoseEstimator):
+        raise ConfigError(
+            f"bottom-up models with a {type(head).__name__} are not exported, only one-stage ones "
+            "(RTMO, YOLOX-Pose); run it with backend='torch'"
+        )
+    raise ConfigError(f"a {type(model).__name__} is not exported; run it with backend='torch'")

@@ -1,0 +1,126 @@
+"""A file beside the model that it was made of: raw outputs, poses, time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import numpy as np
+
+from poise.errors import ConfigError
+from poise.export.plan import Arrays, Plan
+from poise.export.trial import Agreement, agreement, trial_pictures
+from poise.runtimes import open_session, runtime_of
+
+__all__ = ["TOLERANCE", "Difference", "Report", "compare"]
+
+#: Largest difference between file and model, in parts of the largest output.
+TOLERANCE = 1e-3
+#: Share of the keypoints that may be elsewhere: where two places have nearly the same score, the
+#: last digits decide.
+_JUMPED = 0.05
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far one output of the file is from the model's.
+
+    Attributes:
+        name: of the output.
+        shape: of it, for one input.
+        largest: absolute.
+        share: `largest` in parts of the model's largest value.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    largest: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a comparison gave; empty where none was asked for.
+
+    Attributes:
+        outputs: for each output the largest difference, of a batch of one and of three.
+        poses: of the model and of the file, on made pictures; None where no picture makes poses.
+        speed: processor time of the model over that of the file, for one input.
+    """
+
+    outputs: tuple[Difference, ...] = ()
+    poses: Agreement | None = None
+    speed: float | None = None
+
+
+def compare(plan: Plan, path: Path) -> Report:
+    """Run a file beside the model.
+
+    Raises:
+        ConfigError: it says something else.
+    """
+    session = open_session(path, runtime_of(path))
+    differences: dict[str, Difference] = {}
+    for sample in (plan.sample[:1], plan.sample):
+        expected: Arrays = [output.numpy() for output in plan.answers(sample)]
+        found: Arrays = session(sample.numpy())
+        if plan.comparable is not None:
+            found, expected = plan.comparable(found, expected)
+        names = plan.outputs or [f"output_{i}" for i in range(len(expected))]
+        for name, one, other in zip(names, found, expected, strict=True):
+            own = _difference(name, one, other)
+            if not own.share <= TOLERANCE:
+                raise ConfigError(
+                    f"the exported network gives another '{name}' than the model for a batch of "
+                    f"{len(sample)}: off by {own.share:.2g} of its range, {TOLERANCE:g} is allowed"
+                )
+            before = differences.get(name)
+            differences[name] = own if before is None or own.share > before.share else before
+    poses = None if plan.model is None else _compare_poses(plan.model, path)
+    return Report(tuple(differences.values()), poses, _speed(plan, session))
+
+
+def _compare_poses(model: Any, path: Path) -> Agreement:
+    found = agreement(model, path, trial_pictures())
+    if found.same < 1 - _JUMPED or abs(found.model - found.file) > _JUMPED * found.model:
+        raise ConfigError(
+            f"the exported file finds other poses than the model: {found.file} in place of "
+            f"{found.model}, {1 - found.same:.1%} of the keypoints are elsewhere and {_JUMPED:.0%} "
+            "may be"
+        )
+    return found
+
+
+def _difference(name: str, found: np.ndarray, expected: np.ndarray) -> Difference:
+    if found.shape != expected.shape:
+        raise ConfigError(
+            f"the exported network gives '{name}' of the shape {found.shape}, the model "
+            f"{expected.shape}"
+        )
+    if not expected.size:
+        return Difference(name, found.shape[1:], 0.0, 0.0)
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(found.astype(np.float64) - expected)
+    # made-up weights give infinite boxes: the same in both is no difference
+    largest = float(np.where(found == expected, 0, apart).max())
+    finite = np.abs(expected[np.isfinite(expected)])
+    share = largest / max(float(finite.max(initial=0)), 1e-6)
+    return Difference(name, found.shape[1:], largest, share)
+
+
+def _speed(plan: Plan, session: Any) -> float:
+    """How many times faster the file is, by the better of two runs."""
+    sample = plan.sample[:1]
+    model = _best_time(lambda: plan.answers(sample))
+    return model / max(_best_time(lambda: session(sample.numpy())), 1e-9)
+
+
+def _best_time(run: Any, rounds: int = 2) -> float:
+    times: list[float] = []
+    for _ in range(rounds):
+        start = process_time()
+        run()
+        times.append(process_time() - start)
+    return min(times)

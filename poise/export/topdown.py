@@ -1,0 +1,39 @@
+"""Top-down models: crops in, what the head decodes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from poise.errors import ConfigError
+from poise.export.description import describe_model
+from poise.export.plan import FromPixels, Plan, made_pixels
+
+__all__ = ["topdown_plan"]
+
+
+class _Topdown(FromPixels):
+    """The network with its preprocessor in front."""
+
+    def forward(self, pixels: Tensor) -> Any:
+        """(B, H, W, 3) uint8 BGR -> what the head decodes."""
+        return self.model.head.test_forward(self.features(pixels))
+
+
+def topdown_plan(model: Any) -> Plan:
+    """How a top-down model is written.
+
+    Input: crops (B, H, W, 3) uint8 BGR as they are cut from pictures. Outputs: heatmaps
+    (B, K, h, w), or SimCC vectors (B, K, W) and (B, K, H), or coordinates (B, K, D).
+
+    Raises:
+        ConfigError: nobody could decode its outputs.
+    """
+    size = getattr(model.head.decoder, "input_size", None)
+    if size is None:
+        raise ConfigError("the model's codec does not know the size of its input")
+    width, height = int(size[0]), int(size[1])
+    return Plan(
+        _Topdown(model).eval(), made_pixels(width, height), describe_model(model), model=model
+    )

@@ -1,0 +1,121 @@
+"""A model and its file at work on the same pictures: the poses of both, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from poise.export.plan import made_pixels
+from poise.runtimes import read_metadata
+
+__all__ = ["Agreement", "agreement", "trial_pictures"]
+
+Array = np.ndarray
+
+#: (width, height) of the pictures on which poses are compared: wide, high, small.
+_SIZES = ((640, 427), (360, 480), (200, 160))
+#: Pixels by which a keypoint may be elsewhere and count as the same.
+SAME_PLACE = 0.5
+
+
+class Found(NamedTuple):
+    """What was found in one picture.
+
+    Attributes:
+        places: (N, K, 2) pixels; of detectors the two corners.
+        scores: (N, K).
+    """
+
+    places: Array
+    scores: Array
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How the poses of a file compare with the model's.
+
+    Attributes:
+        model, file: how many the model and the file found.
+        same: share of the model's keypoints that the file puts within half a pixel.
+        pixels: largest distance of those that are the same ones, pixels.
+        scores: largest difference of their scores.
+    """
+
+    model: int
+    file: int
+    same: float
+    pixels: float
+    scores: float
+
+
+def trial_pictures() -> list[Array]:
+    """Made pictures (H, W, 3) uint8 of several shapes."""
+    pixels = made_pixels(640, 480).numpy()
+    return [cv2.resize(p, size) for p, size in zip(pixels, _SIZES, strict=True)]
+
+
+def agreement(model: Any, path: Path, pictures: Sequence[Array]) -> Agreement:
+    """Poses, or boxes of detectors, by the model and by its file.
+
+    Args:
+        model: that was exported.
+        path: the file.
+        pictures: (H, W, 3) uint8 BGR.
+    """
+    find = _boxes if read_metadata(path)["kind"] == "boxes" else _poses
+    expected, found = find(model, pictures), find(path, pictures)
+    pairs = [_paired(e, f) for e, f in zip(expected, found, strict=True)]
+    apart = np.concatenate([distances.reshape(-1) for distances, _ in pairs])
+    scores = np.concatenate([differences.reshape(-1) for _, differences in pairs])
+    same = apart <= SAME_PLACE
+    return Agreement(
+        sum(len(e.places) for e in expected),
+        sum(len(f.places) for f in found),
+        float(same.mean()) if len(same) else 1.0,
+        float(apart[same].max(initial=0)),
+        float(scores[same].max(initial=0)),
+    )
+
+
+def _poses(model: Any, pictures: Sequence[Array]) -> list[Found]:
+    from poise.inference import Inferencer
+
+    inferencer = Inferencer(model, device="cpu", flip_test=False)
+    options = {}
+    if inferencer.needs_boxes:
+        options["boxes"] = [_places(picture) for picture in pictures]
+    results = inferencer(pictures, **options)
+    return [Found(result.keypoints, result.keypoint_scores) for result in results]
+
+
+def _places(picture: Array) -> Array:
+    """Boxes (2, 4) xyxy: the whole picture, and a part of it that reaches beyond its border."""
+    height, width = picture.shape[:2]
+    return np.array([[0, 0, width, height], [width / 2, height / 4, width * 1.1, height]])
+
+
+def _boxes(model: Any, pictures: Sequence[Array]) -> list[Found]:
+    from poise.inference.detectors import NetworkDetector
+    from poise.inference.detectors.exported import ExportedDetector
+
+    kind: Any = ExportedDetector if isinstance(model, Path) else NetworkDetector
+    found = kind(model, categories=None).detect(list(pictures))
+    return [Found(boxes[:, :4].reshape(-1, 2, 2), boxes[:, 4:].repeat(2, 1)) for boxes in found]
+
+
+def _paired(expected: Found, found: Found) -> tuple[Array, Array]:
+    """Distances (N, K) and differences of scores (N, K) of each to the most alike one."""
+    if not len(expected.places):
+        return np.zeros((0,)), np.zeros((0,))
+    if not len(found.places):
+        return np.full(expected.scores.shape, np.inf), np.full(expected.scores.shape, np.inf)
+    apart = np.linalg.norm(expected.places[:, None] - found.places[None], axis=-1)
+    # a keypoint that jumped must not make somebody else the most alike one
+    nearest = np.median(apart, axis=-1).argmin(1)
+    rows = np.arange(len(nearest))
+    return apart[rows, nearest], np.abs(expected.scores - found.scores[nearest])

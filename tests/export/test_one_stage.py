@@ -1,0 +1,197 @@
+"""One-stage models and detectors in files: the same people, without torch."""
+
+import copy
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import poise
+from poise.errors import ArgumentError, ConfigError
+from poise.export import export_model
+from poise.export.kinds import plan_of
+from poise.export.trial import agreement, trial_pictures
+from poise.inference import Inferencer
+from poise.inference.detectors import NetworkDetector, build_detector
+from poise.runtimes import open_session, read_metadata
+
+pytest.importorskip("onnxruntime", reason="exporting needs onnxruntime")
+pytestmark = pytest.mark.slow
+
+PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
+RTMO = "rtmo-t_8xb32-600e_body7-416x416"
+YOLOX_POSE = "yoloxpose_tiny_4xb64-300e_coco-416"
+MMYOLO = "yolox-pose_tiny_4xb64-300e_coco"
+BLOCKED = """
+    import sys
+    class Block:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] in ("torch", "torchvision", "lightning"):
+                raise ImportError("blocked: " + name)
+    sys.meta_path.insert(0, Block())
+"""
+
+
+def made_up(name):
+    """A model whose weights tell places apart, and that finds a few people or things."""
+    model = poise.build_model(name).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        first = next(weight for weight in model.parameters() if weight.ndim == 4)
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                noise = torch.randn(weight.shape, generator=generator)
+                weight.copy_(noise * (1.5 / weight[0].numel()) ** 0.5)
+        mean = getattr(model.data_preprocessor, "mean", None)
+        if mean is None or not mean.any():
+            # the network takes levels as they are
+            first /= 100
+        for layer in getattr(getattr(model, "bbox_head", None), "rtm_reg", ()):
+            # sides on the right side of their point
+            layer.bias.fill_(3)
+    set_threshold(model, middle_of_a_gap(plan_of(model)))
+    return model
+
+
+def middle_of_a_gap(plan):
+    """A score that some points of made pictures exceed, and none is near to."""
+    scores = np.sort(plan.answers(plan.sample)[1].amax(-1).flatten().numpy())
+    if scores.size < 100:
+        scores = np.sort(plan.answers(plan.sample)[1].flatten().numpy())
+    best = scores[-60:-15]
+    gap = np.diff(best).argmax()
+    return float(best[gap : gap + 2].mean())
+
+
+def set_threshold(model, value):
+    model.test_cfg["score_thr"] = value
+    if hasattr(model, "bbox_head"):
+        model.bbox_head.test_cfg["score_thr"] = value
+
+
+@pytest.fixture(scope="module")
+def rtmo(tmp_path_factory):
+    model = made_up(RTMO)
+    path = tmp_path_factory.mktemp("rtmo") / "rtmo.onnx"
+    return model, path, export_model(model, path)
+
+
+def test_rtmo_in_a_file_finds_the_same_people(rtmo):
+    model, path, report = rtmo
+    assert {row.name for row in report.outputs} == {
+        "boxes",
+        "scores",
+        "keypoints",
+        "keypoint_scores",
+    }
+    assert report.poses.model == report.poses.file > 0
+    pictures = [PHOTO, *trial_pictures()]
+    expected = Inferencer(model, device="cpu")(pictures)
+    found = Inferencer(path)(pictures)
+    assert sum(map(len, expected)) > 3
+    for one, other in zip(found, expected, strict=True):
+        assert len(one) == len(other)
+        np.testing.assert_allclose(one.keypoints, other.keypoints, atol=0.05)
+        np.testing.assert_allclose(one.keypoint_scores, other.keypoint_scores, atol=1e-4)
+        np.testing.assert_allclose(one.bboxes, other.bboxes, atol=1e-2)
+
+
+def test_rtmo_file_says_how_pictures_get_in_and_who_is_a_person(rtmo):
+    model, path, _ = rtmo
+    about = read_metadata(path)
+    assert about == open_session(path).metadata
+    assert about["kind"] == "people"
+    assert about["input_size"] == [416, 416]
+    assert about["padding"] == [114, 114, 114]
+    assert about["select"]["score_threshold"] == model.test_cfg["score_thr"]
+    assert about["select"]["iou_threshold"] == 0.65
+
+
+def test_rtmo_with_fixed_candidates_has_fixed_shapes_and_says_when_they_are_few(tmp_path, caplog):
+    model = made_up(RTMO)
+    set_threshold(model, 0.0)
+    path = tmp_path / "fixed.onnx"
+    export_model(model, path, candidates=5, check=False)
+    shapes = [
+        [d.dim_value or d.dim_param for d in output.type.tensor_type.shape.dim]
+        for output in onnx.load(str(path)).graph.output
+    ]
+    assert shapes == [["batch", 5, 4], ["batch", 5], ["batch", 5, 17, 2], ["batch", 5, 17]]
+    assert len(Inferencer(path)(PHOTO)[0]) <= 5
+    assert "looks at the best 5 points" in caplog.text
+
+
+@pytest.mark.parametrize("name", [YOLOX_POSE, MMYOLO])
+def test_yolox_pose_in_a_file_finds_the_same_people(name, tmp_path):
+    model = made_up(name)
+    report = export_model(model, tmp_path / "y.onnx")
+    assert all(row.share < 1e-4 for row in report.outputs)
+    found = agreement(model, tmp_path / "y.onnx", trial_pictures())
+    assert found.model == found.file > 3
+    assert found.same > 0.99
+    assert found.scores < 1e-3
+
+
+def test_nobody_found_is_an_empty_result(rtmo, tmp_path):
+    model = copy.deepcopy(rtmo[0])
+    set_threshold(model, 1.0)
+    export_model(model, tmp_path / "nobody.onnx")
+    (result,) = Inferencer(tmp_path / "nobody.onnx")(PHOTO)
+    assert len(result) == 0
+
+
+def test_one_stage_file_is_used_with_torch_blocked(rtmo):
+    model, path, _ = rtmo
+    code = (
+        textwrap.dedent(BLOCKED)
+        + f"import poise\nprint(len(poise.Inferencer({str(path)!r})({str(PHOTO)!r})[0]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == len(Inferencer(model, device="cpu")(PHOTO)[0])
+
+
+def test_backend_onnxruntime_takes_one_stage_models(rtmo, monkeypatch, tmp_path):
+    model, path, _ = rtmo
+    monkeypatch.setenv("POISE_CACHE_DIR", str(tmp_path))
+    found = Inferencer(model, device="cpu", backend="onnxruntime")(PHOTO)[0]
+    np.testing.assert_allclose(found.keypoints, Inferencer(path)(PHOTO)[0].keypoints, atol=1e-3)
+
+
+# ------------------------------------------------------------------ detectors
+
+
+@pytest.mark.parametrize("name", ["rtmdet-nano-person", "yolox-tiny"])
+def test_detectors_in_files_find_the_same_boxes(name, tmp_path):
+    model = made_up(name)
+    path = tmp_path / "detector.onnx"
+    report = export_model(model, path)
+    assert [row.name for row in report.outputs] == ["boxes", "scores"]
+    options = {"categories": None, "score_threshold": 0.0}
+    pictures = trial_pictures()
+    expected = NetworkDetector(model, **options).detect(pictures)
+    found = build_detector(str(path), **options).detect(pictures)
+    assert sum(map(len, expected)) > 3
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, atol=0.05)
+
+
+def test_pose_model_and_detector_files_are_told_apart(rtmo, tmp_path):
+    _, path, _ = rtmo
+    with pytest.raises(ConfigError, match="is a pose model, not a detector"):
+        build_detector(str(path))
+    detector = tmp_path / "detector.onnx"
+    export_model(made_up("rtmdet-nano-person"), detector, check=False)
+    with pytest.raises(ConfigError, match=r"finds boxes and no keypoints; .*\(--detector\)"):
+        Inferencer(detector)
+
+
+def test_unknown_ending_is_refused_before_any_work(tmp_path):
+    with pytest.raises(ArgumentError, match="ends in .onnx.*got '.*model.tflite'"):
+        export_model(None, tmp_path / "model.tflite")
