@@ -26,7 +26,7 @@ def test_exported_model_finds_the_pose(tmp_path):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["movenet-lightning", "--out", "model.pt"], "name of an ONNX file"),
+        (["movenet-lightning", "--out", "model.pt"], "ends in .onnx"),
         (["{config}", "--out", "model.onnx"], "--weights FILE.pth"),
     ],
 )
