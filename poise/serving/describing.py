@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import poise
+from poise.inference.crops import pipeline_config
 from poise.inference.modes import MODES
 from poise.serving.limits import Limits
 from poise.visualization.style import Palette
@@ -29,9 +30,7 @@ def describe(inferencer: Any, limits: Limits, *, keypoint_threshold: float) -> d
     count = meta["num_keypoints"]
     palette = Palette.of(meta, count, order="rgb")
     sigmas = meta.get("sigmas")
-    model, decoder = inferencer.model, getattr(inferencer.model.head, "decoder", None)
-    flips = (model.test_cfg or {}).get("flip_test", False)
-    size = getattr(decoder, "input_size", None)
+    flips = (inferencer.model.test_cfg or {}).get("flip_test", False)
     return {
         "poise": poise.__version__,
         **_origin(inferencer),
@@ -41,7 +40,7 @@ def describe(inferencer: Any, limits: Limits, *, keypoint_threshold: float) -> d
         "flip_test": bool(flips if inferencer.flip_test is None else inferencer.flip_test),
         "takes_boxes": inferencer.needs_boxes,
         "detector": inferencer.detector.description if inferencer.needs_boxes else None,
-        "input_size": None if size is None else [int(n) for n in size],
+        "input_size": _input_size(inferencer.model.cfg),
         "schema": meta.get("dataset_name", ""),
         "num_keypoints": count,
         "keypoint_names": [meta["keypoint_id2name"][i] for i in range(count)],
@@ -53,6 +52,12 @@ def describe(inferencer: Any, limits: Limits, *, keypoint_threshold: float) -> d
         "keypoint_threshold": keypoint_threshold,
         "limits": limits._asdict(),
     }
+
+
+def _input_size(cfg: Any) -> list[int] | None:
+    """Width and height of what the network sees, by its test pipeline."""
+    sizes = [step["input_size"] for step in pipeline_config(cfg) if "input_size" in step]
+    return [int(side) for side in sizes[0]] if sizes else None
 
 
 def _plain(colors: tuple[tuple[int, int, int] | None, ...]) -> list[list[int] | None]:

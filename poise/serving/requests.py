@@ -15,7 +15,16 @@ from poise.serving.limits import Limits
 from poise.serving.pictures import Sent
 from poise.serving.refusals import RefusedError, parameter_refusal
 
-__all__ = ["BODY", "Asked", "DrawOptions", "Options", "PredictOptions", "gone", "read_request"]
+__all__ = [
+    "ANSWERS",
+    "BODY",
+    "Asked",
+    "DrawOptions",
+    "Options",
+    "PredictOptions",
+    "gone",
+    "read_request",
+]
 
 #: Seconds that a client has for sending its pictures.
 _UPLOAD_SECONDS = 60.0
@@ -48,6 +57,21 @@ BODY = {
             },
         },
     }
+}
+
+#: Status -> when it is answered, for the same page.
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text}
+    for status, text in {
+        400: "the body is empty",
+        401: "the token is missing or wrong",
+        408: "the body came too slowly",
+        413: "too many pixels, bytes or pictures",
+        415: "the body is no picture, or of a kind that is not read",
+        422: "a broken picture, or boxes, a parameter or a form that cannot be used",
+        500: "the model failed",
+        503: "the queue is full, or the server is shutting down",
+    }.items()
 }
 
 

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import poise
 from poise.serving.metrics import CONTENT_TYPE, Metrics
 from poise.serving.refusals import RefusedError, parameter_refusal
-from poise.serving.requests import BODY, DrawOptions, PredictOptions, read_request
+from poise.serving.requests import ANSWERS, BODY, DrawOptions, PredictOptions, read_request
 from poise.serving.service import ClientGoneError, PoseService
 
 __all__ = ["build_app"]
@@ -127,7 +127,13 @@ def _add_open_routes(app: FastAPI, service: PoseService) -> None:
 def _add_picture_routes(app: FastAPI, service: PoseService, guarded: Sequence[Any]) -> None:
     """Routes that take pictures."""
 
-    @app.post("/predict", summary="Poses as JSON", dependencies=guarded, openapi_extra=BODY)
+    @app.post(
+        "/predict",
+        summary="Poses as JSON",
+        dependencies=guarded,
+        responses=ANSWERS,
+        openapi_extra=BODY,
+    )
     async def predict(request: Request, options: Annotated[PredictOptions, Query()]) -> Response:
         """One object for a picture as the body or as `image`, a list for `images`.
 
@@ -139,8 +145,15 @@ def _add_picture_routes(app: FastAPI, service: PoseService, guarded: Sequence[An
             text = await service.predicted(request, asked)
         return Response(text, media_type="application/json", headers=_timing(start))
 
+    drawn = {200: {"content": {"image/jpeg": {}, "image/png": {}}}}
+
     @app.post(
-        "/draw", summary="The picture with its poses", dependencies=guarded, openapi_extra=BODY
+        "/draw",
+        summary="The picture with its poses",
+        dependencies=guarded,
+        response_class=Response,
+        responses={**ANSWERS, **drawn},
+        openapi_extra=BODY,
     )
     async def draw(request: Request, options: Annotated[DrawOptions, Query()]) -> Response:
         """A JPEG or PNG."""

@@ -1,6 +1,9 @@
 """An inferencer on the models inside the package, and clients without a network."""
 
 import asyncio
+import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -79,3 +82,27 @@ def held(inferencer):
     found = Held(inferencer)
     yield found
     found.go.set()
+
+
+@pytest.fixture
+def start(monkeypatch):
+    """Options -> (process, address) of a server that takes requests."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    running = []
+
+    def start(*options):
+        command = [sys.executable, "-m", "poise", "serve", "-m", "movenet-lightning", "--port", "0"]
+        process = subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        running.append(process)
+        for line in process.stdout:
+            found = re.search(r"serving on (http://[^ ]+)/ ", line)
+            if found:
+                return process, found[1]
+        raise AssertionError(process.stderr.read())
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate(timeout=60)
