@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: name -> (constraints, Python versions)
 SETS = {
     "numpy1-opencv4": (("numpy>=1.26,<2", "opencv-python-headless<=4.11.0.86"), ("3.11", "3.12")),
-    "numpy2-opencv5": (("numpy>=2", "opencv-python-headless>=5"), ("3.11", "3.12", "3.13")),
+    "numpy2-opencv5": (("numpy>=2", "opencv-python-headless>=5"), ("3.11", "3.12", "3.13", "3.14")),
 }
 FAST = ["-m", "pytest", "-q", "-n", "2", "-m", "not slow", "tests", "--ignore=tests/golden"]
 
