@@ -145,14 +145,14 @@ def _add_picture_routes(app: FastAPI, service: PoseService, guarded: Sequence[An
             text = await service.predicted(request, asked)
         return Response(text, media_type="application/json", headers=_timing(start))
 
-    drawn = {200: {"content": {"image/jpeg": {}, "image/png": {}}}}
+    drawn = {"content": {"image/jpeg": {}, "image/png": {}}}
 
     @app.post(
         "/draw",
         summary="The picture with its poses",
         dependencies=guarded,
         response_class=Response,
-        responses={**ANSWERS, **drawn},
+        responses={200: drawn, **ANSWERS},
         openapi_extra=BODY,
     )
     async def draw(request: Request, options: Annotated[DrawOptions, Query()]) -> Response:

@@ -113,6 +113,7 @@ def test_what_runs_is_described(app, ask):
     assert (about["poise"], about["model"]) == (poise.__version__, "movenet-lightning")
     assert about["keypoint_names"][:2] == ["nose", "left_eye"]
     assert about["input_size"] == [192, 192]
+    assert set(about["limits"]) == set(Limits._fields)
     assert about["mode"] == "accurate"
     assert about["takes_boxes"]
     assert "nanodet" in about["detector"]
