@@ -62,6 +62,14 @@ def evaluate(
     worst: Annotated[
         int, typer.Option(min=0, help="Show so many people and pictures that are farthest off.")
     ] = 0,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="HTML file of all of this together, with the worst cases drawn."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the pictures for --page; where the predictions say else."),
+    ] = None,
     resamples: Annotated[
         int, typer.Option(min=1, help="Draws of pictures for intervals and comparisons.")
     ] = 1000,
@@ -91,6 +99,8 @@ def evaluate(
             breakdown=breakdown,
             by=by or (),
             worst=worst,
+            page=page,
+            images=images,
             tick=tick,
         )
     text = json.dumps(found.to_json() if closer else found.figures, indent=1) + "\n"
@@ -101,3 +111,5 @@ def evaluate(
         return
     for line in examination_lines(found):
         sys.stdout.write(f"{line}\n")
+    if page is not None:
+        sys.stdout.write(f"\nwrote {page}\n")

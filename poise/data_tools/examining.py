@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from poise.data_tools.evaluating import Collected, collect_predictions
+from poise.data_tools.worst_cases import DrawnCases, draw_worst
 from poise.errors import DataError
 from poise.metrics.analysis.bootstrap import Difference, Interval, differences, intervals
 from poise.metrics.analysis.statistics import Leaf
-from poise.metrics.analysis.tables import Table, breakdown_tables, by_table, worst_of
+from poise.metrics.analysis.tables import BY, Table, breakdown_tables, by_table
+from poise.metrics.analysis.worst import worst_of
 from poise.report.evaluation import Examination
+from poise.report.evaluation_page import write_evaluation_page
 
 __all__ = ["examine_predictions"]
 
 #: Of the intervals, where none is named.
 LEVEL = 0.95
+#: Cases on a page, where no number is named.
+WORST = 12
 
 
 def examine_predictions(
@@ -33,6 +40,8 @@ def examine_predictions(
     breakdown: bool = False,
     by: Sequence[str] = (),
     worst: int = 0,
+    page: str | Path | None = None,
+    images: str | Path | None = None,
     tick: Callable[[int], None] | None = None,
 ) -> Examination:
     """Figures of a file of predictions, and what stands behind them.
@@ -49,6 +58,8 @@ def examine_predictions(
         breakdown: tell the errors of keypoints and people apart, and what each kind costs.
         by: tables by 'keypoint', 'size', 'visible', 'crowding' or 'occlusion'.
         worst: so many people and pictures that are farthest off.
+        page: HTML file for all of this, asked for or not, with the worst cases drawn.
+        images: folder of the pictures for the page; where the predictions say without it.
         tick: called with numbers of resamples that are done.
 
     Raises:
@@ -71,14 +82,68 @@ def examine_predictions(
         drawn = partial(_by, kind=kind, drawing=None if interval is None else drawing)
         _tables(found, collected, drawn)
     if worst:
-        _tables(found, collected, lambda leaf: list(worst_of(leaf, worst)[1:]))
+        _tables(found, collected, partial(_worst, number=worst))
     if against is not None:
         # measured by the same metrics, whatever its own test had
         other = collect_predictions(against, metrics or collected.configs, **options)
         other.figures()
         found.against = str(against)
         _compare(found, collected, other, drawing)
+    if page is not None:
+        _write_page(page, found, collected, drawing, images, worst or WORST)
     return found
+
+
+def _write_page(
+    page: str | Path,
+    found: Examination,
+    collected: Collected,
+    drawing: Mapping[str, Any],
+    images: str | Path | None,
+    worst: int,
+) -> None:
+    """A page of all that there is; what a metric does not have is only noted."""
+    whole = replace(found, tables={}, intervals=dict(found.intervals), notes=list(found.notes))
+    whole.facts = {
+        "data set": str(collected.meta.get("dataset_name", "")),
+        "samples": f"{collected.count:,}",
+        "intervals": f"{100 * found.level:g} %, {found.resamples:,} draws of pictures",
+    }
+    cases = DrawnCases()
+    folder = None if images is None else Path(images)
+    for name, leaves in collected.leaves.items():
+        for leaf in leaves:
+            if name not in found.intervals:
+                with _noted(whole):
+                    rows = whole.intervals.setdefault(name, {})
+                    rows.update(_intervals([leaf], drawing))
+            makers: list[Callable[[Leaf], list[Table]]] = [
+                *([breakdown_tables] if leaf.is_oks else []),
+                *(partial(_by, kind=kind, drawing=drawing) for kind in BY),
+                partial(_worst, number=worst),
+            ]
+            for make in makers:
+                with _noted(whole):
+                    whole.tables.setdefault(name, []).extend(make(leaf))
+            if not cases:
+                with _noted(whole):
+                    cases = draw_worst(collected, leaf, worst, images=folder)
+                    whole.notes += [cases.note] * bool(cases.note)
+    write_evaluation_page(whole, page, worst=cases.people, missed=cases.missed)
+
+
+@contextmanager
+def _noted(found: Examination) -> Iterator[None]:
+    """Turn what cannot be shown into a note."""
+    try:
+        yield
+    except DataError as error:
+        if str(error) not in found.notes:
+            found.notes.append(str(error))
+
+
+def _worst(leaf: Leaf, *, number: int) -> list[Table]:
+    return worst_of(leaf, number).tables
 
 
 def _tables(found: Examination, collected: Collected, make: Callable[[Leaf], list[Table]]) -> None:

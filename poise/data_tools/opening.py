@@ -19,7 +19,7 @@ from poise.datasets.coco_file import read_json
 from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError, nearest
 from poise.registry import DATASETS
 
-__all__ = ["open_dataset", "reports_of"]
+__all__ = ["image_folder", "open_dataset", "reports_of"]
 
 PARTS = ("train", "val", "test")
 #: field of an annotation that only one data set has -> its class
@@ -149,7 +149,7 @@ def _of_file(path: Path, kind: str | None, changes: Mapping[str, Any]) -> dict[s
     cfg: dict[str, Any] = {"type": found, "ann_file": str(path)}
     reader = DATASETS.get(found)
     if reader is not None and hasattr(reader, "rule") and "data_prefix" not in changes:
-        cfg["data_prefix"] = {"img": str(_image_folder(path))}
+        cfg["data_prefix"] = {"img": str(image_folder(path))}
     elif "data_root" not in changes and path.suffix == ".npz":
         cfg["data_root"], cfg["ann_file"] = str(path.parent), path.name
     if kind is None and found == "BaseCocoStyleDataset" and "metainfo" not in changes:
@@ -160,7 +160,7 @@ def _of_file(path: Path, kind: str | None, changes: Mapping[str, Any]) -> dict[s
     return cfg
 
 
-def _image_folder(path: Path) -> Path:
+def image_folder(path: Path) -> Path:
     """Folder near an annotation file that has its first picture; its own if none has."""
     content = read_json(str(path))
     rows = content.get("images") if isinstance(content, dict) else content

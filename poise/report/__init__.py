@@ -7,6 +7,8 @@ __getattr__, __dir__, __all__ = attach(
     {
         "cases": "CaseBook KeypointScores",
         "curves": "draw_curves",
+        "evaluation": "Examination examination_lines",
+        "evaluation_page": "write_evaluation_page",
         "logs": "RunLog read_run",
         "page": "write_page",
     },

@@ -16,6 +16,8 @@ from poise.metrics.analysis.tables import Table
 
 __all__ = ["Examination", "examination_lines"]
 
+#: Figures from here on, such as pixels, need no four digits behind the point.
+_LARGE = 100
 #: Of lines of text.
 _WIDTH = 100
 
@@ -26,6 +28,7 @@ class Examination:
 
     Attributes:
         predictions: the file. against: the other run's.
+        facts: what else there is to say of them in a word.
         level: share of resamples within intervals. resamples: how many.
         figures: metric -> its figures by name.
         intervals: metric -> figure -> its interval.
@@ -37,6 +40,7 @@ class Examination:
 
     predictions: str
     against: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
     level: float = 0.95
     resamples: int = 0
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -88,7 +92,7 @@ def examination_lines(found: Examination) -> Iterator[str]:
 def _figures(found: Examination) -> Iterator[str]:
     head = ["metric", "figure", "value"]
     if found.intervals:
-        head.append(f"{_per_cent(found.level)} interval")
+        head.append(f"{per_cent(found.level)} interval")
     rows = []
     before = ""
     for metric, figures in found.figures.items():
@@ -103,7 +107,7 @@ def _figures(found: Examination) -> Iterator[str]:
 
 
 def _differences(what: str, rows: Mapping[str, Difference], level: float) -> Iterator[str]:
-    head = [what, "value", "against", "difference", f"{_per_cent(level)} interval"]
+    head = [what, "value", "against", "difference", f"{per_cent(level)} interval"]
     cells = [
         [name, shown(d.value), shown(d.against), signed(d.difference), bounds(d), share(d.better)]
         for name, d in rows.items()
@@ -128,7 +132,9 @@ def shown(value: float) -> str:
     """A figure; counts as whole numbers."""
     if math.isnan(value):
         return "-"
-    return f"{value:,}" if isinstance(value, (int, np.integer)) else f"{value:.4f}"
+    if isinstance(value, (int, np.integer)):
+        return f"{value:,}"
+    return f"{value:.4f}" if abs(value) < _LARGE else f"{value:,.1f}"
 
 
 def signed(value: float) -> str:
@@ -141,7 +147,8 @@ def share(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.1%}"
 
 
-def _per_cent(level: float) -> str:
+def per_cent(level: float) -> str:
+    """A level such as 0.95 as '95 %'."""
     return f"{100 * level:g} %"
 
 

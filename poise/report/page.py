@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from poise._files import write_whole
 from poise.report.cases import THRESHOLDS, KeypointScores
 
-__all__ = ["Page", "write_page"]
+__all__ = ["Page", "document", "fact_table", "gallery", "section", "write_html", "write_page"]
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bar: #0072B2; }
@@ -62,34 +62,51 @@ class Page:
         """The whole file."""
         parts = [
             f"<h1>{html.escape(self.title)}</h1>",
-            _rows(self.facts),
-            _section("Metrics of the last validation", _rows(_shown(self.metrics))),
-            _section("Curves", _curves(self.curves)),
-            _section("Keypoints, the worst first", _keypoints(self.keypoints)),
-            _section("Worst cases", _cases(self.worst)),
-            _section("Best cases", _cases(self.best)),
+            fact_table(self.facts),
+            section("Metrics of the last validation", fact_table(_shown(self.metrics))),
+            section("Curves", _curves(self.curves)),
+            section("Keypoints, the worst first", _keypoints(self.keypoints)),
+            section("Worst cases", gallery(self.worst)),
+            section("Best cases", gallery(self.best)),
             "".join(f'<p class="muted">{html.escape(n)}</p>' for n in self.notes),
             _folded("Config", f"<pre>{html.escape(self.config)}</pre>" if self.config else ""),
-            _folded("Environment", _rows(self.environment)),
+            _folded("Environment", fact_table(self.environment)),
         ]
-        return (
-            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head>\n<body>\n"
-            + "\n".join(p for p in parts if p)
-            + "\n</body></html>\n"
-        )
+        return document(self.title, parts)
 
 
 def write_page(page: Page, path: str | Path) -> Path:
     """Write a report; the file appears whole or not at all."""
+    return write_html(page.html(), path)
+
+
+def write_html(text: str, path: str | Path) -> Path:
+    """Write a file of HTML; it appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, page.html().encode())
+    write_whole(path, text.encode())
     return path
 
 
-def _section(title: str, content: str) -> str:
+def document(title: str, parts: Iterable[str], *, style: str = "") -> str:
+    """A whole file of HTML; parts that are empty are left out.
+
+    Args:
+        title: plain text.
+        parts: HTML.
+        style: rules beside those of all reports.
+    """
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}{style}</style></head>\n<body>\n"
+        + "\n".join(p for p in parts if p)
+        + "\n</body></html>\n"
+    )
+
+
+def section(title: str, content: str) -> str:
+    """HTML below a heading; empty without any."""
     return f"<h2>{html.escape(title)}</h2>\n{content}" if content else ""
 
 
@@ -103,7 +120,7 @@ def _shown(values: Mapping[str, float]) -> dict[str, str]:
     return {k: f"{v:.4f}" if isinstance(v, float) else str(v) for k, v in values.items()}
 
 
-def _rows(values: Mapping[str, Any]) -> str:
+def fact_table(values: Mapping[str, Any]) -> str:
     """A table of names and values."""
     rows = (
         f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>"
@@ -142,7 +159,8 @@ def _keypoints(rows: Sequence[KeypointScores]) -> str:
     return f'<p class="muted">{about}</p><table>{"".join(lines)}</table>'
 
 
-def _cases(cases: Sequence[tuple[bytes, str]]) -> str:
+def gallery(cases: Sequence[tuple[bytes, str]]) -> str:
+    """Pictures of cases, each JPEG and caption."""
     if not cases:
         return ""
     figures = (

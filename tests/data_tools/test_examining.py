@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -204,3 +205,39 @@ def test_a_breakdown_of_means_is_refused_or_noted(tmp_path: Path) -> None:
     found = examine_predictions(path, by=["size"], worst=2)
     assert [t.title for t in found.tables["EPE"]][-2:] == ["worst people", "worst pictures"]
     assert len(found.tables["PCKAccuracy"]) == 3
+
+
+def test_a_page_holds_everything_with_the_worst_cases_drawn(files: Any, tmp_path: Path) -> None:
+    results = files("a.json", 4, first=2)
+    page = tmp_path / "page.html"
+    command = ["eval", str(results), "--annotations", str(files.truth), "--resamples", "50"]
+    done = CliRunner().invoke(app, [*command, "--page", str(page), "--worst", "3"])
+    assert done.output.splitlines()[-1] == f"wrote {page}"
+    text = page.read_text()
+    for heading in ("Errors", "Errors by keypoint", "Keypoints", "People by size", "Worst people"):
+        assert f"<h2>{heading}" in text
+    assert "data:image/jpeg" not in text
+    assert "6 of 6 worst cases are not drawn" in text
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(PICTURES):
+        cv2.imwrite(str(folder / f"{number}.jpg"), np.full((120, 360, 3), 80, np.uint8))
+    CliRunner().invoke(
+        app, [*command, "--page", str(page), "--worst", "3", "--images", str(folder)]
+    )
+    assert page.read_text().count("data:image/jpeg") == 6
+    assert "missed, person" in page.read_text()
+
+
+def test_a_page_of_means_notes_what_they_do_not_have(tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    cv2.imwrite(str(picture), np.full((120, 120, 3), 80, np.uint8))
+    path = saved(tmp_path / "a.jsonl", [{**s, "img_path": str(picture)} for s in samples(3)])
+    examine_predictions(path, resamples=50, page=tmp_path / "page.html", worst=4)
+    text = (tmp_path / "page.html").read_text()
+    assert text.count("data:image/jpeg") == 4
+    assert "nothing is known of occlusion" in text.replace("\n", " ")
+    assert "Errors" not in text
+    few = saved(tmp_path / "b.jsonl", samples(3)[:8])
+    examine_predictions(few, page=tmp_path / "few.html")
+    assert "4 pictures are too few for an interval" in (tmp_path / "few.html").read_text()

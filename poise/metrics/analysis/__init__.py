@@ -12,7 +12,8 @@ __getattr__, __dir__, __all__ = attach(
         "person_sums": "Sums person_statistics sums_of",
         "sigmas": "Sigma mean_sigmas repeated_distances robust_sigmas",
         "slices": "Groups People slice_people",
-        "tables": "Table Worst breakdown_tables by_table worst_of",
+        "tables": "Table breakdown_tables by_table",
         "statistics": "Leaf leaves_of",
+        "worst": "Worst WorstCases worst_of",
     },
 )

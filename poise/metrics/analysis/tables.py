@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -21,9 +20,8 @@ from poise.metrics.analysis.diagnosis import (
 )
 from poise.metrics.analysis.slices import SLICES, People, largest_overlap, slice_people
 from poise.metrics.analysis.statistics import Leaf
-from poise.metrics.pck import FIGURES
 
-__all__ = ["BY", "Table", "Worst", "breakdown_tables", "by_table", "worst_of"]
+__all__ = ["BY", "Table", "breakdown_tables", "by_table", "people_of"]
 
 #: What people and keypoints can be sorted by.
 BY = ("keypoint", *SLICES)
@@ -47,28 +45,14 @@ class Table:
         columns: names of the figures.
         rows: name and figures; int for counts, NaN where nothing counts.
         about: a sentence on how to read it.
+        bar: the column that is drawn as a bar where there is room for it.
     """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[tuple[str, Sequence[float]]]
     about: str = ""
-
-
-@dataclass(frozen=True)
-class Worst:
-    """An annotated person whose pose is far off.
-
-    Attributes:
-        picture: id of the picture. person: id of the annotation, or of the sample.
-        figure: OKS, or the metric's own figure of this person alone.
-        row: of the person among all.
-    """
-
-    picture: Any
-    person: Any
-    figure: float
-    row: int
+    bar: str = ""
 
 
 def breakdown_tables(leaf: Leaf) -> list[Table]:
@@ -112,7 +96,7 @@ def _errors(leaf: Leaf, found: Diagnosis, gained: dict[str, dict[str, float]]) -
         "left out, poses left out, poses ranked by their OKS; they do not add up."
     )
     columns = ("number", "share", *(f"{name} gained" for name in names))
-    return Table(f"{leaf.before}errors", columns, rows, about)
+    return Table(f"{leaf.before}errors", columns, rows, about, bar=columns[2])
 
 
 def _errors_of_keypoints(leaf: Leaf, found: Diagnosis) -> Table:
@@ -170,7 +154,7 @@ def _keypoints(leaf: Leaf, intervals: dict[str, Interval]) -> Table:
         values += [np.array([b.low for b in bounds]), np.array([b.high for b in bounds])]
     rows = list(zip(statistic.names, zip(*(v.tolist() for v in values), strict=True), strict=True))
     about = "Similarity is the OKS of one keypoint; people without a pose count 0." * leaf.is_oks
-    return Table(f"{leaf.before}keypoints", columns, rows, about)
+    return Table(f"{leaf.before}keypoints", columns, rows, about, bar=columns[1])
 
 
 def _of_similarity(leaf: Leaf) -> dict[str, Array]:
@@ -207,11 +191,12 @@ def _groups_by_oks(leaf: Leaf, kind: str) -> Table:
             shares = ((pose < 0).mean(), oks.mean(), (oks >= 0.5).mean(), (oks >= 0.75).mean())
             rows.append((name, (number, *map(float, shares))))
     columns = ("people", "missed", "OKS", "from 0.5 on", "from 0.75 on")
-    return Table(leaf.before + _TITLES[kind], columns, rows, "Missed people have an OKS of 0.")
+    about = "Missed people have an OKS of 0."
+    return Table(leaf.before + _TITLES[kind], columns, rows, about, bar="OKS")
 
 
 def _groups_by_sums(leaf: Leaf, kind: str) -> Table:
-    groups = slice_people(kind, _people_of(leaf))
+    groups = slice_people(kind, people_of(leaf))
     sums = leaf.sums
     rows = []
     names: list[str] = []
@@ -225,10 +210,10 @@ def _groups_by_sums(leaf: Leaf, kind: str) -> Table:
             figures = sums.figures(totals)
             names = list(figures)
             rows.append((name, (int(chosen.sum()), *(float(v[0]) for v in figures.values()))))
-    return Table(leaf.before + _TITLES[kind], ("people", *names), rows)
+    return Table(leaf.before + _TITLES[kind], ("people", *names), rows, bar=names[0])
 
 
-def _people_of(leaf: Leaf) -> People:
+def people_of(leaf: Leaf) -> People:
     """What the samples of a mean over people say of them."""
     mask = np.concatenate([entry["mask"] for entry in leaf.entries])
     boxes = [
@@ -245,73 +230,6 @@ def _people_of(leaf: Leaf) -> People:
         labelled=mask.sum(axis=1),
         size=np.sqrt(sides.prod(axis=1)),
         overlap=largest_overlap(joined, leaf.people[1]),
-    )
-
-
-def worst_of(leaf: Leaf, number: int) -> tuple[list[Worst], Table, Table]:
-    """The people and the pictures that are farthest off, the worst first.
-
-    Args:
-        leaf: of a metric by OKS, or of a mean over people.
-        number: how many.
-
-    Returns:
-        the people; a table of them; a table of pictures by the mean over their people.
-
-    Raises:
-        DataError: a metric without figures of single people.
-    """
-    people, pictures, figure, size, rising, about = _single_people(leaf)
-    # of equal ones, such as people that were missed, the largest first
-    order = np.lexsort((-size, figure if rising else -figure))
-    order = order[~np.isnan(figure[order])]
-    worst = [
-        Worst(pictures[row], people[row], float(figure[row]), int(row)) for row in order[:number]
-    ]
-    rows = [(f"{w.person} in picture {w.picture}", (w.figure, float(size[w.row]))) for w in worst]
-    table = Table(f"{leaf.before}worst people", (about, "size"), rows)
-    by_picture: dict[Any, list[float]] = {}
-    for row in order.tolist():
-        by_picture.setdefault(pictures[row], []).append(float(figure[row]))
-    means = {picture: float(np.mean(values)) for picture, values in by_picture.items()}
-    chosen = sorted(means, key=lambda p: means[p] if rising else -means[p])[:number]
-    of_pictures = [(str(p), (len(by_picture[p]), means[p])) for p in chosen]
-    columns = ("people", f"mean {about}")
-    return worst, table, Table(f"{leaf.before}worst pictures", columns, of_pictures)
-
-
-def _single_people(leaf: Leaf) -> tuple[list[Any], list[Any], Array, Array, bool, str]:
-    """Of N people: their ids, those of their pictures, the figure of each (N,), NaN for those that
-    do not count, their sizes (N,) in pixels, whether more is better, and the figure's name.
-    """
-    if leaf.is_oks:
-        truth = leaf.comparison.truth
-        figure = np.where(truth.ignore, np.nan, leaf.assignment.oks)
-        return (
-            list(truth.ids),
-            [truth.image_ids[row] for row in truth.image.tolist()],
-            figure,
-            np.sqrt(truth.area),
-            True,
-            "OKS",
-        )
-    if not leaf.is_summed:
-        raise DataError(f"{leaf.kind} has no figures of single people, so none is the worst")
-    sums = leaf.sums
-    figures = sums.figures({key: value.astype(np.float64) for key, value in sums.people.items()})
-    # of figures by joint the one over all of them
-    name = next((n for n in figures if n in FIGURES.values()), next(iter(figures)))
-    counted = np.concatenate([entry["mask"] for entry in leaf.entries]).any(axis=1)
-    size = _people_of(leaf).size
-    counts = [len(entry["mask"]) for entry in leaf.entries]
-    owner = np.repeat(np.arange(len(counts)), counts).tolist()
-    return (
-        [leaf.samples[row][1] for row in owner],
-        [leaf.samples[row][0] for row in owner],
-        np.where(counted, figures[name], np.nan),
-        np.full(len(owner), np.nan) if size is None else size,
-        sums.rising,
-        name,
     )
 
 

@@ -109,15 +109,20 @@ def test_tables_of_oks_count_one_by_one(scene: Any) -> None:
 
 def test_oks_of_people_is_the_mean_of_their_keypoints(scene: Any) -> None:
     made = scene(images=5)
-    leaf = fed(CocoMetric(made.path), made.samples, made.meta)
+    leaf = fed(CocoMetric(made.path), made.samples[3:], made.meta)
     found = leaf.assignment
     has = np.flatnonzero(found.pose >= 0)
     np.testing.assert_allclose(np.nanmean(found.similarity[has], axis=1), found.oks[has])
-    people, table, pictures = worst_of(leaf, 4)
-    counted = sorted(found.oks[~leaf.comparison.truth.ignore])
-    assert [w.figure for w in people] == pytest.approx(counted[:4])
-    assert [row[1][0] for row in table.rows] == [w.figure for w in people]
-    assert people[0].person == leaf.comparison.truth.ids[people[0].row]
+    cases = worst_of(leaf, 4)
+    table, *_, pictures = cases.tables
+    counted = ~leaf.comparison.truth.ignore
+    assert [w.figure for w in cases.people] == pytest.approx(
+        sorted(found.oks[counted & (found.pose >= 0)])[:4]
+    )
+    assert [row[1][0] for row in table.rows] == [w.figure for w in cases.people]
+    assert cases.people[0].person == leaf.comparison.truth.ids[cases.people[0].row]
+    areas = leaf.comparison.truth.area[counted & (found.pose < 0)]
+    assert [leaf.comparison.truth.area[w.row] for w in cases.missed] == sorted(areas)[::-1][:4]
     by_picture = {
         str(key): found.oks[(leaf.comparison.truth.image == row) & ~leaf.comparison.truth.ignore]
         for row, key in enumerate(leaf.comparison.truth.image_ids)
@@ -201,10 +206,10 @@ def test_the_worst_of_a_mean_are_those_with_the_largest_errors() -> None:
         seen = sample["gt_instances"]["keypoints_visible"][0].astype(bool)
         errors[sample["id"]] = float(np.linalg.norm(off[0], axis=-1)[seen].mean())
     expected = sorted(errors, key=lambda key: -errors[key])[:3]
-    people, *_ = worst_of(leaf, 3)
+    people = worst_of(leaf, 3).people
     assert [w.person for w in people] == expected
     assert [w.figure for w in people] == pytest.approx([errors[key] for key in expected], rel=1e-5)
-    best = worst_of(fed(MpiiPCKAccuracy(), samples), 40)[0]
+    best = worst_of(fed(MpiiPCKAccuracy(), samples), 40).people
     assert best[0].figure <= best[-1].figure
 
 
