@@ -175,7 +175,9 @@ def _on_grid(places: Any, size: int) -> Any:
     """
     unit = places / (size - 1) * 2 - 1
     if is_tensor(places):
-        moved = (unit.double() * (size / 2) + (size - 1) / 2).to(places.dtype)
+        # Apple's GPUs have no float64
+        wide = (unit.cpu() if unit.device.type == "mps" else unit).double()
+        moved = (wide * (size / 2) + (size - 1) / 2).to(places)
     else:
         moved = (unit.astype(np.float64) * (size / 2) + (size - 1) / 2).astype(places.dtype)
     return moved.clip(0, size - 1)

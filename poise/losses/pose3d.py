@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.linalg import vector_norm
 
 from poise.losses.weighting import WeightedLoss, require
 from poise.registry import MODELS
@@ -19,7 +20,7 @@ class MPJPELoss(WeightedLoss):
 
     def criterion(self, output: Tensor, target: Tensor) -> Tensor:
         """Mean distance of joints (..., K, D)."""
-        return (output - target).norm(dim=-1).mean()
+        return vector_norm(output - target, dim=-1).mean()
 
 
 @MODELS.register_module()
@@ -61,7 +62,8 @@ class MPJPEVelocityJointLoss(nn.Module):
         weights = require(self, "target_weight", target_weight) if self.use_target_weight else None
 
         def error(difference: Tensor) -> Tensor:
-            return (difference if weights is None else difference * weights).norm(dim=-1).mean()
+            weighted = difference if weights is None else difference * weights
+            return vector_norm(weighted, dim=-1).mean()
 
         # least-squares scale of each frame
         overlap = (target * output).sum(dim=-1, keepdim=True).mean(dim=-2, keepdim=True)
@@ -111,7 +113,7 @@ class BoneLoss(nn.Module):
     def _lengths(self, joints: Tensor) -> Tensor:
         """(B, K, D) joints -> (B, bones) lengths."""
         bones = joints - joints[:, self.joint_parents]
-        return bones[:, self.non_root_indices].norm(dim=-1)
+        return vector_norm(bones[:, self.non_root_indices], dim=-1)
 
     def forward(
         self, output: Tensor, target: Tensor, target_weight: Tensor | None = None

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.linalg import vector_norm
 
 from poise.losses.weighting import REDUCTIONS, check_option, reduce_loss, spread
 from poise.registry import MODELS
@@ -86,7 +87,7 @@ class OKSLoss(nn.Module):
         areas: Tensor | None = None,
     ) -> Tensor:
         """Similarities (N,), or (...) of broadcast leading axes; arguments as `forward`."""
-        distance = (output - target).norm(dim=-1)
+        distance = vector_norm(output - target, dim=-1)
         if areas is not None:
             distance = distance / areas.sqrt().clamp(min=self.eps).unsqueeze(-1)
         sigmas = getattr(self, "sigmas", None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from poise.registry import TASK_UTILS
 from poise.structures.bbox import bbox_overlaps
@@ -85,7 +86,7 @@ class PoseOKS:
             areas: areas of the targets in pixels, along the last leading axis.
             eps: smallest size and weight.
         """
-        distance = (output - target).norm(dim=-1)
+        distance = vector_norm(output - target, dim=-1)
         size = areas.reshape(*(1,) * (distance.ndim - 2), -1, 1).sqrt().clamp(min=eps)
         distance = distance / size
         if self.sigmas is not None:

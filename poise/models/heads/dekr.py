@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.linalg import vector_norm
 
 from poise._arrays import as_numpy
 from poise.errors import ConfigError
@@ -137,7 +138,7 @@ class RescoreNet(BaseModule):
         """
         start, end = (list(side) for side in zip(*skeleton, strict=True))
         limbs = (keypoints[:, start] - keypoints[:, end])[..., :2]
-        lengths = limbs.norm(dim=2)
+        lengths = vector_norm(limbs, dim=2)
         unit = lengths[:, self.norm_indexes[:2]].mean(dim=1, keepdim=True).clamp(min=1)
         parts = ((limbs / unit.unsqueeze(-1)).flatten(1), lengths / unit, keypoint_scores)
         return torch.cat(parts, dim=1).float()

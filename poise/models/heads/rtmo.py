@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.linalg import vector_norm
 
 from poise.layers import BaseModule
 from poise.layers.csp import YOLO_BN
@@ -264,14 +265,14 @@ class RTMOHead(YOLOXPoseHead):
             return losses, targets.classes
         with torch.no_grad():
             # the offsets follow the classifier where it is nearer to the truth
-            nearer = (regressed - targets.keypoints).norm(dim=-1) > (
-                classified - targets.keypoints
-            ).norm(dim=-1)
+            off, off_classified = (
+                vector_norm(poses - targets.keypoints, dim=-1) for poses in (regressed, classified)
+            )
             overlaps = self.assigner.oks_calculator(
                 classified, targets.keypoints, targets.visible, targets.areas
             )
         losses["loss_oks"] = self.loss_oks(
-            regressed, classified.detach(), targets.visible * nearer.float(), targets.areas
+            regressed, classified.detach(), targets.visible * (off > off_classified).float(), targets.areas
         )
         return losses, overlaps.unsqueeze(1)
 
