@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from poise._files import write_whole
@@ -20,6 +19,7 @@ from poise.inference.sinks.base import SinkOptions
 from poise.inference.sinks.json_list import JsonList
 from poise.inference.sinks.video import VideoSink
 from poise.structures import InstanceData, PixelData, PoseDataSample, split_instances
+from poise.visualization.visualizer import write_picture
 
 __all__ = ["AnswerDrawer", "AnswerFiles", "people_of", "sample_of"]
 
@@ -197,15 +197,15 @@ class AnswerFiles:
             name = f"{Path(name).stem}.mp4"
         # a place with a suffix is a file
         path = place if place.suffix else place / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pixels = np.ascontiguousarray(picture[..., ::-1])
         if result.moves:
             if self._video is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 # the pictures that it gets are drawn already
                 self._video = _NamedVideo(path, SinkOptions(draw=lambda drawn: drawn.image))
+            pixels = np.ascontiguousarray(picture[..., ::-1])
             self._video.write(dataclasses.replace(result, image=pixels))
-        elif not cv2.imwrite(str(path), pixels):
-            raise DataError(f"cannot write the drawn picture '{path}'")
+        else:
+            write_picture(picture, path)
 
 
 class _NamedVideo(VideoSink):

@@ -19,6 +19,7 @@ import numpy as np
 
 from poise.errors import ConfigError
 from poise.registry import DATASETS, use_scope
+from poise.visualization.visualizer import write_picture
 
 __all__ = ["use_synthetic_data"]
 
@@ -163,7 +164,7 @@ def _write_picture(path: Path, points: np.ndarray, rng: Rng) -> None:
     colours = cv2.cvtColor(np.stack([hues, full, full], -1)[None], cv2.COLOR_HSV2BGR)[0]
     for (x, y), colour in zip(points, colours.tolist(), strict=True):
         cv2.circle(picture, (int(x), int(y)), 4, colour, -1)
-    cv2.imwrite(str(path), picture)
+    write_picture(picture[..., ::-1], path)
 
 
 def _image(number: int, **more: Any) -> dict[str, Any]:

@@ -104,9 +104,9 @@ def _picture(path: str, *, decode: bool) -> tuple[str, tuple[int, int] | None]:
         return "", None
     if image_problem(path):
         return "pictures that cannot be read", None
-    import cv2
+    from poise.transforms.image import stored_image
 
-    image = cv2.imread(path)
+    image = stored_image(path)
     return ("pictures that cannot be read", None) if image is None else ("", image.shape[1::-1])
 
 

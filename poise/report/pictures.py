@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from poise.report.cases import Case
+from poise.transforms.image import stored_image
 
 __all__ = ["draw_case"]
 
@@ -31,7 +32,7 @@ def draw_case(case: Case, metainfo: Mapping[str, Any] | None = None) -> bytes | 
     """
     from poise.visualization import draw_keypoints
 
-    picture = cv2.imread(case.path)
+    picture = stored_image(case.path)
     if picture is None or case.truth.shape[-1] != 2:
         return None
     corner, scale, size = _window(case)

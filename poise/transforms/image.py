@@ -25,6 +25,7 @@ __all__ = [
     "read_bytes",
     "rescale_image",
     "resize_image",
+    "stored_image",
 ]
 
 COLOR_TYPES = {
@@ -110,6 +111,14 @@ def read_bytes(path: str | Path, backend_args: dict[str, Any] | None = None) -> 
             f"picture {text!r} does not exist; check data_root, data_prefix and the annotation "
             "file's file names"
         ) from error
+
+
+def stored_image(path: str | Path, color_type: str = "color") -> np.ndarray | None:
+    """The picture of a file, as `decode_image` gives it; None where there is none to be read."""
+    try:
+        return decode_image(read_bytes(path), color_type)
+    except (OSError, DataError):
+        return None
 
 
 def decode_image(

@@ -11,7 +11,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import yaml
 
@@ -21,6 +20,7 @@ from poise.data_tools.formats.reading import PICTURES, Reading
 from poise.errors import DataError, FileMissingError
 from poise.schemas.sides import schema_of_names
 from poise.structures.metainfo import parse_pose_metainfo
+from poise.transforms.image import stored_image
 
 __all__ = ["read_yolo", "write_yolo"]
 
@@ -122,7 +122,7 @@ def read_yolo(path: Path, reading: Reading) -> Annotations:
 
 
 def _read_picture(result: Annotations, picture: Path, folder: Path, shape: tuple[int, int]) -> None:
-    image = cv2.imread(str(picture))
+    image = stored_image(picture)
     if image is None:
         result.lost["pictures that cannot be read"] += 1
         return

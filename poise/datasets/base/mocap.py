@@ -7,7 +7,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from poise.datasets.base.dataset import BaseDataset
@@ -30,6 +29,7 @@ from poise.datasets.report import LoadReport
 from poise.datasets.safe_pickle import load_arrays, load_pickle
 from poise.errors import DataError
 from poise.registry import DATASETS
+from poise.transforms.image import stored_image
 
 __all__ = ["BaseMocapDataset"]
 
@@ -313,7 +313,7 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
         path = str(img_name)
         if not is_absolute(path):
             path = join_path(self.data_prefix["img"], path)
-        image = cv2.imread(path) if Path(path).is_file() else None
+        image = stored_image(path)
         if image is None:
             return None
         height, width = image.shape[:2]

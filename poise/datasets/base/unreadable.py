@@ -6,9 +6,8 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
-
 from poise.errors import DataError
+from poise.transforms.image import stored_image
 
 __all__ = ["UnreadableImages", "image_problem"]
 
@@ -24,7 +23,7 @@ def image_problem(path: str) -> str | None:
         return "does not exist"
     if file.stat().st_size == 0:
         return "is an empty file"
-    if cv2.imread(str(file), cv2.IMREAD_UNCHANGED) is None:
+    if stored_image(file, "unchanged") is None:
         return "cannot be decoded"
     return None
 

@@ -110,11 +110,10 @@ def draw_sample(
         draw_gt: draw the annotation too.
         **drawing: `show`, `wait_time`, `kpt_thr` of the visualiser.
     """
-    import cv2
-
     from poise.structures import merge_data_samples
+    from poise.transforms.image import stored_image
 
-    picture = cv2.imread(str(sample.get("img_path")))
+    picture = stored_image(str(sample.get("img_path")))
     if picture is None:
         runner.logger.warning(f"{sample.get('img_path')} cannot be read and is not drawn")
         return
