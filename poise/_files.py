@@ -1,13 +1,23 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and paths that are written as addresses."""
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
-__all__ = ["whole_file", "write_whole"]
+__all__ = ["path_of_address", "patiently", "put_in_place", "whole_file", "write_whole"]
+
+T = TypeVar("T")
+
+#: Times that something is tried, and seconds between two of them.
+_TRIES, _PAUSE = 10, 0.1
 
 
 @contextmanager
@@ -30,12 +40,55 @@ def whole_file(path: Path) -> Iterator[Path]:
         # a folder that cannot be written to is an OSError, whatever the library that will write
         partial.touch()
         yield partial
-        partial.replace(path)
+        put_in_place(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        # Windows refuses where the one that wrote it failed and left it open: that is the error
+        with suppress(PermissionError):
+            partial.unlink(missing_ok=True)
+
+
+def put_in_place(partial: Path, path: Path) -> None:
+    """Rename a file over another, which may be there already."""
+    patiently(lambda: partial.replace(path))
+
+
+def patiently(act: Callable[[], T]) -> T:
+    """What `act` gives, that removes, renames or makes a file.
+
+    Windows refuses this while anybody reads the file, such as a virus scanner that looks at what
+    was just written: there it is tried for a second.
+
+    Raises:
+        OSError: as `act` does.
+    """
+    for _ in range(_TRIES - 1 if os.name == "nt" else 0):
+        try:
+            return act()
+        except PermissionError:
+            time.sleep(_PAUSE)
+    return act()
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file that no reader sees half of."""
     with whole_file(path) as place:
         place.write_bytes(data)
+
+
+def path_of_address(address: str) -> str:
+    """Path of a `file://` address; other text as it is.
+
+    Example:
+        >>> path_of_address("file:///data/a%20b.png"), path_of_address("a%20b.png")
+        ('/data/a b.png', 'a%20b.png')
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator or scheme.lower() != "file":
+        return address
+    path = urllib.parse.unquote(rest.removeprefix("localhost"))
+    if os.name != "nt":
+        return path
+    if re.match("/?[A-Za-z]:", path):
+        return path.removeprefix("/")
+    # a folder that another machine shares
+    return path if path.startswith("/") else f"//{path}"

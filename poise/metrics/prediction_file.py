@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from poise._arrays import is_tensor
+from poise._files import put_in_place
 from poise.errors import DataError, FileMissingError
 from poise.metrics.collecting import to_cpu
 from poise.structures.element import BaseDataElement
@@ -81,7 +82,7 @@ class PredictionWriter:
         self._line({END: self.count})
         try:
             self._stream.close()
-            self._part.replace(self.path)
+            put_in_place(self._part, self.path)
         except OSError as error:
             raise self._problem(error) from error
 

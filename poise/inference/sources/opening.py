@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from poise._files import path_of_address
 from poise.errors import DataError, PoiseError
 from poise.inference.results import SourceInfo
 from poise.inference.sources.frame import Frame, Source
@@ -77,8 +78,8 @@ def _from_text(text: str, timeout: float) -> Iterator[Source]:
     elif text.isdecimal() and not Path(text).exists():
         yield CameraSource(int(text), timeout=timeout)
     else:
-        text = text.removeprefix("file://")
-        for picture in list_pictures(text, suffixes=IMAGE_SUFFIXES | VIDEO_SUFFIXES):
+        path_or_pattern = path_of_address(text)
+        for picture in list_pictures(path_or_pattern, suffixes=IMAGE_SUFFIXES | VIDEO_SUFFIXES):
             path = picture.source
             if isinstance(path, Path) and path.suffix.lower() in VIDEO_SUFFIXES:
                 yield VideoSource(picture.name, path, picture.relative)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from poise._files import put_in_place
 from poise.models.weights.progress import progress
 
 __all__ = ["DiskFullError", "Download", "Failure", "WrongContentError"]
@@ -221,7 +222,8 @@ class Download:
 
     def _put_in_place(self) -> None:
         digest = hashlib.sha256()
-        with self.part.open("rb") as file:
+        # for writing, too: Windows refuses to flush what is open for reading alone
+        with self.part.open("r+b") as file:
             while block := file.read(BLOCK_BYTES):
                 digest.update(block)
                 self.beat()
@@ -232,7 +234,7 @@ class Download:
             raise WrongContentError(
                 f"its SHA-256 is {found[:16]}..., expected {shown}: damaged, or another file"
             )
-        self.part.replace(self.path)
+        put_in_place(self.part, self.path)
         self.note.unlink(missing_ok=True)
 
 

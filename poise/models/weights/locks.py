@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from poise._files import patiently
+
 __all__ = ["FileLock", "locked"]
 
 #: seconds without a sign of life after which a lock counts as left behind
@@ -43,7 +45,8 @@ class FileLock:
         """Give the lock back, unless somebody took it for left behind."""
         with contextlib.suppress(OSError):
             if self.path.read_text(encoding="utf-8") == self.token:
-                self.path.unlink()
+                # those who wait read it from time to time
+                patiently(self.path.unlink)
 
 
 @contextlib.contextmanager
@@ -77,7 +80,7 @@ def locked(path: Path, on_wait: Callable[[str], None]) -> Iterator[FileLock]:
 
 def _create(path: Path, token: str) -> bool:
     try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        handle = patiently(lambda: os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:
         return False
     with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -87,7 +90,7 @@ def _create(path: Path, token: str) -> bool:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return patiently(lambda: path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
 
@@ -128,7 +131,7 @@ def _remove_stale(path: Path, token: str) -> None:
     """Remove a lock that was left behind; of several who try, one succeeds."""
     aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        path.rename(aside)
+        patiently(lambda: path.rename(aside))
     except FileNotFoundError:
         return
     if aside.read_text(encoding="utf-8") != token:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from os import PathLike, fspath
 from pathlib import Path
 
+from poise._files import path_of_address
 from poise.errors import CheckpointError, FileMissingError, nearest
 from poise.models.weights import names
 from poise.models.weights.fetching import fetch
@@ -33,7 +33,7 @@ def locate(source: str | PathLike[str]) -> Path:
             raise FileMissingError(f"{text} can not be found: {what}{_checkpoints_near(path)}")
         return path
     if scheme == "file":
-        return locate(urllib.parse.unquote(name))
+        return locate(path_of_address(text))
     if scheme in ("http", "https"):
         return fetch(text)
     if scheme in _ADDRESSES:
