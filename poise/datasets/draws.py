@@ -8,8 +8,10 @@ with each index which draw of it this is, and the generators are seeded before e
 from __future__ import annotations
 
 import random
+import signal
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -235,9 +237,22 @@ class SeededLoader(DataLoader[Any]):
         if not isinstance(self.batch_sampler, PlacedBatches):
             return super()._get_iterator()
         # the workers get the seeded view; everybody else sees the data set itself
-        dataset = self.dataset
-        self.__dict__["dataset"] = SeededItems(dataset, self.seed)
+        own = {name: self.__dict__[name] for name in ("dataset", "worker_init_fn")}
+        self.__dict__["dataset"] = SeededItems(self.dataset, self.seed)
+        self.__dict__["worker_init_fn"] = partial(_begin, own["worker_init_fn"])
         try:
             return super()._get_iterator()
         finally:
-            self.__dict__["dataset"] = dataset
+            self.__dict__.update(own)
+
+
+def _begin(init: Callable[[int], Any] | None, worker_id: int) -> None:
+    """What a worker does first: it leaves Ctrl-C to the process that it works for.
+
+    A terminal sends it to all of them. Forked workers have the handler of a training, others
+    would end and leave it without the samples of its last batch.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if init is not None:
+        init(worker_id)

@@ -110,7 +110,7 @@ def _strategy(runner: Any) -> Any:
             "is tested",
             wanted,
         )
-    gpu = torch.cuda.is_available() and runner.engine["accelerator"] != "cpu"
+    gpu = _on_gpu(runner)
     if wanted not in ("ddp", "fsdp") and not (wanted == "auto" and many):
         return wanted
     processes = distributed_settings(runner.cfg.get("env_cfg"), gpu=gpu)
@@ -125,10 +125,15 @@ def _strategy(runner: Any) -> Any:
     )
 
 
+def _on_gpu(runner: Any) -> bool:
+    """Whether the run takes NVIDIA's or AMD's GPUs."""
+    return torch.cuda.is_available() and runner.engine["accelerator"] not in ("cpu", "mps")
+
+
 def _precision(runner: Any) -> tuple[Any, list[Any]]:
     """Lightning's precision, and a plugin where the loss scale is not its default."""
     wanted = runner.precision or runner.settings.precision
-    gpu = torch.cuda.is_available()
+    gpu = _on_gpu(runner)
     if wanted == "16-mixed" and not gpu:
         runner.logger.info("float16 needs a GPU: training uses bfloat16 autocast")
         wanted = "bf16-mixed"

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import importlib.metadata
 import logging
+import multiprocessing
 import os
 import platform
 import shlex
@@ -80,7 +81,9 @@ def memory_mb() -> int:
         return int(torch.cuda.max_memory_allocated() / 2**20)
     pages = Path("/proc/self/statm")
     if pages.is_file():
-        return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
+        return (
+            int(pages.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
+        )
     try:
         import resource
     except ImportError:  # Windows does not say
@@ -92,6 +95,10 @@ def memory_mb() -> int:
 def worker_settings(env_cfg: Mapping[str, Any] | None) -> dict[str, Any]:
     """Arguments of a torch loader that has workers: how they are started."""
     method = ((env_cfg or {}).get("mp_cfg") or {}).get("mp_start_method")
+    if method is not None and method not in multiprocessing.get_all_start_methods():
+        # nearly all configs say fork, which Windows does not have
+        logger.info("mp_start_method='%s' is not of this system: it starts workers its way", method)
+        method = None
     return {} if method is None else {"multiprocessing_context": method}
 
 
@@ -105,6 +112,9 @@ def distributed_settings(env_cfg: Mapping[str, Any] | None, *, gpu: bool) -> dic
     backend = settings.get("backend")
     if backend == "nccl" and not gpu:
         logger.info("nccl needs GPUs: the processes talk through gloo")
+    elif gpu and sys.platform == "win32" and backend in (None, "nccl"):
+        logger.info("nccl is not there on Windows: the processes talk through gloo")
+        made["process_group_backend"] = "gloo"
     elif backend is not None:
         made["process_group_backend"] = backend
     if "timeout" in settings:

@@ -259,7 +259,7 @@ def _available_mb() -> int:
     """Memory of the machine that is free, MiB."""
     path = Path("/proc/meminfo")
     if path.is_file():
-        for line in path.read_text().splitlines():
+        for line in path.read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable"):
                 return int(line.split()[1]) // 1024
     return 2048
