@@ -178,6 +178,9 @@ def main() -> None:
 
     `POISE_TRACEBACK=1` shows the traceback, for reports of faults in Poise itself.
     """
+    if getattr(sys.stdout, "errors", None) == "strict":
+        # in a file or pipe, Windows writes few letters: names of files may have others
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         app(fill_bare_options(sys.argv[1:]), prog_name="poise")
     except (PoiseError, OSError) as error:

@@ -71,7 +71,9 @@ class Calibration:
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON."""
-        Path(path).write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+        Path(path).write_text(
+            json.dumps(dataclasses.asdict(self), indent=1) + "\n", encoding="utf-8"
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Calibration:
@@ -82,7 +84,7 @@ class Calibration:
             DataError: it is another kind of file.
         """
         try:
-            content = json.loads(Path(path).read_text())
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
             return cls(
                 tuple(content["scores"]), tuple(content["chances"]), str(content.get("source", ""))
             )

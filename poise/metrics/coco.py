@@ -347,7 +347,7 @@ def write_json(path: str, content: Any) -> None:
     """Write JSON that may hold numpy values, and the folders above it."""
     file = Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(content, sort_keys=True, default=_plain))
+    file.write_text(json.dumps(content, sort_keys=True, default=_plain), encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:
