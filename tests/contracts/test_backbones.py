@@ -240,6 +240,24 @@ def test_frozen_stages_get_no_gradients(name):
     assert all(p.grad is None for p in frozen.parameters() if not p.requires_grad)
 
 
+def test_a_device_gives_the_same(name, pretending):
+    networks, (x, outputs) = [build(name).train(), build(name).train()], (batch(name), [])
+    with pretending("mps") as device:
+        networks[1].to(device)
+        for network, picture in zip(networks, (x, x.to(device)), strict=True):
+            torch.manual_seed(2)  # for dropped paths
+            outputs.append(flat(network(picture)))
+            sum(o.square().mean() for o in outputs[-1]).backward()
+        # processors have some convolutions of their own, which round otherwise
+        pairs = zip(*outputs, strict=True)
+        assert all(torch.allclose(a, b.cpu(), rtol=1e-4, atol=1e-5) for a, b in pairs)
+        slopes = [[p.grad for p in network.parameters()] for network in networks]
+        assert all(
+            b is None if a is None else torch.allclose(a, b.cpu(), rtol=1e-3, atol=1e-5)
+            for a, b in zip(*slopes, strict=True)
+        )
+
+
 @pytest.mark.parametrize("size", [(75, 53), (70, 98)])
 def test_odd_sizes_work_or_are_refused_by_name(name, net, size):
     if name in OTHERS:

@@ -174,6 +174,30 @@ def test_half_precision_is_finite(name, loss):
     assert call(name, loss.bfloat16(), inputs).isfinite()
 
 
+def moved(value, device):
+    if isinstance(value, torch.Tensor):
+        return value.detach().to(device).requires_grad_(value.requires_grad)
+    if isinstance(value, dict):
+        return {name: moved(part, device) for name, part in value.items()}
+    return type(value)(moved(p, device) for p in value) if hasattr(value, "__len__") else value
+
+
+def test_a_device_gives_the_same(name, loss, pretending):
+    inputs = LOSSES[name][1]()
+    for leaf in leaves(inputs[0]):
+        leaf.requires_grad_()
+    shape = LOSSES[name][2]
+    weights = () if shape is None else (torch.ones(shape),)
+    want = leaves(loss(*inputs, *weights))
+    with pretending("mps") as device:
+        inputs, weights = moved((inputs, weights), device)
+        found = leaves(loss.to(device)(*inputs, *weights))
+        assert all(f.device == device for f in found)
+        assert all(torch.equal(f.cpu(), w) for f, w in zip(found, want, strict=True))
+        sum(f.sum() for f in found).backward()
+        assert all(leaf.grad.device == device for leaf in leaves(inputs[0]))
+
+
 @pytest.mark.slow
 def test_one_graph_holds_the_whole_loss(name, loss):
     if name == "AssociativeEmbeddingLoss":

@@ -214,6 +214,17 @@ def test_half_precision_is_finite(part, feats):
     assert all(o.isfinite().all() for o in outs)
 
 
+def on(device, feats):
+    return feats.to(device) if isinstance(feats, torch.Tensor) else [on(device, f) for f in feats]
+
+
+def test_a_device_gives_the_same(part, feats, pretending):
+    with torch.no_grad(), pretending("mps") as device:
+        outs = flat(copy.deepcopy(part).to(device)(on(device, feats)))
+        assert all(o.device == device for o in outs)
+        assert all(torch.equal(a.cpu(), b) for a, b in zip(outs, flat(part(feats)), strict=True))
+
+
 @pytest.mark.parametrize("name", NECKS)
 def test_maps_of_odd_sizes_work_or_are_refused(name):
     odd = [(2, c, *hw) for (_, c, *_), hw in zip(

@@ -1,0 +1,66 @@
+"""The pretended device of these tests refuses what hardware would refuse, and computes."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+#: what goes wrong on hardware: name -> call with a tensor (2, 3) on the device
+REFUSED = {
+    "a tensor of the host is added": lambda x: x + torch.ones(3),
+    "a tensor of the device is added in place": lambda x: torch.ones(2, 3).add_(x),
+    "even a number of the host is appended": lambda x: torch.cat([x.sum()[None], torch.ones(1)]),
+    "the host is indexed by the device": lambda x: torch.ones(9)[x.long()],
+    "an array is multiplied": lambda x: x * np.ones(3),
+    "it multiplies an array": lambda x: np.ones(3, np.float32) * x,
+    "it is taken as an array": np.asarray,
+    "numpy() without cpu()": lambda x: x.numpy(),
+    "a copy is read before it has ended": lambda x: x.to("cpu", non_blocking=True),
+    "a mask of the host with values of the host": lambda x: x.where(x > 0, torch.ones(2, 3)),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_devices_refuse_is_refused(pretending, case):
+    with pretending("cuda"):
+        x = torch.ones(2, 3).to("cuda")
+        # numpy turns the error of `__array__` into one of its own
+        with pytest.raises((RuntimeError, TypeError), match=r"device|cpu\(\)|unsupported|does not"):
+            REFUSED[case](x)
+
+
+def test_only_mps_lacks_float64(pretending):
+    with pretending("cuda"):
+        assert torch.ones(2, device="cuda").double().dtype == torch.float64
+    with pretending("mps"):
+        x = torch.ones(2, device="mps")
+        for made in (x.double, lambda: torch.from_numpy(np.ones(2)).to(x.device)):
+            with pytest.raises(RuntimeError, match="mps has no torch.float64"):
+                made()
+
+
+def test_single_numbers_and_indices_of_the_host_may_be_used(pretending):
+    with pretending("cuda"):
+        x = torch.arange(6.0, device="cuda").view(2, 3)
+        assert (x + torch.tensor(1.0))[torch.tensor([1])].tolist() == [[4, 5, 6]]
+        assert x[:, [2, 0]].tolist() == [[2, 0], [5, 3]]
+        assert float(x.sum()) == 15
+        assert x.new_tensor([1.0]).device.type == "cuda"
+        assert x.device == torch.device("cuda:0")
+
+
+def test_networks_learn_there_as_on_the_host(pretending):
+    def trained(device):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(1))
+        net.append(nn.Linear(64, 2)).to(device)
+        optimizer = torch.optim.AdamW(net.parameters(), 0.1)
+        for _ in range(2):
+            net(torch.ones(2, 3, 6, 6, device=device)).square().sum().backward()
+            optimizer.step()
+        return {name: value.cpu() for name, value in net.state_dict().items()}
+
+    here = trained("cpu")
+    with pretending("cuda") as device:
+        there = trained(device)
+    assert all(torch.equal(value, there[name]) for name, value in here.items())
