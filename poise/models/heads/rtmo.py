@@ -272,7 +272,10 @@ class RTMOHead(YOLOXPoseHead):
                 classified, targets.keypoints, targets.visible, targets.areas
             )
         losses["loss_oks"] = self.loss_oks(
-            regressed, classified.detach(), targets.visible * (off > off_classified).float(), targets.areas
+            regressed,
+            classified.detach(),
+            targets.visible * (off > off_classified).float(),
+            targets.areas,
         )
         return losses, overlaps.unsqueeze(1)
 
