@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
@@ -208,6 +209,8 @@ async def _read_form(request: Request, options: AnyOptions, limits: Limits) -> A
         )
     except HTTPException as error:
         raise _wrong_form(str(error.detail)) from error
+    except FormParserError as error:  # Starlette passes it on up to 0.46
+        raise _wrong_form(str(error)) from error
     try:
         return await _of_form(form, options, limits)
     finally:

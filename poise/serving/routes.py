@@ -145,7 +145,7 @@ def _add_picture_routes(app: FastAPI, service: PoseService, guarded: Sequence[An
             text = await service.predicted(request, asked)
         return Response(text, media_type="application/json", headers=_timing(start))
 
-    drawn = {"content": {"image/jpeg": {}, "image/png": {}}}
+    drawn: dict[str, Any] = {"content": {"image/jpeg": {}, "image/png": {}}}
 
     @app.post(
         "/draw",
