@@ -162,12 +162,21 @@ def _converts(tree: Any) -> bool:
 
 
 def check_keypoints(
-    content: Mapping[str, Any], dataset: Any, path: str | Path, cfg: Mapping[str, Any] | None = None
+    content: Mapping[str, Any],
+    metainfo: Mapping[str, Any] | None,
+    path: str | Path,
+    cfg: Mapping[str, Any] | None = None,
 ) -> None:
     """See that a checkpoint was trained for as many keypoints as the data has.
 
     A head of a union of datasets may be tested on one of them: a config that selects or
     converts keypoints is left alone.
+
+    Args:
+        content: what the file holds.
+        metainfo: parsed schema of the data.
+        path: the file.
+        cfg: whole config.
 
     Raises:
         CheckpointError: another number, where the checkpoint says for what it was trained.
@@ -176,7 +185,7 @@ def check_keypoints(
     if any(_converts((cfg or {}).get(part)) for part in parts):
         return
     trained = (content.get("meta") or {}).get("dataset_meta") or {}
-    have = (getattr(dataset, "metainfo", None) or {}).get("num_keypoints")
+    have = (metainfo or {}).get("num_keypoints")
     saved = trained.get("num_keypoints")
     if saved is not None and have is not None and int(saved) != int(have):
         raise CheckpointError(

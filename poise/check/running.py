@@ -65,6 +65,7 @@ def check(
             weights=None if weights is None else fspath(weights),
             parts=tuple(p for p in parts if cfg.get(f"{p}_dataloader")),
             is_file=not released,
+            checked=["config"],
         )
         findings = list(_findings(context))
     finally:
@@ -74,7 +75,7 @@ def check(
 
 def _checks() -> dict[str, Check]:
     """What is looked at, in this order; later checks pass over what is broken."""
-    from poise.check import course, keys, names, trial
+    from poise.check import checkpoint, course, keys, names, trial
 
     return {
         "the keys": keys.check_keys,
@@ -83,6 +84,7 @@ def _checks() -> dict[str, Check]:
         "samples through pipeline and network": trial.check_trial,
         "the course of the training": course.check_course,
         "the figures that decide": course.check_watched,
+        "the checkpoint": checkpoint.check_checkpoint,
     }
 
 
@@ -99,4 +101,3 @@ def _findings(context: Context) -> Iterator[Finding]:
             yield finding_of(
                 error, "check", f"the check of {title} could not be made", level="note"
             )
-    context.checked = ["config"]

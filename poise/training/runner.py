@@ -302,7 +302,8 @@ class Runner:
                 content = dict(files.read(weights))
                 self.call_hook("after_load_checkpoint", checkpoint=content)
                 load_weights(self.model, weights, content=content, same_shapes=True)
-                check_keypoints(content, loop.dataloader.dataset, weights, self.cfg)
+                metainfo = getattr(loop.dataloader.dataset, "metainfo", None)
+                check_keypoints(content, metainfo, weights, self.cfg)
             self.model.to(self.device)
             with self._naming_keypoints(f"{mode}_dataloader"):
                 metrics = loop.run()

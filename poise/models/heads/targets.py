@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from poise._arrays import as_numpy
+from poise.errors import ConfigError
 from poise.metrics.functional import (
     keypoint_pck_accuracy,
     pose_pck_accuracy,
@@ -47,7 +48,19 @@ def heatmap_mask(batch_data_samples: Sequence[Any]) -> Tensor | None:
 
 
 def heatmap_accuracy(output: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """PCK of heatmaps (B, K, H, W): how many maxima are near the wanted ones."""
+    """PCK of heatmaps (B, K, H, W): how many maxima are near the wanted ones.
+
+    Raises:
+        ConfigError: several maps a keypoint, as of combined UDP targets, whose maxima are no
+            keypoints.
+    """
+    if output.shape[1] != weights.shape[1]:
+        raise ConfigError(
+            f"the accuracy in training compares the maxima of {output.shape[1]} maps, but there "
+            f"are {weights.shape[1]} keypoints: targets with several maps a keypoint, such as "
+            "UDPHeatmap(heatmap_type='combined'), have none. Set "
+            "model.train_cfg=dict(compute_acc=False)"
+        )
     _, accuracy, _ = pose_pck_accuracy(
         output=as_numpy(output), target=as_numpy(target), mask=as_numpy(weights) > 0
     )

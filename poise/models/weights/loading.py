@@ -20,7 +20,7 @@ from poise.models.weights.reading import (
     unwrap,
 )
 
-__all__ = ["LoadReport", "load_checkpoint", "load_state_dict"]
+__all__ = ["LoadReport", "load_checkpoint", "load_state_dict", "named_for", "not_finite"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ _MISMATCH = re.compile(
 
 #: rows of each kind that an error shows
 MAX_ROWS = 12
+#: tensors with NaN that an error names
+MAX_SPOILT = 3
 
 
 @dataclass
@@ -212,8 +214,9 @@ def load_checkpoint(
 
     Raises:
         FileMissingError: no such file.
-        CheckpointError: a file that cannot be read safely, holds no weights, does not fit with
-            `strict`, has other shapes with `same_shapes`, or has not one key of the model.
+        CheckpointError: a file that cannot be read safely, holds no weights or some that are NaN
+            or infinite, does not fit with `strict`, has other shapes with `same_shapes`, or has
+            not one key of the model.
     """
     if isinstance(filename, Mapping):
         where = name or "the checkpoint"
@@ -225,14 +228,11 @@ def load_checkpoint(
         state = state_dict_of(checkpoint, where)
     if prefix is not None:
         state = strip_prefix(state, prefix)
-    state = unwrap(state, model.state_dict())
-    weights = OrderedDict(state)
-    for pattern, replacement in revise_keys:
-        weights = OrderedDict((re.sub(pattern, replacement, k), v) for k, v in weights.items())
-    # module versions, which renames go by
-    weights._metadata = getattr(state, "_metadata", {})  # type: ignore[attr-defined]
-    report = load_state_dict(model, weights)
     keys = model.state_dict()
+    weights = named_for(keys, state, revise_keys)
+    if spoilt := not_finite(weights):
+        raise CheckpointError(_describe_spoilt(where, spoilt))
+    report = load_state_dict(model, weights)
     # batch counters are never reported, so they are no sign of a fit either
     wanted = [k for k in keys if not k.endswith("num_batches_tracked")]
     nothing = wanted and all(k in report.missing or k in report.mismatched for k in wanted)
@@ -248,3 +248,52 @@ def load_checkpoint(
             else "",
         )
     return checkpoint
+
+
+def named_for(
+    expected: Iterable[str],
+    state: Mapping[str, Tensor],
+    revise_keys: Iterable[tuple[str, str]] = ((r"^module\.", ""),),
+) -> OrderedDict[str, Tensor]:
+    """State dict under the names of a model: without what wrappers and `revise_keys` take off.
+
+    Args:
+        expected: keys of the model.
+        state: weights of a file.
+        revise_keys: as of `load_checkpoint`.
+    """
+    bare = unwrap(state, expected)
+    weights = OrderedDict(bare)
+    for pattern, replacement in revise_keys:
+        weights = OrderedDict((re.sub(pattern, replacement, k), v) for k, v in weights.items())
+    # module versions, which renames go by
+    weights._metadata = getattr(bare, "_metadata", {})  # type: ignore[attr-defined]
+    return weights
+
+
+def not_finite(weights: Mapping[str, Tensor]) -> list[str]:
+    """Names of tensors that hold NaN or infinity: what is computed with them is NaN, too.
+
+    Example:
+        >>> import torch
+        >>> not_finite({"a": torch.ones(2), "b": torch.tensor([1.0, float("nan")])})
+        ['b']
+    """
+    # a sum is quicker than a test of each value, and not finite wherever one of them is not
+    return [
+        name
+        for name, value in weights.items()
+        if value.is_floating_point()
+        and not bool(value.sum().isfinite())
+        and not bool(value.isfinite().all())
+    ]
+
+
+def _describe_spoilt(where: str, names: list[str]) -> str:
+    """Error text of weights that are not numbers."""
+    more = f" ... and {len(names) - MAX_SPOILT} more" if len(names) > MAX_SPOILT else ""
+    return (
+        f"{where}: NaN or infinity in {len(names)} tensors ({', '.join(names[:MAX_SPOILT])}{more}): "
+        "every prediction would be NaN. The training had diverged when this was written: take an "
+        "earlier checkpoint"
+    )
