@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from poise.check.context import Context, bare_type, finding_of
 from poise.check.report import Finding
 from poise.errors import ConfigError, PoiseError
-from poise.registry import ALL, use_scope
+from poise.registry import ALL, Registry, use_scope
 from poise.registry.core import argument_fault
 
 __all__ = ["check_names"]
@@ -70,6 +70,7 @@ _DATA = {
     "file_client_args",
     "camera_param",
     "clip_grad",
+    "nms",
 }
 #: keys of a model's parts that are built of nothing but their config
 _WHOLE_PARTS = {"model", "backbone", "neck", "head", "data_preprocessor", "loss", "decoder"}
@@ -136,14 +137,10 @@ def _faults(named: _Named) -> Iterator[PoiseError]:
     kind, registry = named.cfg["type"], ALL[named.kind]
     if isinstance(kind, str):
         with use_scope(named.scope):
-            try:
-                factory = registry.get(kind)
-                known = factory is not None or any(r.get(kind) is not None for r in ALL.values())
-            except PoiseError as error:
-                yield error
-                return
+            factory = _found(registry, kind)
+            known = any(_found(r, kind) is not None for r in (registry, *ALL.values()))
         if not known:
-            yield registry.unknown(kind)
+            yield _error_of(registry, kind)
         if factory is None:
             return
     elif callable(kind):
@@ -163,6 +160,23 @@ def _faults(named: _Named) -> Iterator[PoiseError]:
         if extra is None:
             return
         del args[extra]
+
+
+def _found(registry: Registry, name: str) -> Any:
+    """Object of a name; None also for a path that may not be imported."""
+    try:
+        return registry.get(name)
+    except PoiseError:
+        return None
+
+
+def _error_of(registry: Registry, name: str) -> PoiseError:
+    """Why a registry does not give the object of a name."""
+    try:
+        registry.get(name)
+    except PoiseError as error:
+        return error
+    return registry.unknown(name)
 
 
 def _parameters(factory: Any) -> tuple[str, ...]:

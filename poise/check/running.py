@@ -75,13 +75,16 @@ def check(
 
 def _checks() -> dict[str, Check]:
     """What is looked at, in this order; later checks pass over what is broken."""
-    from poise.check import checkpoint, course, keys, names, trial
+    from poise.check import checkpoint, course, data, keys, names, trial
 
     return {
         "the keys": keys.check_keys,
         "names and arguments": names.check_names,
         "files of weights": course.check_files,
         "samples through pipeline and network": trial.check_trial,
+        "annotations and pictures": data.check_files_of_data,
+        "files of metrics": data.check_files_of_metrics,
+        "real samples": trial.check_real_samples,
         "the course of the training": course.check_course,
         "the figures that decide": course.check_watched,
         "the checkpoint": checkpoint.check_checkpoint,

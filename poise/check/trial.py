@@ -24,16 +24,21 @@ from poise.check.synthetic import use_synthetic_data
 from poise.datasets.draws import SeededItems
 from poise.datasets.loader import build_dataloader
 from poise.errors import ConfigError, KeypointCountError
-from poise.registry import EVALUATORS, MODELS, use_scope
+from poise.metrics.evaluator import build_evaluator, meta_for_metrics
+from poise.registry import MODELS, use_scope
 
-__all__ = ["ShapesOnly", "check_trial", "made_up", "quiet"]
+__all__ = ["ShapesOnly", "check_real_samples", "check_trial", "quiet"]
 
 #: samples that go through
 SAMPLES = 2
+#: made-up pictures of a data set: sequences take some of every few frames
+PICTURES = 8
 #: faults of the network that are mended to find the next one
 MOST_REPAIRS = 4
 #: models whose parts are models of configs of their own
 _INNER_CONFIGS = {"student_cfg": "student", "teacher_cfg": "teacher"}
+#: parts whose first values the losses of real samples depend on
+_STARTED = ("neck", "head", "bbox_head")
 #: heads that can only predict
 _UNTRAINED_HEADS = ("EDPoseHead",)
 
@@ -94,18 +99,13 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def made_up(context: Context) -> Any:
-    """The config on made-up data."""
-    return use_synthetic_data(context.cfg, context.scratch / "data", count=SAMPLES)
-
-
 def check_trial(context: Context) -> Iterator[Finding]:
     """Try made-up samples of every part that is checked."""
     with use_scope(context.scope), quiet():
         torch.manual_seed(0)
         yield from _build(context)
         try:
-            cfg = made_up(context)
+            cfg = use_synthetic_data(context.cfg, context.scratch / "data", count=PICTURES)
         except ConfigError as error:
             yield finding_of(error, "data", level="note")
             return
@@ -115,6 +115,18 @@ def check_trial(context: Context) -> Iterator[Finding]:
             if part == "test" and _same_as_validation(context):
                 continue
             yield from _try_part(context, cfg, part)
+
+
+def check_real_samples(context: Context) -> Iterator[Finding]:
+    """Try a few samples of the real data, where there are any."""
+    if "data" not in context.checked:
+        return
+    with use_scope(context.scope), quiet():
+        torch.manual_seed(0)
+        for part in context.parts:
+            broken = {"model", f"{part}_dataloader", f"{part}_data"} & context.broken
+            if not broken and not (part == "test" and _same_as_validation(context)):
+                yield from _try_part(context, context.cfg, part, real=True)
 
 
 def _build(context: Context) -> Iterator[Finding]:
@@ -148,7 +160,7 @@ def _same_as_validation(context: Context) -> bool:
     )
 
 
-def _try_part(context: Context, cfg: Any, part: str) -> Iterator[Finding]:
+def _try_part(context: Context, cfg: Any, part: str, *, real: bool = False) -> Iterator[Finding]:
     key = f"{part}_dataloader"
     if not _has_pipeline(context.dataset(part)):
         yield Finding(
@@ -179,8 +191,8 @@ def _try_part(context: Context, cfg: Any, part: str) -> Iterator[Finding]:
     if result is None:
         context.broken.add("model")
     elif train:
-        yield from _judge_losses(context, result)
-    elif cfg.get(f"{part}_evaluator") and f"{part}_evaluator" not in context.broken:
+        yield from _judge_losses(context, result, real=real)
+    elif not real and cfg.get(f"{part}_evaluator") and f"{part}_evaluator" not in context.broken:
         yield from _evaluate(context, cfg, part, result, batch, dataset)
 
 
@@ -229,6 +241,9 @@ class _Network:
         context = self.context
         model: Any = MODELS.build(_on_shapes(self.model_cfg, context.skeleton, context.shapes))
         model.train(train)
+        for name, part in model.named_children():
+            if name in _STARTED and hasattr(part, "init_weights"):
+                part.init_weights()
         with torch.no_grad():
             data = model.data_preprocessor(copy.deepcopy(batch), train)
             if train and hasattr(model, "set_progress"):
@@ -267,8 +282,18 @@ def _on_shapes(model_cfg: Any, skeleton: Any, known: dict[Any, Any]) -> dict[str
     return changed
 
 
-def _judge_losses(context: Context, losses: Mapping[str, Any]) -> Iterator[Finding]:
+def _judge_losses(context: Context, losses: Mapping[str, Any], *, real: bool) -> Iterator[Finding]:
     named = [name for name in losses if "loss" in name]
+    odd = [name for name in named if real and not _is_finite(losses[name])]
+    if odd:
+        yield Finding(
+            "warning",
+            "data",
+            f"with the first samples {', '.join(odd)} is not a finite number, already before the "
+            "first step: look at their annotations",
+            context.at("train_dataloader", "dataset"),
+            fix="poise data check and poise data draw show them",
+        )
     if not named:
         yield Finding(
             "error",
@@ -284,9 +309,8 @@ def _evaluate(
 ) -> Iterator[Finding]:
     key = f"{part}_evaluator"
     try:
-        evaluator = _evaluator(cfg[key])
-        meta = dict(dataset.metainfo)
-        evaluator.dataset_meta = meta
+        evaluator = build_evaluator(cfg[key])
+        evaluator.dataset_meta = meta_for_metrics(dataset)
         evaluator.process(samples, batch)
         figures = evaluator.evaluate(len(samples))
     except Exception as error:
@@ -296,13 +320,10 @@ def _evaluate(
     context.metrics[part] = [name for name, value in figures.items() if _is_number(value)]
 
 
+def _is_finite(loss: Any) -> bool:
+    parts = loss if isinstance(loss, (list, tuple)) else [loss]
+    return all(bool(torch.isfinite(torch.as_tensor(part)).all()) for part in parts)
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) or math.isfinite(float(value))
-
-
-def _evaluator(cfg: Any) -> Any:
-    from poise.metrics.evaluator import Evaluator
-
-    if isinstance(cfg, Mapping) and EVALUATORS.get(str(cfg.get("type", ""))) is not None:
-        return EVALUATORS.build(cfg)
-    return Evaluator(list(cfg) if isinstance(cfg, (list, tuple)) else cfg)

@@ -7,10 +7,11 @@ from poise._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "checking": "Finding check_data",
+        "poise.check.records": "OddRecords check_data",
+        "poise.datasets.report": "reports_of",
         "evaluating": "evaluate_predictions parse_metric",
         "examining": "examine_predictions",
-        "opening": "open_dataset reports_of",
+        "opening": "open_dataset",
         "own_labels": "as_coco_file is_foreign with_coco_files",
         "pictures": "record_picture",
         "sheets": "draw_sheets",

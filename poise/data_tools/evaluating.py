@@ -249,7 +249,7 @@ def _coco_results(
     if annotations is None:
         raise DataError(f"{path} is a COCO result file; give its annotations, --annotations FILE")
     if schema is None:
-        from poise.training.own_data import describe_keypoints
+        from poise.check.keypoints import describe_keypoints
 
         meta = parse_pose_metainfo(describe_keypoints(Path(annotations)).metainfo)
     else:

@@ -19,7 +19,7 @@ from poise.datasets.coco_file import read_json
 from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError, nearest
 from poise.registry import DATASETS
 
-__all__ = ["image_folder", "open_dataset", "reports_of"]
+__all__ = ["image_folder", "open_dataset"]
 
 PARTS = ("train", "val", "test")
 #: field of an annotation that only one data set has -> its class
@@ -122,14 +122,6 @@ def _annotations_in(folder: Path) -> str:
     return f", such as {', '.join(map(str, found))}," if found else ""
 
 
-def reports_of(dataset: Any) -> list[Any]:
-    """Load reports of a data set, or of the members of a mixture."""
-    if hasattr(dataset, "report"):
-        return [dataset.report]
-    members = getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]
-    return [report for member in members if member is not None for report in reports_of(member)]
-
-
 def _schema_file(schema: str) -> str:
     """Metadata file of a schema's name; a path stays.
 
@@ -154,7 +146,7 @@ def _of_file(path: Path, kind: str | None, changes: Mapping[str, Any]) -> dict[s
         cfg["data_root"], cfg["ann_file"] = str(path.parent), path.name
     if kind is None and found == "BaseCocoStyleDataset" and "metainfo" not in changes:
         # reads the file once more, and only for names and sides
-        from poise.training.own_data import describe_keypoints
+        from poise.check.keypoints import describe_keypoints
 
         cfg["metainfo"] = describe_keypoints(path).metainfo
     return cfg

@@ -11,12 +11,13 @@ import numpy as np
 
 from poise.data_tools.stick_figures import draw_stick_figure
 from poise.datasets.paths import join_path
+from poise.datasets.people import picture_path
 from poise.errors import PoiseError
 from poise.transforms import LoadImage
 from poise.visualization import draw_instances
 from poise.visualization.style import Array
 
-__all__ = ["picture_path", "record_picture"]
+__all__ = ["record_picture"]
 
 #: a box that covers less of the picture than this is shown enlarged
 ENLARGE_BELOW = 0.35
@@ -79,18 +80,6 @@ def record_picture(
     number = record.get("id", record.get("img_id"))
     text = f"id {_short(number)}  {Path(path).name if path else 'no picture'}"
     return canvas, f"{text}  ({problem})" if problem else text
-
-
-def picture_path(record: Mapping[str, Any]) -> str:
-    """File of a record's picture; of several frames the one that is annotated."""
-    for name in ("img_path", "target_img_path", "img_paths"):
-        value = record.get(name)
-        if isinstance(value, str):
-            return value
-        if value is not None and len(value):
-            # the frame of a video set comes first, the target of a sequence last
-            return str(np.ravel(value)[0 if name == "img_path" else -1])
-    return ""
 
 
 def _loaded(path: str) -> tuple[Array | None, str]:

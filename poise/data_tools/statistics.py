@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from poise.datasets.people import iterate_people
 from poise.structures.metainfo import parse_pose_metainfo
 
-__all__ = ["data_statistics", "iterate_people"]
+__all__ = ["data_statistics"]
 
 #: COCO's limits of small and medium people, square pixels
 SMALL, MEDIUM = 32**2, 96**2
 _QUANTILES = {"smallest": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "largest": 1.0}
-
-
-def iterate_people(dataset: Any) -> Iterator[tuple[Mapping[str, Any], np.ndarray, np.ndarray, Any]]:
-    """Records with their people.
-
-    Yields:
-        the record, keypoints (N, K, 2 or 3), whether they are labelled (N, K) bool, and boxes
-        (N, 4) xyxy or None; image space.
-    """
-    mixture = hasattr(dataset, "datasets") or not hasattr(dataset, "get_data_info")
-    for i in range(len(dataset)):
-        record = dataset[i] if mixture else dataset.get_data_info(i)
-        keypoints = record.get("keypoints")
-        if keypoints is None or not len(keypoints):
-            continue
-        points = np.asarray(keypoints, np.float64)
-        visible = record.get("keypoints_visible")
-        seen = np.ones(points.shape[:2]) if visible is None else np.asarray(visible, np.float64)
-        if seen.ndim == 3:
-            seen = seen[..., 0]
-        boxes = record.get("bbox")
-        if boxes is not None:
-            boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-        yield record, points, seen.reshape(points.shape[:2]) > 0, boxes
 
 
 def data_statistics(dataset: Any) -> dict[str, Any]:

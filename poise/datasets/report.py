@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["LoadReport"]
+__all__ = ["LoadReport", "reports_of"]
 
 logger = logging.getLogger("poise.datasets")
 
@@ -90,3 +90,11 @@ class LoadReport:
         logger.log(level, "%s", self)
         for reason, ids in self.ids.items():
             logger.debug("%s: %s: %s", self.source, reason, ", ".join(map(str, ids)))
+
+
+def reports_of(dataset: Any) -> list[Any]:
+    """Load reports of a data set, or of the members of a mixture."""
+    if hasattr(dataset, "report"):
+        return [dataset.report]
+    members = getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]
+    return [report for member in members if member is not None for report in reports_of(member)]

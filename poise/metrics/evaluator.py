@@ -14,7 +14,7 @@ from poise.registry import DATASETS, EVALUATORS, METRICS
 from poise.structures.element import BaseDataElement
 from poise.structures.metainfo import parse_pose_metainfo
 
-__all__ = ["Evaluator", "MultiDatasetEvaluator"]
+__all__ = ["Evaluator", "MultiDatasetEvaluator", "build_evaluator", "meta_for_metrics"]
 
 
 @EVALUATORS.register_module(scope="mmengine")
@@ -95,6 +95,31 @@ class Evaluator:
             self.process(chunk, None if batches is None else next(batches))
             size += len(chunk)
         return self.evaluate(size)
+
+
+def build_evaluator(cfg: Any) -> Any:
+    """Evaluator of a metric config, a list of them, or one of an evaluator; an object as it is."""
+    if not isinstance(cfg, (Mapping, list, tuple)):
+        return cfg
+    if isinstance(cfg, Mapping):
+        found = EVALUATORS.get(str(cfg.get("type", "")))
+        # a whole path such as mmpose.evaluation.CocoMetric leads to metrics from any registry
+        if found is not None and not issubclass(found, BaseMetric):
+            return EVALUATORS.build(cfg)
+    return Evaluator(list(cfg) if isinstance(cfg, (list, tuple)) else cfg)
+
+
+def meta_for_metrics(dataset: Any) -> dict[str, Any] | None:
+    """Schema of a data set, with the file of its annotations as `ann_file`.
+
+    Metrics without a file of their own take that one, as in MMPose.
+    """
+    meta = getattr(dataset, "metainfo", None)
+    file = getattr(dataset, "ann_file", None)
+    whole = getattr(dataset, "_indices", None) is None
+    if meta is None or not file or not whole or not str(file).endswith(".json"):
+        return meta
+    return {"ann_file": str(file), **meta}
 
 
 @EVALUATORS.register_module()

@@ -13,7 +13,6 @@ from poise.registry import HOOKS
 
 __all__ = [
     "build_dataloader",
-    "build_evaluator",
     "build_hooks",
     "build_model",
     "config_text",
@@ -79,18 +78,6 @@ def build_dataloader(cfg: Any, name: str, runner: Any) -> Any:
             f"{cfg.get('batch_size', 1)}, drop_last={cfg.get('drop_last', False)}"
         )
     return loader
-
-
-def build_evaluator(cfg: Any) -> Any:
-    """Evaluator of one metric config, a list of them, or one of type Evaluator."""
-    if not isinstance(cfg, (Mapping, list, tuple)):
-        return cfg
-    from poise.metrics.evaluator import Evaluator
-    from poise.registry import EVALUATORS
-
-    if isinstance(cfg, Mapping) and EVALUATORS.get(str(cfg.get("type", ""))) is not None:
-        return EVALUATORS.build(cfg)
-    return Evaluator(list(cfg) if isinstance(cfg, (list, tuple)) else cfg)
 
 
 def build_model(cfg: Mapping[str, Any], *, init: bool) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from poise.errors import ConfigError, nearest
+from poise.metrics.evaluator import meta_for_metrics
 from poise.registry import LOOPS
 
 __all__ = [
@@ -223,7 +224,7 @@ class EvalLoop:
         self.dataloader = dataloader
         self.evaluator = evaluator
         self.fp16 = fp16
-        meta = getattr(dataloader.dataset, "metainfo", None)
+        meta = meta_for_metrics(dataloader.dataset)
         if meta is not None:
             evaluator.dataset_meta = meta
 

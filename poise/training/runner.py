@@ -16,11 +16,11 @@ import torch
 from poise.check.keys import check_keypoints, check_training_config, note_keypoints
 from poise.errors import ConfigError, FileMissingError, KeypointCountError
 from poise.metrics.collecting import broadcast
+from poise.metrics.evaluator import build_evaluator
 from poise.registry import LOG_PROCESSORS, LOOPS, use_scope
 from poise.training import checkpoint as files
 from poise.training.build import (
     build_dataloader,
-    build_evaluator,
     build_hooks,
     build_model,
     config_text,

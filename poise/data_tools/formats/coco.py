@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from poise import schemas
+from poise.check.keypoints import describe_keypoints
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.reading import Reading
 from poise.datasets.coco_file import check_rows, read_json
 from poise.errors import DataError
 from poise.structures.metainfo import parse_pose_metainfo
-from poise.training.own_data import describe_keypoints
 
 __all__ = ["read_coco_file", "schema_of", "write_coco_file"]
 

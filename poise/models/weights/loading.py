@@ -293,7 +293,7 @@ def _describe_spoilt(where: str, names: list[str]) -> str:
     """Error text of weights that are not numbers."""
     more = f" ... and {len(names) - MAX_SPOILT} more" if len(names) > MAX_SPOILT else ""
     return (
-        f"{where}: NaN or infinity in {len(names)} tensors ({', '.join(names[:MAX_SPOILT])}{more}): "
-        "every prediction would be NaN. The training had diverged when this was written: take an "
-        "earlier checkpoint"
+        f"{where}: NaN or infinity in {len(names)} tensors "
+        f"({', '.join(names[:MAX_SPOILT])}{more}): every prediction would be NaN. The training had "
+        "diverged when this was written: take an earlier checkpoint"
     )

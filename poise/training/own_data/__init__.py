@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "files": "DataFiles find_files",
         "split": "hold_out",
-        "keypoints": "KeypointReport describe_keypoints read_annotations",
+        "poise.check.keypoints": "KeypointReport describe_keypoints read_annotations",
         "preparation": "OwnData prepare",
         "settings": "use_own_data",
     },

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poise.check.keypoints import read_annotations
 from poise.errors import DataError, FileMissingError
-from poise.training.own_data.keypoints import read_annotations
 
 __all__ = ["DataFiles", "find_files"]
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from poise.check.keypoints import describe_keypoints
 from poise.config import Config
 from poise.errors import CheckpointError, DataError
 from poise.models.weights import locate
 from poise.training.own_data.files import find_files
-from poise.training.own_data.keypoints import describe_keypoints
 from poise.training.own_data.settings import check_model, forget_start, use_own_data
 from poise.training.own_data.split import hold_out
 

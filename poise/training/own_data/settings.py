@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from poise import schemas
+from poise.check.keypoints import KeypointReport, read_annotations
 from poise.check.keys import RUN_KEYS
 from poise.config import Config
 from poise.errors import ConfigError
 from poise.training.own_data.files import DataFiles
-from poise.training.own_data.keypoints import KeypointReport, read_annotations
 from poise.training.own_data.schedule import scale_rate, stretch
 from poise.zoo.parts.assembly import Tree
 

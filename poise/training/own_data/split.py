@@ -6,8 +6,8 @@ import json
 import random
 from pathlib import Path
 
+from poise.check.keypoints import read_annotations
 from poise.errors import DataError
-from poise.training.own_data.keypoints import read_annotations
 
 __all__ = ["hold_out"]
 

@@ -9,20 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from poise.data_tools.opening import reports_of
-from poise.data_tools.pictures import picture_path
-from poise.data_tools.statistics import iterate_people
 from poise.datasets.base.unreadable import image_problem
 from poise.datasets.paths import join_path
+from poise.datasets.people import iterate_people, picture_path
+from poise.datasets.report import reports_of
 
-__all__ = ["Finding", "check_data"]
+__all__ = ["OddRecords", "check_data"]
 
 #: keypoints farther from the box than this part of its longer side are odd
 OUTSIDE_PART = 0.5
 
 
 @dataclass
-class Finding:
+class OddRecords:
     """One kind of fault.
 
     Attributes:
@@ -36,24 +35,27 @@ class Finding:
     fault: bool = True
 
 
-def check_data(dataset: Any, *, open_pictures: bool = False) -> list[Finding]:
+def check_data(
+    dataset: Any, *, open_pictures: bool = False, limit: int | None = None
+) -> list[OddRecords]:
     """Look for faults.
 
     Args:
         dataset: with `get_data_info` and `metainfo`.
         open_pictures: also decode every picture, to find those that are cut short, and to
             compare keypoints with its size.
+        limit: look at most at so many records, spread over the data set; None for all.
 
     Returns:
         What was left out by the reader, by reason; pictures that are absent or unreadable;
         keypoints far outside of their box, outside of the picture, or all at one place; people
         that occur twice; keypoints that are never labelled. Empty for a clean data set.
     """
-    findings: dict[str, Finding] = {}
+    findings: dict[str, OddRecords] = {}
 
     def note(about: str, ids: list[Any], *, fault: bool = True) -> None:
         if ids:
-            findings.setdefault(about, Finding(about, fault=fault)).ids.extend(ids)
+            findings.setdefault(about, OddRecords(about, fault=fault)).ids.extend(ids)
 
     for report in reports_of(dataset):
         for reason, ids in report.ids.items():
@@ -62,7 +64,7 @@ def check_data(dataset: Any, *, open_pictures: bool = False) -> list[Finding]:
     poses: dict[tuple[str, bytes], list[Any]] = defaultdict(list)
     sizes: dict[str, tuple[int, int] | None] = {}
     labelled: Any = 0
-    for record, points, seen, boxes in iterate_people(dataset):
+    for record, points, seen, boxes in iterate_people(dataset, limit):
         ids = _ids(record, len(points))
         path = picture_path(record)
         if path and not Path(path).is_file():

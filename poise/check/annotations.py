@@ -1,0 +1,243 @@
+"""An annotation file of COCO's form, looked at as it stands: every fault, not the first.
+
+Readers stop at the first entry that they cannot use; before a training one wants to know of all
+kinds of faults, each with how many and which.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise.datasets.coco_file import read_json, shown
+from poise.datasets.instances import InstanceRule
+from poise.datasets.paths import join_path
+from poise.errors import DataError
+
+__all__ = ["AnnotationFile", "Fault"]
+
+#: numbers of a keypoint: x, y, visibility
+NUMBERS = 3
+#: pictures that are looked for, spread over the file
+MOST_PICTURES = 20_000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of a file: `grave` ones stop a reader or leave nothing to learn."""
+
+    text: str
+    grave: bool = True
+    fix: str = ""
+
+
+class AnnotationFile:
+    """The content of a file, and what its data set makes of it.
+
+    Args:
+        path: the file.
+        rule: how the data set's annotations are written.
+        metainfo: parsed schema, or None where the data set has none.
+        folder: where its pictures are.
+
+    Raises:
+        FileMissingError: there is no such file.
+        DataError: it is not JSON, or no object with `images` and `annotations`.
+    """
+
+    def __init__(
+        self, path: str, rule: InstanceRule, metainfo: Mapping[str, Any] | None, folder: str
+    ) -> None:
+        self.path, self.rule, self.folder = path, rule, folder
+        self.metainfo = metainfo or {}
+        content = read_json(path, owner="The annotation file")
+        if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+            keys = ", ".join(map(str, content)) if isinstance(content, dict) else "no keys"
+            raise DataError(
+                f"{path} is no annotation file of COCO's form, an object with `images` and "
+                f"`annotations`; this {type(content).__name__} has {keys}"
+            )
+        self.images = [row for row in content["images"] if isinstance(row, dict)]
+        self.annotations = [a for a in content.get("annotations") or () if isinstance(a, dict)]
+        self.categories = [c for c in content.get("categories") or () if isinstance(c, dict)]
+
+    def pictures(self) -> list[str]:
+        """Paths of all pictures."""
+        names = (row.get("file_name") for row in self.images)
+        return [join_path(self.folder, str(name)) for name in names if name]
+
+    def faults(self) -> Iterator[Fault]:
+        """All that is wrong, the gravest kinds first."""
+        if not self.images:
+            yield Fault("it lists no pictures")
+        elif not self.annotations:
+            yield Fault("it has no annotations")
+        yield from self._missing_pictures()
+        yield from self._ids()
+        yield from self._boxes()
+        if self.rule.keypoints == ("keypoints",):
+            yield from self._keypoints()
+
+    def _missing_pictures(self) -> Iterator[Fault]:
+        paths = self.pictures()
+        step = max(1, math.ceil(len(paths) / MOST_PICTURES))
+        looked = paths[::step]
+        missing = [path for path in looked if not Path(path).is_file()]
+        if not missing:
+            return
+        sample = f" that were looked for (of {len(paths):,})" if step > 1 else ""
+        yield Fault(
+            f"{len(missing):,} of {len(looked):,} pictures{sample} are not there, such as "
+            f"{missing[0]}",
+            fix="correct data_root, or data_prefix=dict(img=FOLDER)"
+            if len(missing) == len(looked)
+            else "get these pictures, or take them out of the file",
+        )
+
+    def _ids(self) -> Iterator[Fault]:
+        counts = Counter(a["id"] for a in self.annotations if "id" in a)
+        twice = [number for number, count in counts.items() if count > 1]
+        if twice:
+            yield Fault(
+                f"{len(twice):,} annotation ids occur more than once ({shown(twice)})",
+                fix="give each its own id, or filter_cfg=dict(on_bad='skip')",
+            )
+        listed = {row.get("id") for row in self.images}
+        lost = [a.get("id") for a in self.annotations if a.get("image_id") not in listed]
+        if lost:
+            yield Fault(
+                f"{len(lost):,} annotations are of a picture that is not listed (id {shown(lost)})",
+                grave=len(lost) == len(self.annotations),
+            )
+
+    def _boxes(self) -> Iterator[Fault]:
+        name = self.rule.box_field
+        if self.rule.box != "clipped" or not self.annotations:
+            return
+        without = [a.get("id") for a in self.annotations if name not in a]
+        if without:
+            yield Fault(
+                f"{len(without):,} of {len(self.annotations):,} annotations have no `{name}` (id "
+                f"{shown(without)}), and are left out",
+                grave=len(without) == len(self.annotations),
+                fix=f"write `{name}`: [x, y, width, height], such as the box around the keypoints",
+            )
+
+    def _keypoints(self) -> Iterator[Fault]:
+        labelled = [a for a in self.annotations if _numbers(a.get("keypoints"))]
+        without = len(self.annotations) - len(labelled)
+        if self.annotations and not labelled:
+            has = ", ".join(self.annotations[0])
+            yield Fault(
+                f"no annotation has `keypoints` (the first one has: {has}); is it a file of boxes?"
+            )
+            return
+        if without:
+            yield Fault(f"{without:,} annotations have no `keypoints`", grave=False)
+        lengths = Counter(len(a["keypoints"]) for a in labelled)
+        if not lengths:
+            return
+        number = self.metainfo.get("num_keypoints")
+        yield from self._lengths(labelled, lengths, number)
+        yield from self._names()
+        most = lengths.most_common(1)[0][0]
+        if most % NUMBERS == 0 and most:
+            same = [a for a in labelled if len(a["keypoints"]) == most]
+            yield from self._values(same, most // NUMBERS)
+
+    def _lengths(
+        self, labelled: Sequence[Mapping[str, Any]], lengths: Counter[int], number: int | None
+    ) -> Iterator[Fault]:
+        expected = NUMBERS * (number or lengths.most_common(1)[0][0] // NUMBERS)
+        wrong = [a for a in labelled if len(a["keypoints"]) != expected]
+        if not wrong:
+            return
+        ids = shown(a.get("id") for a in wrong)
+        length = Counter(len(a["keypoints"]) for a in wrong).most_common(1)[0][0]
+        if length % NUMBERS:
+            yield Fault(
+                f"{len(wrong):,} annotations have {length} numbers in `keypoints` (id {ids}), "
+                f"which is not x, y, visibility for each: expected {expected}"
+            )
+            return
+        have = length // NUMBERS
+        name = self.metainfo.get("dataset_name", "the config")
+        whole = "annotations" if len(wrong) == len(labelled) else f"{len(wrong):,} annotations"
+        yield Fault(
+            f"the config says {number} keypoints (metainfo of {name}), {whole} have {have} "
+            f"(id {ids})",
+            fix=f"metainfo=dict(from_file=FILE) that describes these {have} keypoints, and a head "
+            f"for {have}; or `poise train NAME --data-root FOLDER`, which does both",
+        )
+
+    def _names(self) -> Iterator[Fault]:
+        """Categories that name other keypoints than the schema, or that have different ones."""
+        named = [list(map(str, c["keypoints"])) for c in self.categories if c.get("keypoints")]
+        if len({tuple(names) for names in named}) > 1:
+            yield Fault(
+                "its categories have different keypoints; a model has one set, so make a file for "
+                "each",
+                grave=False,
+            )
+            return
+        mine = list((self.metainfo.get("keypoint_id2name") or {}).values())
+        if named and sorted(named[0]) == sorted(mine) and named[0] != mine:
+            pairs = zip(named[0], mine, strict=True)
+            place, (theirs, ours) = next((i, p) for i, p in enumerate(pairs) if p[0] != p[1])
+            yield Fault(
+                f"its keypoints are in another order than those of the metainfo: number {place} "
+                f"is {theirs} in the file and {ours} in the metainfo"
+            )
+
+    def _values(self, same: Sequence[Mapping[str, Any]], number: int) -> Iterator[Fault]:
+        try:
+            values = np.array([a["keypoints"] for a in same], np.float64)
+        except (ValueError, TypeError):
+            yield Fault("`keypoints` hold something else than numbers")
+            return
+        values = values.reshape(len(same), number, NUMBERS)
+        ids = np.array([a.get("id") for a in same], object)
+        bad = ~np.isfinite(values).reshape(len(same), -1).all(axis=1)
+        if bad.any():
+            yield Fault(
+                f"NaN, null or infinity in the keypoints of {bad.sum():,} annotations (id "
+                f"{shown(ids[bad])})",
+                fix="correct them, or filter_cfg=dict(on_bad='skip')",
+            )
+        seen = values[..., 2] > 0
+        if not seen.any():
+            yield Fault(
+                "every keypoint has the visibility 0, which means not labelled: there is nothing "
+                "to learn",
+                fix="write 2 (visible) or 1 (hidden) as the third number of labelled keypoints",
+            )
+            return
+        sizes = {row.get("id"): (row.get("width"), row.get("height")) for row in self.images}
+        limits = [sizes.get(a.get("image_id"), (None, None)) for a in same]
+        edges = np.array([[w or math.inf, h or math.inf] for w, h in limits], np.float64)
+        beyond = (values[..., :2] < 0) | (values[..., :2] > edges[:, None])
+        outside = (beyond.any(axis=-1) & seen).any(axis=1)
+        if outside.any():
+            share = outside.mean()
+            yield Fault(
+                f"{outside.sum():,} annotations ({share:.1%}) have labelled keypoints outside of "
+                f"their picture (id {shown(ids[outside])})",
+                grave=False,
+                fix="are x and y normalised, or exchanged?" if share > 0.5 else "",
+            )
+        inside = values[..., :2][seen]
+        if len(inside) > number and inside.max() <= 1:
+            yield Fault(
+                "all keypoints lie between 0 and 1: COCO's keypoints are in pixels",
+                fix="multiply x by the width and y by the height of the picture",
+            )
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) > 0

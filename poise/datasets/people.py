@@ -1,0 +1,54 @@
+"""The people of a data set's records, whatever its format: keypoints, boxes, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["iterate_people", "picture_path"]
+
+
+def iterate_people(
+    dataset: Any, limit: int | None = None
+) -> Iterator[tuple[Mapping[str, Any], np.ndarray, np.ndarray, Any]]:
+    """Records with their people.
+
+    Args:
+        dataset: with `get_data_info`, or a mixture.
+        limit: at most so many records, spread over the data set; None for all.
+
+    Yields:
+        the record, keypoints (N, K, 2 or 3), whether they are labelled (N, K) bool, and boxes
+        (N, 4) xyxy or None; image space.
+    """
+    mixture = hasattr(dataset, "datasets") or not hasattr(dataset, "get_data_info")
+    count = len(dataset) if limit is None else min(limit, len(dataset))
+    for place in range(count):
+        i = place * len(dataset) // count
+        record = dataset[i] if mixture else dataset.get_data_info(i)
+        keypoints = record.get("keypoints")
+        if keypoints is None or not len(keypoints):
+            continue
+        points = np.asarray(keypoints, np.float64)
+        visible = record.get("keypoints_visible")
+        seen = np.ones(points.shape[:2]) if visible is None else np.asarray(visible, np.float64)
+        if seen.ndim == 3:
+            seen = seen[..., 0]
+        boxes = record.get("bbox")
+        if boxes is not None:
+            boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+        yield record, points, seen.reshape(points.shape[:2]) > 0, boxes
+
+
+def picture_path(record: Mapping[str, Any]) -> str:
+    """File of a record's picture; of several frames the one that is annotated."""
+    for name in ("img_path", "target_img_path", "img_paths"):
+        value = record.get(name)
+        if isinstance(value, str):
+            return value
+        if value is not None and len(value):
+            # the frame of a video set comes first, the target of a sequence last
+            return str(np.ravel(value)[0 if name == "img_path" else -1])
+    return ""

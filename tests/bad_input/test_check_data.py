@@ -1,0 +1,168 @@
+"""`poise check` on a data set with faults: every kind is counted and named, with ids."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def check(project, *options):
+    return project.poise("check", "cfg.py", "--part", "train", *options)
+
+
+def test_good_data_are_part_of_what_fits(project):
+    status, text = check(project)
+    assert status == 0, text
+    assert "config and data fit together: 0 errors, 0 warnings, 0 notes" in text
+
+
+def test_a_validation_on_what_was_trained_is_a_warning(project):
+    status, text = project.poise("check", "cfg.py")
+    assert status == 0, text
+    assert "4 of the 4 pictures of data/train.json are trained on, too" in text
+    assert "1 warning" in text
+
+
+def test_missing_annotations_are_an_error_with_the_setting_to_change(project):
+    (project.folder / "data" / "train.json").unlink()
+    status, text = check(project)
+    assert status == 1
+    assert "there is no annotation file data/train.json" in text
+    assert "--set train_dataloader.dataset.data_root=FOLDER" in text
+    assert "1 error" in text
+
+
+def test_data_of_a_released_model_need_not_be_there(project):
+    status, text = project.poise("check", "rtmpose-t_8xb256-420e_coco-256x192", "--part", "val")
+    assert status == 0, text
+    assert "the data of this config are not on this machine" in text
+
+
+def test_other_keypoints_than_the_configs_are_one_clear_error(project, annotations):
+    project.annotate(annotations(22))
+    status, text = check(project)
+    assert status == 1
+    assert "the config says 17 keypoints (metainfo of coco), annotations have 22 (id 1, 2" in text
+    assert "metainfo=dict(from_file=FILE) that describes these 22 keypoints" in text
+    assert "1 error" in text
+
+
+def spoil(name):
+    """A change of the annotations, and what is said of it."""
+
+    def no_boxes(c):
+        for a in c["annotations"][:2]:
+            del a["bbox"]
+
+    def no_box_at_all(c):
+        for a in c["annotations"]:
+            del a["bbox"]
+
+    def unlabelled(c):
+        for a in c["annotations"]:
+            a["keypoints"][2::3] = [0] * 17
+
+    def twice(c):
+        c["annotations"][1]["id"] = 1
+
+    def nan(c):
+        c["annotations"][2]["keypoints"][0] = float("nan")
+
+    def normalised(c):
+        for a in c["annotations"]:
+            a["keypoints"] = [v / 64 if i % 3 < 2 else v for i, v in enumerate(a["keypoints"])]
+
+    def outside(c):
+        c["annotations"][3]["keypoints"][0] = 640
+
+    def pictures(c):
+        c["images"][0]["file_name"] = "gone.png"
+
+    def unlisted(c):
+        c["annotations"][0]["image_id"] = 99
+
+    def order(c):
+        names = [f"k{i}" for i in range(17)]
+        c["categories"][0]["keypoints"] = names
+
+    return locals()[name]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "said"),
+    [
+        ("no_boxes", 0, "warning: .* 2 of 4 annotations have no `bbox` (id 1, 2)"),
+        ("no_box_at_all", 1, "4 of 4 annotations have no `bbox`"),
+        ("unlabelled", 1, "every keypoint has the visibility 0"),
+        ("twice", 1, "1 annotation ids occur more than once (1)"),
+        ("nan", 1, "NaN, null or infinity in the keypoints of 1 annotations (id 3)"),
+        ("normalised", 1, "all keypoints lie between 0 and 1: COCO's keypoints are in pixels"),
+        ("outside", 0, "1 annotations (25.0%) have labelled keypoints outside of their picture"),
+        ("pictures", 1, "1 of 4 pictures are not there, such as data/images/gone.png"),
+        ("unlisted", 0, "1 annotations are of a picture that is not listed (id 1)"),
+    ],
+)
+def test_a_fault_of_the_annotations_is_counted(project, annotations, change, status, said):
+    content = annotations()
+    spoil(change)(content)
+    project.annotate(content)
+    came, text = check(project)
+    assert came == status, text
+    assert said.rpartition(".* ")[2] in text
+
+
+def test_all_faults_of_a_file_are_found_at_once(project, annotations):
+    content = annotations(14)
+    for change in ("no_boxes", "twice", "pictures"):
+        spoil(change)(content)
+    project.annotate(content)
+    status, text = check(project)
+    assert status == 1
+    assert "annotations have 14" in text
+    assert "have no `bbox`" in text
+    assert "occur more than once" in text
+    assert "gone.png" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "is empty"),
+        ('{"images": [', "is not valid JSON"),
+        ("[1, 2]", "is no annotation file of COCO's form"),
+        (json.dumps({"images": [], "annotations": []}), "it lists no pictures"),
+        (
+            json.dumps({"images": [{"id": 1, "file_name": "1.png"}], "annotations": []}),
+            "it has no annotations",
+        ),
+    ],
+)
+def test_a_file_of_something_else_is_told_apart(project, content, said):
+    project.annotate(content)
+    status, text = check(project)
+    assert status == 1
+    assert said in text
+
+
+def test_pictures_elsewhere_are_one_error_with_the_setting(project):
+    project.config(
+        (
+            "data_prefix=dict(img='images/'), pipeline=train_pipeline",
+            "data_prefix=dict(img='imgs/'), pipeline=train_pipeline",
+        )
+    )
+    status, text = check(project)
+    assert status == 1
+    assert "4 of 4 pictures are not there" in text
+    assert "data_prefix=dict(img=FOLDER)" in text
+
+
+def test_a_metric_of_another_file_is_named(project):
+    (project.folder / "data" / "other.json").write_text(
+        (project.folder / "data" / "train.json").read_text()
+    )
+    project.config(("ann_file=data_root + 'train.json'", "ann_file=data_root + 'other.json'"))
+    _, text = project.poise("check", "cfg.py", "--part", "val")
+    assert "CocoMetric judges by another file than the data are of" in text
+    assert "expected data/train.json, found data/other.json" in text
