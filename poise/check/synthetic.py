@@ -23,7 +23,7 @@ from poise.visualization.visualizer import write_picture
 
 __all__ = ["use_synthetic_data"]
 
-#: Pictures of a data set where nothing else is asked for; each shows one person.
+#: Pictures of a data set; each shows one person.
 COUNT = 16
 #: Side of a picture, pixels.
 SIDE = 256
@@ -40,20 +40,19 @@ Settings = MutableMapping[str, Any]
 Rng = np.random.Generator
 
 
-def use_synthetic_data(cfg: Any, folder: str | Path, *, seed: int = 0, count: int = COUNT) -> Any:
+def use_synthetic_data(cfg: Any, folder: str | Path, *, seed: int = 0) -> Any:
     """Copy of a config whose data sets are made up.
 
     Args:
         cfg: whole config.
         folder: where pictures and annotation files are written.
         seed: of the pictures.
-        count: pictures of each data set.
 
     Raises:
         ConfigError: a data set whose format is not known here.
     """
     cfg = copy.deepcopy(cfg)
-    made = _Maker(Path(folder), seed, count)
+    made = _Maker(Path(folder), seed)
     with use_scope(cfg.get("default_scope") or "mmpose"):
         for split in ("train", "val", "test"):
             dataset = (cfg.get(f"{split}_dataloader") or {}).get("dataset")
@@ -102,9 +101,8 @@ def _metrics(tree: Any) -> Iterator[Settings]:
 class _Maker:
     """Writes one annotation file per data set and remembers in whose place it stands."""
 
-    def __init__(self, folder: Path, seed: int, count: int) -> None:
+    def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
-        self.count = count
         self.rng = np.random.default_rng(seed)
         self._instead: dict[str, str] = {}
         self._numbers = itertools.count()
@@ -117,7 +115,7 @@ class _Maker:
         (root / "images").mkdir(parents=True, exist_ok=True)
         writer = _WRITERS.get(kind, _write_coco)
         settings.update(data_root=str(root), data_prefix={"img": "images/"})
-        files = writer(root, kind, _keypoints_of(settings, kind), self.rng, self.count)
+        files = writer(root, kind, _keypoints_of(settings, kind), self.rng)
         settings.update({name: file for name, file in files.items() if name in settings})
         # boxes of a detector are of pictures that are not there
         settings.pop("bbox_file", None)
@@ -185,13 +183,13 @@ def _triples(points: np.ndarray) -> list[float]:
 # ----------------------------------------------------------------------- formats
 
 
-def _write_coco(root: Path, kind: str, names: list[str], rng: Rng, count: int) -> dict[str, Any]:
+def _write_coco(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """COCO's format, with the fields of all its dialects."""
     rule = getattr(DATASETS.get(kind), "rule", None)
     fields = getattr(rule, "keypoints", ("keypoints",))
     body = len(names) - sum(_PARTS.get(f, 0) for f in fields)
     images, annotations = [], []
-    for i in range(1, count + 1):
+    for i in range(1, COUNT + 1):
         points = _points(max(body, 1), rng)
         parts = {name: _points(n, rng) for name, n in _PARTS.items()}
         _write_picture(root / "images" / _image(i)["file_name"], points, rng)
@@ -209,9 +207,8 @@ def _write_coco(root: Path, kind: str, names: list[str], rng: Rng, count: int) -
         for name, some in parts.items():
             part = name.removesuffix("_kpts")
             row |= {name: _triples(some), f"{part}_box": _box_of(some), f"{part}_valid": True}
-        images.append(
-            _image(i, frame_id=i, nframes=count, vid_id="0", is_labeled=True, crowdIndex=0.1)
-        )
+        of_video = {"frame_id": i, "nframes": COUNT, "vid_id": "0", "is_labeled": True}
+        images.append(_image(i, crowdIndex=0.1, **of_video))
         annotations.append(row)
     category = {"id": 1, "name": "person", "supercategory": "person", "keypoints": names}
     tree = {"images": images, "annotations": annotations, "categories": [category]}
@@ -219,19 +216,17 @@ def _write_coco(root: Path, kind: str, names: list[str], rng: Rng, count: int) -
     return {"ann_file": "ann.json"}
 
 
-def _write_posetrack(
-    root: Path, kind: str, names: list[str], rng: Rng, count: int
-) -> dict[str, Any]:
+def _write_posetrack(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """COCO's format, and beside it the file of the single video that the metric reads."""
-    files = _write_coco(root, kind, names, rng, count)
+    files = _write_coco(root, kind, names, rng)
     (root / "ann").mkdir()
     (root / "ann" / "000001.json").write_text((root / "ann.json").read_text())
     return files
 
 
-def _write_ubody3d(root: Path, kind: str, names: list[str], rng: Rng, count: int) -> dict[str, Any]:
+def _write_ubody3d(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """COCO's format, with places and depths before a camera instead of triples."""
-    files = _write_coco(root, kind, names, rng, count)
+    files = _write_coco(root, kind, names, rng)
     tree = json.loads((root / files["ann_file"]).read_text())
     for row in tree["annotations"]:
         points = _points(len(names), rng)
@@ -244,26 +239,24 @@ def _write_ubody3d(root: Path, kind: str, names: list[str], rng: Rng, count: int
     return files
 
 
-def _write_mpii(root: Path, kind: str, names: list[str], rng: Rng, count: int) -> dict[str, Any]:
+def _write_mpii(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """The JSON of HRNet's authors, and the heads in a MATLAB file."""
     from scipy.io import savemat
 
     rows = []
-    for i in range(1, count + 1):
+    for i in range(1, COUNT + 1):
         points = _points(len(names), rng)
         _write_picture(root / "images" / _image(i)["file_name"], points, rng)
         row = {"image": _image(i)["file_name"], "center": [SIDE / 2] * 2, "scale": SIDE / 200}
         rows.append({**row, "joints": points.tolist(), "joints_vis": [1] * len(names)})
     (root / "ann.json").write_text(json.dumps(rows))
-    corners = np.zeros((2, 2, count))
+    corners = np.zeros((2, 2, COUNT))
     corners[1] = 30.0
     savemat(root / "heads.mat", {"headboxes_src": corners})
     return {"ann_file": "ann.json", "headbox_file": str(root / "heads.mat")}
 
 
-def _write_interhand(
-    root: Path, kind: str, names: list[str], rng: Rng, count: int
-) -> dict[str, Any]:
+def _write_interhand(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """Two hands a metre before a camera."""
     camera = {
         "campos": {"c": [0, 0, 0]},
@@ -272,7 +265,7 @@ def _write_interhand(
         "princpt": {"c": [SIDE / 2, SIDE / 2]},
     }
     images, annotations, joints = [], [], {}
-    for i in range(1, count + 1):
+    for i in range(1, COUNT + 1):
         points = _points(len(names), rng)
         _write_picture(root / "images" / _image(i)["file_name"], points, rng)
         depth = rng.uniform(980, 1020, len(names))
@@ -291,7 +284,7 @@ def _write_interhand(
     return {"ann_file": "ann.json", **files}
 
 
-def _write_mocap(root: Path, kind: str, names: list[str], rng: Rng, count: int) -> dict[str, Any]:
+def _write_mocap(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """Two videos of a body that sways before a camera five metres away."""
     frames = [
         f"{subject}_{action}.{_CAMERA}_{i:06d}.jpg"
@@ -324,9 +317,9 @@ def _write_mocap(root: Path, kind: str, names: list[str], rng: Rng, count: int) 
     }
 
 
-def _write_h3wb(root: Path, kind: str, names: list[str], rng: Rng, count: int) -> dict[str, Any]:
+def _write_h3wb(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """A pose in each frame of a video of every subject, four metres before a camera."""
-    numbers, action, focal = np.arange(count), "Walking", 1.145
+    numbers, action, focal = np.arange(COUNT), "Walking", 1.145
     lens = {
         "K": np.array([[[focal, 0, SIDE / 2000], [0, focal, SIDE / 2000], [0, 0, 1]]]),
         "R": np.eye(3)[None],
@@ -362,7 +355,7 @@ def _boxed(content: dict[Any, Any]) -> np.ndarray:
     return box
 
 
-_WRITERS: dict[str, Callable[[Path, str, list[str], Rng, int], dict[str, Any]]] = {
+_WRITERS: dict[str, Callable[[Path, str, list[str], Rng], dict[str, Any]]] = {
     "MpiiDataset": _write_mpii,
     "PoseTrack18Dataset": _write_posetrack,
     "InterHand2DDoubleDataset": _write_interhand,

@@ -31,8 +31,6 @@ __all__ = ["ShapesOnly", "check_real_samples", "check_trial", "quiet"]
 
 #: samples that go through
 SAMPLES = 2
-#: made-up pictures of a data set: sequences take some of every few frames
-PICTURES = 8
 #: faults of the network that are mended to find the next one
 MOST_REPAIRS = 4
 #: models whose parts are models of configs of their own
@@ -105,7 +103,7 @@ def check_trial(context: Context) -> Iterator[Finding]:
         torch.manual_seed(0)
         yield from _build(context)
         try:
-            cfg = use_synthetic_data(context.cfg, context.scratch / "data", count=PICTURES)
+            cfg = use_synthetic_data(context.cfg, context.scratch / "data")
         except ConfigError as error:
             yield finding_of(error, "data", level="note")
             return

@@ -125,7 +125,7 @@ def estimate_sigmas(
         DataError: nobody is labelled twice, or no prediction fits anybody.
         FileMissingError: a file does not exist.
     """
-    from poise.training.own_data import describe_keypoints
+    from poise.check.keypoints import describe_keypoints
 
     if schema is None:
         meta = parse_pose_metainfo(describe_keypoints(Path(annotations)).metainfo)
