@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from poise.errors import DataError
+from poise.transforms.image import stored_image
 
 __all__ = ["FrameNames", "save_frames"]
 
@@ -129,7 +130,7 @@ def _frames_of(
     if pictures:
         for frame in sorted(frames):
             place = _existing(pictures[frame], path)
-            picture = None if place is None else cv2.imread(str(place))
+            picture = None if place is None else stored_image(place)
             if picture is not None:
                 yield frame, picture
         return
