@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from poise.errors import ArgumentError
+
 __all__ = ["evaluate"]
 
 
@@ -85,6 +87,8 @@ def evaluate(
     from poise.data_tools.formats.coco import write_text
     from poise.report.evaluation import examination_lines
 
+    if images is not None and page is None:
+        raise ArgumentError("--images is the folder of the pictures for --page; give that, too")
     closer = bool(interval is not None or against is not None or breakdown or by or worst)
     with counted("drawing pictures") as tick:
         found = examine_predictions(

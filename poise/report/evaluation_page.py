@@ -138,11 +138,11 @@ def _html_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
         return ""
 
     def row(cells: Sequence[str], tag: str) -> str:
-        made = [
-            f"<{tag}{'' if place == 0 else ' class=n'}>"
-            f"{cell if cell.startswith('<div') else html.escape(cell)}</{tag}>"
-            for place, cell in enumerate(cells)
-        ]
+        made = []
+        for place, cell in enumerate(cells):
+            drawn = cell.startswith("<div")
+            number = "" if drawn or place == 0 else ' class="n"'
+            made.append(f"<{tag}{number}>{cell if drawn else html.escape(cell)}</{tag}>")
         return f"<tr>{''.join(made)}</tr>"
 
     return f"<table>{row(head, 'th')}{''.join(row(cells, 'td') for cells in lines)}</table>"

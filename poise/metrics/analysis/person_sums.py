@@ -17,11 +17,16 @@ from poise._arrays import Array
 from poise.metrics.analysis.bootstrap import Statistic
 from poise.metrics.base import BaseMetric
 from poise.metrics.functional.distances import aligned, normalized_distances
+from poise.metrics.interhand import InterHandMetric
 from poise.metrics.keypoint_2d import AUC, EPE, NME, stacked
 from poise.metrics.keypoint_3d import MPJPE, SimpleMPJPE
 from poise.metrics.pck import FIGURES, JhmdbPCKAccuracy, MpiiPCKAccuracy, PCKAccuracy
 
-__all__ = ["SUMMED", "Sums", "person_statistics", "sums_of"]
+__all__ = ["SUMMED", "Sums", "is_rising", "person_statistics", "sums_of"]
+
+#: figures with one of these in their name are better when smaller
+_FALLING = ("EPE", "NME", "MPJPE", "MRRPE", "error", "loss")
+_HANDED = ("hand_right", "hand_known")
 
 Totals = Mapping[str, Array]
 
@@ -33,14 +38,15 @@ class Sums:
     Attributes:
         people: name -> (N, ...) numbers of each person (or frame) that are added up.
         figures: totals (R, ...) by name -> figures (R,) by name, NaN where nothing counts.
-        keypoints: totals -> (R, K), of each keypoint; NaN where it never counts.
+        keypoints: totals -> (R, K), of each keypoint, NaN where it never counts; None for
+            metrics that say nothing of single keypoints.
         about: what `keypoints` gives, in a few words.
-        rising: more is better.
+        rising: more of `keypoints` is better.
     """
 
     people: Totals
     figures: Callable[[Totals], dict[str, Array]]
-    keypoints: Callable[[Totals], Array]
+    keypoints: Callable[[Totals], Array] | None
     about: str
     rising: bool
 
@@ -57,7 +63,7 @@ def sums_of(metric: BaseMetric, results: list[Any]) -> Sums:
 
 def person_statistics(
     sums: Sums, picture: Array, pictures: Sequence[Any], keypoint_names: Sequence[str]
-) -> tuple[Statistic, Statistic]:
+) -> tuple[Statistic, Statistic | None]:
     """Figures, and the figure of each keypoint, as functions of how often each picture counts.
 
     Args:
@@ -81,13 +87,21 @@ def person_statistics(
     def figures(weights: Array) -> Array:
         return np.stack(list(sums.figures(totals(weights)).values()), axis=1)
 
-    def keypoints(weights: Array) -> Array:
-        return sums.keypoints(totals(weights))
+    overall = Statistic(pictures, names, list(map(is_rising, names)), figures)
+    of_one = sums.keypoints
+    if of_one is None:
+        return overall, None
 
-    return (
-        Statistic(pictures, names, [sums.rising] * len(names), figures),
-        Statistic(pictures, keypoint_names, [sums.rising] * len(keypoint_names), keypoints),
-    )
+    def keypoints(weights: Array) -> Array:
+        return of_one(totals(weights))
+
+    rising = [sums.rising] * len(keypoint_names)
+    return overall, Statistic(pictures, keypoint_names, rising, keypoints)
+
+
+def is_rising(figure: str) -> bool:
+    """Whether more of a figure is better, by its name."""
+    return not any(part in figure for part in _FALLING)
 
 
 def _share(part: Array, total: Array) -> Array:
@@ -205,7 +219,7 @@ def _of_auc(metric: AUC, results: list[Any]) -> Sums:
 def _of_errors(metric: EPE | NME, results: list[Any]) -> Sums:
     """Mean distances, in pixels or in units of a length."""
     pred, gt, mask = stacked(results)
-    lengths = np.ones((len(pred), pred.shape[2]), np.float32)
+    lengths = np.ones(pred.shape[::2], np.float32)
     if isinstance(metric, NME):
         lengths = metric.norm_of(results, gt)
     distances, counted = normalized_distances(pred, gt, mask, lengths)
@@ -249,6 +263,37 @@ def _of_poses_in_space(metric: SimpleMPJPE, results: list[Any]) -> Sums:
     return Sums(people, figures, keypoints, name, rising=False)
 
 
+def _of_hands(metric: InterHandMetric, results: list[Any]) -> Sums:
+    """Errors of two hands, whose parts may be missing; one sample an entry."""
+    column = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
+    means: dict[str, tuple[Array, Array]] = {}
+    if "MPJPE" in metric.modes:
+        errors = _pixel_distances(column["pred"], column["gt"], column["all"])
+        means |= {f"MPJPE_{w}": (errors, column[w]) for w in ("all", "single", "interacting")}
+    if "HandednessAcc" in metric.modes:
+        right, known = (column[name].reshape(len(results), -1) for name in _HANDED)
+        means["HandednessAcc"] = right, known
+    if "MRRPE" in metric.modes:
+        known = column["root_known"]
+        apart = _pixel_distances(column["pred_root"], column["gt_root"], known)
+        means["MRRPE"] = apart, known
+    people: dict[str, Array] = {}
+    for name, (values, counted) in means.items():
+        people[f"{name} sum"] = np.where(counted, values, 0).sum(axis=1, dtype=np.float64)
+        people[f"{name} all"] = counted.sum(axis=1)
+
+    def figures(totals: Totals) -> dict[str, Array]:
+        # the metric itself gives 0 where nothing counts
+        return {n: totals[f"{n} sum"] / np.maximum(totals[f"{n} all"], 1) for n in means}
+
+    return Sums(people, figures, None, "", rising=False)
+
+
+def _pixel_distances(pred: Array, gt: Array, mask: Array) -> Array:
+    """(N, K) as the metrics measure them."""
+    return normalized_distances(pred, gt, mask, np.ones(pred.shape[::2], np.float32))[0]
+
+
 #: metric -> its sums
 SUMMED: dict[type[BaseMetric], Callable[[Any, list[Any]], Sums]] = {
     PCKAccuracy: _of_pck,
@@ -259,4 +304,5 @@ SUMMED: dict[type[BaseMetric], Callable[[Any, list[Any]], Sums]] = {
     NME: _of_errors,
     SimpleMPJPE: _of_poses_in_space,
     MPJPE: _of_poses_in_space,
+    InterHandMetric: _of_hands,
 }

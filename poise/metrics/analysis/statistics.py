@@ -18,18 +18,20 @@ from poise.errors import DataError
 from poise.metrics.analysis.assignment import Assignment, assign
 from poise.metrics.analysis.bootstrap import Statistic, same_ids
 from poise.metrics.analysis.oks_bootstrap import oks_statistic
-from poise.metrics.analysis.person_sums import SUMMED, Sums, person_statistics, sums_of
+from poise.metrics.analysis.person_sums import (
+    SUMMED,
+    Sums,
+    is_rising,
+    person_statistics,
+    sums_of,
+)
 from poise.metrics.base import BaseMetric
 from poise.metrics.coco import CocoMetric, Comparison
 from poise.metrics.coco_eval import OksEvaluation, evaluate_oks
-from poise.metrics.keypoint_2d import stacked
 from poise.metrics.partition import KeypointPartitionMetric
 from poise.metrics.posetrack18 import PoseTrack18Metric
 
 __all__ = ["Leaf", "leaves_of"]
-
-#: figures with one of these in their name are better when smaller
-_FALLING = ("EPE", "NME", "MPJPE", "MRRPE", "error", "loss")
 
 
 @dataclass(eq=False)
@@ -136,12 +138,27 @@ class Leaf:
         """Sums of a metric of means over people."""
         return sums_of(self.metric, self.entries)
 
+    @property
+    def masks(self) -> list[Array]:
+        """Which keypoints (N, K) of the people of each entry count.
+
+        Raises:
+            DataError: of a metric that knows no single people.
+        """
+        if not self.is_summed or any("mask" not in entry for entry in self.entries[:1]):
+            raise DataError(
+                f"{self.kind} has no figures of single people or keypoints; use CocoMetric, "
+                "PCKAccuracy, AUC, EPE, NME or MPJPE"
+            )
+        return [entry["mask"] for entry in self.entries]
+
     @cached_property
     def people(self) -> tuple[list[Any], Array]:
         """Pictures, sorted, and the row (N,) of each person's there."""
         pictures = sorted({picture for picture, _ in self.samples}, key=_sort_key)
         row = {picture: place for place, picture in enumerate(pictures)}
-        counts = [len(entry["pred_coords"]) for entry in self.entries]
+        # each value of an entry has a row a person
+        counts = [len(next(iter(entry.values()))) for entry in self.entries]
         return pictures, np.repeat([row[picture] for picture, _ in self.samples], counts)
 
     def statistic(self) -> Statistic:
@@ -189,13 +206,14 @@ class Leaf:
             ours, theirs = self._persons(), other._persons()
             same_ids("samples", sorted(ours, key=_sort_key), sorted(theirs, key=_sort_key))
             for sample, poses in ours.items():
-                self._same_points(poses, theirs[sample], [sample])
+                if poses is not None:
+                    self._same_points(poses, theirs[sample], [sample])
 
-    def _same_points(self, ours: Array, theirs: Array, ids: Sequence[Any]) -> None:
-        if ours.shape == theirs.shape and np.array_equal(ours, theirs, equal_nan=True):
+    def _same_points(self, ours: Array, theirs: Array | None, ids: Sequence[Any]) -> None:
+        if theirs is not None and np.array_equal(ours, theirs, equal_nan=True):
             return
         odd = ids[:1]
-        if ours.shape == theirs.shape and len(ids) == len(ours):
+        if theirs is not None and ours.shape == theirs.shape and len(ids) == len(ours):
             differs = (ours != theirs).any(axis=tuple(range(1, ours.ndim)))
             odd = [ids[row] for row in np.flatnonzero(differs)[:5]]
         raise DataError(
@@ -203,9 +221,10 @@ class Leaf:
             "give both the same file, --annotations FILE"
         )
 
-    def _persons(self) -> dict[Any, Array]:
+    def _persons(self) -> dict[Any, Array | None]:
+        """Annotated poses of each sample, where the metric keeps them."""
         pairs = zip(self.samples, self.entries, strict=True)
-        return {sample: entry["gt_coords"] for sample, entry in pairs}
+        return {sample: entry.get("gt_coords") for sample, entry in pairs}
 
     def _prefixed(self, figures: Mapping[str, float]) -> dict[str, float]:
         prefix = f"{self.metric.prefix}/" if self.metric.prefix else ""
@@ -216,8 +235,8 @@ class Leaf:
         return Statistic(statistic.pictures, names, statistic.rising, statistic.figures)
 
     @cached_property
-    def _of_people(self) -> tuple[Statistic, Statistic]:
-        number = stacked(self.entries)[0].shape[1]
+    def _of_people(self) -> tuple[Statistic, Statistic | None]:
+        number = 0 if self.sums.keypoints is None else self.masks[0].shape[1]
         pictures, row = self.people
         return person_statistics(self.sums, row, pictures, self.names(number))
 
@@ -255,7 +274,7 @@ class Leaf:
             return [float(value) for value in self.metric.compute_metrics(drawn).values()]
 
         names = list(self._prefixed(self.metric.compute_metrics(list(self.entries))))
-        rising = [not any(part in name for part in _FALLING) for name in names]
+        rising = list(map(is_rising, names))
 
         def figures(weights: Array) -> Array:
             return np.array([run(row) for row in weights.tolist()], np.float64)

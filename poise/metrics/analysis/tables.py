@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poise._arrays import Array
-from poise.errors import ArgumentError, DataError, nearest
+from poise.errors import ArgumentError, nearest
 from poise.metrics.analysis.bootstrap import Interval
 from poise.metrics.analysis.diagnosis import (
     GOOD_FROM,
@@ -128,11 +128,6 @@ def by_table(leaf: Leaf, kind: str, keypoint_intervals: dict[str, Interval] | No
         raise ArgumentError(
             f"figures can be sorted by {', '.join(BY)}, got '{kind}'{nearest(kind, BY)}"
         )
-    if not (leaf.is_oks or leaf.is_summed):
-        raise DataError(
-            f"{leaf.kind} has no figures of single people or keypoints; use CocoMetric, "
-            "PCKAccuracy, AUC, EPE, NME or MPJPE"
-        )
     if kind == "keypoint":
         return _keypoints(leaf, keypoint_intervals or {})
     table = _groups_by_oks if leaf.is_oks else _groups_by_sums
@@ -140,10 +135,11 @@ def by_table(leaf: Leaf, kind: str, keypoint_intervals: dict[str, Interval] | No
 
 
 def _keypoints(leaf: Leaf, intervals: dict[str, Interval]) -> Table:
+    labelled = _labelled_by_keypoint(leaf)
     statistic = leaf.keypoint_statistic()
     assert statistic is not None
     columns = ["labelled", leaf.keypoint_figure]
-    values: list[Array] = [_labelled_by_keypoint(leaf), statistic.whole()]
+    values: list[Array] = [labelled, statistic.whole()]
     if leaf.is_oks:
         more = _of_similarity(leaf)
         columns += more
@@ -176,7 +172,7 @@ def _of_similarity(leaf: Leaf) -> dict[str, Array]:
 def _labelled_by_keypoint(leaf: Leaf) -> Array:
     if leaf.is_oks:
         return np.asarray((~np.isnan(leaf.assignment.similarity)).sum(axis=0))
-    return np.asarray(np.concatenate([entry["mask"] for entry in leaf.entries]).sum(axis=0))
+    return np.asarray(np.concatenate(leaf.masks).sum(axis=0))
 
 
 def _groups_by_oks(leaf: Leaf, kind: str) -> Table:
@@ -215,10 +211,10 @@ def _groups_by_sums(leaf: Leaf, kind: str) -> Table:
 
 def people_of(leaf: Leaf) -> People:
     """What the samples of a mean over people say of them."""
-    mask = np.concatenate([entry["mask"] for entry in leaf.entries])
+    mask = np.concatenate(leaf.masks)
     boxes = [
-        None if own is None or len(own) != len(entry["mask"]) else np.asarray(own)[:, :4]
-        for own, entry in zip(leaf.boxes, leaf.entries, strict=True)
+        None if own is None or len(own) != len(some) else np.asarray(own)[:, :4]
+        for own, some in zip(leaf.boxes, leaf.masks, strict=True)
     ]
     known = [box for box in boxes if box is not None]
     if len(known) < len(boxes):

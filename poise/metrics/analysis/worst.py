@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
-from poise.errors import DataError
 from poise.metrics.analysis.statistics import Leaf
 from poise.metrics.analysis.tables import Table, people_of
 from poise.metrics.pck import FIGURES
@@ -133,13 +132,10 @@ def _single_people(leaf: Leaf) -> _Single:
             size=np.sqrt(truth.area),
             missed=assignment.pose < 0,
         )
-    if not leaf.is_summed:
-        raise DataError(f"{leaf.kind} has no figures of single people, so none is the worst")
-    sums = leaf.sums
+    masks, sums = leaf.masks, leaf.sums
     figures = sums.figures({key: value.astype(np.float64) for key, value in sums.people.items()})
     # of figures by joint the one over all of them
     name = next((n for n in figures if n in FIGURES.values()), next(iter(figures)))
-    masks = [entry["mask"] for entry in leaf.entries]
     size = people_of(leaf).size
     owners = np.repeat(np.arange(len(masks)), [len(mask) for mask in masks]).tolist()
     return _Single(

@@ -204,6 +204,20 @@ def test_figures_of_single_keypoints_are_those_of_a_metric_that_sees_no_other(
         assert found[keypoint] == pytest.approx(expected[key], rel=1e-6)
 
 
+def test_parts_of_a_body_have_their_own_ap(scene: Any) -> None:
+    made = scene(images=10, noise=0.03)
+    metric = KeypointPartitionMetric(
+        {"type": "CocoMetric", "score_mode": "bbox", "nms_mode": "none"},
+        {"head": [0, 1, 2, 3, 4], "legs": [13, 14, 15, 16]},
+    )
+    leaves, figures = fed(metric, made.samples, made.meta)
+    found = {}
+    for leaf in leaves:
+        found |= dict(zip(leaf.statistic().names, leaf.statistic().whole(), strict=True))
+    assert list(found) == list(figures)
+    np.testing.assert_array_equal(list(found.values()), nan_of(figures))
+
+
 def test_parts_of_a_body_and_unknown_metrics_are_drawn_as_well() -> None:
     samples = people(16)
     parts = KeypointPartitionMetric({"type": "EPE"}, {"head": [0, 1, 3], "arm": [4, 5]})
@@ -225,21 +239,42 @@ def test_parts_of_a_body_and_unknown_metrics_are_drawn_as_well() -> None:
     assert leaf.keypoint_statistic() is None
 
 
-def test_hands_in_space_are_drawn_entry_by_entry() -> None:
+def test_hands_in_space_are_drawn_as_well() -> None:
     rng = np.random.default_rng(0)
-    samples = [
-        {
-            "img_id": number,
-            "hand_type": np.array([[1, 0]]),
-            "hand_type_valid": np.ones(1),
-            "pred_instances": {"hand_type": rng.integers(0, 2, (1, 2))},
-        }
-        for number in range(30)
-    ]
-    (leaf,), figures = fed(InterHandMetric(modes=["HandednessAcc"]), samples)
-    found = intervals(leaf.statistic(), resamples=50)["HandednessAcc"]
-    assert found.value == figures["HandednessAcc"]
-    assert found.low < found.value < found.high
+    samples = []
+    for number in range(30):
+        kind = np.array([[1.0, float(rng.integers(2))]])
+        places, depths = rng.uniform(50, 200, (1, 42, 2)), rng.normal(0, 30, (1, 42, 1))
+        samples.append(
+            {
+                "img_id": number // 2,
+                "hand_type": kind,
+                "hand_type_valid": np.array([float(number % 4 > 0)]),
+                "abs_depth": [500.0, 520.0],
+                "focal": np.array([600.0, 600.0]),
+                "principal_pt": np.array([128.0, 128.0]),
+                "pred_instances": {
+                    "keypoints": np.concatenate([places, depths], axis=2),
+                    "hand_type": np.array([[1.0, float(rng.integers(2))]]),
+                    "rel_root_depth": rng.normal(10, 5, (1, 1)),
+                },
+                "gt_instances": {
+                    "keypoints_cam": rng.normal(0, 80, (1, 42, 3)),
+                    "keypoints_visible": rng.integers(0, 2, (1, 42)) | (np.arange(42) % 21 == 20),
+                },
+            }
+        )
+    (leaf,), figures = fed(InterHandMetric(), samples)
+    statistic = leaf.statistic()
+    assert list(statistic.names) == list(figures)
+    assert list(statistic.rising) == [False, False, False, True, False]
+    np.testing.assert_allclose(statistic.whole(), list(figures.values()), rtol=1e-12)
+    for weights in next(draws(15, 4, seed=2)):
+        drawn = [s for s in samples for _ in range(weights[s["img_id"]])]
+        _, expected = fed(InterHandMetric(), drawn)
+        found = statistic.figures(weights[None])[0]
+        np.testing.assert_allclose(found, list(expected.values()), rtol=1e-12)
+    assert leaf.keypoint_statistic() is None
 
 
 def mean_statistic(values: np.ndarray) -> Statistic:
