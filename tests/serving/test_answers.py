@@ -8,9 +8,9 @@ import pytest
 from fastapi import FastAPI
 
 import poise
-from poise.errors import ArgumentError
+from poise.errors import ArgumentError, DataError
 from poise.inference.sinks.drawing import drawer_of
-from poise.serving import Limits, create_app
+from poise.serving import Limits, create_app, warm_up
 
 JPEG = {"content-type": "image/jpeg"}
 
@@ -163,6 +163,15 @@ def test_alive_and_ready(app, ask):
     app.state.service.batcher.close()
     answer = ask(app, "GET", "/ready")
     assert (answer.status_code, answer.json()) == (503, {"status": "shutting down"})
+
+
+def test_warming_up_runs_detector_and_network(inferencer, monkeypatch):
+    warm_up(inferencer)
+    stages = [stage for stage, *_ in inferencer.timings.rows()]
+    assert "network" in stages
+    monkeypatch.setattr(inferencer.detector, "detect", lambda _: [np.zeros((1, 3))])
+    with pytest.raises(DataError, match="the detector's boxes"):
+        warm_up(inferencer)
 
 
 def test_the_app_can_be_mounted_in_another(app, ask, photo, expected):
