@@ -39,6 +39,7 @@ _KEYS = {
     "dist_cfg": ("backend", "timeout"),
 }
 _START_METHODS = ("fork", "spawn", "forkserver")
+_LINUX = sys.platform == "linux"
 #: Files that a process may have open; workers pass tensors as open files.
 _OPEN_FILES = 4096
 
@@ -95,10 +96,15 @@ def memory_mb() -> int:
 def worker_settings(env_cfg: Mapping[str, Any] | None) -> dict[str, Any]:
     """Arguments of a torch loader that has workers: how they are started."""
     method = ((env_cfg or {}).get("mp_cfg") or {}).get("mp_start_method")
-    if method is not None and method not in multiprocessing.get_all_start_methods():
+    default, *others = multiprocessing.get_all_start_methods()
+    if method is not None and method not in (default, *others):
         # nearly all configs say fork, which Windows does not have
         logger.info("mp_start_method='%s' is not of this system: it starts workers its way", method)
         method = None
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    if method is None and chosen in (None, default) and "fork" in others and _LINUX:
+        # the default since Python 3.14 would have to pickle the classes of a notebook
+        method = "fork"
     return {} if method is None else {"multiprocessing_context": method}
 
 

@@ -2,6 +2,8 @@
 
 import datetime
 import logging
+import multiprocessing
+import sys
 
 import cv2
 import pytest
@@ -58,6 +60,22 @@ def test_workers_are_started_as_the_config_says(make_config, method):
     runner = Runner(cfg, accelerator="cpu", validate=False)
     runner.setup_data()
     assert runner.train_dataloader.multiprocessing_context.get_start_method() == method
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep their way")
+@pytest.mark.parametrize(
+    ("chosen", "settings"),
+    [(None, "fork"), ("forkserver", "fork"), ("spawn", None)],
+)
+def test_workers_are_forked_where_nobody_says_how(monkeypatch, chosen, settings):
+    # as on Python 3.14, whose default is the first one
+    known = ["forkserver", "spawn", "fork"]
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: known)
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none: chosen)
+    assert worker_settings(None).get("multiprocessing_context") == settings
+    assert worker_settings({"mp_cfg": {"mp_start_method": "spawn"}}) == {
+        "multiprocessing_context": "spawn"
+    }
 
 
 def test_processes_talk_as_the_config_says():
