@@ -76,6 +76,13 @@ def evaluate(
         int, typer.Option(min=1, help="Draws of pictures for intervals and comparisons.")
     ] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Draw pictures together, such as the frames of a video: a field of the images, "
+            "such as vid_id, or a regular expression on their names."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="JSON file for the figures.")
     ] = None,
@@ -99,6 +106,7 @@ def evaluate(
             interval=interval,
             resamples=resamples,
             seed=seed,
+            group_by=group_by,
             against=against,
             breakdown=breakdown,
             by=by or (),

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from poise.data_tools.drawing import Drawing
 from poise.data_tools.evaluating import Collected, collect_predictions
 from poise.data_tools.worst_cases import DrawnCases, draw_worst
 from poise.errors import DataError
-from poise.metrics.analysis.bootstrap import Difference, Interval, differences, intervals
 from poise.metrics.analysis.statistics import Leaf
 from poise.metrics.analysis.tables import BY, Table, breakdown_tables, by_table
 from poise.metrics.analysis.worst import worst_of
@@ -36,6 +36,7 @@ def examine_predictions(
     interval: float | None = None,
     resamples: int = 1000,
     seed: int = 0,
+    group_by: str | None = None,
     against: str | Path | None = None,
     breakdown: bool = False,
     by: Sequence[str] = (),
@@ -54,6 +55,8 @@ def examine_predictions(
         interval: share of the resamples within an interval, such as 0.95; no intervals if None.
         resamples: how many sets of pictures are drawn.
         seed: of the draws.
+        group_by: pictures that are drawn together, such as the frames of a video: a field of the
+            images, or a regular expression on their names.
         against: predictions of another run, of the same pictures.
         breakdown: tell the errors of keypoints and people apart, and what each kind costs.
         by: tables by 'keypoint', 'size', 'visible', 'crowding' or 'occlusion'.
@@ -72,15 +75,17 @@ def examine_predictions(
     found = Examination(predictions=str(path), level=interval or LEVEL, resamples=resamples)
     for name, own in collected.figures().items():
         found.figures[name] = {figure: float(value) for figure, value in own.items()}
-    drawing = {"level": found.level, "resamples": resamples, "seed": seed, "tick": tick}
+    drawing = Drawing(level=found.level, resamples=resamples, seed=seed, groups=group_by, tick=tick)
     if interval is not None:
         for name, leaves in collected.leaves.items():
-            found.intervals[name] = _intervals(leaves, drawing)
+            found.intervals[name] = {}
+            for leaf in leaves:
+                found.intervals[name] |= drawing.intervals(collected, leaf)
     if breakdown:
         _tables(found, collected, breakdown_tables)
     for kind in by:
-        drawn = partial(_by, kind=kind, drawing=None if interval is None else drawing)
-        _tables(found, collected, drawn)
+        drawn = None if interval is None else drawing
+        _tables(found, collected, partial(_by, collected=collected, kind=kind, drawing=drawn))
     if worst:
         _tables(found, collected, partial(_worst, number=worst))
     if against is not None:
@@ -98,7 +103,7 @@ def _write_page(
     page: str | Path,
     found: Examination,
     collected: Collected,
-    drawing: Mapping[str, Any],
+    drawing: Drawing,
     images: str | Path | None,
     worst: int,
 ) -> None:
@@ -113,13 +118,14 @@ def _write_page(
     folder = None if images is None else Path(images)
     for name, leaves in collected.leaves.items():
         for leaf in leaves:
+            rows = whole.intervals.setdefault(name, {})
             if name not in found.intervals:
                 with _noted(whole):
-                    rows = whole.intervals.setdefault(name, {})
-                    rows.update(_intervals([leaf], drawing))
+                    rows |= drawing.intervals(collected, leaf)
+            by = partial(_by, collected=collected, drawing=drawing if rows else None)
             makers: list[Callable[[Leaf], list[Table]]] = [
                 *([breakdown_tables] if leaf.is_oks else []),
-                *(partial(_by, kind=kind, drawing=drawing) for kind in BY),
+                *(partial(by, kind=kind) for kind in BY),
                 partial(_worst, number=worst),
             ]
             for make in makers:
@@ -164,45 +170,31 @@ def _tables(found: Examination, collected: Collected, make: Callable[[Leaf], lis
     found.notes.extend(note for note in problems if note not in found.notes)
 
 
-def _by(leaf: Leaf, *, kind: str, drawing: Mapping[str, Any] | None) -> list[Table]:
+def _by(leaf: Leaf, *, collected: Collected, kind: str, drawing: Drawing | None) -> list[Table]:
     """The table of a kind; of keypoints with their intervals."""
-    statistic = leaf.keypoint_statistic() if kind == "keypoint" and drawing else None
-    drawn = None if statistic is None or drawing is None else intervals(statistic, **drawing)
+    drawn = None
+    if kind == "keypoint" and drawing is not None:
+        drawn = drawing.keypoint_intervals(collected, leaf)
     return [by_table(leaf, kind, drawn)]
 
 
-def _intervals(leaves: Sequence[Leaf], drawing: Mapping[str, Any]) -> dict[str, Interval]:
-    found: dict[str, Interval] = {}
-    for leaf in leaves:
-        found |= intervals(leaf.statistic(), **drawing)
-    return found
-
-
-def _compare(
-    found: Examination, ours: Collected, theirs: Collected, drawing: Mapping[str, Any]
-) -> None:
+def _compare(found: Examination, ours: Collected, theirs: Collected, drawing: Drawing) -> None:
     """Set the comparison of all metrics, as a whole and by keypoint."""
     for (name, leaves), others in zip(ours.leaves.items(), theirs.leaves.values(), strict=True):
-        figures: dict[str, Difference] = {}
-        keypoints: dict[str, Difference] = {}
+        found.comparison[name] = {}
         for leaf, other in zip(leaves, others, strict=True):
-            leaf.compare_truth(other)
-            figures |= differences(leaf.statistic(), other.statistic(), **drawing)
-            single, its = leaf.keypoint_statistic(), other.keypoint_statistic()
-            if single is not None and its is not None:
-                rows = differences(single, its, **drawing)
-                keypoints |= {f"{leaf.before}{point}": row for point, row in rows.items()}
+            figures, keypoints = drawing.differences(ours, leaf, other)
+            found.comparison[name] |= figures
+            if keypoints:
+                found.keypoints.setdefault(name, {}).update(keypoints)
             if note := _one_sided(leaf.pictures_with_poses(), other.pictures_with_poses()):
                 found.notes.append(f"{name}: {note}")
-        found.comparison[name] = figures
-        if keypoints:
-            found.keypoints[name] = keypoints
 
 
 def _one_sided(ours: set[Any], theirs: set[Any]) -> str:
     """What to say of pictures in which only one run has predictions."""
     parts = [
-        f"{len(alone)} only in the {which} ({', '.join(map(str, list(alone)[:5]))}"
+        f"{len(alone)} only in the {which} ({', '.join(sorted(map(str, alone))[:5])}"
         + (", ...)" if len(alone) > 5 else ")")
         for alone, which in ((ours - theirs, "first"), (theirs - ours, "second"))
         if alone

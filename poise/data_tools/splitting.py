@@ -14,7 +14,7 @@ from poise.data_tools.formats.coco import write_text
 from poise.datasets.coco_file import CocoFile
 from poise.errors import ArgumentError, DataError
 
-__all__ = ["split_annotations"]
+__all__ = ["check_rule", "group_of", "split_annotations"]
 
 
 def split_annotations(
@@ -48,16 +48,11 @@ def split_annotations(
             f"shares are above 0 and sum to 1 at most, such as train=0.8 val=0.2; got "
             f"{dict(shares)}"
         )
-    try:
-        re.compile(group_by or "")
-    except re.error as error:
-        raise ArgumentError(
-            f"--group-by '{group_by}' is neither a field nor a regular expression: {error}"
-        ) from error
+    check_rule(group_by)
     coco = CocoFile(str(path), owner="poise data split")
     groups: dict[Any, list[Any]] = defaultdict(list)
     for number, image in coco.imgs.items():
-        groups[_group(image, group_by)].append(number)
+        groups[group_of(image, group_by)].append(number)
     order = sorted(groups, key=str)
     random.Random(seed).shuffle(order)
     if len(order) < len(shares):
@@ -79,7 +74,27 @@ def split_annotations(
     return written
 
 
-def _group(image: Mapping[str, Any], rule: str | None) -> Any:
+def check_rule(rule: str | None) -> None:
+    """Raise ArgumentError for a rule of `group_of` that is no regular expression."""
+    try:
+        re.compile(rule or "")
+    except re.error as error:
+        raise ArgumentError(
+            f"--group-by '{rule}' is neither a field nor a regular expression: {error}"
+        ) from error
+
+
+def group_of(image: Mapping[str, Any], rule: str | None) -> Any:
+    """What tells which pictures belong together.
+
+    Args:
+        image: entry of a COCO file's images.
+        rule: a field of it; or a regular expression on its file name, whose first group (or whole
+            match) is taken; each picture is by itself if None.
+
+    Raises:
+        DataError: the name does not match.
+    """
     if rule is None:
         return image["id"]
     if rule in image:

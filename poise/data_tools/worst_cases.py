@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
+from poise.data_tools.drawing import annotation_file
 from poise.data_tools.evaluating import Collected
 from poise.data_tools.opening import image_folder
 from poise.datasets.coco_file import read_json
@@ -54,7 +55,7 @@ def draw_worst(
         DataError: a metric without figures of single people.
     """
     cases = worst_of(leaf, number)
-    files = _Files(collected, leaf, images)
+    files = _Files(collected, images)
     figure = cases.tables[0].columns[0]
 
     def drawn(people: Sequence[Worst], what: str) -> list[tuple[bytes, str]]:
@@ -80,21 +81,20 @@ class _Files:
     """Where the pictures are.
 
     Args:
-        collected: predictions that may name them.
-        leaf: a metric that may name an annotation file.
+        collected: predictions that may name them, or their annotation file.
         images: folder that is given.
     """
 
-    def __init__(self, collected: Collected, leaf: Leaf, images: Path | None) -> None:
+    def __init__(self, collected: Collected, images: Path | None) -> None:
         self.known: Mapping[Any, str] = collected.pictures
         self.images = images
         self.names: dict[Any, str] = {}
         self.folder = images or Path()
-        ann_file = getattr(leaf.metric, "ann_file", None) or collected.meta.get("ann_file")
-        if ann_file and Path(ann_file).is_file() and (images is not None or not self.known):
+        ann_file = annotation_file(collected)
+        if ann_file is not None and (images is not None or not self.known):
             rows = read_json(str(ann_file)).get("images", ())
             self.names = {row["id"]: str(row.get("file_name", "")) for row in rows}
-            self.folder = images or image_folder(Path(ann_file))
+            self.folder = images or image_folder(ann_file)
 
     def of(self, picture: Any) -> str:
         """File of a picture; it need not exist."""

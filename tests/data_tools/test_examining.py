@@ -241,3 +241,48 @@ def test_a_page_of_means_notes_what_they_do_not_have(tmp_path: Path) -> None:
     few = saved(tmp_path / "b.jsonl", samples(3)[:8])
     examine_predictions(few, page=tmp_path / "few.html")
     assert "4 pictures are too few for an interval" in (tmp_path / "few.html").read_text()
+
+
+def test_frames_of_a_video_are_drawn_together(tmp_path: Path) -> None:
+    made = []
+    for video in range(12):
+        # the error is that of the video, in all of its frames
+        off = np.random.default_rng(video).uniform(0, 10)
+        for frame in range(5):
+            pose = np.zeros((1, 17, 2))
+            truth = {"keypoints": pose, "keypoints_visible": np.ones((1, 17))}
+            sample = {"id": len(made), "img_id": len(made), "gt_instances": truth}
+            sample["pred_instances"] = {"keypoints": pose + off}
+            made.append({**sample, "img_path": f"videos/v{video}_{frame}.jpg"})
+    path = saved(tmp_path / "a.jsonl", made)
+    single = examine_predictions(path, ["EPE"], interval=0.95).intervals["EPE"]["EPE"]
+    whole = examine_predictions(path, ["EPE"], interval=0.95, group_by=r"(v\d+)_")
+    videos = whole.intervals["EPE"]["EPE"]
+    assert videos.value == single.value
+    # five frames that say the same are one
+    assert (videos.high - videos.low) / (single.high - single.low) == pytest.approx(
+        5**0.5, rel=0.15
+    )
+    against = examine_predictions(path, ["EPE"], against=path, group_by=r"(v\d+)_")
+    assert against.comparison["EPE"]["EPE"].difference == 0
+    with pytest.raises(DataError, match="2 groups of pictures are too few"):
+        examine_predictions(path, ["EPE"], interval=0.95, group_by=r"/v(1?)")
+    with pytest.raises(DataError, match="does not match videos/v0_0.jpg"):
+        examine_predictions(path, ["EPE"], interval=0.95, group_by="nothing")
+    with pytest.raises(ArgumentError, match="neither a field nor a regular expression"):
+        examine_predictions(path, ["EPE"], interval=0.95, group_by="(")
+    bare = saved(tmp_path / "b.jsonl", samples(2))
+    with pytest.raises(DataError, match="--group-by needs the names of the pictures"):
+        examine_predictions(bare, interval=0.95, group_by="v")
+
+
+def test_groups_may_be_fields_of_the_annotation_file(files: Any) -> None:
+    path = files("a.json", 4)
+    content = json.loads(files.truth.read_text())
+    for image in content["images"]:
+        image["video"] = image["id"] // 1
+    files.truth.write_text(json.dumps(content))
+    options = {"annotations": files.truth, "interval": 0.9, "resamples": 60}
+    by_video = examine_predictions(path, **options, group_by="video")
+    assert set(by_video.intervals) == {"CocoMetric"}
+    assert by_video.intervals["CocoMetric"]["coco/AP"].draws == 60

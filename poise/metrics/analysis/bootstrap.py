@@ -8,7 +8,7 @@ people, depends on single pictures and is done once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,12 +34,30 @@ class Statistic:
         names: F figures.
         rising: (F,) bool: more is better.
         figures: weights (R, I) int -> figures (R, F) float64, NaN where nothing counts.
+        unit: what is drawn, for error texts.
     """
 
     pictures: Sequence[Any]
     names: Sequence[str]
     rising: Sequence[bool]
     figures: Callable[[Array], Array]
+    unit: str = "pictures"
+
+    def grouped(self, groups: Mapping[Any, Any]) -> Statistic:
+        """The same figures, where pictures that belong together are drawn together.
+
+        Args:
+            groups: picture -> its group, such as the video that it is of.
+        """
+        own = [groups[picture] for picture in self.pictures]
+        names = sorted(set(own), key=str)
+        row = {name: place for place, name in enumerate(names)}
+        place = np.array([row[name] for name in own], int)
+
+        def figures(weights: Array) -> Array:
+            return self.figures(weights[:, place])
+
+        return Statistic(names, self.names, self.rising, figures, "groups of pictures")
 
     def whole(self) -> Array:
         """(F,) figures of the pictures as they are."""
@@ -151,7 +169,7 @@ def differences(
         DataError: as in `intervals`, other pictures, or no figure in common.
     """
     _check(statistic, level, resamples)
-    same_ids("pictures", statistic.pictures, other.pictures)
+    same_ids(statistic.unit, statistic.pictures, other.pictures)
     shared = [name for name in statistic.names if name in set(other.names)]
     if not shared:
         raise DataError(
@@ -198,8 +216,8 @@ def _check(statistic: Statistic, level: float, resamples: int) -> None:
     number = len(statistic.pictures)
     if number < LEAST_PICTURES:
         raise DataError(
-            f"{number} pictures are too few for an interval; at least {LEAST_PICTURES} are needed, "
-            "some hundreds for one that says much"
+            f"{number} {statistic.unit} are too few for an interval; at least {LEAST_PICTURES} are "
+            "needed, some hundreds for one that says much"
         )
 
 
