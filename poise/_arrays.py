@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "as_numpy", "is_tensor"]
+__all__ = ["Array", "as_numpy", "is_tensor", "moved"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -32,3 +32,14 @@ def as_numpy(value: Any) -> Array:
         value = value.float()
     array: Array = value.numpy()
     return array
+
+
+def moved(value: Any, *args: Any, **kwargs: Any) -> Any:
+    """What `value.to(...)` gives; of float64, which Apple's GPUs do not have, float32 on them."""
+    if is_tensor(value) and value.is_floating_point() and value.element_size() == 8:
+        import torch
+
+        device = torch._C._nn._parse_to(*args, **kwargs)[0]
+        if device is not None and device.type == "mps":
+            value = value.float()
+    return value.to(*args, **kwargs)

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from poise._arrays import is_tensor
+from poise._arrays import is_tensor, moved
 from poise.errors import ArgumentError, PoiseError, UnknownNameError, nearest
 
 __all__ = ["BaseDataElement", "FieldError", "is_array"]
@@ -245,10 +245,8 @@ class BaseDataElement:
         return self.new()
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Tensors moved or cast, as `torch.Tensor.to` does."""
-        return self._map(
-            lambda v: v.to(*args, **kwargs) if hasattr(v, "to") else v,
-        )
+        """Tensors moved or cast, as `torch.Tensor.to` does; on "mps" float64 becomes float32."""
+        return self._map(lambda v: moved(v, *args, **kwargs) if hasattr(v, "to") else v)
 
     def cpu(self) -> Self:
         """Tensors on the CPU."""

@@ -5,6 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from poise.models.preprocessors import BaseDataPreprocessor
+from poise.structures import InstanceData, PoseDataSample
+
 #: what goes wrong on hardware: name -> call with a tensor (2, 3) on the device
 REFUSED = {
     "a tensor of the host is added": lambda x: x + torch.ones(3),
@@ -64,3 +67,20 @@ def test_networks_learn_there_as_on_the_host(pretending):
     with pretending("cuda") as device:
         there = trained(device)
     assert all(torch.equal(value, there[name]) for name, value in here.items())
+
+
+def test_samples_reach_devices_without_float64(pretending):
+    """Weights of keypoints that were converted have it, for one."""
+    sample = PoseDataSample()
+    sample.gt_instance_labels = InstanceData(
+        keypoint_weights=torch.ones(1, 5, dtype=torch.float64), with_z=torch.ones(1, dtype=bool)
+    )
+    batch = {"inputs": torch.zeros(1, 3, 4, 4, dtype=torch.float64), "data_samples": [sample]}
+    for kind, expected in (("mps", torch.float32), ("cuda", torch.float64)):
+        with pretending(kind) as device:
+            data = BaseDataPreprocessor().to(device)(batch)
+            labels = data["data_samples"][0].gt_instance_labels
+            assert labels.keypoint_weights.dtype == data["inputs"].dtype == expected
+            assert labels.keypoint_weights.device == labels.with_z.device == device
+            assert labels.with_z.dtype == torch.bool
+    assert sample.gt_instance_labels.keypoint_weights.dtype == torch.float64

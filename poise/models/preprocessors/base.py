@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from poise._arrays import moved
 from poise.errors import ArgumentError, ConfigError, DataError
 from poise.registry import MODELS
 
@@ -42,7 +43,7 @@ class BaseDataPreprocessor(nn.Module):
         if isinstance(data, Mapping):
             return {key: self.cast_data(value) for key, value in data.items()}
         if hasattr(data, "to"):
-            return data.to(self.device, non_blocking=self._non_blocking)
+            return moved(data, self.device, non_blocking=self._non_blocking)
         if isinstance(data, tuple) and hasattr(data, "_fields"):
             return type(data)(*map(self.cast_data, data))
         if isinstance(data, (list, tuple)):
