@@ -5,9 +5,26 @@ import pytest
 import torch
 from torch import nn
 
+from poise._arrays import as_numpy
+from poise.codecs import (
+    SPR,
+    AssociativeEmbedding,
+    DecoupledHeatmap,
+    Hand3DHeatmap,
+    IntegralRegressionLabel,
+    MegviiHeatmap,
+    MoveNetLabel,
+    MSRAHeatmap,
+    RegressionLabel,
+    SimCC3DLabel,
+    SimCCLabel,
+    UDPHeatmap,
+)
 from poise.models.preprocessors import BaseDataPreprocessor
+from poise.registry.tables.codecs import TABLE
 from poise.structures import InstanceData, PoseDataSample
 
+K = 5
 #: what goes wrong on hardware: name -> call with a tensor (2, 3) on the device
 REFUSED = {
     "a tensor of the host is added": lambda x: x + torch.ones(3),
@@ -84,3 +101,78 @@ def test_samples_reach_devices_without_float64(pretending):
             assert labels.keypoint_weights.device == labels.with_z.device == device
             assert labels.with_z.dtype == torch.bool
     assert sample.gt_instance_labels.keypoint_weights.dtype == torch.float64
+
+
+#: codec, and shapes of what it decodes: of two samples; of one where it decodes no batches
+DECODED = {
+    "AssociativeEmbedding": (
+        AssociativeEmbedding((64, 64), (16, 16), decode_keypoint_order=list(range(K))),
+        [(2, K, 16, 16)] * 2,
+    ),
+    "DecoupledHeatmap": (DecoupledHeatmap((64, 64), (16, 16)), [(3, K, 16, 16), (3, 1)]),
+    "Hand3DHeatmap": (
+        Hand3DHeatmap(image_size=(64, 64), root_heatmap_size=8, heatmap_size=(16, 16, 8)),
+        [(42, 8, 16, 16), (1,), (2,)],
+    ),
+    "IntegralRegressionLabel": (IntegralRegressionLabel((64, 64), (16, 16), 2.0), [(2, K, 2)]),
+    "MSRAHeatmap": (MSRAHeatmap((64, 64), (16, 16), sigma=2), [(2, K, 16, 16)]),
+    "MSRAHeatmap, unbiased": (
+        MSRAHeatmap((64, 64), (16, 16), sigma=2, unbiased=True), [(2, K, 16, 16)]
+    ),
+    "MegviiHeatmap": (MegviiHeatmap((64, 64), (16, 16), kernel_size=3), [(2, K, 16, 16)]),
+    "MoveNetLabel": (
+        MoveNetLabel((64, 64)),
+        [(2, K, 16, 16), (2, 1, 16, 16), (2, 2 * K, 16, 16), (2, 2 * K, 16, 16)],
+    ),
+    "RegressionLabel": (RegressionLabel((64, 64)), [(2, K, 2)]),
+    "SPR": (
+        SPR((64, 64), (16, 16), generate_keypoint_heatmaps=True),
+        [(K + 1, 16, 16), (2 * K, 16, 16)],
+    ),
+    "SimCC3DLabel": (SimCC3DLabel((64, 64, 32)), [(2, K, 128), (2, K, 128), (2, K, 64)]),
+    "SimCCLabel": (SimCCLabel((64, 64)), [(2, K, 128), (2, K, 128)]),
+    "SimCCLabel, DARK": (SimCCLabel((64, 64), use_dark=True), [(2, K, 128), (2, K, 128)]),
+    "UDPHeatmap": (UDPHeatmap((64, 64), (16, 16)), [(2, K, 16, 16)]),
+    "UDPHeatmap, combined": (
+        UDPHeatmap((64, 64), (16, 16), heatmap_type="combined"), [(2, 3 * K, 16, 16)]
+    ),
+}  # fmt: skip
+
+#: these take no tensors of a network as they are, or have nothing to decode
+TAKE_ARRAYS = {
+    "EDPoseLabel",
+    "ImagePoseLifting",
+    "MotionBERTLabel",
+    "VideoPoseLifting",
+    "YOLOXPoseAnnotationProcessor",
+}
+
+
+def test_every_codec_is_decoded():
+    registered = {n for rows in TABLE.values() for names in rows.values() for n in names.split()}
+    assert {name.partition(",")[0] for name in DECODED} | TAKE_ARRAYS == registered
+
+
+def arrays(decoded):
+    if decoded is None:
+        return []
+    if isinstance(decoded, (list, tuple)):
+        return [array for part in decoded for array in arrays(part)]
+    return [as_numpy(decoded)]
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+@pytest.mark.parametrize("name", DECODED)
+def test_outputs_on_a_device_are_decoded_as_on_the_host(name, kind, pretending):
+    codec, shapes = DECODED[name]
+    g = torch.Generator().manual_seed(0)
+    outputs = [torch.rand(shape, generator=g) for shape in shapes]
+    decode = codec.batch_decode if codec.support_batch_decoding else codec.decode
+    expected = arrays(decode(*(output.clone() for output in outputs)))
+    with pretending(kind) as device:
+        # what stays on the device must come to the host without complaint
+        found = arrays(decode(*(output.to(device) for output in outputs)))
+    assert expected
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
