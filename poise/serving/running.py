@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from poise.errors import ArgumentError
@@ -13,6 +15,8 @@ __all__ = ["open_socket", "run_server"]
 
 #: Seconds that requests which are under way at the end have left.
 _GRACE_SECONDS = 30
+#: Exit status of a program that a signal has ended, as shells say it, without the signal's number.
+_BY_SIGNAL = 128
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -47,6 +51,8 @@ def open_socket(host: str, port: int) -> socket.socket:
 def run_server(app: Any, listener: socket.socket, *, started: Callable[[], None]) -> None:
     """Serve until Ctrl-C or SIGTERM; what is under way then is finished, what is new refused.
 
+    A second Ctrl-C ends the program at once.
+
     Args:
         app: of `create_app`.
         listener: of `open_socket`.
@@ -62,6 +68,12 @@ def run_server(app: Any, listener: socket.socket, *, started: Callable[[], None]
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             started()
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            super().handle_exit(sig, frame)
+            if self.force_exit:
+                # a second Ctrl-C: a thread that is in the model cannot be ended in a better way
+                os._exit(_BY_SIGNAL + sig)
 
     config = uvicorn.Config(
         app,

@@ -64,6 +64,27 @@ def test_a_signal_ends_it_when_what_is_under_way_is_done(start, photo, number, s
     assert "Traceback" not in process.stderr.read()
 
 
+@pytest.mark.slow
+def test_a_second_ctrl_c_ends_it_at_once(start, photo):
+    process, address = start("--queue", "60", "--max-batch", "1")
+
+    def ask():
+        httpx.post(f"{address}/predict", files=[("images", photo)] * 60, timeout=PATIENCE)
+
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(ask)
+        while "poise_queue_pictures 60" not in httpx.get(f"{address}/metrics").text:
+            assert not call.done()
+        process.send_signal(signal.SIGINT)
+        while "Waiting for connections" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 130
+        with pytest.raises(httpx.TransportError):
+            call.result()
+    assert "Traceback" not in process.stderr.read()
+
+
 def test_bad_bytes_do_not_end_it(start, photo):
     _, address = start("--max-bytes", "600000")
     host, port = address.removeprefix("http://").split(":")
