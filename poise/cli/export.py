@@ -21,7 +21,7 @@ def export(
         str, typer.Argument(help="Model name or config file; nanodet: the embedded detector.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="File to write, .onnx.", show_default=False)
+        Path, typer.Option("--out", "-o", help="File to write: .onnx, .xml (OpenVINO) or .pt2 (torch).", show_default=False)
     ],
     weights: Annotated[
         str | None, typer.Option("--weights", "-w", help="Checkpoint of the model.")
@@ -29,6 +29,9 @@ def export(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Run the file beside the model.")
     ] = True,
+    half: Annotated[
+        bool, typer.Option("--half", help="Weights of 16 bits: half the size (.onnx, .xml).")
+    ] = False,
     candidates: Annotated[
         int | None,
         typer.Option(
@@ -59,11 +62,11 @@ def export(
     from poise.runtimes import read_metadata
 
     if model == "nanodet":
-        export_detector(out, check=check)
+        export_detector(out, check=check, half=half)
         use = "--detector"
     else:
         network = load_model(model, weights, device="cpu")
-        report = export_model(network.eval(), out, check=check, candidates=candidates)
+        report = export_model(network.eval(), out, check=check, half=half, candidates=candidates)
         if check:
             _tell(report)
         use = _USED_BY.get(read_metadata(out)["kind"], "--model")

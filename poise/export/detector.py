@@ -33,14 +33,15 @@ class _AsYolo(nn.Module):
         return torch.cat(((low + high) / 2, high - low, scores[..., None]), -1)
 
 
-def export_detector(path: str | Path, *, check: bool = True) -> Path:
-    """Write NanoDet as an ONNX file with a free batch size.
+def export_detector(path: str | Path, *, check: bool = True, half: bool = False) -> Path:
+    """Write NanoDet as a file with a free batch size; the ending says the form.
 
     `poise.Inferencer("model.onnx", detector="nanodet.onnx")` then finds people without torch.
 
     Args:
         path: file to write; it appears when it is complete.
         check: run the file beside the network.
+        half: weights of 16 bits.
 
     Returns:
         `path`.
@@ -53,5 +54,5 @@ def export_detector(path: str | Path, *, check: bool = True) -> Path:
     sample = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(0))
     network = _AsYolo(NanoDetDetector().model).eval()
     metadata = {"padding": NanoDetDetector.PADDING}
-    write_plan(Plan(network, sample, metadata), Path(path), check=check)
+    write_plan(Plan(network, sample, metadata), Path(path), check=check, half=half)
     return Path(path)

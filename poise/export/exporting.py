@@ -12,7 +12,8 @@ from typing import Any
 
 from poise.export.forms import writer_of
 from poise.export.kinds import plan_of
-from poise.export.parity import Report, compare
+from poise.export.parity import TOLERANCE, TOLERANCE_HALF, Report, compare
+from poise.export.people import CANDIDATES
 from poise.export.plan import Plan
 
 __all__ = ["export_model", "export_onnx", "write_plan"]
@@ -23,6 +24,7 @@ def export_model(
     path: str | os.PathLike[str],
     *,
     check: bool = True,
+    half: bool = False,
     candidates: int | None = None,
 ) -> Report:
     """Write a model as a file that runs without torch, and without its config.
@@ -32,8 +34,10 @@ def export_model(
 
     Args:
         model: estimator with `cfg` and `dataset_meta`: top-down or one-stage.
-        path: file to write; it appears when it is complete. The ending says the form: .onnx.
+        path: file to write; it appears when it is complete. The ending says the form: .onnx,
+            .xml (OpenVINO, with its weights in a .bin beside it) or .pt2 (torch.export).
         check: run the file beside the model, and keep it only if it says the same.
+        half: weights of 16 bits: half the size, and differences in the third digit.
         candidates: of RTMO: compute the keypoints of a fixed number of points, the best ones, so
             that all shapes but the batch's are fixed; None: of those above the model's threshold.
 
@@ -44,15 +48,19 @@ def export_model(
     """
     path = Path(path)
     writer_of(path)
-    return write_plan(plan_of(model, candidates=candidates), path, check=check)
+    if candidates is None and path.suffix.lower() == ".pt2":
+        # what torch.export writes has no shapes that follow from the picture
+        candidates = CANDIDATES
+    return write_plan(plan_of(model, candidates=candidates), path, check=check, half=half)
 
 
-def write_plan(plan: Plan, path: Path, *, check: bool = True) -> Report:
+def write_plan(plan: Plan, path: Path, *, check: bool = True, half: bool = False) -> Report:
     """Write what a plan says; see `export_model`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _whole_files(path) as place:
-        writer_of(path)(plan, place)
-        return compare(plan, place) if check else Report()
+        writer_of(path)(plan, place, half=half)
+        tolerance = TOLERANCE_HALF if half else TOLERANCE
+        return compare(plan, place, tolerance=tolerance) if check else Report()
 
 
 @contextmanager

@@ -6,56 +6,130 @@ import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from torch import nn
 
 from poise._lazy import needed
 from poise.errors import ArgumentError
+from poise.export.operators import opset_for
 from poise.export.plan import Plan
 from poise.export.rewriting import rewritten
-from poise.runtimes.sessions import METADATA_KEY
+from poise.runtimes import METADATA_KEY
 
 __all__ = ["FORMS", "writer_of"]
 
-OPSET = 17
+_LACKING = "exporting to {} needs the package {}: pip install 'poise[export]'"
+#: Weights of fewer numbers than this keep 32 bits: they take no room, and some are exact.
+_SMALL = 256
 
 
-def write_onnx(plan: Plan, path: Path) -> None:
-    """An ONNX file.
+def write_onnx(plan: Plan, path: Path, *, half: bool = False) -> None:
+    """An ONNX file, for ONNX Runtime and most others.
 
-    Raises:
-        MissingDependencyError: the package onnx is not installed.
+    Args:
+        plan: what to write.
+        path: file.
+        half: weights of 16 bits, which are widened as the network computes.
     """
-    onnx = needed("onnx", "exporting needs the package onnx: pip install 'poise[export]'")
-    names = plan.outputs or tuple(f"output_{i}" for i in range(len(plan.answers(plan.sample[:1]))))
+    onnx = needed("onnx", _LACKING.format("ONNX", "onnx"))
+    names = plan.output_names()
     axes = {name: {0: "batch"} for name in (plan.input, *names)}
     axes[plan.input] |= plan.free_axes
     for name, free in plan.free_outputs.items():
         axes[name] |= free
+    network = rewritten(plan.network)
     with torch.no_grad(), warnings.catch_warnings():
         # the tracing exporter is called outdated, and shapes that it fixes are checked later
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            rewritten(plan.network),
+            network,
             (plan.sample[:2],),
             str(path),
             input_names=[plan.input],
             output_names=list(names),
             dynamic_axes=axes,
-            opset_version=OPSET,
+            opset_version=opset_for(network),
             dynamo=False,
         )
     file = onnx.load(str(path))
+    if half:
+        _halve(onnx, file.graph)
     entry = file.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(plan.metadata)
     onnx.save(file, str(path))
 
 
-#: Ending -> writer: of (plan, place).
-FORMS: dict[str, Callable[[Plan, Path], None]] = {".onnx": write_onnx}
+def _halve(onnx: Any, graph: Any) -> None:
+    """Keep weights of a graph with 16 bits, each followed by a cast."""
+    casts = []
+    for weight in graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < _SMALL or np.abs(values).max() > _HALF_MAX:
+            continue
+        name = weight.name
+        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(
+            onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT)
+        )
+    for cast in reversed(casts):
+        graph.node.insert(0, cast)
 
 
-def writer_of(path: Path) -> Callable[[Plan, Path], None]:
+#: Largest number of 16 bits.
+_HALF_MAX = float(np.finfo(np.float16).max)
+
+
+def write_openvino(plan: Plan, path: Path, *, half: bool = False) -> None:
+    """OpenVINO's form: the network in `path`, its weights beside it in a file `.bin`."""
+    openvino = needed("openvino", _LACKING.format("OpenVINO's form", "openvino"))
+    between = path.with_suffix(".onnx")
+    write_onnx(plan, between)
+    model = openvino.convert_model(str(between))
+    between.unlink()
+    model.set_rt_info(json.dumps(plan.metadata), [METADATA_KEY])
+    openvino.save_model(model, str(path), compress_to_fp16=half)
+
+
+def write_torch(plan: Plan, path: Path, *, half: bool = False) -> None:
+    """`torch.export`'s form, which `torch.export.load` reads where there is torch alone.
+
+    Raises:
+        ArgumentError: `half`, which this form does not have.
+    """
+    if half:
+        raise ArgumentError("--half is for .onnx and .xml; torch files keep 32 bits")
+    dynamic = {0: torch.export.Dim.DYNAMIC}
+    dynamic |= dict.fromkeys(plan.free_axes, torch.export.Dim.DYNAMIC)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(
+            _Alone(rewritten(plan.network)), (plan.sample[:2],), dynamic_shapes=(dynamic,)
+        )
+    torch.export.save(program, path, extra_files={METADATA_KEY: json.dumps(plan.metadata)})
+
+
+class _Alone(nn.Module):
+    """A network without training: what is exported asks no module for its mode."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.requires_grad_(False)
+
+    def forward(self, sample: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Outputs as a tuple, in any case."""
+        found = self.network(sample)
+        return tuple(found) if isinstance(found, (tuple, list)) else (found,)
+
+
+Writer = Callable[..., None]
+#: Ending -> writer: of (plan, place, half=).
+FORMS: dict[str, Writer] = {".onnx": write_onnx, ".xml": write_openvino, ".pt2": write_torch}
+
+
+def writer_of(path: Path) -> Writer:
     """How a file is written, by its ending.
 
     Raises:

@@ -14,10 +14,12 @@ from poise.export.plan import Arrays, Plan
 from poise.export.trial import Agreement, agreement, trial_pictures
 from poise.runtimes import open_session, runtime_of
 
-__all__ = ["TOLERANCE", "Difference", "Report", "compare"]
+__all__ = ["TOLERANCE", "TOLERANCE_HALF", "Difference", "Report", "compare"]
 
 #: Largest difference between file and model, in parts of the largest output.
 TOLERANCE = 1e-3
+#: The same where weights have 16 bits.
+TOLERANCE_HALF = 2e-2
 #: Share of the keypoints that may be elsewhere: where two places have nearly the same score, the
 #: last digits decide.
 _JUMPED = 0.05
@@ -55,26 +57,30 @@ class Report:
     speed: float | None = None
 
 
-def compare(plan: Plan, path: Path) -> Report:
+def compare(plan: Plan, path: Path, *, tolerance: float = TOLERANCE) -> Report:
     """Run a file beside the model.
+
+    Args:
+        plan: what was written.
+        path: the file.
+        tolerance: largest difference of an output, in parts of its largest value.
 
     Raises:
         ConfigError: it says something else.
     """
-    session = open_session(path, runtime_of(path))
+    session, names = open_session(path, runtime_of(path)), plan.output_names()
     differences: dict[str, Difference] = {}
     for sample in (plan.sample[:1], plan.sample):
         expected: Arrays = [output.numpy() for output in plan.answers(sample)]
         found: Arrays = session(sample.numpy())
         if plan.comparable is not None:
             found, expected = plan.comparable(found, expected)
-        names = plan.outputs or [f"output_{i}" for i in range(len(expected))]
         for name, one, other in zip(names, found, expected, strict=True):
             own = _difference(name, one, other)
-            if not own.share <= TOLERANCE:
+            if not own.share <= tolerance:
                 raise ConfigError(
                     f"the exported network gives another '{name}' than the model for a batch of "
-                    f"{len(sample)}: off by {own.share:.2g} of its range, {TOLERANCE:g} is allowed"
+                    f"{len(sample)}: off by {own.share:.2g} of its range, {tolerance:g} is allowed"
                 )
             before = differences.get(name)
             differences[name] = own if before is None or own.share > before.share else before

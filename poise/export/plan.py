@@ -46,6 +46,12 @@ class Plan:
     model: Any = None
     comparable: Callable[[Arrays, Arrays], tuple[Arrays, Arrays]] | None = None
 
+    def output_names(self) -> tuple[str, ...]:
+        """A name for each output."""
+        if self.outputs is not None:
+            return self.outputs
+        return tuple(f"output_{i}" for i in range(len(self.answers(self.sample[:1]))))
+
     def answers(self, sample: Tensor) -> tuple[Tensor, ...]:
         """Outputs of the network itself."""
         with torch.no_grad():

@@ -28,12 +28,24 @@ def topdown_plan(model: Any) -> Plan:
     (B, K, h, w), or SimCC vectors (B, K, W) and (B, K, H), or coordinates (B, K, D).
 
     Raises:
-        ConfigError: nobody could decode its outputs.
+        ConfigError: nobody could decode its outputs, or the config has no input size.
     """
-    size = getattr(model.head.decoder, "input_size", None)
-    if size is None:
-        raise ConfigError("the model's codec does not know the size of its input")
-    width, height = int(size[0]), int(size[1])
+    width, height = _input_size(model)
     return Plan(
         _Topdown(model).eval(), made_pixels(width, height), describe_model(model), model=model
     )
+
+
+def _input_size(model: Any) -> tuple[int, int]:
+    """Width and height, as the codec says, else the test pipeline."""
+    from poise.inference.crops import pipeline_config
+
+    size = getattr(model.head.decoder, "input_size", None)
+    for step in pipeline_config(model.cfg) if size is None else ():
+        if str(step.get("type")).rpartition(".")[2] == "TopdownAffine":
+            size = step.get("input_size")
+    if size is None:
+        raise ConfigError(
+            "neither the codec nor TopdownAffine in the test pipeline says how large the input is"
+        )
+    return int(size[0]), int(size[1])

@@ -37,7 +37,7 @@ from poise.inference.results import PoseResult, empty_instances
 from poise.inference.sources.frame import Frame, Source
 from poise.inference.sources.opening import open_sources
 from poise.inference.stages import build_stages, chain_stages
-from poise.runtimes import RUNTIMES
+from poise.runtimes import RUNTIMES, runtime_of
 
 __all__ = ["Inferencer"]
 
@@ -61,8 +61,8 @@ class Inferencer:
     Args:
         model: "auto" (the best model whose weights are on this machine, else the one inside the
             package), a model name or alias, a config file, a `Config`, a built estimator that
-            has `cfg` and `dataset_meta`, or an `.onnx` file of `poise.export.export_onnx`, which
-            needs no torch.
+            has `cfg` and `dataset_meta`, or a file of `poise.export.export_model` (.onnx, .xml,
+            .pt2); the first two need no torch.
         weights: checkpoint; None takes the model's own: those on this machine, else a download.
         detector: finds the boxes where the caller gives none: "auto" (the best detector at hand
             for what the model looks at, else the whole picture), another name, a file, a dict
@@ -118,7 +118,7 @@ class Inferencer:
             )
         if is_exported(model):
             # without torch, and without importing it
-            self.backend = "onnxruntime" if backend == "torch" else backend
+            self.backend = runtime_of(model) if backend == "torch" else backend
             self.device: Any = "cpu"
             self.model: Any = load_exported(model, self.backend, half=self.mode.half)
             self._space_3d = None
@@ -284,8 +284,8 @@ class Inferencer:
         """Network with or without the flip test."""
         key = flip_test, heatmaps
         if key not in self._networks:
-            build = choose_network if self.backend == "torch" else exported_network
-            on_torch = self.backend == "torch"
+            on_torch = self.backend == "torch" and not hasattr(self.model, "session")
+            build = choose_network if on_torch else exported_network
             options: dict[str, Any] = (
                 {"crops": self._crops} if on_torch else {"runtime": self.backend}
             )

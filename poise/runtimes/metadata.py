@@ -84,5 +84,23 @@ def _bytes(file: BinaryIO, place: int, length: int) -> bytes:
     return file.read(length)
 
 
+def _of_openvino(path: Path) -> str | None:
+    for _, element in ElementTree.iterparse(path):
+        if element.tag == METADATA_KEY:
+            return element.get("value")
+        if element.tag == "layer":
+            # a network has thousands, and none of them is wanted
+            element.clear()
+    return None
+
+
+def _of_torch(path: Path) -> str | None:
+    with zipfile.ZipFile(path) as file:
+        for name in file.namelist():
+            if name.endswith(f"extra/{METADATA_KEY}"):
+                return file.read(name).decode()
+    return None
+
+
 #: Ending -> reader of the JSON text.
-_READERS = {".onnx": _of_onnx}
+_READERS = {".onnx": _of_onnx, ".xml": _of_openvino, ".pt2": _of_torch}

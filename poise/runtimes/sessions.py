@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import threading
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from poise.errors import (
+    ArgumentError,
     CheckpointError,
     FileMissingError,
     MissingDependencyError,
@@ -19,7 +19,7 @@ from poise.errors import (
     nearest,
 )
 from poise.runtimes.lanes import Lanes, available_cores, chosen_threads
-from poise.runtimes.metadata import METADATA_KEY
+from poise.runtimes.metadata import read_metadata
 
 __all__ = [
     "RUNTIMES",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 #: Ending of a file -> what runs it.
-_RUNTIME_OF = {".onnx": "onnxruntime"}
+_RUNTIME_OF = {".onnx": "onnxruntime", ".xml": "openvino", ".pt2": "torch"}
 #: Crops per call: what fits a processor's cache is soonest done; GPUs want many.
 _BATCH_ON_CPU, _BATCH_ON_GPU = 8, 16
 
@@ -57,28 +57,33 @@ class Session(Protocol):
 def open_session(
     path: str | os.PathLike[str], runtime: str = "onnxruntime", *, half: bool = False
 ) -> Session:
-    """Session of an ONNX file.
+    """Session of an exported file.
 
     Args:
         path: file.
-        runtime: a key of `RUNTIMES`.
+        runtime: a key of `RUNTIMES` for an ONNX file; for others what `runtime_of` says.
         half: let the runtime compute in bfloat16 or float16 where the machine can; outputs change
             in the third digit.
 
     Raises:
         UnknownNameError: another runtime.
+        ArgumentError: one that does not run such files.
         MissingDependencyError: it is not installed.
         FileMissingError, CheckpointError: no such file; not a network that it can run.
     """
-    if runtime not in RUNTIMES:
+    if runtime not in _SESSIONS:
         raise UnknownNameError(
             f"there is no runtime '{runtime}'; expected one of "
             f"{', '.join(RUNTIMES)}{nearest(runtime, RUNTIMES)}"
         )
     path = Path(path)
+    own = runtime_of(path)
+    if own != runtime and (own not in RUNTIMES or path.suffix.lower() != ".onnx"):
+        raise ArgumentError(f"'{path}' is run by {own}, not by {runtime}")
     if not path.is_file():
         raise FileMissingError(f"there is no exported network '{path}'")
-    return RUNTIMES[runtime](path, half=half)
+    session: Session = _SESSIONS[runtime](path, half=half)
+    return session
 
 
 def is_exported_name(path: str | os.PathLike[str]) -> bool:
@@ -123,8 +128,7 @@ class OnnxRuntimeSession:
         self._narrow: Any = None
         self._opening = threading.Lock()
         self._input = self._session.get_inputs()[0].name
-        found = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-        self.metadata: dict[str, Any] = json.loads(found) if found else {}
+        self.metadata = read_metadata(path)
 
     def _open(self, threads: int) -> Any:
         options = self._runtime.SessionOptions()
@@ -184,7 +188,7 @@ class OpenVinoSession:
             self._idle[None, True] = [self._request(None, alone=True)]
         except RuntimeError as error:
             raise CheckpointError(f"OpenVINO cannot read '{path}': {error}") from error
-        self.metadata = _metadata_of(self._model)
+        self.metadata = read_metadata(path)
 
     def _request(self, size: int | None, *, alone: bool) -> Any:
         """What runs one batch at a time, of one size or of any, on all threads or on a share."""
@@ -218,11 +222,32 @@ class OpenVinoSession:
         return tuple(outputs)
 
 
-def _metadata_of(model: Any) -> dict[str, Any]:
-    for place in (["framework", METADATA_KEY], [METADATA_KEY]):
-        if model.has_rt_info(place):
-            return json.loads(str(model.get_rt_info(place).value))
-    return {}
+class TorchSession:
+    """A network that `torch.export` wrote, on the CPU.
+
+    Args:
+        path: file of `torch.export.save`.
+        half: has no effect: the file's own types count.
+    """
+
+    lanes = 1
+
+    def __init__(self, path: Path, *, half: bool = False) -> None:
+        torch = self._torch = _library("torch")
+        try:
+            self._network = torch.export.load(path).module()
+        except Exception as error:  # the library has no common base for what it raises
+            raise CheckpointError(f"torch cannot read '{path}': {error}") from error
+        self.batch_size = _BATCH_ON_CPU
+        self.metadata = read_metadata(path)
+
+    def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Outputs of a batch."""
+        with self._torch.inference_mode():
+            found = self._network(self._torch.from_numpy(np.ascontiguousarray(pixels)))
+        return tuple(output.numpy() for output in found)
 
 
 RUNTIMES: dict[str, Any] = {"onnxruntime": OnnxRuntimeSession, "openvino": OpenVinoSession}
+#: The same with what runs only the files that are made for it.
+_SESSIONS = {**RUNTIMES, "torch": TorchSession}
