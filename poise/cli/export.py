@@ -21,7 +21,13 @@ def export(
         str, typer.Argument(help="Model name or config file; nanodet: the embedded detector.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="File to write: .onnx, .xml (OpenVINO) or .pt2 (torch).", show_default=False)
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="File to write: .onnx, .xml (OpenVINO) or .pt2 (torch).",
+            show_default=False,
+        ),
     ],
     weights: Annotated[
         str | None, typer.Option("--weights", "-w", help="Checkpoint of the model.")
@@ -86,8 +92,8 @@ def _tell(report: Report) -> None:
     if report.poses is not None:
         found = report.poses
         typer.echo(
-            f"{found.file} of {found.model} poses on made pictures: {found.same:.1%} of the "
-            f"keypoints within half a pixel, these within {found.pixels:.2g} pixels and "
+            f"{found.file} of {found.model} poses, on made pictures: {found.same:.1%} of the "
+            f"keypoints in the same place, within {found.apart:.2g} {found.unit} and "
             f"{found.scores:.1g} of the score"
         )
     if report.speed is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from poise.errors import ConfigError
 from poise.export.boxes import boxes_plan
+from poise.export.lifter import lifter_plan
 from poise.export.people import people_plan
 from poise.export.plan import Plan
 from poise.export.topdown import topdown_plan
@@ -25,7 +26,7 @@ def plan_of(model: Any, *, candidates: int | None = None) -> Plan:
         ConfigError: a model that cannot be exported; the text says why.
     """
     from poise.models.detectors import SingleStageDetector, YOLODetector
-    from poise.models.estimators import BottomupPoseEstimator, TopdownPoseEstimator
+    from poise.models.estimators import BottomupPoseEstimator, PoseLifter, TopdownPoseEstimator
     from poise.models.heads import YOLOXPoseHead
 
     twin = copy.deepcopy(model).cpu().eval()
@@ -34,6 +35,8 @@ def plan_of(model: Any, *, candidates: int | None = None) -> Plan:
         return people_plan(twin, candidates=candidates)
     if isinstance(twin, SingleStageDetector):
         return boxes_plan(twin)
+    if isinstance(twin, PoseLifter):
+        return lifter_plan(twin)
     if type(twin) is TopdownPoseEstimator:
         return topdown_plan(twin)
     if isinstance(twin, BottomupPoseEstimator):

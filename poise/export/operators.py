@@ -29,7 +29,7 @@ def opset_for(network: nn.Module) -> int:
 
 def _deformable(graph: Any, *values: Any) -> Any:
     """ONNX's node of torchvision's `deform_conv2d`."""
-    constant = torch.onnx.symbolic_helper._maybe_get_const  # type: ignore[attr-defined]
+    constant = torch.onnx.symbolic_helper._maybe_get_const
     x, weight, offset, mask, bias = values[:5]
     stride_y, stride_x, pad_y, pad_x, tall, wide, groups, offset_groups, use_mask = (
         constant(value, "b" if i == 8 else "i") for i, value in enumerate(values[5:])

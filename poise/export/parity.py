@@ -70,7 +70,7 @@ def compare(plan: Plan, path: Path, *, tolerance: float = TOLERANCE) -> Report:
     """
     session, names = open_session(path, runtime_of(path)), plan.output_names()
     differences: dict[str, Difference] = {}
-    for sample in (plan.sample[:1], plan.sample):
+    for sample in (plan.sample[:1], plan.sample, *plan.others):
         expected: Arrays = [output.numpy() for output in plan.answers(sample)]
         found: Arrays = session(sample.numpy())
         if plan.comparable is not None:

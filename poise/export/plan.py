@@ -31,6 +31,7 @@ class Plan:
         input: name of the input.
         free_axes: further axes of the input that are free, by number -> name.
         free_outputs: the same of outputs, by their names.
+        others: inputs (1, ...) that differ from `sample` in the free axes, for the comparison.
         model: what `network` was made of, for the comparison of poses.
         comparable: (outputs of the file, outputs of the network) -> the same, one row beside the
             other, where the order of rows hangs on the last digits of scores; None: as they are.
@@ -43,6 +44,7 @@ class Plan:
     input: str = "pixels"
     free_axes: Mapping[int, str] = field(default_factory=dict)
     free_outputs: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    others: tuple[Tensor, ...] = ()
     model: Any = None
     comparable: Callable[[Arrays, Arrays], tuple[Arrays, Arrays]] | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,15 +19,15 @@ Array = np.ndarray
 
 #: (width, height) of the pictures on which poses are compared: wide, high, small.
 _SIZES = ((640, 427), (360, 480), (200, 160))
-#: Pixels by which a keypoint may be elsewhere and count as the same.
-SAME_PLACE = 0.5
+#: How far away a keypoint may be and count as the same: pixels, and metres of lifters.
+_SAME_PLACE = {"px": 0.5, "m": 0.001}
 
 
 class Found(NamedTuple):
     """What was found in one picture.
 
     Attributes:
-        places: (N, K, 2) pixels; of detectors the two corners.
+        places: (N, K, 2) pixels, of detectors the two corners; of lifters (T, K, 3) metres.
         scores: (N, K).
     """
 
@@ -41,16 +41,19 @@ class Agreement:
 
     Attributes:
         model, file: how many the model and the file found.
-        same: share of the model's keypoints that the file puts within half a pixel.
-        pixels: largest distance of those that are the same ones, pixels.
+        same: share of the model's keypoints that the file puts in the same place: within half a
+            pixel, lifters' within a millimetre.
+        apart: largest distance of those, in `unit`.
         scores: largest difference of their scores.
+        unit: "px" or "m".
     """
 
     model: int
     file: int
     same: float
-    pixels: float
+    apart: float
     scores: float
+    unit: str = "px"
 
 
 def trial_pictures() -> list[Array]:
@@ -67,18 +70,19 @@ def agreement(model: Any, path: Path, pictures: Sequence[Array]) -> Agreement:
         path: the file.
         pictures: (H, W, 3) uint8 BGR.
     """
-    find = _boxes if read_metadata(path)["kind"] == "boxes" else _poses
+    find, unit = _FINDERS.get(read_metadata(path).get("kind", ""), (_poses, "px"))
     expected, found = find(model, pictures), find(path, pictures)
     pairs = [_paired(e, f) for e, f in zip(expected, found, strict=True)]
     apart = np.concatenate([distances.reshape(-1) for distances, _ in pairs])
     scores = np.concatenate([differences.reshape(-1) for _, differences in pairs])
-    same = apart <= SAME_PLACE
+    same = apart <= _SAME_PLACE[unit]
     return Agreement(
         sum(len(e.places) for e in expected),
         sum(len(f.places) for f in found),
         float(same.mean()) if len(same) else 1.0,
         float(apart[same].max(initial=0)),
         float(scores[same].max(initial=0)),
+        unit,
     )
 
 
@@ -106,6 +110,22 @@ def _boxes(model: Any, pictures: Sequence[Array]) -> list[Found]:
     kind: Any = ExportedDetector if isinstance(model, Path) else NetworkDetector
     found = kind(model, categories=None).detect(list(pictures))
     return [Found(boxes[:, :4].reshape(-1, 2, 2), boxes[:, 4:].repeat(2, 1)) for boxes in found]
+
+
+def _lifted(model: Any, pictures: Sequence[Array]) -> list[Found]:
+    from poise.export.lifter import track_items
+    from poise.inference.lifting.networks import ExportedLifter, TorchLifter
+
+    network: Any = ExportedLifter(model) if isinstance(model, Path) else TorchLifter(model)
+    poses = network.lifted(track_items(network.metainfo, network.window))
+    return [Found(pose, np.zeros(pose.shape[:2])) for pose in poses]
+
+
+#: Kind of file -> what finds things with it, and the unit of places.
+_FINDERS: dict[str, tuple[Callable[[Any, Sequence[Array]], list[Found]], str]] = {
+    "boxes": (_boxes, "px"),
+    "lifter": (_lifted, "m"),
+}
 
 
 def _paired(expected: Found, found: Found) -> tuple[Array, Array]:

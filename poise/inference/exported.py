@@ -30,6 +30,7 @@ __all__ = [
     "exported_network",
     "is_exported",
     "load_exported",
+    "parsed_schema",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -215,7 +216,7 @@ def load_exported(path: str | os.PathLike[str], runtime: str, *, half: bool = Fa
     return SimpleNamespace(
         session=session,
         kind=kind,
-        dataset_meta=_arrays(about["dataset_meta"]),
+        dataset_meta=parsed_schema(about["dataset_meta"]),
         cfg=Config(
             {"test_pipeline": about["pipeline"], "default_scope": about.get("default_scope")}
         ),
@@ -234,8 +235,8 @@ _ARRAYS = (
 _NUMBERED = ("keypoint_id2name", "skeleton_link_id2name")
 
 
-def _arrays(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Parsed schema of its plain form."""
+def parsed_schema(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """A parsed schema as it was, of the plain form that a file has."""
     out = dict(meta)
     for key in _ARRAYS:
         if isinstance(out.get(key), list):

@@ -126,10 +126,11 @@ def flip_coordinates(
     """
     _check_flip_indices(flip_indices, coords.shape[1], "coordinates")
     coords = coords[:, list(flip_indices)]
-    coords[..., 0] = 1.0 - coords[..., 0]
+    x = 1.0 - coords[..., :1]
     if shift_coords:
-        coords[..., 0] -= 1.0 / input_size[0]
-    return coords
+        x = x - 1.0 / input_size[0]
+    # joined, not written into: exported graphs have no such writing
+    return torch.cat((x, coords[..., 1:]), dim=-1)
 
 
 def flip_visibility(vis: Tensor, flip_indices: Sequence[int]) -> Tensor:

@@ -19,7 +19,7 @@ from poise.errors import (
     FileMissingError,
 )
 from poise.inference.detectors.base import SelectingDetector
-from poise.runtimes.sessions import METADATA_KEY
+from poise.runtimes import METADATA_KEY
 
 __all__ = ["OnnxDetector"]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from poise._arrays import Array, as_numpy
+from poise._arrays import Array
 from poise.errors import ArgumentError, ConfigError, DataError, nearest
+from poise.inference.lifting.networks import ExportedLifter, LifterNetwork, TorchLifter
 from poise.inference.lifting.poses import (
     SPACE_3D,
     average_place,
@@ -21,6 +23,7 @@ from poise.inference.lifting.poses import (
 from poise.inference.results import PoseResult
 from poise.inference.sequences import video_of
 from poise.inference.tracking.stage import with_ids
+from poise.runtimes import is_exported_name
 from poise.schemas import conversions
 from poise.structures import convert_keypoints
 
@@ -33,8 +36,6 @@ WINDOWS = ("centred", "online")
 _SAME_KEYPOINTS = {("coco_wholebody", "h3wb")}
 #: Frames whose windows go through the network together, where all are known.
 _FRAMES_AT_ONCE = 16
-#: Windows per network call.
-_BATCH = 64
 #: Of networks that lift every frame of a clip: frames before and after those that are kept.
 _CLIP_CONTEXT, _CLIP_KEPT = 27, 27
 
@@ -47,7 +48,7 @@ class LiftingStage:
     tracker runs first.
 
     Args:
-        model: a built lifter, with `cfg` and `dataset_meta`.
+        model: a built lifter, with `cfg` and `dataset_meta`, or a `LifterNetwork`.
         window: "centred": frames before and after, as the network was trained; results come
             late by half its window. "online": results come at once, and the last frame stands
             for those to come, as in MMPose's inferencer.
@@ -64,18 +65,15 @@ class LiftingStage:
     def __init__(
         self, model: Any, *, window: str = "centred", normalize: bool = True, rebase: bool = True
     ) -> None:
-        from poise.inference.crops import read_test_pipeline
-
         if window not in WINDOWS:
             raise ConfigError(f"window must be one of {', '.join(WINDOWS)}, got '{window}'")
-        self.model, self.normalize, self.rebase = _checked(model), normalize, rebase
-        self.metainfo: Mapping[str, Any] = model.dataset_meta
-        self.pipeline = read_test_pipeline(model.cfg)
-        dataset = model.cfg.test_dataloader.dataset
-        length, step = dataset.get("seq_len", 1), dataset.get("seq_step", 1)
+        network = model if hasattr(model, "lifted") else TorchLifter(_checked(model))
+        self.network: LifterNetwork = network
+        self.normalize, self.rebase = normalize, rebase
+        self.metainfo: Mapping[str, Any] = network.metainfo
+        length, step, causal, clips = network.window
         # networks such as MotionBERT give a pose for every frame of a clip
-        self.clips = bool(dataset.get("multiple_target", 0)) and window == "centred"
-        causal = dataset.get("causal", False)
+        self.clips = clips and window == "centred"
         self.before = length - 1 if causal else (length - 1) // 2
         self.after = 0 if causal else self.before
         self.step = step
@@ -178,7 +176,7 @@ class LiftingStage:
             for row, identity in enumerate(ids.tolist()):
                 track = _followed(frames, places, self.before, identity, own[row])
                 items.append(lifter_item(track, self.metainfo, _size_of(result)))
-        poses = iter(self._lifted(items))
+        poses = iter(self.network.lifted(items))
         return [[next(poses)[0] for _ in range(count)] for count in counts]
 
     def _lifted_clip(
@@ -198,7 +196,7 @@ class LiftingStage:
             lifter_item(_held(frames, places, i), self.metainfo, size, targets=len(places))
             for i in people
         ]
-        clips = dict(zip(people, self._lifted(items), strict=True))
+        clips = dict(zip(people, self.network.lifted(items), strict=True))
         out = []
         for n in range(len(chosen)):
             ids, own = frames[first + n]
@@ -206,25 +204,10 @@ class LiftingStage:
                 lifter_item(own[row][None], self.metainfo, size)
                 for row in np.flatnonzero(ids < 0).tolist()
             ]
-            alone = iter(self._lifted(lone))
+            alone = iter(self.network.lifted(lone))
             out.append(
                 [clips[i][first + n - low] if i >= 0 else next(alone)[0] for i in ids.tolist()]
             )
-        return out
-
-    def _lifted(self, items: list[dict[str, Any]]) -> list[Array]:
-        """(T, K3, 3) float32 of each item: root-relative, the camera's axes."""
-        import torch
-
-        out: list[Array] = []
-        for start in range(0, len(items), _BATCH):
-            packed = [self.pipeline(item) for item in items[start : start + _BATCH]]
-            batch = {key: [p[key] for p in packed] for key in ("inputs", "data_samples")}
-            with torch.inference_mode():
-                samples = self.model.test_step(batch)
-            for sample in samples:
-                found = as_numpy(sample.pred_instances.keypoints)
-                out.append(found.reshape(-1, *found.shape[-2:]))
         return out
 
 
@@ -289,23 +272,17 @@ def build_lifter(spec: Any, device: Any = "cpu") -> Any:
     """The lifting stage that `spec` asks for.
 
     Args:
-        spec: the name or config of a lifter; a dict with `model`, and perhaps `weights`,
-            `window`, `normalize`, `rebase`; a built lifter; or a stage (a callable that is no
-            network), which is returned as it is.
+        spec: the name or config of a lifter; a file of `poise.export.export_model`; a dict with
+            `model`, and perhaps `weights`, `window`, `normalize`, `rebase`; a built lifter; or a
+            stage (a callable that is no network), which is returned as it is.
         device: torch device of the network.
 
     Raises:
         ConfigError: the model is no lifter.
         ArgumentError: an unknown key.
     """
-    import torch
-
-    if isinstance(spec, torch.nn.Module):
-        return LiftingStage(spec.to(device).eval())
-    if callable(spec):
+    if callable(spec) and not hasattr(spec, "state_dict"):
         return spec
-    from poise.models.build import load_model
-
     options = dict(spec) if isinstance(spec, Mapping) and "model" in spec else {"model": spec}
     if "type" in options:
         # a whole config in the form of a dict
@@ -315,6 +292,12 @@ def build_lifter(spec: Any, device: Any = "cpu") -> Any:
         if name not in known:
             raise ArgumentError(f"lift= has no option '{name}'{nearest(name, known)}")
     model, weights = options.pop("model"), options.pop("weights", None)
-    if not isinstance(model, torch.nn.Module):
+    if isinstance(model, (str, os.PathLike)) and is_exported_name(model):
+        if weights is not None:
+            raise ArgumentError(f"the lifter '{model}' has its weights inside; leave out {weights}")
+        return LiftingStage(ExportedLifter(model), **options)
+    if not hasattr(model, "state_dict"):
+        from poise.models.build import load_model
+
         model = load_model(model, weights, device=device)
     return LiftingStage(model.to(device).eval(), **options)
