@@ -19,6 +19,7 @@ __all__ = [
     "check_keys",
     "check_overrides",
     "check_training_config",
+    "converts",
     "key_faults",
     "note_keypoints",
 ]
@@ -152,12 +153,12 @@ def _at(cfg: Any, key: str) -> str:
 _CONVERSIONS = {"output_keypoint_indices", "pred_converter", "gt_converter", "KeypointConverter"}
 
 
-def _converts(tree: Any) -> bool:
+def converts(tree: Any) -> bool:
     """Whether a tree has one of `_CONVERSIONS` as a key or a type."""
     if isinstance(tree, Mapping):
-        return any((k in _CONVERSIONS and v is not None) or _converts(v) for k, v in tree.items())
+        return any((k in _CONVERSIONS and v is not None) or converts(v) for k, v in tree.items())
     if isinstance(tree, (list, tuple)):
-        return any(map(_converts, tree))
+        return any(map(converts, tree))
     return isinstance(tree, str) and tree.rpartition(".")[2] in _CONVERSIONS
 
 
@@ -182,7 +183,7 @@ def check_keypoints(
         CheckpointError: another number, where the checkpoint says for what it was trained.
     """
     parts = ("model", "test_dataloader", "test_evaluator", "val_dataloader", "val_evaluator")
-    if any(_converts((cfg or {}).get(part)) for part in parts):
+    if any(converts((cfg or {}).get(part)) for part in parts):
         return
     trained = (content.get("meta") or {}).get("dataset_meta") or {}
     have = (metainfo or {}).get("num_keypoints")

@@ -75,11 +75,13 @@ def check(
 
 def _checks() -> dict[str, Check]:
     """What is looked at, in this order; later checks pass over what is broken."""
-    from poise.check import checkpoint, course, data, keys, names, trial
+    from poise.check import agreement, checkpoint, course, data, keys, names, trial
 
     return {
         "the keys": keys.check_keys,
         "names and arguments": names.check_names,
+        "codecs and crops": agreement.check_codecs,
+        "keypoints": agreement.check_schemas,
         "files of weights": course.check_files,
         "samples through pipeline and network": trial.check_trial,
         "annotations and pictures": data.check_files_of_data,
