@@ -20,7 +20,7 @@ from poise.registry import (
 )
 from poise.registry.core import argument_fault
 
-__all__ = ["check_course", "check_files", "check_watched"]
+__all__ = ["check_course", "check_files", "check_optimizer", "check_watched"]
 
 #: settings of an `optim_wrapper` that are of its constructor
 _OF_CONSTRUCTORS = ("constructor", "paramwise_cfg")
@@ -49,15 +49,13 @@ class _Length:
 
 
 def check_course(context: Context) -> Iterator[Finding]:
-    """Length, optimizer, schedules, intervals and learning rate of a training."""
+    """Length, schedules, intervals and learning rate of a training."""
     cfg = context.tree.get("train_cfg")
     if not context.trains or not isinstance(cfg, Mapping):
         return
     length, faults = _length(cfg)
     for fault in faults:
         yield Finding("error", "course", fault, context.at("train_cfg"))
-    with use_scope(context.scope):
-        yield from _optimizer(context)
     yield from _validation(context)
     if length is None:
         return
@@ -83,10 +81,15 @@ def _length(cfg: Mapping[str, Any]) -> tuple[_Length | None, list[str]]:
     return length, [fault] if fault else []
 
 
-def _optimizer(context: Context) -> Iterator[Finding]:
+def check_optimizer(context: Context) -> Iterator[Finding]:
     """Build optimizer and schedules on a network without weights."""
-    if {"model", "optim_wrapper"} & context.broken:
+    if not context.trains or {"model", "optim_wrapper"} & context.broken:
         return
+    with use_scope(context.scope):
+        yield from _optimizer(context)
+
+
+def _optimizer(context: Context) -> Iterator[Finding]:
     cfg = context.tree.get("optim_wrapper")
     if not isinstance(cfg, Mapping):
         return

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from poise.check.context import Context, bare_type, finding_of
 from poise.check.report import Finding
+from poise.config import where
 from poise.errors import ConfigError, PoiseError
 from poise.registry import ALL, Registry, use_scope
 from poise.registry.core import argument_fault
@@ -107,8 +108,7 @@ def check_names(context: Context) -> Iterator[Finding]:
             for named in _walk(context.tree.get(root), (root,), kind, None):
                 for fault in _faults(named):
                     context.broken.add(root)
-                    place = context.at(*named.path, "type")
-                    yield finding_of(fault, "config", place)
+                    yield finding_of(fault, "config", ".".join(map(str, named.path)))
 
 
 def _is_looked_at(context: Context, root: str) -> bool:
@@ -140,7 +140,8 @@ def _faults(named: _Named) -> Iterator[PoiseError]:
             factory = _found(registry, kind)
             known = any(_found(r, kind) is not None for r in (registry, *ALL.values()))
         if not known:
-            yield _error_of(registry, kind)
+            place = where(named.cfg, "type")
+            yield _error_of(registry, kind, f" ({place})" if place else "")
         if factory is None:
             return
     elif callable(kind):
@@ -170,13 +171,13 @@ def _found(registry: Registry, name: str) -> Any:
         return None
 
 
-def _error_of(registry: Registry, name: str) -> PoiseError:
+def _error_of(registry: Registry, name: str, place: str) -> PoiseError:
     """Why a registry does not give the object of a name."""
     try:
         registry.get(name)
     except PoiseError as error:
         return error
-    return registry.unknown(name)
+    return registry.unknown(name, place)
 
 
 def _parameters(factory: Any) -> tuple[str, ...]:

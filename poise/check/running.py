@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -23,19 +23,22 @@ def check(
     config: Any,
     *,
     weights: str | PathLike[str] | None = None,
-    parts: tuple[str, ...] = PARTS,
+    parts: Sequence[str] | None = None,
     trusted: bool = False,
     released: bool | None = None,
+    quick: bool = False,
 ) -> Report:
     """Whether a config, its data and a checkpoint fit together; all faults, not the first.
 
     Args:
         config: config file, name of a released model, `Config` or dict.
         weights: checkpoint that the run starts from or that is tested.
-        parts: which of "train", "val" and "test" are looked at.
+        parts: which of "train", "val" and "test" are looked at; None: those that the config has.
         trusted: execute the config file where it holds code.
         released: whether it is a released model's config, whose data and files need not be
             here; None: a name is, a file or a tree is not.
+        quick: look only at what is written, and build and read nothing; for the moment before a
+            training starts.
 
     Returns:
         Report; `report.fits` tells whether there is no error, `print(report)` all of it.
@@ -49,7 +52,7 @@ def check(
         True
     """
     start = time.monotonic()
-    for part in parts:
+    for part in parts or ():
         if part not in PARTS:
             raise ConfigError(
                 f"a config has the parts {', '.join(PARTS)}, got '{part}'{nearest(part, PARTS)}"
@@ -63,19 +66,26 @@ def check(
             cfg,
             scratch,
             weights=None if weights is None else fspath(weights),
-            parts=tuple(p for p in parts if cfg.get(f"{p}_dataloader")),
+            parts=tuple(p for p in parts or PARTS if cfg.get(f"{p}_dataloader")),
             is_file=not released,
             checked=["config"],
         )
-        findings = list(_findings(context))
+        findings = [*_absent(context, parts or ()), *_findings(context, quick=quick)]
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return Report(findings, context.checked, time.monotonic() - start)
 
 
-def _checks() -> dict[str, Check]:
-    """What is looked at, in this order; later checks pass over what is broken."""
-    from poise.check import agreement, checkpoint, course, data, keys, names, trial
+def _absent(context: Context, parts: Sequence[str]) -> Iterator[Finding]:
+    """Parts that are asked for and that the config does not have."""
+    for part in parts:
+        if part not in context.parts:
+            yield Finding("error", "config", f"the config has no {part}_dataloader")
+
+
+def _written() -> dict[str, Check]:
+    """Checks of what is written in a config; nothing is built for them."""
+    from poise.check import agreement, course, keys, names
 
     return {
         "the keys": keys.check_keys,
@@ -83,22 +93,35 @@ def _checks() -> dict[str, Check]:
         "codecs and crops": agreement.check_codecs,
         "keypoints": agreement.check_schemas,
         "files of weights": course.check_files,
+    }
+
+
+def _tried() -> dict[str, Check]:
+    """Checks that build and read, in this order; they pass over what is broken."""
+    from poise.check import checkpoint, course, data, trial
+
+    return {
         "samples through pipeline and network": trial.check_trial,
         "annotations and pictures": data.check_files_of_data,
         "files of metrics": data.check_files_of_metrics,
         "real samples": trial.check_real_samples,
+        "the optimizer": course.check_optimizer,
+        # it counts in steps of the real data, where there are any
         "the course of the training": course.check_course,
         "the figures that decide": course.check_watched,
         "the checkpoint": checkpoint.check_checkpoint,
     }
 
 
-def _findings(context: Context) -> Iterator[Finding]:
+def _findings(context: Context, *, quick: bool) -> Iterator[Finding]:
     try:
         apply_custom_imports(context.cfg)
     except PoiseError as error:
         yield finding_of(error, "config", context.at("custom_imports"))
-    for title, one in _checks().items():
+    from poise.check.course import check_course
+
+    more = {"the course of the training": check_course} if quick else _tried()
+    for title, one in {**_written(), **more}.items():
         try:
             yield from one(context)
         except Exception as error:

@@ -27,7 +27,7 @@ from poise.errors import ConfigError, KeypointCountError
 from poise.metrics.evaluator import build_evaluator, meta_for_metrics
 from poise.registry import MODELS, use_scope
 
-__all__ = ["ShapesOnly", "check_real_samples", "check_trial", "quiet"]
+__all__ = ["ShapesOnly", "check_real_samples", "check_trial", "without_pretrained"]
 
 #: samples that go through
 SAMPLES = 2
@@ -37,6 +37,8 @@ MOST_REPAIRS = 4
 _INNER_CONFIGS = {"student_cfg": "student", "teacher_cfg": "teacher"}
 #: parts whose first values the losses of real samples depend on
 _STARTED = ("neck", "head", "bbox_head")
+#: arguments of models that name a file of weights
+_FILES = ("pretrained", "teacher_pretrained")
 #: heads that can only predict
 _UNTRAINED_HEADS = ("EDPoseHead",)
 
@@ -267,7 +269,7 @@ def _on_shapes(model_cfg: Any, skeleton: Any, known: dict[Any, Any]) -> dict[str
         skeleton: the model of it on the device "meta".
         known: for `ShapesOnly`.
     """
-    changed = dict(model_cfg)
+    changed = without_pretrained(model_cfg)
     for name, attribute in _INNER_CONFIGS.items():
         if isinstance(changed.get(name), (str, Mapping)):
             from poise.zoo import load_config
@@ -325,3 +327,20 @@ def _is_finite(loss: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) or math.isfinite(float(value))
+
+
+def without_pretrained(tree: Any) -> Any:
+    """A model's config without weights to download: random ones tell the same here."""
+    if isinstance(tree, Mapping):
+        return {
+            k: None if k in _FILES or _is_pretrained(k, v) else without_pretrained(v)
+            for k, v in tree.items()
+        }
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(map(without_pretrained, tree))
+    return tree
+
+
+def _is_pretrained(key: str, value: Any) -> bool:
+    kind = value.get("type", "") if key == "init_cfg" and isinstance(value, Mapping) else ""
+    return str(getattr(kind, "__name__", kind)).rpartition(".")[2].startswith("Pretrained")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from poise.cli.train import open_config
-from poise.errors import ConfigError, nearest
+from poise.errors import PoiseError
 
 __all__ = ["check"]
 
@@ -26,6 +27,25 @@ def check(
         list[str] | None,
         typer.Option(help="Look only at this part: train, val or test; may be repeated."),
     ] = None,
+    data_root: Annotated[
+        Path | None,
+        typer.Option(help="Your own COCO-style data, as of poise train: folder of all of it."),
+    ] = None,
+    train_ann: Annotated[
+        Path | None, typer.Option(help="Annotation file of training; else found in --data-root.")
+    ] = None,
+    val_ann: Annotated[
+        Path | None, typer.Option(help="The same of validation; else found, or a tenth held out.")
+    ] = None,
+    train_images: Annotated[
+        Path | None, typer.Option(help="Folder of the training pictures; else found.")
+    ] = None,
+    val_images: Annotated[
+        Path | None, typer.Option(help="Folder of the validation pictures; else found.")
+    ] = None,
+    num_keypoints: Annotated[
+        str, typer.Option(help="With your own data: how many keypoints; auto: as in the file.")
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     trust_config: Annotated[
         bool, typer.Option(help="Execute the config file where it holds code.")
@@ -34,24 +54,64 @@ def check(
     """Check a config with its data and a checkpoint, in seconds, without training.
 
     All faults are printed, each with its place and what to change; the exit status is 1 where one
-    would stop a run or make it worthless.
+    would stop a run or make it worthless. With --data-root a released model is checked with your
+    own data, as poise train would fine-tune it.
     """
+    from poise.check import Report
     from poise.check import check as check_all
-    from poise.check.context import PARTS
+    from poise.training.own_data import OwnData
 
-    for name in part or ():
-        if name not in PARTS:
-            raise ConfigError(f"--part is train, val or test, got '{name}'{nearest(name, PARTS)}")
-    cfg = open_config(config, options, trusted=trust_config)
-    report = check_all(
-        cfg,
-        weights=weights,
-        parts=tuple(part or PARTS),
-        released=not Path(config).is_file(),
-    )
+    own = OwnData(data_root, train_ann, val_ann, train_images, val_images, num_keypoints)
+    found: list[Any] = []
+    with tempfile.TemporaryDirectory(prefix="poise-check-") as folder:
+        cfg = open_config(
+            config,
+            options,
+            trusted=trust_config,
+            change=lambda read: _on_own_data(read, config, own, weights, Path(folder), found),
+        )
+        report = check_all(
+            cfg,
+            weights=weights,
+            parts=part,
+            released=not Path(config).is_file() and (not own or bool(found)),
+        )
+    report = Report([*found, *report], report.checked, report.seconds)
     typer.echo(report.to_json() if as_json else _text(report))
     if not report.fits:
         raise typer.Exit(1)
+
+
+def _on_own_data(
+    cfg: Any, name: str, own: Any, weights: str | None, folder: Path, found: list[Any]
+) -> Any:
+    """Config as `poise train` makes it of the user's data; as it is where these are at fault.
+
+    Args:
+        cfg: config of the model.
+        name: what the user called it.
+        own: the user's data.
+        weights: that training starts from; nothing is downloaded.
+        folder: for annotations that are split or converted.
+        found: gets what is wrong with the data.
+    """
+    from poise.check.context import finding_of
+    from poise.data_tools import with_coco_files
+    from poise.training.own_data import prepare
+    from poise.zoo import default_weights
+
+    if not own:
+        return cfg
+    start = weights or default_weights(name) or "none"
+    try:
+        own, told = with_coco_files(own, folder)
+        cfg, said = prepare(cfg, own, name=name, work_dir=folder, weights=str(start))
+    except PoiseError as error:
+        found.append(finding_of(error, "data"))
+        return cfg
+    for line in [*told, *said]:
+        typer.echo(line, err=True)
+    return cfg
 
 
 def _text(report: Any) -> str:

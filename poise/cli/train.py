@@ -135,6 +135,7 @@ def train(
         _find_rate(cfg, accelerator, Path(work_dir or "."))
     if sanity or batch_search or rate_search:
         return
+    _look_before(cfg, validate=validate)
     if tensorboard:
         cfg["vis_backends"] = [*(cfg.get("vis_backends") or ()), {"type": "TensorboardVisBackend"}]
 
@@ -172,6 +173,21 @@ def _check(cfg: Any, seconds: float) -> None:
     typer.echo(str(report))
     if not report.fits:
         raise typer.Exit(1)
+
+
+def _look_before(cfg: Any, *, validate: bool) -> None:
+    """Say what is wrong in the config as it is written, all of it, before anything is built."""
+    from poise.check import check
+    from poise.training.wrapper import launch_rank
+
+    parts = [p for p in ("train", "val") if cfg.get(f"{p}_dataloader") and (validate or p != "val")]
+    report = check(cfg, parts=parts, quick=True)
+    if launch_rank() == 0:
+        for finding in report.of("warning"):
+            typer.echo(str(finding), err=True)
+    if not report.fits:
+        texts = "\n".join(str(finding).removeprefix("error: ") for finding in report.errors)
+        raise ConfigError(texts)
 
 
 def _made_up(cfg: Any, folder: Path) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from poise.check.trial import without_pretrained
 from poise.errors import DataError
 from poise.registry import use_scope
 from poise.training.build import build_dataloader, build_model
@@ -26,8 +27,6 @@ _LEARNING_RATE = 1e-3
 _MAX_NORM = 5.0
 #: Losses at the start and at the end that are averaged, in shares of all steps.
 _WINDOW = 0.1
-#: Arguments of models that name a file of weights.
-_FILES = ("pretrained", "teacher_pretrained")
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def check_by_overfitting(
     with use_scope(runner.scope):
         torch.manual_seed(runner.seed)
         batch = _batch(build_dataloader(loader_cfg, "train_dataloader", runner), samples)
-        model = build_model({"model": _without_pretrained(cfg["model"])}, init=True)
+        model = build_model({"model": without_pretrained(cfg["model"])}, init=True)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return _overfit(model.to(device).train(), batch, seconds, max_steps)
 
@@ -139,20 +138,3 @@ def _overfit(model: Any, batch: Any, seconds: float, max_steps: int) -> SanityRe
 
 def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
     return {k: sum(r.get(k, 0.0) for r in rows) / len(rows) for k in rows[0]}
-
-
-def _without_pretrained(tree: Any) -> Any:
-    """A model's config without weights to download: random ones tell the same here."""
-    if isinstance(tree, Mapping):
-        return {
-            k: None if k in _FILES or _is_pretrained(k, v) else _without_pretrained(v)
-            for k, v in tree.items()
-        }
-    if isinstance(tree, (list, tuple)):
-        return type(tree)(map(_without_pretrained, tree))
-    return tree
-
-
-def _is_pretrained(key: str, value: Any) -> bool:
-    kind = value.get("type", "") if key == "init_cfg" and isinstance(value, Mapping) else ""
-    return str(getattr(kind, "__name__", kind)).rpartition(".")[2].startswith("Pretrained")

@@ -39,6 +39,23 @@ def test_data_of_a_released_model_need_not_be_there(project):
     assert "the data of this config are not on this machine" in text
 
 
+def test_a_released_model_is_checked_with_own_data(project, annotations):
+    content = annotations(5)
+    names = ["nose", "left_ear", "right_ear", "tail", "back"]
+    content["categories"] = [{"id": 1, "name": "mouse", "keypoints": names, "skeleton": []}]
+    project.annotate(content)
+    model = "rtmpose-t_8xb256-420e_coco-256x192"
+    status, text = project.poise("check", model, "--data-root", "data")
+    assert status == 0, text
+    assert "head: 5 keypoints instead of 17" in text
+    assert "config and data fit together" in text
+    del content["images"]
+    (project.folder / "other.json").write_text(json.dumps(content))
+    status, text = project.poise("check", model, "--train-ann", "other.json")
+    assert status == 1
+    assert "no COCO-style annotation file: it has no images" in text
+
+
 def test_other_keypoints_than_the_configs_are_one_clear_error(project, annotations):
     project.annotate(annotations(22))
     status, text = check(project)
