@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from poise.cli import data_files, data_sigmas
+from poise.cli import data_audit, data_files, data_sigmas
 
 __all__ = ["app"]
 
@@ -300,6 +300,7 @@ def mappings(
     _table(["keypoint", "", "from"], [list(line) for line in mapping.lines()])
 
 
+app.command()(_of_data(data_audit.audit))
 app.command()(data_files.convert)
 app.command()(data_files.split)
 app.command()(data_sigmas.sigmas)

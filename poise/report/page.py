@@ -159,8 +159,10 @@ def _keypoints(rows: Sequence[KeypointScores]) -> str:
     return f'<p class="muted">{about}</p><table>{"".join(lines)}</table>'
 
 
-def gallery(cases: Sequence[tuple[bytes, str]]) -> str:
-    """Pictures of cases, each JPEG and caption."""
+def gallery(
+    cases: Sequence[tuple[bytes, str]], about: str = "Left the annotation, right the prediction."
+) -> str:
+    """Pictures of cases, each JPEG and caption, after a sentence about them."""
     if not cases:
         return ""
     figures = (
@@ -168,5 +170,5 @@ def gallery(cases: Sequence[tuple[bytes, str]]) -> str:
         "</figcaption></figure>"
         for jpeg, caption in cases
     )
-    about = '<p class="muted">Left the annotation, right the prediction.</p>'
-    return f'{about}<div class="cases">{"".join(figures)}</div>'
+    told = f'<p class="muted">{html.escape(about)}</p>'
+    return f'{told}<div class="cases">{"".join(figures)}</div>'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -11,7 +11,7 @@ import numpy as np
 from poise.report.cases import Case
 from poise.transforms.image import stored_image
 
-__all__ = ["draw_case"]
+__all__ = ["cut_out", "draw_case", "side_by_side"]
 
 #: Longer side of each half, pixels.
 SIDE = 224
@@ -35,9 +35,7 @@ def draw_case(case: Case, metainfo: Mapping[str, Any] | None = None) -> bytes | 
     picture = stored_image(case.path)
     if picture is None or case.truth.shape[-1] != 2:
         return None
-    corner, scale, size = _window(case)
-    move = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
-    blank = cv2.warpAffine(picture, move, size, flags=cv2.INTER_LINEAR, borderValue=(40, 40, 40))
+    blank, corner, scale = cut_out(picture, case.box)
     halves = []
     for points, seen in ((case.truth, case.visible), (case.found, np.isfinite(case.visible))):
         half = blank.copy()
@@ -45,19 +43,35 @@ def draw_case(case: Case, metainfo: Mapping[str, Any] | None = None) -> bytes | 
             shown = (points - corner) * scale
             draw_keypoints(half, shown[None], seen[None].astype(float), metainfo=metainfo)
         halves.append(half)
-    gap = np.full((size[1], 3, 3), 255, np.uint8)
-    done, content = cv2.imencode(
-        ".jpg", np.hstack([halves[0], gap, halves[1]]), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-    )
+    return side_by_side(halves)
+
+
+def side_by_side(halves: Sequence[np.ndarray]) -> bytes | None:
+    """JPEG of pictures (H, W, 3) of one height, with a line between them."""
+    gap = np.full((halves[0].shape[0], 3, 3), 255, np.uint8)
+    parts = [part for half in halves for part in (gap, half)][1:]
+    done, content = cv2.imencode(".jpg", np.hstack(parts), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return content.tobytes() if done else None
 
 
-def _window(case: Case) -> tuple[np.ndarray, float, tuple[int, int]]:
-    """Upper left corner (image space), pixels per pixel, and size of the cut-out."""
-    low, high = case.box[:2], case.box[2:]
+def cut_out(picture: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """The surroundings of a box, with `SIDE` pixels on the longer side.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        box: (4,) xyxy, image space.
+
+    Returns:
+        new picture, its upper left corner (2,) in image space, and pixels per pixel.
+    """
+    low, high = box[:2], box[2:]
     sides = np.maximum(high - low, 1)
     margin = _MARGIN * sides.max()
-    low, sides = low - margin, sides + 2 * margin
+    corner, sides = low - margin, sides + 2 * margin
     scale = SIDE / float(sides.max())
     width, height = np.maximum(1, np.round(sides * scale)).astype(int).tolist()
-    return low, scale, (width, height)
+    move = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
+    shown = cv2.warpAffine(
+        picture, move, (width, height), flags=cv2.INTER_LINEAR, borderValue=(40, 40, 40)
+    )
+    return np.asarray(shown), corner, scale

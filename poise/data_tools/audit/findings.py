@@ -1,0 +1,140 @@
+"""What an audit finds, and the order in which a person should look at it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from poise.data_tools.formats.coco import write_text
+
+__all__ = ["KINDS", "Audit", "Finding"]
+
+#: kind of fault -> what a person should know of it
+KINDS: dict[str, str] = {
+    "swapped": "left and right of the whole body are exchanged",
+    "pair swapped": "left and right of these keypoints are exchanged",
+    "shifted": "this keypoint is not where the model surely sees it",
+    "other person's": "this keypoint lies on another person",
+    "missing person": "a person without a label",
+    "duplicate": "the same person is labelled twice",
+    "box cuts": "the box does not hold what belongs to the person",
+    "box size": "the box is far larger or smaller than its keypoints",
+    "long limb": "a limb is longer than this body could have",
+    "flag": "a visibility that cannot be",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One label that may be wrong.
+
+    Attributes:
+        kind: a name of `KINDS`.
+        sure: 0 to 1; `docs/how-to/audit-labels.md` says what it means for each kind.
+        picture: path. image_id: as the data set has it.
+        id: of the annotation; None for a missing person.
+        keypoints: names of those concerned.
+        oks_before, oks_after: of the label against the model's pose, as it is and mended; None
+            where no model looked.
+        about: a sentence with the figures.
+        person: number in the audit's people; -1 for a missing one.
+        pose: of a missing person: (K, 2) as lists, image space.
+    """
+
+    kind: str
+    sure: float
+    picture: str
+    image_id: Any = None
+    id: Any = None
+    keypoints: Sequence[str] = ()
+    oks_before: float | None = None
+    oks_after: float | None = None
+    about: str = ""
+    person: int = -1
+    pose: Any = None
+
+    @property
+    def gain(self) -> float:
+        """OKS that mending the label would give."""
+        return (self.oks_after or 0.0) - (self.oks_before or 0.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, without what is empty."""
+        values = {
+            "kind": self.kind,
+            "sure": round(self.sure, 4),
+            "id": self.id,
+            "image_id": self.image_id,
+            "picture": self.picture,
+            "keypoints": list(self.keypoints),
+            "about": self.about,
+        }
+        if self.oks_before is not None and self.oks_after is not None:
+            values |= {
+                "oks_before": round(self.oks_before, 4),
+                "oks_after": round(self.oks_after, 4),
+            }
+        if self.pose is not None:
+            values["pose"] = self.pose
+        return values
+
+
+@dataclass
+class Audit:
+    """All findings of a data set, the likeliest first.
+
+    Attributes:
+        findings: in order.
+        facts: what was looked at and how.
+        people, poses: the labels and predictions, for drawings.
+    """
+
+    findings: list[Finding]
+    facts: dict[str, Any] = field(default_factory=dict)
+    people: Any = None
+    poses: Any = None
+
+    @classmethod
+    def ranked(cls, findings: Iterable[Finding], facts: Mapping[str, Any]) -> Audit:
+        """Findings in order of how sure they are, then of what mending them would give.
+
+        Of several that concern the same keypoints of a person the first one is kept: one look
+        settles them all.
+        """
+        kept: list[Finding] = []
+        told: set[tuple[int, str]] = set()
+        for finding in sorted(findings, key=lambda f: (-f.sure, -f.gain, str(f.id), f.kind)):
+            mine = {(finding.person, name) for name in finding.keypoints if finding.person >= 0}
+            if not mine & told:
+                kept.append(finding)
+                told |= mine
+        return cls(kept, dict(facts))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Findings by kind."""
+        found = Counter(finding.kind for finding in self.findings)
+        return {kind: found[kind] for kind in KINDS if found[kind]}
+
+    def write(self, path: Path) -> None:
+        """Write a JSON file.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        content = {
+            "version": 1,
+            "facts": self.facts,
+            "counts": self.counts,
+            "findings": [finding.as_dict() for finding in self.findings],
+        }
+        write_text(path, json.dumps(content, indent=1, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of numpy, which ids may be."""
+    return value.item() if hasattr(value, "item") else str(value)
