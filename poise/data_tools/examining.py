@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from poise.data_tools.drawing import Drawing
+from poise.data_tools.drawing import Drawing, annotation_file
 from poise.data_tools.evaluating import Collected, collect_predictions
 from poise.data_tools.worst_cases import DrawnCases, draw_worst
 from poise.errors import DataError
@@ -90,6 +90,7 @@ def examine_predictions(
         _tables(found, collected, partial(_worst, number=worst))
     if against is not None:
         # measured by the same metrics, whatever its own test had
+        options["annotations"] = annotations or annotation_file(collected)
         other = collect_predictions(against, metrics or collected.configs, **options)
         other.figures()
         found.against = str(against)

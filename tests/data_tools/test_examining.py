@@ -286,3 +286,24 @@ def test_groups_may_be_fields_of_the_annotation_file(files: Any) -> None:
     by_video = examine_predictions(path, **options, group_by="video")
     assert set(by_video.intervals) == {"CocoMetric"}
     assert by_video.intervals["CocoMetric"]["coco/AP"].draws == 60
+
+
+def test_a_saved_test_is_compared_with_a_result_file(files: Any, tmp_path: Path) -> None:
+    near, far = files("near.json", 2), files("far.json", 4)
+    made = []
+    for row in json.loads(near.read_text()):
+        pose = np.reshape(row["keypoints"], (1, 17, 3))
+        found = {"keypoints": pose[..., :2], "keypoint_scores": pose[..., 2]}
+        found["bbox_scores"] = np.array([row["score"]])
+        made.append({"id": len(made), "img_id": row["image_id"], "pred_instances": found})
+    meta = parse_pose_metainfo({"from_file": "configs/_base_/datasets/coco.py"})
+    metrics = [{"type": "CocoMetric", "score_mode": "bbox", "nms_mode": "none"}]
+    header = {"meta": meta, "metrics": metrics, "ann_file": str(files.truth)}
+    writer = PredictionWriter(tmp_path / "near.jsonl", header)
+    writer.write(made)
+    writer.close()
+    # the annotations are those of the saved test
+    found = examine_predictions(tmp_path / "near.jsonl", against=far, resamples=50)
+    assert found.comparison["CocoMetric"]["coco/AP"].better == 1
+    same = examine_predictions(tmp_path / "near.jsonl", against=near, resamples=50)
+    assert same.comparison["CocoMetric"]["coco/AP"].difference == 0

@@ -80,7 +80,7 @@ def _errors(leaf: Leaf, found: Diagnosis, gained: dict[str, dict[str, float]]) -
     amounts["missed people"] = int(found.missed.sum()), people
     amounts["duplicate"] = int(found.duplicate.sum()), poses
     amounts["background"] = int(found.background.sum()), poses
-    amounts["scores"] = poses, poses
+    amounts["scores"] = poses, 0
     names = [name for name in _GAINED if name in next(iter(gained.values()))]
     nothing = dict.fromkeys(names, float("nan"))
     rows = [
