@@ -19,6 +19,8 @@ __all__ = ["Sent", "boxes_of", "decode"]
 #: What is taken, as Pillow calls it.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _TAKEN = "a JPEG, PNG, WebP, BMP or TIFF picture"
+#: Pixels that a box may reach; farther off, float32 has none between whole ones.
+_FARTHEST = 1e7
 #: How files begin that people send by mistake: (offset, bytes) -> what it is.
 _OTHERS = {
     (0, b"GIF8"): "a GIF",
@@ -175,6 +177,13 @@ def _checked(content: Any, where: str, limits: Limits) -> np.ndarray:
         raise RefusedError(422, str(error)) from error
     except OverflowError as error:
         raise RefusedError(422, f"{where} have a number that is too large: {error}") from error
+    if (abs(boxes) > _FARTHEST).any():
+        raise RefusedError(
+            422,
+            f"{where} lie too far away",
+            expected=f"pixels of the picture, from {-_FARTHEST:.0f} to {_FARTHEST:.0f}",
+            got=f"{boxes[abs(boxes).argmax() // 4].tolist()}",
+        )
     if len(boxes) > limits.max_boxes:
         raise RefusedError(
             422,
