@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "as_numpy", "is_tensor", "moved"]
+__all__ = ["Array", "as_numpy", "host_array", "is_tensor", "moved"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -26,11 +26,17 @@ def as_numpy(value: Any) -> Array:
     """
     if not is_tensor(value):
         return np.asarray(value)
-    value = value.detach().cpu()
-    if value.is_floating_point() and value.element_size() < 4:
-        # numpy has no bfloat16, and OpenCV filters no float16
-        value = value.float()
-    array: Array = value.numpy()
+    array = host_array(value)
+    # OpenCV filters no float16
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def host_array(tensor: Any) -> Array:
+    """Array on the host, without gradient; of bfloat16, which numpy does not have, float32."""
+    import torch
+
+    tensor = tensor.detach().cpu()
+    array: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
     return array
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from poise._arrays import host_array
 from poise.compat.utils import is_seq_of
 from poise.errors import DataError
 
@@ -25,7 +26,7 @@ def to_numpy(x: Any, return_device: bool = False, unzip: bool = False) -> Any:
     arrays: Any
     device: Any = "cpu"
     if isinstance(x, torch.Tensor):
-        arrays, device = x.detach().cpu().numpy(), x.device
+        arrays, device = host_array(x), x.device
     elif isinstance(x, np.ndarray) or is_seq_of(x, np.ndarray):
         arrays = x
     elif is_seq_of(x, torch.Tensor):

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from poise._arrays import host_array, is_tensor
 from poise.inference.crops import Crop, WarpCrops, WarpedCrops
 from poise.inference.devices import computing, half_type
 from poise.inference.direct3d import hand_poses, standing
@@ -187,7 +188,7 @@ def _poses(instances: Any) -> Poses:
 def _array(values: Any) -> Any:
     if values is None:
         return None
-    return values.detach().cpu().numpy() if hasattr(values, "cpu") else np.asarray(values)
+    return host_array(values) if is_tensor(values) else np.asarray(values)
 
 
 class TopdownNetwork:

@@ -18,10 +18,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from poise._arrays import is_tensor
+from poise._arrays import host_array, is_tensor
 from poise._files import put_in_place
 from poise.errors import DataError, FileMissingError
-from poise.metrics.collecting import to_cpu
 from poise.structures.element import BaseDataElement
 
 __all__ = ["SUFFIXES", "PredictionWriter", "is_prediction_file", "read_predictions"]
@@ -165,7 +164,7 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if is_tensor(value):
-        value = to_cpu(value.detach()).numpy()
+        value = host_array(value)
     if isinstance(value, np.generic):
         value = np.asarray(value)
     if isinstance(value, np.ndarray):

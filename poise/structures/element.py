@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from poise._arrays import is_tensor, moved
+from poise._arrays import host_array, is_tensor, moved
 from poise.errors import ArgumentError, PoiseError, UnknownNameError, nearest
 
 __all__ = ["BaseDataElement", "FieldError", "is_array"]
@@ -392,7 +392,7 @@ def is_array(value: Any) -> bool:
 
 def _to_numpy(value: Any) -> Any:
     if is_tensor(value):
-        return value.detach().cpu().numpy()
+        return host_array(value)
     return value.numpy() if isinstance(value, BaseDataElement) else value
 
 

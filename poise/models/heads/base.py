@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from poise._arrays import as_numpy
 from poise.errors import ConfigError, DataError, KeypointCountError
 from poise.layers import BaseModule
 from poise.models.flip import flip_test
@@ -23,8 +24,8 @@ def per_sample(outputs: Tensor | Sequence[Tensor]) -> list[Any]:
     A tensor (B, ...) gives B arrays; several tensors give B tuples of arrays (1, ...).
     """
     if isinstance(outputs, Tensor):
-        return list(outputs.detach().cpu().numpy())
-    arrays = [output.detach().cpu().numpy() for output in outputs]
+        return list(as_numpy(outputs))
+    arrays = [as_numpy(output) for output in outputs]
     return [tuple(part[None] for part in parts) for parts in zip(*arrays, strict=True)]
 
 

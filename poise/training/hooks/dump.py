@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._arrays import host_array, is_tensor
 from poise.errors import ConfigError
 from poise.metrics.collecting import collect
 from poise.metrics.prediction_file import SUFFIXES, PredictionWriter, is_prediction_file
@@ -113,8 +114,8 @@ def _arrays(tree: Any) -> Any:
         tree = tree.to_dict()
     if isinstance(tree, Mapping):
         return {k: _arrays(v) for k, v in tree.items()}
-    if hasattr(tree, "detach"):
-        return tree.detach().cpu().numpy()
+    if is_tensor(tree):
+        return host_array(tree)
     if isinstance(tree, (list, tuple)):
         return type(tree)(map(_arrays, tree))
     return tree
