@@ -24,6 +24,8 @@ __all__ = ["AnnotationFile", "Fault"]
 
 #: numbers of a keypoint: x, y, visibility
 NUMBERS = 3
+#: a share of annotations that is no accident
+MANY = 0.5
 #: pictures that are looked for, spread over the file
 MOST_PICTURES = 20_000
 
@@ -218,10 +220,50 @@ class AnnotationFile:
                 fix="write 2 (visible) or 1 (hidden) as the third number of labelled keypoints",
             )
             return
+        yield from self._counts(same, seen, ids)
+        yield from self._places(same, values[..., :2], seen, ids)
+
+    def _counts(
+        self, same: Sequence[Mapping[str, Any]], seen: np.ndarray, ids: np.ndarray
+    ) -> Iterator[Fault]:
+        """`num_keypoints` and categories, by which readers and COCO's metric choose."""
+        given = np.array([a.get("num_keypoints", 1) for a in same], object)
+        none = (given == 0) & seen.any(axis=1)
+        if none.any():
+            yield Fault(
+                f"{none.sum():,} annotations say num_keypoints=0 and have labelled keypoints (id "
+                f"{shown(ids[none])}): they are left out, in training and in scores",
+                grave=bool(none.all()),
+                fix="write the number of labelled keypoints, or leave num_keypoints out",
+            )
+        known = {c.get("id") for c in self.categories}
+        other = np.array([bool(known) and a.get("category_id") not in known for a in same])
+        if other.any():
+            yield Fault(
+                f"{other.sum():,} annotations are of a category that is not listed (id "
+                f"{shown(ids[other])}): COCO's metric does not count them",
+                grave=False,
+                fix="category_id is the `id` of one of the file's categories",
+            )
+
+    def _places(
+        self,
+        same: Sequence[Mapping[str, Any]],
+        points: np.ndarray,
+        seen: np.ndarray,
+        ids: np.ndarray,
+    ) -> Iterator[Fault]:
+        """Labelled keypoints (N, K, 2) that are outside of their pictures, or not in pixels."""
+        inside = points[seen]
+        if len(inside) > points.shape[1] and inside.max() <= 1:
+            yield Fault(
+                "all keypoints lie between 0 and 1: COCO's keypoints are in pixels",
+                fix="multiply x by the width and y by the height of the picture",
+            )
         sizes = {row.get("id"): (row.get("width"), row.get("height")) for row in self.images}
         limits = [sizes.get(a.get("image_id"), (None, None)) for a in same]
         edges = np.array([[w or math.inf, h or math.inf] for w, h in limits], np.float64)
-        beyond = (values[..., :2] < 0) | (values[..., :2] > edges[:, None])
+        beyond = (points < 0) | (points > edges[:, None])
         outside = (beyond.any(axis=-1) & seen).any(axis=1)
         if outside.any():
             share = outside.mean()
@@ -229,13 +271,7 @@ class AnnotationFile:
                 f"{outside.sum():,} annotations ({share:.1%}) have labelled keypoints outside of "
                 f"their picture (id {shown(ids[outside])})",
                 grave=False,
-                fix="are x and y normalised, or exchanged?" if share > 0.5 else "",
-            )
-        inside = values[..., :2][seen]
-        if len(inside) > number and inside.max() <= 1:
-            yield Fault(
-                "all keypoints lie between 0 and 1: COCO's keypoints are in pixels",
-                fix="multiply x by the width and y by the height of the picture",
+                fix="are x and y exchanged, or the pictures scaled?" if share > MANY else "",
             )
 
 

@@ -192,8 +192,8 @@ def _try_part(context: Context, cfg: Any, part: str, *, real: bool = False) -> I
         context.broken.add("model")
     elif train:
         yield from _judge_losses(context, result, real=real)
-    elif not real and cfg.get(f"{part}_evaluator") and f"{part}_evaluator" not in context.broken:
-        yield from _evaluate(context, cfg, part, result, batch, dataset)
+    elif cfg.get(f"{part}_evaluator") and f"{part}_evaluator" not in context.broken:
+        yield from _evaluate(context, cfg, part, result, batch, dataset, real=real)
 
 
 def _has_pipeline(dataset: Any) -> bool:
@@ -305,17 +305,27 @@ def _judge_losses(context: Context, losses: Mapping[str, Any], *, real: bool) ->
 
 
 def _evaluate(
-    context: Context, cfg: Any, part: str, samples: Any, batch: Any, dataset: Any
+    context: Context,
+    cfg: Any,
+    part: str,
+    samples: Any,
+    batch: Any,
+    dataset: Any,
+    *,
+    real: bool,
 ) -> Iterator[Finding]:
+    """Hand samples to the metrics; of real data a few are not enough for figures."""
     key = f"{part}_evaluator"
     try:
         evaluator = build_evaluator(cfg[key])
         evaluator.dataset_meta = meta_for_metrics(dataset)
         evaluator.process(samples, batch)
-        figures = evaluator.evaluate(len(samples))
+        figures = {} if real else evaluator.evaluate(len(samples))
     except Exception as error:
         context.broken.add(key)
         yield finding_of(error, "metrics", context.at(key))
+        return
+    if real:
         return
     context.metrics[part] = [name for name, value in figures.items() if _is_number(value)]
 

@@ -6,6 +6,10 @@ import json
 
 import pytest
 
+from poise.structures.metainfo import parse_pose_metainfo
+
+METAINFO = {"from_file": "configs/_base_/datasets/coco.py"}
+
 
 def check(project, *options):
     return project.poise("check", "cfg.py", "--part", "train", *options)
@@ -99,8 +103,16 @@ def spoil(name):
     def unlisted(c):
         c["annotations"][0]["image_id"] = 99
 
+    def counts(c):
+        for a in c["annotations"][:3]:
+            a["num_keypoints"] = 0
+
+    def category(c):
+        c["annotations"][2]["category_id"] = 7
+
     def order(c):
-        names = [f"k{i}" for i in range(17)]
+        names = list(parse_pose_metainfo(METAINFO)["keypoint_name2id"])
+        names[:2] = names[1::-1]
         c["categories"][0]["keypoints"] = names
 
     return locals()[name]
@@ -117,6 +129,9 @@ def spoil(name):
         ("normalised", 1, "all keypoints lie between 0 and 1: COCO's keypoints are in pixels"),
         ("outside", 0, "1 annotations (25.0%) have labelled keypoints outside of their picture"),
         ("pictures", 1, "1 of 4 pictures are not there, such as data/images/gone.png"),
+        ("counts", 0, "3 annotations say num_keypoints=0 and have labelled keypoints (id 1, 2, 3)"),
+        ("category", 0, "1 annotations are of a category that is not listed (id 3)"),
+        ("order", 1, "number 0 is left_eye in the file and nose in the metainfo"),
         ("unlisted", 0, "1 annotations are of a picture that is not listed (id 1)"),
     ],
 )
