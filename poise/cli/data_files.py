@@ -62,12 +62,20 @@ def convert(
     save_pictures: Annotated[
         Path | None, typer.Option(help="Of SLEAP: write the labelled frames into this folder.")
     ] = None,
+    without: Annotated[
+        Path | None,
+        typer.Option(help="Leave out what this file of `poise data audit --out` doubts."),
+    ] = None,
+    without_least: Annotated[
+        float, typer.Option(min=0, max=1, help="Of --without: only findings that are as sure.")
+    ] = 0.5,
     box_margin: Annotated[
         float,
         typer.Option(help="Around the keypoints where a box is made, of their longer side."),
     ] = 0.1,
 ) -> None:
     """Write annotations in another form, or with the keypoints of another skeleton."""
+    from poise.data_tools.audit import doubtful_ids
     from poise.data_tools.formats import Reading, convert_annotations
 
     reading = Reading(
@@ -88,6 +96,7 @@ def convert(
         form=form,
         to_schema=to_schema,
         derived=derived,
+        without=set() if without is None else doubtful_ids(without, without_least),
     )
     sys.stdout.write(
         f"{len(found.images):,} pictures, {found.kept:,} people, {len(found.names)} keypoints"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from poise.data_tools.formats.reading import Reading
 from poise.data_tools.formats.table import convert_annotations, find_form
+from poise.data_tools.formats.yolo import has_validation
 from poise.errors import DataError, FileMissingError
 
 if TYPE_CHECKING:
@@ -49,11 +50,16 @@ def with_coco_files(own: OwnData, folder: Path) -> tuple[OwnData, list[str]]:
 
     Args:
         own: as the user says it. A root without COCO files may be a folder of labelme, an export
-            of CVAT, or a project of DeepLabCut.
+            of CVAT, a project of DeepLabCut, or hold YOLO's data.yaml.
         folder: for the files that are written.
     """
     if own.train_ann is None and own.root is not None and not _has_coco(own):
         own = replace(own, train_ann=own.root) if is_foreign(own.root) else own
+    train = _existing(own.train_ann, own.root)
+    if own.val_ann is None and train is not None and is_foreign(train):
+        # only YOLO's form names several parts
+        both = find_form(train) == "yolo" and has_validation(train)
+        own = replace(own, val_ann=own.train_ann) if both else own
     told: list[str] = []
     for part, ann, images in (
         ("train", own.train_ann, own.train_images),

@@ -21,12 +21,14 @@ from poise.data_tools.audit import (
     Predictions,
     audit_labels,
     audit_people,
+    doubtful_ids,
     gather_people,
     measure_audit,
     read_poses,
     write_audit_page,
 )
 from poise.errors import ArgumentError, DataError
+from poise.metrics.prediction_file import PredictionWriter
 from poise.structures.metainfo import parse_pose_metainfo
 
 run = CliRunner().invoke
@@ -322,8 +324,30 @@ class TestOfFiles:
         text = page.read_text()
         assert text.count("data:image/jpeg") <= 3
         assert "pair swapped (left_knee, right_knee)" in text
+        clean = tmp_path / "clean.json"
+        done = run(app, ["convert", str(source), "-o", str(clean), "--without", str(out)])
+        assert "left out: 1 people that were to be left out: 4" in done.output
+        ids = [row["id"] for row in json.loads(clean.read_text())["annotations"]]
+        assert ids == [n for n in range(60) if n != 4]
+        with pytest.raises(DataError, match="is no file of poise data audit --out"):
+            doubtful_ids(source, 0.5)
         done = run(app, [*arguments, "--json", "--top", "1"])
         assert json.loads(done.stdout)["findings"][0]["keypoints"] == ["left_knee", "right_knee"]
+
+    @pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz"])
+    def test_predictions_of_a_test_are_read(
+        self, source: Path, tmp_path: Path, ending: str
+    ) -> None:
+        people, poses = people_of(60, 2), poses_of(people_of(60, 2))
+        file = tmp_path / f"p{ending}"
+        writer = PredictionWriter(file, {"meta": dict(META)})
+        for n in range(60):
+            found = {"keypoints": poses.points[n][None], "keypoint_scores": poses.scores[n][None]}
+            sample = {"id": n, "img_id": int(people.image[n]), "pred_instances": found}
+            writer.write([sample])
+        writer.close()
+        labels = gather_people(open_dataset(source))
+        assert audit_people(labels, read_poses(labels, file)).findings[0].id == 4
 
     def test_every_kind_can_be_drawn(self, source: Path, tmp_path: Path) -> None:
         people = gather_people(open_dataset(source))
@@ -355,6 +379,9 @@ class TestOfFiles:
         with pytest.raises(DataError, match="a pose has 3 keypoints, expected 17"):
             read_poses(people, file)
         lines = tmp_path / "p.jsonl"
+        lines.write_text("{")
+        with pytest.raises(DataError, match="is no file of predictions"):
+            read_poses(people, lines)
         lines.write_text('{"instances": [], "image": "a"}\n{"instances": 3}\n')
         with pytest.raises(DataError, match="line 2, is no result of poise predict"):
             read_poses(people, lines)
@@ -367,3 +394,26 @@ def test_real_labels_with_planted_faults(shared: Path) -> None:
     assert measured["top"][20]["precision"] >= 0.6
     assert measured["kinds"]["pair swapped"]["recall_twice"] >= 0.6
     assert measured["kinds"]["duplicate"]["recall"] == 1
+
+
+def test_a_model_looks_at_pictures(shared: Path, tmp_path: Path) -> None:
+    """The model inside the package finds the second astronaut, whom nobody labelled."""
+    photo = cv2.imread(str(shared / "data/photos/astronaut.png"))
+    cv2.imwrite(str(tmp_path / "two.png"), np.concatenate([photo, photo], axis=1))
+    points = np.zeros((17, 3))
+    points[[0, 5, 6]] = [[222, 105, 2], [310, 260, 2], [120, 270, 2]]
+    person = {"id": 3, "image_id": 1, "category_id": 1, "iscrowd": 0, "num_keypoints": 3}
+    more = {"bbox": [60, 0, 400, 512], "area": 120000, "keypoints": points.ravel().tolist()}
+    lost = {**person, **more, "id": 4, "image_id": 2}
+    names = [{"id": 1, "name": "person", "keypoints": NAMES, "skeleton": []}]
+    images = [
+        {"id": n, "file_name": name, "width": 1024, "height": 512}
+        for n, name in ((1, "two.png"), (2, "gone.png"))
+    ]
+    content = {"images": images, "annotations": [person | more, lost], "categories": names}
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+    audit = audit_labels(open_dataset(tmp_path / "labels.json"), model="movenet-thunder", least=0.0)
+    assert audit.facts["pictures that could not be read"] == 1
+    assert audit.facts["people with a pose"] == 1
+    assert audit.poses.known[0].all()
+    assert [f.kind for f in audit.findings if f.image_id == 1].count("missing person") == 1

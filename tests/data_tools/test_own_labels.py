@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from poise.cli.data import app
 from poise.data_tools import open_dataset, with_coco_files
+from poise.data_tools.formats import convert_annotations
 from poise.training.own_data import OwnData, find_files
 
 run = CliRunner().invoke
@@ -68,3 +69,24 @@ def test_coco_files_stay_as_they_are(labels: Path, tmp_path: Path) -> None:
     same = OwnData(train_ann=own.train_ann, train_images=labels)
     assert with_coco_files(same, tmp_path / "again") == (same, [])
     assert with_coco_files(OwnData(tmp_path / "none"), tmp_path) == (OwnData(tmp_path / "none"), [])
+
+
+def test_both_parts_of_yolo_are_taken(labels: Path, tmp_path: Path) -> None:
+    convert_annotations(labels, tmp_path / "yolo", form="yolo")
+    for part in ("train", "val"):
+        (tmp_path / "yolo/images" / part).mkdir(parents=True)
+        (tmp_path / "yolo/labels" / part).mkdir()
+    for part, name in (("train", "a"), ("val", "b")):
+        (labels / f"{name}.png").rename(tmp_path / f"yolo/images/{part}/{name}.png")
+        (tmp_path / f"yolo/labels/{name}.txt").rename(tmp_path / f"yolo/labels/{part}/{name}.txt")
+    data = tmp_path / "yolo/data.yaml"
+    text = data.read_text().replace("train: images", "train: images/train")
+    data.write_text(text.replace("val: images", "val: images/val"))
+    own, told = with_coco_files(OwnData(tmp_path / "yolo"), tmp_path / "run")
+    assert len(told) == 2
+    names = [
+        [image["file_name"] for image in json.loads(file.read_text())["images"]]
+        for file in (own.train_ann, own.val_ann)
+        if file is not None
+    ]
+    assert names == [["a.png"], ["b.png"]]

@@ -244,8 +244,8 @@ def _moved(
         before,
         before + float(change),
         f"{people.names[worst]} lies {found.distance[person, worst]:.2f} of the person's size from "
-        f"the model's, right ones {found.trust.spread[worst]:.2f}; of the model's with such a "
-        f"score {found.trust.right[person, worst]:.0%} agree with the label",
+        f"the model's, right ones {found.trust.spread[worst]:.2f}; of such keypoints of the model "
+        f"{found.trust.right[person, worst]:.0%} agree with the label",
     )
 
 

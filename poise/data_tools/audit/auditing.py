@@ -129,6 +129,7 @@ def _facts(people: People, poses: Predictions | None, found: Comparison | None) 
         compared = [people.names[k] for k in np.flatnonzero(found.known.any(axis=0))]
         facts |= {
             "model": poses.title,
+            **({"pictures that could not be read": len(poses.unread)} if poses.unread else {}),
             "people with a pose": int(found.known.any(axis=1).sum()),
             "keypoints compared": ", ".join(compared),
             "labels that the model agrees with": _share(found),

@@ -64,7 +64,7 @@ def _listed(captions: list[str]) -> str:
 
 
 def _caption(finding: Finding) -> str:
-    who = f"annotation {finding.id}, " if finding.id is not None else ""
+    who = f"Annotation {finding.id}, " if finding.id is not None else ""
     names = f" ({', '.join(finding.keypoints)})" if finding.keypoints else ""
     place = Path(finding.picture).name
     return f"{finding.sure:.2f} {finding.kind}{names}: {finding.about}. {who}{place}"

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from poise.data_tools.formats.coco import write_text
+from poise.datasets.coco_file import read_json
+from poise.errors import DataError
 
-__all__ = ["KINDS", "Audit", "Finding"]
+__all__ = ["KINDS", "Audit", "Finding", "doubtful_ids"]
 
 #: kind of fault -> what a person should know of it
 KINDS: dict[str, str] = {
@@ -138,3 +140,21 @@ class Audit:
 def _plain(value: Any) -> Any:
     """Numbers of numpy, which ids may be."""
     return value.item() if hasattr(value, "item") else str(value)
+
+
+def doubtful_ids(path: Path, least: float) -> set[Any]:
+    """Ids of annotations that an audit's file has findings about.
+
+    Args:
+        path: JSON file of `Audit.write`.
+        least: findings that are less sure do not count.
+
+    Raises:
+        FileMissingError: there is no such file.
+        DataError: it is of another kind.
+    """
+    content = read_json(str(path), "the file of the audit", owner="poise data audit")
+    findings = content.get("findings") if isinstance(content, dict) else None
+    if not isinstance(findings, list) or not all("sure" in finding for finding in findings):
+        raise DataError(f"{path} is no file of poise data audit --out: it has no `findings`")
+    return {f["id"] for f in findings if f.get("id") is not None and f["sure"] >= least}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class Predictions:
         others: picture -> all poses that were found without looking at labels.
         matched: picture -> (M,) the person of each of these, -1 for nobody's.
         title: name of the model or file.
+        unread: pictures that could not be opened.
     """
 
     points: np.ndarray
@@ -62,6 +63,7 @@ class Predictions:
     others: dict[int, Poses] = field(default_factory=dict)
     matched: dict[int, np.ndarray] = field(default_factory=dict)
     title: str = ""
+    unread: list[str] = field(default_factory=list)
 
     @property
     def known(self) -> np.ndarray:
@@ -91,22 +93,27 @@ def predict_people(
         DataError: the model has none of the labels' keypoints.
     """
     from poise.inference import Inferencer
+    from poise.inference.detectors.simple import WholeImage
 
     inferencer = Inferencer(model, weights, detector=detector or "whole-image", device=device)
     columns = _columns(people, list(inferencer.metainfo["keypoint_id2name"].values()))
     count = people.points.shape[:2]
     found = Predictions(np.full((*count, 2), np.nan), np.zeros(count), title=str(model))
     usable = [n for n, path in enumerate(people.pictures) if Path(path).is_file()]
+    found.unread = [path for path in people.pictures if not Path(path).is_file()]
     paths = [people.pictures[n] for n in usable]
     if inferencer.needs_boxes:
         members = {n: people.in_picture(n) for n in usable}
         boxes = {people.pictures[n]: people.boxes[members[n]] for n in usable}
         results = inferencer.predict(paths, boxes=boxes, keep_going=True)
         for n, result in zip(usable, progress(results), strict=True):
-            if len(result) == len(members[n]):
+            if result.error is not None:
+                found.unread.append(people.pictures[n])
+            elif len(result) == len(members[n]):
                 poses = _reordered(result.keypoints, result.keypoint_scores, columns, count[1])
                 found.points[members[n]], found.scores[members[n]] = poses.points, poses.scores
-    if detector is not None:
+    # one box around everything finds nobody whom the labels lack
+    if not inferencer.needs_boxes or not isinstance(inferencer.detector, WholeImage):
         results = inferencer.predict(paths, keep_going=True)
         for n, result in zip(usable, progress(results), strict=True):
             poses = _reordered(result.keypoints, result.keypoint_scores, columns, count[1])
@@ -247,9 +254,7 @@ def _rows(path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, float, list
             whole = float(row.get("score", triples[:, 2].mean()))
             yield _key(row["image_id"]), triples[:, :2], triples[:, 2], whole, []
         return
-    with path.open(encoding="utf-8") as stream:
-        first: Mapping[str, Any] = json.loads(stream.readline() or "{}")
-    if "instances" in first:
+    if path.suffix == ".jsonl" and _are_results(path):
         yield from _rows_of_results(path)
         return
     header, samples = read_predictions(path)
@@ -259,6 +264,16 @@ def _rows(path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, float, list
         points, scores = as_numpy(poses["keypoints"]), as_numpy(poses["keypoint_scores"])
         for one, score in zip(points, scores, strict=True):
             yield _key(sample["img_id"]), one[:, :2], score, float(score.mean()), names
+
+
+def _are_results(path: Path) -> bool:
+    """Whether lines are those of `poise predict`, rather than of `poise test --dump`."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            first = json.loads(stream.readline() or "{}")
+    except ValueError as error:
+        raise DataError(f"{path} is no file of predictions: line 1: {error}") from error
+    return isinstance(first, dict) and "instances" in first
 
 
 def _rows_of_results(path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, float, list[str]]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from poise.data_tools.formats.cvat import xml_file
 from poise.data_tools.formats.deeplabcut import label_files
 from poise.data_tools.formats.labelme import has_shapes
+from poise.data_tools.formats.yolo import DATA_FILE
 
 __all__ = [
     "is_coco",
@@ -23,8 +24,9 @@ _HDF5 = b"\x89HDF"
 
 
 def is_yolo(path: Path) -> bool:
-    """A `data.yaml`; one without `kpt_shape` too, so that the reader says what it lacks."""
-    return path.suffix in (".yaml", ".yml") and path.is_file()
+    """A data file or its folder; without `kpt_shape`, too: the reader says what is lacking."""
+    file = path / DATA_FILE if path.is_dir() else path
+    return file.suffix in (".yaml", ".yml") and file.is_file()
 
 
 def is_json_lines(path: Path) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from poise.data_tools.formats import recognition as told_by
 from poise.data_tools.formats.annotations import Annotations
@@ -149,6 +150,7 @@ def convert_annotations(
     form: str | None = None,
     to_schema: str | None = None,
     derived: bool = False,
+    without: Collection[Any] = (),
 ) -> tuple[Annotations, list[Path]]:
     """Read annotations and write them in another form, with other keypoints, or both.
 
@@ -158,11 +160,15 @@ def convert_annotations(
         out, form: as in `write_annotations`.
         to_schema: name of the schema whose keypoints are written.
         derived: of `to_schema` also keypoints that are made of others.
+        without: ids of annotations that are left out.
 
     Returns:
         what was written, and the files.
     """
     found = read_annotations(path, reading, form=source_form)
+    for person in [p for p in found.people if p.get("id") in without]:
+        found.drop("people that were to be left out", person["id"])
+        found.people.remove(person)
     if to_schema is not None:
         if not found.schema:
             raise DataError(

@@ -22,7 +22,10 @@ from poise.schemas.sides import schema_of_names
 from poise.structures.metainfo import parse_pose_metainfo
 from poise.transforms.image import stored_image
 
-__all__ = ["read_yolo", "write_yolo"]
+__all__ = ["DATA_FILE", "has_validation", "read_yolo", "write_yolo"]
+
+#: usual name of the data file
+DATA_FILE = "data.yaml"
 
 #: class, and box
 BEFORE_KEYPOINTS = 5
@@ -37,7 +40,7 @@ def write_yolo(found: Annotations, out: Path) -> list[Path]:
             are counted in `lost`.
         out: folder, or the .yaml file in it.
     """
-    folder, file = (out.parent, out) if out.suffix else (out, out / "data.yaml")
+    folder, file = (out.parent, out) if out.suffix else (out, out / DATA_FILE)
     classes = {category["id"]: n for n, category in enumerate(found.categories)}
     lines: dict[Any, list[str]] = defaultdict(list)
     sizes = {image["id"]: (image["width"], image["height"]) for image in found.images}
@@ -83,7 +86,7 @@ def read_yolo(path: Path, reading: Reading) -> Annotations:
     """Annotations of a YOLO data set.
 
     Args:
-        path: its .yaml file.
+        path: its .yaml file, or the folder of its `data.yaml`.
         reading: `schema`, by the file's `schema` or `kpt_names` without it; `images`, instead of
             the file's; `part`.
 
@@ -91,6 +94,7 @@ def read_yolo(path: Path, reading: Reading) -> Annotations:
         DataError: a file is not what it should be.
         FileMissingError: there are no pictures.
     """
+    path = path / DATA_FILE if path.is_dir() else path
     try:
         about = yaml.safe_load(path.read_text(encoding="utf-8"))
         count, numbers = about["kpt_shape"]
@@ -119,6 +123,17 @@ def read_yolo(path: Path, reading: Reading) -> Annotations:
     for picture in pictures:
         _read_picture(result, picture, folder, (count, numbers))
     return result
+
+
+def has_validation(path: Path) -> bool:
+    """Whether a data file, or that of a folder, names other pictures for the validation."""
+    file = path / DATA_FILE if path.is_dir() else path
+    try:
+        about = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError):
+        return False
+    parts = about if isinstance(about, dict) else {}
+    return bool(parts.get("val")) and parts.get("val") != parts.get("train")
 
 
 def _read_picture(result: Annotations, picture: Path, folder: Path, shape: tuple[int, int]) -> None:
