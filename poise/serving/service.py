@@ -159,10 +159,15 @@ class PoseService:
         # the request itself has a place already
         with self.room.entered(len(asked.pictures) - 1):
             calls = [
-                self._one(sent, own, asked, write)
+                asyncio.ensure_future(self._one(sent, own, asked, write))
                 for sent, own in zip(asked.pictures, boxes, strict=True)
             ]
-            return await asyncio.gather(*calls)
+            try:
+                return await asyncio.gather(*calls)
+            finally:
+                # where one fails, nobody waits for the others
+                for call in calls:
+                    call.cancel()
 
     async def _one(
         self,

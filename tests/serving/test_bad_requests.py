@@ -1,11 +1,12 @@
 """Whatever comes, the answer says what was expected, and the next one is served."""
 
+import asyncio
 import struct
 import zlib
 
 import pytest
 
-from poise.serving import Limits, create_app, pictures
+from poise.serving import Limits, create_app, pictures, requests
 
 PNG = {"content-type": "image/png"}
 
@@ -80,6 +81,17 @@ def test_a_body_that_is_too_long_is_refused_with_and_without_a_length(app, ask):
     answer = ask(app, "POST", "/predict", content=parts(), headers=PNG)
     check(answer, 413, "2100000 bytes and more", "at most 2000000")
     check(ask(app, "POST", "/predict", files={"image": bytes(2_000_001)}), 413, "too large")
+
+
+def test_a_body_that_comes_too_slowly_is_given_up(app, ask, monkeypatch):
+    async def parts():
+        yield b"begin"
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(requests, "_UPLOAD_SECONDS", 0.05)
+    answer = ask(app, "POST", "/predict", content=parts(), headers=PNG)
+    check(answer, 408, "within 0.05 s")
+    assert app.state.service.room.taken == 0
 
 
 FORMS = [
