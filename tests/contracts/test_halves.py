@@ -9,6 +9,7 @@ from poise.compat import to_numpy
 from poise.inference.networks import _array
 from poise.metrics.prediction_file import PredictionWriter, read_predictions
 from poise.models.heads.base import per_sample
+from poise.models.heads.dense_targets import DenseTargets
 from poise.structures import InstanceData
 
 WAYS = {
@@ -41,3 +42,13 @@ def test_predictions_of_16_bits_are_kept_in_files(tmp_path):
     assert sample["bfloat16"].dtype == np.float32
     assert sample["float16"].dtype == np.float16
     assert all(value.tolist() == [1, 1] for value in sample.values())
+
+
+def test_positive_points_are_counted_exactly():
+    """Losses of one-stage heads are divided by their number."""
+    none, points = torch.zeros(0, dtype=torch.bfloat16), torch.zeros(1, dtype=torch.bfloat16)
+    targets = DenseTargets(
+        none, none, points, none, none, none, none, none, none, torch.ones(257, 4)
+    )
+    assert targets.total() == 257
+    assert targets.total().dtype == torch.float32

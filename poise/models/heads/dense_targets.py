@@ -79,7 +79,8 @@ class DenseTargets:
 
     def total(self) -> Tensor:
         """Number of positive points, mean over all training processes, at least 1."""
-        count = self.objectness.new_tensor(float(self.count))
+        # a number of its own: with 16 bits, whole numbers above 256 are rounded
+        count = torch.tensor(float(self.count), device=self.objectness.device)
         return _mean_over_devices(count).clamp(min=1.0)
 
     def chosen(self, outputs: Tensor) -> Tensor:
