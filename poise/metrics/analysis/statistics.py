@@ -263,6 +263,11 @@ class Leaf:
 
     def _of_anything(self) -> Statistic:
         """The metric itself, run on each draw; for metrics with an entry per sample."""
+        if len(self.samples) != len(self.entries):
+            raise DataError(
+                f"{self.kind} keeps {len(self.entries)} entries of {len(self.samples)} samples; "
+                "pictures can be drawn anew where a metric puts what it keeps into `self.results`"
+            )
         pictures = sorted({picture for picture, _ in self.samples}, key=_sort_key)
         entries: dict[Any, list[Any]] = {picture: [] for picture in pictures}
         for (picture, _), entry in zip(self.samples, self.entries, strict=True):

@@ -236,6 +236,15 @@ def test_parts_of_a_body_and_unknown_metrics_are_drawn_as_well() -> None:
         leaf.statistic().figures(weights), known.statistic().figures(weights), rtol=1e-12
     )
     assert leaf.statistic().rising == [False]
+
+    class Hidden(Own):
+        def entries(self) -> list[Any]:
+            return self.results[:3]
+
+    (leaf,), _ = fed(Hidden(), samples)
+    with pytest.raises(DataError, match="Hidden keeps 3 entries of 24 samples"):
+        leaf.statistic()
+    (leaf,), _ = fed(Own(), samples)
     assert leaf.keypoint_statistic() is None
 
 
