@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from poise.errors import ArgumentError, DataError
 from poise.metrics import (
@@ -304,6 +305,29 @@ def test_intervals_hold_what_theory_says() -> None:
     again = intervals(mean_statistic(values), level=0.9, resamples=4000)["mean"]
     assert again == found
     assert intervals(mean_statistic(values), seed=1)["mean"] != found
+
+
+def test_intervals_are_corrected_for_what_draws_are_too_high() -> None:
+    rng = np.random.default_rng(1)
+    caught, plain = 0, 0
+    for seed in range(150):
+        values = rng.normal(0, 1, (100, 3))
+
+        def largest(weights: np.ndarray, values: np.ndarray = values) -> np.ndarray:
+            # of three means, all of which are truly 0
+            return (weights @ values / weights.sum(axis=1, keepdims=True)).max(axis=1)[:, None]
+
+        statistic = Statistic(list(range(100)), ["largest"], [True], largest)
+        found = intervals(statistic, resamples=300, seed=seed)["largest"]
+        drawn = np.concatenate([largest(w) for w in draws(100, 300, seed)])[:, 0]
+        caught += found.low <= 0 <= found.high
+        plain += np.quantile(drawn, 0.025) <= 0 <= np.quantile(drawn, 0.975)
+        # the bounds, from the formula written out
+        shift = 2 * norm.ppf((drawn < found.value).mean())
+        ends = norm.cdf(shift + norm.ppf([0.025, 0.975]))
+        assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, ends)))
+    assert caught > plain + 10
+    assert caught > 0.85 * 150
 
 
 def test_draws_hold_as_many_pictures_as_there_are() -> None:
