@@ -20,14 +20,9 @@ from poise.errors import DataError
 run = CliRunner().invoke
 
 
-def picture(path: Path, width: int = 160, height: int = 100) -> Path:
+def picture(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.full((height, width, 3), 60, np.uint8))
-    return path
-
-
-def triples(person: dict[str, Any]) -> np.ndarray:
-    return np.array(person["keypoints"], float).reshape(-1, 3)
+    cv2.imwrite(str(path), np.zeros((100, 160), np.uint8))
 
 
 class TestDeepLabCut:
@@ -86,7 +81,9 @@ class TestDeepLabCut:
             (2, "m2", [7, 8, 2]),
         ]
         assert found.names == ["snout"]
-        assert found.lost == {"keypoints of body parts that belong to no individual": 1}
+        assert list(found.lost.values()) == [1]
+        alone = read_annotations(tmp_path / "p", Reading(category="single"))
+        assert (alone.names, [p["keypoints"] for p in alone.people]) == (["corner"], [[5, 6, 2]])
 
     def test_tables_of_pandas(self, tmp_path: Path) -> None:
         h5py = pytest.importorskip("h5py")
@@ -217,7 +214,7 @@ class TestSleap:
         assert (found.names, found.swap) == (self.NODES, [0, 2, 1])
         assert found.skeleton == [(0, 1), (0, 2)]
         (person,) = found.people
-        assert triples(person).tolist() == [[10, 20, 2], [15, 15, 1], [0, 0, 0]]
+        assert person["keypoints"] == [10, 20, 2, 15, 15, 1, 0, 0, 0]
         assert person["track_id"] == 2
         assert found.images == [
             {

@@ -105,6 +105,24 @@ class TestLabelme:
             "keypoints that no group or box gives to a person": ["a.json tail"],
         }
 
+    def test_boxes_with_named_points_take_no_others(self, folder: Any) -> None:
+        source = folder(
+            self.box(10, 10, 40, 40, 1),
+            self.box(60, 10, 40, 40, 2),
+            self.point("nose", 30, 20, 1),
+            self.point("hat", 30, 15),
+            self.point("nose", 80, 20),
+        )
+        found = read_annotations(source)
+        assert [p["keypoints"] for p in found.people] == [[30, 20, 2], [80, 20, 2]]
+        assert found.ids == {"keypoints that no group or box gives to a person": ["a.json hat"]}
+
+    def test_pictures_lie_beside_the_folder_too(self, folder: Any, tmp_path: Path) -> None:
+        source = folder(self.point("nose", 1, 1), imagePath="..\\shots\\c.png")
+        picture(tmp_path / "shots/c.png")
+        found = read_annotations(source)
+        assert (found.folder, found.images[0]["file_name"]) == (tmp_path, "shots/c.png")
+
     def test_without_groups_and_boxes_there_is_one_person_or_nobody_knows(
         self, folder: Any
     ) -> None:

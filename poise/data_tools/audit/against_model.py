@@ -214,15 +214,14 @@ def _swap(
     turned = np.exp(-(found.turned[person, chosen] ** 2) / (2 * (2 * people.sigmas[chosen]) ** 2))
     change = (turned - found.alike[person, chosen]).sum() / max(known.sum(), 1)
     names = [people.names[k] for k in chosen]
-    return _finding(
-        people,
+    return people.finding(
         person,
-        kind,
-        sure,
-        names,
-        before,
-        before + float(change),
-        f"OKS with the model's pose is {before:.2f}, with these sides exchanged "
+        kind=kind,
+        sure=sure,
+        keypoints=names,
+        oks_before=before,
+        oks_after=before + float(change),
+        about=f"OKS with the model's pose is {before:.2f}, with these sides exchanged "
         f"{before + float(change):.2f}",
     )
 
@@ -235,40 +234,14 @@ def _moved(
     before = float(found.oks[person])
     change = (1 - found.alike[person, chosen]).sum() / max(found.known[person].sum(), 1)
     worst = chosen[0]
-    return _finding(
-        people,
+    return people.finding(
         person,
-        kind,
-        float(sure[worst]),
-        [people.names[k] for k in chosen],
-        before,
-        before + float(change),
-        f"{people.names[worst]} lies {found.distance[person, worst]:.2f} of the person's size from "
-        f"the model's, right ones {found.trust.spread[worst]:.2f}; of such keypoints of the model "
-        f"{found.trust.right[person, worst]:.0%} agree with the label",
-    )
-
-
-def _finding(
-    people: People,
-    person: int,
-    kind: str,
-    sure: float,
-    names: list[str],
-    before: float,
-    after: float,
-    about: str,
-) -> Finding:
-    picture = int(people.image[person])
-    return Finding(
         kind=kind,
-        sure=sure,
-        picture=people.pictures[picture],
-        image_id=people.image_ids[picture],
-        id=people.ids[person],
-        keypoints=names,
+        sure=float(sure[worst]),
+        keypoints=[people.names[k] for k in chosen],
         oks_before=before,
-        oks_after=after,
-        about=about,
-        person=person,
+        oks_after=before + float(change),
+        about=f"{people.names[worst]} lies {found.distance[person, worst]:.2f} of the person's size "
+        f"from the model's, right ones {found.trust.spread[worst]:.2f}; of such keypoints of the model "
+        f"{found.trust.right[person, worst]:.0%} agree with the label",
     )

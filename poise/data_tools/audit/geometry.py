@@ -100,17 +100,7 @@ def geometry_findings(
 def _of(
     people: People, person: int, kind: str, sure: float, names: list[str], about: str
 ) -> Finding:
-    picture = int(people.image[person])
-    return Finding(
-        kind=kind,
-        sure=sure,
-        picture=people.pictures[picture],
-        image_id=people.image_ids[picture],
-        id=people.ids[person],
-        keypoints=names,
-        about=about,
-        person=person,
-    )
+    return people.finding(person, kind=kind, sure=sure, keypoints=names, about=about)
 
 
 def _flags(people: People) -> Iterator[Finding]:

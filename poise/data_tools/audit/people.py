@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from poise.data_tools.audit.findings import Finding
 from poise.data_tools.pictures import picture_path
 from poise.data_tools.statistics import iterate_people
 from poise.datasets.coco_file import read_json
@@ -80,6 +81,22 @@ class People:
                 second.append(b[a != b])
         none = np.zeros(0, np.int64)
         return (np.concatenate(first), np.concatenate(second)) if first else (none, none)
+
+    def finding(self, person: int, **values: Any) -> Finding:
+        """A finding about a person, with all that tells who it is.
+
+        Args:
+            person: number.
+            values: further fields of `Finding`.
+        """
+        picture = int(self.image[person])
+        return Finding(
+            picture=self.pictures[picture],
+            image_id=self.image_ids[picture],
+            id=self.ids[person],
+            person=int(person),
+            **values,
+        )
 
     def in_picture(self, picture: int) -> np.ndarray:
         """Numbers of the people in a picture."""

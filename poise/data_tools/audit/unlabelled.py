@@ -114,15 +114,11 @@ def cut_boxes(
     for person in np.flatnonzero(away.any(axis=1)).tolist():
         chosen = np.flatnonzero(away[person])
         chosen = chosen[np.argsort(-outside[person, chosen])]
-        picture = int(people.image[person])
-        yield Finding(
+        yield people.finding(
+            person,
             kind="box cuts",
             sure=sure,
-            picture=people.pictures[picture],
-            image_id=people.image_ids[picture],
-            id=people.ids[person],
             keypoints=[people.names[k] for k in chosen],
             about=f"the model sees {people.names[chosen[0]]} "
             f"{outside[person, chosen[0]]:.0%} of the box's longer side outside of it",
-            person=person,
         )

@@ -62,7 +62,8 @@ def read_deeplabcut(path: Path, reading: Reading) -> Annotations:
 
     Args:
         path: project, `config.yaml`, `CollectedData_*.csv` or `.h5`.
-        reading: `schema`, `images`, `margin`.
+        reading: `schema`, `images`, `margin`; `category` "single" reads the body parts that belong
+            to no individual, which are left out otherwise.
 
     Raises:
         DataError: no tables, or a broken one.
@@ -80,12 +81,19 @@ def read_deeplabcut(path: Path, reading: Reading) -> Annotations:
     book = Collection(reading, path, place)
     for other in (f for f in files if f not in mine):
         book.found.drop(f"tables of other scorers than {project.scorer}", str(other))
+    unique = reading.category == _NOBODY
     parts: dict[str, None] = {}
     for _, table in tables:
         _add(book, table, places)
-        owned = (c for c in table.columns if len(c) < len(_HEADING) or c[1] != _NOBODY)
-        parts.update({column[-2]: None for column in owned})
-    return book.finish(project.keypoints or list(parts), project.links)
+        wanted = (c for c in table.columns if (_individual(c) == _NOBODY) == unique)
+        parts.update({column[-2]: None for column in wanted})
+    named = [] if unique else project.keypoints
+    return book.finish(named or list(parts), project.links)
+
+
+def _individual(column: tuple[str, ...]) -> str:
+    """Whose a column is; "" in a table of one animal."""
+    return column[1] if len(column) == len(_HEADING) else ""
 
 
 def _read_config(file: Path) -> _Project:
@@ -154,16 +162,17 @@ def _add(book: Collection, table: Table, places: dict[str, str]) -> None:
     # (individual, body part) -> its columns
     where: dict[tuple[str, str], dict[str, int]] = {}
     for n, column in enumerate(table.columns):
-        individual = column[1] if len(column) == len(_HEADING) else ""
-        where.setdefault((individual, column[-2]), {})[column[-1]] = n
+        where.setdefault((_individual(column), column[-2]), {})[column[-1]] = n
     for name, values in zip(table.rows, table.values, strict=True):
         animals: dict[str, dict[str, tuple[float, float, float]]] = {}
         for (individual, part), columns in where.items():
             x, y = (float(values[columns[axis]]) for axis in ("x", "y"))
             if np.isnan(x) or np.isnan(y):
                 continue
-            if individual == _NOBODY:
-                book.found.drop("keypoints of body parts that belong to no individual", name)
+            if individual == _NOBODY and book.reading.category != _NOBODY:
+                book.found.drop(
+                    "keypoints that belong to no individual (--category single reads those)", name
+                )
             else:
                 animals.setdefault(individual, {})[part] = (x, y, VISIBLE)
         size = picture_size(book.folder / places.get(name, name))
@@ -175,4 +184,5 @@ def _add(book: Collection, table: Table, places: dict[str, str]) -> None:
             image = book.add_image(places.get(name, name), size)
             for individual, points in animals.items():
                 more: dict[str, Any] = {"individual": individual} if individual else {}
-                book.add(image, [Draft(points, None, _CATEGORY, f"{name} {individual}", more)])
+                category = _NOBODY if individual == _NOBODY else _CATEGORY
+                book.add(image, [Draft(points, None, category, f"{name} {individual}", more)])

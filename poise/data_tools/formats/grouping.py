@@ -60,8 +60,8 @@ def group_shapes(
     """The people of one picture.
 
     A point belongs to the person of its group; without a group to that of the smallest box that
-    holds it, or nearly so, and lacks such a keypoint; in a picture with one person at most, to
-    that one.
+    holds it, or nearly so, lacks such a keypoint, and has no points by a group; in a picture with
+    one person at most, to that one.
 
     Args:
         points, boxes: of the picture.
@@ -87,9 +87,13 @@ def group_shapes(
         draft = drafts.setdefault(key, Draft({}, None, where=f"{where} group {point.group}"))
         if not _put(draft, point):
             drop("keypoints of a name that the group has already", f"{where} {point.label}")
+    # whoever names the points of a box by its group means these and no others
+    named = {point.group for point in points if point.group is not None}
+    open_ones = [n for n, (box, _) in enumerate(holders) if box.group not in named]
     homeless = []
     for point in loose:
-        near = [(b.distance(point), b.area, n) for n, (b, _) in enumerate(holders)]
+        boxed = [(n, holders[n][0]) for n in open_ones]
+        near = [(box.distance(point), box.area, n) for n, box in boxed]
         taken = any(
             _put(holders[n][1], point) for distance, _, n in sorted(near) if distance <= REACH
         )

@@ -50,7 +50,8 @@ def read_labelme(path: Path, reading: Reading) -> Annotations:
     home = path if path.is_dir() else path.parent
     contents = [(file, read_json(str(file), owner="labelme's file")) for file in files]
     named = {f: str(_picture_beside(f, c, home)) for f, c in contents}
-    folder, places = picture_folder(named.values(), (home, home / "images"), reading.images)
+    around = (home, home / "images", home.parent)
+    folder, places = picture_folder(named.values(), around, reading.images)
     book = Collection(reading, path, folder)
     for file, content in contents:
         try:

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise.errors import DataError
+from poise.data_tools.sheets import write_picture
 from poise.transforms.image import stored_image
 
 __all__ = ["FrameNames", "save_frames"]
@@ -97,7 +97,7 @@ def save_frames(
         for frame, picture in _frames_of(file, path, names, video, frames):
             name = names.of(video, frame)
             places[name] = _place(name)
-            _write(folder / places[name], picture)
+            write_picture(folder / places[name], picture)
     return places
 
 
@@ -105,17 +105,6 @@ def _place(name: str) -> str:
     """Path below the folder, whatever path the name has."""
     parts = [part for part in name.split("/") if part not in ("", ".", "..") and ":" not in part]
     return Path(*parts[-2:]).with_suffix(".png").as_posix()
-
-
-def _write(file: Path, picture: np.ndarray) -> None:
-    done, content = cv2.imencode(".png", picture)
-    if not done:
-        raise DataError(f"cannot write {file}: it is no picture")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content.tobytes())
-    except OSError as error:
-        raise DataError(f"cannot write {file}: {error.strerror or error}") from error
 
 
 def _frames_of(
