@@ -241,7 +241,7 @@ def _moved(
         keypoints=[people.names[k] for k in chosen],
         oks_before=before,
         oks_after=before + float(change),
-        about=f"{people.names[worst]} lies {found.distance[person, worst]:.2f} of the person's size "
-        f"from the model's, right ones {found.trust.spread[worst]:.2f}; of such keypoints of the model "
-        f"{found.trust.right[person, worst]:.0%} agree with the label",
+        about=f"{people.names[worst]} lies {found.distance[person, worst]:.2f} of the person's "
+        f"size from the model's, right ones {found.trust.spread[worst]:.2f}; of such keypoints of "
+        f"the model {found.trust.right[person, worst]:.0%} agree with the label",
     )
