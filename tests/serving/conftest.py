@@ -1,6 +1,7 @@
 """An inferencer on the models inside the package, and clients without a network."""
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -84,16 +85,19 @@ def held(inferencer):
     found.go.set()
 
 
-@pytest.fixture
-def start(monkeypatch):
+@pytest.fixture(scope="module")
+def start():
     """Options -> (process, address) of a server that takes requests."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     running = []
 
     def start(*options):
         command = [sys.executable, "-m", "poise", "serve", "-m", "movenet-lightning", "--port", "0"]
         process = subprocess.Popen(
-            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*command, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         running.append(process)
         for line in process.stdout:

@@ -1,5 +1,6 @@
 """`poise serve` as a process: many clients at once, and an end that loses nothing."""
 
+import re
 import signal
 import socket
 import sys
@@ -11,14 +12,23 @@ from typer.testing import CliRunner
 
 from poise.cli.main import app as commands
 from poise.errors import ArgumentError, MissingDependencyError
+from poise.serving import running
 from poise.serving.running import open_socket
 
 #: Seconds for an answer on a busy machine.
 PATIENCE = 120
+#: Options of a small model on a free port.
+LIGHT = ["-m", "movenet-lightning", "--port", "0"]
 
 
-def test_many_clients_get_their_own_answers(start, photo):
-    _, address = start()
+@pytest.fixture(scope="module")
+def server(start):
+    """Address of a server that takes requests of up to 600,000 bytes."""
+    return start("--max-bytes", "600000")[1]
+
+
+def test_many_clients_get_their_own_answers(server, photo):
+    address = server
     boxes = [[10.0 + i, 20.0, 400.0, 500.0 - i] for i in range(16)]
 
     def ask(box):
@@ -36,7 +46,8 @@ def test_many_clients_get_their_own_answers(start, photo):
         assert [answer.status_code for answer in own] == [200] * 3
         assert [answer.json()["instances"][0]["bbox"] for answer in own] == [box] * 3
     counted = httpx.get(f"{address}/metrics").text
-    assert 'poise_requests_total{route="/predict",status="200"} 48' in counted
+    batches = re.search(r"poise_batch_pictures_sum (\d+)", counted)
+    assert int(batches[1]) >= 48
 
 
 @pytest.mark.slow
@@ -85,8 +96,8 @@ def test_a_second_ctrl_c_ends_it_at_once(start, photo):
     assert "Traceback" not in process.stderr.read()
 
 
-def test_bad_bytes_do_not_end_it(start, photo):
-    _, address = start("--max-bytes", "600000")
+def test_bad_bytes_do_not_end_it(server, photo):
+    address = server
     host, port = address.removeprefix("http://").split(":")
     for junk in (b"\x00\xff" * 100, b"POST /predict HTTP/1.1\r\nContent-Length: -1\r\n\r\n"):
         with socket.create_connection((host, int(port)), timeout=PATIENCE) as line:
@@ -99,16 +110,27 @@ def test_bad_bytes_do_not_end_it(start, photo):
     assert httpx.post(f"{address}/predict", content=photo, timeout=PATIENCE).status_code == 200
 
 
-def test_others_than_this_machine_are_noted(start):
-    process, address = start("--host", "0.0.0.0", "--token", "secret")
-    assert address.startswith("http://0.0.0.0:")
-    note = next(line for line in process.stderr if line.startswith("note:"))
-    assert "everybody who knows the token" in note
-    assert "no TLS" in note
-    local = address.replace("0.0.0.0", "127.0.0.1")
-    assert httpx.get(f"{local}/model").status_code == 401
-    right = {"Authorization": "Bearer secret"}
-    assert httpx.get(f"{local}/model", headers=right).json()["model"] == "movenet-lightning"
+@pytest.mark.parametrize(
+    ("options", "who"),
+    [
+        ([], None),
+        (["--host", "0.0.0.0"], "everybody who reaches this machine; --token asks"),
+        (["--host", "0.0.0.0", "--token", "secret"], "everybody who knows the token"),
+    ],
+)
+def test_others_than_this_machine_are_noted(monkeypatch, options, who):
+    monkeypatch.setattr(running, "run_server", lambda app, listener, *, started: started())
+    done = CliRunner().invoke(commands, ["serve", *LIGHT, *options])
+    assert done.exit_code == 0, done.output
+    model, detector, address = done.stdout.splitlines()
+    assert model.startswith("model: movenet-lightning")
+    assert detector.startswith("detector: nanodet")
+    assert re.match(r"serving on http://[\d.]+:\d+/ \(Ctrl-C ends it\)", address)
+    if who is None:
+        assert done.stderr == ""
+    else:
+        assert who in done.stderr
+        assert "no TLS" in done.stderr
 
 
 def test_a_port_that_is_taken_is_said_before_a_model_is_loaded():
