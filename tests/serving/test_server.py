@@ -45,9 +45,6 @@ def test_many_clients_get_their_own_answers(server, photo):
     for box, own in zip(boxes, answers, strict=True):
         assert [answer.status_code for answer in own] == [200] * 3
         assert [answer.json()["instances"][0]["bbox"] for answer in own] == [box] * 3
-    counted = httpx.get(f"{address}/metrics").text
-    batches = re.search(r"poise_batch_pictures_sum (\d+)", counted)
-    assert int(batches[1]) >= 48
 
 
 @pytest.mark.slow
