@@ -212,7 +212,7 @@ def _write_coco(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, 
         annotations.append(row)
     category = {"id": 1, "name": "person", "supercategory": "person", "keypoints": names}
     tree = {"images": images, "annotations": annotations, "categories": [category]}
-    (root / "ann.json").write_text(json.dumps(tree))
+    (root / "ann.json").write_text(json.dumps(tree), encoding="utf-8")
     return {"ann_file": "ann.json"}
 
 
@@ -220,14 +220,16 @@ def _write_posetrack(root: Path, kind: str, names: list[str], rng: Rng) -> dict[
     """COCO's format, and beside it the file of the single video that the metric reads."""
     files = _write_coco(root, kind, names, rng)
     (root / "ann").mkdir()
-    (root / "ann" / "000001.json").write_text((root / "ann.json").read_text())
+    (root / "ann" / "000001.json").write_text(
+        (root / "ann.json").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     return files
 
 
 def _write_ubody3d(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """COCO's format, with places and depths before a camera instead of triples."""
     files = _write_coco(root, kind, names, rng)
-    tree = json.loads((root / files["ann_file"]).read_text())
+    tree = json.loads((root / files["ann_file"]).read_text(encoding="utf-8"))
     for row in tree["annotations"]:
         points = _points(len(names), rng)
         depth = rng.uniform(2000, 2500, (len(names), 1))
@@ -235,7 +237,7 @@ def _write_ubody3d(root: Path, kind: str, names: list[str], rng: Rng) -> dict[st
         row |= {"keypoints": points.tolist(), "keypoints_3d": deep.tolist()}
         row["keypoints_valid"] = [1.0] * len(names)
         row["camera_param"] = {"focal": [500, 500], "princpt": [SIDE / 2, SIDE / 2]}
-    (root / files["ann_file"]).write_text(json.dumps(tree))
+    (root / files["ann_file"]).write_text(json.dumps(tree), encoding="utf-8")
     return files
 
 
@@ -249,7 +251,7 @@ def _write_mpii(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, 
         _write_picture(root / "images" / _image(i)["file_name"], points, rng)
         row = {"image": _image(i)["file_name"], "center": [SIDE / 2] * 2, "scale": SIDE / 200}
         rows.append({**row, "joints": points.tolist(), "joints_vis": [1] * len(names)})
-    (root / "ann.json").write_text(json.dumps(rows))
+    (root / "ann.json").write_text(json.dumps(rows), encoding="utf-8")
     corners = np.zeros((2, 2, COUNT))
     corners[1] = 30.0
     savemat(root / "heads.mat", {"headboxes_src": corners})
@@ -277,9 +279,9 @@ def _write_interhand(root: Path, kind: str, names: list[str], rng: Rng) -> dict[
         annotations.append(row)
     categories = [{"id": 1, "name": "hand", "supercategory": "hand"}]
     tree = {"images": images, "annotations": annotations, "categories": categories}
-    (root / "ann.json").write_text(json.dumps(tree))
-    (root / "camera.json").write_text(json.dumps({"0": camera}))
-    (root / "joint.json").write_text(json.dumps({"0": joints}))
+    (root / "ann.json").write_text(json.dumps(tree), encoding="utf-8")
+    (root / "camera.json").write_text(json.dumps({"0": camera}), encoding="utf-8")
+    (root / "joint.json").write_text(json.dumps({"0": joints}), encoding="utf-8")
     files = {"camera_param_file": "camera.json", "joint_file": "joint.json"}
     return {"ann_file": "ann.json", **files}
 

@@ -212,7 +212,10 @@ def _not_finite(shown: Mapping[str, Tensor], batch: Any, runner: Any) -> DataErr
     saved.parent.mkdir(parents=True, exist_ok=True)
     position = {"epoch": runner.epoch + 1, "iter": runner.iter + 1}
     shown_plain = {k: str(v.item()) for k, v in shown.items()}
-    saved.write_text(json.dumps({**position, "losses": shown_plain, "samples": names}, indent=1))
+    saved.write_text(
+        json.dumps({**position, "losses": shown_plain, "samples": names}, indent=1),
+        encoding="utf-8",
+    )
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     return DataError(
         f"the loss is not a finite number at epoch {runner.epoch + 1}, iteration "

@@ -12,6 +12,7 @@ from poise.data_tools.audit.findings import KINDS, Audit, Finding
 from poise.errors import DataError
 from poise.report.page import document, fact_table, gallery, section, write_html
 from poise.report.pictures import cut_out, side_by_side
+from poise.transforms.image import stored_image
 from poise.visualization import draw_keypoints
 
 __all__ = ["draw_finding", "write_audit_page"]
@@ -78,7 +79,7 @@ def draw_finding(audit: Audit, finding: Finding) -> bytes | None:
         finding: one of its findings.
     """
     people, poses = audit.people, audit.poses
-    picture = cv2.imread(finding.picture)
+    picture = stored_image(finding.picture)
     if picture is None:
         return None
     missing = np.asarray(finding.pose, np.float64) if finding.pose is not None else None

@@ -59,5 +59,6 @@ class YoloSink(PictureFiles):
             "# labels by poise; train: and val: name your folders of pictures\n"
             f"path: .\ntrain: images\nval: images\nnames: {{0: person}}\n"
             f"kpt_shape: [{meta['num_keypoints']}, 3]\nflip_idx: {json.dumps(order)}\n"
-            f"kpt_names: {{0: {json.dumps(names['0'])}}}\n"
+            f"kpt_names: {{0: {json.dumps(names['0'])}}}\n",
+            encoding="utf-8",
         )

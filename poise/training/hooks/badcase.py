@@ -128,7 +128,7 @@ class BadCaseAnalysisHook(Hook):
         if results and runner.is_main:
             path = self._folder(runner) / "results.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(results))
+            path.write_text(json.dumps(results), encoding="utf-8")
             runner.logger.info(f"{len(results)} bad cases are in {path.parent}")
 
     def _of_all_processes(self, world_size: int) -> list[dict[str, Any]]:

@@ -85,7 +85,7 @@ class DumpHook(Hook):
             {k: _lists(v) for k, v in p.items() if k not in fields} if isinstance(p, dict) else p
             for p in self.predictions
         ]
-        self.path.write_text(json.dumps(rows, default=str))
+        self.path.write_text(json.dumps(rows, default=str), encoding="utf-8")
 
 
 def _header(runner: Any) -> dict[str, Any]:

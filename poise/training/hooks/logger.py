@@ -108,7 +108,7 @@ class LoggerHook(Hook):
         if runner.is_main:
             path = Path(runner.log_dir) / f"{runner.timestamp}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(_numbers(metrics), indent=1) + "\n")
+            path.write_text(json.dumps(_numbers(metrics), indent=1) + "\n", encoding="utf-8")
 
 
 def _numbers(metrics: dict[str, Any] | None) -> dict[str, Any]:

@@ -144,4 +144,4 @@ def _facts(runner: Any, seconds: float) -> dict[str, Any]:
 
 def _environment(folder: Path) -> dict[str, str]:
     path = folder / "environment.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
