@@ -32,6 +32,7 @@ class Context:
         checked: what was looked at, in words.
         metrics: names of figures that a validation gave, by part.
         steps: batches of an epoch, by the real data; None where they are unknown.
+        repairs: part and setting of the model -> value with which the check went on.
         shapes: what came out of the backbone, by the shape of what went in.
     """
 
@@ -45,6 +46,7 @@ class Context:
     metrics: dict[str, list[str]] = field(default_factory=dict)
     steps: int | None = None
     shapes: dict[Any, Any] = field(default_factory=dict)
+    repairs: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     @property
     def tree(self) -> Any:

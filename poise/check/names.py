@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from poise.check.context import Context, bare_type, finding_of
 from poise.check.report import Finding
 from poise.config import where
+from poise.datasets.loader import check_loader_names
 from poise.errors import ConfigError, PoiseError
 from poise.registry import ALL, Registry, use_scope
 from poise.registry.core import argument_fault
@@ -86,6 +87,8 @@ _ADDED = {
 }
 #: not arguments of a constructor
 _OF_BUILDERS = {"type", "_scope_", "priority", "paramwise_cfg", "constructor"}
+#: registries whose arguments are numbers
+_NUMERIC = {"optimizers", "param_schedulers"}
 #: transforms whose own transforms are of a library
 _FOREIGN = {"Albumentation"}
 
@@ -105,10 +108,23 @@ def check_names(context: Context) -> Iterator[Finding]:
         for root, kind in _ROOTS.items():
             if not _is_looked_at(context, root):
                 continue
+            if root.endswith("_dataloader"):
+                yield from _settings_of_loader(context, root)
             for named in _walk(context.tree.get(root), (root,), kind, None):
                 for fault in _faults(named):
                     context.broken.add(root)
                     yield finding_of(fault, "config", ".".join(map(str, named.path)))
+
+
+def _settings_of_loader(context: Context, root: str) -> Iterator[Finding]:
+    loader = context.tree.get(root)
+    if not isinstance(loader, Mapping):
+        return
+    try:
+        check_loader_names(loader)
+    except ConfigError as error:
+        context.broken.add(root)
+        yield finding_of(error, "config", root)
 
 
 def _is_looked_at(context: Context, root: str) -> bool:
@@ -150,6 +166,8 @@ def _faults(named: _Named) -> Iterator[PoiseError]:
         yield ConfigError(f"'type' is a name or a class, got {kind!r}")
         return
     args = {k: v for k, v in named.cfg.items() if k not in _OF_BUILDERS}
+    if named.kind in _NUMERIC:
+        yield from _texts_for_numbers(args, named.cfg)
     args |= {k: None for k in _ADDED.get(named.kind, ()) if k in _parameters(factory)}
     alone = named.kind != "models" or named.path[-1] in _WHOLE_PARTS
     while alone and (text := argument_fault(factory, args, named.cfg)):
@@ -161,6 +179,20 @@ def _faults(named: _Named) -> Iterator[PoiseError]:
         if extra is None:
             return
         del args[extra]
+
+
+def _texts_for_numbers(args: Mapping[str, Any], cfg: Mapping[str, Any]) -> Iterator[PoiseError]:
+    """Numbers in quotes, such as '5e-4'."""
+    for key, value in args.items():
+        if not isinstance(value, str):
+            continue
+        try:
+            number = float(value)
+        except ValueError:
+            continue
+        place = where(cfg, key)
+        at = f" ({place})" if place else ""
+        yield ConfigError(f"{key}='{value}'{at} is a text: write {number:g} without quotes")
 
 
 def _found(registry: Registry, name: str) -> Any:

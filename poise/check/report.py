@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-__all__ = ["LEVELS", "Finding", "Level", "Report"]
+__all__ = ["LEVELS", "UNDONE", "Finding", "Level", "Report"]
 
 Level = Literal["error", "warning", "note"]
 #: gravest first: will fail or be worthless; is hardly meant; is good to know
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
+#: part of findings that a check could not be made
+UNDONE = "check"
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Finding:
 
     Attributes:
         level: "error", "warning" or "note".
-        part: what it is about: "config", "network", "course", "metrics", "data" or "weights".
+        part: what it is about: "config", "network", "course", "metrics", "data", "weights", or
+            "check" where a check itself failed.
         text: what is wrong, in a sentence or two.
         where: setting with its file and line, annotation file and ids, or key of a checkpoint.
         expected: what would fit.
@@ -97,6 +100,8 @@ class Report:
         said = ", ".join(f"{counts[level]} {level}{'s' * (counts[level] != 1)}" for level in LEVELS)
         if not self.fits:
             return said
+        if any(finding.part == UNDONE for finding in self.findings):
+            return f"no errors were found, but not everything could be looked at: {said}"
         return f"{_listed(self.checked)} fit together: {said}"
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from poise.check.context import PARTS, Check, Context, finding_of
-from poise.check.report import Finding, Report
+from poise.check.report import UNDONE, Finding, Report
 from poise.config import apply_custom_imports
 from poise.errors import ConfigError, PoiseError, nearest
 from poise.zoo import load_config
@@ -126,6 +126,4 @@ def _findings(context: Context, *, quick: bool) -> Iterator[Finding]:
             yield from one(context)
         except Exception as error:
             # the others are not to be lost for it
-            yield finding_of(
-                error, "check", f"the check of {title} could not be made", level="note"
-            )
+            yield finding_of(error, UNDONE, f"the check of {title} could not be made", level="note")

@@ -21,7 +21,7 @@ from poise.datasets.mixtures import ConcatDataset, RepeatDataset
 from poise.errors import ConfigError, PoiseError, nearest
 from poise.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
 
-__all__ = ["build_dataloader", "build_dataset", "worker_init_fn"]
+__all__ = ["build_dataloader", "build_dataset", "check_loader_names", "worker_init_fn"]
 
 # settings that torch refuses without worker processes
 WORKER_SETTINGS = ("persistent_workers", "prefetch_factor", "timeout", "multiprocessing_context")
@@ -75,7 +75,7 @@ def build_dataloader(
             f"a dataloader config needs `dataset`, this one has: {', '.join(settings) or 'nothing'}"
         )
     settings.pop("num_batch_per_epoch", None)
-    _check_names(cfg)
+    check_loader_names(cfg)
     dataset = build_dataset(settings.pop("dataset"))
     if hasattr(dataset, "full_init"):
         # before workers are forked, which then share its pages
@@ -111,7 +111,7 @@ def build_dataloader(
         raise ConfigError(f"a dataloader has a setting that torch cannot use: {error}") from error
 
 
-def _check_names(cfg: Mapping[str, Any]) -> None:
+def check_loader_names(cfg: Mapping[str, Any]) -> None:
     """See that every setting is one of torch's loader or of ours.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from poise.check.trial import without_pretrained
+from poise.check.network import without_pretrained
 from poise.errors import DataError
 from poise.registry import use_scope
 from poise.training.build import build_dataloader, build_model

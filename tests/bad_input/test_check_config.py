@@ -148,3 +148,42 @@ def test_a_training_starts_with_what_is_hardly_meant(project):
     status, text = project.train()
     assert status == 0, text
     assert "warning: train_cfg.val_interval" in text
+
+
+def test_a_head_that_was_mended_for_the_training_is_not_told_of_again(project):
+    project.config(("out_channels=17", "out_channels=14"))
+    status, text = check(project)
+    assert status == 1
+    assert "1 error" in text
+
+
+def test_a_neck_of_other_channels_is_named_with_those_of_the_backbone(project):
+    neck = "neck=dict(type='ChannelMapper', in_channels=[128], out_channels=64),\n    head=dict("
+    project.config(("head=dict(", neck))
+    status, text = check(project, "--part", "train")
+    assert status == 1
+    assert "model.neck.in_channels (" in text
+    assert "ResNet gives maps of 64 channels" in text
+    assert "-> model.neck: in_channels=[64]" in text
+    assert "1 error" in text
+
+
+def test_an_error_of_torch_says_in_which_part_it_came_up(project):
+    project.config(("type='KeypointMSELoss', use_target_weight=True", "type='KLDiscretLoss'"))
+    status, text = check(project, "--part", "train")
+    assert status == 1
+    assert "in TopdownPoseEstimator > HeatmapHead > KLDiscretLoss" in text
+
+
+def test_misspelt_settings_of_a_loader_and_numbers_in_quotes_are_named(project):
+    project.config(
+        (
+            "batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True)",
+            "batch_size=2, num_worker=0, sampler=dict(type='DefaultSampler', shuffle=True)",
+        ),
+        ("lr=5e-4", "lr='5e-4'"),
+    )
+    text = project.train_fails()
+    assert "a dataloader does not take the setting 'num_worker'" in text
+    assert "lr='5e-4' (" in text
+    assert "is a text: write 0.0005 without quotes" in text

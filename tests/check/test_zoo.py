@@ -67,3 +67,4 @@ def test_a_check_that_fails_does_not_hide_the_others(monkeypatch):
     assert [f.where for f in notes] == ["the check of codecs and crops could not be made"]
     assert notes[0].text == "ZeroDivisionError: oops"
     assert len(report.findings) > 1
+    assert report.summary.startswith("no errors were found, but not everything could be looked at")
