@@ -36,7 +36,7 @@ def check_codecs(context: Context) -> Iterator[Finding]:
     if decoder is None:
         return
     path, codec = decoder
-    for part in context.parts:
+    for part in context.distinct:
         loader = (f"{part}_dataloader", "dataset")
         for place, step in _steps(context.dataset(part), loader):
             if bare_type(step) == "GenerateTarget":

@@ -79,6 +79,18 @@ class Context:
             place = where(container[path[-1]])
         return f"{name} ({place})" if place else name
 
+    @property
+    def distinct(self) -> list[str]:
+        """Parts, without a test that is the validation once more."""
+        same = all(self.repeats(f"test_{what}") for what in ("dataloader", "evaluator"))
+        return [part for part in self.parts if part != "test" or not same]
+
+    def repeats(self, key: str) -> bool:
+        """Whether a setting of the test is just that of the validation, which is checked."""
+        name = key.removeprefix("test_")
+        same = self.tree.get(key) == self.tree.get(f"val_{name}")
+        return key.startswith("test_") and "val" in self.parts and same
+
     def dataset(self, part: str) -> Any:
         """Config of a part's data set, or None."""
         loader = self.tree.get(f"{part}_dataloader")

@@ -1,17 +1,14 @@
-"""The course of a training: length, schedules, rate, checkpoints, files that it starts from."""
+"""The course of a training: its length, optimizer, schedules, intervals and learning rate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from poise.check.context import Context, bare_type, finding_of
-from poise.check.report import Finding, Level
-from poise.errors import ConfigError, PoiseError, nearest
+from poise.check.report import Finding
 from poise.registry import (
-    HOOKS,
     LOOPS,
     OPTIM_WRAPPER_CONSTRUCTORS,
     OPTIM_WRAPPERS,
@@ -20,14 +17,12 @@ from poise.registry import (
 )
 from poise.registry.core import argument_fault
 
-__all__ = ["check_course", "check_files", "check_optimizer", "check_watched"]
+__all__ = ["check_course", "check_optimizer", "schedules_of"]
 
 #: settings of an `optim_wrapper` that are of its constructor
 _OF_CONSTRUCTORS = ("constructor", "paramwise_cfg")
 #: settings of hooks that are epochs
 _HOOK_EPOCHS = ("switch_epoch", "num_last_epochs")
-#: arguments that name files of weights
-_FILE_KEYS = ("load_from", "checkpoint", "pretrained", "teacher_pretrained")
 #: so many epochs of a schedule are more likely iterations
 MANY_EPOCHS = 1000
 
@@ -59,7 +54,7 @@ def check_course(context: Context) -> Iterator[Finding]:
     yield from _validation(context)
     if length is None:
         return
-    for path, schedule in _schedules(context):
+    for path, schedule in schedules_of(context):
         yield from _schedule(context, path, schedule, length)
     yield from _intervals(context, cfg, length)
     yield from _hooks(context, length)
@@ -111,7 +106,7 @@ def _optimizer(context: Context) -> Iterator[Finding]:
         yield finding_of(error, "course", place)
         return
     optimizer = getattr(built, "optimizer", built)
-    for path, schedule in _schedules(context):
+    for path, schedule in schedules_of(context):
         if "param_scheduler" in context.broken:
             return
         # an epoch is some iterations long: what it is does not matter here
@@ -122,7 +117,8 @@ def _optimizer(context: Context) -> Iterator[Finding]:
             yield finding_of(error, "course", context.at(*path))
 
 
-def _schedules(context: Context) -> Iterator[tuple[tuple[Any, ...], Mapping[str, Any]]]:
+def schedules_of(context: Context) -> Iterator[tuple[tuple[Any, ...], Mapping[str, Any]]]:
+    """Schedules of a config, each with its path."""
     cfg = context.tree.get("param_scheduler")
     several = isinstance(cfg, (list, tuple))
     for i, schedule in enumerate(cfg if several else [cfg]):
@@ -298,71 +294,3 @@ def _rate(context: Context) -> Iterator[Finding]:
         context.at("auto_scale_lr"),
         fix="with fewer devices: --set auto_scale_lr.enable=True",
     )
-
-
-def check_watched(context: Context) -> Iterator[Finding]:
-    """Figures that decide about the best checkpoint or the learning rate are ones that come."""
-    if not context.trains or "val" not in context.metrics:
-        return
-    given = context.metrics["val"]
-    hook = (context.tree.get("default_hooks") or {}).get("checkpoint")
-    if isinstance(hook, Mapping):
-        best = hook.get("save_best") or ()
-        for name in [best] if isinstance(best, str) else best:
-            if name != "auto" and name not in given:
-                place = context.at("default_hooks", "checkpoint", "save_best")
-                yield _unknown_figure(f"save_best names '{name}'", name, given, place)
-        args = {k: v for k, v in hook.items() if k != "priority"}
-        try:
-            HOOKS.build({"type": "CheckpointHook", **args})
-        except PoiseError as error:
-            yield finding_of(error, "course", context.at("default_hooks", "checkpoint"))
-    for path, schedule in _schedules(context):
-        name = schedule.get("monitor")
-        if name is not None and name not in given:
-            place = context.at(*path, "monitor")
-            yield _unknown_figure(f"{bare_type(schedule)} watches '{name}'", name, given, place)
-
-
-def _unknown_figure(text: str, name: str, given: list[str], place: str) -> Finding:
-    return Finding(
-        "error",
-        "metrics",
-        f"{text}, which the validation does not give{nearest(name, given)}",
-        place,
-        expected=f"one of {', '.join(given)}",
-        found=name,
-    )
-
-
-def check_files(context: Context) -> Iterator[Finding]:
-    """Files of weights that a config names are there; addresses are not asked."""
-    if "train" not in context.parts and not context.tree.get("load_from"):
-        return
-    for path, name in _named_files(context.tree):
-        if "://" in name or Path(name).expanduser().is_file():
-            continue
-        from poise.models.weights import locate
-
-        try:
-            locate(name)
-        except (PoiseError, ConfigError) as error:
-            # a released model's training may start from what another of its trainings gives
-            level: Level = "error" if context.is_file else "warning"
-            yield finding_of(error, "weights", context.at(*path), level=level)
-
-
-def _named_files(tree: Any) -> Iterator[tuple[tuple[Any, ...], str]]:
-    """(path, file) of everything that is called like weights in the model and at the top."""
-    if isinstance(tree.get("load_from"), str):
-        yield ("load_from",), tree["load_from"]
-    todo: list[tuple[tuple[Any, ...], Any]] = [(("model",), tree.get("model"))]
-    while todo:
-        path, value = todo.pop()
-        if isinstance(value, Mapping):
-            for key, inner in value.items():
-                if key in _FILE_KEYS and isinstance(inner, str):
-                    yield (*path, key), inner
-                todo.append(((*path, key), inner))
-        elif isinstance(value, (list, tuple)):
-            todo += [((*path, i), inner) for i, inner in enumerate(value)]

@@ -52,7 +52,7 @@ class _Source:
 
 def check_files_of_data(context: Context) -> Iterator[Finding]:
     """Annotation files and pictures of all parts, and whether parts overlap."""
-    sources = [s for part in context.parts for s in _sources(context, part)]
+    sources = [s for part in context.distinct for s in _sources(context, part)]
     if not any(s.is_here for s in sources) and not context.is_file and sources:
         yield Finding(
             "warning",
@@ -195,7 +195,7 @@ def _overlaps(context: Context, sources: list[_Source]) -> Iterator[Finding]:
 
 def check_files_of_metrics(context: Context) -> Iterator[Finding]:
     """Annotation files of metrics are there, and those of the data that they judge."""
-    for part in context.parts:
+    for part in context.distinct:
         files = {_plain(s.file) for s in _sources(context, part)}
         for metric, path in _metrics(context.tree.get(f"{part}_evaluator"), (f"{part}_evaluator",)):
             file = metric.get("ann_file")
@@ -203,6 +203,7 @@ def check_files_of_metrics(context: Context) -> Iterator[Finding]:
                 continue
             place = context.at(*path, "ann_file")
             if context.is_file and not Path(file).exists():
+                context.broken.add(f"{part}_evaluator")
                 yield Finding("error", "metrics", f"there is no annotation file {file}", place)
             elif files and _plain(file) not in files and bare_type(metric) in _BY_FILE:
                 yield Finding(

@@ -129,6 +129,8 @@ def _settings_of_loader(context: Context, root: str) -> Iterator[Finding]:
 
 def _is_looked_at(context: Context, root: str) -> bool:
     part = root.partition("_")[0]
+    if context.repeats(root):
+        return False
     return part not in ("train", "val", "test") or part in context.parts
 
 

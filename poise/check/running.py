@@ -85,20 +85,20 @@ def _absent(context: Context, parts: Sequence[str]) -> Iterator[Finding]:
 
 def _written() -> dict[str, Check]:
     """Checks of what is written in a config; nothing is built for them."""
-    from poise.check import agreement, course, keys, names
+    from poise.check import agreement, keys, names, references
 
     return {
         "the keys": keys.check_keys,
         "names and arguments": names.check_names,
         "codecs and crops": agreement.check_codecs,
         "keypoints": agreement.check_schemas,
-        "files of weights": course.check_files,
+        "files of weights": references.check_files,
     }
 
 
 def _tried() -> dict[str, Check]:
     """Checks that build and read, in this order; they pass over what is broken."""
-    from poise.check import checkpoint, course, data, trial
+    from poise.check import checkpoint, course, data, references, trial
 
     return {
         "samples through pipeline and network": trial.check_trial,
@@ -108,7 +108,7 @@ def _tried() -> dict[str, Check]:
         "the optimizer": course.check_optimizer,
         # it counts in steps of the real data, where there are any
         "the course of the training": course.check_course,
-        "the figures that decide": course.check_watched,
+        "the figures that decide": references.check_watched,
         "the checkpoint": checkpoint.check_checkpoint,
     }
 

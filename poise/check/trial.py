@@ -52,7 +52,7 @@ def check_trial(context: Context) -> Iterator[Finding]:
     with use_scope(context.scope), quiet():
         torch.manual_seed(0)
         yield from _build(context)
-        parts = [p for p in context.parts if not {"model", f"{p}_dataloader"} & context.broken]
+        parts = [p for p in context.distinct if not {"model", f"{p}_dataloader"} & context.broken]
         if not parts:
             return
         try:
@@ -61,8 +61,7 @@ def check_trial(context: Context) -> Iterator[Finding]:
             yield finding_of(error, "data", level="note")
             return
         for part in parts:
-            if not (part == "test" and _same_as_validation(context)):
-                yield from _try_part(context, cfg, part)
+            yield from _try_part(context, cfg, part)
 
 
 def check_real_samples(context: Context) -> Iterator[Finding]:
@@ -71,10 +70,10 @@ def check_real_samples(context: Context) -> Iterator[Finding]:
         return
     with use_scope(context.scope), quiet():
         torch.manual_seed(0)
-        for part in context.parts:
+        for part in context.distinct:
             names = (f"{part}_{what}" for what in ("dataloader", "data", "network"))
             broken = {"model", *names} & context.broken
-            if not broken and not (part == "test" and _same_as_validation(context)):
+            if not broken:
                 yield from _try_part(context, context.cfg, part, real=True)
 
 
@@ -100,13 +99,6 @@ def _build(context: Context) -> Iterator[Finding]:
                 yield finding_of(error, "network", context.at("model", name))
     if not found:
         yield finding_of(whole, "network", context.at("model"))
-
-
-def _same_as_validation(context: Context) -> bool:
-    tree, parts = context.tree, ("dataloader", "evaluator")
-    return "val" in context.parts and all(
-        tree.get(f"test_{part}") == tree.get(f"val_{part}") for part in parts
-    )
 
 
 def _try_part(context: Context, cfg: Any, part: str, *, real: bool = False) -> Iterator[Finding]:
