@@ -68,7 +68,8 @@ def worst_of(leaf: Leaf, number: int) -> WorstCases:
     missed = np.flatnonzero(counted & single.missed)
     missed = missed[np.argsort(-single.size[missed], kind="stable")]
     found = np.flatnonzero(counted & ~single.missed)
-    found = found[np.argsort(figure[found], kind="stable")]
+    # of equally bad ones the largest first
+    found = found[np.lexsort((-single.size[found], figure[found]))]
     worst, unseen = cases(found), cases(missed)
     tables = [_of_people(single, worst, f"{leaf.before}worst people")]
     if unseen:

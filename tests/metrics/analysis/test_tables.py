@@ -209,6 +209,10 @@ def test_the_worst_of_a_mean_are_those_with_the_largest_errors() -> None:
     people = worst_of(leaf, 3).people
     assert [w.person for w in people] == expected
     assert [w.figure for w in people] == pytest.approx([errors[key] for key in expected], rel=1e-5)
+    hits = worst_of(fed(PCKAccuracy(thr=1e-6), samples), 3)
+    assert [w.figure for w in hits.people] == [0, 0, 0]
+    sizes = sorted(s["gt_instances"]["bboxes"][0, 2] for s in samples)
+    assert [row[1][1] for row in hits.tables[0].rows] == pytest.approx(sizes[::-1][:3])
     best = worst_of(fed(MpiiPCKAccuracy(), samples), 40).people
     assert best[0].figure <= best[-1].figure
 
