@@ -207,6 +207,26 @@ class TestWithoutAModel:
         assert "right_wrist" in told[8][1]
         assert found[0].oks_before is None
 
+    def test_faces_that_are_exchanged_as_a_whole(self) -> None:
+        people = people_of(200)
+        faces = replace(
+            people,
+            points=people.points[:, :5],
+            seen=people.seen[:, :5],
+            flags=people.flags[:, :5],
+            names=NAMES[:5],
+            pairs=people.pairs[:2],
+            links=np.zeros((0, 2), np.int64),
+            sigmas=people.sigmas[:5],
+            # as large as the face, so that its parts are apart
+            areas=people.areas * 0.01,
+        )
+        faces.points[7, [1, 2, 3, 4]] = faces.points[7, [2, 1, 4, 3]]
+        first = next(f for f in audit_people(faces).findings if f.kind == "swapped")
+        assert (first.id, len(first.keypoints)) == (7, 4)
+        assert first.sure > 0.3
+        assert "the other way round than in most others" in first.about
+
     def test_twins_boxes_and_flags(self) -> None:
         people = people_of(60, 2)
         people.points[1] = people.points[0] + 1
@@ -387,13 +407,19 @@ class TestOfFiles:
             read_poses(people, lines)
 
 
-def test_real_labels_with_planted_faults(shared: Path) -> None:
-    source = shared / "data/lspet/annotations/lspet_val.json"
-    people = gather_people(open_dataset(source))
+@pytest.mark.parametrize(
+    ("source", "kinds"),
+    [
+        ("lspet/annotations/lspet_val.json", ("pair swapped", "duplicate")),
+        # without a skeleton; faces have their left on one side
+        ("face68/annotations/face68_train.json", ("swapped", "pair swapped", "duplicate")),
+    ],
+)
+def test_real_labels_with_planted_faults(shared: Path, source: str, kinds: tuple[str, ...]) -> None:
+    people = gather_people(open_dataset(shared / "data" / source))
     measured: dict[str, Any] = measure_audit(people, None, seeds=1)
     assert measured["top"][20]["precision"] >= 0.6
-    assert measured["kinds"]["pair swapped"]["recall_twice"] >= 0.6
-    assert measured["kinds"]["duplicate"]["recall"] == 1
+    assert min(measured["kinds"][kind]["recall_twice"] for kind in kinds) >= 0.6
 
 
 def test_a_model_looks_at_pictures(shared: Path, tmp_path: Path) -> None:

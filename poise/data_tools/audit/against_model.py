@@ -15,9 +15,10 @@ import numpy as np
 
 from poise.data_tools.audit.evidence import PRIOR, Trust, measure_trust
 from poise.data_tools.audit.findings import Finding
-from poise.data_tools.audit.geometry import Shapes
+from poise.data_tools.audit.geometry import LEAST_PAIRS
 from poise.data_tools.audit.people import People
 from poise.data_tools.audit.predictions import Predictions
+from poise.data_tools.audit.shapes import Shapes
 
 __all__ = ["Comparison", "compare", "label_findings"]
 
@@ -27,8 +28,6 @@ SHARES = {"swapped": 0.35, "pair swapped": 0.25, "shifted": 0.3, "other person's
 ANYWHERE = 1.0
 #: of a model's mistakes: how many are exchanges of all sides, and of one pair
 _MODEL_SWAPS, _MODEL_PAIR_SWAPS = 0.2, 0.3
-#: a body is exchanged in at least so many pairs
-LEAST_PAIRS = 2
 _TINY = 1e-30
 #: no label is wrong for certain before a model looks at it
 _LEAST_DOUBT = 1e-3
@@ -105,7 +104,8 @@ def label_findings(
         least: findings that are less sure are left out.
     """
     before = np.where(shapes.compared, shapes.exchanged, prior * SHARES["pair swapped"])
-    whole, pairs = _exchanges(people, found, before, prior)
+    turned = prior * SHARES["swapped"] * shapes.turned
+    whole, pairs = _exchanges(people, found, before, turned / (turned + 1 - prior))
     explained = _per_keypoint(people.pairs, pairs, found.distance.shape)
     explained = np.maximum(explained, whole[:, None])
     moved, strange = _single(found, np.maximum(shapes.moved(people), prior))
@@ -136,12 +136,12 @@ def _right(found: Comparison, distance: np.ndarray) -> np.ndarray:
 
 
 def _exchanges(
-    people: People, found: Comparison, before: np.ndarray, prior: float
+    people: People, found: Comparison, before: np.ndarray, before_all: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N,) probability that all sides are exchanged, and (N, P) that one pair is.
 
-    `before` (N, P) is what was known of pairs without the model. Of the two only the one that
-    explains more is kept for each person.
+    `before` (N, P) and `before_all` (N,) are what was known of pairs and of the whole body without
+    the model. Of the two only the one that explains more is kept for each person.
     """
     both = found.known[:, people.pairs].all(axis=-1)
     if not both.size:
@@ -158,7 +158,7 @@ def _exchanges(
         straight.sum(axis=1),
         turned.sum(axis=1),
         _MODEL_SWAPS * (1 - mean_right),
-        prior * SHARES["swapped"],
+        before_all,
     )
     several = (both.sum(axis=1) >= LEAST_PAIRS) & (gain.sum(axis=1) > gain.max(axis=1))
     single = both & (gain > 0) & ~several[:, None]

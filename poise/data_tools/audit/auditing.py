@@ -11,9 +11,10 @@ import numpy as np
 from poise.data_tools.audit.against_model import Comparison, compare, label_findings
 from poise.data_tools.audit.evidence import AGREES, PRIOR
 from poise.data_tools.audit.findings import Audit, Finding
-from poise.data_tools.audit.geometry import geometry_findings, measure_shapes
+from poise.data_tools.audit.geometry import LEAST_PAIRS, geometry_findings
 from poise.data_tools.audit.people import People, gather_people
 from poise.data_tools.audit.predictions import Predictions, predict_people, read_poses
+from poise.data_tools.audit.shapes import measure_shapes
 from poise.data_tools.audit.unlabelled import cut_boxes, missing_people
 from poise.errors import ArgumentError
 
@@ -114,6 +115,7 @@ def _findings(
         # where the model saw both sides of a pair it has had its say
         judged = found.known[:, people.pairs].all(axis=-1)
         shapes.exchanged[judged] = 0
+        shapes.turned[judged.sum(axis=1) >= LEAST_PAIRS] = 0
     yield from geometry_findings(people, shapes, prior=prior, least=least)
 
 
