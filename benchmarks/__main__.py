@@ -52,6 +52,11 @@ BENCHMARKS = {
         ("--rounds", "9"),
     ),
     "metrics": Benchmark("evaluation, from samples to figures", ("--quick",)),
+    "evaluation": Benchmark(
+        "intervals of figures and the breakdown of errors",
+        ("--quick", "--resamples", "200"),
+        has_peer=False,
+    ),
     "visualization": Benchmark("drawing people", ("--rounds", "10"), ("--rounds", "30")),
     "tracking": Benchmark(
         "MOTA, IDF1 and time of the tracker on made clips",
