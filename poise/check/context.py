@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from poise.check.report import Finding, Level
 from poise.config import Config, where
-from poise.registry import use_scope
+from poise.registry import MODELS, use_scope
 
 __all__ = ["PARTS", "Check", "Context", "bare_type", "datasets_of", "finding_of"]
 
@@ -101,10 +101,8 @@ class Context:
         """The model without memory for its weights."""
         import torch
 
-        from poise.models.build import build_model
-
         with use_scope(self.scope), torch.device("meta"):
-            return build_model(self.cfg)
+            return MODELS.build(self.tree["model"])
 
     @property
     def trains(self) -> bool:

@@ -15,6 +15,7 @@ from poise.check.report import Finding, Level
 from poise.datasets.loader import build_dataset
 from poise.datasets.paths import is_absolute, join_path
 from poise.datasets.report import reports_of
+from poise.errors import PoiseError
 from poise.registry import DATASETS, use_scope
 
 __all__ = ["check_files_of_data", "check_files_of_metrics"]
@@ -137,9 +138,14 @@ def _raw(context: Context, source: _Source, reader: Any, place: str) -> Iterator
     folder = prefix.get("img", "") if isinstance(prefix, Mapping) else ""
     root = source.cfg.get("data_root") or ""
     folder = folder if is_absolute(folder) else join_path(root, folder)
+    raw = source.cfg.get("metainfo") or getattr(reader, "METAINFO", None)
+    metainfo = None
     try:
-        raw = source.cfg.get("metainfo") or getattr(reader, "METAINFO", None)
         metainfo = parse_pose_metainfo(raw) if raw else None
+    except PoiseError as error:
+        if f"{source.part}_dataloader" not in context.broken:
+            yield finding_of(error, "data", place)
+    try:
         content = AnnotationFile(source.file, reader.rule, metainfo, folder)
     except Exception as error:
         yield finding_of(error, "data", place)

@@ -20,7 +20,7 @@ from poise.check.report import Finding
 from poise.check.synthetic import use_synthetic_data
 from poise.datasets.draws import SeededItems
 from poise.datasets.loader import build_dataloader
-from poise.errors import ConfigError
+from poise.errors import ConfigError, PoiseError
 from poise.metrics.evaluator import build_evaluator, meta_for_metrics
 from poise.registry import MODELS, use_scope
 
@@ -58,7 +58,13 @@ def check_trial(context: Context) -> Iterator[Finding]:
         try:
             cfg = use_synthetic_data(context.cfg, context.scratch / "data")
         except ConfigError as error:
+            # a format of the user's own
             yield finding_of(error, "data", level="note")
+            return
+        except PoiseError as error:
+            # a schema that cannot be read
+            context.broken.update(f"{part}_dataloader" for part in parts)
+            yield finding_of(error, "data")
             return
         for part in parts:
             yield from _try_part(context, cfg, part)

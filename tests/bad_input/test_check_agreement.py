@@ -96,3 +96,41 @@ def test_a_test_on_other_keypoints_is_told(project, annotations, schema):
     found = [f for f in json.loads(text)["findings"] if "others" in f["text"]]
     assert [f["level"] for f in found] == ["warning"]
     assert found[0]["text"] == "training is for 17 keypoints (toy), val for 17 others (coco)"
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        ({"swaps": {0: "k1", 1: "k2"}}, "keypoint 'k0' swaps with 'k1', but 'k1' swaps with 'k2'"),
+        ({"swaps": {0: "k99"}}, "'swap' of keypoint 0 'k0' names 'k99', which does not exist"),
+        ({"sigmas": 17}, "'sigmas' has 17 numbers for 14 keypoints; give one each, or none"),
+    ],
+)
+def test_a_faulty_schema_is_an_error_with_its_place(project, annotations, schema, faults, said):
+    project.annotate(annotations(14))
+    (project.folder / "meta.py").write_text(schema(14, **faults))
+    project.config(*OWN)
+    status, text = check(project)
+    assert status == 1
+    assert said in text
+    assert "meta.py, line 1" in text
+    assert "could not be made" not in text
+    assert "1 error," in text
+
+
+def test_a_schema_that_is_not_there_is_an_error(project):
+    project.config(*OWN)
+    status, text = check(project)
+    assert status == 1
+    assert "keypoint metadata 'meta.py' is neither a file" in text
+    assert "could not be made" not in text
+
+
+def test_a_metric_that_needs_sigmas_is_told_of_their_lack(project, annotations, schema):
+    project.annotate(annotations(14))
+    (project.folder / "meta.py").write_text(schema(14, sigmas=0))
+    project.config(*OWN)
+    status, text = check(project, "--part", "val")
+    assert status == 1
+    assert "has no sigmas" in text
+    assert "val_evaluator (" in text
