@@ -21,6 +21,7 @@ from torch.utils.data import TensorDataset
 from poise import _files
 from poise.datasets.base.unreadable import image_problem
 from poise.datasets.draws import SeededLoader
+from poise.inference.sources import open_sources
 from poise.models.weights import download, locks
 from poise.models.weights.sources import locate
 from poise.runtimes import available_cores
@@ -103,6 +104,23 @@ def test_output_of_other_letters_ends_no_command(folder):
     assert run.returncode == 0, run.stderr
     assert b"+from poise.datasets import CocoDataset" in run.stdout
     assert b"\\u5199\\u771f.py" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("rtsp://me:secret@10.0.0.7:554/live?user=me", "live"),
+        ("udp://0.0.0.0:1234", "0-0-0-0-1234"),
+        ("rtsp://me:secret@camera:554/", "camera-554"),
+        ("http://host/a:b*c.jpg?size=large", "a_b_c.jpg"),
+        ("http://host/video:1.mp4", "video_1.mp4"),
+        ("http://host/", "picture"),
+    ],
+)
+def test_results_of_an_address_get_a_name_that_windows_takes(address, name):
+    (source,) = open_sources(address)
+    assert source.info.relative == Path(name)
+    assert source.info.name == address
 
 
 # -------------------------------------------------------- files that are in use

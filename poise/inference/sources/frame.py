@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from poise.errors import PoiseError
 from poise.inference.results import SourceInfo
 
-__all__ = ["Frame", "Source"]
+__all__ = ["Frame", "Source", "name_of_address"]
+
+#: Not in names of files on Windows, where a colon hides what is written from all eyes.
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,3 +46,16 @@ class Source(Protocol):
 
     def frames(self) -> Iterator[Frame]:
         """Frames in order. What cannot be read comes as a frame with `error`."""
+
+
+def name_of_address(address: str, otherwise: str) -> Path:
+    """File name, without folders, for results of what is behind an address.
+
+    The end of its path, without what is asked; in letters that all systems take.
+
+    Example:
+        >>> name_of_address("rtsp://me:secret@host/live:1?quality=2", "stream").name
+        'live_1'
+    """
+    name = PurePosixPath(urlsplit(address).path).name
+    return Path(_FORBIDDEN.sub("_", name) or otherwise)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 
 from poise.errors import DataError, PoiseError
 from poise.inference.libraries import import_av
 from poise.inference.results import SourceInfo
-from poise.inference.sources.frame import Frame
+from poise.inference.sources.frame import Frame, name_of_address
 from poise.inference.sources.video import decoded_frames
 
 __all__ = ["CameraSource", "StreamSource", "newest_frames"]
@@ -75,7 +77,8 @@ class StreamSource:
 
     def __init__(self, address: str, *, timeout: float = 10.0) -> None:
         self._timeout = timeout
-        self.info = SourceInfo(address, "stream", Path(Path(address).name or "stream"))
+        host = re.sub(r"\W+", "-", urlsplit(address).netloc.rpartition("@")[2])
+        self.info = SourceInfo(address, "stream", name_of_address(address, host or "stream"))
 
     def frames(self) -> Iterator[Frame]:
         """The newest frame each time one is asked for."""

@@ -13,7 +13,7 @@ import numpy as np
 from poise._files import path_of_address
 from poise.errors import DataError, PoiseError
 from poise.inference.results import SourceInfo
-from poise.inference.sources.frame import Frame, Source
+from poise.inference.sources.frame import Frame, Source, name_of_address
 from poise.inference.sources.live import CameraSource, StreamSource
 from poise.inference.sources.pictures import (
     IMAGE_SUFFIXES,
@@ -88,18 +88,18 @@ def _from_text(text: str, timeout: float) -> Iterator[Source]:
 
 
 def _from_address(text: str, scheme: str, timeout: float) -> Iterator[Source]:
-    name = Path(urlsplit(text).path)
-    suffix = name.suffix.lower()
+    name = name_of_address(text, "picture")
+    suffix = Path(urlsplit(text).path).suffix.lower()
     if scheme not in _WEB:
         yield StreamSource(text, timeout=timeout)
     elif suffix in VIDEO_SUFFIXES:
-        yield VideoSource(text, text, Path(name.name), timeout=timeout)
+        yield VideoSource(text, text, name, timeout=timeout)
     elif suffix in IMAGE_SUFFIXES:
-        yield WebPicture(text, Path(name.name), timeout)
+        yield WebPicture(text, name, timeout)
     elif suffix in _PLAYLISTS:
         yield StreamSource(text, timeout=timeout)
     else:
-        yield WebPicture(text, Path(name.name or "picture"), timeout)
+        yield WebPicture(text, name, timeout)
 
 
 class PictureSource:
