@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from poise._arrays import is_tensor
 from poise.codecs.arrays import Array
 from poise.codecs.base import BaseKeypointCodec
 from poise.registry import KEYPOINT_CODECS
@@ -106,29 +107,28 @@ class MoveNetLabel(BaseKeypointCodec):
         Returns:
             keypoints (1, K, 2) float32, input space; scores (1, K).
         """
-        import torch
-
-        maps = [torch.as_tensor(a)[None] for a in (heatmaps, centers, regressions, offsets)]
-        keypoints, scores = self.batch_decode(*maps)
+        keypoints, scores = self.batch_decode(
+            heatmaps[None], centers[None], regressions[None], offsets[None]
+        )
         return keypoints[0], scores[0]
 
     def batch_decode(
-        self, heatmaps: Tensor, centers: Tensor, regressions: Tensor, offsets: Tensor
+        self, heatmaps: Any, centers: Any, regressions: Any, offsets: Any
     ) -> tuple[Array, Array]:
-        """Keypoints of a batch of people.
+        """Keypoints of a batch of people; arrays are decoded without torch.
 
         Args:
-            heatmaps: (B, K, h, w) in 0..1, output space.
+            heatmaps: (B, K, h, w) in 0..1, output space; tensor or array, as the others.
             centers: (B, 1, h, w) in 0..1.
             regressions, offsets: (B, 2K, h, w), pairs of dy, dx in cells.
 
         Returns:
             keypoints (B, 1, K, 2) float32, input space; scores (B, 1, K) float32 in 0..1.
         """
+        if not is_tensor(heatmaps):
+            return self._decode_arrays(heatmaps, centers, regressions, offsets)
         import torch
 
-        maps = (heatmaps, centers, regressions, offsets)
-        heatmaps, centers, regressions, offsets = (torch.as_tensor(m) for m in maps)
         b, k, h, w = heatmaps.shape
         device = heatmaps.device
         row = torch.arange(h, device=device, dtype=torch.float32)
@@ -151,6 +151,31 @@ class MoveNetLabel(BaseKeypointCodec):
         x = (near % w + offset[..., 1]) * self.stride
         keypoints = torch.stack([x, y], -1)[:, None]
         return keypoints.cpu().numpy(), scores[:, None].cpu().numpy()
+
+    def _decode_arrays(
+        self, heatmaps: Array, centers: Array, regressions: Array, offsets: Array
+    ) -> tuple[Array, Array]:
+        b, k, h, w = heatmaps.shape
+        row, col = np.arange(h, dtype=np.float32), np.arange(w, dtype=np.float32)
+        people = np.arange(b)[:, None]
+        joints = np.arange(k)
+
+        def pairs(maps: Array, cells: Array) -> Array:
+            return np.asarray(maps.reshape(b, k, 2, -1)[people, joints, :, cells], np.float32)
+
+        to_middle = np.hypot(row[:, None] - h / 2, col - w / 2) + np.float32(_HALF_DISTANCE)
+        best = (centers[:, 0] / to_middle).reshape(b, -1).argmax(1)[:, None]
+        guess = pairs(regressions, np.broadcast_to(best, (b, k)))
+        guess[..., 0] += best // w
+        guess[..., 1] += best % w
+        away = (row[:, None] - guess[..., 0, None, None]) ** 2
+        away = np.sqrt(away + (col - guess[..., 1, None, None]) ** 2) + np.float32(_HALF_DISTANCE)
+        near = (heatmaps / away).reshape(b, k, -1).argmax(2)
+        scores = heatmaps.reshape(b, k, -1)[people, joints, near]
+        offset = pairs(offsets, near)
+        x, y = near % w + offset[..., 1], near // w + offset[..., 0]
+        keypoints = (np.stack([x, y], -1) * self.stride).astype(np.float32)
+        return keypoints[:, None], scores[:, None].astype(np.float32)
 
 
 def _gather_pairs(maps: Tensor, cells: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import torch
 from torch import nn
 
 from poise._lazy import needed
-from poise.errors import ArgumentError
-from poise.export.operators import opset_for
+from poise.errors import ArgumentError, ConfigError
+from poise.export.operators import constant_pools, opset_for
 from poise.export.plan import Plan
 from poise.export.rewriting import rewritten
 from poise.runtimes import METADATA_KEY
@@ -41,9 +42,7 @@ def write_onnx(plan: Plan, path: Path, *, half: bool = False) -> None:
     for name, free in plan.free_outputs.items():
         axes[name] |= free
     network = rewritten(plan.network)
-    with torch.no_grad(), warnings.catch_warnings():
-        # the tracing exporter is called outdated, and shapes that it fixes are checked later
-        warnings.simplefilter("ignore")
+    with _told_plainly(plan, "ONNX"), torch.no_grad(), constant_pools():
         torch.onnx.export(
             network,
             (plan.sample[:2],),
@@ -60,6 +59,32 @@ def write_onnx(plan: Plan, path: Path, *, half: bool = False) -> None:
     entry = file.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(plan.metadata)
     onnx.save(file, str(path))
+
+
+@contextmanager
+def _told_plainly(plan: Plan, form: str) -> Iterator[None]:
+    """Keep what an exporter prints and warns to itself, and say in one line why it fails.
+
+    It calls itself outdated, warns of shapes that it fixes, which are checked later, and prints the
+    whole graph where it fails.
+
+    Raises:
+        ConfigError: it fails.
+    """
+    logs = torch._C._jit_is_onnx_log_enabled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch._C._jit_set_onnx_log_enabled(False)
+        try:
+            yield
+        except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+            line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise ConfigError(
+                f"torch cannot write {plan.title()} in {form}: {line[:200]}; try another form "
+                f"({', '.join(FORMS)}), or run the model itself"
+            ) from error
+        finally:
+            torch._C._jit_set_onnx_log_enabled(logs)
 
 
 def _halve(onnx: Any, graph: Any) -> None:
@@ -103,8 +128,7 @@ def write_torch(plan: Plan, path: Path, *, half: bool = False) -> None:
         raise ArgumentError("--half is for .onnx and .xml; torch files keep 32 bits")
     dynamic = {0: torch.export.Dim.DYNAMIC}
     dynamic |= dict.fromkeys(plan.free_axes, torch.export.Dim.DYNAMIC)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _told_plainly(plan, "torch.export's form"), torch.no_grad():
         program = torch.export.export(
             _Alone(rewritten(plan.network)), (plan.sample[:2],), dynamic_shapes=(dynamic,)
         )

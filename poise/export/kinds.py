@@ -8,6 +8,7 @@ from typing import Any
 from poise.errors import ConfigError
 from poise.export.boxes import boxes_plan
 from poise.export.lifter import lifter_plan
+from poise.export.maps import maps_plan
 from poise.export.people import people_plan
 from poise.export.plan import Plan
 from poise.export.topdown import topdown_plan
@@ -40,8 +41,5 @@ def plan_of(model: Any, *, candidates: int | None = None) -> Plan:
     if type(twin) is TopdownPoseEstimator:
         return topdown_plan(twin)
     if isinstance(twin, BottomupPoseEstimator):
-        raise ConfigError(
-            f"bottom-up models with a {type(head).__name__} are not exported, only one-stage ones "
-            "(RTMO, YOLOX-Pose); run it with backend='torch'"
-        )
+        return maps_plan(twin)
     raise ConfigError(f"a {type(model).__name__} is not exported; run it with backend='torch'")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-__all__ = ["opset_for"]
+__all__ = ["constant_pools", "opset_for"]
 
 #: Version of ONNX's operators that runtimes of the last years have, and the first one with
 #: deformable convolutions.
@@ -25,6 +28,26 @@ def opset_for(network: nn.Module) -> int:
         "torchvision::deform_conv2d", _deformable, OPSET_DEFORMABLE
     )
     return OPSET_DEFORMABLE
+
+
+@contextmanager
+def constant_pools() -> Iterator[None]:
+    """Let pooling to the size of another map have that size as a number, as ONNX wants it."""
+    pool = F.adaptive_avg_pool2d
+
+    def pool_to_numbers(x: Tensor, size: Any) -> Tensor:
+        sizes = [int(side) for side in (size if isinstance(size, (tuple, list)) else (size,) * 2)]
+        have = [int(side) for side in x.shape[2:]]
+        if any(side % to for side, to in zip(have, sizes, strict=True)) or sizes == [1, 1]:
+            return pool(x, (sizes[0], sizes[1]))
+        # windows of one size: plain pooling, for which no size need be known
+        return F.avg_pool2d(x, [side // to for side, to in zip(have, sizes, strict=True)])
+
+    F.adaptive_avg_pool2d = pool_to_numbers  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        F.adaptive_avg_pool2d = pool
 
 
 def _deformable(graph: Any, *values: Any) -> Any:

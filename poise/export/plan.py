@@ -48,6 +48,11 @@ class Plan:
     model: Any = None
     comparable: Callable[[Arrays, Arrays], tuple[Arrays, Arrays]] | None = None
 
+    def title(self) -> str:
+        """What an error calls the model."""
+        parts = (self.model, *(getattr(self.model, p, None) for p in ("backbone", "head")))
+        return " with ".join(type(part).__name__ for part in parts if part is not None)
+
     def output_names(self) -> tuple[str, ...]:
         """A name for each output."""
         if self.outputs is not None:

@@ -30,6 +30,13 @@ def topdown_plan(model: Any) -> Plan:
     Raises:
         ConfigError: nobody could decode its outputs, or the config has no input size.
     """
+    from poise.inference.networks import TopdownNetwork
+
+    if not TopdownNetwork.suits(model, {}):
+        raise ConfigError(
+            f"a {type(model.head).__name__} reads outputs in a way of its own, "
+            "so the model is not exported; run it with backend='torch'"
+        )
     width, height = _input_size(model)
     return Plan(
         _Topdown(model).eval(), made_pixels(width, height), describe_model(model), model=model

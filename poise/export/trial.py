@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +10,18 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import torch
 
 from poise.export.plan import made_pixels
-from poise.runtimes import read_metadata
 
-__all__ = ["Agreement", "agreement", "trial_pictures"]
+__all__ = ["Agreement", "agreement", "shaken", "trial_pictures"]
 
 Array = np.ndarray
 
 #: (width, height) of the pictures on which poses are compared: wide, high, small.
 _SIZES = ((640, 427), (360, 480), (200, 160))
+#: Share by which weights differ that are the same but for rounding.
+_LAST_DIGIT = 2e-7
 #: How far away a keypoint may be and count as the same: pixels, and metres of lifters.
 _SAME_PLACE = {"px": 0.5, "m": 0.001}
 
@@ -62,16 +65,26 @@ def trial_pictures() -> list[Array]:
     return [cv2.resize(p, size) for p, size in zip(pixels, _SIZES, strict=True)]
 
 
-def agreement(model: Any, path: Path, pictures: Sequence[Array]) -> Agreement:
-    """Poses, or boxes of detectors, by the model and by its file.
+def shaken(model: Any) -> Any:
+    """Copy of a model whose weights differ in the last digit, as another correct one's might."""
+    other = copy.deepcopy(model)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in other.parameters():
+            weight *= 1 + _LAST_DIGIT * torch.randn(weight.shape, generator=generator)
+    return other
+
+
+def agreement(model: Any, other: Any, pictures: Sequence[Array]) -> Agreement:
+    """Poses, or boxes of detectors, by a model and by its file or by another model.
 
     Args:
         model: that was exported.
-        path: the file.
+        other: path of the file; or a model of the same kind.
         pictures: (H, W, 3) uint8 BGR.
     """
-    find, unit = _FINDERS.get(read_metadata(path).get("kind", ""), (_poses, "px"))
-    expected, found = find(model, pictures), find(path, pictures)
+    find, unit = _finder(model)
+    expected, found = find(model, pictures), find(other, pictures)
     pairs = [_paired(e, f) for e, f in zip(expected, found, strict=True)]
     apart = np.concatenate([distances.reshape(-1) for distances, _ in pairs])
     scores = np.concatenate([differences.reshape(-1) for _, differences in pairs])
@@ -90,10 +103,11 @@ def _poses(model: Any, pictures: Sequence[Array]) -> list[Found]:
     from poise.inference import Inferencer
 
     inferencer = Inferencer(model, device="cpu", flip_test=False)
-    options = {}
+    options: dict[str, Any] = {}
     if inferencer.needs_boxes:
         options["boxes"] = [_places(picture) for picture in pictures]
-    results = inferencer(pictures, **options)
+    # pictures of other sizes in a batch are padded, which changes their maps
+    results = inferencer(pictures, batch_size=1, **options)
     return [Found(result.keypoints, result.keypoint_scores) for result in results]
 
 
@@ -121,11 +135,15 @@ def _lifted(model: Any, pictures: Sequence[Array]) -> list[Found]:
     return [Found(pose, np.zeros(pose.shape[:2])) for pose in poses]
 
 
-#: Kind of file -> what finds things with it, and the unit of places.
-_FINDERS: dict[str, tuple[Callable[[Any, Sequence[Array]], list[Found]], str]] = {
-    "boxes": (_boxes, "px"),
-    "lifter": (_lifted, "m"),
-}
+def _finder(model: Any) -> tuple[Callable[[Any, Sequence[Array]], list[Found]], str]:
+    """What finds things with a model or its file, and the unit of places."""
+    from poise.models.detectors import SingleStageDetector, YOLODetector
+    from poise.models.estimators import PoseLifter
+
+    if isinstance(model, PoseLifter):
+        return _lifted, "m"
+    boxes = isinstance(model, SingleStageDetector) and not isinstance(model, YOLODetector)
+    return (_boxes if boxes else _poses), "px"
 
 
 def _paired(expected: Found, found: Found) -> tuple[Array, Array]:

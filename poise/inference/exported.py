@@ -17,6 +17,7 @@ import numpy as np
 from poise.config import Config
 from poise.errors import ConfigError
 from poise.inference.crops import Crop, WarpCrops, WarpedCrops
+from poise.inference.exported_maps import ExportedMaps
 from poise.inference.exported_whole import ExportedPeople, PictureSteps
 from poise.inference.heat import warn_without_heatmaps
 from poise.inference.jobs import Poses
@@ -136,10 +137,18 @@ def _people(model: Any, crops: Any, heatmaps: bool) -> Network:
     )
 
 
+def _maps(model: Any, crops: Any, heatmaps: bool) -> Network:
+    if heatmaps:
+        warn_without_heatmaps("an exported bottom-up model")
+    about = {**model.session.metadata, "dataset_meta": model.dataset_meta}
+    return ExportedMaps(model.session, PictureSteps(crops), model.head.decoder, about)
+
+
 #: Kind of file -> what runs it: of (loaded file, crop maker, whether heatmaps are wanted).
 _NETWORKS: dict[str, Callable[[Any, Any, bool], Network]] = {
     "topdown": _topdown,
     "people": _people,
+    "maps": _maps,
 }
 #: Kinds of files that are no pose models, and what to do with them.
 _ELSEWHERE = {

@@ -59,5 +59,6 @@ def resize(
         align_corners: whether corner pixels keep their place; linear modes only.
         warning: accepted for MMPose's callers.
     """
-    target = None if size is None else tuple(int(s) for s in size)
+    # sides of a map whose way is traced are tensors, and stay so
+    target = None if size is None else tuple(s if isinstance(s, Tensor) else int(s) for s in size)
     return F.interpolate(input, target, scale_factor, mode, align_corners)

@@ -133,6 +133,8 @@ class OnnxRuntimeSession:
     def _open(self, threads: int) -> Any:
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = threads
+        # what goes wrong comes as an exception, once
+        options.log_severity_level = 4
         # threads that have nothing to do leave their core to those that read, crop, draw and write
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:

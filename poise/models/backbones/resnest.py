@@ -86,13 +86,13 @@ class SplitAttentionConv2d(BaseModule):
 
     def _attention(self, logits: Tensor) -> Tensor:
         """(B, channels * radix, 1, 1) -> weights (B, radix, channels, 1, 1) of the splits."""
-        B = logits.shape[0]
         if self.radix == 1:
             weights = torch.sigmoid(logits)
         else:
             # the convolution is grouped, so its output lies group by group
-            weights = logits.view(B, self.groups, self.radix, -1).softmax(dim=2).transpose(1, 2)
-        return weights.reshape(B, self.radix, self.channels, 1, 1)
+            weights = logits.flatten(1).unflatten(1, (self.groups, self.radix, -1))
+            weights = weights.softmax(dim=2).transpose(1, 2)
+        return weights.reshape(-1, self.radix, self.channels, 1, 1)
 
 
 class ResNeStBottleneck(Bottleneck):

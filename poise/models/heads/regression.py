@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from poise.models.flip import unflip_coordinates
@@ -122,8 +123,7 @@ class RLEHead(RegressionHead):
     def test_forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Coordinates and standard deviations (B, K, 4)."""
         outputs = self.forward(feats)
-        outputs[..., 2:] = outputs[..., 2:].sigmoid()
-        return outputs
+        return torch.cat((outputs[..., :2], outputs[..., 2:].sigmoid()), dim=-1)
 
     def _regression_loss(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         return self.loss_module(outputs[..., :2], outputs[..., 2:4], targets, weights)
