@@ -62,7 +62,12 @@ def audit(
     from rich.progress import track
 
     from poise.data_tools.audit import audit_labels, measure_audit, write_audit_page
+    from poise.data_tools.formats.coco import check_writable
 
+    for file in (out, page):
+        if file is not None:
+            # said now, and not after hours of a model's work
+            check_writable(file)
     found = audit_labels(
         dataset,
         model=model,

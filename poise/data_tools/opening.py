@@ -76,7 +76,8 @@ def open_dataset(
         changes["data_prefix"] = {"img": str(images)}
     if path.is_dir():
         raise FileMissingError(
-            f"{path} is a folder; expected an annotation file{_annotations_in(path)} or a config"
+            f"{path} is a folder; expected an annotation file{_annotations_in(path)}, labels of a "
+            "labelling tool, or a config"
         )
     if path.suffix in (".json", ".npz"):
         if not path.is_file():

@@ -351,6 +351,11 @@ class TestOfFiles:
         assert ids == [n for n in range(60) if n != 4]
         with pytest.raises(DataError, match="is no file of poise data audit --out"):
             doubtful_ids(source, 0.5)
+        (tmp_path / "file").write_text("")
+        done = run(app, ["audit", str(source), "--page", str(tmp_path / "file/a.html")])
+        assert isinstance(done.exception, DataError)
+        assert "cannot write" in str(done.exception)
+        assert not done.output
         done = run(app, [*arguments, "--json", "--top", "1"])
         assert json.loads(done.stdout)["findings"][0]["keypoints"] == ["left_knee", "right_knee"]
 

@@ -286,6 +286,8 @@ class TestCvat:
             <skeleton label="elf"><points label="ear" points="1,2"/></skeleton></image>"""
         with pytest.raises(DataError, match=r"different keypoints \(imp, elf\).*--category"):
             read_annotations(self.write(tmp_path / "b", body))
+        with pytest.raises(DataError, match="of the category 'orc'; there are imp, elf"):
+            read_annotations(tmp_path / "b", Reading(category="orc"))
         found = read_annotations(tmp_path / "b", Reading(category="elf"))
         assert found.names == ["ear"]
         with pytest.raises(DataError, match="unpack the archive first"):

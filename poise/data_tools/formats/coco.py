@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from poise.datasets.coco_file import check_rows, read_json
 from poise.errors import DataError
 from poise.structures.metainfo import parse_pose_metainfo
 
-__all__ = ["read_coco_file", "schema_of", "write_coco_file"]
+__all__ = ["check_writable", "read_coco_file", "schema_of", "write_coco_file"]
 
 
 def read_coco_file(path: Path, reading: Reading) -> Annotations:
@@ -124,6 +125,20 @@ def schema_of(metainfo: dict[str, Any]) -> str:
     """Name or path of the schema that metainfo comes from, "" for one of its own."""
     source = str(metainfo.get("from_file", ""))
     return Path(source).stem if source and schemas.known(source) else source
+
+
+def check_writable(path: Path) -> None:
+    """See that a file can be written, before the work for it; the folder is made.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -60,6 +60,7 @@ class Collection:
         self.found = Annotations([], [], [], [], [], [])
         self.found.folder = folder
         self._drafts: list[tuple[int, Draft]] = []
+        self._categories: dict[str, None] = {}
 
     def add_image(self, name: str, size: tuple[int, int], **more: Any) -> int:
         """Take in a picture; gives its number."""
@@ -73,6 +74,7 @@ class Collection:
         """Take in the people of a picture; those of another category than is wanted are counted."""
         wanted = self.reading.category
         for draft in drafts:
+            self._categories[draft.category] = None
             if wanted is not None and draft.category != wanted:
                 self.found.drop(f"people of other categories than {wanted}", draft.where)
             else:
@@ -131,10 +133,10 @@ class Collection:
         """Names of the keypoints in order, and the schema that they are."""
         used = [draft for _, draft in self._drafts if draft.points]
         if not used:
-            raise DataError(
-                f"{self.source}: no keypoints were found"
-                + (f" in people of the category '{self.reading.category}'" * bool(self._wanted()))
-            )
+            wanted = self.reading.category
+            among = f" in people of the category '{wanted}'" if wanted is not None else ""
+            there = f"; there are {', '.join(self._categories)}" if among else ""
+            raise DataError(f"{self.source}: no keypoints were found{among}{there}")
         if isinstance(keypoints, Mapping):
             sets = {draft.category: tuple(keypoints.get(draft.category, ())) for draft in used}
             if len(set(sets.values())) > 1:
@@ -153,9 +155,6 @@ class Collection:
                 self._rename(known)
                 return known, schema
         return given, ""
-
-    def _wanted(self) -> str | None:
-        return self.reading.category
 
     def _of_schema(self, schema: str, given: Sequence[str]) -> list[str]:
         meta = parse_pose_metainfo({"from_file": schema_file(schema)})
