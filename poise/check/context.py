@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 
 from poise.check.report import Finding, Level
 from poise.config import Config, where
-from poise.registry import MODELS, use_scope
+from poise.registry import DATASETS, MODELS, use_scope
 
-__all__ = ["PARTS", "Check", "Context", "bare_type", "datasets_of", "finding_of"]
+__all__ = ["PARTS", "Check", "Context", "bare_type", "datasets_of", "finding_of", "own_format"]
 
 #: parts of a run that have data
 PARTS = ("train", "val", "test")
@@ -130,6 +130,17 @@ def bare_type(cfg: Any) -> str:
     """Name of a config's `type` without its scope; "" where there is none."""
     kind = cfg.get("type", "") if isinstance(cfg, Mapping) else ""
     return str(getattr(kind, "__name__", kind)).replace("::", ".").rpartition(".")[2]
+
+
+def own_format(cfg: Mapping[str, Any]) -> bool:
+    """Whether a data set is a class of the user's own that reads its file by itself."""
+    kind = cfg.get("type")
+    reader: Any = DATASETS.get(kind) if isinstance(kind, str) else kind
+    home = str(getattr(reader, "__module__", "")).partition(".")[0]
+    steps = (getattr(reader, name, None) for name in ("_load_annotations", "load_data_list"))
+    return home != "poise" and any(
+        not str(getattr(step, "__module__", "poise")).startswith("poise.") for step in steps if step
+    )
 
 
 def datasets_of(tree: Any, path: tuple[Any, ...]) -> Iterator[tuple[Mapping[str, Any], Any]]:

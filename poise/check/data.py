@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from poise.check.annotations import AnnotationFile
-from poise.check.context import Context, bare_type, datasets_of, finding_of
+from poise.check.context import Context, bare_type, datasets_of, finding_of, own_format
 from poise.check.records import check_data
 from poise.check.report import Finding, Level
 from poise.datasets.loader import build_dataset
@@ -108,7 +108,7 @@ def _look(context: Context, source: _Source) -> Iterator[Finding]:
     kind: Any = source.cfg["type"]
     reader: Any = DATASETS.get(kind) if isinstance(kind, str) else kind
     rule = getattr(reader, "rule", None)
-    if rule is not None and source.file.endswith(".json"):
+    if rule is not None and source.file.endswith(".json") and not own_format(source.cfg):
         for finding in _raw(context, source, reader, place):
             broken |= finding.level == "error"
             yield finding

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from poise.check.context import Context, bare_type, finding_of
+from poise.check.context import Context, bare_type, datasets_of, finding_of, own_format
 from poise.check.network import TriedNetwork
 from poise.check.report import Finding
 from poise.check.synthetic import use_synthetic_data
@@ -53,6 +53,13 @@ def check_trial(context: Context) -> Iterator[Finding]:
         torch.manual_seed(0)
         yield from _build(context)
         parts = [p for p in context.distinct if not {"model", f"{p}_dataloader"} & context.broken]
+        for part in list(parts):
+            key = f"{part}_dataloader"
+            foreign = [c for c, _ in datasets_of(context.dataset(part), (key,)) if own_format(c)]
+            if foreign:
+                parts.remove(part)
+                text = f"{bare_type(foreign[0])} reads a format of its own, so no data are made up"
+                yield Finding("note", "data", text, context.at(key, "dataset"))
         if not parts:
             return
         try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
+from poise.registry import DATASETS
 from poise.structures.metainfo import parse_pose_metainfo
 
 METAINFO = {"from_file": "configs/_base_/datasets/coco.py"}
@@ -198,3 +200,51 @@ def test_a_metric_of_another_file_is_named(project):
     _, text = project.poise("check", "cfg.py", "--part", "val")
     assert "CocoMetric judges by another file than the data are of" in text
     assert "expected data/train.json, found data/other.json" in text
+
+
+OWN_CLASS = """
+from pathlib import Path
+import numpy as np
+from poise.datasets.base import BaseCocoStyleDataset
+from poise.registry import DATASETS
+
+@DATASETS.register_module()
+class ListDataset(BaseCocoStyleDataset):
+    METAINFO = dict(from_file="configs/_base_/datasets/coco.py")
+
+    def _load_annotations(self):
+        people, pictures = [], []
+        for i, line in enumerate(Path(self.ann_file).read_text().splitlines()):
+            name, *numbers = line.split()
+            points = np.array(numbers, np.float32).reshape(1, -1, 2)
+            people.append(dict(
+                img_id=i, img_path=f"data/images/{name}", id=i, keypoints=points,
+                bbox=np.array([[2, 2, 60, 60]], np.float32), bbox_score=np.ones(1, np.float32),
+                keypoints_visible=np.ones(points.shape[:2], np.float32), num_keypoints=17))
+            pictures.append(dict(img_id=i, img_path=f"data/images/{name}"))
+        return people, pictures
+"""
+
+
+@pytest.mark.parametrize("points", [17, 14])
+def test_a_class_that_reads_its_own_format_is_tried_with_the_real_data(
+    project, points, monkeypatch
+):
+    # what is registered ends with the test, and the next one imports the module anew
+    monkeypatch.setattr(DATASETS, "_added", dict(DATASETS._added))
+    monkeypatch.delitem(sys.modules, "list_dataset", raising=False)
+    (project.folder / "list_dataset.py").write_text(OWN_CLASS)
+    numbers = " ".join(["20 30"] * points)
+    rows = "".join(f"{i}.png {numbers}\n" for i in range(1, 5))
+    (project.folder / "data" / "list.json").write_text(rows)
+    train = "type='CocoDataset', data_root=data_root, data_mode='topdown', ann_file='train.json',\n"
+    train += "        data_prefix=dict(img='images/'), pipeline=train_pipeline"
+    own = train.replace("CocoDataset", "ListDataset").replace("train.json", "list.json")
+    imports = "custom_imports = dict(imports=['list_dataset'])\ntrain_cfg ="
+    project.config((train, own), ("train_cfg =", imports))
+    status, text = check(project)
+    assert "ListDataset reads a format of its own, so no data are made up" in text
+    assert (status == 0) == (points == 17), text
+    if points == 14:
+        assert "HeatmapHead(out_channels=17) predicts 17 channels" in text
+        assert "-> model.head: out_channels=14" in text
