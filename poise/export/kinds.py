@@ -11,7 +11,7 @@ from poise.export.lifter import lifter_plan
 from poise.export.maps import maps_plan
 from poise.export.people import people_plan
 from poise.export.plan import Plan
-from poise.export.topdown import topdown_plan
+from poise.export.topdown import topdown_3d_plan, topdown_plan
 
 __all__ = ["plan_of"]
 
@@ -27,8 +27,13 @@ def plan_of(model: Any, *, candidates: int | None = None) -> Plan:
         ConfigError: a model that cannot be exported; the text says why.
     """
     from poise.models.detectors import SingleStageDetector, YOLODetector
-    from poise.models.estimators import BottomupPoseEstimator, PoseLifter, TopdownPoseEstimator
-    from poise.models.heads import YOLOXPoseHead
+    from poise.models.estimators import (
+        BottomupPoseEstimator,
+        PoseLifter,
+        TopdownPoseEstimator,
+        TopdownPoseEstimator3D,
+    )
+    from poise.models.heads import InternetHead, YOLOXPoseHead
 
     twin = copy.deepcopy(model).cpu().eval()
     head = getattr(twin, "head", None)
@@ -38,6 +43,8 @@ def plan_of(model: Any, *, candidates: int | None = None) -> Plan:
         return boxes_plan(twin)
     if isinstance(twin, PoseLifter):
         return lifter_plan(twin)
+    if isinstance(head, InternetHead) or type(twin) is TopdownPoseEstimator3D:
+        return topdown_3d_plan(twin)
     if type(twin) is TopdownPoseEstimator:
         return topdown_plan(twin)
     if isinstance(twin, BottomupPoseEstimator):

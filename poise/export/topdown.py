@@ -10,7 +10,7 @@ from poise.errors import ConfigError
 from poise.export.description import describe_model
 from poise.export.plan import FromPixels, Plan, made_pixels
 
-__all__ = ["topdown_plan"]
+__all__ = ["topdown_3d_plan", "topdown_plan"]
 
 
 class _Topdown(FromPixels):
@@ -19,6 +19,34 @@ class _Topdown(FromPixels):
     def forward(self, pixels: Tensor) -> Any:
         """(B, H, W, 3) uint8 BGR -> what the head decodes."""
         return self.model.head.test_forward(self.features(pixels))
+
+
+def topdown_3d_plan(model: Any) -> Plan:
+    """How a model of one person's 3D keypoints is written (RTMW3D, InterNet).
+
+    Input: as of `topdown_plan`. Outputs: vectors (B, K, bins) of x, y and z; or heatmaps
+    (B, K, D, h, w), depth (B, 1) and hands (B, 2).
+
+    Raises:
+        ConfigError: another head, or `test_cfg.mode` other than "3d".
+    """
+    from poise.inference.direct3d import space_of
+    from poise.models.estimators.topdown_3d import DEFAULT_FOCAL
+
+    names = {
+        "RTMW3DHead": ("simcc_x", "simcc_y", "simcc_z"),
+        "InternetHead": ("heatmaps", "depth", "hands"),
+    }
+    name, space = type(model.head).__name__, space_of(model)
+    if name not in names or space is None:
+        raise ConfigError(
+            f"3D models with the heads {', '.join(names)} are exported with test_cfg.mode='3d', "
+            f"not {name} with mode {(model.test_cfg or {}).get('mode', '3d')!r}"
+        )
+    metadata = {**describe_model(model), "kind": "topdown3d", "head": name}
+    metadata |= {"space_3d": space, "focal": list(DEFAULT_FOCAL)}
+    pixels = made_pixels(*_input_size(model))
+    return Plan(_Topdown(model).eval(), pixels, metadata, names[name], model=model)
 
 
 def topdown_plan(model: Any) -> Plan:

@@ -16,7 +16,14 @@ import numpy as np
 
 from poise.config import Config
 from poise.errors import ConfigError
-from poise.inference.crops import Crop, WarpCrops, WarpedCrops
+from poise.inference.crops import (
+    Crop,
+    PipelineCrops,
+    WarpCrops,
+    WarpedCrops,
+    read_test_pipeline,
+)
+from poise.inference.exported_3d import ExportedTopdown3D
 from poise.inference.exported_maps import ExportedMaps
 from poise.inference.exported_whole import ExportedPeople, PictureSteps
 from poise.inference.heat import warn_without_heatmaps
@@ -144,11 +151,23 @@ def _maps(model: Any, crops: Any, heatmaps: bool) -> Network:
     return ExportedMaps(model.session, PictureSteps(crops), model.head.decoder, about)
 
 
+def _topdown_3d(model: Any, crops: Any, heatmaps: bool) -> Network:
+    # plain pipelines have a maker of their own, which does not keep the steps
+    maker = crops if isinstance(crops, PipelineCrops) else _pipeline_crops(model)
+    about = model.session.metadata
+    return ExportedTopdown3D(model.session, PictureSteps(maker), model.head.decoder, about)
+
+
+def _pipeline_crops(model: Any) -> PipelineCrops:
+    return PipelineCrops(read_test_pipeline(model.cfg), model.dataset_meta)
+
+
 #: Kind of file -> what runs it: of (loaded file, crop maker, whether heatmaps are wanted).
 _NETWORKS: dict[str, Callable[[Any, Any, bool], Network]] = {
     "topdown": _topdown,
     "people": _people,
     "maps": _maps,
+    "topdown3d": _topdown_3d,
 }
 #: Kinds of files that are no pose models, and what to do with them.
 _ELSEWHERE = {
@@ -231,6 +250,7 @@ def load_exported(path: str | os.PathLike[str], runtime: str, *, half: bool = Fa
         ),
         head=SimpleNamespace(decoder=None if codec is None else KEYPOINT_CODECS.build(codec)),
         test_cfg={},
+        space_3d=about.get("space_3d"),
     )
 
 

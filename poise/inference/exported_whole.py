@@ -48,7 +48,7 @@ class PictureSteps:
     """A test pipeline without its last step, which makes tensors.
 
     Args:
-        crops: maker that runs the test pipeline of a model of whole pictures.
+        crops: maker that runs the test pipeline of a model.
     """
 
     def __init__(self, crops: PipelineCrops) -> None:
@@ -57,8 +57,11 @@ class PictureSteps:
         self._metainfo = crops.metainfo
 
     def __call__(self, crop: Crop) -> FittedPicture:
-        """A picture, fitted."""
+        """A picture, or a part of it, fitted."""
         results: dict[str, Any] = dict(img=crop.image, img_path=crop.path, **self._metainfo)
+        if crop.box is not None:
+            results["bbox"] = crop.box[None]
+            results["bbox_score"] = np.array([crop.score], np.float32)
         for step in self._steps:
             results = step(results)
         return FittedPicture(results["img"], results)

@@ -121,7 +121,7 @@ class Inferencer:
             self.backend = runtime_of(model) if backend == "torch" else backend
             self.device: Any = "cpu"
             self.model: Any = load_exported(model, self.backend, half=self.mode.half)
-            self._space_3d = None
+            self._space_3d = self.model.space_3d
         else:
             self.device = pick_device(device)
             self.model = _load(model, weights, self.device)
