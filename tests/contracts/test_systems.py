@@ -231,6 +231,31 @@ def test_workers_leave_ctrl_c_to_the_process_that_they_work_for(method):
 # ------------------------------------------------------ what a system lacks
 
 
+#: Imports every module of the package without what only POSIX systems have.
+WITHOUT_POSIX = """
+import importlib, os, pkgutil, sys
+# what these need of the system is their own affair
+import av, cv2, lightning.pytorch, rich, torch, typer
+for name in ("fcntl", "grp", "pwd", "resource", "syslog", "termios", "tty"):
+    sys.modules[name] = None
+for name in ("fork", "getuid", "killpg", "mkfifo", "nice", "sched_getaffinity", "setsid", "statvfs",
+             "sysconf", "uname"):
+    vars(os).pop(name, None)
+import poise
+for module in pkgutil.walk_packages(poise.__path__, "poise."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+
+
+@pytest.mark.slow
+def test_all_modules_load_without_posix():
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_POSIX], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
 def test_systems_without_limits_and_affinity_train(monkeypatch):
     monkeypatch.setitem(sys.modules, "resource", None)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
