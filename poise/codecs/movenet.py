@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from poise._arrays import is_tensor
+from poise._arrays import as_numpy
 from poise.codecs.arrays import Array
 from poise.codecs.base import BaseKeypointCodec
 from poise.registry import KEYPOINT_CODECS
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["MoveNetLabel"]
 
@@ -107,78 +104,48 @@ class MoveNetLabel(BaseKeypointCodec):
         Returns:
             keypoints (1, K, 2) float32, input space; scores (1, K).
         """
-        keypoints, scores = self.batch_decode(
-            heatmaps[None], centers[None], regressions[None], offsets[None]
-        )
+        maps = [as_numpy(a)[None] for a in (heatmaps, centers, regressions, offsets)]
+        keypoints, scores = self.batch_decode(*maps)
         return keypoints[0], scores[0]
 
     def batch_decode(
         self, heatmaps: Any, centers: Any, regressions: Any, offsets: Any
     ) -> tuple[Array, Array]:
-        """Keypoints of a batch of people; arrays are decoded without torch.
+        """Keypoints of a batch of people.
 
         Args:
-            heatmaps: (B, K, h, w) in 0..1, output space; tensor or array, as the others.
+            heatmaps: (B, K, h, w) in 0..1, output space; arrays or tensors on any device, as
+                all others.
             centers: (B, 1, h, w) in 0..1.
             regressions, offsets: (B, 2K, h, w), pairs of dy, dx in cells.
 
         Returns:
             keypoints (B, 1, K, 2) float32, input space; scores (B, 1, K) float32 in 0..1.
         """
-        if not is_tensor(heatmaps):
-            return self._decode_arrays(heatmaps, centers, regressions, offsets)
-        import torch
-
-        b, k, h, w = heatmaps.shape
-        device = heatmaps.device
-        row = torch.arange(h, device=device, dtype=torch.float32)
-        col = torch.arange(w, device=device, dtype=torch.float32)
-
-        to_middle = torch.hypot(row[:, None] - h / 2, col - w / 2) + _HALF_DISTANCE
-        best = (centers.float()[:, 0] / to_middle).flatten(1).argmax(1)
-        guess = _gather_pairs(regressions, best[:, None].expand(b, k))
-        guess_row = guess[..., 0] + (best // w)[:, None]
-        guess_col = guess[..., 1] + (best % w)[:, None]
-
-        distance = torch.sqrt(
-            (row[:, None] - guess_row[..., None, None]) ** 2
-            + (col - guess_col[..., None, None]) ** 2
+        heatmaps, centers, regressions, offsets = (
+            as_numpy(m).astype(np.float32, copy=False)
+            for m in (heatmaps, centers, regressions, offsets)
         )
-        near = (heatmaps.float() / (distance + _HALF_DISTANCE)).flatten(2).argmax(2)
-        scores = heatmaps.float().flatten(2).gather(2, near[..., None])[..., 0]
-        offset = _gather_pairs(offsets, near)
-        y = (near // w + offset[..., 0]) * self.stride
-        x = (near % w + offset[..., 1]) * self.stride
-        keypoints = torch.stack([x, y], -1)[:, None]
-        return keypoints.cpu().numpy(), scores[:, None].cpu().numpy()
-
-    def _decode_arrays(
-        self, heatmaps: Array, centers: Array, regressions: Array, offsets: Array
-    ) -> tuple[Array, Array]:
-        b, k, h, w = heatmaps.shape
+        B, K, h, w = heatmaps.shape
         row, col = np.arange(h, dtype=np.float32), np.arange(w, dtype=np.float32)
-        people = np.arange(b)[:, None]
-        joints = np.arange(k)
 
-        def pairs(maps: Array, cells: Array) -> Array:
-            return np.asarray(maps.reshape(b, k, 2, -1)[people, joints, :, cells], np.float32)
+        to_middle = np.hypot(row[:, None] - h / 2, col - w / 2) + _HALF_DISTANCE
+        best = (centers[:, 0] / to_middle).reshape(B, h * w).argmax(1)[:, None]
+        cell = np.stack(np.divmod(best, w), -1).astype(np.float32)
+        guess = _pairs_at(regressions, np.broadcast_to(best, (B, K))) + cell
 
-        to_middle = np.hypot(row[:, None] - h / 2, col - w / 2) + np.float32(_HALF_DISTANCE)
-        best = (centers[:, 0] / to_middle).reshape(b, -1).argmax(1)[:, None]
-        guess = pairs(regressions, np.broadcast_to(best, (b, k)))
-        guess[..., 0] += best // w
-        guess[..., 1] += best % w
-        away = (row[:, None] - guess[..., 0, None, None]) ** 2
-        away = np.sqrt(away + (col - guess[..., 1, None, None]) ** 2) + np.float32(_HALF_DISTANCE)
-        near = (heatmaps / away).reshape(b, k, -1).argmax(2)
-        scores = heatmaps.reshape(b, k, -1)[people, joints, near]
-        offset = pairs(offsets, near)
-        x, y = near % w + offset[..., 1], near // w + offset[..., 0]
-        keypoints = (np.stack([x, y], -1) * self.stride).astype(np.float32)
-        return keypoints[:, None], scores[:, None].astype(np.float32)
+        down = (row - guess[..., :1]) ** 2
+        across = (col - guess[..., 1:]) ** 2
+        distance = np.sqrt(down[..., :, None] + across[..., None, :])
+        flat = heatmaps.reshape(B, K, h * w)
+        near = (flat / (distance + _HALF_DISTANCE).reshape(B, K, h * w)).argmax(2)
+        scores = np.take_along_axis(flat, near[..., None], 2)[..., 0]
+        cell = np.stack(np.divmod(near, w), -1).astype(np.float32)
+        yx = (cell + _pairs_at(offsets, near)) * np.float32(self.stride)
+        return yx[:, None, :, ::-1].copy(), scores[:, None]
 
 
-def _gather_pairs(maps: Tensor, cells: Tensor) -> Tensor:
+def _pairs_at(maps: Array, cells: Array) -> Array:
     """Pair (dy, dx) of each keypoint at its cell.
 
     Args:
@@ -186,8 +153,8 @@ def _gather_pairs(maps: Tensor, cells: Tensor) -> Tensor:
         cells: (B, K) flat indices of cells.
 
     Returns:
-        (B, K, 2) float32.
+        (B, K, 2).
     """
-    b, k = cells.shape
-    pairs = maps.float().reshape(b, k, 2, -1)
-    return pairs.gather(3, cells[:, :, None, None].expand(b, k, 2, 1))[..., 0]
+    B, K = cells.shape
+    pairs = maps.reshape(B, K, 2, -1)
+    return np.take_along_axis(pairs, cells[..., None, None], 3)[..., 0]
