@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from poise.cli import run_options
 from poise.cli.train import open_config
 from poise.errors import PoiseError
 
@@ -15,41 +16,23 @@ __all__ = ["check"]
 
 
 def check(
-    config: Annotated[str, typer.Argument(help="Config file, or name of a released model.")],
+    config: run_options.Config,
     weights: Annotated[
         str | None, typer.Option(help="Checkpoint that the run starts from, or that is tested.")
     ] = None,
-    options: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change a setting: train_cfg.max_epochs=5; may be repeated."),
-    ] = None,
+    options: run_options.Settings = None,
     part: Annotated[
         list[str] | None,
         typer.Option(help="Look only at this part: train, val or test; may be repeated."),
     ] = None,
-    data_root: Annotated[
-        Path | None,
-        typer.Option(help="Your own COCO-style data, as of poise train: folder of all of it."),
-    ] = None,
-    train_ann: Annotated[
-        Path | None, typer.Option(help="Annotation file of training; else found in --data-root.")
-    ] = None,
-    val_ann: Annotated[
-        Path | None, typer.Option(help="The same of validation; else found, or a tenth held out.")
-    ] = None,
-    train_images: Annotated[
-        Path | None, typer.Option(help="Folder of the training pictures; else found.")
-    ] = None,
-    val_images: Annotated[
-        Path | None, typer.Option(help="Folder of the validation pictures; else found.")
-    ] = None,
-    num_keypoints: Annotated[
-        str, typer.Option(help="With your own data: how many keypoints; auto: as in the file.")
-    ] = "auto",
+    data_root: run_options.DataRoot = None,
+    train_ann: run_options.TrainAnn = None,
+    val_ann: run_options.ValAnn = None,
+    train_images: run_options.TrainImages = None,
+    val_images: run_options.ValImages = None,
+    num_keypoints: run_options.NumKeypoints = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    trust_config: Annotated[
-        bool, typer.Option(help="Execute the config file where it holds code.")
-    ] = False,
+    trust_config: run_options.TrustConfig = False,
 ) -> None:
     """Check a config with its data and a checkpoint, in seconds, without training.
 

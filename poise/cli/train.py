@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from poise.cli import run_options
 from poise.cli.interrupts import INTERRUPTED
 from poise.errors import ArgumentError, ConfigError, nearest
 
@@ -18,7 +19,7 @@ _PRECISION = {"bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 def train(
-    config: Annotated[str, typer.Argument(help="Config file, or name of a released model.")],
+    config: run_options.Config,
     work_dir: Annotated[
         Path | None,
         typer.Option("--work-dir", "-w", help="Folder of the run; work_dirs/CONFIG without it."),
@@ -31,33 +32,17 @@ def train(
         str | None,
         typer.Option(help="Mixed precision: bf16 or fp16; without a value: what the device can."),
     ] = None,
-    options: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change a setting: train_cfg.max_epochs=5; may be repeated."),
-    ] = None,
+    options: run_options.Settings = None,
     max_epochs: Annotated[
         int | None, typer.Option("--max-epochs", "--epochs", min=1, help="Epochs to train.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Samples per batch.")] = None,
-    data_root: Annotated[
-        Path | None,
-        typer.Option(help="Your own COCO-style data: folder of annotations and pictures."),
-    ] = None,
-    train_ann: Annotated[
-        Path | None, typer.Option(help="Annotation file of training; else found in --data-root.")
-    ] = None,
-    val_ann: Annotated[
-        Path | None, typer.Option(help="The same of validation; else found, or a tenth held out.")
-    ] = None,
-    train_images: Annotated[
-        Path | None, typer.Option(help="Folder of the training pictures; else found.")
-    ] = None,
-    val_images: Annotated[
-        Path | None, typer.Option(help="Folder of the validation pictures; else found.")
-    ] = None,
-    num_keypoints: Annotated[
-        str, typer.Option(help="With your own data: how many keypoints; auto: as in the file.")
-    ] = "auto",
+    data_root: run_options.DataRoot = None,
+    train_ann: run_options.TrainAnn = None,
+    val_ann: run_options.ValAnn = None,
+    train_images: run_options.TrainImages = None,
+    val_images: run_options.ValImages = None,
+    num_keypoints: run_options.NumKeypoints = "auto",
     weights: Annotated[
         str | None,
         typer.Option(
@@ -96,9 +81,7 @@ def train(
         list[str] | None,
         typer.Option("--freeze", help="Part that does not learn: backbone; may be repeated."),
     ] = None,
-    trust_config: Annotated[
-        bool, typer.Option(help="Execute the config file where it holds code.")
-    ] = False,
+    trust_config: run_options.TrustConfig = False,
 ) -> None:
     """Train a model; Ctrl-C stops after the batch and writes a checkpoint.
 

@@ -1,0 +1,46 @@
+"""Options that `poise train` and `poise check` share: the config, its settings, own data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "Config",
+    "DataRoot",
+    "NumKeypoints",
+    "Settings",
+    "TrainAnn",
+    "TrainImages",
+    "TrustConfig",
+    "ValAnn",
+    "ValImages",
+]
+
+Config = Annotated[str, typer.Argument(help="Config file, or name of a released model.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting: train_cfg.max_epochs=5; may be repeated."),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(help="Your own COCO-style data: folder of annotations and pictures."),
+]
+TrainAnn = Annotated[
+    Path | None, typer.Option(help="Annotation file of training; else found in --data-root.")
+]
+ValAnn = Annotated[
+    Path | None, typer.Option(help="The same of validation; else found, or a tenth held out.")
+]
+TrainImages = Annotated[
+    Path | None, typer.Option(help="Folder of the training pictures; else found.")
+]
+ValImages = Annotated[
+    Path | None, typer.Option(help="Folder of the validation pictures; else found.")
+]
+NumKeypoints = Annotated[
+    str, typer.Option(help="With your own data: how many keypoints; auto: as in the file.")
+]
+TrustConfig = Annotated[bool, typer.Option(help="Execute the config file where it holds code.")]
