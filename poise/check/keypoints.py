@@ -52,7 +52,7 @@ def read_annotations(path: Path) -> dict[str, Any]:
             that is none.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, OSError) as error:
         raise DataError(f"{path} is no annotation file: {error}") from error
     lacking = [

@@ -31,7 +31,7 @@ def migrate(
     files = _files(paths)
     for file in files:
         try:
-            text = file.read_text(encoding="utf-8")
+            text = file.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise DataError(f"'{file}' is no text in UTF-8, so no Python file") from error
         done = migrate_source(text, str(file))

@@ -34,7 +34,7 @@ def load(file: str | Path, file_format: str | None = None, **options: Any) -> An
     Pickle files can run code, so they are not read here; use `pickle.load` on those you trust.
     """
     kind = _format(file, file_format)
-    text = Path(file).read_text(encoding="utf-8") if kind in ("json", "yaml", "yml") else ""
+    text = Path(file).read_text(encoding="utf-8-sig") if kind in ("json", "yaml", "yml") else ""
     if kind == "json":
         return json.loads(text, **options)
     if kind in ("yaml", "yml"):

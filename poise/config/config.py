@@ -61,7 +61,7 @@ class Config:
             if key in RESERVED_KEYS:
                 raise ConfigKeyError(f"'{key}' is a reserved name; rename this setting")
         if cfg_text is None:
-            cfg_text = Path(filename).read_text(encoding="utf-8") if filename else ""
+            cfg_text = Path(filename).read_text(encoding="utf-8-sig") if filename else ""
         self._set(
             _cfg_dict=tree if isinstance(tree, ConfigDict) else ConfigDict(tree),
             _filename=None if filename is None else str(filename),

@@ -107,7 +107,8 @@ class Reader:
 
     def _text_of(self, path: Path) -> str:
         try:
-            return path.read_text(encoding="utf-8")
+            # editors on Windows put a mark in front
+            return path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise ConfigSyntaxError(f"{path}: not a text file in UTF-8 ({error})") from error
 

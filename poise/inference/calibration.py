@@ -84,7 +84,7 @@ class Calibration:
             DataError: it is another kind of file.
         """
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
             return cls(
                 tuple(content["scores"]), tuple(content["chances"]), str(content.get("source", ""))
             )

@@ -58,7 +58,7 @@ def read_results(path: Any) -> Iterator[PoseResult]:
 
 
 def _entries(file: Path) -> Iterator[Any]:
-    with file.open(encoding="utf-8") as lines:
+    with file.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 yield json.loads(line)

@@ -19,6 +19,9 @@ import torch
 from torch.utils.data import TensorDataset
 
 from poise import _files
+from poise.config import Config
+from poise.data_tools.formats.reading import Reading
+from poise.data_tools.formats.yolo import read_yolo
 from poise.datasets.base.unreadable import image_problem
 from poise.datasets.draws import SeededLoader
 from poise.inference.sources import open_sources
@@ -121,6 +124,30 @@ def test_results_of_an_address_get_a_name_that_windows_takes(address, name):
     (source,) = open_sources(address)
     assert source.info.relative == Path(name)
     assert source.info.name == address
+
+
+#: what editors on Windows put in front of a text
+MARK = "\ufeff"
+
+
+def test_texts_of_windows_editors_are_read(folder):
+    for name, text in {"a.py": 'x = {"y": "é"}\r\n', "b.json": '{"x": {"y": "é"}}\r\n'}.items():
+        (folder / name).write_bytes(f"{MARK}{text}".encode())
+        assert Config.fromfile(folder / name).to_dict() == {"x": {"y": "é"}}
+    derived = folder / "c.py"
+    derived.write_bytes(f"{MARK}_base_ = 'a.py'\r\nz = 1\r\n".encode())
+    assert Config.fromfile(derived).to_dict() == {"x": {"y": "é"}, "z": 1}
+
+
+def test_labels_of_windows_editors_are_read(folder):
+    write_picture(np.zeros((10, 10, 3), np.uint8), folder / "images" / "é.png")
+    (folder / "labels").mkdir()
+    row = "0 0.5 0.5 1 1 0.5 0.5 2\r\n"
+    (folder / "labels" / "é.txt").write_bytes(f"{MARK}{row}".encode())
+    about = "path: .\r\ntrain: images\r\nkpt_shape: [1, 3]\r\nnames: {0: dog}\r\n"
+    (folder / "data.yaml").write_bytes(f"{MARK}{about}".encode())
+    (person,) = read_yolo(folder / "data.yaml", Reading()).people
+    assert person["keypoints"] == [5, 5, 2]
 
 
 # -------------------------------------------------------- files that are in use

@@ -269,7 +269,7 @@ def _rows(path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, float, list
 def _are_results(path: Path) -> bool:
     """Whether lines are those of `poise predict`, rather than of `poise test --dump`."""
     try:
-        with path.open(encoding="utf-8") as stream:
+        with path.open(encoding="utf-8-sig") as stream:
             first = json.loads(stream.readline() or "{}")
     except ValueError as error:
         raise DataError(f"{path} is no file of predictions: line 1: {error}") from error
@@ -277,7 +277,7 @@ def _are_results(path: Path) -> bool:
 
 
 def _rows_of_results(path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, float, list[str]]]:
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         try:
             line = json.loads(text)
             for person in line["instances"]:

@@ -100,7 +100,7 @@ def _read_config(file: Path) -> _Project:
     if not file.is_file():
         return _Project()
     try:
-        about = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        about = yaml.safe_load(file.read_text(encoding="utf-8-sig")) or {}
         several = about.get("multianimalproject")
         parts = about.get("multianimalbodyparts" if several else "bodyparts") or ()
         links = [(str(a), str(b)) for a, b in about.get("skeleton") or () if a and b]

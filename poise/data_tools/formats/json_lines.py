@@ -71,7 +71,7 @@ def read_json_lines(path: Path, reading: Reading) -> Annotations:
     people: list[dict[str, Any]] = []
     names: list[str] = []
     found = reading.schema or ""
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         if not text.strip():
             continue
         try:

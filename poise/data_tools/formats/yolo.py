@@ -96,7 +96,7 @@ def read_yolo(path: Path, reading: Reading) -> Annotations:
     """
     path = path / DATA_FILE if path.is_dir() else path
     try:
-        about = yaml.safe_load(path.read_text(encoding="utf-8"))
+        about = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
         count, numbers = about["kpt_shape"]
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -129,7 +129,7 @@ def has_validation(path: Path) -> bool:
     """Whether a data file, or that of a folder, names other pictures for the validation."""
     file = path / DATA_FILE if path.is_dir() else path
     try:
-        about = yaml.safe_load(file.read_text(encoding="utf-8"))
+        about = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
     except (yaml.YAMLError, OSError, UnicodeDecodeError):
         return False
     parts = about if isinstance(about, dict) else {}
@@ -149,7 +149,7 @@ def _read_picture(result: Annotations, picture: Path, folder: Path, shape: tuple
     if not label.is_file():
         return
     count, numbers = shape
-    for place, text in enumerate(label.read_text(encoding="utf-8").splitlines(), 1):
+    for place, text in enumerate(label.read_text(encoding="utf-8-sig").splitlines(), 1):
         words = text.split()
         if not words:
             continue

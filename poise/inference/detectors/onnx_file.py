@@ -162,7 +162,7 @@ def _deployed_norm(path: Path) -> tuple[Any, Any] | None:
     if not path.is_file():
         return None
     try:
-        tasks = json.loads(path.read_text(encoding="utf-8"))["pipeline"]["tasks"]
+        tasks = json.loads(path.read_text(encoding="utf-8-sig"))["pipeline"]["tasks"]
         steps = [step for task in tasks for step in task.get("transforms", ())]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(

@@ -50,7 +50,7 @@ def _mirrors() -> Iterator[tuple[str, str]]:
         yield _pair(entry, MIRRORS_VARIABLE)
     path = mirrors_file()
     if path.is_file():
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
             entry = line.partition("#")[0].strip()
             if entry:
                 yield _pair(entry, f"{path}, line {number}")
