@@ -1,8 +1,5 @@
 """Exported networks say what the model says; files need no torch."""
 
-import subprocess
-import sys
-import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -95,14 +92,8 @@ def test_batches_of_any_size_say_the_same(file, runtime):
         np.testing.assert_allclose(first, y[:1], atol=1e-4)
 
 
-def test_file_is_used_with_torch_blocked(file):
+def test_file_is_used_with_torch_blocked(file, without_torch):
     code = f"""
-        import sys
-        class Block:
-            def find_spec(self, name, path=None, target=None):
-                if name.partition(".")[0] in ("torch", "torchvision", "lightning"):
-                    raise ImportError("blocked: " + name)
-        sys.meta_path.insert(0, Block())
         import poise
         inferencer = poise.Inferencer({str(file)!r}, detector="whole-image")
         (result,) = inferencer({str(PHOTO)!r})
@@ -112,11 +103,7 @@ def test_file_is_used_with_torch_blocked(file):
         except poise.errors.PoiseError as error:
             print(error)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    shape, advice = done.stdout.strip().splitlines()
+    shape, advice = without_torch(code).splitlines()
     assert shape == "(1, 17, 2) 1"
     # the embedded detector runs on torch
     assert advice.startswith("the detector 'nanodet' runs on torch, which is not installed here.")
@@ -150,6 +137,31 @@ def test_other_models_and_files_are_refused_with_the_way_out(model, tmp_path):
         Inferencer(model, backend="onnxruntme")
     with pytest.raises(FileMissingError, match="no exported network 'nowhere.onnx'"):
         Inferencer("nowhere.onnx")
+
+
+def test_embedded_model_needs_no_torch(tmp_path, without_torch):
+    path = export_onnx(poise.load_model("movenet-lightning", device="cpu"), tmp_path / "m.onnx")
+    code = f"""
+        import poise
+        (result,) = poise.Inferencer({str(path)!r}, detector="whole-image")({str(PHOTO)!r})
+        print(result.visible.sum())
+    """
+    assert int(without_torch(code)) > 8
+
+
+def test_what_torch_cannot_write_is_one_plain_line(model, tmp_path, monkeypatch, capfd):
+    def refuse(*args, **kwargs):
+        raise RuntimeError("operator x is not supported\nand a graph of a thousand lines")
+
+    monkeypatch.setattr("torch.onnx.export", refuse)
+    with pytest.raises(ConfigError) as caught:
+        export_onnx(model, tmp_path / "bad.onnx")
+    text = str(caught.value)
+    assert text.startswith("torch cannot write TopdownPoseEstimator with CSPNeXt with RTMCCHead")
+    assert "operator x is not supported; try another form (.onnx, .xml, .pt2)" in text
+    assert "graph" not in text
+    assert capfd.readouterr().out == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_file_of_somebody_else_is_refused(tmp_path, file):

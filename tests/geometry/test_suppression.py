@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from poise.errors import DataError
-from poise.geometry import nearby_joints_nms, nms, oks_iou, oks_nms, soft_oks_nms
+from poise.geometry import box_nms, nearby_joints_nms, nms, oks_iou, oks_nms, soft_oks_nms
 from poise.geometry.oks import COCO_SIGMAS, greedy_keep
 
 
@@ -53,6 +53,22 @@ def test_box_suppression_is_greedy(thr):
         return shared / (sum(areas) - shared)
 
     assert nms(boxes, thr) == greedy(boxes[:, 4], overlap, thr)
+
+
+@pytest.mark.parametrize("thr", [0.1, 0.5, 0.9])
+def test_plain_box_suppression_is_torchvisions(thr):
+    torch = pytest.importorskip("torch", reason="compares with torchvision")
+    from torchvision.ops import nms as torchvision_nms
+
+    random = np.random.default_rng(0)
+    low = random.uniform(0, 100, (300, 2))
+    boxes = np.concatenate((low, low + random.uniform(0, 60, (300, 2))), 1).astype(np.float32)
+    # empty boxes, and scores that are equal
+    boxes[:5, 2:] = boxes[:5, :2]
+    scores = random.integers(0, 50, 300).astype(np.float32) / 50
+    kept = torchvision_nms(torch.from_numpy(boxes), torch.from_numpy(scores), thr)
+    assert box_nms(boxes, scores, thr).tolist() == kept.tolist()
+    assert box_nms(boxes[:0], scores[:0], thr).tolist() == []
 
 
 def test_more_candidates_than_a_block():
