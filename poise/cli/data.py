@@ -85,6 +85,8 @@ def _of_data(command: Callable[..., None]) -> Callable[..., None]:
 
     def run(**values: Any) -> None:
         dataset = _open(**{name: values.pop(name) for name in shared})
+        for sentence in getattr(dataset, "imported", ()):
+            sys.stderr.write(f"{sentence}\n")
         command(dataset, **values)
 
     source, *rest = shared.values()

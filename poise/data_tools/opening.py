@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
 import weakref
@@ -43,6 +42,9 @@ def open_dataset(
     settings: Mapping[str, Any] | None = None,
 ) -> Any:
     """A data set, without transforms.
+
+    One of labels of another form than COCO's has `imported`: sentences about what was made of them,
+    guessed, and left out.
 
     Args:
         source: annotation file (.json, .npz), labels of a labelling tool, config file, or name of
@@ -105,14 +107,14 @@ def _open_foreign(
     try:
         reading = Reading(schema=schema, images=None if images is None else Path(images), part=part)
         file, pictures, told = as_coco_file(path, folder / f"{path.stem}.json", reading)
-        for sentence in told[1:]:
-            logging.getLogger("poise").info(sentence)
         found = open_dataset(
             file, schema=schema, images=images or pictures, mode=mode, settings=settings
         )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    # what was made, guessed and left out on the way, for whoever shows the data set
+    found.imported = told[1:]
     weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
     return found
 

@@ -194,6 +194,18 @@ class TestAgainstAModel:
         np.testing.assert_allclose(found[0].pose, poses.others[0].points[1], atol=0.06)
         assert found[0].as_dict()["pose"] == found[0].pose
 
+    def test_boxes_that_cut_what_the_model_sees(self) -> None:
+        people = people_of(300)
+        poses = poses_of(people)
+        ankles = [NAMES.index(f"{side}_ankle") for side in ("left", "right")]
+        # the box ends at the knees, and who drew it labelled nothing below
+        people.seen[5, ankles] = False
+        people.boxes[5, 3] = people.points[5, [NAMES.index("left_knee")], 1].max() + 1
+        found = {f.id: f for f in audit_people(people, poses).findings if f.kind == "box cuts"}
+        assert set(found) == {5}
+        assert set(found[5].keypoints) == {"left_ankle", "right_ankle"}
+        assert "the model sees" in found[5].about
+
 
 class TestWithoutAModel:
     def test_crossed_sides_and_long_limbs(self) -> None:

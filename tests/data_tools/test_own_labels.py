@@ -43,7 +43,8 @@ def test_data_commands_open_them(labels: Path, tmp_path: Path) -> None:
     del dataset
     assert not written.is_file()
     done = run(app, ["check", str(labels)])
-    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "nothing found")
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "nothing found")
+    assert "boxes were made of the keypoints for 2 of 2 people" in done.stderr
     done = run(app, ["draw", str(labels), "-o", str(tmp_path / "sheet.jpg")])
     assert done.exit_code == 0, done.output
     assert cv2.imread(str(tmp_path / "sheet.jpg")) is not None
