@@ -176,3 +176,19 @@ def test_outputs_on_a_device_are_decoded_as_on_the_host(name, kind, pretending):
     for a, b in zip(found, expected, strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", DECODED)
+def test_outputs_of_16_bits_on_a_device_are_decoded(name, pretending):
+    """As autocast gives them on GPUs."""
+    codec, shapes = DECODED[name]
+    g = torch.Generator().manual_seed(0)
+    outputs = [torch.rand(shape, generator=g).half() for shape in shapes]
+    decode = codec.batch_decode if codec.support_batch_decoding else codec.decode
+    expected = arrays(decode(*(output.float() for output in outputs)))
+    with pretending("cuda") as device:
+        found = arrays(decode(*(output.to(device) for output in outputs)))
+    for a, b in zip(found, expected, strict=True):
+        assert np.isfinite(a).all()
+        # of equal maxima another may be the first
+        assert np.mean(np.abs(np.float64(a) - b) < 0.3) > 0.8
