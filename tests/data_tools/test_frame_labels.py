@@ -253,6 +253,23 @@ class TestSleap:
         dataset = open_dataset(tmp_path / "c.json", images=out)
         assert Path(dataset.get_data_info(0)["img_path"]).is_file()
 
+    def test_frames_come_out_of_a_video(self, write: Any, tmp_path: Path) -> None:
+        writer = cv2.VideoWriter(
+            str(tmp_path / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (160, 96)
+        )
+        for n in range(9):
+            writer.write(np.full((96, 160, 3), 25 * n, np.uint8))
+        writer.release()
+        # the path is that of another machine; the video lies beside the labels
+        source = write({"backend": {"filename": "/home/me/clip.mp4", "shape": [9, 96, 160, 3]}})
+        out = tmp_path / "pictures"
+        found = read_annotations(source, Reading(save_pictures=out, predicted=True))
+        names = [image["file_name"] for image in found.images]
+        assert names == ["clip/frame_000004.png", "clip/frame_000007.png"]
+        grey = [float(cv2.imread(str(out / name)).mean()) for name in names]
+        np.testing.assert_allclose(grey, [100, 175], atol=4)
+        assert not any("could not be read" in sentence for sentence in found.said)
+
     def test_lists_of_pictures(self, write: Any, tmp_path: Path) -> None:
         files = [f"in/{n}.jpg" for n in range(9)]
         picture(tmp_path / "in/4.jpg")
