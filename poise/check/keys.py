@@ -10,7 +10,7 @@ from typing import Any
 from poise.check.context import Context, finding_of
 from poise.check.report import Finding
 from poise.config import where
-from poise.errors import CheckpointError, ConfigError, nearest
+from poise.errors import CheckpointError, ConfigError, PoiseError, nearest
 from poise.registry import MODELS
 
 __all__ = [
@@ -84,7 +84,9 @@ def check_training_config(cfg: Mapping[str, Any]) -> None:
     """
     for fault in key_faults(cfg):
         raise fault
-    _refuse_detector(cfg["model"], cfg.get("default_scope"))
+    detector = _detector_fault(cfg["model"], cfg.get("default_scope"))
+    if detector is not None:
+        raise ConfigError(detector)
 
 
 def key_faults(cfg: Mapping[str, Any]) -> Iterator[ConfigError]:
@@ -109,33 +111,37 @@ def key_faults(cfg: Mapping[str, Any]) -> Iterator[ConfigError]:
 
 
 def check_keys(context: Context) -> Iterator[Finding]:
-    """Misspelt and missing keys; a detector that cannot be trained."""
-    if not context.trains:
+    """Misspelt and missing keys; a detector, of which only the network is used here."""
+    detector = _detector_fault(context.tree.get("model"), context.scope)
+    if detector is not None:
+        yield Finding("error", "config", detector, context.at("model", "type"))
+        # its data, metrics and hooks are another library's
+        context.stopped = True
         return
-    for fault in key_faults(context.cfg):
-        yield finding_of(fault, "config")
-    try:
-        _refuse_detector(context.tree.get("model"), context.scope)
-    except ConfigError as error:
-        yield finding_of(error, "config", context.at("model", "type"))
-        context.broken.add("model")
+    if context.trains:
+        for fault in key_faults(context.cfg):
+            yield finding_of(fault, "config")
 
 
-def _refuse_detector(model: Any, scope: str | None) -> None:
-    """Detectors of boxes are here to be run, not to be trained."""
+def _detector_fault(model: Any, scope: str | None) -> str | None:
+    """Text for a detector of boxes, which is here to be run and not to be trained; else None."""
     from poise.models.detectors import SingleStageDetector
 
     if isinstance(model, Mapping):
         model = model.get("type")
     if isinstance(model, str):
-        model = MODELS.get(model, scope=scope)
+        try:
+            model = MODELS.get(model, scope=scope)
+        except PoiseError:
+            # other checks, and building, tell of names that lead nowhere
+            return None
     kind: Any = model if isinstance(model, type) else type(model)
-    if issubclass(kind, SingleStageDetector) and kind.trained_by is not None:
-        raise ConfigError(
-            f"{kind.__name__} finds boxes and is not trained here: train it with "
-            f"{kind.trained_by}, whose weights load in Poise, or choose a pose model "
-            "(`poise zoo list`)"
-        )
+    if not issubclass(kind, SingleStageDetector) or kind.trained_by is None:
+        return None
+    return (
+        f"{kind.__name__} finds boxes and is not trained here: train it with {kind.trained_by}, "
+        "whose weights load in Poise, or choose a pose model (`poise zoo list`)"
+    )
 
 
 def _is_misspelling(key: str, hint: str) -> bool:

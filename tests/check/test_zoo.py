@@ -68,3 +68,9 @@ def test_a_check_that_fails_does_not_hide_the_others(monkeypatch):
     assert notes[0].text == "ZeroDivisionError: oops"
     assert len(report.findings) > 1
     assert report.summary.startswith("no errors were found, but not everything could be looked at")
+
+
+def test_a_detector_is_one_error():
+    report = check("rtmdet_m_8xb32-300e_coco")
+    assert len(report.findings) == 1
+    assert "finds boxes and is not trained here" in report.errors[0].text
