@@ -27,9 +27,7 @@ __all__ = [
 
 Model = Annotated[
     str,
-    typer.Option(
-        "--model", "-m", help="Model name or config file; auto: the best on this machine."
-    ),
+    typer.Option("--model", "-m", help="Model name, config or exported file; auto: the best here."),
 ]
 Weights = Annotated[str | None, typer.Option("--weights", "-w", help="Checkpoint of the model.")]
 Mode = Annotated[

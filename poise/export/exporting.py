@@ -16,7 +16,7 @@ from poise.export.parity import TOLERANCE, TOLERANCE_HALF, Report, compare
 from poise.export.people import CANDIDATES
 from poise.export.plan import Plan
 
-__all__ = ["export_model", "export_onnx", "write_plan"]
+__all__ = ["export_for_session", "export_model", "export_onnx", "write_plan"]
 
 
 def export_model(
@@ -54,13 +54,15 @@ def export_model(
     return write_plan(plan_of(model, candidates=candidates), path, check=check, half=half)
 
 
-def write_plan(plan: Plan, path: Path, *, check: bool = True, half: bool = False) -> Report:
-    """Write what a plan says; see `export_model`."""
+def write_plan(
+    plan: Plan, path: Path, *, check: bool = True, half: bool = False, poses: bool = True
+) -> Report:
+    """Write what a plan says; see `export_model`. `poses`: compare them, not outputs alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _whole_files(path) as place:
         writer_of(path)(plan, place, half=half)
         tolerance = TOLERANCE_HALF if half else TOLERANCE
-        return compare(plan, place, tolerance=tolerance) if check else Report()
+        return compare(plan, place, tolerance=tolerance, poses=poses) if check else Report()
 
 
 @contextmanager
@@ -83,3 +85,8 @@ def export_onnx(model: Any, path: str | os.PathLike[str], *, check: bool = True)
     """`export_model` to an ONNX file; returns its path."""
     export_model(model, path, check=check)
     return Path(path)
+
+
+def export_for_session(model: Any, path: Path) -> None:
+    """An ONNX file for this machine's own use: outputs are compared, as that is soon done."""
+    write_plan(plan_of(model), path, poses=False)

@@ -57,13 +57,14 @@ class Report:
     speed: float | None = None
 
 
-def compare(plan: Plan, path: Path, *, tolerance: float = TOLERANCE) -> Report:
+def compare(plan: Plan, path: Path, *, tolerance: float = TOLERANCE, poses: bool = True) -> Report:
     """Run a file beside the model.
 
     Args:
         plan: what was written.
         path: the file.
         tolerance: largest difference of an output, in parts of its largest value.
+        poses: also compare poses, and measure how fast both are.
 
     Raises:
         ConfigError: it says something else.
@@ -91,8 +92,10 @@ def compare(plan: Plan, path: Path, *, tolerance: float = TOLERANCE) -> Report:
                 )
             before = differences.get(name)
             differences[name] = own if before is None or own.share > before.share else before
-    poses = None if plan.model is None else _compare_poses(plan.model, path)
-    return Report(tuple(differences.values()), poses, _speed(plan, session))
+    if not poses:
+        return Report(tuple(differences.values()))
+    found_poses = None if plan.model is None else _compare_poses(plan.model, path)
+    return Report(tuple(differences.values()), found_poses, _speed(plan, session))
 
 
 def _compare_poses(model: Any, path: Path) -> Agreement:

@@ -44,7 +44,7 @@ __all__ = [
 _LOG = logging.getLogger(__name__)
 
 #: In a higher layer, hence by its name.
-_EXPORTER = "poise.export.exporting:export_onnx"
+_EXPORTER = "poise.export.exporting:export_for_session"
 #: Raised when the exporter writes other files, so that old ones are not found again.
 _WRITING = 3
 

@@ -70,7 +70,7 @@ class Inferencer:
             `poise.inference.detectors.build_detector` takes. Models of whole pictures need none.
         device: "auto" (CUDA, else MPS, else CPU) or a torch device.
         backend: "torch", "onnxruntime" or "openvino": what runs the network. The last two take
-            top-down models, which are exported when first needed.
+            models that can be exported, which is done when first needed.
         mode: "accurate" (the model's config decides), "balanced" (no flip test, the network
             rearranged for speed) or "fast" (also the detector only at every fifth frame, and a
             small model for "auto").
