@@ -52,16 +52,16 @@ def box_nms(boxes: Array, scores: Array, thr: float) -> Array:
     """
     order = np.argsort(-scores, kind="stable")
     near, far = boxes[order, :2], boxes[order, 2:]
-    areas = (far - near).prod(-1)
+    # boxes without an end have no area, and two empty ones share nothing of nothing: no overlap
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        areas = (far - near).prod(-1)
 
-    def too_close(rows: slice) -> Array:
-        sides = np.minimum(far[rows, None], far[None]) - np.maximum(near[rows, None], near[None])
-        shared = np.maximum(sides, 0).prod(-1)
-        # two empty boxes share nothing of nothing, which is no overlap
-        with np.errstate(invalid="ignore", divide="ignore"):
+        def too_close(rows: slice) -> Array:
+            low = np.maximum(near[rows, None], near[None])
+            shared = np.maximum(np.minimum(far[rows, None], far[None]) - low, 0).prod(-1)
             return shared / (areas[rows, None] + areas[None] - shared) > thr
 
-    return order[greedy_keep(len(order), too_close)]
+        return order[greedy_keep(len(order), too_close)]
 
 
 def nearby_joints_nms(
