@@ -43,17 +43,28 @@ class KeypointReport:
         return len(self.names)
 
 
-@functools.lru_cache(maxsize=4)
 def read_annotations(path: Path) -> dict[str, Any]:
     """Content of a COCO-style file, checked as far as this folder relies on it.
+
+    The latest files are remembered until they change.
 
     Raises:
         DataError: no JSON, without images, annotations or categories, or with an entry of these
             that is none.
     """
     try:
+        state = path.stat()
+        return _read(path, path.absolute(), state.st_mtime_ns, state.st_size)
+    except OSError as error:
+        raise DataError(f"{path} is no annotation file: {error}") from error
+
+
+@functools.lru_cache(maxsize=4)
+def _read(path: Path, place: Path, changed: int, size: int) -> dict[str, Any]:
+    """Content of a file; the other arguments say when it is another one."""
+    try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise DataError(f"{path} is no annotation file: {error}") from error
     lacking = [
         key
