@@ -34,6 +34,8 @@ _FILES = ("pretrained", "teacher_pretrained")
 class ShapesOnly(nn.Module):
     """Stands for a backbone: random features of the right shapes, without its weights.
 
+    Made by `in_place_of`, it has the backbone's name, which errors name.
+
     Args:
         network: the backbone on the device "meta".
         known: shape of pictures -> features on that device; what was found out before.
@@ -44,6 +46,11 @@ class ShapesOnly(nn.Module):
         # a list hides it from `modules()` and from the device of the parameters
         self._network = [network]
         self._known = known
+
+    @classmethod
+    def in_place_of(cls, network: nn.Module, known: dict[Any, Any]) -> ShapesOnly:
+        """One for this backbone."""
+        return type(type(network).__name__, (cls,), {})(network, known)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -187,7 +194,7 @@ def _on_shapes(model_cfg: Any, skeleton: Any, known: dict[Any, Any]) -> dict[str
             own = getattr(skeleton, attribute)
             changed[name] = {**inner, "model": _on_shapes(inner["model"], own, known)}
     if isinstance(changed.get("backbone"), Mapping):
-        changed["backbone"] = ShapesOnly(skeleton.backbone, known)
+        changed["backbone"] = ShapesOnly.in_place_of(skeleton.backbone, known)
     return changed
 
 

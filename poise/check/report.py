@@ -102,6 +102,8 @@ class Report:
             return said
         if any(finding.part == UNDONE for finding in self.findings):
             return f"no errors were found, but not everything could be looked at: {said}"
+        if len(self.checked) == 1:
+            return f"the {self.checked[0]} is sound: {said}"
         return f"{_listed(self.checked)} fit together: {said}"
 
     def __str__(self) -> str:

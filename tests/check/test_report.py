@@ -29,6 +29,10 @@ def test_a_report_reads_as_text():
     ]
 
 
+def test_a_config_alone_is_sound():
+    assert Report([], ["config"]).summary == "the config is sound: 0 errors, 0 warnings, 0 notes"
+
+
 def test_without_errors_it_says_what_fits():
     report = Report([NOTE], ["config", "data", "checkpoint"], 1.234)
     assert report.fits
