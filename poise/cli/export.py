@@ -77,7 +77,11 @@ def export(
         if check:
             _tell(report)
         use = _USED_BY.get(read_metadata(out)["kind"], "--model")
-    typer.echo(f"{out}, {out.stat().st_size / 1e6:.1f} MB; poise predict PICTURE {use} {out}")
+    # OpenVINO's weights lie beside the file
+    files = [out, *([out.with_suffix(".bin")] if out.suffix == ".xml" else [])]
+    size = sum(file.stat().st_size for file in files) / 1e6
+    written = " and ".join(map(str, files))
+    typer.echo(f"{written}, {size:.1f} MB; poise predict PICTURE {use} {out}")
 
 
 def _tell(report: Report) -> None:
