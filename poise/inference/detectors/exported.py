@@ -108,7 +108,8 @@ class ExportedDetector(SelectingDetector):
             best = np.argsort(-scores[start + rows, labels], kind="stable")[:most]
             found.append((start + rows[best], labels[best]))
             start += count
-        return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))  # type: ignore[return-value]
+        points, kinds = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return points, kinds
 
 
 def _packs(step: Any) -> bool:
