@@ -77,7 +77,9 @@ def test_calls_at_once_say_what_calls_in_turn_say(file, runtime, monkeypatch):
         found = list(pool.map(session, pixels))
     for one, other in zip(expected, found, strict=True):
         for x, y in zip(one, other, strict=True):
-            np.testing.assert_allclose(x, y, atol=1e-5)
+            # a layer is shared out among the threads that are free: sums differ in the last digits
+            np.testing.assert_allclose(x, y, atol=1e-3)
+            assert not np.allclose(x, y[::-1], atol=1e-3)
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
