@@ -7,8 +7,16 @@ from typing import Any
 
 from poise.errors import PoiseError, nearest
 
-__all__ = ["RefusedError", "parameter_refusal"]
+__all__ = ["NO_ADDRESSES", "RefusedError", "parameter_refusal"]
 
+#: Why there is no parameter for an address, and what there is.
+NO_ADDRESSES = (
+    "pictures come in the body of a POST; the server fetches no addresses, as it could be made to "
+    "ask for what only it can reach. curl --data-binary @photo.jpg -H "
+    '"Content-Type: image/jpeg" ADDRESS'
+)
+#: Parameters by which other servers are told an address.
+_ADDRESS_NAMES = ("url", "urls", "uri", "image_url", "image_urls", "image_uri")
 #: Letters of what came that are told back.
 _LONGEST = 80
 
@@ -65,6 +73,7 @@ def parameter_refusal(faults: Sequence[Mapping[str, Any]], known: Iterable[str])
             f"there is no parameter '{name}'{nearest(name, known)}",
             expected=f"some of {', '.join(known)}" if known else "no parameters",
             got=name,
+            hint=NO_ADDRESSES if name in _ADDRESS_NAMES else None,
         )
     value = repr(fault.get("input"))
     return RefusedError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from fastapi import Request
@@ -12,9 +12,10 @@ from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
+from poise.serving.json_bodies import PICTURE_FIELDS, is_address, parse_json_body
 from poise.serving.limits import Limits
 from poise.serving.pictures import Sent
-from poise.serving.refusals import RefusedError, parameter_refusal
+from poise.serving.refusals import NO_ADDRESSES, RefusedError, parameter_refusal
 
 __all__ = [
     "ANSWERS",
@@ -31,12 +32,11 @@ __all__ = [
 _UPLOAD_SECONDS = 60.0
 #: Fields of a form besides pictures, and letters of each.
 _FIELDS, _FIELD_LETTERS = 20, 1 << 20
-#: Field of a form -> whether it holds several pictures, and so a list is answered.
-_FILES = {"image": False, "images": True}
 _HOW = (
     'curl --data-binary @photo.jpg -H "Content-Type: image/jpeg" ADDRESS, or '
     "curl -F image=@photo.jpg ADDRESS"
 )
+_FORM_HOW = "curl -F image=@photo.jpg ADDRESS, or curl -F images=@a.jpg -F images=@b.jpg ADDRESS"
 #: The body, for the page of the interface.
 BODY = {
     "requestBody": {
@@ -56,6 +56,19 @@ BODY = {
                     "additionalProperties": {"type": "string"},
                 }
             },
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "image": {"type": "string", "format": "byte"},
+                        "images": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "byte"},
+                        },
+                    },
+                    "additionalProperties": True,
+                }
+            },
         },
     }
 }
@@ -69,7 +82,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         408: "the body came too slowly",
         413: "too many pixels, bytes or pictures",
         415: "the body is no picture, or of a kind that is not read",
-        422: "a broken picture, or boxes, a parameter or a form that cannot be used",
+        422: "a broken picture, or boxes, a parameter, a form or JSON that cannot be used",
         500: "the model failed",
         503: "the queue is full, or the server is shutting down",
     }.items()
@@ -147,11 +160,12 @@ async def read_request(request: Request, options: AnyOptions, limits: Limits) ->
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     raw = kind in ("", "application/octet-stream") or kind.startswith("image/")
-    if not raw and kind != "multipart/form-data":
+    if not raw and kind not in ("multipart/form-data", "application/json"):
         raise RefusedError(
             415,
             "the body is no picture",
-            expected="Content-Type image/jpeg (or another image/...), or multipart/form-data",
+            expected="Content-Type image/jpeg (or another image/...), multipart/form-data, or "
+            "application/json",
             got=f"Content-Type {kind}",
             hint=_HOW,
         )
@@ -161,7 +175,7 @@ async def read_request(request: Request, options: AnyOptions, limits: Limits) ->
     limited = Request(request.scope, _limited(request.receive, limits))
     try:
         async with asyncio.timeout(_UPLOAD_SECONDS):
-            if not raw:
+            if kind == "multipart/form-data":
                 return await _read_form(limited, options, limits)
             body = await limited.body()
     except TimeoutError as error:
@@ -170,7 +184,19 @@ async def read_request(request: Request, options: AnyOptions, limits: Limits) ->
         ) from error
     if not body:
         raise RefusedError(400, "the body is empty", expected="a picture", got="0 bytes", hint=_HOW)
+    if not raw:
+        # in a thread, as a body may be long
+        found = await asyncio.to_thread(parse_json_body, body, limits)
+        return Asked(found.pictures, found.several, _merged(options, found.fields))
     return Asked([Sent("array-0", body)], False, options)
+
+
+def _merged(options: AnyOptions, fields: Mapping[str, str]) -> AnyOptions:
+    """Options of the address and those of the body, which win."""
+    try:
+        return type(options).model_validate({**options.model_dump(exclude_unset=True), **fields})
+    except ValidationError as error:
+        raise parameter_refusal(error.errors(), type(options).model_fields) from error
 
 
 def _too_long(got: str, limits: Limits) -> RefusedError:
@@ -221,9 +247,11 @@ async def _of_form(form: FormData, options: AnyOptions, limits: Limits) -> Asked
     files = [(key, value) for key, value in form.multi_items() if isinstance(value, UploadFile)]
     texts = {key: value for key, value in form.multi_items() if isinstance(value, str)}
     for key, _ in files:
-        if key not in _FILES:
+        if key not in PICTURE_FIELDS:
             raise _wrong_form(f"a file '{key}'")
-    for key in texts.keys() & _FILES.keys():
+    for key in texts.keys() & PICTURE_FIELDS.keys():
+        if is_address(texts[key]):
+            raise _wrong_form(f"an address as '{key}'", NO_ADDRESSES)
         raise _wrong_form(f"'{key}' as a text, not as a file")
     kinds = {key for key, _ in files}
     if len(kinds) != 1 or (kinds == {"image"} and len(files) > 1):
@@ -236,27 +264,24 @@ async def _of_form(form: FormData, options: AnyOptions, limits: Limits) -> Asked
             got=str(len(files)),
             hint="send them in several requests",
         )
-    try:
-        merged = type(options).model_validate({**options.model_dump(exclude_unset=True), **texts})
-    except ValidationError as error:
-        raise parameter_refusal(error.errors(), type(options).model_fields) from error
+    merged = _merged(options, texts)
     pictures = [
         Sent(file.filename or f"array-{i}", await file.read()) for i, (_, file) in enumerate(files)
     ]
-    return Asked(pictures, _FILES[next(iter(kinds))], merged)
+    return Asked(pictures, PICTURE_FIELDS[next(iter(kinds))], merged)
 
 
 def _count(files: list[tuple[str, UploadFile]], key: str) -> str:
     return f"{sum(name == key for name, _ in files)} files '{key}'"
 
 
-def _wrong_form(got: str) -> RefusedError:
+def _wrong_form(got: str, hint: str = _FORM_HOW) -> RefusedError:
     return RefusedError(
         422,
         "the form cannot be used",
         expected="one file 'image', or files 'images'; other fields are parameters",
         got=got,
-        hint="curl -F image=@photo.jpg ADDRESS, or curl -F images=@a.jpg -F images=@b.jpg ADDRESS",
+        hint=hint,
     )
 
 

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import poise
 from poise.serving.metrics import CONTENT_TYPE, Metrics
-from poise.serving.refusals import RefusedError, parameter_refusal
+from poise.serving.refusals import NO_ADDRESSES, RefusedError, parameter_refusal
 from poise.serving.requests import ANSWERS, BODY, DrawOptions, PredictOptions, read_request
 from poise.serving.service import ClientGoneError, PoseService
 
@@ -38,10 +38,6 @@ _PAGE_HEADERS = {
 #: Of a client that did not wait, in counters; nobody reads it.
 _GONE = 499
 _ROUTES = ("/", "/predict", "/draw", "/model", "/health", "/ready", "/metrics", "/openapi.json")
-_NO_ADDRESSES = (
-    "pictures come in the body of a POST; the server fetches no addresses. curl --data-binary "
-    '@photo.jpg -H "Content-Type: image/jpeg" ADDRESS'
-)
 
 
 def build_app(
@@ -217,7 +213,7 @@ def _add_error_handlers(app: FastAPI) -> None:
             error.status_code,
             f"{asked}: {error.detail}",
             expected=", ".join(_ROUTES),
-            hint=_NO_ADDRESSES if picture else None,
+            hint=NO_ADDRESSES if picture else None,
             headers=error.headers,
         )
         return await refused(request, refusal)

@@ -1,5 +1,6 @@
 """The server answers what `poise.Inferencer` finds, in the form of the result files."""
 
+import base64
 import json
 
 import cv2
@@ -54,6 +55,27 @@ def test_several_files_are_a_list_in_which_a_broken_one_says_so(app, ask, photo,
     assert "'2' is no readable picture; expected a JPEG" in broken["error"]
     # a list also for a single one
     assert len(ask(app, "POST", "/predict", files=files[:1]).json()) == 1
+
+
+@pytest.mark.parametrize("begin", ["", "data:image/png;base64,", "data:image/png;x=1;BASE64,"])
+def test_a_picture_in_json_is_answered_as_the_body_is(app, ask, photo, expected, begin):
+    text = begin + base64.b64encode(photo).decode()
+    answer = ask(app, "POST", "/predict", json={"image": text, "boxes": None})
+    assert answer.status_code == 200
+    assert answer.json() == expected.to_dict()
+
+
+def test_json_holds_several_pictures_and_parameters(app, ask, photo, inferencer, pixels):
+    # broken lines, the alphabet for addresses and no padding are base64 as well
+    first = base64.encodebytes(photo).decode()
+    second = base64.urlsafe_b64encode(photo).decode().rstrip("=")
+    boxes = [[20, 30, 400, 500, 1], [100, 0, 300, 300, 0.5]]
+    body = {"images": [first, second], "boxes": [boxes, None], "bbox_threshold": 0.6}
+    mine, found = ask(app, "POST", "/predict", json=body).json()
+    assert [person["bbox_score"] for person in mine["instances"]] == [1.0]
+    assert len(found["instances"]) == 1
+    drawn = ask(app, "POST", "/draw", json={"image": first, "type": "png"})
+    assert drawn.content.startswith(b"\x89PNG")
 
 
 def test_mmpose_layout(app, ask, photo, expected):

@@ -40,7 +40,8 @@ BODIES = [
     ("heic", b"\0\0\0\x18ftypheic" + bytes(20), {}, 415, "a HEIC picture"),
     ("video", b"\0\0\0\x18ftypisom" + bytes(20), {}, 415, "a video (MP4 or QuickTime)"),
     ("curl -d", b"x", {"content-type": "application/x-www-form-urlencoded"}, 415, "--data-binary"),
-    ("json", b"{}", {"content-type": "application/json; charset=utf-8"}, 415, "application/json"),
+    ("json", b"{}", {"content-type": "application/json; charset=utf-8"}, 422, "the JSON body"),
+    ("yaml", b"{}", {"content-type": "application/yaml"}, 415, "application/yaml"),
     ("form without a border", b"x", {"content-type": "multipart/form-data"}, 422, "form cannot be"),
     (
         "form of noise",
@@ -125,6 +126,45 @@ def test_more_pictures_than_there_is_room_for(inferencer, ask):
     check(ask(app, "POST", "/predict", files=files * 4), 413, "at most 3", "4")
     check(ask(app, "POST", "/predict", files=files * 9), 422, "Too many files")
     assert ask(app, "POST", "/predict", files=files * 3).status_code == 200
+
+
+JSON = [
+    ("broken", b'{"image": "a', 422, "no JSON"),
+    ("empty", b"", 400, "the body is empty"),
+    ("deep", b'{"image": ' + b"[" * 100_000, 422, "no JSON"),
+    ("list", b'["a"]', 422, "a list"),
+    ("other field", b'{"img": "YQ=="}', 422, "the fields img"),
+    ("both", b'{"image": "YQ==", "images": ["YQ=="]}', 422, "the fields image, images"),
+    ("number", b'{"image": 7}', 422, "'image' that is no text"),
+    ("none", b'{"images": []}', 422, "'images' that is no list of texts"),
+    ("a text for a list", b'{"images": "YQ=="}', 422, "'images' that is no list of texts"),
+    ("letters", b'{"image": "%%%%"}', 422, "picture 0 is not base64"),
+    ("no picture", b'{"image": "aGVsbG8="}', 415, "5 bytes of something else"),
+    ("address", b'{"image": "http://169.254.169.254/a"}', 422, "the server fetches no addresses"),
+    ("file", b'{"image": "file:///etc/passwd"}', 422, "the server fetches no addresses"),
+    ("url", b'{"image": "YQ==", "image_url": "http://a"}', 422, "fetches no addresses"),
+    ("parameter", b'{"image": "YQ==", "bbox_threshold": 2}', 422, "equal to 1"),
+    ("many values", b'{"image": "YQ==", "boxes": [' + b"0," * 200_001, 413, "at most 200000"),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"), [b[1:] for b in JSON], ids=[b[0] for b in JSON]
+)
+def test_json_that_does_not_fit(app, ask, body, status, said):
+    headers = {"content-type": "application/json"}
+    check(ask(app, "POST", "/predict", content=body, headers=headers), status, said)
+
+
+def test_more_pictures_in_json_than_there_is_room_for(inferencer, ask):
+    app = create_app(inferencer, limits=Limits(queue=3))
+    check(ask(app, "POST", "/predict", json={"images": ["YQ=="] * 4}), 413, "at most 3", "4")
+    assert ask(app, "POST", "/predict", json={"images": ["YQ=="] * 3}).status_code == 200
+
+
+def test_an_address_in_a_form_is_told_why_it_is_not_fetched(app, ask):
+    sent = {"image": (None, "https://a.example/b.jpg")}
+    check(ask(app, "POST", "/predict", files=sent), 422, "fetches no addresses")
 
 
 BOXES = [

@@ -50,9 +50,12 @@ def test_its_examples_run(start, tmp_path, monkeypatch, capsys):
         assert done.returncode == 0, command
         assert b'"instances":[{"bbox"' in done.stdout or "drawn.jpg" in command
     assert (tmp_path / "drawn.jpg").read_bytes()[:2] == b"\xff\xd8"
-    client, own_app = (text for kind, text in blocks if kind == "python")
-    exec(compile(client.replace(ADDRESS, address), "serve-over-http.md", "exec"), {})
-    assert capsys.readouterr().out.count("[") > 1
+    client, of_json, own_app = (text for kind, text in blocks if kind == "python")
     names: dict[str, object] = {}
+    exec(compile(client.replace(ADDRESS, address), "serve-over-http.md", "exec"), names)
+    assert capsys.readouterr().out.count("[") > 1
+    expected = names.pop("answer").json()
+    exec(compile(of_json.replace(ADDRESS, address), "serve-over-http.md", "exec"), names)
+    assert len(names["answer"].json()["instances"]) == len(expected["instances"]) == 1
     exec(compile(own_app, "serve-over-http.md", "exec"), names)
     assert "/pose" in [route.path for route in names["app"].routes]
