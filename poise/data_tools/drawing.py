@@ -18,6 +18,7 @@ from poise.metrics.analysis.bootstrap import (
     differences,
     intervals,
 )
+from poise.metrics.analysis.posetrack_bootstrap import VIDEOS
 from poise.metrics.analysis.statistics import Leaf
 
 __all__ = ["Drawing", "annotation_file"]
@@ -81,7 +82,7 @@ class Drawing:
         return {**numbers, "tick": self.tick}
 
     def _drawn(self, collected: Collected, statistic: Statistic) -> Statistic:
-        if self.groups is None:
+        if self.groups is None or statistic.unit == VIDEOS:  # which are groups already
             return statistic
         images = _images(collected, statistic.pictures)
         return statistic.grouped({key: group_of(row, self.groups) for key, row in images.items()})

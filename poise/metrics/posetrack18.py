@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from poise.metrics.coco_table import read_coco
 from poise.metrics.pose_columns import PoseColumns
 from poise.registry import METRICS
 
-__all__ = ["PoseTrack18Metric"]
+__all__ = ["RATED_JOINTS", "LabelledJoints", "PoseTrack18Metric", "group_figures"]
 
 # the order of the keypoints in predictions; PoseTrack annotates no ears
 _KEYPOINTS = [
@@ -38,7 +38,7 @@ _KEYPOINTS = [
     "left_ankle",
     "right_ankle",
 ]
-_RATED = [name for name in _KEYPOINTS if not name.endswith("_ear")]
+RATED_JOINTS = [name for name in _KEYPOINTS if not name.endswith("_ear")]
 # figure -> how its joints end
 _FIGURES = {
     "Head AP": ("nose", "head_bottom", "head_top"),
@@ -62,6 +62,25 @@ class _Frame:
     truth: Array
     heads: Array
     predicted: Array
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledJoints:
+    """Which predicted joints are right.
+
+    Attributes:
+        videos: V names.
+        video: (P,) row of each predicted person's video.
+        right: (P, 15) 1 where a joint is right.
+        score: (P, 15) NaN where a joint is absent.
+        annotated: (V, 15) number of annotated joints.
+    """
+
+    videos: Sequence[str]
+    video: Array
+    right: Array
+    score: Array
+    annotated: Array
 
 
 @METRICS.register_module()
@@ -126,6 +145,36 @@ class PoseTrack18Metric(CocoMetric):
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Seven groups of joints and 'AP', in percent."""
+        if self.format_only:
+            for _ in self._videos(results):
+                pass  # each is written on the way
+            return {}
+        return _figures(self.labelled_joints(results))
+
+    def labelled_joints(self, results: list[Any]) -> LabelledJoints:
+        """Which predicted joints are right, video by video.
+
+        Args:
+            results: what `entries` gives.
+
+        Raises:
+            DataError: predictions of another number of keypoints.
+        """
+        names: list[str] = []
+        count = len(RATED_JOINTS)
+        right, score = [np.zeros((0, count))], [np.zeros((0, count))]
+        video, annotated = [np.zeros(0, int)], [np.zeros((0, count), int)]
+        for row, (name, frames) in enumerate(self._videos(results)):
+            names.append(name)
+            right += [_label(frame) for frame in frames]
+            score += [frame.predicted[..., 2] for frame in frames]
+            video.append(np.full(sum(len(frame.predicted) for frame in frames), row))
+            total = sum((~np.isnan(frame.truth[..., 0])).sum(axis=0) for frame in frames)
+            annotated.append(np.broadcast_to(total, (1, count)))
+        return LabelledJoints(names, *map(np.concatenate, (video, right, score, annotated)))
+
+    def _videos(self, results: list[Any]) -> Iterator[tuple[str, list[_Frame]]]:
+        """Name and frames of each video; result files are written on the way."""
         meta = self.dataset_meta or {}
         poses = self._poses(results, meta)
         if len(poses) and poses.keypoints.shape[1] != len(_KEYPOINTS):
@@ -137,15 +186,12 @@ class PoseTrack18Metric(CocoMetric):
         for row, image in enumerate(poses.image_id.tolist()):
             by_image.setdefault(image, []).append(row)
         joints = np.concatenate((poses.keypoints, poses.keypoint_scores[..., None]), axis=-1)
-        frames: list[_Frame] = []
         for file in sorted(self.video_folder.glob("*.json")):
             video = read_coco(file)
             if self.outfile_prefix is not None:
                 target = Path(self.outfile_prefix).parent / file.name
                 write_json(str(target), _result_file(video, poses, joints, by_image))
-            if not self.format_only:
-                frames += _frames(video, joints, by_image)
-        return {} if self.format_only else _figures(frames)
+            yield file.stem, _frames(video, joints, by_image)
 
 
 def _result_file(
@@ -198,7 +244,7 @@ def _frames(video: Mapping[str, Any], joints: Array, rows: Mapping[Any, list[int
 
 def _rated(joints: Array, names: Sequence[str]) -> Array:
     """(N, 15, 3) of the rated joints, NaN where a joint is all zeros, that is absent."""
-    chosen = joints[:, [names.index(name) for name in _RATED]].copy()
+    chosen = joints[:, [names.index(name) for name in RATED_JOINTS]].copy()
     chosen[(chosen == 0).all(axis=-1)] = np.nan
     return chosen
 
@@ -217,24 +263,36 @@ def _inside(joints: Array, regions: Sequence[tuple[Sequence[float], Sequence[flo
     return inside
 
 
-def _figures(frames: Sequence[_Frame]) -> dict[str, float]:
-    """AP in percent by group of joints, and overall."""
-    labelled = [_label(frame) for frame in frames]
-    scores = [frame.predicted[..., 2] for frame in frames]
-    none = np.zeros((0, len(_RATED)))
-    right, score = np.concatenate([none, *labelled]), np.concatenate([none, *scores])
-    total = sum((~np.isnan(frame.truth[..., 0])).sum(axis=0) for frame in frames)
-    number = np.broadcast_to(total, len(_RATED))
+def _figures(labelled: LabelledJoints) -> dict[str, float]:
+    """AP in percent by group of joints, and overall; -1 where nothing is annotated."""
+    total = labelled.annotated.sum(axis=0)
     joint_ap = np.array(
-        [_average_precision(right[:, j], score[:, j], number[j]) for j in range(len(_RATED))]
+        [
+            _average_precision(right, score, number)
+            for right, score, number in zip(labelled.right.T, labelled.score.T, total, strict=True)
+        ]
     )
+    figures = {name: float(value) for name, value in group_figures(joint_ap).items()}
+    return {**figures, "AP": -1.0 if np.isnan(figures["AP"]) else figures["AP"]}
+
+
+def group_figures(joint_ap: Array) -> dict[str, Array]:
+    """Means over groups of joints, and 'AP' over all that are annotated.
+
+    Args:
+        joint_ap: (..., 15) of single joints, NaN where one is annotated nowhere.
+
+    Returns:
+        name -> (...), NaN where a joint of the group, for 'AP' every joint, is annotated nowhere.
+    """
     figures = {
-        figure: float(joint_ap[[name.endswith(ends) for name in _RATED]].mean())
+        figure: joint_ap[..., [name.endswith(ends) for name in RATED_JOINTS]].mean(axis=-1)
         for figure, ends in _FIGURES.items()
     }
     known = ~np.isnan(joint_ap)
-    figures["AP"] = float(joint_ap[known].mean()) if known.any() else -1.0
-    return figures
+    number = known.sum(axis=-1)
+    mean = np.where(known, joint_ap, 0).sum(axis=-1) / np.maximum(number, 1)
+    return {**figures, "AP": np.where(number > 0, mean, np.nan)}
 
 
 def _label(frame: _Frame) -> Array:

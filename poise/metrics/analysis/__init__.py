@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = attach(
         "diagnosis": "Diagnosis diagnose gains mended",
         "oks_bootstrap": "WeightedEvaluation oks_statistic",
         "person_sums": "Sums person_statistics sums_of",
+        "posetrack_bootstrap": "posetrack_statistics",
         "sigmas": "Sigma mean_sigmas repeated_distances robust_sigmas",
         "slices": "Groups People slice_people",
         "tables": "Table breakdown_tables by_table",

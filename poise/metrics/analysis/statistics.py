@@ -7,7 +7,7 @@ figures, and those of single keypoints, over draws of pictures.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,11 +25,12 @@ from poise.metrics.analysis.person_sums import (
     person_statistics,
     sums_of,
 )
+from poise.metrics.analysis.posetrack_bootstrap import posetrack_statistics
 from poise.metrics.base import BaseMetric
 from poise.metrics.coco import CocoMetric, Comparison
 from poise.metrics.coco_eval import OksEvaluation, evaluate_oks
 from poise.metrics.partition import KeypointPartitionMetric
-from poise.metrics.posetrack18 import PoseTrack18Metric
+from poise.metrics.posetrack18 import LabelledJoints, PoseTrack18Metric
 
 __all__ = ["Leaf", "leaves_of"]
 
@@ -80,9 +81,12 @@ class Leaf:
     @property
     def is_oks(self) -> bool:
         """Whether poses are matched by OKS, so that errors can be told apart."""
-        return isinstance(self.metric, CocoMetric) and not isinstance(
-            self.metric, PoseTrack18Metric
-        )
+        return isinstance(self.metric, CocoMetric) and not self.is_posetrack
+
+    @property
+    def is_posetrack(self) -> bool:
+        """Whether joints of whole videos are counted."""
+        return isinstance(self.metric, PoseTrack18Metric)
 
     @property
     def is_summed(self) -> bool:
@@ -101,7 +105,7 @@ class Leaf:
         if not self.is_oks or not isinstance(self.metric, CocoMetric):
             raise DataError(
                 f"{self.kind} does not match poses to people by OKS; use CocoMetric or "
-                "CocoWholeBodyMetric, such as --metric CocoMetric"
+                f"CocoWholeBodyMetric, such as --metric {self._substitute}"
             )
         return self.metric.comparison(self.entries)
 
@@ -147,8 +151,8 @@ class Leaf:
         """
         if not self.is_summed or any("mask" not in entry for entry in self.entries[:1]):
             raise DataError(
-                f"{self.kind} has no figures of single people or keypoints; use CocoMetric, "
-                "PCKAccuracy, AUC, EPE, NME or MPJPE"
+                f"{self.kind} has no figures of single people; use PCKAccuracy, AUC, EPE, NME, "
+                f"MPJPE, or --metric {self._substitute}"
             )
         return [entry["mask"] for entry in self.entries]
 
@@ -171,22 +175,23 @@ class Leaf:
             return oks_statistic(self.evaluation, self.summary)
         if self.is_summed:
             return self._named(self._of_people[0])
-        if isinstance(self.metric, CocoMetric):
-            raise DataError(
-                f"{self.kind} evaluates whole videos, of which there are few: there is no interval "
-                "over pictures for it; use CocoMetric on the same predictions"
-            )
+        if self.is_posetrack:
+            return self._named(self._of_videos[0])
         return self._of_anything()
 
     def keypoint_statistic(self) -> Statistic | None:
         """The figure of each keypoint; None for metrics that have none."""
         if self.is_oks:
             return self._of_similarity()
+        if self.is_posetrack:
+            return self._of_videos[1]
         return self._of_people[1] if self.is_summed else None
 
     @property
     def keypoint_figure(self) -> str:
         """What `keypoint_statistic` gives, in a few words."""
+        if self.is_posetrack:
+            return "AP"
         return "mean similarity" if self.is_oks else self.sums.about
 
     def pictures_with_poses(self) -> set[Any]:
@@ -197,17 +202,21 @@ class Leaf:
 
     def compare_truth(self, other: Leaf) -> None:
         """Raise DataError unless the other one has the same annotations."""
-        if self.is_oks and other.is_oks:
+        if self.is_posetrack and other.is_posetrack:
+            ours, theirs = self.labelled_joints, other.labelled_joints
+            same_ids("videos", ours.videos, theirs.videos)
+            self._same_points(ours.annotated, theirs.annotated, ours.videos)
+        elif self.is_oks and other.is_oks:
             one, two = self.comparison.truth, other.comparison.truth
             same_ids("pictures", one.image_ids, two.image_ids)
             same_ids("annotations", list(one.ids), list(two.ids))
             self._same_points(one.keypoints, two.keypoints, list(one.ids))
         elif self.is_summed and other.is_summed:
-            ours, theirs = self._persons(), other._persons()
-            same_ids("samples", sorted(ours, key=_sort_key), sorted(theirs, key=_sort_key))
-            for sample, poses in ours.items():
+            mine, others = self._persons(), other._persons()
+            same_ids("samples", sorted(mine, key=_sort_key), sorted(others, key=_sort_key))
+            for sample, poses in mine.items():
                 if poses is not None:
-                    self._same_points(poses, theirs[sample], [sample])
+                    self._same_points(poses, others[sample], [sample])
 
     def _same_points(self, ours: Array, theirs: Array | None, ids: Sequence[Any]) -> None:
         if theirs is not None and np.array_equal(ours, theirs, equal_nan=True):
@@ -232,7 +241,22 @@ class Leaf:
 
     def _named(self, statistic: Statistic) -> Statistic:
         names = list(self._prefixed(dict.fromkeys(statistic.names, 0.0)))
-        return Statistic(statistic.pictures, names, statistic.rising, statistic.figures)
+        return replace(statistic, names=names)
+
+    @property
+    def _substitute(self) -> str:
+        """A metric by OKS for the same predictions; PoseTrack's labels have no area."""
+        return "CocoMetric,use_area=false" if self.is_posetrack else "CocoMetric"
+
+    @cached_property
+    def labelled_joints(self) -> LabelledJoints:
+        """Which joints of whole videos are right."""
+        assert isinstance(self.metric, PoseTrack18Metric)
+        return self.metric.labelled_joints(self.entries)
+
+    @cached_property
+    def _of_videos(self) -> tuple[Statistic, Statistic]:
+        return posetrack_statistics(self.labelled_joints)
 
     @cached_property
     def _of_people(self) -> tuple[Statistic, Statistic | None]:

@@ -172,6 +172,8 @@ def _of_similarity(leaf: Leaf) -> dict[str, Array]:
 def _labelled_by_keypoint(leaf: Leaf) -> Array:
     if leaf.is_oks:
         return np.asarray((~np.isnan(leaf.assignment.similarity)).sum(axis=0))
+    if leaf.is_posetrack:
+        return np.asarray(leaf.labelled_joints.annotated.sum(axis=0))
     return np.asarray(np.concatenate(leaf.masks).sum(axis=0))
 
 
