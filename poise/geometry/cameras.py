@@ -9,6 +9,7 @@ import numpy as np
 
 from poise._arrays import Array
 from poise.errors import DataError
+from poise.geometry.lens import brown_conrady
 from poise.registry import CAMERAS
 
 __all__ = ["SimpleCamera", "camera_to_pixel", "pixel_to_camera"]
@@ -77,24 +78,13 @@ class SimpleCamera:
         """Pixels (..., K, 2), image space, of camera coordinates (..., K, 3)."""
         flat = _poses(X) / X[..., 2:]
         if self.undistortion:
-            flat[..., :2] = self._distort(flat[..., :2])
+            flat[..., :2] = brown_conrady(flat[..., :2], self.param["k"], self.param["p"])
         return flat @ self.param["K"]
 
     def pixel_to_camera(self, X: Array) -> Array:
         """Camera coordinates (..., K, 3) of pixels with their depth; distortion is not undone."""
         rays = (_poses(X)[..., :2] - self.param["c"].T) / self.param["f"].T
         return np.concatenate((rays * X[..., 2:], X[..., 2:]), axis=-1)
-
-    def _distort(self, xy: Array) -> Array:
-        """Brown-Conrady distortion of normalised image points (..., 2)."""
-        k, p = self.param["k"], self.param["p"]
-        r2 = (xy**2).sum(-1, keepdims=True)
-        powers = r2 ** np.arange(1, 4)
-        radial = 1 + (powers * k[:3]).sum(-1, keepdims=True)
-        if k.size == 6:
-            radial = radial / (1 + (powers * k[3:]).sum(-1, keepdims=True))
-        tangential = 2 * (xy * p[::-1]).sum(-1, keepdims=True)
-        return xy * (radial + tangential) + r2 * p[::-1]
 
 
 def camera_to_pixel(
