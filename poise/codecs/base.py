@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from poise.errors import DataError
+from poise.errors import ConfigError, DataError
 
 __all__ = ["BaseKeypointCodec", "OnePersonCodec"]
 
@@ -30,6 +30,9 @@ class BaseKeypointCodec(metaclass=ABCMeta):
     field_mapping_table: ClassVar[dict[str, str]] = {}
     instance_mapping_table: ClassVar[dict[str, str]] = {}
     label_mapping_table: ClassVar[dict[str, str]] = {}
+
+    #: why there are no covariances, for the error text
+    no_covariances: ClassVar[str] = "nothing in what it decodes says how sure a place is"
 
     @abstractmethod
     def encode(self, keypoints: Any, keypoints_visible: Any = None) -> dict[str, Any]:
@@ -85,6 +88,47 @@ class BaseKeypointCodec(metaclass=ABCMeta):
         raise NotImplementedError(
             f"{type(self).__name__} has no batch_decode; call decode() sample by sample "
             "(support_batch_decoding tells)"
+        )
+
+    def decode_covariance(self, *encoded: Any, **options: Any) -> Any:
+        """Covariances (N, K, 2, 2) float32 of the keypoints of one sample, pixels² of the input.
+
+        As `batch_decode_covariance` for a batch of one.
+        """
+        return self.batch_decode_covariance(*(part[None] for part in encoded), **options)[0]
+
+    def batch_decode_covariance(self, *batch_encoded: Any, **options: Any) -> Any:
+        """How unsure the keypoints that `batch_decode` gives are, for all samples at once.
+
+        Worth overriding where the representation tells: the shape of a distribution, a predicted
+        deviation. The numbers are those of the representation, not of errors: labelled pictures
+        tell how large the errors are that go with them (`poise analyze calibration`).
+
+        Args:
+            batch_encoded: what `batch_decode` takes.
+            options: of some codecs.
+
+        Returns:
+            (B, N, K, 2, 2) float32, pixels² of the input; NaN where the output says nothing about a
+            keypoint, as it has no response there or is not finite.
+
+        Raises:
+            ConfigError: the codec does not know.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} has no covariances: {self.no_covariances}. Codecs of heatmaps "
+            "(MSRAHeatmap, UDPHeatmap, MegviiHeatmap, MoveNetLabel), SimCCLabel, RegressionLabel "
+            "of RLE and IntegralRegressionLabel have"
+        )
+
+    @property
+    def support_covariances(self) -> bool:
+        """Whether `batch_decode_covariance` says the doubt of what `batch_decode` gives.
+
+        False also for a subclass that overrides decoding alone, as with `support_batch_decoding`.
+        """
+        return self._has_own("batch_decode_covariance", beside="decode") and self._has_own(
+            "batch_decode_covariance", beside="batch_decode"
         )
 
     @property

@@ -14,6 +14,7 @@ from poise.codecs.utils.blur import blur_maps
 from poise.codecs.utils.gaussian_heatmap import window_cells
 from poise.codecs.utils.peaks import peaks_of_modulated
 from poise.codecs.utils.refinement import patches_of
+from poise.codecs.utils.widths import map_covariances
 from poise.registry import KEYPOINT_CODECS
 
 __all__ = ["MegviiHeatmap"]
@@ -106,6 +107,21 @@ class MegviiHeatmap(OnePersonCodec):
         places[peaks <= 0] = -1
         keypoints = places.reshape(B, 1, K, 2) * self.scale_factor
         return keypoints, (peaks / PEAK + 0.5).reshape(B, 1, K)
+
+    def batch_decode_covariance(self, batch_encoded: Any) -> Array:
+        """Covariances of the peaks at the maxima, without that of the labels.
+
+        Labels are as wide as the blur: sigma = 0.3 ((size - 1) / 2 - 1) + 0.8, OpenCV's rule. See
+        `poise.codecs.utils.widths` for the formulae.
+
+        Args:
+            batch_encoded: heatmaps (B, K, H, W), array or tensor.
+
+        Returns:
+            (B, 1, K, 2, 2) float32, pixels² of the input; NaN where a map has no response.
+        """
+        sigma = 0.3 * ((self.kernel_size - 1) / 2 - 1) + 0.8
+        return map_covariances(batch_encoded, self.scale_factor, sigma=sigma)
 
 
 @lru_cache(maxsize=8)

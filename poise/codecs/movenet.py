@@ -9,6 +9,7 @@ import numpy as np
 from poise._arrays import as_numpy
 from poise.codecs.arrays import Array
 from poise.codecs.base import BaseKeypointCodec
+from poise.codecs.utils.widths import map_covariances
 from poise.registry import KEYPOINT_CODECS
 
 __all__ = ["MoveNetLabel"]
@@ -126,6 +127,38 @@ class MoveNetLabel(BaseKeypointCodec):
             as_numpy(m).astype(np.float32, copy=False)
             for m in (heatmaps, centers, regressions, offsets)
         )
+        near = self._cells(heatmaps, centers, regressions)
+        B, K, h, w = heatmaps.shape
+        flat = heatmaps.reshape(B, K, h * w)
+        scores = np.take_along_axis(flat, near[..., None], 2)[..., 0]
+        cell = np.stack(np.divmod(near, w), -1).astype(np.float32)
+        yx = (cell + _pairs_at(offsets, near)) * np.float32(self.stride)
+        return yx[:, None, :, ::-1].copy(), scores[:, None]
+
+    def batch_decode_covariance(
+        self, heatmaps: Any, centers: Any, regressions: Any, offsets: Any
+    ) -> Array:
+        """Covariances of the peaks of the heatmaps that the keypoints were read from.
+
+        See `poise.codecs.utils.widths` for the fit. Nothing is taken away: nobody but its makers
+        knows how wide the labels of the released network were, and many of its peaks are narrower
+        than `sigma`, the width of the labels that `encode` makes.
+
+        Args:
+            heatmaps, centers, regressions, offsets: as for `batch_decode`.
+
+        Returns:
+            (B, 1, K, 2, 2) float32, pixels² of the input; NaN where a map has no response.
+        """
+        heatmaps, centers, regressions = (
+            as_numpy(m).astype(np.float32, copy=False) for m in (heatmaps, centers, regressions)
+        )
+        y, x = np.divmod(self._cells(heatmaps, centers, regressions), heatmaps.shape[-1])
+        factors = np.full(2, self.stride)
+        return map_covariances(heatmaps, factors, sigma=self.sigma, deconvolve=False, places=(x, y))
+
+    def _cells(self, heatmaps: Array, centers: Array, regressions: Array) -> Array:
+        """Flat indices (B, K) of the cells that the keypoints lie in."""
         B, K, h, w = heatmaps.shape
         row, col = np.arange(h, dtype=np.float32), np.arange(w, dtype=np.float32)
 
@@ -138,11 +171,7 @@ class MoveNetLabel(BaseKeypointCodec):
         across = (col - guess[..., 1:]) ** 2
         distance = np.sqrt(down[..., :, None] + across[..., None, :])
         flat = heatmaps.reshape(B, K, h * w)
-        near = (flat / (distance + _HALF_DISTANCE).reshape(B, K, h * w)).argmax(2)
-        scores = np.take_along_axis(flat, near[..., None], 2)[..., 0]
-        cell = np.stack(np.divmod(near, w), -1).astype(np.float32)
-        yx = (cell + _pairs_at(offsets, near)) * np.float32(self.stride)
-        return yx[:, None, :, ::-1].copy(), scores[:, None]
+        return np.asarray((flat / (distance + _HALF_DISTANCE).reshape(B, K, h * w)).argmax(2))
 
 
 def _pairs_at(maps: Array, cells: Array) -> Array:

@@ -15,6 +15,7 @@ from poise.codecs.utils.gaussian_heatmap import (
 )
 from poise.codecs.utils.post_processing import get_heatmap_maximum
 from poise.codecs.utils.refinement import refine_keypoints, refine_keypoints_dark
+from poise.codecs.utils.widths import map_covariances
 from poise.registry import KEYPOINT_CODECS
 
 __all__ = ["MSRAHeatmap"]
@@ -102,3 +103,16 @@ class MSRAHeatmap(OnePersonCodec):
             keypoints = refine_keypoints(keypoints, stack)
         keypoints = keypoints.reshape(B, 1, K, 2) * self.scale_factor
         return keypoints, as_numpy(scores).reshape(B, 1, K)
+
+    def batch_decode_covariance(self, batch_encoded: Any) -> Array:
+        """Covariances of the gaussians at the maxima, without that of the labels.
+
+        See `poise.codecs.utils.widths` for the formulae.
+
+        Args:
+            batch_encoded: heatmaps (B, K, H, W), array or tensor on any device.
+
+        Returns:
+            (B, 1, K, 2, 2) float32, pixels² of the input; NaN where a map has no response.
+        """
+        return map_covariances(batch_encoded, self.scale_factor, sigma=self.sigma)

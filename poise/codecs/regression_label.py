@@ -9,7 +9,7 @@ import numpy as np
 from poise._arrays import as_numpy
 from poise.codecs.arrays import Array, keypoint_labels_of, size_pair
 from poise.codecs.base import BaseKeypointCodec
-from poise.errors import DataError
+from poise.errors import ConfigError, DataError
 from poise.registry import KEYPOINT_CODECS
 
 __all__ = ["RegressionLabel"]
@@ -103,3 +103,32 @@ class RegressionLabel(BaseKeypointCodec):
         if keypoints.ndim == 3:
             return keypoints[:, None], scores[:, None]
         return keypoints, scores
+
+    def batch_decode_covariance(self, batch_encoded: Any) -> Array:
+        """Covariances of the densities that RLE predicts, 2 sigma² along each axis.
+
+        A keypoint's density is a Laplacian of scale sigma, times what the flow makes of it (Li
+        2021, arXiv:2107.11291); the variance of a Laplacian is twice its scale squared.
+
+        Args:
+            batch_encoded: (B, K, 4) or (B, N, K, 4), array or tensor: coordinates and sigmas,
+                relative to the input's size.
+
+        Returns:
+            (B, N, K, 2, 2) float32, pixels² of the input, N = 1 if there is no such axis.
+
+        Raises:
+            ConfigError: the network predicts no sigmas.
+        """
+        encoded = as_numpy(batch_encoded)
+        if encoded.shape[-1] != 4:
+            raise ConfigError(
+                "RegressionLabel has no covariances of coordinates alone; heads that predict "
+                f"sigmas beside them have (RLEHead). Got an array of shape {encoded.shape}"
+            )
+        encoded = encoded if encoded.ndim == 4 else encoded[:, None]
+        sigmas = encoded[..., 2:] * size_pair(self.input_size)
+        variances = np.asarray(2 * sigmas**2, np.float32)
+        covariances = variances[..., None] * np.eye(2, dtype=np.float32)
+        covariances[~np.isfinite(variances).all(-1)] = np.nan
+        return np.asarray(covariances)

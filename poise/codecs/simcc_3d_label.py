@@ -184,3 +184,9 @@ class SimCC3DLabel(SimCCLabel):
         decoded = self.decode(*(axis.reshape(-1, *axis.shape[-2:]) for axis in (x, y, z)))
         keypoints, bins, scores = (part.reshape(*lead, *part.shape[1:]) for part in decoded)
         return keypoints, bins, scores
+
+    def batch_decode_covariance(
+        self, x: Any, y: Any, z: Any = None, *, beta: float | None = None
+    ) -> Array:
+        """Covariances of x and y, as those of `SimCCLabel`; depth has a unit of its own."""
+        return super().batch_decode_covariance(x, y, beta=beta)

@@ -14,10 +14,14 @@ from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.blur import modulated_rows
 from poise.codecs.utils.post_processing import get_simcc_maximum, simcc_peaks
 from poise.codecs.utils.refinement import log_of_clipped, simcc_overshoot
+from poise.codecs.utils.widths import fitting_radius, line_variances, narrowed
 from poise.errors import ConfigError
 from poise.registry import KEYPOINT_CODECS
 
 __all__ = ["SimCCLabel"]
+
+#: Factor of labels before the softmax of the loss, and of what most models predict.
+RTMPOSE_BETA = 10.0
 
 
 @KEYPOINT_CODECS.register_module()
@@ -214,10 +218,66 @@ class SimCCLabel(BaseKeypointCodec):
                     vectors[axis] = log_of_clipped(density)
         return bins, scores, vectors
 
+    def batch_decode_covariance(
+        self, simcc_x: Any, simcc_y: Any, *, beta: float | None = None
+    ) -> Array:
+        """Covariances of the distributions over x and y, without that of the labels.
+
+        The loss reads an axis as softmax(beta y). A parabola fitted to beta y near its maximum has
+        the second derivative -1 / v, with the variance v of place and label together; the label's
+        is what the same fit gives of the label itself: about sigma² / 10 for labels with a peak
+        of 1, of which the loss takes softmax(10 label), and sigma² for normalised ones. x and y
+        are independent in this representation, so the ellipses stand upright.
+
+        Args:
+            simcc_x: (B, K, Wx) or (B, N, K, Wx), array or tensor on any device.
+            simcc_y: (B, K, Wy) or (B, N, K, Wy).
+            beta: of the loss, `KLDiscretLoss(beta=...)`; heads tell theirs. None: 10 for labels
+                with a peak of 1, as RTMPose has it, 1 for normalised ones, as SimCC has it.
+
+        Returns:
+            (B, N, K, 2, 2) float32, pixels² of the input, N = 1 if there is no such axis; NaN
+            where one of the axes has no response.
+        """
+        beta = beta or (1.0 if self._learns_logarithms else RTMPOSE_BETA)
+        lead = simcc_x.shape[:-2] if simcc_x.ndim == 4 else (simcc_x.shape[0], 1)
+        variances = [
+            self._variances(axis, as_numpy(vectors), beta)
+            for axis, vectors in enumerate((simcc_x, simcc_y))
+        ]
+        out = np.zeros((*variances[0].shape, 2, 2), np.float32)
+        out[..., 0, 0], out[..., 1, 1] = variances
+        out[~np.isfinite(out).all((-2, -1))] = np.nan
+        return out.reshape(*lead, -1, 2, 2)
+
+    @property
+    def _learns_logarithms(self) -> bool:
+        """Whether labels sum to 1, so that the vectors are logarithms of distributions."""
+        return self.normalize or self.smoothing_type == "standard"
+
+    def _variances(self, axis: int, vectors: Array, beta: float) -> Array:
+        """Variances (..., K) of vectors (..., K, W) of an axis, pixels² of the input."""
+        sigma = float(self.sigma[axis]) if self.smoothing_type == "gaussian" else 0.0
+        radius = fitting_radius(sigma)
+        bins = vectors.argmax(-1)
+        peaks = np.take_along_axis(vectors, bins[..., None], -1)[..., 0]
+        variances = line_variances(vectors * np.float32(beta), bins, radius)
+        label = sigma**2 if self._learns_logarithms else _label_variance(sigma, radius)
+        variances = narrowed(variances, label) / self.simcc_split_ratio**2
+        return np.where(peaks > 0, variances, np.nan)
+
     def _blur_size(self, axis: int) -> int:
         """Odd kernel whose sigma matches the labels: inverse of OpenCV's rule for sigma."""
         size = int((self.sigma[axis] * 20 - 7) // 3)
         return size - (size % 2 == 0)
+
+
+@lru_cache(maxsize=32)
+def _label_variance(sigma: float, radius: int) -> float:
+    """Variance in bins² that the fit gives of what the loss makes of a label with a peak of 1."""
+    steps = np.arange(-4 * radius, 4 * radius + 1)
+    label = RTMPOSE_BETA * np.exp(-(steps**2) / (2 * sigma**2))
+    return float(line_variances(label, np.array(4 * radius), radius))
 
 
 @lru_cache(maxsize=32)

@@ -14,6 +14,7 @@ from poise.codecs.utils.offset_heatmap import generate_instance_offset_heatmaps
 from poise.codecs.utils.peaks import largest_of_blurred
 from poise.codecs.utils.post_processing import get_heatmap_maximum
 from poise.codecs.utils.refinement import refine_udp_batch
+from poise.codecs.utils.widths import map_covariances
 from poise.errors import ConfigError
 from poise.registry import KEYPOINT_CODECS
 
@@ -133,3 +134,30 @@ class UDPHeatmap(OnePersonCodec):
         radius = self.radius_factor * max(W, H)
         places = np.stack([x, y], axis=-1).astype(np.float32) + offsets * radius
         return places.astype(np.float32).reshape(B, K, 2), scores.reshape(B, K)
+
+    def batch_decode_covariance(self, batch_encoded: Any) -> Array:
+        """Covariances of the gaussians at the maxima, without that of the labels.
+
+        See `poise.codecs.utils.widths` for the formulae.
+
+        Args:
+            batch_encoded: heatmaps (B, K, H, W), array or tensor on any device.
+
+        Returns:
+            (B, 1, K, 2, 2) float32, pixels² of the input; NaN where a map has no response.
+
+        Raises:
+            ConfigError: a combined codec, whose maps hold disks.
+        """
+        if self.heatmap_type != "gaussian":
+            raise ConfigError(
+                "UDPHeatmap(heatmap_type='combined') has no covariances: its maps hold disks of a "
+                "fixed radius, not how likely places are; heatmap_type='gaussian' has"
+            )
+        factors = size_pair(self.input_size) / (size_pair(self.heatmap_size) - 1)
+        return map_covariances(batch_encoded, factors, sigma=self.sigma)
+
+    @property
+    def support_covariances(self) -> bool:
+        """Only gaussians tell."""
+        return self.heatmap_type == "gaussian" and super().support_covariances

@@ -22,6 +22,10 @@ __getattr__, __dir__, __all__ = attach(
         "lens": "distort undistort",
         "triangulation": "Triangulated Triangulation triangulate_points",
         "suppression": "nms box_nms nearby_joints_nms",
+        "covariances": (
+            "warp_covariances scale_covariances mahalanobis_distances ellipse_radius"
+            " ellipse_outlines"
+        ),
         "motion": "start_motion predict_motion correct_motion smooth_motion",
         "oks": "oks_iou oks_nms soft_oks_nms COCO_SIGMAS",
     },
