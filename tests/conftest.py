@@ -1,10 +1,13 @@
 """Fixtures for all tests."""
 
 import os
+import random
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,6 +23,33 @@ def pytest_addoption(parser):
     parser.addoption(
         "--golden-all", action="store_true", help="all reference cases instead of a spread"
     )
+
+
+def seed() -> None:
+    """The same draws for a test whatever ran before it, and in whichever process."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    seed()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef):
+    if fixturedef.scope == "function":
+        return (yield)
+    # made for the first test that asks: neither what it draws nor what that test draws may depend on it
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    seed()
+    try:
+        return (yield)
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +68,4 @@ def gradients_before_compilation():
     Where `torch.compile` comes first, torch starts threads that a fork does not survive, and tests
     of several processes fail by the order of tests.
     """
-    import torch
-
     torch.ones(1, requires_grad=True).sum().backward()

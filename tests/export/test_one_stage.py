@@ -4,7 +4,6 @@ import copy
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
 
@@ -17,6 +16,7 @@ from poise.inference.detectors import NetworkDetector, build_detector
 from poise.models.detectors import YOLOX, RTMDet
 from poise.runtimes import open_session, read_metadata
 
+onnx = pytest.importorskip("onnx", reason="exporting needs onnx")
 pytest.importorskip("onnxruntime", reason="exporting needs onnxruntime")
 pytestmark = pytest.mark.slow
 

@@ -336,7 +336,7 @@ class TestProcesses:
         command = [sys.executable, "-c", code, f"{server.address}/{NAME}", str(tmp_path)]
         options = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         running = [subprocess.Popen(command, **options) for _ in range(2)]
-        said = [process.communicate(timeout=60) for process in running]
+        said = [process.communicate(timeout=240) for process in running]
         assert [out.strip() for out, _ in said] == [str(tmp_path / NAME)] * 2
         assert len(server.asked) == 1
         assert names(tmp_path) == [NAME]
@@ -371,13 +371,13 @@ class TestProcesses:
             target=lambda: found.append(fetch(f"{server.address}/{NAME}", tmp_path))
         )
         waiting.start()
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while "waiting for process" not in caplog.text and time.monotonic() < end:
             time.sleep(0.05)
         assert f"waiting for process {os.getpid()}" in caplog.text
         assert not found
         lock.unlink()
-        waiting.join(60)
+        waiting.join(240)
         assert found == [tmp_path / NAME]
 
     def test_signs_of_life_keep_a_lock_young(self, tmp_path, monkeypatch):

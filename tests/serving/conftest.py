@@ -8,13 +8,19 @@ import sys
 import threading
 from pathlib import Path
 
-import httpx
 import pytest
 
 import poise
 from poise.serving import Limits, create_app
 
+#: Packages without which there is no server, or nobody who asks it.
+NEEDED = ("fastapi", "uvicorn", "python_multipart", "httpx")
 PHOTO = Path(__file__).resolve().parents[2] / "examples/photos/astronaut.png"
+
+
+def pytest_collect_file():
+    for package in NEEDED:
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install 'poise[dev]'")
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +38,9 @@ def app(inferencer):
     return create_app(inferencer, limits=Limits(max_pixels=1_000_000, max_bytes=2_000_000))
 
 
-def _client_of(app) -> httpx.AsyncClient:
+def _client_of(app):
+    import httpx
+
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://poise", timeout=60)
 
@@ -47,7 +55,7 @@ def client_of():
 def ask():
     """One request, and its answer."""
 
-    def ask(app, method, path, **options) -> httpx.Response:
+    def ask(app, method, path, **options):
         async def run():
             async with _client_of(app) as client:
                 return await client.request(method, path, **options)
@@ -72,7 +80,7 @@ class Held:
     def predict(self, images, **options):
         self.groups.append(len(images))
         self.came.set()
-        assert self.go.wait(60)
+        assert self.go.wait(120)
         if self.fault is not None:
             raise self.fault
         return self._inferencer.predict(images, **options)

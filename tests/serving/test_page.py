@@ -72,5 +72,5 @@ def test_its_script_is_a_program(page, tmp_path):
         pytest.skip("needs node, which reads the script")
     file = tmp_path / "page.js"
     file.write_text(page.scripts[0])
-    done = subprocess.run([node, "--check", file], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([node, "--check", file], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
