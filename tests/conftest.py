@@ -41,7 +41,7 @@ def pytest_runtest_setup():
 def pytest_fixture_setup(fixturedef):
     if fixturedef.scope == "function":
         return (yield)
-    # made for the first test that asks: neither what it draws nor what that test draws may depend on it
+    # made for the first test that asks, whichever that is: the draws of both stay the same
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     seed()
     try:
