@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class BaseKeypointCodec(metaclass=ABCMeta):
     label_mapping_table: ClassVar[dict[str, str]] = {}
 
     #: why there are no covariances, for the error text
-    no_covariances: ClassVar[str] = "nothing in what it decodes says how sure a place is"
+    no_covariances: str = "nothing in what it decodes says how sure a place is"
 
     @abstractmethod
     def encode(self, keypoints: Any, keypoints_visible: Any = None) -> dict[str, Any]:
@@ -114,6 +114,14 @@ class BaseKeypointCodec(metaclass=ABCMeta):
 
         Raises:
             ConfigError: the codec does not know.
+        """
+        self.refuse_covariances()
+
+    def refuse_covariances(self) -> NoReturn:
+        """Say that there are no covariances, why, and who has some.
+
+        Raises:
+            ConfigError: always.
         """
         raise ConfigError(
             f"{type(self).__name__} has no covariances: {self.no_covariances}. Codecs of heatmaps "

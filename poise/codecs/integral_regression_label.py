@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from poise._arrays import as_numpy
 from poise.codecs.arrays import Array
 from poise.codecs.base import OnePersonCodec
 from poise.codecs.msra_heatmap import MSRAHeatmap
 from poise.codecs.regression_label import RegressionLabel
-from poise.codecs.utils.widths import spread_of_maps
-from poise.geometry.covariances import scale_covariances
 from poise.registry import KEYPOINT_CODECS
 
 __all__ = ["IntegralRegressionLabel"]
@@ -84,24 +79,9 @@ class IntegralRegressionLabel(OnePersonCodec):
         return self.keypoint_codec.batch_decode(batch_encoded)
 
     def batch_decode_covariance(self, batch_encoded: Any, heatmaps: Any = None) -> Array:
-        """Covariances of the distributions whose means are the coordinates.
+        """As that of `RegressionLabel`.
 
-        The second central moments of the heatmaps, E[x x^T] - E[x] E[x]^T. Nothing is taken away:
-        that the heatmaps of DSNT are trained to have a width shows in all of them alike.
-
-        Args:
-            batch_encoded: coordinates, as `batch_decode` takes them.
-            heatmaps: (B, K, H, W), array or tensor, not negative: what they are means of. Heads
-                give them; None: of RLE's sigmas, where coordinates have some.
-
-        Returns:
-            (B, 1, K, 2, 2) float32, pixels² of the input; NaN where a heatmap sums to nothing.
-
-        Raises:
-            ConfigError: neither heatmaps nor sigmas.
+        Nothing is taken away: that the heatmaps of DSNT are trained to have a width shows in all
+        of them alike.
         """
-        if heatmaps is None:
-            return self.keypoint_codec.batch_decode_covariance(batch_encoded)
-        spread = spread_of_maps(as_numpy(heatmaps))
-        covariances = scale_covariances(spread, self.heatmap_codec.scale_factor)
-        return np.asarray(covariances[:, None], np.float32)
+        return self.keypoint_codec.batch_decode_covariance(batch_encoded, heatmaps)

@@ -9,7 +9,9 @@ import numpy as np
 from poise._arrays import as_numpy
 from poise.codecs.arrays import Array, keypoint_labels_of, size_pair
 from poise.codecs.base import BaseKeypointCodec
+from poise.codecs.utils.widths import spread_of_maps
 from poise.errors import ConfigError, DataError
+from poise.geometry.covariances import scale_covariances
 from poise.registry import KEYPOINT_CODECS
 
 __all__ = ["RegressionLabel"]
@@ -104,27 +106,37 @@ class RegressionLabel(BaseKeypointCodec):
             return keypoints[:, None], scores[:, None]
         return keypoints, scores
 
-    def batch_decode_covariance(self, batch_encoded: Any) -> Array:
-        """Covariances of the densities that RLE predicts, 2 sigma² along each axis.
+    def batch_decode_covariance(self, batch_encoded: Any, heatmaps: Any = None) -> Array:
+        """Covariances of the densities that RLE predicts, or of the heatmaps that were integrated.
 
-        A keypoint's density is a Laplacian of scale sigma, times what the flow makes of it (Li
-        2021, arXiv:2107.11291); the variance of a Laplacian is twice its scale squared.
+        RLE: 2 sigma² along each axis. A keypoint's density is a Laplacian of scale sigma, times
+        what the flow makes of it (Li 2021, arXiv:2107.11291); the variance of a Laplacian is twice
+        its scale squared. Heatmaps: their second central moments, E[x x^T] - E[x] E[x]^T.
 
         Args:
             batch_encoded: (B, K, 4) or (B, N, K, 4), array or tensor: coordinates and sigmas,
-                relative to the input's size.
+                relative to the input's size. With heatmaps it does not count.
+            heatmaps: (B, K, H, W), array or tensor, not negative: what the coordinates are means
+                of; heads that integrate give them.
 
         Returns:
-            (B, N, K, 2, 2) float32, pixels² of the input, N = 1 if there is no such axis.
+            (B, N, K, 2, 2) float32, pixels² of the input, N = 1 if there is no such axis; NaN
+            where a sigma is not finite, or a heatmap sums to nothing.
 
         Raises:
-            ConfigError: the network predicts no sigmas.
+            ConfigError: neither sigmas nor heatmaps.
         """
+        if heatmaps is not None:
+            maps = as_numpy(heatmaps)
+            factors = size_pair(self.input_size) / np.array(maps.shape[:1:-1])
+            moments = scale_covariances(spread_of_maps(maps), factors)
+            return np.asarray(moments[:, None], np.float32)
         encoded = as_numpy(batch_encoded)
         if encoded.shape[-1] != 4:
             raise ConfigError(
                 "RegressionLabel has no covariances of coordinates alone; heads that predict "
-                f"sigmas beside them have (RLEHead). Got an array of shape {encoded.shape}"
+                "sigmas beside them (RLEHead), or that integrate heatmaps, have. Got an array of "
+                f"shape {encoded.shape}"
             )
         encoded = encoded if encoded.ndim == 4 else encoded[:, None]
         sigmas = encoded[..., 2:] * size_pair(self.input_size)

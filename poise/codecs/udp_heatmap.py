@@ -55,6 +55,8 @@ class UDPHeatmap(OnePersonCodec):
                 f"UDPHeatmap got invalid `heatmap_type` value '{heatmap_type}'. Should be one of "
                 '{"gaussian", "combined"}'
             )
+        if heatmap_type == "combined":
+            self.no_covariances = "maps of heatmap_type='combined' hold disks of a fixed radius"
         self.input_size = input_size
         self.heatmap_size = heatmap_size
         self.heatmap_type = heatmap_type
@@ -150,10 +152,7 @@ class UDPHeatmap(OnePersonCodec):
             ConfigError: a combined codec, whose maps hold disks.
         """
         if self.heatmap_type != "gaussian":
-            raise ConfigError(
-                "UDPHeatmap(heatmap_type='combined') has no covariances: its maps hold disks of a "
-                "fixed radius, not how likely places are; heatmap_type='gaussian' has"
-            )
+            self.refuse_covariances()
         factors = size_pair(self.input_size) / (size_pair(self.heatmap_size) - 1)
         return map_covariances(batch_encoded, factors, sigma=self.sigma)
 

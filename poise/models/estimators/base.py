@@ -256,6 +256,7 @@ class BasePoseEstimator(PictureNetwork, BaseModule):
 
         Raises:
             DataError: another number of predictions than samples.
+            ConfigError: covariances are asked for, and the head has none.
         """
         with self.explained(feats):
             preds = self.head.predict(feats, data_samples, test_cfg=self.test_cfg)
@@ -264,6 +265,13 @@ class BasePoseEstimator(PictureNetwork, BaseModule):
             raise DataError(
                 f"{type(self.head).__name__} gave {len(instances)} predictions for "
                 f"{len(data_samples)} samples"
+            )
+        if self.test_cfg.get("output_covariances", False) and not all(
+            "keypoint_covariances" in own for own in instances
+        ):
+            raise ConfigError(
+                f"{type(self.head).__name__} has no covariances: nothing in what it predicts says "
+                "how sure a place is. Set test_cfg=dict(output_covariances=False)"
             )
         return instances, fields or [None] * len(data_samples)
 

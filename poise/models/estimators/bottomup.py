@@ -9,7 +9,7 @@ from torch import Tensor
 
 from poise.errors import DataError
 from poise.models.estimators.base import BasePoseEstimator
-from poise.models.estimators.outputs import to_image_space
+from poise.models.estimators.outputs import covariances_to_image_space, to_image_space
 from poise.registry import MODELS
 from poise.structures import InstanceData, PixelData
 
@@ -100,6 +100,7 @@ class BottomupPoseEstimator(BasePoseEstimator):
             batch_pred_instances, fields, batch_data_samples, strict=True
         ):
             instances.keypoints = to_image_space(instances.keypoints, sample.metainfo)
+            covariances_to_image_space(instances, sample.metainfo)
             if "keypoints_visible" not in instances:
                 instances.keypoints_visible = instances.keypoint_scores
             if "bboxes" in instances:

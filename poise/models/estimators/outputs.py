@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from poise.errors import ConfigError
+from poise.geometry.covariances import scale_covariances
 from poise.structures import InstanceData, PixelData
 
-__all__ = ["select_keypoints", "to_image_space"]
+__all__ = ["covariances_to_image_space", "select_keypoints", "to_image_space"]
 
 
 def to_image_space(points: Any, metainfo: Mapping[str, Any]) -> Any:
@@ -27,6 +28,20 @@ def to_image_space(points: Any, metainfo: Mapping[str, Any]) -> Any:
         np.asarray(metainfo[key]) for key in ("input_center", "input_scale", "input_size")
     )
     return points / size * scale + center - 0.5 * scale
+
+
+def covariances_to_image_space(instances: InstanceData, metainfo: Mapping[str, Any]) -> None:
+    """Bring `keypoint_covariances` (N, K, 2, 2), where there are some, to image space, in place.
+
+    Args:
+        instances: covariances in pixels² of the input; pixels² of the picture afterwards.
+        metainfo: `input_scale` (of the crop in image space) and `input_size`.
+    """
+    if "keypoint_covariances" not in instances:
+        return
+    factors = np.divide(*(np.asarray(metainfo[key]) for key in ("input_scale", "input_size")))
+    covariances = scale_covariances(instances.keypoint_covariances, factors)
+    instances.set_field(covariances.astype(np.float32), "keypoint_covariances")
 
 
 def select_keypoints(

@@ -9,7 +9,11 @@ from torch import Tensor
 
 from poise.errors import ConfigError
 from poise.models.estimators.base import BasePoseEstimator
-from poise.models.estimators.outputs import select_keypoints, to_image_space
+from poise.models.estimators.outputs import (
+    covariances_to_image_space,
+    select_keypoints,
+    to_image_space,
+)
 from poise.registry import MODELS
 from poise.structures import InstanceData, PixelData
 
@@ -97,6 +101,7 @@ class TopdownPoseEstimator(BasePoseEstimator):
             batch_pred_instances, fields, batch_data_samples, strict=True
         ):
             self.leave_input_space(instances, sample)
+            covariances_to_image_space(instances, sample.metainfo)
             if "keypoints_visible" not in instances:
                 instances.keypoints_visible = instances.keypoint_scores
             select_keypoints(instances, maps, indices)

@@ -90,18 +90,43 @@ class BaseHead(BaseModule):
         Args:
             feats: features of the backbone or neck; with flip test a list of two.
             batch_data_samples: B samples.
-            test_cfg: `flip_test` and its settings; `output_heatmaps`.
+            test_cfg: `flip_test` and its settings; `output_heatmaps`; `output_covariances`.
 
         Returns:
             B `InstanceData` with `keypoints` (N, K, D), input space, and `keypoint_scores`
-            (N, K); with `output_heatmaps` also B `PixelData` with `heatmaps` (K, H, W), where
-            the head has any.
+            (N, K); with `output_covariances` also `keypoint_covariances` (N, K, 2, 2) float32,
+            pixels² of the input; with `output_heatmaps` also B `PixelData` with `heatmaps`
+            (K, H, W), where the head has any.
+
+        Raises:
+            ConfigError: `output_covariances` of a codec that has none.
         """
         outputs = self.test_outputs(feats, batch_data_samples, test_cfg)
         preds = self.decode(outputs)
+        if test_cfg.get("output_covariances", False):
+            self.add_covariances(preds, outputs)
         wanted = test_cfg.get("output_heatmaps", False)
         fields = self.pred_fields(outputs, preds) if wanted else None
         return preds if fields is None else (preds, fields)
+
+    def add_covariances(self, preds: Sequence[InstanceData], outputs: Any) -> None:
+        """Give predictions their `keypoint_covariances`, by the codec.
+
+        Raises:
+            ConfigError: a codec that has none.
+        """
+        if not self.decoder.support_covariances:
+            self.decoder.refuse_covariances()
+        args = outputs if isinstance(outputs, tuple) else (outputs,)
+        found = self.decoder.batch_decode_covariance(
+            *(arg.detach() for arg in args), **self.covariance_options()
+        )
+        for instances, covariances in zip(preds, found, strict=True):
+            instances.set_field(covariances, "keypoint_covariances")
+
+    def covariance_options(self) -> dict[str, Any]:
+        """What the codec's `batch_decode_covariance` must know of how the head was trained."""
+        return {}
 
     def pred_fields(self, outputs: Any, preds: list[InstanceData]) -> list[PixelData] | None:
         """Heatmaps (K, H, W) of each sample, which share memory with the outputs, or None."""

@@ -115,6 +115,34 @@ class DCC(BaseModule):
             [(x * x_bins.unsqueeze(-2)).sum(-1), (y * y_bins.unsqueeze(-2)).sum(-1)], dim=-1
         )
 
+    @torch.no_grad()
+    def forward_covariances(
+        self, pose_feats: Tensor, bbox_cs: Tensor, grids: Tensor, areas: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Keypoints (..., K, 2) and their covariances (..., K, 2, 2), input space.
+
+        The likelihood that the classifier is trained by is that of a mixture: a bin by its
+        probability, and about it a Laplacian of scale 2 s sqrt(area), with the learned deviation
+        s (Lu 2023, section 3.2). So along each axis the variance is that of the bins plus twice the
+        scale squared, 8 s² area.
+
+        Args:
+            pose_feats, bbox_cs, grids: see `distributions`.
+            areas: (...) of the people, pixels.
+        """
+        x, y = self.distributions(pose_feats, bbox_cs, grids)
+        keypoints = self._expectation(x, y, bbox_cs)
+        spread = torch.stack(
+            [
+                (p * (bins.unsqueeze(-2) - keypoints[..., axis : axis + 1]) ** 2).sum(-1)
+                for axis, (p, bins) in enumerate(zip((x, y), self.bins(bbox_cs), strict=True))
+            ],
+            dim=-1,
+        )
+        scale = 2 * self.sigma_fc(pose_feats).clamp(min=MIN_SIGMA)
+        variances = spread + 2 * (scale**2 * areas.clamp(min=1).unsqueeze(-1)).unsqueeze(-1)
+        return keypoints, torch.diag_embed(variances)
+
     def generate_target_heatmap(
         self, kpt_targets: Tensor, bbox_cs: Tensor, sigmas: Tensor, areas: Tensor
     ) -> tuple[Tensor, Tensor]:

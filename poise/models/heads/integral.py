@@ -151,6 +151,9 @@ class IntegralRegressionHead(BaseHead):
         """Predict the keypoints of a batch; see `BaseHead.predict`."""
         coords, heatmaps = self.test_outputs(feats, batch_data_samples, test_cfg)
         preds: list[InstanceData] = self.decode(coords.unsqueeze(1))
+        if test_cfg.get("output_covariances", False):
+            # coordinates alone do not tell, the maps that they are means of do
+            self.add_covariances(preds, (coords, heatmaps))
         if test_cfg.get("output_heatmaps", False):
             return preds, [PixelData(heatmaps=h) for h in heatmaps.detach()]
         return preds

@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
+from torchvision.ops import box_area
 
+from poise._arrays import as_numpy
+from poise.geometry.boxes import AREA_PER_BOX
 from poise.layers import BaseModule
 from poise.layers.csp import YOLO_BN
 from poise.models.heads.dcc import DCC
@@ -287,7 +290,11 @@ class RTMOHead(YOLOXPoseHead):
         batch_data_samples: Sequence[Any],
         test_cfg: Mapping[str, Any] = {},
     ) -> list[InstanceData]:
-        """Predict the people of each picture; see `YOLOXPoseHead.predict`."""
+        """Predict the people of each picture; see `YOLOXPoseHead.predict`.
+
+        With `output_covariances` they have `keypoint_covariances` (N, K, 2, 2), input space.
+        """
+        covariances_wanted = test_cfg.get("output_covariances", False)
         maps = self.forward(feats)
         # no offsets here: they serve training only
         scores, boxes, visible, poses = (flatten(maps[i]) for i in (0, 1, 3, 4))
@@ -299,11 +306,17 @@ class RTMOHead(YOLOXPoseHead):
             best, labels, kept = self.candidates(scores[i], boxes[i], test_cfg)
             own = boxes[i, kept]
             keypoints = own.new_zeros((0, self.num_keypoints, 2))
-            if len(kept):
-                keypoints = self.dcc.forward_test(
-                    poses[i, kept], self._centers_scales(own), priors[kept, :2]
-                )
+            covariances = own.new_zeros((0, self.num_keypoints, 2, 2))
+            args = poses[i, kept], self._centers_scales(own), priors[kept, :2]
+            if len(kept) and covariances_wanted:
+                areas = box_area(own) * AREA_PER_BOX
+                keypoints, covariances = self.dcc.forward_covariances(*args, areas)
+            elif len(kept):
+                keypoints = self.dcc.forward_test(*args)
             seen = visible[i, kept].sigmoid()
             size = sample.metainfo["input_size"]
-            results.append(self.people(best, labels, own, keypoints, seen, size))
+            people = self.people(best, labels, own, keypoints, seen, size)
+            if covariances_wanted:
+                people.set_field(as_numpy(covariances), "keypoint_covariances")
+            results.append(people)
         return results

@@ -89,11 +89,21 @@ class RTMW3DHead(RTMWHead):
         """Predict B instances with `keypoints` (N, K, 3), `keypoints_simcc`, `keypoint_scores`.
 
         Raises:
-            ConfigError: `output_heatmaps`, which would be volumes.
+            ConfigError: `output_heatmaps`, which would be volumes; `output_covariances` of a
+                codec that has none.
         """
         if test_cfg.get("output_heatmaps", False):
             raise ConfigError("RTMW3DHead gives no heatmaps; set output_heatmaps=False")
-        return self.decode(self.test_outputs(feats, batch_data_samples, test_cfg))
+        outputs = self.test_outputs(feats, batch_data_samples, test_cfg)
+        preds = self.decode(outputs)
+        if test_cfg.get("output_covariances", False):
+            self.add_covariances(preds, outputs)
+        return preds
+
+    def covariance_options(self) -> dict[str, Any]:
+        """`beta` of the first loss that has one."""
+        betas = (getattr(loss, "beta", None) for loss in self.loss_module)
+        return next(({"beta": float(beta)} for beta in betas if beta is not None), {})
 
     def decode(self, batch_outputs: tuple[Tensor, ...]) -> list[InstanceData]:
         """Keypoints of distributions.

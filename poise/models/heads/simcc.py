@@ -42,6 +42,11 @@ class BaseSimCCHead(BaseHead):
         """Deviation of the x and y labels, by which pictures are scaled; None for none."""
         return None, None
 
+    def covariance_options(self) -> dict[str, Any]:
+        """`beta` of the loss, where it has one."""
+        beta = getattr(self.loss_module, "beta", None)
+        return {} if beta is None else {"beta": float(beta)}
+
     def pred_fields(
         self, outputs: tuple[Tensor, Tensor], preds: list[InstanceData]
     ) -> list[PixelData]:

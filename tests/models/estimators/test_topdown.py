@@ -182,3 +182,35 @@ def test_whole_configs_give_cfg_and_dataset_meta(pictures):
         build_model({"backbone": {}})
     with pytest.raises(ArgumentError, match="build_model takes"):
         build_model(3)
+
+
+def test_covariances_lie_in_the_picture_and_belong_to_the_chosen_keypoints(model, pictures, sample):
+    def predicted(scale, **cfg):
+        model.test_cfg = {"output_covariances": True, **cfg}
+        samples = [sample(), sample()]
+        samples[1].set_metainfo({"input_scale": np.array(scale)})
+        with torch.no_grad():
+            return model.predict(pictures, samples)[1].pred_instances
+
+    own = predicted((48.0, 64.0))
+    assert own.keypoint_covariances.shape == (1, K, 2, 2)
+    # the same crop of a picture twice as large, three times as high
+    larger = predicted((96.0, 192.0))
+    factors = np.outer((2, 3), (2, 3))
+    np.testing.assert_allclose(
+        larger.keypoint_covariances, own.keypoint_covariances * factors, rtol=1e-5
+    )
+    assert larger.keypoint_covariances.dtype == np.float32
+    chosen = predicted((48.0, 64.0), output_keypoint_indices=[3, 1])
+    np.testing.assert_array_equal(chosen.keypoint_covariances, own.keypoint_covariances[:, [3, 1]])
+
+
+def test_a_head_that_does_not_know_says_so(model, pictures, sample):
+    class Silent(HeatmapHead):
+        def predict(self, feats, batch_data_samples, test_cfg):
+            return self.decode(self.test_outputs(feats, batch_data_samples, {}))
+
+    model.head.__class__ = Silent
+    model.test_cfg = {"output_covariances": True}
+    with pytest.raises(ConfigError, match=r"Silent has no covariances.*output_covariances=False"):
+        model.predict(pictures, [sample(), sample()])

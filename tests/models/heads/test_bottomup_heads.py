@@ -228,3 +228,34 @@ def test_scales_are_checked(people):
     data.set_metainfo({"aug_scales": [2]})
     scales = [torch.rand(1, 3, 16, 16), torch.rand(1, 3, 32, 32)]
     assert "pred_instances" in model(scales, [data], mode="predict")[0]
+
+
+def test_rtmo_tells_covariances_of_the_mixture_it_learns(rtmo, maps, people):
+    head = rtmo.eval()
+    cfg = {"score_thr": 0.0, "nms_pre": 6}
+    with torch.no_grad():
+        plain = head.predict(maps, [people(), people()], cfg)
+        preds = head.predict(maps, [people(), people()], {**cfg, "output_covariances": True})
+    for own, same in zip(preds, plain, strict=True):
+        np.testing.assert_allclose(own.keypoints, same.keypoints, rtol=1e-4, atol=1e-4)
+        assert own.keypoint_covariances.shape == (*own.keypoint_scores.shape, 2, 2)
+        assert (np.linalg.eigvalsh(own.keypoint_covariances) > 0).all()
+        assert "keypoint_covariances" not in same
+    # bins alone, and the Laplacian about each of them
+    feats, grids = torch.randn(3, 12), torch.zeros(3, 2)
+    boxes = torch.tensor([[32.0, 32, 40, 60]]).repeat(3, 1)
+    with torch.no_grad():
+        x, _ = head.dcc.distributions(feats, boxes, grids)
+        bins, _ = head.dcc.bins(boxes)
+        places, found = head.dcc.forward_covariances(feats, boxes, grids, torch.full((3,), 900.0))
+        scale = 2 * head.dcc.sigma_fc(feats) * 30
+    mean = (x * bins[:, None]).sum(-1)
+    spread = (x * (bins[:, None] - mean[..., None]) ** 2).sum(-1)
+    torch.testing.assert_close(places[..., 0], mean)
+    torch.testing.assert_close(found[..., 0, 0], spread + 2 * scale**2)
+    assert not found[..., 0, 1].any()
+
+
+def test_rtmo_without_people_has_empty_covariances(rtmo, maps, people):
+    preds = rtmo.eval().predict(maps, [people()] * 2, {"score_thr": 2.0, "output_covariances": 1})
+    assert preds[0].keypoint_covariances.shape == (0, K, 2, 2)

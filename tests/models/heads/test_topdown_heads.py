@@ -267,3 +267,31 @@ def test_weights_start_as_the_head_says():
     head = HeatmapHead(8, K, (4,), (4,))
     head.init_weights()
     assert head.final_layer.weight.std() < 0.01
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_covariances_come_on_request(case, sample, flip):
+    head, _, feats = case
+    samples, cfg = [sample(), sample()], {"flip_test": flip, "output_covariances": True}
+    given = [feats, feats] if flip else feats
+    if type(head) is RegressionHead:
+        with pytest.raises(ConfigError, match="no covariances of coordinates alone"):
+            head.predict(given, samples, cfg)
+        return
+    with torch.no_grad():
+        plain = head.predict(given, samples, {"flip_test": flip})
+        preds = head.predict(given, samples, cfg)
+    for pred, same in zip(preds, plain, strict=True):
+        assert pred.keypoint_covariances.shape == (1, K, 2, 2)
+        assert pred.keypoint_covariances.dtype == np.float32
+        np.testing.assert_array_equal(pred.keypoints, same.keypoints)
+        assert "keypoint_covariances" not in same
+        seen = np.asarray(pred.keypoint_scores)[0] > 0
+        assert (np.linalg.eigvalsh(pred.keypoint_covariances[0][seen]) > 0).all()
+
+
+def test_simcc_heads_say_how_sharp_their_loss_is():
+    loss = {"type": "KLDiscretLoss", "beta": 3.0, "label_softmax": True}
+    head = SimCCHead(8, K, **SIMCC, deconv_out_channels=None, loss=loss, decoder=simcc_codec())
+    assert head.covariance_options() == {"beta": 3.0}
+    assert HeatmapHead(8, K, None).covariance_options() == {}
