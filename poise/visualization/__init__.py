@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "sheets": "contact_sheet",
         "drawing": "draw_boxes draw_instances draw_keypoints",
+        "ellipses": "draw_covariances",
         "fields": "draw_heatmaps draw_simcc",
         "openpose": "draw_openpose",
         "scene3d": "View draw_poses_3d",
