@@ -171,7 +171,10 @@ class PoseTrack18Metric(CocoMetric):
             video.append(np.full(sum(len(frame.predicted) for frame in frames), row))
             total = sum((~np.isnan(frame.truth[..., 0])).sum(axis=0) for frame in frames)
             annotated.append(np.broadcast_to(total, (1, count)))
-        return LabelledJoints(names, *map(np.concatenate, (video, right, score, annotated)))
+        rows_of = np.concatenate(video)
+        return LabelledJoints(
+            names, rows_of, np.concatenate(right), np.concatenate(score), np.concatenate(annotated)
+        )
 
     def _videos(self, results: list[Any]) -> Iterator[tuple[str, list[_Frame]]]:
         """Name and frames of each video; result files are written on the way."""
