@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from poise.errors import ArgumentError
+
 __all__ = ["audit"]
 
 
@@ -55,8 +57,8 @@ def audit(
 ) -> None:
     """List the labels that are most likely wrong, the likeliest first.
 
-    Without a model labels are compared with one another; with one also with its poses. Nothing is
-    changed: a person decides.
+    Without a model labels are compared with one another; with one also with its poses. 3D labels
+    are compared with their 2D ones and over time. Nothing is changed: a person decides.
     """
     from rich.console import Console
     from rich.progress import track
@@ -81,6 +83,8 @@ def audit(
             results, "looking", console=Console(stderr=True), transient=True
         ),
     )
+    if self_test and found.people is None:
+        raise ArgumentError("--self-test plants faults in 2D labels; these are 3D ones")
     test = measure_audit(found.people, found.poses, prior=prior) if self_test else None
     if as_json:
         rows = [finding.as_dict() for finding in found.findings[:top]]
@@ -105,8 +109,9 @@ def _show(found: Any, top: int) -> None:
         sys.stdout.write(f"{count:,} {kind}\n")
     for finding in found.findings[:top]:
         names = f" {', '.join(finding.keypoints)}:" if finding.keypoints else ":"
-        who = f"id {finding.id}" if finding.id is not None else Path(finding.picture).name
-        sys.stdout.write(f"{finding.sure:.2f}  {who}  {finding.kind}{names} {finding.about}\n")
+        sys.stdout.write(
+            f"{finding.sure:.2f}  {finding.place}  {finding.kind}{names} {finding.about}\n"
+        )
     if not found.findings:
         sys.stdout.write("nothing found\n")
 

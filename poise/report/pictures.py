@@ -11,7 +11,7 @@ import numpy as np
 from poise.report.cases import Case
 from poise.transforms.image import stored_image
 
-__all__ = ["cut_out", "draw_case", "side_by_side"]
+__all__ = ["SIDE", "cut_out", "draw_case", "side_by_side"]
 
 #: Longer side of each half, pixels.
 SIDE = 224

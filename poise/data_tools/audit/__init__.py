@@ -12,6 +12,8 @@ __getattr__, __dir__, __all__ = attach(
         "findings": "KINDS Audit Finding doubtful_ids",
         "people": "People gather_people",
         "planting": "measure_audit plant_faults",
+        "poses3d": "Poses3D gather_poses",
         "predictions": "Poses Predictions predict_people read_poses",
+        "spatial": "audit_poses",
     },
 )

@@ -13,8 +13,10 @@ from poise.data_tools.audit.evidence import AGREES, PRIOR
 from poise.data_tools.audit.findings import Audit, Finding
 from poise.data_tools.audit.geometry import LEAST_PAIRS, geometry_findings
 from poise.data_tools.audit.people import People, gather_people
+from poise.data_tools.audit.poses3d import gather_poses, is_spatial
 from poise.data_tools.audit.predictions import Predictions, predict_people, read_poses
 from poise.data_tools.audit.shapes import measure_shapes
+from poise.data_tools.audit.spatial import audit_poses
 from poise.data_tools.audit.unlabelled import cut_boxes, missing_people
 from poise.errors import ArgumentError
 
@@ -45,7 +47,7 @@ def audit_labels(
     measured on the labels.
 
     Args:
-        dataset: of `open_dataset`, with 2D keypoints.
+        dataset: of `open_dataset`, with 2D or 3D keypoints; 3D ones take no model.
         model: name, config or whatever `poise.Inferencer` takes; it need not have all of the
             keypoints, which are compared by name.
         weights: checkpoint of the model.
@@ -58,11 +60,19 @@ def audit_labels(
         progress: wraps the iteration over pictures.
 
     Raises:
-        ArgumentError: both a model and a file, or a prior that is no share.
+        ArgumentError: both a model and a file, a model for 3D labels, or a prior that is no share.
         DataError: nobody is in the data, or the poses do not fit the labels.
     """
     if model is not None and predictions is not None:
         raise ArgumentError("give --model or --predictions, not both")
+    if is_spatial(dataset):
+        if model is not None or predictions is not None:
+            raise ArgumentError(
+                "--model and --predictions are compared with 2D labels; 3D ones are compared with "
+                "their 2D labels, with the camera and over time, without a model"
+            )
+        _check_shares(prior, least)
+        return audit_poses(gather_poses(dataset), prior=prior, least=max(least, _NEVER))
     people = gather_people(dataset)
     poses = None
     if model is not None:
@@ -86,11 +96,7 @@ def audit_people(
     Raises:
         ArgumentError: a prior that is no share.
     """
-    if not 0 < prior < 1 or not 0 <= least <= 1:
-        raise ArgumentError(
-            f"--prior is a share above 0 and below 1, --least one from 0 to 1, got {prior} and "
-            f"{least}"
-        )
+    _check_shares(prior, least)
     least = max(least, _NEVER)
     found = compare(people, poses) if poses is not None else None
     audit = Audit.ranked(
@@ -98,6 +104,14 @@ def audit_people(
     )
     audit.people, audit.poses = people, poses
     return audit
+
+
+def _check_shares(prior: float, least: float) -> None:
+    if not 0 < prior < 1 or not 0 <= least <= 1:
+        raise ArgumentError(
+            f"--prior is a share above 0 and below 1, --least one from 0 to 1, got {prior} and "
+            f"{least}"
+        )
 
 
 def _findings(

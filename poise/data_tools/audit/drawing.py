@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 
 from poise.data_tools.audit.findings import KINDS, Audit, Finding
+from poise.data_tools.audit.poses3d import Poses3D
+from poise.data_tools.stick_figures import draw_stick_figure
 from poise.errors import DataError
 from poise.report.page import document, fact_table, gallery, section, write_html
-from poise.report.pictures import cut_out, side_by_side
+from poise.report.pictures import SIDE, cut_out, side_by_side
 from poise.transforms.image import stored_image
 from poise.visualization import draw_keypoints
 
@@ -39,7 +41,8 @@ def write_audit_page(audit: Audit, path: Path, top: int = 50) -> Path:
     title = "Labels to look at"
     about = (
         "The likeliest faults first. Left the label; right what speaks against it: the model's "
-        "pose, or the other label. Rings are around the keypoints concerned. The number is how "
+        "pose, or the other label. Rings are around the keypoints concerned. 3D poses are shown "
+        "from the front and the side, between those before and after, framed. The number is how "
         "sure the finding is, from 0 to 1."
     )
     counts = {f"{kind}: {KINDS[kind]}": count for kind, count in audit.counts.items()}
@@ -67,7 +70,7 @@ def _listed(captions: list[str]) -> str:
 def _caption(finding: Finding) -> str:
     who = f"Annotation {finding.id}, " if finding.id is not None else ""
     names = f" ({', '.join(finding.keypoints)})" if finding.keypoints else ""
-    place = Path(finding.picture).name
+    place = "/".join(Path(finding.picture).parts[-2:])
     return f"{finding.sure:.2f} {finding.kind}{names}: {finding.about}. {who}{place}"
 
 
@@ -78,6 +81,8 @@ def draw_finding(audit: Audit, finding: Finding) -> bytes | None:
         audit: that it is of.
         finding: one of its findings.
     """
+    if audit.spatial is not None:
+        return _draw_in_space(audit.spatial, finding)
     people, poses = audit.people, audit.poses
     picture = stored_image(finding.picture)
     if picture is None:
@@ -109,6 +114,24 @@ def draw_finding(audit: Audit, finding: Finding) -> bytes | None:
     if finding.person >= 0:
         _mark(audit, finding, halves[0], corner, scale)
     return side_by_side(halves)
+
+
+def _draw_in_space(poses: Poses3D, finding: Finding) -> bytes | None:
+    """Stick figures of the pose before, the pose itself and the one after."""
+    near = (poses.before[finding.person], finding.person, poses.after[finding.person])
+    shown = [int(pose) for pose in near if pose >= 0]
+    figures = [
+        draw_stick_figure(
+            poses.points[pose][None],
+            poses.seen[pose][None],
+            metainfo=poses.metainfo,
+            size=(SIDE, SIDE),
+        )
+        for pose in shown
+    ]
+    own = figures[shown.index(finding.person)]
+    cv2.rectangle(own, (0, 0), (own.shape[1] - 1, own.shape[0] - 1), _RING, 2)
+    return side_by_side(figures)
 
 
 def _around(points: np.ndarray, seen: np.ndarray | None) -> np.ndarray:

@@ -26,7 +26,12 @@ KINDS: dict[str, str] = {
     "box cuts": "the box does not hold what belongs to the person",
     "box size": "the box is far larger or smaller than its keypoints",
     "long limb": "a limb is longer than this body could have",
-    "flag": "a visibility that cannot be",
+    "flag": "a visibility or a place that cannot be",
+    "not a number": "a coordinate is NaN or infinite",
+    "behind the camera": "a keypoint that no picture can show",
+    "reprojection": "the 3D label is not where the 2D label is",
+    "bone length": "a bone of another length than in the rest of the video",
+    "jump": "a pose or keypoint that is far from between its neighbours in time",
 }
 
 
@@ -38,12 +43,12 @@ class Finding:
         kind: a name of `KINDS`.
         sure: 0 to 1; `docs/how-to/audit-labels.md` says what it means for each kind.
         picture: path. image_id: as the data set has it.
-        id: of the annotation; None for a missing person.
+        id: of the annotation; None for a missing person, and in files of arrays.
         keypoints: names of those concerned.
         oks_before, oks_after: of the label against the model's pose, as it is and mended; None
             where no model looked.
         about: a sentence with the figures.
-        person: number in the audit's people; -1 for a missing one.
+        person: number in the audit's people or 3D poses; -1 for a missing one.
         pose: of a missing person: (K, 2) as lists, image space.
     """
 
@@ -58,6 +63,13 @@ class Finding:
     about: str = ""
     person: int = -1
     pose: Any = None
+
+    @property
+    def place(self) -> str:
+        """What finds it again: the annotation's id, else the picture with its folder."""
+        if self.id is not None:
+            return f"id {self.id}"
+        return "/".join(Path(self.picture).parts[-2:])
 
     @property
     def gain(self) -> float:
@@ -92,13 +104,15 @@ class Audit:
     Attributes:
         findings: in order.
         facts: what was looked at and how.
-        people, poses: the labels and predictions, for drawings.
+        people, poses: the labels and predictions, for drawings; None of 3D labels.
+        spatial: 3D labels.
     """
 
     findings: list[Finding]
     facts: dict[str, Any] = field(default_factory=dict)
     people: Any = None
     poses: Any = None
+    spatial: Any = None
 
     @classmethod
     def ranked(cls, findings: Iterable[Finding], facts: Mapping[str, Any]) -> Audit:

@@ -13,7 +13,15 @@ import numpy as np
 from poise.data_tools.audit.evidence import PRIOR, tail
 from poise.data_tools.audit.people import People
 
-__all__ = ["LEAST_PEOPLE", "OF_SHAPE", "Shapes", "measure_shapes", "odds", "usual"]
+__all__ = [
+    "LEAST_PEOPLE",
+    "OF_SHAPE",
+    "Shapes",
+    "measure_shapes",
+    "mirrored_ratio",
+    "odds",
+    "usual",
+]
 
 #: so many people are needed to say what is usual
 LEAST_PEOPLE = 20
@@ -85,9 +93,9 @@ def measure_shapes(people: People, prior: float = PRIOR) -> Shapes:
             turn, turns = _turn(people, pair)
             limbs &= np.abs(won[:, n]) > LEAST_WON
             turns &= np.abs(turn) > LEAST_TURN
-            side[turns, n] = _mirrored_ratio(turn[turns])
+            side[turns, n] = mirrored_ratio(turn[turns])
             ratio[:, n] = side[:, n]
-            ratio[limbs, n] *= _mirrored_ratio(won[limbs, n])
+            ratio[limbs, n] *= mirrored_ratio(won[limbs, n])
             compared[:, n] = limbs | turns
         if len(links):
             long, stretch = _long_limbs(people, links, prior)
@@ -165,14 +173,14 @@ def _long_limbs(people: People, links: np.ndarray, prior: float) -> tuple[np.nda
     return sure, np.exp(ratio)
 
 
-def _mirrored_ratio(values: np.ndarray) -> np.ndarray:
+def mirrored_ratio(values: np.ndarray) -> np.ndarray:
     """(M,) how many times likelier values are if they should have the other sign.
 
     Args:
         values: (M,) of right labels, but for a few.
 
     Example:
-        >>> _mirrored_ratio(np.array([-2.0] * 60 + [-1.0] * 39 + [1.0])).round(1)[[0, 99]].tolist()
+        >>> mirrored_ratio(np.array([-2.0] * 60 + [-1.0] * 39 + [1.0])).round(1)[[0, 99]].tolist()
         [0.0, 66.3]
     """
     ordered = np.sort(values)
