@@ -3,9 +3,9 @@
     python benchmarks/calibration.py ANNOTATIONS.json IMAGES/ [--model movenet-lightning]
 
 Takes the people of a COCO keypoint file, with their boxes; keypoints are matched by name. Prints
-the map (`poise.inference.calibration.FITTED` has those of LSPET's validation set) and the mean
-distance of scores, of the map the model has, and of the fitted map from how often keypoints are
-right.
+the map (`poise.inference.results.calibration.FITTED` has those of LSPET's validation set) and
+the mean distance of scores, of the map the model has, and of the fitted map from how often
+keypoints are right.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from poise.inference import Inferencer
-from poise.inference.calibration import (
+from poise.inference.results.calibration import (
     calibration_error,
     fit_calibration,
     held_out_error,

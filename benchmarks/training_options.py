@@ -45,9 +45,9 @@ class Step:
 
         from poise.registry import use_scope
         from poise.training.build import build_model
-        from poise.training.optim import build_optimizer
-        from poise.training.sanity import _without_pretrained
-        from poise.training.speed import fuse_optimizer, prepare_model
+        from poise.training.machine.speed import fuse_optimizer, prepare_model
+        from poise.training.optim.wrappers import build_optimizer
+        from poise.training.trials.sanity import _without_pretrained
         from poise.zoo import load_config
 
         torch.manual_seed(0)

@@ -12,7 +12,7 @@ import numpy as np
 
 from poise.config import Config
 from poise.errors import ArgumentError, DataError
-from poise.inference.crops import Crop, crop_maker, read_test_pipeline
+from poise.inference.networks.crops import Crop, crop_maker, read_test_pipeline
 from poise.inference.sources.pictures import Picture, read_picture, to_bgr
 from poise.structures.bbox import bbox_xywh2xyxy
 

@@ -11,10 +11,10 @@ from poise.apis.inferencer_output import AnswerDrawer, AnswerFiles, people_of, s
 from poise.errors import ArgumentError, ConfigError, nearest
 from poise.geometry import nearby_joints_nms
 from poise.inference.detectors import NanoDetDetector, SelectingDetector
-from poise.inference.devices import pick_device
 from poise.inference.inferencer import Inferencer
 from poise.inference.lifting import is_lifter
-from poise.inference.results import PoseResult
+from poise.inference.machine.devices import pick_device
+from poise.inference.results.pose_result import PoseResult
 
 __all__ = ["MMPoseInferencer"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from poise._files import write_whole
 from poise.errors import DataError
 from poise.inference.lifting import SPACE_3D
-from poise.inference.results import PoseResult
+from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import SinkOptions
 from poise.inference.sinks.json_list import JsonList
 from poise.inference.sinks.video import VideoSink

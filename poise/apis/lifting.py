@@ -189,7 +189,7 @@ def inference_pose_lifter_model(
     """
     import torch
 
-    from poise.inference.crops import read_test_pipeline
+    from poise.inference.networks.crops import read_test_pipeline
 
     if image_size is not None and len(image_size) != 2:
         raise DataError(f"image_size must be (width, height), got {image_size}")

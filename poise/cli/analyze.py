@@ -79,7 +79,7 @@ def calibration(
     ] = None,
 ) -> None:
     """Show how often keypoints of each score are right, and fit the map from scores to that."""
-    from poise.inference.calibration import (
+    from poise.inference.results.calibration import (
         calibration_error,
         fit_calibration,
         held_out_error,

@@ -47,7 +47,7 @@ def bench(
     Nothing is downloaded: weights that are not on this machine are made up, which is as fast.
     """
     from poise.inference.inferencer import BACKENDS
-    from poise.inference.modes import MODES
+    from poise.inference.networks.modes import MODES
 
     ways = [
         (backend, mode)
@@ -102,7 +102,7 @@ def _measured(
 
 def _model_of(name: str) -> tuple[Any, str]:
     """What an `Inferencer` takes for a model, and whose weights it has."""
-    from poise.inference.exported import is_exported
+    from poise.inference.exported.opening import is_exported
     from poise.models.build import build_model
     from poise.zoo import default_weights
 

@@ -107,7 +107,7 @@ def _say_model(inferencer: Any, boxes_given: bool) -> None:
 
 def _warn_untrained(model: str, weights: str | None) -> None:
     """Say it where the options name a config file and no weights for it."""
-    from poise.inference.exported import is_exported
+    from poise.inference.exported.opening import is_exported
     from poise.zoo.whole import is_whole_model
 
     if weights is not None or not Path(model).is_file():

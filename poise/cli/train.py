@@ -150,7 +150,7 @@ def train(
 
 def _check(cfg: Any, seconds: float) -> None:
     """Overfit a few samples and say what that showed; the exit code is 1 if it failed."""
-    from poise.training.sanity import check_by_overfitting
+    from poise.training.trials.sanity import check_by_overfitting
 
     report = check_by_overfitting(cfg, seconds=seconds)
     typer.echo(str(report))
@@ -161,7 +161,7 @@ def _check(cfg: Any, seconds: float) -> None:
 def _look_before(cfg: Any, *, validate: bool) -> None:
     """Say what is wrong in the config as it is written, all of it, before anything is built."""
     from poise.check import check
-    from poise.training.wrapper import launch_rank
+    from poise.training.machine.environment import launch_rank
 
     parts = [p for p in ("train", "val") if cfg.get(f"{p}_dataloader") and (validate or p != "val")]
     report = check(cfg, parts=parts, quick=True)
@@ -184,7 +184,7 @@ def _made_up(cfg: Any, folder: Path) -> Any:
 
 def _find_batch_size(cfg: Any, accelerator: str) -> None:
     """Say which batch fits, and what goes with it."""
-    from poise.training.tuning import find_batch_size
+    from poise.training.trials.tuning import find_batch_size
 
     before = cfg["train_dataloader"].get("batch_size", 1)
     found = find_batch_size(cfg, accelerator=accelerator)
@@ -197,7 +197,7 @@ def _find_batch_size(cfg: Any, accelerator: str) -> None:
 
 def _find_rate(cfg: Any, accelerator: str, folder: Path) -> None:
     """Say at which learning rate the loss fell fastest."""
-    from poise.training.tuning import find_learning_rate
+    from poise.training.trials.tuning import find_learning_rate
 
     curve = find_learning_rate(cfg, accelerator=accelerator)
     folder.mkdir(parents=True, exist_ok=True)
@@ -231,8 +231,8 @@ def _fit_to_data(
             raise ConfigError("--weights goes with your own data; else --set load_from=PATH")
         return cfg
     from poise.data_tools import with_coco_files
-    from poise.training.checkpoint import resolve_resume
     from poise.training.own_data import prepare
+    from poise.training.run.checkpoint import resolve_resume
 
     folder = work_dir or Path("work_dirs") / Path(cfg.filename).stem
     own, told = with_coco_files(own, folder / "annotations")

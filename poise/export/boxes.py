@@ -60,7 +60,7 @@ def boxes_plan(model: Any) -> Plan:
     Raises:
         ConfigError: another head, or pictures of no fixed size.
     """
-    from poise.inference.crops import pipeline_config
+    from poise.inference.networks.crops import pipeline_config
     from poise.models.detectors import RTMDetSepBNHead, YOLOXHead
 
     head = model.bbox_head

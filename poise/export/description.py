@@ -23,7 +23,7 @@ def describe(model: Any, kind: str, **more: Any) -> dict[str, Any]:
         kind: how the outputs are read: "topdown", "people", "maps", "boxes" or "lifter".
         **more: what that needs to know.
     """
-    from poise.inference.crops import pipeline_config
+    from poise.inference.networks.crops import pipeline_config
 
     return {
         "version": VERSION,
@@ -55,7 +55,7 @@ def input_of(cfg: Any) -> tuple[int, int, Any]:
     Raises:
         ConfigError: the test pipeline gives no fixed size.
     """
-    from poise.inference.crops import pipeline_config
+    from poise.inference.networks.crops import pipeline_config
 
     steps = {str(s.get("type")).rpartition(".")[2]: s for s in pipeline_config(cfg)}
     fit, size = steps.get("BottomupResize", {}), steps.get("Resize", {})

@@ -96,7 +96,7 @@ def track_items(metainfo: Mapping[str, Any], window: Any) -> list[dict[str, Any]
 
 def _prepared(model: Any, items: list[dict[str, Any]]) -> Tensor:
     """(3, ...) inputs as the test pipeline makes them."""
-    from poise.inference.crops import read_test_pipeline
+    from poise.inference.networks.crops import read_test_pipeline
 
     pipeline = read_test_pipeline(model.cfg)
     return torch.stack([pipeline(item)["inputs"] for item in items]).float()

@@ -30,7 +30,7 @@ def topdown_3d_plan(model: Any) -> Plan:
     Raises:
         ConfigError: another head, or `test_cfg.mode` other than "3d".
     """
-    from poise.inference.direct3d import space_of
+    from poise.inference.networks.direct3d import space_of
     from poise.models.estimators.topdown_3d import DEFAULT_FOCAL
 
     names = {
@@ -58,7 +58,7 @@ def topdown_plan(model: Any) -> Plan:
     Raises:
         ConfigError: nobody could decode its outputs, or the config has no input size.
     """
-    from poise.inference.networks import TopdownNetwork
+    from poise.inference.networks.topdown import TopdownNetwork
 
     if not TopdownNetwork.suits(model, {}):
         raise ConfigError(
@@ -73,7 +73,7 @@ def topdown_plan(model: Any) -> Plan:
 
 def _input_size(model: Any) -> tuple[int, int]:
     """Width and height, as the codec says, else the test pipeline."""
-    from poise.inference.crops import pipeline_config
+    from poise.inference.networks.crops import pipeline_config
 
     size = getattr(model.head.decoder, "input_size", None)
     for step in pipeline_config(model.cfg) if size is None else ():

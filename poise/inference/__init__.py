@@ -1,26 +1,31 @@
-"""From pictures to poses: sources, the pipeline around a model, results, files."""
+"""From pictures to poses; `Inferencer` is where to begin.
+
+In the order of a picture's way: `sources`, `boxes` and `detectors` (where to look), `networks` or
+`exported` (what runs a batch), `pipeline` (which makes them overlap), `results`, then `tracking`,
+`smoothing`, `lifting`, and `sinks` (files). `machine` is what all this takes of the computer.
+"""
 
 from poise._lazy import attach
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "boxes": "check_boxes read_boxes",
-        "conversions": "log_rerun to_fiftyone to_supervision",
+        "boxes.files": "check_boxes read_boxes",
+        "boxes.propagation": "PoseBoxes interpolate_boxes",
         "detectors": "BatchDetector NanoDetDetector",
         "inferencer": "Inferencer",
-        "propagation": "PoseBoxes interpolate_boxes",
         "smoothing": "SmoothingStage build_smoother smooth_sequence",
         "tracking": "Follow PoseTracker TrackingStage build_tracker",
         "lifting": "LiftingStage build_lifter",
-        "reading": "read_results",
-        "results": "PoseResult RESULT_VERSION SourceInfo",
+        "pipeline.stages": "Stage build_stages chain_stages",
+        "results.conversions": "log_rerun to_fiftyone to_supervision",
+        "results.pose_result": "PoseResult RESULT_VERSION SourceInfo",
+        "results.reading": "read_results",
         "sinks.base": "FileSink Sink SinkOptions",
         "sinks.group": "SinkGroup",
         "sinks.table": "SINKS open_sinks",
         "sources.frame": "Frame Source",
         "sources.opening": "open_sources",
         "sources.pictures": "Picture list_pictures to_bgr",
-        "stages": "Stage build_stages chain_stages",
     },
 )

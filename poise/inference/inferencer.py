@@ -19,24 +19,26 @@ from poise.errors import (
     UnknownNameError,
     nearest,
 )
-from poise.inference.calibration import FITTED, Calibration
-from poise.inference.crops import crop_maker, read_test_pipeline
+from poise.inference.boxes.given import GivenBoxes
 from poise.inference.detectors import WholeImage, build_detector
-from poise.inference.devices import pick_device
-from poise.inference.direct3d import space_of
-from poise.inference.exported import exported_network, is_exported, load_exported
-from poise.inference.jobs import GivenBoxes, Job
-from poise.inference.locating import DETECTOR_BATCH, located
-from poise.inference.memory import keep_freed_memory
-from poise.inference.modes import Mode, mode_of, pick_model
-from poise.inference.networks import Network, choose_network
-from poise.inference.overlap import Timings, prefetched
-from poise.inference.pipeline import posed
-from poise.inference.probabilities import score_kind_of
-from poise.inference.results import PoseResult, empty_instances
+from poise.inference.exported.opening import exported_network, is_exported, load_exported
+from poise.inference.machine.devices import pick_device
+from poise.inference.machine.memory import keep_freed_memory
+from poise.inference.networks.choosing import choose_network
+from poise.inference.networks.crops import crop_maker, read_test_pipeline
+from poise.inference.networks.direct3d import space_of
+from poise.inference.networks.modes import Mode, mode_of, pick_model
+from poise.inference.networks.network import Network
+from poise.inference.pipeline.jobs import Job
+from poise.inference.pipeline.locating import DETECTOR_BATCH, located
+from poise.inference.pipeline.overlap import Timings, prefetched
+from poise.inference.pipeline.posing import posed
+from poise.inference.pipeline.stages import build_stages, chain_stages
+from poise.inference.results.calibration import FITTED, Calibration
+from poise.inference.results.pose_result import PoseResult, empty_instances
+from poise.inference.results.probabilities import score_kind_of
 from poise.inference.sources.frame import Frame, Source
 from poise.inference.sources.opening import open_sources
-from poise.inference.stages import build_stages, chain_stages
 from poise.runtimes import RUNTIMES, runtime_of
 
 __all__ = ["Inferencer"]
@@ -75,9 +77,9 @@ class Inferencer:
             rearranged for speed) or "fast" (also the detector only at every fifth frame, and a
             small model for "auto").
         flip_test: True or False; None leaves it to the mode.
-        calibration: map from scores to probabilities (`poise.inference.calibration`), or the JSON
-            file of one. None: the one of a model inside the package, else the map that follows
-            from how the model makes its scores.
+        calibration: map from scores to probabilities (`poise.inference.results.calibration`), or
+            the JSON file of one. None: the one of a model inside the package, else the map that
+            follows from how the model makes its scores.
         crops: "opencv" (the pixels that models were trained with) or "torch" (warped on the
             device, for GPUs whose host is slow; pixels differ by a few levels).
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from poise.inference.results import PoseResult
+from poise.inference.results.pose_result import PoseResult
 
 __all__ = ["Batcher", "ClosedError"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 import poise
-from poise.inference.crops import pipeline_config
-from poise.inference.modes import MODES
+from poise.inference.networks.crops import pipeline_config
+from poise.inference.networks.modes import MODES
 from poise.serving.limits import Limits
 from poise.visualization.style import Palette
 from poise.zoo import find_model

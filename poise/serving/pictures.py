@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from poise.errors import DataError
-from poise.inference.boxes import check_boxes
+from poise.inference.boxes.files import check_boxes
 from poise.inference.sources.pictures import decoded
 from poise.serving.limits import Limits
 from poise.serving.refusals import RefusedError

@@ -13,7 +13,7 @@ import numpy as np
 from fastapi import Request
 
 from poise.errors import DataError
-from poise.inference.results import PoseResult, empty_instances
+from poise.inference.results.pose_result import PoseResult, empty_instances
 from poise.inference.sinks.drawing import drawer_of
 from poise.inference.sinks.json_files import layout_of
 from poise.serving.batching import Batcher, ClosedError

@@ -1,12 +1,18 @@
-"""Training and evaluation runs: optimizers, schedules, hooks, and the runner over Lightning."""
+"""Training and evaluation runs over Lightning; `Runner` is where to begin.
+
+`runner` makes a run of a config, `build` its parts, `module` is a training step. `hooks` act at
+named points of a run, `run` has its loops and checkpoints, `optim` what moves the weights, `logs`
+what it tells, `machine` what it takes of the computer; `trials` are short runs before the long
+one, `own_data` fits a released config to one's own data.
+"""
 
 from poise._lazy import attach
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "optim": "build_optimizer StepSettings",
-        "schedules": "build_schedulers",
+        "optim.wrappers": "build_optimizer StepSettings",
+        "optim.schedules": "build_schedulers",
         "hooks": "Hook",
         "runner": "Runner",
     },

@@ -54,7 +54,7 @@ def build_dataloader(cfg: Any, name: str, runner: Any) -> Any:
 
     if not isinstance(cfg, Mapping):
         return cfg
-    from poise.training.environment import worker_settings
+    from poise.training.machine.environment import worker_settings
 
     randomness = runner.cfg.get("randomness") or {}
     different = bool(randomness.get("diff_rank_seed", False))
@@ -156,7 +156,7 @@ def load_weights(
     from poise.models.weights import load_checkpoint
 
     if content is None:
-        from poise.training.checkpoint import read
+        from poise.training.run.checkpoint import read
 
         content = read(path)
     load_checkpoint(model, content, strict=strict, same_shapes=same_shapes, name=str(path))

@@ -13,10 +13,14 @@ import torch
 from torch import Tensor
 
 from poise.errors import ArgumentError, DataError
-from poise.training.memory import BatchTooLargeError, explain_out_of_memory, is_out_of_memory
-from poise.training.optim import StepSettings
-from poise.training.sharding import shard
-from poise.training.sync_norm import join_norms
+from poise.training.machine.memory import (
+    BatchTooLargeError,
+    explain_out_of_memory,
+    is_out_of_memory,
+)
+from poise.training.machine.sharding import shard
+from poise.training.machine.sync_norm import join_norms
+from poise.training.optim.wrappers import StepSettings
 
 __all__ = ["BatchStream", "PoseDataModule", "PoseModule", "parse_losses"]
 

@@ -18,7 +18,6 @@ from poise.errors import ConfigError, FileMissingError, KeypointCountError
 from poise.metrics.collecting import broadcast
 from poise.metrics.evaluator import build_evaluator
 from poise.registry import LOG_PROCESSORS, LOOPS, use_scope
-from poise.training import checkpoint as files
 from poise.training.build import (
     build_dataloader,
     build_hooks,
@@ -26,18 +25,19 @@ from poise.training.build import (
     config_text,
     load_weights,
 )
-from poise.training.console import open_log
-from poise.training.environment import apply_environment, process_group
-from poise.training.freezing import freeze
-from poise.training.loops import TrainLoop, build_train_loop
-from poise.training.message_hub import MessageHub
-from poise.training.optim import StepSettings, build_optimizer
-from poise.training.scalars import ScalarWriter
-from poise.training.schedules import build_schedulers
-from poise.training.sharding import is_sharded, taking_whole_tensors
-from poise.training.signals import StopRequests
-from poise.training.speed import fuse_optimizer, prepare_model
-from poise.training.wrapper import OptimizerView, launch_rank
+from poise.training.logs.console import open_log
+from poise.training.logs.message_hub import MessageHub
+from poise.training.logs.scalars import ScalarWriter
+from poise.training.machine.environment import apply_environment, launch_rank, process_group
+from poise.training.machine.sharding import is_sharded, taking_whole_tensors
+from poise.training.machine.speed import fuse_optimizer, prepare_model
+from poise.training.optim.freezing import freeze
+from poise.training.optim.schedules import build_schedulers
+from poise.training.optim.view import OptimizerView
+from poise.training.optim.wrappers import StepSettings, build_optimizer
+from poise.training.run import checkpoint as files
+from poise.training.run.loops import TrainLoop, build_train_loop
+from poise.training.run.signals import StopRequests
 
 __all__ = ["Runner"]
 
@@ -413,7 +413,7 @@ class Runner:
         self.logger.info("Learning rates are multiplied by %g (auto_scale_lr)", ratio)
 
     def _fit(self) -> None:
-        from poise.training.engine import fit
+        from poise.training.run.engine import fit
 
         with StopRequests(self.logger) as self.stop_requests:
             fit(self)

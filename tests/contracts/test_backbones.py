@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from poise.errors import PoiseError
 from poise.registry import MODELS
 from poise.registry.tables.models import TABLE
-from poise.training.sharding import shard, whole
+from poise.training.machine.sharding import shard, whole
 
 
 def hr_extra(**more):

@@ -28,13 +28,13 @@ from poise.inference.sources import open_sources
 from poise.models.weights import download, locks
 from poise.models.weights.sources import locate
 from poise.runtimes import available_cores
-from poise.training import engine
-from poise.training.environment import (
+from poise.training.machine.environment import (
     apply_environment,
     distributed_settings,
     memory_mb,
     worker_settings,
 )
+from poise.training.run import engine
 from poise.transforms.image import stored_image
 from poise.visualization.visualizer import write_picture
 

@@ -8,7 +8,7 @@ import poise
 from poise.errors import ArgumentError, ConfigError
 from poise.export import export_model, export_onnx
 from poise.inference.lifting import build_lifter
-from poise.inference.results import PoseResult
+from poise.inference.results.pose_result import PoseResult
 from poise.runtimes import read_metadata
 from poise.structures import InstanceData, parse_pose_metainfo
 

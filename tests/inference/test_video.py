@@ -21,7 +21,7 @@ from poise.inference import (
     open_sinks,
     open_sources,
 )
-from poise.inference.results import empty_instances
+from poise.inference.results.pose_result import empty_instances
 from poise.inference.sources.live import newest_frames
 from poise.structures import parse_pose_metainfo
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from poise.cli.train import open_config
-from poise.training import checkpoint as files
+from poise.training.run import checkpoint as files
 from poise.training.runner import Runner
 
 CODEC = {

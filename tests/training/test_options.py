@@ -10,11 +10,11 @@ from torch import nn
 
 from poise.errors import ConfigError
 from poise.models.backbones import ResNet
-from poise.training.freezing import freeze
-from poise.training.memory import BatchTooLargeError, is_out_of_memory, largest_that_fits
+from poise.training.machine.memory import BatchTooLargeError, is_out_of_memory, largest_that_fits
+from poise.training.machine.speed import checkpoint_blocks, fuse_optimizer, prepare_model
+from poise.training.optim.freezing import freeze
 from poise.training.runner import Runner
-from poise.training.speed import checkpoint_blocks, fuse_optimizer, prepare_model
-from poise.training.tuning import RateCurve, _prepared, find_batch_size, find_learning_rate
+from poise.training.trials.tuning import RateCurve, _prepared, find_batch_size, find_learning_rate
 
 
 def train(cfg, **more):

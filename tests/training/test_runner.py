@@ -17,11 +17,11 @@ from poise.errors import (
     FileMissingError,
     UnknownNameError,
 )
-from poise.training import checkpoint as files
 from poise.training.hooks import Hook
 from poise.training.module import parse_losses
+from poise.training.run import checkpoint as files
+from poise.training.run.signals import StopRequests
 from poise.training.runner import Runner
-from poise.training.signals import StopRequests
 
 
 @pytest.fixture(autouse=True)
@@ -193,7 +193,7 @@ def test_gathered_gradients_survive_a_stop(make_config, tmp_path, at):
 
 def test_a_signal_that_comes_twice_at_once_is_one_request(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("poise.training.signals.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("poise.training.run.signals.time.monotonic", lambda: clock[0])
     with StopRequests(logging.getLogger("poise")) as requests:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)

@@ -14,7 +14,7 @@ from poise.cli.test import test as run_test
 from poise.cli.train import train as run_train
 from poise.data_tools import evaluate_predictions
 from poise.errors import ConfigError, FileMissingError
-from poise.training import checkpoint as files
+from poise.training.run import checkpoint as files
 
 K = 3
 

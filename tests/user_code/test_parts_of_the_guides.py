@@ -109,7 +109,7 @@ def test_a_users_neck_and_loss_are_built_and_differentiable(parts):
 
 
 def test_a_users_optimizer_and_constructor_group_as_written(parts):
-    from poise.training.optim import build_optimizer
+    from poise.training.optim.wrappers import build_optimizer
 
     model = torch.nn.ModuleDict({"neck": torch.nn.Linear(2, 2), "head": torch.nn.Linear(2, 1)})
     optimizer = build_optimizer(

@@ -10,7 +10,7 @@ import numpy as np
 
 from poise.errors import DataError
 from poise.inference.detectors.base import SelectingDetector
-from poise.inference.devices import computing, half_type
+from poise.inference.machine.devices import computing, half_type
 
 __all__ = ["NanoDetDetector"]
 

@@ -76,7 +76,7 @@ class NetworkDetector(SelectingDetector):
         Args:
             half: without effect: its boxes are computed in pixels, finer than 16 bits can tell.
         """
-        from poise.inference.tuning import tuned
+        from poise.inference.networks.tuning import tuned
 
         side = self._pipeline({"img": np.zeros((64, 64, 3), np.uint8), "img_path": None})
         height, width = side["inputs"].shape[-2:]

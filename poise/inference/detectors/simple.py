@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.inference.boxes import check_boxes
+from poise.inference.boxes.files import check_boxes
 
 __all__ = ["CallableDetector", "FixedBoxes", "WholeImage"]
 

@@ -70,7 +70,7 @@ class TorchLifter:
     """
 
     def __init__(self, model: Any) -> None:
-        from poise.inference.crops import read_test_pipeline
+        from poise.inference.networks.crops import read_test_pipeline
 
         self.model = model
         self.metainfo: Mapping[str, Any] = model.dataset_meta
@@ -104,7 +104,7 @@ class ExportedLifter:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        from poise.inference.exported import parsed_schema
+        from poise.inference.exported.opening import parsed_schema
         from poise.registry import KEYPOINT_CODECS, use_scope
         from poise.runtimes import open_session, runtime_of
         from poise.transforms import Compose

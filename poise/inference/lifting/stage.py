@@ -20,8 +20,8 @@ from poise.inference.lifting.poses import (
     moved_to,
     upright,
 )
-from poise.inference.results import PoseResult
-from poise.inference.sequences import video_of
+from poise.inference.results.pose_result import PoseResult
+from poise.inference.results.sequences import video_of
 from poise.inference.tracking.stage import with_ids
 from poise.runtimes import is_exported_name
 from poise.schemas import conversions

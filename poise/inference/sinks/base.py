@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from poise.errors import DataError
-from poise.inference.results import PoseResult
+from poise.inference.results.pose_result import PoseResult
 
 __all__ = ["FileSink", "FolderSink", "Sink", "SinkOptions", "stem_of"]
 

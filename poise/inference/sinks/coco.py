@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.inference.results import PoseResult
+from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import FileSink, SinkOptions
 from poise.inference.sinks.json_list import JsonList
 

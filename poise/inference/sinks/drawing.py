@@ -10,8 +10,8 @@ import numpy as np
 
 from poise.errors import DataError, nearest
 from poise.inference.lifting.poses import SPACE_3D
-from poise.inference.results import PoseResult
-from poise.inference.sequences import video_of
+from poise.inference.results.pose_result import PoseResult
+from poise.inference.results.sequences import video_of
 from poise.visualization import (
     Trails,
     View,

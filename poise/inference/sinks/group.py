@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from poise.inference.results import PoseResult
+from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import Sink
 
 __all__ = ["SinkGroup"]

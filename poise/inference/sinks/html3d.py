@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from poise._files import write_whole
-from poise.inference.direct3d import SPACE_HANDS
 from poise.inference.lifting.poses import SPACE_3D
-from poise.inference.results import PoseResult
+from poise.inference.networks.direct3d import SPACE_HANDS
+from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.spool import Motion, MotionSink, right_handed
 
 __all__ = ["Html3dSink"]

@@ -8,7 +8,7 @@ import cv2
 
 from poise._files import write_whole
 from poise.errors import DataError
-from poise.inference.results import PoseResult
+from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import FolderSink, SinkOptions, stem_of
 from poise.inference.sinks.drawing import Drawer
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from poise.errors import DataError, nearest
-from poise.inference.results import PoseResult
+from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import SinkOptions
 from poise.inference.sinks.image import PictureFiles
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from poise._files import write_whole
 from poise.errors import DataError
-from poise.inference.results import PoseResult
+from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import FileSink, SinkOptions
 from poise.inference.sinks.drawing import Drawer
 from poise.visualization.sheets import contact_sheet

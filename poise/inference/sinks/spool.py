@@ -16,9 +16,9 @@ import numpy as np
 from poise._arrays import Array
 from poise._files import write_whole
 from poise.errors import DataError
-from poise.inference.direct3d import SPACE_HANDS
 from poise.inference.lifting.poses import SPACE_3D
-from poise.inference.results import PoseResult
+from poise.inference.networks.direct3d import SPACE_HANDS
+from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import FileSink
 
 __all__ = ["Motion", "MotionSink", "PersonSink", "right_handed", "y_up"]

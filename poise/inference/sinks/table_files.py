@@ -8,7 +8,7 @@ from typing import Any
 
 from poise._files import whole_file
 from poise.errors import DataError, MissingDependencyError
-from poise.inference.results import PoseResult
+from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import FileSink, SinkOptions
 
 __all__ = ["CsvSink", "ParquetSink"]

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 
 from poise.errors import ConfigError, DataError
-from poise.inference.devices import codec_threads
-from poise.inference.libraries import import_av
-from poise.inference.results import PoseResult
+from poise.inference.machine.devices import codec_threads
+from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import FileSink, SinkOptions
 from poise.inference.sinks.drawing import Drawer
+from poise.inference.sources.pyav import import_av
 from poise.inference.sources.video import start_of
 
 __all__ = ["CODECS", "VideoSink"]

@@ -8,7 +8,7 @@ from typing import Self
 import cv2
 
 from poise.errors import MissingDependencyError
-from poise.inference.results import PoseResult
+from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import SinkOptions
 from poise.inference.sinks.drawing import Drawer
 

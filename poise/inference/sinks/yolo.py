@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from poise.inference.results import PoseResult
+from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.image import PictureFiles
 
 __all__ = ["YoloSink"]

@@ -12,8 +12,8 @@ import numpy as np
 
 from poise._arrays import Array
 from poise.errors import ArgumentError, ConfigError, DataError, nearest
-from poise.inference.results import PoseResult
-from poise.inference.sequences import gather, video_of
+from poise.inference.results.pose_result import PoseResult
+from poise.inference.results.sequences import gather, video_of
 from poise.inference.smoothing.filters import (
     Filter,
     Gaussian,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from poise.errors import PoiseError
-from poise.inference.results import SourceInfo
+from poise.inference.results.pose_result import SourceInfo
 
 __all__ = ["Frame", "Source", "name_of_address"]
 

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import cv2
 
 from poise.errors import DataError, PoiseError
-from poise.inference.libraries import import_av
-from poise.inference.results import SourceInfo
+from poise.inference.results.pose_result import SourceInfo
 from poise.inference.sources.frame import Frame, name_of_address
+from poise.inference.sources.pyav import import_av
 from poise.inference.sources.video import decoded_frames
 
 __all__ = ["CameraSource", "StreamSource", "newest_frames"]

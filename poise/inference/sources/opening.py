@@ -12,7 +12,7 @@ import numpy as np
 
 from poise._files import path_of_address
 from poise.errors import DataError, PoiseError
-from poise.inference.results import SourceInfo
+from poise.inference.results.pose_result import SourceInfo
 from poise.inference.sources.frame import Frame, Source, name_of_address
 from poise.inference.sources.live import CameraSource, StreamSource
 from poise.inference.sources.pictures import (

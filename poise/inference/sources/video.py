@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from poise.errors import DataError, FileMissingError
-from poise.inference.devices import codec_threads
-from poise.inference.libraries import import_av
-from poise.inference.results import SourceInfo
+from poise.inference.machine.devices import codec_threads
+from poise.inference.results.pose_result import SourceInfo
 from poise.inference.sources.frame import Frame
+from poise.inference.sources.pyav import import_av
 
 __all__ = ["VIDEO_SUFFIXES", "VideoSource", "decoded_frames", "start_of"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from poise._lazy import needed
-from poise.inference.results import PoseResult
-from poise.inference.sequences import video_of
+from poise.inference.results.pose_result import PoseResult
+from poise.inference.results.sequences import video_of
 from poise.inference.tracking.tracker import NO_TRACK
 
 __all__ = ["LIBRARY_TRACKERS", "LibraryTrackingStage"]

@@ -12,8 +12,8 @@ import numpy as np
 
 from poise.errors import ArgumentError, ConfigError, DataError, nearest
 from poise.geometry import bbox_overlaps
-from poise.inference.results import PoseResult
-from poise.inference.sequences import video_of
+from poise.inference.results.pose_result import PoseResult
+from poise.inference.results.sequences import video_of
 from poise.inference.tracking.tracker import PoseTracker
 
 __all__ = ["Follow", "TrackingStage", "build_tracker", "with_ids"]

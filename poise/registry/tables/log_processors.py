@@ -2,6 +2,6 @@
 
 TABLE: dict[str, dict[str, str]] = {
     "mmengine": {
-        "poise.training.log_processor": "LogProcessor",
+        "poise.training.logs.log_processor": "LogProcessor",
     },
 }

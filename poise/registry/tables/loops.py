@@ -2,6 +2,6 @@
 
 TABLE: dict[str, dict[str, str]] = {
     "mmengine": {
-        "poise.training.loops": "EpochBasedTrainLoop IterBasedTrainLoop TestLoop ValLoop",
+        "poise.training.run.loops": "EpochBasedTrainLoop IterBasedTrainLoop TestLoop ValLoop",
     },
 }

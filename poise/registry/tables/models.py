@@ -2,7 +2,7 @@
 
 TABLE: dict[str, dict[str, str]] = {
     "mmpose": {
-        "poise.training.averages": "ExpMomentumEMA",
+        "poise.training.optim.averages": "ExpMomentumEMA",
         # layers
         "poise.layers.norms": "FrozenBatchNorm2d",
         # backbones
@@ -84,7 +84,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.estimators.topdown_3d": "TopdownPoseEstimator3D",
     },
     "mmengine": {
-        "poise.training.averages": (
+        "poise.training.optim.averages": (
             "ExponentialMovingAverage MomentumAnnealingEMA StochasticWeightAverage"
         ),
         "poise.models.preprocessors.base": "BaseDataPreprocessor ImgDataPreprocessor",
@@ -110,7 +110,7 @@ TABLE: dict[str, dict[str, str]] = {
     "mmdet": {
         "poise.losses.detection": "CrossEntropyLoss=DetectionCrossEntropyLoss "
         "IoULoss=DetectionIoULoss L1Loss=DetectionL1Loss",
-        "poise.training.averages": "ExpMomentumEMA",
+        "poise.training.optim.averages": "ExpMomentumEMA",
         "poise.models.backbones.csp": "CSPDarknet CSPNeXt",
         "poise.models.necks.channel_mapper": "ChannelMapper",
         "poise.models.necks.fpn": "FPN",
@@ -123,7 +123,7 @@ TABLE: dict[str, dict[str, str]] = {
     },
     # what MMPose's projects/yolox_pose takes from MMYOLO, and adds to it
     "mmyolo": {
-        "poise.training.averages": "ExpMomentumEMA",
+        "poise.training.optim.averages": "ExpMomentumEMA",
         "poise.losses.similarity": "OksLoss=BoxOKSLoss",
         "poise.models.backbones.csp": "YOLOXCSPDarknet",
         "poise.models.detectors.yolox_pose": "YOLODetector YOLOXPoseHead=YOLOPoseHead "

@@ -2,11 +2,11 @@
 
 TABLE: dict[str, dict[str, str]] = {
     "mmpose": {
-        "poise.training.optim": (
+        "poise.training.optim.constructors": (
             "ForceDefaultOptimWrapperConstructor LayerDecayOptimWrapperConstructor"
         ),
     },
     "mmengine": {
-        "poise.training.optim": "DefaultOptimWrapperConstructor",
+        "poise.training.optim.constructors": "DefaultOptimWrapperConstructor",
     },
 }

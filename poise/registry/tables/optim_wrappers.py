@@ -2,6 +2,6 @@
 
 TABLE: dict[str, dict[str, str]] = {
     "mmengine": {
-        "poise.training.optim": "OptimWrapper AmpOptimWrapper",
+        "poise.training.optim.wrappers": "OptimWrapper AmpOptimWrapper",
     },
 }

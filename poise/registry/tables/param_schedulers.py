@@ -1,6 +1,6 @@
 """Where each registered name of the kind `param_schedulers` lives."""
 
-_MODULE = "poise.training.schedules"
+_MODULE = "poise.training.optim.schedules"
 
 TABLE: dict[str, dict[str, str]] = {
     "mmpose": {

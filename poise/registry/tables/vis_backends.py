@@ -2,7 +2,7 @@
 
 TABLE: dict[str, dict[str, str]] = {
     "mmengine": {
-        "poise.training.scalars": (
+        "poise.training.logs.scalars": (
             "AimVisBackend ClearMLVisBackend CometVisBackend DVCLiveVisBackend LocalVisBackend "
             "MLflowVisBackend NeptuneVisBackend TensorboardVisBackend WandbVisBackend"
         ),

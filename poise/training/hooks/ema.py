@@ -8,8 +8,8 @@ import torch
 
 from poise.errors import CheckpointError, ConfigError
 from poise.registry import HOOKS, MODELS
-from poise.training.checkpoint import to_cpu
 from poise.training.hooks.base import Hook
+from poise.training.run.checkpoint import to_cpu
 
 __all__ = ["EMAHook"]
 

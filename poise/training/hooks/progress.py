@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 from poise.registry import HOOKS
-from poise.training.environment import memory_mb
 from poise.training.hooks.base import Hook
+from poise.training.machine.environment import memory_mb
 
 __all__ = ["ProgressHook"]
 

@@ -11,7 +11,7 @@ from poise.apis import extract_pose_sequence, inference_pose_lifter_model
 from poise.apis.lifting import convert_keypoint_definition
 from poise.errors import ArgumentError, ConfigError, DataError
 from poise.inference.lifting import build_lifter, upright
-from poise.inference.results import PoseResult, SourceInfo
+from poise.inference.results.pose_result import PoseResult, SourceInfo
 from poise.models.build import build_model
 from poise.structures import InstanceData, PoseDataSample, parse_pose_metainfo
 

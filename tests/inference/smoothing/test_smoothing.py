@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import savgol_filter
 
 from poise.errors import ArgumentError, ConfigError, DataError
-from poise.inference.results import PoseResult
+from poise.inference.results.pose_result import PoseResult
 from poise.inference.smoothing import build_smoother, smooth_sequence
 from poise.structures import InstanceData
 

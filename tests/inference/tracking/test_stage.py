@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from poise.errors import ArgumentError, ConfigError, DataError
-from poise.inference.results import PoseResult, SourceInfo
+from poise.inference.results.pose_result import PoseResult, SourceInfo
 from poise.inference.tracking import build_tracker
 from poise.structures import InstanceData
 

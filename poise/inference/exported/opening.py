@@ -1,0 +1,178 @@
+"""Exported files in the place of torch models, and the network that each kind of file is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from poise.config import Config
+from poise.errors import ConfigError
+from poise.inference.exported.cache import export_cached
+from poise.inference.exported.maps import ExportedMaps
+from poise.inference.exported.people import ExportedPeople, PictureSteps
+from poise.inference.exported.topdown import ExportedNetwork
+from poise.inference.exported.topdown_3d import ExportedTopdown3D
+from poise.inference.networks.crops import PipelineCrops, WarpCrops, read_test_pipeline
+from poise.inference.networks.heat import warn_without_heatmaps
+from poise.inference.networks.modes import Mode
+from poise.inference.networks.network import Network
+from poise.inference.networks.topdown import TopdownNetwork
+from poise.runtimes import is_exported_name, open_session
+
+__all__ = ["exported_network", "is_exported", "load_exported", "parsed_schema"]
+
+
+def is_exported(model: Any) -> bool:
+    """Whether a model is the path of an exported file."""
+    return isinstance(model, (str, os.PathLike)) and is_exported_name(model)
+
+
+def exported_network(
+    model: Any,
+    crops: Any,
+    *,
+    runtime: str,
+    flip_test: bool | None,
+    mode: Mode,
+    heatmaps: bool = False,
+) -> Network:
+    """Network of a model that `load_exported` gave, or of a torch model, exported where needed.
+
+    Raises:
+        ConfigError: a model that cannot be exported, or a flip test that would need torch.
+    """
+    if hasattr(model, "session"):
+        if flip_test:
+            raise ConfigError("an exported file has no flip test; load the model itself for that")
+        return _NETWORKS[model.kind](model, crops, heatmaps)
+    cfg = dict(model.test_cfg or {})
+    flips = cfg.get("flip_test", False) if flip_test is None else flip_test
+    if not isinstance(crops, WarpCrops) or not TopdownNetwork.suits(model, cfg):
+        if flips:
+            raise ConfigError(
+                f"backend='{runtime}' runs this {type(model).__name__} without flip test only; "
+                "give flip_test=False (--no-flip-test), or backend='torch'"
+            )
+        found = load_exported(export_cached(model), runtime, half=mode.half)
+        return _NETWORKS[found.kind](found, crops, heatmaps)
+    session = open_session(export_cached(model), runtime, half=mode.half)
+    unflip = _unflip_by(model.head, dict(crops.constants), cfg) if flips else None
+    return ExportedNetwork(session, crops, model.head.decoder, unflip, heatmaps=heatmaps)
+
+
+def _topdown(model: Any, crops: Any, heatmaps: bool) -> Network:
+    return ExportedNetwork(model.session, crops, model.head.decoder, heatmaps=heatmaps)
+
+
+def _people(model: Any, crops: Any, heatmaps: bool) -> Network:
+    about = model.session.metadata
+    if heatmaps:
+        warn_without_heatmaps("a one-stage model")
+    return ExportedPeople(
+        model.session, PictureSteps(crops), about["select"], about.get("candidates")
+    )
+
+
+def _maps(model: Any, crops: Any, heatmaps: bool) -> Network:
+    if heatmaps:
+        warn_without_heatmaps("an exported bottom-up model")
+    about = {**model.session.metadata, "dataset_meta": model.dataset_meta}
+    return ExportedMaps(model.session, PictureSteps(crops), model.head.decoder, about)
+
+
+def _topdown_3d(model: Any, crops: Any, heatmaps: bool) -> Network:
+    # plain pipelines have a maker of their own, which does not keep the steps
+    maker = crops if isinstance(crops, PipelineCrops) else _pipeline_crops(model)
+    about = model.session.metadata
+    return ExportedTopdown3D(model.session, PictureSteps(maker), model.head.decoder, about)
+
+
+def _pipeline_crops(model: Any) -> PipelineCrops:
+    return PipelineCrops(read_test_pipeline(model.cfg), model.dataset_meta)
+
+
+#: Kind of file -> what runs it: of (loaded file, crop maker, whether heatmaps are wanted).
+_NETWORKS: dict[str, Callable[[Any, Any, bool], Network]] = {
+    "topdown": _topdown,
+    "people": _people,
+    "maps": _maps,
+    "topdown3d": _topdown_3d,
+}
+#: Kinds of files that are no pose models, and what to do with them.
+_ELSEWHERE = {
+    "boxes": "finds boxes and no keypoints; give it as detector=... (--detector)",
+    "lifter": "lifts 2D poses to 3D; give it as lift=... (--lift) beside a 2D model",
+}
+
+
+def _unflip_by(
+    head: Any, metainfo: Mapping[str, Any], test_cfg: Mapping[str, Any]
+) -> Callable[[tuple[np.ndarray, ...]], tuple[np.ndarray, ...]]:
+    def unflip(outputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        import torch
+
+        tensors = tuple(torch.from_numpy(o) for o in outputs)
+        back = head.unflip(tensors if len(tensors) > 1 else tensors[0], metainfo, test_cfg)
+        return tuple(t.numpy() for t in (back if isinstance(back, tuple) else (back,)))
+
+    return unflip
+
+
+def load_exported(path: str | os.PathLike[str], runtime: str, *, half: bool = False) -> Any:
+    """What stands for the model of an exported file: `dataset_meta`, `cfg`, `head.decoder`.
+
+    Raises:
+        ConfigError: the file was not written by Poise, by a later one, or finds no keypoints.
+    """
+    from poise.registry import KEYPOINT_CODECS
+
+    session = open_session(path, runtime, half=half)
+    about = session.metadata
+    # files of before there were other kinds
+    kind = about.get("kind", "topdown" if "codec" in about else None)
+    if kind is None:
+        raise ConfigError(
+            f"'{path}' does not say what its keypoints are and how they are decoded; files that "
+            "poise.export.export_onnx writes do"
+        )
+    if kind not in _NETWORKS:
+        later = f"holds a '{kind}', which a later Poise has written"
+        raise ConfigError(f"'{path}' {_ELSEWHERE.get(kind, later)}")
+    codec = about.get("codec")
+    return SimpleNamespace(
+        session=session,
+        kind=kind,
+        dataset_meta=parsed_schema(about["dataset_meta"]),
+        cfg=Config(
+            {"test_pipeline": about["pipeline"], "default_scope": about.get("default_scope")}
+        ),
+        head=SimpleNamespace(decoder=None if codec is None else KEYPOINT_CODECS.build(codec)),
+        test_cfg={},
+        space_3d=about.get("space_3d"),
+    )
+
+
+#: Keys of a parsed schema whose values are arrays, and those whose keys are numbers.
+_ARRAYS = (
+    "sigmas",
+    "dataset_keypoint_weights",
+    "keypoint_colors",
+    "skeleton_link_colors",
+)
+_NUMBERED = ("keypoint_id2name", "skeleton_link_id2name")
+
+
+def parsed_schema(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """A parsed schema as it was, of the plain form that a file has."""
+    out = dict(meta)
+    for key in _ARRAYS:
+        if isinstance(out.get(key), list):
+            out[key] = np.array(out[key])
+    for key in _NUMBERED:
+        if isinstance(out.get(key), dict):
+            out[key] = {int(number): name for number, name in out[key].items()}
+    return out

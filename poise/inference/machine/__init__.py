@@ -1,0 +1,1 @@
+"""What inference takes of the machine: devices and number types, threads, memory."""

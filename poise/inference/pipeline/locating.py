@@ -1,0 +1,162 @@
+"""From frames to jobs that know where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from poise.errors import PoiseError
+from poise.inference.boxes.files import check_boxes
+from poise.inference.boxes.given import GivenBoxes
+from poise.inference.boxes.propagation import interpolate_boxes
+from poise.inference.pipeline.jobs import Job
+from poise.inference.pipeline.overlap import Timings
+from poise.inference.sources.frame import Frame
+
+__all__ = ["located"]
+
+#: Pictures per call of the detector.
+DETECTOR_BATCH = 4
+
+
+def located(
+    frames: Iterable[Frame],
+    *,
+    detector: Any = None,
+    given: GivenBoxes | None = None,
+    every: int = 1,
+    batch: int = DETECTOR_BATCH,
+    timings: Timings | None = None,
+) -> Iterator[Job]:
+    """A job for each frame, in order.
+
+    Args:
+        frames: pictures.
+        detector: `BatchDetector`; None: whole pictures are looked at.
+        given: the caller's boxes, instead of a detector.
+        every: the detector looks at every n-th frame of a video; boxes in between follow from
+            the detections before and after, for cameras from the poses of the frame before
+            (`Job.follows`).
+        batch: pictures per call of the detector, at most.
+        timings: takes the detector's time.
+    """
+    if given is not None:
+        yield from (_with_given_boxes(Job(frame), given) for frame in frames)
+    elif detector is None:
+        for frame in frames:
+            job = Job(frame)
+            if job.error is None:
+                job.look_at_all()
+            yield job
+    else:
+        yield from _Lookout(detector, every, batch, timings or Timings()).jobs(frames)
+
+
+def _with_given_boxes(job: Job, given: GivenBoxes) -> Job:
+    if job.error is None:
+        try:
+            job.locate(*given.of(job.frame, job.name))
+        except PoiseError as error:
+            job.fail(error)
+    return job
+
+
+class _Lookout:
+    """Runs the detector on the frames whose turn it is.
+
+    Args:
+        detector, every, batch, timings: as for `located`.
+    """
+
+    def __init__(self, detector: Any, every: int, batch: int, timings: Timings) -> None:
+        self._detector, self._every, self._batch = detector, every, batch
+        self._timings = timings
+
+    def jobs(self, frames: Iterable[Frame]) -> Iterator[Job]:
+        """Jobs in the order of the frames."""
+        waiting: list[Job] = []
+        before: Job | None = None
+        for frame in frames:
+            job = Job(frame)
+            source = frame.source
+            if self._every > 1 and waiting and waiting[0].frame.source.name != source.name:
+                yield from self._rest(before, waiting)
+                waiting, before = [], None
+            if self._every == 1 or not source.moves:
+                waiting.append(job)
+                # nothing comes after a picture that may end the run: say so before reading on
+                if source.live or job.error is not None or len(waiting) == self._batch:
+                    yield from self._detected(waiting)
+                    waiting = []
+            elif source.live:
+                if frame.index % self._every:
+                    job.follows = job.error is None
+                    yield job
+                else:
+                    yield from self._detected([job])
+            elif frame.index % self._every and before is not None and _same(before, job):
+                waiting.append(job)
+            else:
+                self._detected([job])
+                yield from self._between(before, waiting, job)
+                waiting, before = [], job
+                yield job
+        yield from self._rest(before, waiting)
+
+    def _rest(self, before: Job | None, waiting: list[Job]) -> Iterable[Job]:
+        """What is left at the end of a source."""
+        if self._every > 1 and waiting and waiting[0].frame.source.moves:
+            return self._between(before, waiting, None)
+        return self._detected(waiting)
+
+    def _detected(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Boxes of several pictures by one call of the detector."""
+        readable = [job for job in jobs if job.error is None]
+        if not readable:
+            return jobs
+        try:
+            with self._timings.measure("detect", len(readable)):
+                found = self._detector.detect([job.image for job in readable])
+            for job, boxes in zip(readable, found, strict=True):
+                job.locate(*check_boxes(boxes, where="the detector's boxes"))
+        except Exception as error:  # whatever a detector does wrong: the picture has it
+            if len(readable) == 1:
+                error.add_note(f"while the detector looked at {readable[0].name}")
+                readable[0].fail(error)
+            else:
+                # one of them is at fault; the others have a right to their boxes
+                for job in readable:
+                    self._detected([job])
+        return jobs
+
+    def _between(self, before: Job | None, waiting: list[Job], after: Job | None) -> Iterator[Job]:
+        """Jobs between two detections; without a later one the last job gets its own."""
+        readable = [job for job in waiting if job.error is None]
+        if after is None and readable:
+            after = readable.pop()
+            self._detected([after])
+        if readable and before is not None and after is not None:
+            _interpolate(before, readable, after)
+        yield from waiting
+
+
+def _same(one: Job, other: Job) -> bool:
+    return one.frame.source.name == other.frame.source.name
+
+
+def _interpolate(before: Job, jobs: Sequence[Job], after: Job) -> None:
+    """Boxes of the jobs between two that have theirs."""
+    # a frame that could not be read has no boxes: then the other one's stand in
+    first, last = (job if job.bboxes is not None else None for job in (before, after))
+    first, last = first or last, last or first
+    if first is None or last is None:
+        return
+    start, length = before.frame.index, after.frame.index - before.frame.index
+    places = interpolate_boxes(
+        first.bboxes,
+        last.bboxes,
+        [(job.frame.index - start) / length for job in jobs],
+        scores=(first.bbox_scores, last.bbox_scores),
+    )
+    for job, (boxes, scores) in zip(jobs, places, strict=True):
+        job.locate(boxes, scores)

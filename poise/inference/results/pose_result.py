@@ -1,0 +1,322 @@
+"""What an inference gives: one `PoseResult` a picture or frame."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise._lazy import needed
+from poise.inference.results.calibration import Calibration
+from poise.inference.results.probabilities import probabilities_of
+from poise.structures import InstanceData, split_instances
+
+__all__ = ["RESULT_VERSION", "PoseResult", "SourceInfo", "empty_instances"]
+
+#: Version of the JSON layout; raised when a key changes its meaning or goes.
+RESULT_VERSION = 1
+
+#: Decimals in the files: a hundredth of a pixel, a ten-thousandth of a score, a microsecond, a
+#: tenth of a millimetre.
+_PIXEL_DECIMALS, _SCORE_DECIMALS, _TIME_DECIMALS, _DECIMALS_3D = 2, 4, 6, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceInfo:
+    """Where pictures come from.
+
+    Attributes:
+        name: path or address as it was given; "array-3" for the fourth picture without one.
+        kind: "picture", "video", "camera" or "stream".
+        relative: path below the folder that was asked for; result files keep it.
+        path: file on this machine, or None.
+        fps: frames a second, where known.
+        frames: how many there are, where known.
+    """
+
+    name: str
+    kind: str = "picture"
+    relative: Path = Path()
+    path: Path | None = None
+    fps: float | None = None
+    frames: int | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether frames follow one another in time."""
+        return self.kind != "picture"
+
+    @property
+    def live(self) -> bool:
+        """Whether frames come whether or not somebody takes them."""
+        return self.kind in ("camera", "stream")
+
+
+@dataclasses.dataclass
+class PoseResult:
+    """The people (hands, animals ...) of one picture or frame.
+
+    Attributes:
+        image: (H, W, 3) uint8 BGR, as it was read.
+        instances: numpy fields, all in image space: `keypoints` (N, K, 2) float32 pixels,
+            `keypoint_scores` (N, K), `bboxes` (N, 4) xyxy, `bbox_scores` (N,). N may be 0.
+            Trackers add `track_ids` (N,) int64, lifters `keypoints_3d` (N, K3, 3) float32.
+        metainfo: parsed schema: names, links, colours, sigmas.
+        name: path of the file, or "array-3" for the fourth picture without one.
+        error: why the picture could not be used; then `instances` is empty.
+        frame_index: number of the frame in its source, from 0; 0 for a still picture.
+        time: seconds from the beginning of the video; None for still pictures.
+        source: where it comes from; None for results that a caller made.
+        score_kind: how the model makes its scores (`SCORE_KINDS` of
+            `poise.inference.results.probabilities`).
+        calibration: map from scores to probabilities that was fitted to labelled pictures.
+        keypoint_threshold: keypoints with a lower score are not `visible`.
+        metainfo_3d: parsed schema of `keypoints_3d`.
+        space_3d: space and unit of `keypoints_3d`, in words.
+        heatmap: (h, w) float32 over the whole picture: where the network saw keypoints, if asked.
+    """
+
+    image: np.ndarray | None
+    instances: InstanceData
+    metainfo: Mapping[str, Any]
+    name: str
+    error: str | None = None
+    frame_index: int = 0
+    time: float | None = None
+    source: SourceInfo | None = None
+    score_kind: str = "heatmap"
+    calibration: Calibration | None = None
+    keypoint_threshold: float = 0.3
+    metainfo_3d: Mapping[str, Any] | None = None
+    space_3d: str | None = None
+    heatmap: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.instances)
+
+    # ------------------------------------------------------------------- fields
+
+    @property
+    def keypoints(self) -> np.ndarray:
+        """(N, K, 2) float32, pixels of the picture."""
+        return self.instances.keypoints
+
+    @property
+    def keypoint_scores(self) -> np.ndarray:
+        """(N, K) float32, as the model gives them."""
+        return self.instances.keypoint_scores
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(N, K) float32 in 0..1 of the scores: by `calibration`, else by `score_kind`."""
+        if self.calibration is not None:
+            return self.calibration(self.keypoint_scores)
+        return probabilities_of(self.keypoint_scores, self.score_kind)
+
+    @property
+    def visible(self) -> np.ndarray:
+        """(N, K) bool: the score reaches `keypoint_threshold`."""
+        return self.keypoint_scores >= self.keypoint_threshold
+
+    @property
+    def in_frame(self) -> np.ndarray:
+        """(N, K) bool: the keypoint lies inside the picture."""
+        points = self.keypoints[..., :2]
+        if self.image is None:
+            return np.zeros(points.shape[:2], bool)
+        height, width = self.image.shape[:2]
+        inside = (points >= 0) & (points <= (width - 1, height - 1))
+        return np.asarray(inside.all(-1))
+
+    @property
+    def bboxes(self) -> np.ndarray:
+        """(N, 4) float32 xyxy, pixels of the picture."""
+        return self.instances.bboxes
+
+    @property
+    def bbox_scores(self) -> np.ndarray:
+        """(N,) float32."""
+        return self.instances.bbox_scores
+
+    @property
+    def track_ids(self) -> np.ndarray | None:
+        """(N,) int64, who is who from frame to frame; None without tracking."""
+        return self.instances.get("track_ids")
+
+    @property
+    def keypoints_3d(self) -> np.ndarray | None:
+        """(N, K3, 3) float32 in `space_3d`; None where nothing lifted them."""
+        return self.instances.get("keypoints_3d")
+
+    @property
+    def schema(self) -> str:
+        """`dataset_name` of the keypoint schema."""
+        return self.metainfo.get("dataset_name", "")
+
+    @property
+    def keypoint_names(self) -> list[str]:
+        """K names, in the order of `keypoints`."""
+        return _names(self.metainfo)
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second of the source, where known."""
+        return None if self.source is None else self.source.fps
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is one of the frames of a video, which follow one another in time."""
+        return self.source is not None and self.source.moves
+
+    @property
+    def where(self) -> str:
+        """How a text names this result: "clip.mp4, frame 12"."""
+        return f"{self.name}, frame {self.frame_index}" if self.moves else self.name
+
+    # ------------------------------------------------------------- other layouts
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as the JSON file holds them (docs/reference/result-json.md)."""
+        height, width = (0, 0) if self.image is None else self.image.shape[:2]
+        out: dict[str, Any] = {
+            "version": RESULT_VERSION,
+            "image": self.name,
+            **self._moment(),
+            "width": width,
+            "height": height,
+            "schema": self.schema,
+            "keypoint_names": self.keypoint_names,
+            "instances": self._rows(),
+        }
+        if self.keypoints_3d is not None and self.metainfo_3d is not None:
+            out["schema_3d"] = self.metainfo_3d.get("dataset_name", "")
+            out["keypoint_names_3d"] = _names(self.metainfo_3d)
+            out["space_3d"] = self.space_3d
+        if self.error is not None:
+            out["error"] = self.error
+        return out
+
+    def _moment(self) -> dict[str, Any]:
+        """Which frame, for those of a video."""
+        if self.time is None:
+            return {}
+        return {"frame": self.frame_index, "time": round(self.time, _TIME_DECIMALS)}
+
+    def _rows(self) -> list[dict[str, Any]]:
+        fields = self.instances
+        columns = {
+            "bbox": _plain(fields.bboxes, _PIXEL_DECIMALS),
+            "bbox_score": _plain(fields.bbox_scores, _SCORE_DECIMALS),
+            "keypoints": _plain(fields.keypoints, _PIXEL_DECIMALS),
+            "keypoint_scores": _plain(fields.keypoint_scores, _SCORE_DECIMALS),
+            "keypoint_probabilities": _plain(self.probabilities, _SCORE_DECIMALS),
+        }
+        if self.track_ids is not None:
+            columns["track_id"] = self.track_ids.tolist()
+        if self.keypoints_3d is not None:
+            columns["keypoints_3d"] = _plain(self.keypoints_3d, _DECIMALS_3D)
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def to_mmpose(self) -> list[dict[str, Any]]:
+        """Plain values as MMPose's inferencer gives them: a dict a person, nothing rounded."""
+        rows = split_instances(self.instances)
+        for row in rows:
+            row["bbox_score"] = float(row["bbox_score"])
+        return rows
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A flat dict a person, for tables: `pandas.DataFrame(result.to_rows())`.
+
+        Keys: `image`, `frame`, `time`, `person`, `track_id`, `bbox_x1` ... `bbox_score`, and
+        `NAME_x`, `NAME_y`, `NAME_score` of each keypoint; None where something is not known.
+        """
+        columns = self.row_keys
+        ids = [None] * len(self) if self.track_ids is None else self.track_ids.tolist()
+        frame = self.frame_index if self.time is not None else None
+        rows = []
+        for person, (box, values) in enumerate(zip(self._boxes(), self._values(), strict=True)):
+            row = (self.name, frame, self.time, person, ids[person], *box, *values)
+            rows.append(dict(zip(columns, row, strict=True)))
+        return rows
+
+    @property
+    def row_keys(self) -> list[str]:
+        """Keys of `to_rows`, also where nobody is."""
+        axes = "xyz"[: self.keypoints.shape[-1]]
+        parts = [f"{name}_{part}" for name in self.keypoint_names for part in (*axes, "score")]
+        if self.keypoints_3d is not None and self.metainfo_3d is not None:
+            parts += [f"{name}_3d_{axis}" for name in _names(self.metainfo_3d) for axis in "xyz"]
+        return ["image", "frame", "time", "person", "track_id", *_BOX_COLUMNS, *parts]
+
+    def _boxes(self) -> list[list[float]]:
+        return np.concatenate((self.bboxes, self.bbox_scores[:, None]), 1).tolist()
+
+    def _values(self) -> list[list[float]]:
+        """All numbers of each person's keypoints, one list a person."""
+        count = len(self)
+        joined = np.concatenate((self.keypoints, self.keypoint_scores[..., None]), -1)
+        flat = [joined.reshape(count, joined[0].size if count else 0)]
+        if self.keypoints_3d is not None and self.metainfo_3d is not None:
+            flat.append(self.keypoints_3d.reshape(count, -1) if count else flat[0])
+        return np.concatenate(flat, 1).tolist()
+
+    def to_supervision(self) -> Any:
+        """`supervision.KeyPoints`, for that library's annotators.
+
+        It has places, probabilities and, where the library's version takes them, visibilities.
+
+        Raises:
+            MissingDependencyError: the library is not installed.
+        """
+        supervision = needed(
+            "supervision",
+            "to_supervision() needs the package supervision: pip install supervision",
+        )
+        if not len(self):
+            return supervision.KeyPoints.empty()
+        known = {field.name for field in dataclasses.fields(supervision.KeyPoints)}
+        values = {
+            # the name up to version 0.28
+            "confidence": self.probabilities,
+            "keypoint_confidence": self.probabilities,
+            "detection_confidence": self.bbox_scores,
+            "visible": self.visible,
+        }
+        return supervision.KeyPoints(
+            xy=self.keypoints[..., :2].astype(np.float32),
+            class_id=np.zeros(len(self), int),
+            data={} if self.track_ids is None else {"tracker_id": self.track_ids},
+            **{name: value for name, value in values.items() if name in known},
+        )
+
+
+_BOX_COLUMNS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "bbox_score")
+
+
+def _names(metainfo: Mapping[str, Any]) -> list[str]:
+    return [metainfo["keypoint_id2name"][i] for i in range(metainfo["num_keypoints"])]
+
+
+def _plain(values: np.ndarray, decimals: int) -> list[Any]:
+    """Lists of rounded floats; None where a number is not finite, since JSON has no NaN."""
+    # float32 rounded in numpy prints as 0.8999999, float64 as 0.9
+    rounded = np.round(np.asarray(values, np.float64), decimals)
+    finite = np.isfinite(rounded)
+    if finite.all():
+        return rounded.tolist()
+    objects = rounded.astype(object)
+    objects[~finite] = None
+    return objects.tolist()
+
+
+def empty_instances(num_keypoints: int) -> InstanceData:
+    """Instances of a picture in which nobody is."""
+    return InstanceData(
+        keypoints=np.zeros((0, num_keypoints, 2), np.float32),
+        keypoint_scores=np.zeros((0, num_keypoints), np.float32),
+        bboxes=np.zeros((0, 4), np.float32),
+        bbox_scores=np.zeros((0,), np.float32),
+    )

@@ -1,0 +1,151 @@
+"""Results that were written as JSON Lines, read back."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise import schemas
+from poise.errors import DataError, FileMissingError
+from poise.inference.results.pose_result import RESULT_VERSION, PoseResult, SourceInfo
+from poise.structures import InstanceData, parse_pose_metainfo
+
+__all__ = ["read_results"]
+
+_LOG = logging.getLogger(__name__)
+
+#: field of instances -> (key of the file, shape behind (N,) with "K" for keypoints)
+_FIELDS = {
+    "keypoints": ("keypoints", ("K", 2)),
+    "keypoint_scores": ("keypoint_scores", ("K",)),
+    "bboxes": ("bbox", (4,)),
+    "bbox_scores": ("bbox_score", ()),
+}
+
+
+def read_results(path: Any) -> Iterator[PoseResult]:
+    """Results of a file of JSON Lines (docs/reference/result-json.md), one after the other.
+
+    A last line that a run did not finish is left out, and a warning says so. Pictures are not
+    there.
+
+    Args:
+        path: `NAME.jsonl`, in the layout "poise".
+
+    Raises:
+        FileMissingError: no such file.
+        DataError: a line in another layout, or of a newer version; no lines.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileMissingError(f"there is no file '{file}' (looked in {Path.cwd()})")
+    try:
+        rate = _rate(file)
+        number = 0
+        for number, entry in enumerate(_entries(file), start=1):
+            yield _result(entry, rate, f"{file}, line {number}")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is no text; expected what --save jsonl writes") from error
+    if not number:
+        raise DataError(f"{file} holds no results; was the run that wrote it broken off?")
+
+
+def _entries(file: Path) -> Iterator[Any]:
+    with file.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                if number > 1 and not line.endswith("\n"):
+                    _LOG.warning("%s: line %d is cut off and left out", file, number)
+                    return
+                raise DataError(
+                    f"{file}, line {number} is no JSON: {error}; expected what --save jsonl "
+                    "writes, a line a picture or frame"
+                ) from error
+
+
+def _rate(file: Path) -> float | None:
+    """Frames a second by the first two frames."""
+    moments = [e for e in itertools.islice(_entries(file), 2) if isinstance(e, dict)]
+    times = [e["time"] for e in moments if isinstance(e.get("time"), (int, float))]
+    return 1 / (times[1] - times[0]) if len(times) == 2 and times[1] > times[0] else None
+
+
+def _result(entry: Any, rate: float | None, where: str) -> PoseResult:
+    if not isinstance(entry, Mapping) or not {"instances", "image", "keypoint_names"} <= set(entry):
+        raise DataError(
+            f"{where} is no result of Poise; expected the layout of --save jsonl with "
+            "--format poise"
+        )
+    if entry.get("version", 0) > RESULT_VERSION:
+        raise DataError(
+            f"{where} has the version {entry['version']}, this Poise reads up to {RESULT_VERSION}"
+        )
+    names = entry["keypoint_names"]
+    moves = entry.get("time") is not None
+    name = str(entry["image"])
+    found = PoseResult(
+        None,
+        _instances(entry["instances"], len(names), where),
+        _metainfo(entry.get("schema", ""), tuple(names)),
+        name,
+        error=entry.get("error"),
+        frame_index=entry.get("frame", 0),
+        time=entry.get("time"),
+        source=SourceInfo(
+            name,
+            "video" if moves else "picture",
+            Path(Path(name).name),
+            fps=rate if moves else None,
+        ),
+    )
+    if "keypoint_names_3d" in entry:
+        names = entry["keypoint_names_3d"]
+        found.metainfo_3d = _metainfo(entry.get("schema_3d", ""), tuple(names))
+        found.space_3d = entry.get("space_3d")
+        poses = _column(entry["instances"], "keypoints_3d", (len(names), 3), where)
+        found.instances.set_field(poses, "keypoints_3d")
+    return found
+
+
+def _instances(people: Sequence[Mapping[str, Any]], count: int, where: str) -> InstanceData:
+    fields = InstanceData()
+    for name, (key, shape) in _FIELDS.items():
+        whole = tuple(count if size == "K" else size for size in shape)
+        fields.set_field(_column(people, key, whole, where), name)
+    if people and all("track_id" in person for person in people):
+        fields.set_field(np.array([p["track_id"] for p in people], np.int64), "track_ids")
+    return fields
+
+
+def _column(
+    people: Sequence[Mapping[str, Any]], key: str, shape: tuple[Any, ...], where: str
+) -> np.ndarray:
+    """(N, *shape) float32; None in the file is NaN."""
+    try:
+        values = np.array([person[key] for person in people], np.float32)
+        return values.reshape(len(people), *shape)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{where} has a person without a proper '{key}'") from error
+
+
+@functools.lru_cache(maxsize=8)
+def _metainfo(schema: str, names: tuple[str, ...]) -> Mapping[str, Any]:
+    """Parsed schema; of one that is not known, the names alone."""
+    if schema and schemas.known(schema):
+        return parse_pose_metainfo({"from_file": f"configs/_base_/datasets/{schema}.py"})
+    return {
+        "dataset_name": schema,
+        "num_keypoints": len(names),
+        "keypoint_id2name": dict(enumerate(names)),
+        "keypoint_name2id": {name: i for i, name in enumerate(names)},
+        "sigmas": [],
+    }

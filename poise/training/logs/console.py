@@ -1,0 +1,66 @@
+"""Log of a run: lines on the terminal, and all of them in a file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import poise
+from poise.errors import ConfigError
+from poise.training.machine.environment import describe_environment
+
+__all__ = ["open_log"]
+
+_LINE = "%(asctime)s %(levelname).1s %(message)s"
+
+
+def open_log(runner: Any) -> None:
+    """Send the log of the run to the terminal and to `log_dir/TIMESTAMP.log`.
+
+    Also writes the config and `environment.json` to the work folder, and what it runs on to
+    the log.
+    """
+    logger = logging.getLogger("poise")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    logger.setLevel(runner.cfg.get("log_level") or "INFO")
+    logger.propagate = False
+    if not runner.is_main:
+        logger.addHandler(logging.NullHandler())
+        return
+    folder = Path(runner.log_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write to the work folder '{runner.work_dir}': {error.strerror}; give a folder "
+            "that may be written with --work-dir"
+        ) from error
+    outputs: list[logging.Handler] = [
+        logging.StreamHandler(sys.stderr),
+        logging.FileHandler(folder / f"{runner.timestamp}.log", delay=True),
+    ]
+    for handler in outputs:
+        handler.setFormatter(logging.Formatter(_LINE, "%Y-%m-%d %H:%M:%S"))
+        logger.addHandler(handler)
+    (Path(runner.work_dir) / f"{runner.experiment_name}.py").write_text(
+        runner.cfg_text, encoding="utf-8"
+    )
+    environment = json.dumps(describe_environment(), indent=1)
+    (Path(runner.work_dir) / "environment.json").write_text(environment + "\n", encoding="utf-8")
+    logger.info(
+        "Poise %s, torch %s, Python %s, %s, %d threads, seed %d",
+        poise.__version__,
+        torch.__version__,
+        platform.python_version(),
+        torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+        torch.get_num_threads(),
+        runner.seed,
+    )

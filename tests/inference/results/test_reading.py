@@ -1,0 +1,141 @@
+"""Results of a file, and what `poise smooth` makes of them."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from poise.cli.main import app
+from poise.errors import DataError, FileMissingError
+from poise.inference.results.pose_result import PoseResult, SourceInfo
+from poise.inference.results.reading import read_results
+from poise.inference.sinks import open_sinks
+from poise.structures import InstanceData, parse_pose_metainfo
+
+COCO = parse_pose_metainfo({"from_file": "configs/_base_/datasets/coco.py"})
+
+
+def results(frames=20, missing=(8, 9)):
+    rng = np.random.default_rng(0)
+    body = rng.uniform(100, 200, (17, 2))
+    for t in range(frames):
+        people = [] if t in missing else [body + 2 * t + rng.normal(0, 1, (17, 2))]
+        points = np.array(people, np.float32).reshape(-1, 17, 2)
+        count = len(points)
+        fields = InstanceData(
+            keypoints=points,
+            keypoint_scores=np.full((count, 17), 0.9, np.float32),
+            bboxes=np.array([[90, 90, 260, 260]] * count, np.float32).reshape(-1, 4),
+            bbox_scores=np.full(count, 0.8, np.float32),
+        )
+        yield PoseResult(
+            None, fields, COCO, "clip.mp4", frame_index=t, time=t / 50,
+            source=SourceInfo("clip.mp4", "video", fps=50.0),
+        )  # fmt: skip
+
+
+@pytest.fixture
+def written(tmp_path):
+    (sink,) = open_sinks("jsonl", tmp_path / "in")
+    with sink:
+        for result in results():
+            sink.write(result)
+    return sink.written[0]
+
+
+def test_results_come_back_as_they_were_written(written):
+    for result, again in zip(results(), read_results(written), strict=True):
+        assert again.to_dict() | {"width": 0} == result.to_dict() | {"width": 0}
+        assert again.where == result.where
+        np.testing.assert_allclose(again.keypoints, result.keypoints, atol=0.01)
+    assert again.fps == pytest.approx(50)
+    assert again.metainfo["skeleton_links"] == COCO["skeleton_links"]
+
+
+def test_a_line_that_a_run_did_not_finish_is_left_out_and_others_are_told(written, tmp_path):
+    whole = written.read_text()
+    written.write_text(whole[:-40])
+    assert len(list(read_results(written))) == 19
+    written.write_text(whole + "{broken\n")
+    with pytest.raises(DataError, match="line 21 is no JSON"):
+        list(read_results(written))
+    other = tmp_path / "other.jsonl"
+    other.write_text(json.dumps({"frame_id": 0, "instances": []}) + "\n")
+    with pytest.raises(DataError, match="other.jsonl, line 1 is no result of Poise"):
+        list(read_results(other))
+    first = json.loads(whole.splitlines()[0])
+    other.write_text(json.dumps(first | {"version": 99}) + "\n")
+    with pytest.raises(DataError, match="has the version 99"):
+        list(read_results(other))
+    first["instances"][0]["keypoints"].pop()
+    other.write_text(json.dumps(first) + "\n")
+    with pytest.raises(DataError, match="without a proper 'keypoints'"):
+        list(read_results(other))
+    with pytest.raises(FileMissingError, match="there is no file"):
+        list(read_results(tmp_path / "absent.jsonl"))
+
+
+def test_a_schema_that_is_not_known_keeps_its_names(written, tmp_path):
+    first = json.loads(written.read_text().splitlines()[0])
+    own = tmp_path / "own.jsonl"
+    own.write_text(json.dumps(first | {"schema": "stick"}) + "\n")
+    (result,) = read_results(own)
+    assert result.keypoint_names == COCO_NAMES
+
+
+COCO_NAMES = [COCO["keypoint_id2name"][i] for i in range(17)]
+
+
+def test_the_command_smooths_fills_gaps_and_writes_other_formats(written, tmp_path):
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        app, ["smooth", str(written), "-o", str(out), "--save", "jsonl,dlc", "--window", "7"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "20 frames, 34 keypoints filled in" in done.output
+    assert (out / "clipDLC_poise.csv").is_file()
+    calm = [r.keypoints[0] for r in read_results(out / "clip.jsonl")]
+    rough = [r.keypoints[0] for r in results(missing=())]
+    assert np.abs(np.diff(calm, 2, axis=0)).mean() < 0.5 * np.abs(np.diff(rough, 2, axis=0)).mean()
+
+
+def test_the_command_refuses_to_write_over_its_input(written):
+    done = CliRunner().invoke(app, ["smooth", str(written), "-o", str(written.parent)])
+    assert done.exit_code == 1
+    assert "give another --out" in str(done.exception)
+
+
+def test_a_file_without_results_is_an_error_and_a_cut_one_a_warning(written, tmp_path, caplog):
+    empty, picture = tmp_path / "empty.jsonl", tmp_path / "photo.jpg"
+    empty.touch()
+    with pytest.raises(DataError, match="empty.jsonl holds no results"):
+        list(read_results(empty))
+    picture.write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(DataError, match="photo.jpg is no text; expected what --save jsonl writes"):
+        list(read_results(picture))
+    written.write_text(written.read_text()[:-40])
+    assert len(list(read_results(written))) == 19
+    assert "line 20 is cut off and left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--save", "jsonl,video"], "--save video needs the pictures"),
+        (["--method", "savgoal"], "smoothing is one of one-euro, .*did you mean 'savgol'"),
+    ],
+)
+def test_the_command_refuses_what_it_cannot_do(written, tmp_path, options, text):
+    done = CliRunner().invoke(app, ["smooth", str(written), "-o", str(tmp_path / "o"), *options])
+    assert done.exit_code == 1
+    assert re.search(text, str(done.exception))
+
+
+def test_the_command_does_not_join_two_runs_of_one_video(written, tmp_path):
+    other = tmp_path / "other.jsonl"
+    other.write_text(written.read_text())
+    done = CliRunner().invoke(app, ["smooth", str(written), str(other), "-o", str(tmp_path / "o")])
+    assert done.exit_code == 1
+    assert "both hold poses of clip.mp4; smooth them one by one" in str(done.exception)

@@ -1,0 +1,233 @@
+"""What sinks write can be read back, also before they are closed."""
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from poise.errors import DataError, MissingDependencyError, UnknownNameError
+from poise.inference import PoseResult, SinkGroup, SinkOptions, SourceInfo, open_sinks
+from poise.inference.results.pose_result import empty_instances
+from poise.structures import InstanceData, parse_pose_metainfo
+
+META = parse_pose_metainfo({"from_file": "coco"})
+CLIP = SourceInfo("clip.mp4", "video", Path("sub/clip.mp4"), fps=10.0, frames=4)
+
+
+def people(n=2):
+    if n == 0:
+        return empty_instances(17)
+    rng = np.random.default_rng(0)
+    return InstanceData(
+        keypoints=rng.uniform(5, 40, (n, 17, 2)).astype(np.float32),
+        keypoint_scores=rng.uniform(0, 1, (n, 17)).astype(np.float32),
+        bboxes=np.tile(np.float32([[2, 3, 45, 46]]), (n, 1)),
+        bbox_scores=np.full(n, 0.9, np.float32),
+    )
+
+
+def still(name="a.png", n=2):
+    image = np.full((48, 50, 3), 90, np.uint8)
+    source = SourceInfo(name, "picture", Path(name), frames=1)
+    return PoseResult(image, people(n), META, name, source=source)
+
+
+def frame(index, n=2, time=None):
+    image = np.full((48, 51, 3), (40 + 20 * index) % 256, np.uint8)
+    time = index / 10 if time is None else time
+    return PoseResult(image, people(n), META, CLIP.name, frame_index=index, time=time, source=CLIP)
+
+
+def sink(name, folder, **options):
+    return open_sinks(name, folder, SinkOptions(**options))[0]
+
+
+def test_json_holds_the_documented_keys(tmp_path):
+    with sink("json", tmp_path) as out:
+        out.write(still())
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert (content["version"], content["width"], content["height"]) == (1, 50, 48)
+    assert content["schema"] == "coco"
+    person = content["instances"][0]
+    assert person["bbox"] == [2, 3, 45, 46]
+    assert len(person["keypoints"]) == len(person["keypoint_probabilities"]) == 17
+    assert "frame" not in content
+
+
+def test_frames_and_pictures_of_one_name_have_files_of_their_own(tmp_path):
+    with sink("json", tmp_path) as out:
+        for result in (still("a.png"), still("a.jpg"), frame(0), frame(3)):
+            out.write(result)
+    names = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.json"))
+    assert names == ["a-2.json", "a.json", "sub/clip/0000000.json", "sub/clip/0000003.json"]
+
+
+def test_drawn_picture_differs_where_people_are(tmp_path):
+    with sink("image", tmp_path) as out:
+        out.write(still())
+        out.write(still("nobody.png", 0))
+    drawn, empty = (cv2.imread(str(tmp_path / f"{n}_pose.jpg")) for n in ("a", "nobody"))
+    assert drawn.shape == (48, 50, 3)
+    assert np.ptp(empty) < 5
+    assert np.ptp(drawn) > 100
+
+
+def test_json_lines_are_on_the_disk_before_the_sink_is_closed(tmp_path):
+    out = sink("jsonl", tmp_path)
+    out.write(frame(0))
+    out.write(frame(1, 0))
+    lines = [json.loads(x) for x in (tmp_path / "sub/clip.jsonl").read_text().splitlines()]
+    assert [(x["frame"], x["time"], len(x["instances"])) for x in lines] == [(0, 0, 2), (1, 0.1, 0)]
+    out.close()
+
+
+def test_still_pictures_share_a_file_and_videos_have_their_own(tmp_path):
+    with sink("jsonl", tmp_path) as out:
+        for result in (still("a.png"), still("b.png"), frame(0)):
+            out.write(result)
+    assert len((tmp_path / "poses.jsonl").read_text().splitlines()) == 2
+    assert len((tmp_path / "sub/clip.jsonl").read_text().splitlines()) == 1
+
+
+def test_coco_results_are_valid_after_every_frame(tmp_path):
+    out = sink("coco", tmp_path)
+    path = tmp_path / "sub/clip_coco.json"
+    counts = []
+    for index, n in enumerate((0, 2, 0, 1)):
+        out.write(frame(index, n))
+        counts.append(len(json.loads(path.read_text())))
+    out.close()
+    assert counts == [0, 2, 2, 3]
+    last = json.loads(path.read_text())[-1]
+    assert (last["image_id"], last["category_id"], len(last["keypoints"])) == (3, 1, 51)
+    assert last["bbox"] == [2, 3, 43, 43]
+
+
+def test_coco_keeps_the_numbers_of_cocos_pictures(tmp_path):
+    with sink("coco", tmp_path) as out:
+        out.write(still("000000000785.jpg", 1))
+        out.write(still("own.jpg", 1))
+    found = json.loads((tmp_path / "poses_coco.json").read_text())
+    assert [row["image_id"] for row in found] == [785, 1]
+
+
+def test_csv_has_a_row_a_person_while_it_is_open(tmp_path):
+    out = sink("csv", tmp_path)
+    out.write(frame(0, 0))
+    out.write(frame(1, 2))
+    with (tmp_path / "sub/clip.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    out.close()
+    assert [row["person"] for row in rows] == ["0", "1"]
+    assert float(rows[1]["nose_x"]) == pytest.approx(float(people().keypoints[1, 0, 0]))
+    assert rows[0]["track_id"] == ""
+
+
+def test_parquet_parts_are_one_table(tmp_path, monkeypatch):
+    # today's pyarrow refuses numpy 1
+    dataset = pytest.importorskip("pyarrow.dataset", exc_type=ImportError)
+    monkeypatch.setattr("poise.inference.sinks.table_files._PART_ROWS", 3)
+    out = sink("parquet", tmp_path)
+    for index in range(4):
+        out.write(frame(index))
+    # two parts of four rows are whole although the sink is open
+    assert dataset.dataset(tmp_path / "sub/clip.parquet").count_rows() == 8
+    out.close()
+    table = dataset.dataset(tmp_path / "sub/clip.parquet").to_table()
+    assert table["frame"].to_pylist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_sheet_stays_small_however_long_the_video_is(tmp_path):
+    with sink("sheet", tmp_path) as out:
+        for index in range(130):
+            out.write(frame(index % 10))
+    sheet = cv2.imread(str(tmp_path / "sub/clip_sheet.jpg"))
+    assert sheet.shape[1] < 6 * 260
+    assert sheet.shape[0] <= 8 * 280
+
+
+def test_unknown_names_and_layouts_are_answered_with_the_nearest(tmp_path):
+    with pytest.raises(UnknownNameError, match="called 'vidoe'.*did you mean 'video'"):
+        open_sinks("json,vidoe", tmp_path)
+    with pytest.raises(DataError, match="layout must be one of poise, mmpose, got 'coco'"):
+        sink("json", tmp_path, layout="coco")
+
+
+def test_mmposes_layout(tmp_path):
+    with sink("json", tmp_path, layout="mmpose") as out:
+        out.write(still(n=1))
+    (person,) = json.loads((tmp_path / "a.json").read_text())
+    assert person["bbox"] == [[2, 3, 45, 46]]
+    assert person.keys() == {"keypoints", "keypoint_scores", "bbox", "bbox_score"}
+
+
+def test_window_says_what_to_install_where_there_is_none(tmp_path):
+    with pytest.raises(MissingDependencyError, match="--save video or --save image"):
+        sink("show", tmp_path)
+
+
+class Full:
+    """A sink whose disk is full after some results."""
+
+    def __init__(self, after):
+        self.left, self.closed, self.written = after, False, []
+
+    def write(self, result):
+        self.left -= 1
+        if self.left < 0:
+            raise DataError("cannot write below 'x': no space left on device")
+
+    def close(self):
+        self.closed = True
+
+
+def test_group_reports_a_full_disk_once_and_closes_all(tmp_path):
+    full, lines = Full(1), sink("jsonl", tmp_path)
+    group = SinkGroup([lines, full])
+    with pytest.raises(DataError, match="no space left"), group:  # noqa: PT012
+        for index in range(50):
+            group.write(frame(index, 0))
+    assert full.closed
+    written = (tmp_path / "sub/clip.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame"] for line in written][:2] == [0, 1]
+
+
+def test_group_sends_still_and_moving_pictures_to_their_sinks(tmp_path):
+    moving, pictures = sink("jsonl", tmp_path), sink("json", tmp_path)
+    with SinkGroup([moving], [pictures]) as group:
+        group.write(still())
+        group.write(frame(0))
+    assert sorted(p.name for p in group.written) == ["a.json", "clip.jsonl"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk_is_an_error_that_names_the_folder(tmp_path):
+    (tmp_path / "poses.jsonl").symlink_to("/dev/full")
+    with (
+        pytest.raises(DataError, match="cannot write below '.*No space left"),
+        sink("jsonl", tmp_path) as out,
+    ):
+        out.write(still())
+
+
+def test_tables_in_which_nobody_is_have_their_columns(tmp_path):
+    # today's pyarrow refuses numpy 1
+    parquet = pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
+    with SinkGroup(open_sinks("csv,parquet", tmp_path)) as out:
+        for index in range(2):
+            out.write(frame(index, 0))
+    columns = frame(0, 0).row_keys
+    assert columns == list(frame(0).to_rows()[0])
+    assert (tmp_path / "sub/clip.csv").read_text().split() == [",".join(columns)]
+    assert parquet.read_table(tmp_path / "sub/clip.parquet").column_names == columns
+
+
+@pytest.mark.parametrize("name", ["json", "jsonl", "csv", "coco", "image", "yolo", "sheet"])
+def test_folders_that_are_not_there_are_made(tmp_path, name):
+    folder = tmp_path / "not" / "yet"
+    with sink(name, folder) as out:
+        out.write(still())
+    assert any(p.is_file() for p in folder.iterdir())
