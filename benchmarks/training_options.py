@@ -43,17 +43,17 @@ class Step:
     def __init__(self, name, speed, dtype, batch, device):
         import torch
 
+        from poise.check.network import without_pretrained
         from poise.registry import use_scope
         from poise.training.build import build_model
         from poise.training.machine.speed import fuse_optimizer, prepare_model
         from poise.training.optim.wrappers import build_optimizer
-        from poise.training.trials.sanity import _without_pretrained
         from poise.zoo import load_config
 
         torch.manual_seed(0)
         cfg = load_config(name).to_dict()
         with use_scope("mmpose"):
-            self.model = build_model({"model": _without_pretrained(cfg["model"])}, init=False)
+            self.model = build_model({"model": without_pretrained(cfg["model"])}, init=False)
             prepare_model(self.model.to(device).train(), speed)
             wrapper = copy.deepcopy(cfg["optim_wrapper"])
             wrapper["optimizer"] = fuse_optimizer(wrapper["optimizer"], speed)

@@ -6,7 +6,7 @@ import torch
 
 from poise._arrays import as_numpy, host_array
 from poise.compat import to_numpy
-from poise.inference.networks.choosing import _array
+from poise.inference.networks.any_model import _array
 from poise.metrics.prediction_file import PredictionWriter, read_predictions
 from poise.models.heads.base import per_sample
 from poise.models.heads.dense_targets import DenseTargets
