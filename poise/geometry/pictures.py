@@ -106,10 +106,15 @@ def _affine_places(inverse: Array, size: tuple[int, int]) -> tuple[Array, Array]
 def _perspective_places(inverse: Array, size: tuple[int, int]) -> tuple[Array, Array]:
     """X and y (h, w) in 1/32 pixels of the source, for every pixel of the result."""
     column, row = np.arange(size[0]), np.arange(size[1])[:, None]
-    x, y, w = (a * column + (b * row + c) for a, b, c in inverse)
+    *sums, (across, down) = ((a * column, b * row + c) for a, b, c in inverse)
+    # of an affine map in the form of a perspective one all pixels lie at one depth
+    w = across + down if inverse[2, :2].any() else down[:1]
     scale = np.divide(_CELLS, w, out=np.zeros_like(w), where=w != 0)
     limit = np.iinfo(np.int32)
-    return (
-        np.rint((x * scale).clip(limit.min, limit.max)).astype(np.int64),
-        np.rint((y * scale).clip(limit.min, limit.max)).astype(np.int64),
-    )
+    places = []
+    for across, down in sums:
+        place = across + down
+        place *= scale
+        place.clip(limit.min, limit.max, out=place)
+        places.append(np.rint(place, out=place).astype(np.int32))
+    return places[0], places[1]

@@ -19,6 +19,7 @@ __all__ = ["BaseDataElement", "FieldError", "is_array"]
 
 # values that nobody can change under us, so that copies are not needed
 _IMMUTABLE = (str, int, float, bool, bytes, complex, type(None), np.generic)
+_PLAIN = frozenset(_IMMUTABLE)
 _RESERVED = ("_data_fields", "_metainfo_fields")
 
 
@@ -397,11 +398,15 @@ def _to_numpy(value: Any) -> Any:
 
 
 def _own(value: Any) -> Any:
-    """Copy that shares nothing mutable; most meta information needs no deep copy for that."""
+    """Copy that shares nothing mutable; annotations need no `deepcopy` for that."""
     if isinstance(value, _IMMUTABLE):
         return value
     if isinstance(value, np.ndarray) and value.dtype != object:
         return value.copy()
-    if type(value) in (tuple, list) and all(isinstance(entry, _IMMUTABLE) for entry in value):
-        return value if type(value) is tuple else value.copy()
+    kind = type(value)
+    if kind is list or kind is tuple:
+        flat = _PLAIN.issuperset(map(type, value))
+        return kind(value if flat else map(_own, value))
+    if kind is dict:
+        return {name: _own(entry) for name, entry in value.items()}
     return copy.deepcopy(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any, NamedTuple
 
 import cv2
@@ -63,7 +62,7 @@ class MixImageTransform(BaseTransform):
     def _get_mixed_data_list(self, dataset: Any) -> list[dict[str, Any]]:
         """Draw `num_aux_image` samples."""
         drawn = [int(np.random.randint(0, len(dataset))) for _ in range(self.num_aux_image)]
-        samples = [deepcopy(dataset.get_data_info(index)) for index in drawn]
+        samples = [dataset.get_data_info(index) for index in drawn]
         if self.pre_transform is None:
             return samples
         loaded = []
