@@ -27,8 +27,8 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="Annotation file (.json, .npz), labels of a labelling tool, config file, or name of "
-        "a model.",
+        help="Annotation file (.json, .npz), labels of a labelling tool (or their .zip), config "
+        "file, or name of a model.",
     ),
 ]
 Kind = Annotated[

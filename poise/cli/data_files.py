@@ -18,7 +18,7 @@ def convert(
     source: Annotated[
         Path,
         typer.Argument(
-            help="File or folder: COCO, YOLO, JSON lines, labelme, CVAT, Label Studio, "
+            help="File, folder or .zip: COCO, YOLO, JSON lines, labelme, CVAT, Label Studio, "
             "DeepLabCut, SLEAP."
         ),
     ],

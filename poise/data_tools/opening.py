@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from poise import schemas
+from poise.data_tools.formats.archives import is_archive, unpack
 from poise.data_tools.formats.reading import Reading
+from poise.data_tools.formats.table import labels_in
 from poise.data_tools.own_labels import as_coco_file, is_foreign
 from poise.datasets import build_dataset
 from poise.datasets.coco_file import read_json
@@ -47,8 +49,8 @@ def open_dataset(
     guessed, and left out.
 
     Args:
-        source: annotation file (.json, .npz), labels of a labelling tool, config file, or name of
-            a released model.
+        source: annotation file (.json, .npz), labels of a labelling tool, either of them in a
+            .zip archive, config file, or name of a released model.
         kind: class of the data set, such as "WFLWDataset"; by the file's looks without it.
         schema: name of the keypoints' schema, or path of a metadata file; those that the file
             names without it.
@@ -62,6 +64,16 @@ def open_dataset(
         DataError: the file is none that Poise reads.
         ConfigError: the config has no such part.
     """
+    if is_archive(Path(source)):
+        return _open_archive(
+            Path(source),
+            kind=kind,
+            schema=schema,
+            images=images,
+            part=part,
+            mode=mode,
+            settings=settings,
+        )
     if kind is None and is_foreign(Path(source)):
         return _open_foreign(Path(source), schema, images, part, mode, settings)
     path = Path(source)
@@ -92,6 +104,20 @@ def open_dataset(
     cfg = {**cfg, **changes}
     _check_kind(cfg["type"])
     return build_dataset(_without_pipelines(cfg, outermost=True))
+
+
+def _open_archive(path: Path, **options: Any) -> Any:
+    """A data set of a .zip file; what is unpacked lives as long as it."""
+    folder = Path(tempfile.mkdtemp(prefix="poise-labels-"))
+    try:
+        home, sentence = unpack(path, folder)
+        found = open_dataset(labels_in(home), **options)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    found.imported = [sentence, *getattr(found, "imported", ())]
+    weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+    return found
 
 
 def _open_foreign(

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poise.data_tools.formats.archives import is_archive, unpack
 from poise.data_tools.formats.reading import Reading
-from poise.data_tools.formats.table import convert_annotations, find_form
+from poise.data_tools.formats.table import convert_annotations, find_form, labels_in
 from poise.data_tools.formats.yolo import has_validation
 from poise.errors import DataError, FileMissingError
 
@@ -50,9 +51,10 @@ def with_coco_files(own: OwnData, folder: Path) -> tuple[OwnData, list[str]]:
 
     Args:
         own: as the user says it. A root without COCO files may be a folder of labelme, an export
-            of CVAT, a project of DeepLabCut, or hold YOLO's data.yaml.
+            of CVAT, a project of DeepLabCut, or hold YOLO's data.yaml. Each may be a .zip archive.
         folder: for the files that are written.
     """
+    own, told = _unpacked(own, folder)
     if own.train_ann is None and own.root is not None and not _has_coco(own):
         own = replace(own, train_ann=own.root) if is_foreign(own.root) else own
     train = _existing(own.train_ann, own.root)
@@ -60,7 +62,6 @@ def with_coco_files(own: OwnData, folder: Path) -> tuple[OwnData, list[str]]:
         # only YOLO's form names several parts
         both = find_form(train) == "yolo" and has_validation(train)
         own = replace(own, val_ann=own.train_ann) if both else own
-    told: list[str] = []
     for part, ann, images in (
         ("train", own.train_ann, own.train_images),
         ("val", own.val_ann, own.val_images),
@@ -73,6 +74,23 @@ def with_coco_files(own: OwnData, folder: Path) -> tuple[OwnData, list[str]]:
         told += said
         changes = {f"{part}_ann": file, f"{part}_images": images or pictures}
         own = replace(own, **changes)
+    return own, told
+
+
+def _unpacked(own: OwnData, folder: Path) -> tuple[OwnData, list[str]]:
+    """The same with the folders that archives were unpacked into, and what was done."""
+    told: list[str] = []
+    homes: dict[Path, Path] = {}
+    for name in ("root", "train_ann", "val_ann"):
+        given = getattr(own, name)
+        place = given if name == "root" else _existing(given, own.root)
+        if place is None or not is_archive(place):
+            continue
+        if place not in homes:
+            homes[place], sentence = unpack(place, folder / f"{place.stem}_unpacked")
+            told.append(sentence)
+        home = homes[place]
+        own = replace(own, **{name: home if name == "root" else labels_in(home)})
     return own, told
 
 

@@ -291,9 +291,9 @@ class TestCvat:
         found = read_annotations(tmp_path / "b", Reading(category="elf"))
         assert found.names == ["ear"]
         with pytest.raises(DataError, match="unpack the archive first"):
-            find_form(picture(tmp_path / "a.png").rename(tmp_path / "a.zip"))
+            find_form(picture(tmp_path / "a.png").rename(tmp_path / "a.tar"))
         with pytest.raises(DataError, match="is no XML file of CVAT"):
-            read_annotations(tmp_path / "a.zip", form="cvat")
+            read_annotations(tmp_path / "a.tar", form="cvat")
 
 
 class TestLabelStudio:

@@ -9,6 +9,7 @@ from typing import Any
 
 from poise.data_tools.formats import recognition as told_by
 from poise.data_tools.formats.annotations import Annotations
+from poise.data_tools.formats.archives import is_archive, unpack
 from poise.data_tools.formats.coco import read_coco_file, write_coco_file
 from poise.data_tools.formats.cvat import read_cvat
 from poise.data_tools.formats.deeplabcut import read_deeplabcut
@@ -25,6 +26,7 @@ __all__ = [
     "Form",
     "convert_annotations",
     "find_form",
+    "labels_in",
     "read_annotations",
     "write_annotations",
 ]
@@ -86,7 +88,7 @@ def find_form(path: Path, form: str | None = None) -> str:
     found = form or next((name for name, form in FORMS.items() if form.fits(path)), None)
     if found is None:
         known = "; ".join(f"{name}: {form.about}" for name, form in FORMS.items())
-        hint = "; unpack the archive first" if path.suffix in (".zip", ".tar", ".gz") else ""
+        hint = "; unpack the archive first" if path.suffix in (".tar", ".gz", ".tgz", ".7z") else ""
         raise DataError(f"{path} is of no form that is known by its content ({known}){hint}")
     return found
 
@@ -141,6 +143,31 @@ def write_annotations(found: Annotations, out: Path, form: str | None = None) ->
     return files
 
 
+def labels_in(folder: Path) -> Path:
+    """The folder where it has a form as a whole, else the only COCO file in it.
+
+    Args:
+        folder: such as an archive was unpacked into.
+
+    Raises:
+        DataError: no labels, or several files that could be meant.
+    """
+    if any(form.fits(folder) for form in FORMS.values()):
+        return folder
+    files = sorted(f for f in folder.rglob("*") if f.is_file() and _fits_any(f))
+    if len(files) == 1:
+        return files[0]
+    shown = ", ".join(str(f.relative_to(folder)) for f in files[:5])
+    raise DataError(
+        f"{folder} has "
+        + (f"several files of labels ({shown}); give one of them" if files else "no labels")
+    )
+
+
+def _fits_any(file: Path) -> bool:
+    return any(form.fits(file) for form in FORMS.values())
+
+
 def convert_annotations(
     path: Path,
     out: Path,
@@ -155,7 +182,7 @@ def convert_annotations(
     """Read annotations and write them in another form, with other keypoints, or both.
 
     Args:
-        path, reading: as in `read_annotations`.
+        path, reading: as in `read_annotations`; a .zip archive is unpacked beside `out`.
         source_form: the form of `path`; by its content without it.
         out, form: as in `write_annotations`.
         to_schema: name of the schema whose keypoints are written.
@@ -165,7 +192,12 @@ def convert_annotations(
     Returns:
         what was written, and the files.
     """
+    told: list[str] = []
+    if is_archive(path):
+        folder, sentence = unpack(path, out.with_name(f"{out.stem}_unpacked"))
+        path, told = labels_in(folder), [sentence]
     found = read_annotations(path, reading, form=source_form)
+    found.said[:0] = told
     for person in [p for p in found.people if p.get("id") in without]:
         found.drop("people that were to be left out", person["id"])
         found.people.remove(person)
