@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = attach(
         "poise.zoo": "load_config",
         "poise.models.build": "build_model load_model",
         "poise.inference": "Inferencer",
+        "poise.inference.multiview": "triangulate",
         "poise.structures": "InstanceData PixelData MultilevelPixelData PoseDataSample",
         "poise.errors": "PoiseError ConfigError DataError CheckpointError UnknownNameError",
     },

@@ -28,6 +28,11 @@ COMMANDS = {
     ),
     "serve": ("poise.cli.serve:serve", "Serve poses over HTTP, with a page to try it."),
     "smooth": ("poise.cli.smooth:smooth", "Smooth poses of an earlier run; other formats."),
+    "triangulate": (
+        "poise.cli.triangulate:triangulate",
+        "Poses in metres from several cameras.",
+    ),
+    "cameras": ("poise.cli.cameras:app", "Calibrate cameras; show and convert their files."),
     "check": (
         "poise.cli.check:check",
         "See whether a config, its data and a checkpoint fit together.",

@@ -23,7 +23,11 @@ __all__ = [
     "Model",
     "Weights",
     "open_inferencer",
+    "refuse_drawn",
 ]
+
+#: What `--save` draws, or measures by the pictures.
+_DRAWN = ("image", "video", "sheet", "yolo", "show")
 
 Model = Annotated[
     str,
@@ -95,6 +99,23 @@ def open_inferencer(
     _say_model(inferencer, boxes_given)
     _warn_untrained(model, weights)
     return inferencer
+
+
+def refuse_drawn(save: str, reason: str) -> None:
+    """Stop where `--save` names what only a picture can show.
+
+    Args:
+        save: value of the option.
+        reason: why there are no pictures, and what to do.
+
+    Raises:
+        ArgumentError: it does.
+    """
+    from poise.errors import ArgumentError
+
+    drawn = [name for name in _DRAWN if name in save.replace(" ", "").split(",")]
+    if drawn:
+        raise ArgumentError(f"--save {','.join(drawn)} needs the pictures, {reason}")
 
 
 def _say_model(inferencer: Any, boxes_given: bool) -> None:

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["smooth"]
+from poise.cli import options
 
-#: What `--save` draws, or measures by the pictures.
-_DRAWN = ("image", "video", "sheet", "yolo", "show")
+__all__ = ["smooth"]
 
 
 def smooth(
@@ -45,7 +44,7 @@ def smooth(
 
     People without ids are tracked first. Pictures are not read, so nothing is drawn.
     """
-    from poise.errors import ArgumentError, DataError
+    from poise.errors import DataError
     from poise.inference.pipeline.stages import build_stages, chain_stages
     from poise.inference.results.reading import read_results
     from poise.inference.sinks import SinkGroup, open_sinks
@@ -53,12 +52,9 @@ def smooth(
     for file in files:
         if file.resolve().parent == out.resolve():
             raise DataError(f"'{file}' lies in the folder of the results; give another --out")
-    drawn = [name for name in _DRAWN if name in save.replace(" ", "").split(",")]
-    if drawn:
-        raise ArgumentError(
-            f"--save {','.join(drawn)} needs the pictures, which `poise smooth` does not read; "
-            "`poise predict ... --smooth` draws smooth poses"
-        )
+    options.refuse_drawn(
+        save, "which `poise smooth` does not read; `poise predict ... --smooth` draws smooth poses"
+    )
     sinks = open_sinks(save, out)
     lifter = {"model": lift, "weights": lift_weights} if lift else None
     frames = filled = 0

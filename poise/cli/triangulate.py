@@ -1,0 +1,213 @@
+"""`poise triangulate`: several calibrated cameras -> poses in metres."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from poise.cli import options
+from poise.cli.bars import counted
+
+__all__ = ["triangulate"]
+
+
+def triangulate(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Of each camera a video, a folder of pictures, or what `poise predict` saved "
+            "of it as JSON Lines."
+        ),
+    ],
+    cameras: Annotated[
+        Path,
+        typer.Option(
+            "--cameras", "-c", help="Calibration: TOML of Pose2Sim or anipose, OpenCV's, or JSON."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
+        "triangulated"
+    ),
+    save: Annotated[
+        str, typer.Option(help="What to write, comma separated: jsonl, csv, trc, c3d, bvh, html.")
+    ] = "jsonl,html",
+    unit: Annotated[
+        str | None, typer.Option(help="Of the calibration: m, cm, mm.", show_default="its own")
+    ] = None,
+    up: Annotated[
+        str, typer.Option(help="Axis of the calibration that points up: z, -z, y, -y, x, -x.")
+    ] = "z",
+    offset: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="CAMERA=FRAMES by which a camera's numbers are ahead of the first one's; may be "
+            "repeated. auto: find them by the movement."
+        ),
+    ] = None,
+    person: Annotated[
+        str, typer.Option(help="all; one person: the most confident or largest in each picture.")
+    ] = "all",
+    min_score: Annotated[
+        float, typer.Option(help="Keypoints with a lower score are not used.")
+    ] = 0.3,
+    min_views: Annotated[
+        int, typer.Option(min=2, help="Cameras that must see a keypoint and a person.")
+    ] = 2,
+    max_error: Annotated[
+        float, typer.Option(help="Pixels; a camera that is farther off is left out.")
+    ] = 15.0,
+    smooth: Annotated[
+        str | None, typer.Option(help="Smooth poses over time and fill gaps, such as savgol.")
+    ] = None,
+    max_gap: Annotated[
+        int | None,
+        typer.Option(min=0, help="Fill gaps of up to so many frames.", show_default="by method"),
+    ] = None,
+    model: options.Model = "auto",
+    weights: options.Weights = None,
+    mode: options.Mode = "accurate",
+    detector: options.Detector = "auto",
+    detector_weights: options.DetectorWeights = None,
+    batch_size: options.BatchSize = None,
+    device: options.Device = "auto",
+    backend: options.Backend = "torch",
+) -> None:
+    """Place the keypoints that several calibrated cameras see in space, in metres.
+
+    Files that are called like the calibration's cameras, or lie in folders that are, go with
+    them; else the order counts. Videos are looked at first, and what was found in them is kept
+    in `views/`, so that another run with other settings takes seconds.
+    """
+    from poise.errors import ArgumentError
+    from poise.inference.multiview import match_cameras, read_cameras
+    from poise.inference.multiview import triangulate as place
+    from poise.inference.sinks import SinkGroup, open_sinks
+
+    options.refuse_drawn(save, "and poses in space are in none; --save html shows them")
+    if max_gap is not None and smooth is None:
+        raise ArgumentError("--max-gap goes with --smooth METHOD, which fills the gaps")
+    _check_inputs(inputs)
+    given = read_cameras(cameras, unit=unit)
+    matched, _ = match_cameras(inputs, given)
+    sinks = open_sinks(save, out)
+    smoother = {"type": smooth, **({} if max_gap is None else {"max_gap": max_gap})}
+    inferencer = None
+    if not all(_saved(name) for name in inputs):
+        inferencer = options.open_inferencer(
+            model,
+            weights,
+            detector=detector,
+            detector_weights=detector_weights,
+            mode=mode,
+            device=device,
+            backend=backend,
+        )
+    views = [
+        name if _saved(name) else _looked_at(inferencer, name, camera.name, out, batch_size)
+        for name, camera in zip(inputs, matched, strict=True)
+    ]
+    with counted("frames") as told:
+        found = place(
+            views,
+            given,
+            names=inputs,
+            up=up,
+            offsets=_offsets(offset),
+            person=person,
+            min_score=min_score,
+            min_views=min_views,
+            max_error=max_error,
+            smooth=smoother if smooth else None,
+            progress=told,
+        )
+    typer.echo(found.summary.text())
+    with SinkGroup(sinks) as group:
+        for result in found:
+            group.write(result)
+    report = _write_summary(out, found.summary)
+    typer.echo(f"-> {', '.join(map(str, [*group.written, report]))}")
+
+
+def _saved(name: str) -> bool:
+    return name.lower().endswith(".jsonl")
+
+
+def _check_inputs(inputs: list[str]) -> None:
+    """See that all are there, before the first is looked at for minutes."""
+    from poise.errors import DataError, FileMissingError
+
+    for name in inputs:
+        if name.isdecimal() and not Path(name).exists():
+            raise DataError(
+                f"'{name}' is the number of a camera; record all cameras first, and give the videos"
+            )
+        if "://" not in name and not Path(name).exists():
+            raise FileMissingError(f"there is no file or folder '{name}' (looked in {Path.cwd()})")
+    twice = sorted({name for name in inputs if inputs.count(name) > 1})
+    if twice:
+        raise DataError(f"'{twice[0]}' is given twice; each camera has its own video")
+
+
+def _looked_at(
+    inferencer: Any, name: str, camera: str, out: Path, batch_size: int | None
+) -> Iterator[Any]:
+    """Results of a video, kept as JSON Lines on their way."""
+    from poise.inference.sinks import open_sinks
+
+    (sink,) = open_sinks("jsonl", out / "views")
+    results = inferencer.predict(name, track=True, batch_size=batch_size, keep_going=True)
+    with contextlib.closing(sink), counted(f"frames of {name}") as told:
+        for result in results:
+            if result.error is not None:
+                typer.echo(f"skipped: {result.error}", err=True)
+            if result.source is not None and result.moves:
+                # so that a later run finds the camera by the name of the file
+                result.source = dataclasses.replace(result.source, relative=Path(camera))
+            sink.write(result)
+            told(1)
+            yield result
+
+
+def _offsets(texts: list[str] | None) -> Any:
+    """What `triangulate` takes, of texts such as "left=-3" or "auto"."""
+    from poise.errors import DataError
+
+    if not texts:
+        return None
+    if texts == ["auto"]:
+        return "auto"
+    found = {}
+    for text in texts:
+        name, equals, number = text.rpartition("=")
+        try:
+            found[name] = int(number)
+        except ValueError:
+            equals = ""
+        if not equals or not name:
+            raise DataError(f"--offset takes CAMERA=FRAMES, such as left=-3, or auto; got '{text}'")
+    return found
+
+
+def _write_summary(out: Path, summary: Any) -> Path:
+    from poise._files import write_whole
+
+    path = out / "triangulated_summary.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = summary.to_dict()
+    write_whole(path, (json.dumps(_without_nan(values), indent=1) + "\n").encode())
+    return path
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return None if value != value else value

@@ -1,0 +1,98 @@
+"""What became of the keypoints of several cameras, for people to read."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+__all__ = ["Summary", "ViewSummary"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewSummary:
+    """One camera's part.
+
+    Attributes:
+        name: of the video or file.
+        camera: its name in the calibration.
+        frames: that it has, among the moments of the run.
+        unreadable: frames that could not be used.
+        offset: frames by which its numbers are ahead of the first view's.
+        used: keypoints that went into points of space.
+        rejected: keypoints that were left out, since the other cameras see them elsewhere.
+        error: mean reprojection error of the used ones, pixels.
+    """
+
+    name: str
+    camera: str
+    frames: int
+    unreadable: int
+    offset: int
+    used: int
+    rejected: int
+    error: float
+
+
+@dataclasses.dataclass
+class Summary:
+    """All cameras together.
+
+    Attributes:
+        views: of each camera.
+        moments: frames that at least two cameras have.
+        poses: people in all moments.
+        people: different ones.
+        found: keypoints with a place in space.
+        too_few_views: keypoints that fewer cameras than needed see surely.
+        views_disagree: keypoints for which no two cameras agree on a place.
+        alone: detections of people that no other camera confirms.
+        notes: further remarks, a line each.
+    """
+
+    views: list[ViewSummary]
+    moments: int
+    poses: int
+    people: int
+    found: int
+    too_few_views: int
+    views_disagree: int
+    alone: int
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def error(self) -> float:
+        """Mean reprojection error over all cameras, pixels."""
+        used = sum(view.used for view in self.views)
+        total = sum(view.error * view.used for view in self.views if view.used)
+        return total / used if used else float("nan")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**dataclasses.asdict(self), "error": self.error}
+
+    def text(self) -> str:
+        """A table and a few lines."""
+        lines = [*self.notes]
+        head = f"{'camera':16}{'frames':>8}{'offset':>8}{'keypoints':>11}{'left out':>10}"
+        lines += [f"{head}{'error px':>10}"]
+        for view in self.views:
+            lines.append(
+                f"{view.camera:16}{view.frames:8}{view.offset:8}{view.used:11}{view.rejected:10}"
+                f"{view.error:10.2f}"
+            )
+        lines += [
+            f"{v.name}: {v.unreadable} frames cannot be used" for v in self.views if v.unreadable
+        ]
+        total = self.found + self.too_few_views + self.views_disagree
+        people = "1 person" if self.people == 1 else f"{self.people} people"
+        lines.append(
+            f"{self.moments} frames, {self.poses} poses of {people}; mean reprojection error "
+            f"{self.error:.2f} px"
+        )
+        lines.append(
+            f"{self.found} of {total} keypoints placed; {self.too_few_views} seen by too few "
+            f"cameras, {self.views_disagree} on which the cameras disagree"
+        )
+        if self.alone:
+            lines += [f"{self.alone} times somebody was seen by one camera only, and left out"]
+        return "\n".join(lines)

@@ -1,0 +1,254 @@
+"""`triangulate`: videos or saved predictions of several cameras -> poses in metres."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise.errors import ArgumentError, DataError, nearest
+from poise.geometry.camera_model import Camera
+from poise.inference.multiview.camera_files import read_cameras
+from poise.inference.multiview.reconstruction import Limits, reconstruct
+from poise.inference.multiview.summary import Summary
+from poise.inference.multiview.synchronising import estimate_offsets
+from poise.inference.multiview.views import (
+    PERSONS,
+    View,
+    check_together,
+    gather_view,
+    match_cameras,
+    named_view,
+    size_in_file,
+)
+from poise.inference.results.reading import read_results
+from poise.inference.results.pose_result import PoseResult
+from poise.inference.pipeline.stages import build_stages, chain_stages
+
+__all__ = ["UP_AXES", "Reconstruction", "triangulate"]
+
+#: Axis of the cameras' world that points up -> rotation that makes it z.
+UP_AXES = {
+    "z": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "-z": ((1, 0, 0), (0, -1, 0), (0, 0, -1)),
+    "y": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
+    "-y": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
+    "x": ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
+    "-x": ((0, -1, 0), (0, 0, 1), (-1, 0, 0)),
+}
+
+
+@dataclasses.dataclass
+class Reconstruction:
+    """Poses in space, frame by frame.
+
+    Attributes:
+        results: a result a frame. `keypoints_3d` (N, K, 3) metres, NaN where there is no point;
+            `keypoints` (N, K, 2) as the first camera would see them. `instances` also has
+            `keypoint_errors` (N, K) mean pixels over the cameras that were used, and
+            `keypoint_views` (N, K), how many those are.
+        summary: what became of the keypoints.
+        cameras: of each view, in the space of the poses.
+    """
+
+    results: list[PoseResult]
+    summary: Summary
+    cameras: list[Camera]
+
+    def __iter__(self) -> Iterator[PoseResult]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __getitem__(self, index: int) -> PoseResult:
+        return self.results[index]
+
+
+def triangulate(
+    views: Sequence[Any],
+    cameras: Any,
+    *,
+    unit: str | None = None,
+    up: str = "z",
+    offsets: Mapping[str, int] | str | None = None,
+    person: str = "all",
+    min_score: float = 0.3,
+    min_views: int = 2,
+    max_error: float = 15.0,
+    smooth: Any = None,
+    inferencer: Any = None,
+    names: Sequence[str] | None = None,
+    progress: Callable[[int], None] | None = None,
+    **predict: Any,
+) -> Reconstruction:
+    """Poses in metres from what several calibrated cameras see at the same time.
+
+    Each keypoint is placed where the rays of all cameras that see it surely meet (DLT weighted by
+    the scores, or by `keypoint_covariances` where all views have them, then Gauss-Newton on the
+    reprojection error); cameras that see it elsewhere than the others are left out of it. People
+    are told apart across cameras by their poses, and over time by their way through space.
+
+    Args:
+        views: of each camera a video, a file of `poise predict --save jsonl`, or an iterable of
+            `PoseResult`.
+        cameras: a calibration file (`poise.inference.multiview.read_cameras`) or a list of
+            `poise.geometry.Camera`. Files that are called like cameras, or lie in folders that
+            are, go with them; else the order counts.
+        unit: of the calibration file: "m", "cm" or "mm"; None: what it says, else metres.
+        up: axis of the cameras' world that points up: "z", "-z", "y", "-y", "x", "-x". Poses are
+            turned so that it is z.
+        offsets: view or camera -> frames: its frame t + offset shows what frame t of the first
+            view shows. "auto" finds them by the movement. None: all begin together.
+        person: "all"; or one person, in each view the most "confident" or the "largest".
+        min_score: keypoints with a lower score are not used.
+        min_views: cameras that must see a keypoint, and a person.
+        max_error: pixels; farther from the projected point, a camera's keypoint is left out.
+        smooth: a smoother, such as "savgol", which also fills gaps (`poise.inference.smoothing`).
+        inferencer: looks at videos; None: `poise.Inferencer()`.
+        names: of the views, where they are iterables.
+        progress: called with 1 after each frame in which people were told apart.
+        **predict: further options of `Inferencer.predict`.
+
+    Raises:
+        DataError: fewer than two views; views and cameras that do not fit; different keypoints
+            or rates; offsets that cannot be found.
+        ArgumentError: a word that is none of the choices.
+
+    Example:
+        found = poise.triangulate(["left.mp4", "right.mp4"], "cameras.toml", smooth="savgol")
+        print(found.summary.text())
+        places = found[0].keypoints_3d        # (N, K, 3) metres, z up
+    """
+    _check_words(up, person)
+    if isinstance(views, (str, os.PathLike)) or len(views) < 2:
+        raise DataError("poses in space need at least two views, a video or file of each camera")
+    given = read_cameras(cameras, unit=unit) if _is_path(cameras) else list(cameras)
+    limits = _checked_limits(Limits(min_score, min_views, max_error), len(views))
+    titles = _titles(views, names)
+    matched, how = match_cameras(titles, given)
+    notes = [f"views and cameras matched {how}"]
+    gathered: list[View] = []
+    for title, item, camera in zip(titles, views, matched, strict=True):
+        if not gathered and inferencer is None and _needs_model(views):
+            from poise.inference.inferencer import Inferencer
+
+            inferencer = Inferencer()
+        results = _results_of(item, inferencer, predict)
+        view = gather_view(title, results, _turned(camera, up))
+        if _is_predictions(item):
+            view.size = size_in_file(Path(item))
+        notes += _fit_size(view)
+        gathered.append(view)
+    check_together(gathered)
+    frames, said = _offsets(gathered, offsets)
+    results, summary = reconstruct(
+        gathered, offsets=frames, person=person, limits=limits, progress=progress
+    )
+    if not results:
+        raise DataError(
+            "no two views have frames at the same time; do the offsets fit? Frames: "
+            + ", ".join(
+                f"{v.name} {min(v.frames, default=0)}-{max(v.frames, default=0)}" for v in gathered
+            )
+        )
+    summary.notes = [*notes, *said]
+    stages = build_stages(smooth=smooth)
+    smoothed = list(chain_stages(iter(results), stages))
+    return Reconstruction(smoothed, summary, [view.camera for view in gathered])
+
+
+def _check_words(up: str, person: str) -> None:
+    if up not in UP_AXES:
+        raise ArgumentError(f"up= is one of {', '.join(UP_AXES)}, got {up!r}")
+    if person not in PERSONS:
+        raise ArgumentError(
+            f"person= is one of {', '.join(PERSONS)}, got {person!r}{nearest(person, PERSONS)}"
+        )
+
+
+def _checked_limits(limits: Limits, views: int) -> Limits:
+    if not 2 <= limits.min_views <= views:
+        raise DataError(f"min_views is 2 to the number of views, {views}; got {limits.min_views}")
+    if not limits.max_error > 0 or not 0 <= limits.min_score <= 1:
+        raise DataError(
+            "max_error is a number of pixels above 0 and min_score lies in 0..1, got "
+            f"{limits.max_error} and {limits.min_score}"
+        )
+    return limits
+
+
+def _is_path(item: Any) -> bool:
+    return isinstance(item, (str, os.PathLike))
+
+
+def _is_predictions(item: Any) -> bool:
+    return _is_path(item) and Path(item).suffix.lower() == ".jsonl"
+
+
+def _needs_model(views: Sequence[Any]) -> bool:
+    return any(_is_path(item) and not _is_predictions(item) for item in views)
+
+
+def _titles(views: Sequence[Any], names: Sequence[str] | None) -> list[str]:
+    if names is not None:
+        if len(names) != len(views):
+            raise DataError(f"{len(views)} views take as many names, got {len(names)}")
+        return [str(name) for name in names]
+    return [os.fspath(v) if _is_path(v) else f"view-{i}" for i, v in enumerate(views)]
+
+
+def _results_of(item: Any, inferencer: Any, options: Mapping[str, Any]) -> Iterable[PoseResult]:
+    if _is_predictions(item):
+        return read_results(item)
+    if _is_path(item):
+        return inferencer.predict(os.fspath(item), **{"track": True, **options})
+    return item
+
+
+def _turned(camera: Camera, up: str) -> Camera:
+    """The camera in a world whose z points up."""
+    turn = np.array(UP_AXES[up], float)
+    return dataclasses.replace(camera, rotation=camera.rotation @ turn.T)
+
+
+def _fit_size(view: View) -> list[str]:
+    """Make the camera fit the size of the pictures; notes about it."""
+    camera = view.camera
+    if view.size is None or camera.size is None or camera.size == view.size:
+        return []
+    view.camera = camera.scaled(view.size)
+    note = (
+        f"{view.name}: pictures of {view.size[0]} x {view.size[1]}, the camera was calibrated "
+        f"with {camera.size[0]} x {camera.size[1]}; its matrix is scaled"
+    )
+    return [note]
+
+
+def _offsets(
+    views: list[View], given: Mapping[str, int] | str | None
+) -> tuple[list[int], list[str]]:
+    """Frames of each view, and what to say about them."""
+    frames = [0] * len(views)
+    if given is None:
+        return frames, []
+    if isinstance(given, str):
+        if given != "auto":
+            raise ArgumentError(f"offsets= is a dict of view -> frames, or 'auto'; got {given!r}")
+        found = estimate_offsets(views)
+        notes = [
+            f"{view.name}: {offset.frames:+d} frames against {views[0].name}, where the rays miss "
+            f"each other by {offset.error:.1f} px (elsewhere by {offset.other:.1f} px at least)"
+            for view, offset in zip(views[1:], found[1:], strict=True)
+        ]
+        return [offset.frames for offset in found], notes
+    for name, value in given.items():
+        if not isinstance(value, (int, np.integer)):
+            raise DataError(f"the offset of '{name}' is a whole number of frames, got {value!r}")
+        frames[named_view(views, name)] = int(value)
+    # the first view's clock counts
+    return [frame - frames[0] for frame in frames], []

@@ -1,0 +1,243 @@
+"""What each camera of several sees: numbers of all its frames, without pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise._arrays import Array
+from poise.errors import ArgumentError, DataError, nearest
+from poise.geometry.camera_model import Camera
+from poise.inference.results.pose_result import PoseResult
+from poise.inference.tracking.tracker import NO_TRACK
+
+__all__ = ["PERSONS", "Seen", "View", "gather_view", "leading", "match_cameras"]
+
+#: Ways to say who of several people is meant, by the value that the person has most of.
+PERSONS = ("all", "confident", "largest")
+#: Rates that differ by more than this part are those of different clocks.
+_SAME_RATE = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """The N people of a frame, image space.
+
+    Attributes:
+        keypoints: (N, K, 2) pixels.
+        scores: (N, K), cut at 0 and 1.
+        boxes: (N, 4) xyxy pixels.
+        ids: (N,) of the tracker, or None.
+        covariances: (N, K, 2, 2) pixels², or None.
+    """
+
+    keypoints: Array
+    scores: Array
+    boxes: Array
+    ids: Array | None
+    covariances: Array | None
+
+
+@dataclasses.dataclass
+class View:
+    """One camera's part.
+
+    Attributes:
+        name: of the video or file.
+        camera: that took it.
+        frames: number of a frame -> its people.
+        metainfo: parsed schema of the keypoints.
+        fps: frames a second, where known.
+        errors: frames that could not be used.
+    """
+
+    name: str
+    camera: Camera
+    frames: dict[int, Seen]
+    metainfo: Mapping[str, Any]
+    fps: float | None
+    errors: int = 0
+    size: tuple[int, int] | None = None
+
+    @property
+    def num_keypoints(self) -> int:
+        """K."""
+        return int(self.metainfo["num_keypoints"])
+
+    @property
+    def has_covariances(self) -> bool:
+        """Whether every person has covariances."""
+        people = [seen for seen in self.frames.values() if len(seen.keypoints)]
+        return bool(people) and all(seen.covariances is not None for seen in people)
+
+
+def gather_view(name: str, results: Iterable[PoseResult], camera: Camera) -> View:
+    """Numbers of all results of one camera.
+
+    Args:
+        name: how texts call it.
+        results: of one video, or of still pictures that follow one another.
+        camera: that took it.
+
+    Raises:
+        DataError: no results; results of several videos or of several models.
+    """
+    view: View | None = None
+    source = None
+    for number, result in enumerate(results):
+        if view is None:
+            view = View(name, camera, {}, result.metainfo, result.fps)
+            source = result.name if result.moves else None
+        if result.moves and result.name != source:
+            raise DataError(
+                f"{name} holds {source} and {result.name}; give each camera's video by itself"
+            )
+        if result.schema != view.metainfo.get("dataset_name", "") or (
+            len(result) and result.keypoints.shape[1] != view.num_keypoints
+        ):
+            raise DataError(f"{name}: {result.where} has other keypoints than the frames before")
+        if result.image is not None:
+            view.size = result.image.shape[1], result.image.shape[0]
+        if result.error is not None:
+            view.errors += 1
+            continue
+        # still pictures have no numbers of their own
+        index = result.frame_index if result.moves else number
+        if index in view.frames:
+            raise DataError(f"{name} has frame {index} twice")
+        view.frames[index] = _seen(result)
+    if view is None:
+        raise DataError(f"{name} holds no results")
+    return view
+
+
+def _seen(result: PoseResult) -> Seen:
+    fields = result.instances
+    scores = np.nan_to_num(np.asarray(fields.keypoint_scores, np.float64)).clip(0, 1)
+    covariances = fields.get("keypoint_covariances")
+    return Seen(
+        np.asarray(fields.keypoints, np.float64)[..., :2],
+        scores,
+        np.asarray(fields.bboxes, np.float64),
+        None if result.track_ids is None else np.asarray(result.track_ids),
+        None if covariances is None else np.asarray(covariances, np.float64),
+    )
+
+
+def size_in_file(path: Path) -> tuple[int, int] | None:
+    """(width, height) of the pictures behind a file of JSON Lines, by its first line."""
+    with path.open(encoding="utf-8-sig") as lines:
+        try:
+            entry = json.loads(next(lines, ""))
+            size = int(entry["width"]), int(entry["height"])
+        except (ValueError, TypeError, KeyError):
+            # the reader of the whole file says what is wrong with it
+            return None
+    return size if min(size) > 0 else None
+
+
+def check_together(views: list[View]) -> None:
+    """See that all views have the same keypoints and the same clock.
+
+    Raises:
+        DataError: they do not.
+    """
+    first = views[0]
+    for view in views[1:]:
+        schemas = [v.metainfo.get("dataset_name", "") for v in (first, view)]
+        if schemas[0] != schemas[1] or first.num_keypoints != view.num_keypoints:
+            raise DataError(
+                f"all views need the same keypoints: {first.name} has {first.num_keypoints} of "
+                f"'{schemas[0]}', {view.name} {view.num_keypoints} of '{schemas[1]}'"
+            )
+        if first.fps and view.fps and abs(first.fps - view.fps) > _SAME_RATE * first.fps:
+            raise DataError(
+                f"{first.name} has {first.fps:g} frames a second, {view.name} {view.fps:g}; "
+                "convert them to one rate, such as ffmpeg -i IN -r 25 OUT"
+            )
+
+
+def match_cameras(names: list[str], cameras: list[Camera]) -> tuple[list[Camera], str]:
+    """The camera of each input, and how they were matched, in words.
+
+    By name where each file, or its folder, is called like a camera; else by their order.
+
+    Args:
+        names: paths of the inputs.
+        cameras: of the calibration.
+
+    Raises:
+        DataError: neither is possible.
+    """
+    known = {camera.name: camera for camera in cameras}
+    for called in (lambda path: path.stem, lambda path: path.parent.name):
+        keys = [called(Path(name)) for name in names]
+        if len(set(keys)) == len(keys) and all(key in known for key in keys):
+            return [known[key] for key in keys], "by name"
+    if len(names) != len(cameras):
+        raise DataError(
+            f"{len(names)} views and {len(cameras)} cameras ({', '.join(known)}): call the files, "
+            f"or their folders, like the cameras; got {', '.join(Path(n).stem for n in names)}"
+        )
+    return cameras, "by their order"
+
+
+def named_view(views: list[View], name: str) -> int:
+    """Number of the view of a file's or a camera's name.
+
+    Raises:
+        DataError: there is none.
+    """
+    for number, view in enumerate(views):
+        if name in (view.name, Path(view.name).name, Path(view.name).stem, view.camera.name):
+            return number
+    names = [view.camera.name for view in views]
+    raise DataError(
+        f"there is no camera or view '{name}'; there are {', '.join(names)}{nearest(name, names)}"
+    )
+
+
+def leading(view: View, by: str) -> dict[int, int]:
+    """Frame -> index of the one person that is meant, in frames where somebody is.
+
+    Of people with ids the one that has most of it over the whole video; in frames without that
+    person, whoever has most there.
+
+    Args:
+        view: of one camera.
+        by: "confident" (sum of the scores) or "largest" (area of the box).
+
+    Raises:
+        ArgumentError: another word.
+    """
+    if by not in PERSONS[1:]:
+        raise ArgumentError(
+            f"person= is one of {', '.join(PERSONS)}, got {by!r}{nearest(by, PERSONS)}"
+        )
+    values = {t: _values(seen, by) for t, seen in view.frames.items() if len(seen.keypoints)}
+    total: dict[int, float] = {}
+    for t, worth in values.items():
+        ids = view.frames[t].ids
+        if ids is not None:
+            for identity, value in zip(ids.tolist(), worth.tolist(), strict=True):
+                total[identity] = total.get(identity, 0.0) + value
+    total.pop(NO_TRACK, None)
+    leader = max(total, key=lambda i: total[i]) if total else None
+    chosen = {}
+    for t, worth in values.items():
+        ids = view.frames[t].ids
+        own = np.zeros(0, int) if ids is None or leader is None else np.flatnonzero(ids == leader)
+        chosen[t] = int(own[0]) if len(own) else int(worth.argmax())
+    return chosen
+
+
+def _values(seen: Seen, by: str) -> Array:
+    if by == "confident":
+        return seen.scores.sum(-1)
+    sides = np.nan_to_num(seen.boxes[:, 2:] - seen.boxes[:, :2]).clip(0)
+    return sides.prod(-1)

@@ -1,0 +1,371 @@
+"""Several videos' poses -> poses in metres."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import poise
+from poise.errors import ArgumentError, DataError, FileMissingError
+from poise.inference.multiview import triangulate, write_cameras
+from poise.inference.results.reading import read_results
+from poise.inference.sinks import open_sinks
+
+
+def seen(scenes, cameras, bodies, **options):
+    return [
+        list(scenes.see(camera, bodies, seed=number, **options))
+        for number, camera in enumerate(cameras)
+    ]
+
+
+def errors_of(found, bodies):
+    """Mean metres of each pose from the nearest person, and (id, person) pairs."""
+    away, pairs = [], set()
+    for t, result in enumerate(found):
+        for pose, identity in zip(result.keypoints_3d, result.track_ids, strict=True):
+            every = np.nanmean(np.linalg.norm(bodies[t] - pose, axis=-1), axis=-1)
+            away.append(every.min())
+            pairs.add((int(identity), int(every.argmin())))
+    return np.array(away), pairs
+
+
+def test_it_is_a_name_of_the_package():
+    assert poise.triangulate is triangulate
+
+
+def test_exact_poses_come_back_exactly(scenes):
+    cameras, bodies = scenes.ring(3), scenes.walk(10)
+    found = triangulate(seen(scenes, cameras, bodies), cameras)
+    assert len(found) == 10
+    away, pairs = errors_of(found, bodies)
+    # results hold pixels as float32
+    assert away.max() < 1e-4
+    assert pairs == {(1, 0)}
+    first = found[0]
+    np.testing.assert_allclose(first.keypoints, cameras[0].project(bodies[0]), atol=1e-2)
+    assert first.instances.keypoint_views.tolist() == [[3] * 17]
+    assert first.instances.keypoint_errors.max() < 1e-2
+    assert first.space_3d == "metres, the world of the cameras, z up"
+    assert found.summary.found == 170
+    assert found.summary.error < 1e-2
+
+
+@pytest.mark.parametrize(("views", "people"), [(2, 1), (3, 3), (4, 4)])
+def test_people_keep_their_ids_in_space(scenes, views, people):
+    cameras, bodies = scenes.ring(views), scenes.walk(40, people)
+    found = triangulate(seen(scenes, cameras, bodies, noise=2.0, missing=0.05), cameras)
+    away, pairs = errors_of(found, bodies)
+    assert len(away) == 40 * people
+    assert away.mean() < 0.03
+    assert len(pairs) == people
+    assert found.summary.people == people
+    assert found.summary.error == pytest.approx(2.0 * 1.2533 * (1 - 1.5 / views) ** 0.5, rel=0.15)
+
+
+def test_smoothing_calms_and_fills_gaps(scenes):
+    cameras, bodies = scenes.ring(3), scenes.walk(60)
+    views = seen(scenes, cameras, bodies, noise=4.0)
+    for view in views:
+        for result in view[20:24]:
+            result.instances.keypoint_scores[:, 9] = 0.01
+    raw, smooth = (triangulate(views, cameras, smooth=s) for s in (None, "savgol"))
+    assert np.isnan(raw[21].keypoints_3d[0, 9]).all()
+    assert np.isfinite(smooth[21].keypoints_3d[0, 9]).all()
+    assert smooth[21].instances.keypoints_filled[0, 9]
+    assert errors_of(smooth, bodies)[0].mean() < errors_of(raw, bodies)[0].mean()
+
+
+def test_a_wrong_view_is_left_out_and_counted(scenes):
+    cameras, bodies = scenes.ring(4), scenes.walk(10)
+    views = seen(scenes, cameras, bodies)
+    for result in views[2]:
+        result.instances.keypoints[:, 9] += 150
+    found = triangulate(views, cameras)
+    assert errors_of(found, bodies)[0].max() < 1e-4
+    assert [view.rejected for view in found.summary.views] == [0, 0, 10, 0]
+    assert found[0].instances.keypoint_views[0].tolist() == [4] * 9 + [3] + [4] * 7
+
+
+def test_one_view_gives_no_point_and_is_counted(scenes):
+    cameras, bodies = scenes.ring(3), scenes.walk(6)
+    views = seen(scenes, cameras, bodies)
+    for view in views[1:]:
+        for result in view:
+            result.instances.keypoint_scores[:, 0] = 0.1
+    found = triangulate(views, cameras)
+    assert np.isnan(found[0].keypoints_3d[0, 0]).all()
+    assert found[0].keypoint_scores[0, 0] == 0
+    assert (found.summary.too_few_views, found.summary.found) == (6, 6 * 16)
+    with_lower = triangulate(views, cameras, min_score=0.05)
+    assert with_lower.summary.too_few_views == 0
+
+
+def test_somebody_whom_one_camera_sees_is_counted(scenes):
+    cameras, bodies = scenes.ring(3), scenes.walk(5, 2)
+    views = seen(scenes, cameras, bodies)
+    for view in views[1:]:
+        for n, result in enumerate(view):
+            keep = np.abs(result.keypoints - cameras[views.index(view)].project(bodies[n, 0]))
+            result.instances = result.instances[keep.max((1, 2)) < 1]
+    found = triangulate(views, cameras)
+    assert (found.summary.poses, found.summary.alone, found.summary.people) == (5, 5, 1)
+    assert "5 times somebody was seen by one camera only" in found.summary.text()
+
+
+@pytest.mark.parametrize("person", ["confident", "largest"])
+def test_one_person_mode_takes_the_same_person_in_all_views(scenes, person):
+    cameras, bodies = scenes.ring(3), scenes.walk(10, 2)
+    views = seen(scenes, cameras, bodies, ids=True)
+    for view in views:
+        for result in view:
+            other = result.track_ids == 2
+            result.instances.keypoint_scores[other] *= 0.7
+            middle = result.bboxes[other].reshape(-1, 2, 2).mean(1, keepdims=True)
+            small = middle + 0.3 * (result.bboxes[other].reshape(-1, 2, 2) - middle)
+            result.instances.bboxes[other] = small.reshape(-1, 4)
+    found = triangulate(views, cameras, person=person)
+    away, pairs = errors_of(found, bodies)
+    assert pairs == {(0, 0)}
+    assert away.max() < 1e-4
+
+
+def test_covariances_weigh_where_all_views_have_them(scenes):
+    cameras, bodies = scenes.ring(3), scenes.walk(30)
+    views = seen(scenes, cameras, bodies)
+    rng = np.random.default_rng(0)
+    for number, view in enumerate(views):
+        spread = np.diag([400.0, 0.25]) if number == 1 else np.eye(2) * 0.25
+        for result in view:
+            points = result.instances.keypoints
+            noise = rng.normal(size=points.shape) * np.sqrt(np.diag(spread))
+            result.instances.keypoints = (points + noise).astype(np.float32)
+    plain = triangulate(views, cameras, max_error=200)
+    for number, view in enumerate(views):
+        spread = np.diag([400.0, 0.25]) if number == 1 else np.eye(2) * 0.25
+        for result in view:
+            whole = np.broadcast_to(spread, (len(result), 17, 2, 2)).astype(np.float32)
+            result.instances.set_field(whole, "keypoint_covariances")
+    weighted = triangulate(views, cameras, max_error=200)
+    assert 3 * errors_of(weighted, bodies)[0].mean() < errors_of(plain, bodies)[0].mean()
+
+
+def test_offsets_move_frames_together(scenes):
+    cameras, bodies = scenes.ring(3), scenes.walk(120)
+    views = [
+        list(scenes.see(camera, bodies, start=start, noise=1.0, seed=start))
+        for camera, start in zip(cameras, (5, 0, 17), strict=True)
+    ]
+    told = triangulate(views, cameras, offsets={"cam1": 5, "cam2": -12})
+    assert errors_of(told, bodies[5:])[0].mean() < 0.02
+    found = triangulate(views, cameras, offsets="auto")
+    assert [view.offset for view in found.summary.views] == [0, 5, -12]
+    assert "view-1: +5 frames against view-0" in found.summary.text()
+    relative = triangulate(views, cameras, offsets={"cam0": -5, "cam2": -17, "cam1": 0})
+    assert [view.offset for view in relative.summary.views] == [0, 5, -12]
+
+
+def test_an_offset_that_nothing_tells_is_an_error(scenes):
+    cameras = scenes.ring(2)
+    still = np.repeat(scenes.walk(1), 60, 0)
+    views = seen(scenes, cameras, still, noise=1.0)
+    with pytest.raises(DataError, match="offset of view-1 against view-0 is not clear"):
+        triangulate(views, cameras, offsets="auto")
+    short = [view[:10] for view in views]
+    with pytest.raises(DataError, match="too few frames"):
+        triangulate(short, cameras, offsets="auto")
+
+
+@pytest.mark.parametrize("up", ["z", "-z", "y", "-y", "x", "-x"])
+def test_up_turns_the_world(scenes, up):
+    bodies = scenes.walk(3)
+    from poise.inference.multiview.triangulating import UP_AXES
+
+    turn = np.array(UP_AXES[up], float)
+    assert np.linalg.det(turn) == 1
+    axis = np.zeros(3)
+    axis["xyz".index(up[-1])] = -1 if up[0] == "-" else 1
+    assert (turn @ axis).tolist() == [0, 0, 1]
+    # cameras of a world whose `up` is our z
+    cameras = [scenes.turned(camera, turn.T) for camera in scenes.ring(3)]
+    views = [list(scenes.see(c, bodies @ turn)) for c in cameras]
+    found = triangulate(views, cameras, up=up)
+    assert errors_of(found, bodies)[0].max() < 1e-4
+
+
+def test_saved_predictions_give_the_same_and_go_by_name(scenes, tmp_path):
+    cameras, bodies = scenes.ring(3), scenes.walk(10)
+    views = seen(scenes, cameras, bodies, noise=1.0)
+    for camera, view in zip(cameras, views, strict=True):
+        scenes.write_lines(tmp_path / f"{camera.name}.jsonl", view)
+    write_cameras(tmp_path / "calib.toml", cameras)
+    # in another order than in the calibration
+    files = [tmp_path / f"cam{n}.jsonl" for n in (2, 0, 1)]
+    found = triangulate(files, tmp_path / "calib.toml")
+    straight = triangulate(views, cameras)
+    assert "matched by name" in found.summary.text()
+    for a, b in zip(found, straight, strict=True):
+        np.testing.assert_allclose(a.keypoints_3d, b.keypoints_3d, atol=1e-3)
+
+
+def test_pictures_of_another_size_scale_the_camera(scenes, tmp_path):
+    cameras, bodies = scenes.ring(2), scenes.walk(5)
+    for camera in cameras:
+        half = camera.scaled((640, 360))
+        lines = scenes.see(half, bodies)
+        scenes.write_lines(tmp_path / f"{camera.name}.jsonl", lines, size=(640, 360))
+    found = triangulate([tmp_path / "cam0.jsonl", tmp_path / "cam1.jsonl"], cameras)
+    assert errors_of(found, bodies)[0].max() < 1e-3
+    assert "its matrix is scaled" in found.summary.text()
+    scenes.write_lines(tmp_path / "cam1.jsonl", scenes.see(cameras[1], bodies), size=(640, 480))
+    with pytest.raises(DataError, match="1280 x 720, and these are 640 x 480"):
+        triangulate([tmp_path / "cam0.jsonl", tmp_path / "cam1.jsonl"], cameras)
+
+
+def test_every_3d_format_takes_the_poses(scenes, tmp_path):
+    cameras, bodies = scenes.ring(3), scenes.walk(8, 2)
+    found = triangulate(seen(scenes, cameras, bodies), cameras)
+    names = "jsonl,csv,trc,c3d,bvh,html"
+    written = []
+    for sink in open_sinks(names, tmp_path):
+        with sink:
+            for result in found:
+                sink.write(result)
+        written += [path.name for path in sink.written]
+    assert written == [
+        "triangulated.jsonl", "triangulated.csv",
+        "triangulated_1.trc", "triangulated_2.trc",
+        "triangulated_1.c3d", "triangulated_2.c3d",
+        "triangulated_1.bvh", "triangulated_2.bvh",
+        "triangulated_3d.html",
+    ]  # fmt: skip
+    rows = (tmp_path / "triangulated_1.trc").read_text().splitlines()[6:]
+    values = np.array([[float(v) for v in row.split("\t")] for row in rows])[:, 2:]
+    # metres, y up, z towards the viewer
+    places = np.stack([r.keypoints_3d[list(r.track_ids).index(1)] for r in found])
+    turned = places[..., [0, 2, 1]] * [1, 1, -1]
+    np.testing.assert_allclose(values.reshape(8, 17, 3), turned, atol=1e-5)
+    back = list(read_results(tmp_path / "triangulated.jsonl"))
+    np.testing.assert_allclose(back[3].keypoints_3d, found[3].keypoints_3d, atol=1e-4)
+    assert back[3].space_3d == found[3].space_3d
+
+
+def test_frames_in_which_nobody_is_are_empty(scenes):
+    cameras, bodies = scenes.ring(2), scenes.walk(6)
+    views = seen(scenes, cameras, bodies)
+    for result in views[0][2:4]:
+        result.instances = result.instances[np.zeros(1, bool)]
+    found = triangulate(views, cameras)
+    assert [len(result) for result in found] == [1, 1, 0, 0, 1, 1]
+    one = triangulate(views, cameras, person="confident")
+    assert [np.isfinite(result.keypoints_3d).any() for result in one] == [
+        *(True, True, False, False, True, True)
+    ]
+    for view in views:
+        for result in view:
+            result.instances = result.instances[np.zeros(len(result), bool)]
+    nobody = triangulate(views, cameras)
+    assert [len(result) for result in nobody] == [0] * 6
+    assert "0 poses of 0 people" in nobody.summary.text()
+
+
+def test_bad_input_is_told(scenes, tmp_path):
+    cameras, bodies = scenes.ring(3), scenes.walk(4)
+    views = seen(scenes, cameras, bodies)
+    cases = [
+        ((views[:1], cameras), {}, DataError, "at least two views"),
+        ((views[:2], cameras), {}, DataError, "2 views and 3 cameras (cam0, cam1, cam2)"),
+        ((views, cameras), {"up": "w"}, ArgumentError, "up= is one of z, -z"),
+        ((views, cameras), {"person": "larges"}, ArgumentError, "did you mean 'largest'?"),
+        ((views, cameras), {"min_views": 4}, DataError, "2 to the number of views, 3; got 4"),
+        ((views, cameras), {"max_error": 0}, DataError, "above 0"),
+        ((views, cameras), {"offsets": "now"}, ArgumentError, "or 'auto'; got 'now'"),
+        ((views, cameras), {"offsets": {"cam9": 1}}, DataError, "there are cam0, cam1, cam2"),
+        ((views, cameras), {"offsets": {"cam1": 0.5}}, DataError, "whole number of frames"),
+        ((views, cameras), {"offsets": {"cam1": 90, "cam2": 190}}, DataError, "no two views"),
+        ((views, cameras), {"names": ["a"]}, DataError, "3 views take as many names, got 1"),
+        (([[], *views[1:]], cameras), {}, DataError, "view-0 holds no results"),
+        (([tmp_path / "a.jsonl", *views[1:]], cameras), {}, FileMissingError, "there is no file"),
+    ]
+    for arguments, options, kind, text in cases:
+        with pytest.raises(kind) as caught:
+            triangulate(*arguments, **options)
+        assert text in str(caught.value)
+
+
+def test_views_of_other_keypoints_or_rates_are_refused(scenes):
+    cameras, bodies = scenes.ring(2), scenes.walk(4)
+    a, b = seen(scenes, cameras, bodies)
+    for result in b:
+        result.metainfo = {**result.metainfo, "dataset_name": "h36m"}
+    with pytest.raises(DataError, match="view-0 has 17 of 'coco', view-1 17 of 'h36m'"):
+        triangulate([a, b], cameras)
+    import dataclasses
+
+    a, b = seen(scenes, cameras, bodies)
+    for result in b:
+        result.source = dataclasses.replace(result.source, fps=30.0)
+    with pytest.raises(DataError, match="view-0 has 25 frames a second, view-1 30"):
+        triangulate([a, b], cameras)
+
+
+def test_the_command_writes_files_and_says_what_became_of_the_keypoints(
+    scenes, tmp_path, monkeypatch
+):
+    from typer.testing import CliRunner
+
+    from poise.cli.main import app
+
+    monkeypatch.chdir(tmp_path)
+    cameras, bodies = scenes.ring(3), scenes.walk(20)
+    write_cameras("calib.toml", cameras)
+    names = []
+    for number, camera in enumerate(cameras):
+        lines = scenes.see(camera, bodies, noise=1.0, seed=number)
+        names.append(str(scenes.write_lines(tmp_path / f"{camera.name}.jsonl", lines)))
+    run = CliRunner().invoke
+    done = run(app, ["triangulate", *names, "-c", "calib.toml", "--smooth", "savgol"])
+    assert done.exit_code == 0, done.output
+    assert "20 frames, 20 poses of 1 person" in done.output
+    assert re.search(r"cam1 +20 +0 +340 +0", done.output)
+    out = tmp_path / "triangulated"
+    assert sorted(p.name for p in out.iterdir()) == [
+        "triangulated.jsonl", "triangulated_3d.html", "triangulated_summary.json"
+    ]  # fmt: skip
+    summary = json.loads((out / "triangulated_summary.json").read_text())
+    assert summary["found"] == 340
+    assert summary["views"][0]["camera"] == "cam0"
+    shown = run(app, ["cameras", "show", "calib.toml", "--out", "calib.yml"])
+    assert shown.exit_code == 0
+    assert "1280 x 720" in shown.output
+    again = run(app, ["triangulate", *names, "-c", "calib.yml", "--offset", "cam1=0"])
+    assert again.exit_code == 0, again.output
+
+
+def test_the_command_refuses_before_it_works(scenes, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from poise.cli.main import app
+
+    monkeypatch.chdir(tmp_path)
+    cameras, bodies = scenes.ring(2), scenes.walk(2)
+    write_cameras("calib.toml", cameras)
+    scenes.write_lines(tmp_path / "cam0.jsonl", scenes.see(cameras[0], bodies))
+    ends = ["-c", "calib.toml"]
+    cases = [
+        (["cam0.jsonl", "cam7.mp4", *ends], "there is no file or folder 'cam7.mp4'"),
+        (["cam0.jsonl", "0", *ends], "'0' is the number of a camera"),
+        (["cam0.jsonl", "cam0.jsonl", *ends], "'cam0.jsonl' is given twice"),
+        (["cam0.jsonl", *ends, "--save", "video"], "--save video needs the pictures"),
+        (["cam0.jsonl", *ends, "--max-gap", "3"], "--max-gap goes with --smooth"),
+        (["cam0.jsonl", "-c", "none.toml"], "there is no camera file"),
+    ]
+    for arguments, text in cases:
+        done = CliRunner().invoke(app, ["triangulate", *arguments])
+        assert text in str(done.exception)
+    scenes.write_lines(tmp_path / "cam1.jsonl", scenes.see(cameras[1], bodies))
+    done = CliRunner().invoke(
+        app, ["triangulate", "cam0.jsonl", "cam1.jsonl", *ends, "--offset", "3"]
+    )
+    assert "--offset takes CAMERA=FRAMES" in str(done.exception)
