@@ -25,9 +25,9 @@ from poise.inference.multiview.views import (
     named_view,
     size_in_file,
 )
-from poise.inference.results.reading import read_results
-from poise.inference.results.pose_result import PoseResult
 from poise.inference.pipeline.stages import build_stages, chain_stages
+from poise.inference.results.pose_result import PoseResult
+from poise.inference.results.reading import read_results
 
 __all__ = ["UP_AXES", "Reconstruction", "triangulate"]
 
