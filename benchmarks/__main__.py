@@ -43,6 +43,9 @@ BENCHMARKS = {
         ("--rounds", "3", "--samples", "8"),
         ("--rounds", "15", "--samples", "24"),
     ),
+    "bottomup": Benchmark(
+        "samples of one-stage and bottom-up models", ("--rounds", "2"), ("--rounds", "15")
+    ),
     "datasets": Benchmark(
         "reading a COCO file, memory of a worker", ("--images", "8000"), ("--images", "57000")
     ),

@@ -1,7 +1,6 @@
-"""What the benchmarks share: the table they print, and the way to say that one cannot run.
+"""What the benchmarks share: the table they print, libraries at work in processes of their own.
 
-Imported only where a table is printed: the same files also run in a Python that has MMPose
-and not Poise.
+The same files also run in a Python that has MMPose and not Poise, so this one imports neither.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CANNOT_RUN", "cannot_run", "peer_times", "show"]
+__all__ = ["CANNOT_RUN", "Worker", "answer_questions", "cannot_run", "peer_times", "show"]
 
 #: Exit status of a benchmark that lacks data or a library (EX_UNAVAILABLE).
 CANNOT_RUN = 69
@@ -42,6 +41,57 @@ def peer_times(
     if done.returncode:
         raise cannot_run(f"--peer {python} failed: {done.stderr.strip()[-600:]}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+class Worker:
+    """A library in its own process, which answers questions: several of them take turns.
+
+    Args:
+        python: interpreter that has the library.
+        script: benchmark that calls `answer_questions` when it is given `--worker LIBRARY`.
+        library: "poise" or "mmpose".
+        options: further arguments for the script.
+    """
+
+    def __init__(self, python: str, script: str, library: str, *options: str) -> None:
+        command = [python, str(Path(script).resolve()), "--worker", library, *options]
+        self._name = " ".join(command)
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=os.environ | _PEER_SETTINGS,
+            )
+        except OSError as error:
+            raise cannot_run(f"{python}: {error.strerror}") from error
+        if self._process.stdout.readline() != "ready\n":
+            raise cannot_run(f"{library} did not start; run: {self._name}")
+
+    def ask(self, *question: Any) -> Any:
+        """The answer to a question; both are values that JSON knows."""
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise cannot_run(f"stopped at {question}: {self._name}")
+        return json.loads(answer)
+
+    def stop(self) -> None:
+        """End the process."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def answer_questions(answer: Callable[..., Any]) -> None:
+    """Be a `Worker`'s other side: a question a line on stdin, its answer on stdout."""
+    # what the library prints goes elsewhere
+    out, sys.stdout = sys.stdout, sys.stderr
+    print("ready", file=out, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(answer(*json.loads(line))), file=out, flush=True)
 
 
 def show(unit: str, ours: Mapping[str, float], theirs: Mapping[str, float] | None = None) -> None:

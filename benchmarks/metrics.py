@@ -19,7 +19,6 @@ import importlib
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -225,17 +224,17 @@ def evaluated(metrics, name, options, meta, samples):
 
 
 def worker(library, folder):
-    """Serve: a line with a case on stdin; the time and the figures of a run on stdout."""
+    """Give the time and the figures of a run of each case that is asked for."""
     warnings.simplefilter("ignore")
-    # what the library prints goes elsewhere
-    out, sys.stdout = sys.stdout, sys.stderr
+    from common import answer_questions
+
     metrics = importlib.import_module(
         "poise.metrics" if library == "poise" else "mmpose.evaluation.metrics"
     )
-    print("ready", file=out, flush=True)
     held, work = "", None
-    for line in sys.stdin:
-        case = line.strip()
+
+    def answer(case):
+        nonlocal held, work
         if case != held:
             gc.unfreeze()
             work = None
@@ -243,41 +242,15 @@ def worker(library, folder):
             # the samples of a dataset are not kept in real runs: out of the collector's way
             gc.collect()
             gc.freeze()
-        print(json.dumps(evaluated(metrics, *work)), file=out, flush=True)
+        return evaluated(metrics, *work)
 
-
-class Worker:
-    """A library in its own process."""
-
-    def __init__(self, python, library, folder):
-        self.name = f"{library} in {python}"
-        self.process = subprocess.Popen(
-            [python, __file__, "--worker", library, "--folder", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        if self.process.stdout.readline() != "ready\n":
-            raise SystemExit(f"{self.name} did not start")
-
-    def run(self, case):
-        self.process.stdin.write(f"{case}\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise SystemExit(f"{self.name} stopped at {case}")
-        return json.loads(answer)
-
-    def stop(self):
-        self.process.stdin.close()
-        self.process.wait()
+    answer_questions(answer)
 
 
 def row_of(case, workers, rounds):
     """A row of the table: seconds of each library, their ratio, how far the figures are apart."""
     # one more than is counted: the first fills caches
-    runs = list(zip(*([w.run(case) for w in workers] for _ in range(rounds + 1)), strict=True))
+    runs = list(zip(*([w.ask(case) for w in workers] for _ in range(rounds + 1)), strict=True))
     seconds = [statistics.median(time for time, _ in run[1:]) for run in runs]
     row = f"{case:44}" + "".join(f"{value:12.3f}" for value in seconds)
     if len(runs) > 1:
@@ -300,10 +273,12 @@ def main():
     if args.worker:
         worker(args.worker, args.folder)
         return
+    from common import Worker
+
     with tempfile.TemporaryDirectory() as folder:
-        workers = [Worker(sys.executable, "poise", folder)]
+        workers = [Worker(sys.executable, __file__, "poise", "--folder", folder)]
         if args.peer:
-            workers.append(Worker(args.peer, "mmpose", folder))
+            workers.append(Worker(args.peer, __file__, "mmpose", "--folder", folder))
         head = f"{'CPU seconds':44}{'poise':>12}"
         print(head + (f"{'mmpose':>12}{'times faster':>14}{'apart':>10}" if args.peer else ""))
         for case in CASES:

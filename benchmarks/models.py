@@ -13,10 +13,7 @@ to `prefer_speed()`. Also printed is how far the outputs are apart, relative to 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 import warnings
@@ -169,17 +166,17 @@ def prepared(library, quick, case, config):
 
 
 def worker(library, quick):
-    """Serve: a case and its config on stdin; a time, and figures of the outputs, on stdout."""
+    """Give a time, and figures of the outputs, of each case and its config that is asked for."""
     warnings.simplefilter("ignore")
     import torch
+    from common import answer_questions
 
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    out, sys.stdout = sys.stdout, sys.stderr
-    print("ready", file=out, flush=True)
     run, held, figures = None, "", []
-    for line in sys.stdin:
-        name, config = json.loads(line)
+
+    def answer(name, config):
+        nonlocal run, held, figures
         try:
             if name != held:
                 run = None
@@ -187,11 +184,12 @@ def worker(library, quick):
                 figures = fingerprints(run())
             start = time.process_time()
             run()
-            spent = time.process_time() - start
-            print(json.dumps([spent, figures]), file=out, flush=True)
+            return time.process_time() - start, figures
         except Exception as error:  # one network that cannot run is no reason to stop
-            print(json.dumps(f"{type(error).__name__}: {error}"), file=out, flush=True)
             run, held = None, ""
+            return f"{type(error).__name__}: {error}"
+
+    answer_questions(answer)
 
 
 def fingerprints(value):
@@ -224,35 +222,13 @@ def apart(figures, others):
     )
 
 
-class Worker:
-    """A library in its own process."""
-
-    def __init__(self, python, library, *options):
-        settings = {"OMP_NUM_THREADS": "1", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
-        self.process = subprocess.Popen(
-            [python, __file__, "--worker", library, *options],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=os.environ | settings,
-        )
-        if self.process.stdout.readline() != "ready\n":
-            raise SystemExit(f"{library} did not start in {python}")
-
-    def run(self, case, config):
-        self.process.stdin.write(json.dumps([case, config]) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
-
-
 def measure(workers, case, rounds):
     """Library -> (times in milliseconds, fingerprints); library -> a text where it cannot run."""
     runs = {library: [] for library in workers}
     config = config_of(CASES[case].config)
     for _ in range(rounds):
         for library, process in workers.items():
-            answer = process.run(case, config)
+            answer = process.ask(case, config)
             if isinstance(answer, str):
                 return {library: answer}
             runs[library].append(answer)
@@ -277,13 +253,15 @@ def main():
     if args.worker:
         worker(args.worker, args.quick)
         return
+    from common import Worker
+
     base = "mmpose" if args.peer else "poise"
     workers = {
-        "poise": Worker(sys.executable, "poise"),
-        "quick": Worker(sys.executable, "poise", "--quick"),
+        "poise": Worker(sys.executable, __file__, "poise"),
+        "quick": Worker(sys.executable, __file__, "poise", "--quick"),
     }
     if args.peer:
-        workers["mmpose"] = Worker(args.peer, "mmpose")
+        workers["mmpose"] = Worker(args.peer, __file__, "mmpose")
     head = f"{f'CPU milliseconds, batch {BATCH}':24}{base:>10}{'times faster':>20}{'apart':>8}"
     print(head + f"{'quick':>20}{'apart':>8}")
     for name in CASES:

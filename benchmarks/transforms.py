@@ -17,10 +17,8 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -135,11 +133,12 @@ def synthetic_pictures(folder: Path, count: int = 8) -> None:
 
 
 def worker(library: str, folder: Path, cached: bool) -> None:
-    """Serve rounds: a line `name count` on stdin, seconds per sample on stdout."""
+    """Give seconds per sample of each pipeline that is asked for, and so many samples."""
     warnings.simplefilter("ignore")
     import cv2
     import numpy as np
     import torch
+    from common import answer_questions
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
@@ -159,61 +158,38 @@ def worker(library: str, folder: Path, cached: bool) -> None:
             load["keep_decoded"] = int(name.endswith(BY_PICTURE))
     pipelines = {name: Compose(cfg) for name, cfg in configs.items()}
     records = samples(folder, cached)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        name, count = line.rsplit(" ", 1)
+
+    def answer(name: str, count: int) -> float:
         np.random.seed(0)
         random.seed(0)
-        order = range(int(count))
+        order = range(count)
         if name.endswith(BY_PICTURE):
             order = [i // 5 * 2 + (i % 5 > 2) for i in order]
         batch = [dict(records[i % len(records)]) for i in order]
         start = time.process_time()
         for record in batch:
             pipelines[name](record)
-        print((time.process_time() - start) / len(batch), flush=True)
+        return (time.process_time() - start) / len(batch)
 
-
-class Worker:
-    """A library in its own process."""
-
-    def __init__(self, python: str, library: str, folder: Path, cached: bool) -> None:
-        command = [python, __file__, "--worker", library, "--images", str(folder)]
-        self.process = subprocess.Popen(
-            [*command, *(["--cached"] if cached else [])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-        while (line := self.process.stdout.readline()) != "ready\n":
-            if not line:
-                raise SystemExit(f"{library} did not start; run: {' '.join(command)}")
-
-    def run(self, name: str, count: int) -> float:
-        self.process.stdin.write(f"{name} {count}\n")
-        self.process.stdin.flush()
-        return float(self.process.stdout.readline())
-
-    def stop(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
+    answer_questions(answer)
 
 
 def compare(options: argparse.Namespace, folder: Path) -> dict:
     """Medians of all pipelines and libraries."""
-    workers = {"poise": Worker(sys.executable, "poise", folder, options.cached)}
+    from common import Worker
+
+    arguments = ["--images", str(folder), *(["--cached"] if options.cached else [])]
+    workers = {"poise": Worker(sys.executable, __file__, "poise", *arguments)}
     if options.peer:
-        workers["mmpose"] = Worker(options.peer, "mmpose", folder, options.cached)
+        workers["mmpose"] = Worker(options.peer, __file__, "mmpose", *arguments)
     report = {}
     for name in PIPELINES:
         times: dict[str, list[float]] = {library: [] for library in workers}
         for process in workers.values():
-            process.run(name, 8)
+            process.ask(name, 8)
         for _ in range(options.rounds):
             for library, process in workers.items():
-                times[library].append(process.run(name, options.samples))
+                times[library].append(process.ask(name, options.samples))
         report[name] = {library: statistics.median(t) for library, t in times.items()}
     for process in workers.values():
         process.stop()
