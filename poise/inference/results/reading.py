@@ -85,9 +85,10 @@ def _result(entry: Any, rate: float | None, where: str) -> PoseResult:
             f"{where} is no result of Poise; expected the layout of --save jsonl with "
             "--format poise"
         )
-    if entry.get("version", 0) > RESULT_VERSION:
+    version = entry.get("version", 0)
+    if not isinstance(version, int) or version > RESULT_VERSION:
         raise DataError(
-            f"{where} has the version {entry['version']}, this Poise reads up to {RESULT_VERSION}"
+            f"{where} has the version {version!r}, this Poise reads up to {RESULT_VERSION}"
         )
     names = entry["keypoint_names"]
     moves = entry.get("time") is not None
@@ -139,9 +140,11 @@ def _column(
 
 @functools.lru_cache(maxsize=8)
 def _metainfo(schema: str, names: tuple[str, ...]) -> Mapping[str, Any]:
-    """Parsed schema; of one that is not known, the names alone."""
+    """Parsed schema; the names alone where no schema of that name has just these keypoints."""
     if schema and schemas.known(schema):
-        return parse_pose_metainfo({"from_file": f"configs/_base_/datasets/{schema}.py"})
+        known = parse_pose_metainfo({"from_file": f"configs/_base_/datasets/{schema}.py"})
+        if tuple(known["keypoint_id2name"][i] for i in range(known["num_keypoints"])) == names:
+            return known
     return {
         "dataset_name": schema,
         "num_keypoints": len(names),

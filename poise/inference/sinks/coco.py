@@ -54,8 +54,11 @@ def _detections(result: PoseResult, image_id: int) -> list[dict[str, Any]]:
     count = len(result)
     if not count:
         return []
-    scores = result.keypoint_scores
-    rows = np.concatenate((result.keypoints[..., :2], scores[..., None]), -1).reshape(count, -1)
+    # JSON has no NaN: a keypoint without a place is one that is not there
+    placed = np.isfinite(result.keypoints[..., :2]).all(-1)
+    places = np.where(placed[..., None], result.keypoints[..., :2], 0)
+    scores = np.where(placed, np.nan_to_num(result.keypoint_scores), 0)
+    rows = np.concatenate((places, scores[..., None]), -1).reshape(count, -1)
     boxes = result.bboxes.copy()
     boxes[:, 2:] -= boxes[:, :2]
     columns: dict[str, Any] = {

@@ -80,8 +80,8 @@ class Drawer:
         self._skeleton, self._keypoints, self._panel_3d = skeleton, keypoints, panel_3d
         self._style = style
         self._trails = Trails(trails) if trails else None
-        # the palettes of the schema that came last: a run has one, as a rule
-        self._palettes: dict[tuple[int, int, str], Palette] = {}
+        # the palette that was used last, and what it is of: a run has one schema, as a rule
+        self._last_palette: tuple[Any, Palette] | None = None
         self._video: str | None = None
         # a window and the files ask from different threads, each has pictures of its own
         self._own = threading.local()
@@ -168,18 +168,21 @@ class Drawer:
         )
 
     def _palette(self, result: PoseResult, count: int, skeleton: str) -> Palette:
-        key = id(result.metainfo), count, skeleton
-        if key not in self._palettes:
-            meta = result.metainfo
-            if skeleton == "openpose":
-                from poise.visualization.visualizer import openpose_meta
+        meta = result.metainfo
+        last = self._last_palette
+        # by identity, and kept, so that no other schema gets its place in memory
+        if last is not None and last[0][0] is meta and last[0][1:] == (count, skeleton):
+            return last[1]
+        colored: Any = meta
+        if skeleton == "openpose":
+            from poise.visualization.visualizer import openpose_meta
 
-                meta = openpose_meta(result.schema)
-            palette = Palette.of(meta, count, order="bgr")
-            if self._keypoints is not None:
-                palette = palette.only(_indices(self._keypoints, result.keypoint_names))
-            self._palettes = {key: palette}
-        return self._palettes[key]
+            colored = openpose_meta(result.schema)
+        palette = Palette.of(colored, count, order="bgr")
+        if self._keypoints is not None:
+            palette = palette.only(_indices(self._keypoints, result.keypoint_names))
+        self._last_palette = (meta, count, skeleton), palette
+        return palette
 
 
 def _to_draw(result: PoseResult) -> np.ndarray:

@@ -52,5 +52,4 @@ class Html3dSink(MotionSink):
     def add(self, handle: object, result: PoseResult) -> None:
         """Keep the people of a frame, and once the colours of their skeleton."""
         super().add(handle, result)
-        if result.metainfo_3d is not None:
-            self._meta = result.metainfo_3d
+        self._meta = result.metainfo_3d or result.metainfo

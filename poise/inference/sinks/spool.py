@@ -146,18 +146,20 @@ class MotionSink(FileSink):
 
     def finish(self, handle: Any) -> None:
         """Write the format's files, and remove the one in which the numbers waited."""
-        handle.flush()
-        waiting = Path(handle.name)
-        size = waiting.stat().st_size
+        motion, self._motion = self._motion, None
         if self._path in self.written:
             self.written.remove(self._path)
-        if self._motion is not None and size:
-            dtype = self._motion.records.dtype
-            self._motion.records = np.memmap(waiting, dtype, "r")
-            self.written += self.save(self._path, self._motion)
-            self._motion = None
-        handle.close()
-        waiting.unlink()
+        waiting = Path(handle.name)
+        try:
+            handle.flush()
+            if motion is not None and waiting.stat().st_size:
+                motion.records = np.memmap(waiting, motion.records.dtype, "r")
+                self.written += self.save(self._path, motion)
+        finally:
+            handle.close()
+            # Windows removes no file that is still looked into
+            del motion
+            waiting.unlink()
 
     def _points(self, result: PoseResult) -> tuple[Array, Array]:
         if not self.needs_3d:

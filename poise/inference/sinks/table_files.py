@@ -40,11 +40,7 @@ class CsvSink(FileSink):
         if self._columns is None:
             self._columns = list(rows[0])
             writer.writerow(self._columns)
-        if list(rows[0]) != self._columns:
-            raise DataError(
-                f"{result.where} has other columns than the rows before it ({len(rows[0])}, not "
-                f"{len(self._columns)}); save runs of different models in different folders"
-            )
+        _check_columns(result, rows[0], self._columns)
         writer.writerows(row.values() for row in rows)
         handle.flush()
 
@@ -53,6 +49,14 @@ class CsvSink(FileSink):
         if self._columns is None:
             csv.writer(handle).writerow(self._nobody)
         handle.close()
+
+
+def _check_columns(result: PoseResult, row: dict[str, Any], columns: list[str]) -> None:
+    if list(row) != columns:
+        raise DataError(
+            f"{result.where} has other columns than the rows before it ({len(row)}, not "
+            f"{len(columns)}); save runs of different models in different folders"
+        )
 
 
 class ParquetSink(FileSink):
@@ -76,7 +80,7 @@ class ParquetSink(FileSink):
             ) from error
         self._arrow = pyarrow
         self._rows: list[dict[str, Any]] = []
-        self._nobody: list[str] = []
+        self._columns: list[str] = []
         self._part = 0
 
     def begin(self, path: Path, result: PoseResult) -> Path:
@@ -84,13 +88,19 @@ class ParquetSink(FileSink):
         path.mkdir(exist_ok=True)
         for old in path.glob("part-*.parquet"):
             old.unlink()
-        self._rows, self._part = [], 0
+        self._rows, self._columns, self._part = [], result.row_keys, 0
         return path
 
     def add(self, handle: Path, result: PoseResult) -> None:
-        """Keep the rows until they fill a part."""
-        self._rows += result.to_rows()
-        self._nobody = result.row_keys
+        """Keep the rows until they fill a part.
+
+        Raises:
+            DataError: a result with other columns, such as another schema's.
+        """
+        rows = result.to_rows()
+        if rows:
+            _check_columns(result, rows[0], self._columns)
+        self._rows += rows
         if len(self._rows) >= _PART_ROWS:
             self._write_part(handle)
 
@@ -102,7 +112,7 @@ class ParquetSink(FileSink):
     def _write_part(self, folder: Path) -> None:
         table = self._arrow.Table.from_pylist(self._rows)
         if not self._rows:
-            table = self._arrow.table({key: [] for key in self._nobody})
+            table = self._arrow.table({key: [] for key in self._columns})
         with whole_file(folder / f"part-{self._part:06}.parquet") as place:
             self._arrow.parquet.write_table(table, place)
         self._rows, self._part = [], self._part + 1

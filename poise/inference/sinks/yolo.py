@@ -46,19 +46,18 @@ class YoloSink(PictureFiles):
         return ("\n".join(lines) + "\n" if lines else "").encode()
 
     def _describe(self, result: PoseResult) -> None:
-        """Write `data.yaml` beside the labels, once."""
+        """Write `data.yaml` beside the labels, where there is none yet."""
         path = self.folder / "data.yaml"
-        if path in self.written or path.exists():
+        if path.exists():
             return
         meta = result.metainfo
         order = [int(i) for i in meta.get("flip_indices", range(meta["num_keypoints"]))]
-        names = {"0": result.keypoint_names}
         path.parent.mkdir(parents=True, exist_ok=True)
         # JSON is YAML
         path.write_text(
             "# labels by poise; train: and val: name your folders of pictures\n"
             f"path: .\ntrain: images\nval: images\nnames: {{0: person}}\n"
             f"kpt_shape: [{meta['num_keypoints']}, 3]\nflip_idx: {json.dumps(order)}\n"
-            f"kpt_names: {{0: {json.dumps(names['0'])}}}\n",
+            f"kpt_names: {{0: {json.dumps(result.keypoint_names)}}}\n",
             encoding="utf-8",
         )

@@ -69,6 +69,9 @@ def test_a_line_that_a_run_did_not_finish_is_left_out_and_others_are_told(writte
     other.write_text(json.dumps(first | {"version": 99}) + "\n")
     with pytest.raises(DataError, match="has the version 99"):
         list(read_results(other))
+    other.write_text(json.dumps(first | {"version": "new"}) + "\n")
+    with pytest.raises(DataError, match="has the version 'new'"):
+        list(read_results(other))
     first["instances"][0]["keypoints"].pop()
     other.write_text(json.dumps(first) + "\n")
     with pytest.raises(DataError, match="without a proper 'keypoints'"):
@@ -83,6 +86,18 @@ def test_a_schema_that_is_not_known_keeps_its_names(written, tmp_path):
     own.write_text(json.dumps(first | {"schema": "stick"}) + "\n")
     (result,) = read_results(own)
     assert result.keypoint_names == COCO_NAMES
+
+
+def test_another_schema_under_a_known_name_keeps_its_names(written, tmp_path):
+    first = json.loads(written.read_text().splitlines()[0])
+    for person in first["instances"]:
+        for key in ("keypoints", "keypoint_scores"):
+            person[key] = person[key][:3]
+    own = tmp_path / "own.jsonl"
+    own.write_text(json.dumps(first | {"keypoint_names": ["nose", "tail", "paw"]}) + "\n")
+    (result,) = read_results(own)
+    assert result.keypoint_names == ["nose", "tail", "paw"]
+    assert result.to_rows()[0]["tail_x"] == pytest.approx(first["instances"][0]["keypoints"][1][0])
 
 
 COCO_NAMES = [COCO["keypoint_id2name"][i] for i in range(17)]

@@ -100,3 +100,26 @@ def test_a_video_is_as_wide_as_its_drawn_frames(tmp_path):
             sink.write(shown)
     with av.open(str(sink.written[0])) as video:
         assert (video.streams.video[0].width, video.streams.video[0].height) == (360, 120)
+
+
+def test_a_drawer_does_not_mistake_one_schema_for_another():
+    """The colours that are kept belong to a schema, not to its place in memory."""
+    drawer = Drawer(boxes=False)
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    for red, green, blue in colours:
+        meta = {
+            "dataset_name": "dot",
+            "num_keypoints": 1,
+            "keypoint_id2name": {0: "dot"},
+            "keypoint_colors": np.array([[red, green, blue]]),
+            "skeleton_links": [],
+        }
+        people = InstanceData(
+            keypoints=np.full((1, 1, 2), 20, np.float32),
+            keypoint_scores=np.ones((1, 1), np.float32),
+            bboxes=np.array([[5, 5, 35, 35]], np.float32),
+            bbox_scores=np.ones(1, np.float32),
+        )
+        picture = drawer(PoseResult(np.zeros((40, 40, 3), np.uint8), people, meta, "dot"))
+        assert picture[20, 20].tolist() == [blue, green, red]
+        del meta, people

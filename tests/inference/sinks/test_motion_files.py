@@ -75,6 +75,18 @@ def saved(kind, folder, frames):
     return sink.written
 
 
+def test_nothing_is_left_behind_where_the_format_cannot_hold_it(tmp_path):
+    """BVH needs every joint to be linked to the first one."""
+    (sink,) = open_sinks("bvh", tmp_path)
+    for result in results(frames=2, people=1, ids=(1,)):
+        result.metainfo_3d = {**H36M, "skeleton_links": H36M["skeleton_links"][:3]}
+        sink.write(result)
+    with pytest.raises(DataError, match="BVH needs a skeleton that hangs together"):
+        sink.close()
+    assert list(tmp_path.iterdir()) == []
+    assert sink.written == []
+
+
 def read_bvh(text):
     """Names, offsets, channel counts and rows of a BVH file, and joint places by its angles."""
     head, body = text.split("MOTION")

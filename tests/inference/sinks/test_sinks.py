@@ -114,6 +114,36 @@ def test_coco_keeps_the_numbers_of_cocos_pictures(tmp_path):
     assert [row["image_id"] for row in found] == [785, 1]
 
 
+def test_coco_results_have_no_numbers_that_json_lacks(tmp_path):
+    result = still(n=1)
+    result.keypoints[0, 3] = np.nan
+    with sink("coco", tmp_path) as out:
+        out.write(result)
+    text = (tmp_path / "poses_coco.json").read_text()
+    (row,) = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert row["keypoints"][9:12] == [0, 0, 0]
+    assert np.isfinite(row["score"])
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_tables_refuse_results_of_another_schema(tmp_path, kind):
+    if kind == "parquet":
+        pytest.importorskip("pyarrow", exc_type=ImportError)
+    other = still("b.png", 1)
+    other.metainfo = parse_pose_metainfo({"from_file": "mpii"})
+    other.instances = InstanceData(
+        keypoints=np.ones((1, 16, 2), np.float32),
+        keypoint_scores=np.ones((1, 16), np.float32),
+        bboxes=np.ones((1, 4), np.float32),
+        bbox_scores=np.ones(1, np.float32),
+    )
+    out = sink(kind, tmp_path)
+    out.write(still())
+    with pytest.raises(DataError, match="b.png has other columns than the rows before it"):
+        out.write(other)
+    out.close()
+
+
 def test_csv_has_a_row_a_person_while_it_is_open(tmp_path):
     out = sink("csv", tmp_path)
     out.write(frame(0, 0))
