@@ -11,12 +11,7 @@ from typing import Any
 import numpy as np
 
 from poise._lazy import needed
-from poise.errors import (
-    ArgumentError,
-    ConfigError,
-    UnknownNameError,
-    nearest,
-)
+from poise.errors import ArgumentError, ConfigError, UnknownNameError, nearest
 from poise.inference.detectors.base import BatchDetector
 from poise.inference.detectors.simple import CallableDetector, FixedBoxes, WholeImage
 from poise.inference.detectors.targets import COCO_CLASSES, target_of

@@ -12,6 +12,7 @@ import numpy as np
 from poise.errors import ArgumentError, ConfigError
 from poise.inference.detectors.base import SelectingDetector
 from poise.inference.detectors.pictures import picture_steps
+from poise.inference.networks.crops import pipeline_config
 from poise.transforms import Compose
 
 __all__ = ["NetworkDetector", "check_kind", "picture_pipeline"]
@@ -159,13 +160,7 @@ def picture_pipeline(config: Any, name: str) -> Compose:
     """
     from poise.registry import use_scope
 
-    loader = config.get("test_dataloader") or config.get("val_dataloader") or {}
-    steps = (loader.get("dataset") or {}).get("pipeline") or config.get("test_pipeline")
-    if not steps:
-        raise ConfigError(
-            f"the config of the detector {name} has no test pipeline: expected "
-            "test_dataloader.dataset.pipeline or test_pipeline"
-        )
+    steps = pipeline_config(config, name=f"the config of the detector {name}")
     with use_scope(config.get("default_scope")):
         return Compose(picture_steps(steps))
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from poise.errors import DataError
 from poise.geometry import box_nms
-from poise.inference.networks.crops import Crop, PipelineCrops
+from poise.inference.networks.crops import Crop, PipelineCrops, results_of
 from poise.inference.networks.network import Poses
 from poise.runtimes import Session
 
@@ -57,13 +58,18 @@ class PictureSteps:
         self._metainfo = crops.metainfo
 
     def __call__(self, crop: Crop) -> FittedPicture:
-        """A picture, or a part of it, fitted."""
-        results: dict[str, Any] = dict(img=crop.image, img_path=crop.path, **self._metainfo)
-        if crop.box is not None:
-            results["bbox"] = crop.box[None]
-            results["bbox_score"] = np.array([crop.score], np.float32)
+        """A picture, or a part of it, fitted.
+
+        Raises:
+            DataError: a step dropped it.
+        """
+        results: Any = results_of(crop, self._metainfo)
         for step in self._steps:
             results = step(results)
+            if results is None:
+                raise DataError(
+                    f"{type(step).__name__} of the test pipeline gave nothing for {crop.name}"
+                )
         return FittedPicture(results["img"], results)
 
 

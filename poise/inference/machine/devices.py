@@ -40,8 +40,8 @@ def _checked_device(device: Any) -> Any:
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         # torch goes on with lists of all kinds of devices and operators
-        reason = str(error).splitlines()[0].partition(". ")[0]
-        if len(reason) > _LONGEST_REASON:
+        reason = str(error).partition("\n")[0].partition(". ")[0]
+        if not 0 < len(reason) <= _LONGEST_REASON:
             reason = "torch does not know it"
         raise ArgumentError(
             f"device '{device}' cannot be used; expected auto, cpu, cuda, cuda:1 or mps, where "

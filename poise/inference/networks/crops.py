@@ -27,6 +27,7 @@ __all__ = [
     "crop_maker",
     "pipeline_config",
     "read_test_pipeline",
+    "results_of",
 ]
 
 
@@ -85,8 +86,14 @@ def read_test_pipeline(cfg: Config | Mapping[str, Any]) -> Compose:
         return Compose(pipeline_config(cfg))
 
 
-def pipeline_config(cfg: Config | Mapping[str, Any]) -> list[dict[str, Any]]:
+def pipeline_config(
+    cfg: Config | Mapping[str, Any], *, name: str = "the config"
+) -> list[dict[str, Any]]:
     """Steps of the test pipeline of a whole config.
+
+    Args:
+        cfg: the config.
+        name: what an error calls it.
 
     Raises:
         ConfigError: the config has none.
@@ -95,7 +102,7 @@ def pipeline_config(cfg: Config | Mapping[str, Any]) -> list[dict[str, Any]]:
     pipeline = _dataset_pipeline(loader) or cfg.get("test_pipeline")
     if not pipeline:
         raise ConfigError(
-            "the config has no test pipeline: expected test_dataloader.dataset.pipeline or "
+            f"{name} has no test pipeline: expected test_dataloader.dataset.pipeline or "
             "test_pipeline"
         )
     return copy.deepcopy([dict(step) for step in pipeline])
@@ -113,12 +120,21 @@ def crop_maker(pipeline: Compose, metainfo: Mapping[str, Any]) -> CropMaker:
     return PipelineCrops(pipeline, metainfo)
 
 
+def results_of(crop: Crop, metainfo: Mapping[str, Any]) -> dict[str, Any]:
+    """What goes into a test pipeline: the picture, its box, and the schema, as datasets put it."""
+    results: dict[str, Any] = dict(img=crop.image, img_path=crop.path, **metainfo)
+    if crop.box is not None:
+        results["bbox"] = crop.box[None]
+        results["bbox_score"] = np.array([crop.score], np.float32)
+    return results
+
+
 class PipelineCrops:
     """Runs the pipeline for each box: right for every pipeline.
 
     Args:
         pipeline: test pipeline; pictures are handed in, so its `LoadImage` reads nothing.
-        metainfo: parsed schema; goes into the results, as datasets put it there.
+        metainfo: parsed schema; goes into the results.
     """
 
     def __init__(self, pipeline: Compose, metainfo: Mapping[str, Any]) -> None:
@@ -138,11 +154,7 @@ class PipelineCrops:
         return {"inputs": inputs, "data_samples": [item["data_samples"] for item in items]}
 
     def _item(self, crop: Crop) -> dict[str, Any]:
-        results: dict[str, Any] = dict(img=crop.image, img_path=crop.path, **self.metainfo)
-        if crop.box is not None:
-            results["bbox"] = crop.box[None]
-            results["bbox_score"] = np.array([crop.score], np.float32)
-        item = self.pipeline(results)
+        item = self.pipeline(results_of(crop, self.metainfo))
         if item is None:
             raise DataError(f"the test pipeline of the config gave nothing for {crop.name}")
         return dict(item)

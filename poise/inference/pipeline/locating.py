@@ -13,7 +13,7 @@ from poise.inference.pipeline.jobs import Job
 from poise.inference.pipeline.overlap import Timings
 from poise.inference.sources.frame import Frame
 
-__all__ = ["located"]
+__all__ = ["DETECTOR_BATCH", "located"]
 
 #: Pictures per call of the detector.
 DETECTOR_BATCH = 4

@@ -10,10 +10,10 @@ import numpy as np
 from poise._arrays import Array
 from poise.errors import DataError
 
-__all__ = ["People", "people_of"]
+__all__ = ["AREA_OF_EXTENT", "People", "people_of"]
 
 #: In three dimensions: the part of the squared extent that stands for a box's area.
-_AREA_OF_EXTENT = 0.3
+AREA_OF_EXTENT = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ def people_of(
     if points.shape[-1] == 3:
         extent = np.maximum((high - low).max(-1, keepdims=True), 1e-6)
         middle = np.where(used, points, 0).sum(1) / np.maximum(used.sum(1), 1)
-        areas = _AREA_OF_EXTENT * extent[:, 0] ** 2
+        areas = AREA_OF_EXTENT * extent[:, 0] ** 2
         return People(middle, np.repeat(extent, 3, -1), points, sure, areas, None)
     around = np.concatenate((low, high), -1)
     rows = around if boxes is None else np.asarray(boxes, np.float64)

@@ -13,7 +13,7 @@ from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry import correct_motion, predict_motion, start_motion
 from poise.inference.tracking.association import assign, camera_shift, likeness, surprise
-from poise.inference.tracking.people import People, people_of
+from poise.inference.tracking.people import AREA_OF_EXTENT, People, people_of
 
 __all__ = ["NO_TRACK", "PoseTracker"]
 
@@ -72,7 +72,7 @@ class _Tracks:
         centers, sizes = self.centers, self.sizes
         keypoints = centers[:, None] + self.shape * sizes[:, None]
         if centers.shape[1] == 3:
-            areas = 0.3 * sizes[:, 0] ** 2
+            areas = AREA_OF_EXTENT * sizes[:, 0] ** 2
             return People(centers, sizes, keypoints, self.sure, areas, None)
         boxes = np.concatenate((centers - sizes / 2, centers + sizes / 2), 1)
         return People(centers, sizes, keypoints, self.sure, sizes.prod(1), boxes)
