@@ -66,7 +66,7 @@ def check_overrides(cfg: Mapping[str, Any], overrides: Mapping[str, Any]) -> Non
     Raises:
         ConfigError: with the nearest key.
     """
-    known = {*cfg, *RUN_KEYS, "speed"}
+    known = {*cfg, *RUN_KEYS}
     for key in overrides:
         first = key.partition(".")[0]
         if first not in known:

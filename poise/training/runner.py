@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from poise.check.keys import check_keypoints, check_training_config, note_keypoints
-from poise.errors import ConfigError, FileMissingError, KeypointCountError
+from poise.errors import CheckpointError, ConfigError, KeypointCountError
 from poise.metrics.collecting import broadcast
 from poise.metrics.evaluator import build_evaluator
 from poise.registry import LOG_PROCESSORS, LOOPS, use_scope
@@ -97,6 +97,8 @@ class Runner:
         )
         self.logger = logging.getLogger("poise")
         self.resuming = False
+        #: checkpoint of a run that was stopped between two batches
+        self.interrupted: Path | None = None
         self.train_loop: TrainLoop | Any = None
         self.val_loop: Any = None
         self.test_loop: Any = None
@@ -422,8 +424,6 @@ class Runner:
         self.scalars.close()
         self.call_hook("after_run")
 
-    interrupted: Path | None = None
-
     def start(self) -> None:
         """What happens once the engine is set up: hooks, weights, resume."""
         self._share_folder()
@@ -450,7 +450,7 @@ class Runner:
         content = files.read(path)
         lacking = [k for k in ("optimizer", "param_schedulers") if k not in content]
         if lacking:
-            raise FileMissingError(
+            raise CheckpointError(
                 f"{path} holds weights only (no {' and '.join(lacking)}), so a run cannot go on "
                 f"from it. Resume from an epoch_*.pth or iter_*.pth, or start from these weights "
                 f"with --set load_from={path}"

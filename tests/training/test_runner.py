@@ -222,7 +222,7 @@ def test_resuming_from_weights_alone_is_an_error(make_config, tmp_path):
     model = make_config()["model"]
     path = tmp_path / "only.pth"
     torch.save({"state_dict": model.state_dict(), "meta": {}}, path)
-    with pytest.raises(FileMissingError, match="holds weights only"):
+    with pytest.raises(CheckpointError, match="holds weights only"):
         run(make_config(), resume=path)
 
 

@@ -126,12 +126,16 @@ class RTMOModeSwitchHook(Hook):
 
 def _set_attribute(owner: Any, path: str, value: Any) -> None:
     *parents, last = path.split(".")
-    for name in [*parents, last]:
-        if not hasattr(owner, name):
-            raise ConfigError(
-                f"epoch_attributes names '{path}', but {type(owner).__name__} has no "
-                f"'{name}'{nearest(name, vars(owner))}"
-            )
-        if name is not last:
-            owner = getattr(owner, name)
+    for name in parents:
+        _check_attribute(owner, name, path)
+        owner = getattr(owner, name)
+    _check_attribute(owner, last, path)
     setattr(owner, last, value)
+
+
+def _check_attribute(owner: Any, name: str, path: str) -> None:
+    if not hasattr(owner, name):
+        raise ConfigError(
+            f"epoch_attributes names '{path}', but {type(owner).__name__} has no "
+            f"'{name}'{nearest(name, vars(owner))}"
+        )

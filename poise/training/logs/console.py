@@ -45,7 +45,7 @@ def open_log(runner: Any) -> None:
         ) from error
     outputs: list[logging.Handler] = [
         logging.StreamHandler(sys.stderr),
-        logging.FileHandler(folder / f"{runner.timestamp}.log", delay=True),
+        logging.FileHandler(folder / f"{runner.timestamp}.log", delay=True, encoding="utf-8"),
     ]
     for handler in outputs:
         handler.setFormatter(logging.Formatter(_LINE, "%Y-%m-%d %H:%M:%S"))

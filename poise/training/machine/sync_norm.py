@@ -58,7 +58,8 @@ class ProcessorSyncBatchNorm(_BatchNorm):
             return
         tracked: Any = self
         tracked.num_batches_tracked.add_(1)
-        share = self.momentum or 1 / float(tracked.num_batches_tracked)
+        # 0 leaves them as they are: blocks that are computed again ask for that
+        share = 1 / float(tracked.num_batches_tracked) if self.momentum is None else self.momentum
         tracked.running_mean.lerp_(mean, share)
         tracked.running_var.lerp_(variance, share)
 

@@ -103,6 +103,11 @@ class Linear(Rule):
                     f"{name} of a linear schedule must lie between 0 and 1, "
                     f"got {getattr(self, name)}"
                 )
+        if self.start_factor == 0 and self.span > 0:
+            raise ConfigError(
+                "start_factor of a linear schedule is what its later values are multiples of, and "
+                "cannot be 0; give a small one, such as 0.001"
+            )
 
     def next(self, step: int, value: float, base: float, group: Group) -> float:  # noqa: D102
         if step == 0:

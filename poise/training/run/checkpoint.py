@@ -256,5 +256,6 @@ def publish(path: Path, keys: Any) -> Path:
     kept = {k: v for k, v in content.items() if k in keys}
     plain = path.with_name(f"{path.stem}-publishing.pth")
     write(kept, plain)
-    digits = hashlib.sha256(plain.read_bytes()).hexdigest()[:8]
+    with plain.open("rb") as file:
+        digits = hashlib.file_digest(file, "sha256").hexdigest()[:8]
     return plain.replace(path.with_name(f"{path.stem}-{digits}.pth"))

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from poise.check.network import without_pretrained
+from poise.datasets.loader import spread_batch
 from poise.errors import DataError
 from poise.registry import use_scope
 from poise.training.build import build_dataloader, build_model
@@ -93,20 +94,10 @@ def check_by_overfitting(
     runner = Runner(cfg)
     with use_scope(runner.scope):
         torch.manual_seed(runner.seed)
-        batch = _batch(build_dataloader(loader_cfg, "train_dataloader", runner), samples)
+        batch = spread_batch(build_dataloader(loader_cfg, "train_dataloader", runner), samples)
         model = build_model({"model": without_pretrained(cfg["model"])}, init=True)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return _overfit(model.to(device).train(), batch, seconds, max_steps)
-
-
-def _batch(loader: Any, samples: int) -> Any:
-    """A batch of samples spread over a loader's data set."""
-    dataset = loader.dataset
-    count = min(samples, len(dataset))
-    chosen = [i * len(dataset) // count for i in range(count)]
-    from poise.datasets.draws import SeededItems
-
-    return loader.collate_fn(SeededItems(dataset, loader.seed).__getitems__(chosen))
 
 
 def _overfit(model: Any, batch: Any, seconds: float, max_steps: int) -> SanityReport:

@@ -1,6 +1,7 @@
 """Hooks: checkpoints, averages, switches, stopping."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from poise.training.hooks import (
     priority_of,
 )
 from poise.training.hooks.runtime import rule_for
+from poise.training.hooks.switches import _set_attribute
 from poise.training.optim.averages import ExpMomentumEMA, ExponentialMovingAverage
 from poise.training.run import checkpoint as files
 from poise.training.runner import Runner
@@ -339,6 +341,14 @@ def test_attributes_of_the_head_switch_at_epochs(make_config):
     assert seen == [8, 99, 99]
     with pytest.raises(ConfigError, match="Linear has no 'in_feature'"):
         run(make_config(custom_hooks=[RTMOModeSwitchHook({0: {"in_feature.x": 1}})]))
+
+
+def test_attributes_of_one_name_at_two_depths_are_told_apart():
+    head = SimpleNamespace(a=SimpleNamespace(a=1))
+    _set_attribute(head, "a.a", 2)
+    assert head.a.a == 2
+    with pytest.raises(ConfigError, match="'a.b', but SimpleNamespace has no 'b'"):
+        _set_attribute(head, "a.b", 2)
 
 
 @pytest.mark.parametrize(

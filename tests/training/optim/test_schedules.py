@@ -213,6 +213,7 @@ def test_names_resolve_with_and_without_scopes(scope):
     [
         ({"type": "LinearLR", "begin": 5, "end": 5}, "must end after it begins"),
         ({"type": "LinearLR", "start_factor": 2}, "between 0 and 1"),
+        ({"type": "LinearLR", "start_factor": 0}, "cannot be 0; give a small one"),
         ({"type": "QuadraticWarmupLR", "end": 10**9}, "needs 'end'"),
         ({"type": "CosineAnnealingLR", "eta_min": 0, "eta_min_ratio": 0}, "not both"),
         ({"type": "CosineRestartLR", "periods": [1, 2]}, "same length"),
