@@ -6,6 +6,7 @@ the real ones.
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,8 +19,7 @@ from poise.check.context import Context, bare_type, datasets_of, finding_of, own
 from poise.check.network import TriedNetwork
 from poise.check.report import Finding
 from poise.check.synthetic import use_synthetic_data
-from poise.datasets.draws import SeededItems
-from poise.datasets.loader import build_dataloader
+from poise.datasets.loader import build_dataloader, spread_batch
 from poise.errors import ConfigError, PoiseError
 from poise.metrics.evaluator import build_evaluator, meta_for_metrics
 from poise.registry import MODELS, use_scope
@@ -35,8 +35,6 @@ _UNTRAINED_HEADS = ("EDPoseHead",)
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without the warnings and log lines of what is only tried."""
-    import logging
-
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -164,10 +162,7 @@ def _batch(loader_cfg: Mapping[str, Any]) -> tuple[Any, Any]:
     """A collated batch, and the data set that it is of."""
     alone = {"batch_size": SAMPLES, "num_workers": 0, "drop_last": False}
     loader: Any = build_dataloader({**loader_cfg, **alone}, seed=0)
-    dataset = loader.dataset
-    count = min(SAMPLES, len(dataset))
-    chosen = [i * len(dataset) // count for i in range(count)]
-    return loader.collate_fn(SeededItems(dataset, 0).__getitems__(chosen)), dataset
+    return spread_batch(loader, SAMPLES), loader.dataset
 
 
 def _judge_losses(context: Context, losses: Mapping[str, Any], *, real: bool) -> Iterator[Finding]:
@@ -224,4 +219,6 @@ def _is_finite(loss: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) or math.isfinite(float(value))
+    return isinstance(value, (int, float)) or (
+        hasattr(value, "__float__") and math.isfinite(float(value))
+    )

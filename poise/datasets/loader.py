@@ -16,12 +16,18 @@ from torch.utils.data import DataLoader
 from poise.config import where
 from poise.datasets import collate
 from poise.datasets.distributed import rank_and_world_size, shared_seed
-from poise.datasets.draws import SeededLoader
+from poise.datasets.draws import SeededItems, SeededLoader
 from poise.datasets.mixtures import ConcatDataset, RepeatDataset
 from poise.errors import ConfigError, PoiseError, nearest
 from poise.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
 
-__all__ = ["build_dataloader", "build_dataset", "check_loader_names", "worker_init_fn"]
+__all__ = [
+    "build_dataloader",
+    "build_dataset",
+    "check_loader_names",
+    "spread_batch",
+    "worker_init_fn",
+]
 
 # settings that torch refuses without worker processes
 WORKER_SETTINGS = ("persistent_workers", "prefetch_factor", "timeout", "multiprocessing_context")
@@ -109,6 +115,19 @@ def build_dataloader(
         raise
     except (TypeError, ValueError) as error:
         raise ConfigError(f"a dataloader has a setting that torch cannot use: {error}") from error
+
+
+def spread_batch(loader: Any, samples: int) -> Any:
+    """A collated batch of samples spread over a loader's data set.
+
+    Args:
+        loader: of `build_dataloader`.
+        samples: at most; fewer where the data set has fewer.
+    """
+    dataset = loader.dataset
+    count = min(samples, len(dataset))
+    chosen = [i * len(dataset) // count for i in range(count)]
+    return loader.collate_fn(SeededItems(dataset, loader.seed).__getitems__(chosen))
 
 
 def check_loader_names(cfg: Mapping[str, Any]) -> None:

@@ -60,14 +60,7 @@ def parse_json_body(body: bytes, limits: Limits) -> JsonBody:
     texts = content.pop(key) if several else [content.pop(key)]
     if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
         raise _wrong_body(f"'{key}' that is no {'list of texts' if several else 'text'}")
-    if len(texts) > limits.queue:
-        raise RefusedError(
-            413,
-            "too many pictures in one request",
-            expected=f"at most {limits.queue}",
-            got=str(len(texts)),
-            hint="send them in several requests",
-        )
+    limits.check_count(len(texts))
     pictures = [Sent(f"array-{i}", _decoded(text, i)) for i, text in enumerate(texts)]
     # as in a form, values of parameters are texts; null is as good as left out
     fields = {

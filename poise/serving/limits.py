@@ -50,6 +50,21 @@ class Limits(NamedTuple):
                 )
         return self
 
+    def check_count(self, pictures: int) -> None:
+        """See that a request has no more pictures than there will ever be room for.
+
+        Raises:
+            RefusedError: it has.
+        """
+        if pictures > self.queue:
+            raise RefusedError(
+                413,
+                "too many pictures in one request",
+                expected=f"at most {self.queue}",
+                got=str(pictures),
+                hint="send them in several requests",
+            )
+
 
 class Room:
     """Counts the pictures in the house, so that memory is bounded.

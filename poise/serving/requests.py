@@ -256,14 +256,7 @@ async def _of_form(form: FormData, options: AnyOptions, limits: Limits) -> Asked
     kinds = {key for key, _ in files}
     if len(kinds) != 1 or (kinds == {"image"} and len(files) > 1):
         raise _wrong_form(f"{_count(files, 'image')} and {_count(files, 'images')}")
-    if len(files) > limits.queue:
-        raise RefusedError(
-            413,
-            "too many pictures in one request",
-            expected=f"at most {limits.queue}",
-            got=str(len(files)),
-            hint="send them in several requests",
-        )
+    limits.check_count(len(files))
     merged = _merged(options, texts)
     pictures = [
         Sent(file.filename or f"array-{i}", await file.read()) for i, (_, file) in enumerate(files)
