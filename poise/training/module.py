@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from poise.training.machine.memory import (
 )
 from poise.training.machine.sharding import shard
 from poise.training.machine.sync_norm import join_norms
+from poise.training.optim.overflows import Overflows
 from poise.training.optim.wrappers import StepSettings
 
 __all__ = ["BatchStream", "PoseDataModule", "PoseModule", "parse_losses"]
@@ -77,6 +79,17 @@ class PoseModule(pl.LightningModule):
         self.settings = settings
         self.runner = runner
         self._outputs: dict[str, Tensor] = {}
+        self._overflows = Overflows(None)
+
+    def on_train_start(self) -> None:
+        """See whether losses are scaled."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        fixed = self.settings.loss_scale
+        self._overflows = Overflows(scaler, fixed if isinstance(fixed, (int, float)) else None)
+
+    def on_train_end(self) -> None:
+        """Say how many steps were left out."""
+        self._overflows.report()
 
     def configure_model(self) -> None:
         """Join the norms of several processes; split the weights, where the strategy is to."""
@@ -106,9 +119,7 @@ class PoseModule(pl.LightningModule):
             with contextlib.nullcontext() if steps else no_sync():
                 shown = self._gradients(batch, share)
             if steps:
-                optimizer: Any = self.optimizers()
-                optimizer.step()
-                optimizer.zero_grad()
+                self._step()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -119,12 +130,23 @@ class PoseModule(pl.LightningModule):
         # out of the except block, whose traceback holds on to what filled the memory
         raise self._too_large(batch) from too_large.with_traceback(None)
 
+    def _step(self) -> None:
+        """Move the weights; with a loss scale only where the gradients are finite."""
+        optimizer: Any = self.optimizers()
+        scale = self._overflows.step(optimizer.step, where=_position(self.runner))
+        optimizer.zero_grad()
+        if scale is not None:
+            self.runner.message_hub.update_scalar("train/loss_scale", scale)
+
     def _gradients(self, batch: Any, share: int) -> dict[str, Tensor]:
         """Add a batch's part of the gradients; its losses by name."""
         data = self.estimator.data_preprocessor(batch, True)
         loss, shown = parse_losses(self.estimator(**data, mode="loss"))
         if not torch.isfinite(loss):
-            raise _not_finite(shown, batch, self.runner)
+            # a loss scale leaves the step out, and lowers itself
+            if not self._overflows.expected:
+                raise _not_finite(shown, batch, self.runner)
+            self._overflows.lost(partial(_not_finite, shown, batch, self.runner))
         self.manual_backward(loss / share)
         return shown
 
@@ -222,12 +244,15 @@ def _not_finite(shown: Mapping[str, Tensor], batch: Any, runner: Any) -> DataErr
     )
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     return DataError(
-        f"the loss is not a finite number at epoch {runner.epoch + 1}, iteration "
-        f"{runner.iter + 1}: {values}. Samples of the batch: "
+        f"the loss is not a finite number at {_position(runner)}: {values}. Samples of the batch: "
         f"{', '.join(names[:_MAX_NAMED])}{more} (all of them: {saved}). "
         "Look at their annotations, lower the learning rate, or limit gradients "
         "with optim_wrapper.clip_grad=dict(max_norm=1)"
     )
+
+
+def _position(runner: Any) -> str:
+    return f"epoch {runner.epoch + 1}, iteration {runner.iter + 1}"
 
 
 def sample_names(batch: Any) -> list[str]:

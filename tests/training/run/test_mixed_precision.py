@@ -7,6 +7,8 @@ import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 
 from poise.cli.train import open_config
+from poise.errors import DataError
+from poise.training.optim import overflows
 from poise.training.run import engine
 from poise.training.runner import Runner
 
@@ -20,7 +22,10 @@ CLIPPED = {
 @pytest.fixture(autouse=True)
 def quiet():
     yield
-    logging.getLogger("poise").handlers.clear()
+    logger = logging.getLogger("poise")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
 
 
 @pytest.fixture
@@ -96,6 +101,76 @@ def test_a_step_without_finite_gradients_is_left_out_and_the_scale_falls(config,
     assert torch.equal(seen[2], seen[1])
     assert not torch.equal(seen[3], seen[2])
     assert scaler[0].get_scale() == 512
+
+
+def spoiled(parts, *bad):
+    """Data of which some samples are not numbers, in batches of two."""
+    data = parts.Points()
+    data.x[list(bad)] = float("nan")
+    sampler = {"type": "DefaultSampler", "shuffle": False}
+    return {"batch_size": 2, "dataset": data, "sampler": sampler}
+
+
+def finite(model):
+    """Whether all weights are; running means of norms saw what was not."""
+    return all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_a_loss_that_is_not_finite_leaves_its_step_out(config, scaler, parts, capsys):
+    runner, _ = trained(config(train_dataloader=spoiled(parts, 3), log_level="INFO"))
+    assert runner.iter == 4
+    assert finite(runner.model)
+    assert scaler[0].get_scale() == 512
+    assert runner.message_hub.get_scalar("train/loss_scale").current() == 512
+    told = capsys.readouterr().err
+    assert (
+        "no step at epoch 1, iteration 2, as the loss is not finite; loss scale 1024 -> 512; "
+        "1 of 2 steps of this run are left out so far"
+    ) in told
+    assert "1 of 4 steps were left out" in told
+
+
+def test_gathered_gradients_are_left_out_with_the_one_that_is_not_finite(config, scaler, parts):
+    cfg = config(train_dataloader=spoiled(parts, 3))
+    unclipped = {k: v for k, v in CLIPPED.items() if k != "clip_grad"}
+    cfg["optim_wrapper"] = {**unclipped, "accumulative_counts": 2}
+    runner = Runner(cfg, accelerator="cpu", validate=False)
+    runner.train()
+    assert finite(runner.model)
+    assert scaler[0].get_scale() == 512
+
+
+def test_a_fixed_loss_scale_stays(config, scaler, parts):
+    cfg = config(train_dataloader=spoiled(parts, 3))
+    cfg["optim_wrapper"] = {**CLIPPED, "loss_scale": 1024.0}
+    trained(cfg)
+    assert scaler[0].get_scale() == 1024
+
+
+def test_many_losses_in_a_row_that_are_not_finite_end_the_run(config, scaler, parts, monkeypatch):
+    monkeypatch.setattr(overflows, "MOST_IN_A_ROW", 3)
+    every = config(train_dataloader=spoiled(parts, *range(8)))
+    with pytest.raises(DataError, match=r"3 steps in a row .* iteration 3; train with --amp") as e:
+        trained(every)
+    assert "At the last one the loss is not a finite number" in str(e.value)
+    assert "id 4 img_path 4.jpg" in str(e.value)
+    # a finite one between them begins the count anew
+    runner, _ = trained(config(train_dataloader=spoiled(parts, 0, 2, 6)))
+    assert runner.iter == 4
+
+
+def test_gradients_alone_that_are_not_finite_end_the_run_as_well(config, scaler, monkeypatch):
+    monkeypatch.setattr(overflows, "MOST_IN_A_ROW", 2)
+    cfg = config()
+    cfg["model"].head.weight.register_hook(lambda g: torch.full_like(g, float("inf")))
+    with pytest.raises(DataError, match=r"2 steps in a row had gradients .*max_norm=1\)$"):
+        trained(cfg)
+
+
+def test_without_a_loss_scale_the_first_one_ends_the_run(config, parts, monkeypatch):
+    monkeypatch.setattr(engine, "_precision", lambda runner: ("bf16-mixed", []))
+    with pytest.raises(DataError, match="the loss is not a finite number at epoch 1, iteration 2"):
+        trained(config(train_dataloader=spoiled(parts, 3)))
 
 
 def test_a_resumed_run_goes_on_with_its_loss_scale(config, scaler, tmp_path):
