@@ -10,9 +10,24 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Settings that are for the tests themselves; Poise's others are taken away.
+OURS = ("POISE_SHARED", "POISE_MMPOSE_CONFIGS", "POISE_TEST_")
+#: Beginnings of what a cluster or a launcher says about a run, which is not the tests' run.
+LAUNCHERS = ("SLURM_", "TORCHELASTIC_", "LSB_", "MASTER_", "LOCAL_RANK", "RANK", "WORLD_SIZE")
+#: What changes how text comes out: its width, its colours.
+TERMINAL = ("COLUMNS", "LINES", "TERMINAL_WIDTH", "FORCE_COLOR", "NO_COLOR", "PY_COLORS",
+            "CLICOLOR_FORCE", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TTY_INTERACTIVE")  # fmt: skip
 
 
 def pytest_configure():
+    for variable in list(os.environ):
+        own = variable.startswith("POISE_") and not variable.startswith(OURS)
+        if own or variable.startswith(LAUNCHERS) or variable in TERMINAL:
+            del os.environ[variable]
+    # numbers are the CPU's, also where there is a GPU; tests that are about devices pretend
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    # the servers of tests are on this machine, whatever proxy leads elsewhere
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost"
     # where the tests run in the background of a shell Ctrl-C is ignored, and the programs that
     # they start and stop would inherit that
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -59,6 +74,16 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip(f"needs the reference data: {path} is absent (set POISE_SHARED)")
     return path.resolve()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_caches(tmp_path_factory):
+    """Nothing that was kept on this machine is found, and nothing is left on it."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("POISE_CACHE_DIR", "TORCH_HOME", "XDG_CONFIG_HOME"):
+            patch.setenv(variable, str(folder / variable.lower()))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

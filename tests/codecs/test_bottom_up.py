@@ -134,7 +134,9 @@ def test_keypoint_scores_of_large_steep_maps_round_as_grid_sample_does():
         maps[:, None], grid.transpose(0, 1)[:, None], padding_mode="border", align_corners=False
     )
     scores = codec.get_keypoint_scores(maps, places)
-    torch.testing.assert_close(scores, expected.reshape(5, 40).T, rtol=0, atol=1e-6)
+    # a place near 160 is known to 1.5e-5, pixels beside it differ by up to 8, and whether a
+    # processor rounds once or twice in a multiplication with an addition is its own affair
+    torch.testing.assert_close(scores, expected.reshape(5, 40).T, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("limit", [30, 2])

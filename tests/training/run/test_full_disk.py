@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 
 import pytest
+import torch
 
 from poise.errors import CheckpointError
 from poise.training.hooks import Hook
@@ -31,6 +32,7 @@ class FillDisk(Hook):
 
 
 def train_on_a_full_disk(cfg, limit: int, answer) -> None:
+    torch.set_num_threads(1)  # the others of torch do not survive the fork
     cfg["custom_hooks"] = [FillDisk(limit)]
     try:
         Runner(cfg, accelerator="cpu", devices=1, validate=False).train()
@@ -48,8 +50,8 @@ def test_the_checkpoint_before_stays_and_the_run_goes_on(make_config, tmp_path, 
     cfg = make_config(randomness={"seed": 1})
     process = context.Process(target=train_on_a_full_disk, args=(cfg, limit, answer))
     process.start()
-    text = answer.get(timeout=120)
-    process.join(60)
+    text = answer.get(timeout=240)
+    process.join(240)
     folder = tmp_path / "run"
     assert "epoch_2.pth could not be written" in text
     assert "files written before it are as they were" in text
