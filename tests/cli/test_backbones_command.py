@@ -24,18 +24,18 @@ def test_it_lists_every_variant_with_the_python_that_builds_it():
 
 
 def test_filters_and_orders():
-    found = json.loads(run("net", "--max-gflops", "1", "--sort", "gflops", "--json").output)
+    found = json.loads(run("net", "--max-gflops", "1", "--sort", "gflops", "--json").stdout)
     work = [record["gflops"] for record in found]
     assert work == sorted(work)
     assert work[-1] <= 1
     assert all("net" in record["backbone"].lower() for record in found)
-    small = json.loads(run("--max-parameters", "1", "--sort", "parameters", "--json").output)
+    small = json.loads(run("--max-parameters", "1", "--sort", "parameters", "--json").stdout)
     assert small[-1]["parameters_millions"] <= 1
 
 
 def test_another_size_is_counted_anew():
-    (here,) = json.loads(run("ResNet", "18", "--json").output)[:1]
-    found = json.loads(run("resnet", "18", "--input-size", "512x384", "--json").output)
+    (here,) = json.loads(run("ResNet", "18", "--json").stdout)[:1]
+    found = json.loads(run("resnet", "18", "--input-size", "512x384", "--json").stdout)
     there = next(record for record in found if record["backbone"] == "ResNet")
     assert there["input_size"] == [384, 512]
     assert there["gflops"] == pytest.approx(4 * here["gflops"])

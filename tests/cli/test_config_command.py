@@ -31,7 +31,7 @@ def test_show_prints_a_config_that_reads_back(files):
 def test_show_takes_overrides_and_formats(files):
     arguments = ["--set", "model.depth=18", "--set", "pipeline.0.p=0.5,1", "--format", "json"]
     done = run(app, ["show", str(files / "a.py"), *arguments])
-    assert json.loads(done.output) == {
+    assert json.loads(done.stdout) == {
         "lr": 1,
         "model": {"type": "A", "depth": 18},
         "pipeline": [{"type": "L", "p": [0.5, 1]}],

@@ -57,10 +57,10 @@ def test_info_of_an_embedded_model_names_the_file():
 
 
 def test_json_is_for_programs():
-    record = json.loads(run(app, ["info", "rtmo", "--json"]).output)
+    record = json.loads(run(app, ["info", "rtmo", "--json"]).stdout)
     assert record["input_size"] == [640, 640]
     assert record["weights"].endswith(".pth")
-    assert len(json.loads(run(app, ["list", "--json", "--task", "face"]).output)) == 26
+    assert len(json.loads(run(app, ["list", "--json", "--task", "face"]).stdout)) == 26
 
 
 def test_info_answers_an_unknown_name_with_the_nearest():
@@ -72,7 +72,7 @@ def test_info_answers_an_unknown_name_with_the_nearest():
 
 def test_list_keeps_to_a_size_and_a_number_of_parameters():
     options = ["list", "--json", "--size", "192x256", "--max-parameters", "6"]
-    found = json.loads(run(app, options).output)
+    found = json.loads(run(app, options).stdout)
     assert len(found) > 5
     assert all(r["input_size"] == [192, 256] and r["parameters_millions"] <= 6 for r in found)
 
@@ -84,7 +84,7 @@ def test_list_of_what_is_here_has_the_embedded_models():
 
 @pytest.mark.parametrize("order", ["name", "parameters", "gflops"])
 def test_list_is_sorted(order):
-    found = json.loads(run(app, ["list", "--json", "--task", "body", "--sort", order]).output)
+    found = json.loads(run(app, ["list", "--json", "--task", "body", "--sort", order]).stdout)
     key = {"parameters": "parameters_millions"}.get(order, order)
     values = [record[key] for record in found if record[key] is not None]
     assert values == sorted(values)
@@ -93,7 +93,7 @@ def test_list_is_sorted(order):
 
 @pytest.mark.parametrize(("data", "best"), [("coco", max), ("wflw", min)])
 def test_best_score_comes_first(data, best):
-    found = json.loads(run(app, ["list", "--json", "--data", data, "--sort", "score"]).output)
+    found = json.loads(run(app, ["list", "--json", "--data", data, "--sort", "score"]).stdout)
     figures = [
         next(iter(score["figures"].values()))
         for record in found

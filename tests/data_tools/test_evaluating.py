@@ -265,7 +265,7 @@ def test_the_command_prints_a_table_and_json(tmp_path: Path) -> None:
         ["EPE", "EPE", "0.0000"],
     ]
     done = run(app, ["eval", str(file), "--json", "-m", "AUC", "--out", str(tmp_path / "f.json")])
-    assert json.loads(done.output) == json.loads((tmp_path / "f.json").read_text())
+    assert json.loads(done.stdout) == json.loads((tmp_path / "f.json").read_text())
 
 
 def test_a_setting_of_a_wrong_kind_names_its_metric(tmp_path: Path) -> None:

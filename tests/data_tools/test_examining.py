@@ -175,7 +175,7 @@ def test_errors_and_groups_are_shown_and_written(files: Any, tmp_path: Path) -> 
         "worst pictures",
     ]
     assert max(map(len, lines)) <= 100
-    tree = json.loads(run(app, [*command, "--json", "--interval", "0.9"]).output)
+    tree = json.loads(run(app, [*command, "--json", "--interval", "0.9"]).stdout)
     tables = tree["tables"]["CocoMetric"]
     assert tables["errors"]["missed people"]["number"] == 0
     nose = tables["keypoints"]["nose"]

@@ -196,14 +196,14 @@ def test_commands_say_what_they_found(own: Any, tmp_path: Path) -> None:
     assert "kept 3 of 4: 1 crowd" in drawn.output
     assert (tmp_path / "s.jpg").stat().st_size > 1000
     assert "3 people in 2 pictures" in run(app, ["stats", file]).output
-    assert json.loads(run(app, ["stats", file, "--json"]).output)["kept"] == 3
+    assert json.loads(run(app, ["stats", file, "--json"]).stdout)["kept"] == 3
     done = run(app, ["check", file])
     assert done.exit_code == 0
     assert "note: 1 annotations crowd: 4" in done.output
     bad = str(own(person1={"keypoints": [500, 30, 2, 20, 60, 2, 40, 60, 2]}))
     done = run(app, ["check", bad, "--json"])
     assert done.exit_code == 1
-    assert [f["ids"] for f in json.loads(done.output) if f["fault"]] == [[1]]
+    assert [f["ids"] for f in json.loads(done.stdout) if f["fault"]] == [[1]]
 
 
 def test_schemas_and_mappings_are_listed(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_schemas_and_mappings_are_listed(tmp_path: Path) -> None:
         "coco->h36m: 12 measured, 5 derived, 0 missing"
         in run(app, ["mappings", "coco->h36m"]).output
     )
-    assert json.loads(run(app, ["mappings", "coco", "aic", "--json"]).output)["name"] == "coco->aic"
+    assert json.loads(run(app, ["mappings", "coco", "aic", "--json"]).stdout)["name"] == "coco->aic"
     listed = run(app, ["mappings"]).output
     assert "aic->coco" in listed
 
