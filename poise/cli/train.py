@@ -46,8 +46,8 @@ def train(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="With your own data: weights to start from instead of the model's; none: "
-            "only the network's own start."
+            help="Weights to start from: a file or address; backbone: only what the config names "
+            "for the backbone; none: random ones, nothing is fetched."
         ),
     ] = None,
     validate: Annotated[
@@ -226,22 +226,25 @@ def _fit_to_data(
     nodes: int,
 ) -> Any:
     """Config changed for the user's own data, with a line about each decision; else as it is."""
+    from poise.training.run.checkpoint import resolve_resume
+    from poise.training.run.start import find_start, put_start
+
+    folder = work_dir or Path("work_dirs") / Path(cfg.filename).stem
+    goes_on = resume is not None and resolve_resume(resume, folder) is not None
     if not own:
-        if weights is not None:
-            raise ConfigError("--weights goes with your own data; else --set load_from=PATH")
+        if weights is not None and not goes_on:
+            typer.echo(put_start(cfg, find_start(name, weights), weights), err=True)
         return cfg
     from poise.data_tools import with_coco_files
     from poise.training.own_data import prepare
-    from poise.training.run.checkpoint import resolve_resume
 
-    folder = work_dir or Path("work_dirs") / Path(cfg.filename).stem
     own, told = with_coco_files(own, folder / "annotations")
     cfg, said = prepare(
         cfg,
         own,
         name=name,
         work_dir=folder,
-        goes_on=resume is not None and resolve_resume(resume, folder) is not None,
+        goes_on=goes_on,
         weights=weights,
         epochs=epochs,
         batch_size=batch_size,

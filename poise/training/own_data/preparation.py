@@ -8,11 +8,11 @@ from typing import Any
 
 from poise.check.keypoints import describe_keypoints
 from poise.config import Config
-from poise.errors import CheckpointError, DataError
-from poise.models.weights import locate
+from poise.errors import DataError
 from poise.training.own_data.files import find_files
-from poise.training.own_data.settings import check_model, forget_start, use_own_data
+from poise.training.own_data.settings import check_model, use_own_data
 from poise.training.own_data.split import hold_out
+from poise.training.run.start import NOTHING, find_start
 
 __all__ = ["OwnData", "prepare"]
 
@@ -59,7 +59,8 @@ def prepare(
         data: where the data are.
         name: of the model, whose released weights training starts from.
         work_dir: folder of the run; annotations that are split lie there.
-        weights: path or address of other weights; "none" for the network's own start.
+        weights: path or address of other weights; "backbone" for those that the config names,
+            "none" for random ones.
         goes_on: the run is resumed from a checkpoint, and needs no weights to start from.
         settings: for `use_own_data`.
 
@@ -88,10 +89,10 @@ def prepare(
         said.append(f"validation: {files.val_ann}, pictures in {files.val_images}")
         if files.val_ann == files.train_ann:
             said.append("validation: on what was trained, so scores say nothing of new pictures")
-    start = None if goes_on else _start(name, weights)
-    cfg, more = use_own_data(cfg, files, keypoints, weights=start, **settings)
+    start = None if goes_on else find_start(name, weights)
+    weights = NOTHING if goes_on else weights
+    cfg, more = use_own_data(cfg, files, keypoints, weights=weights, start=start, **settings)
     if goes_on:
-        forget_start(cfg.model)
         more[-1] = "start: the checkpoint of the run"
     return cfg, [*said, *more]
 
@@ -102,26 +103,3 @@ def _number(text: str) -> int | None:
     if not text.isdigit() or not int(text):
         raise DataError(f"--num-keypoints is auto or a number, got '{text}'")
     return int(text)
-
-
-def _start(name: str, weights: str | None) -> str | None:
-    """Weights that a run starts from: those given, else the released ones of a model's name.
-
-    They are brought here at once, so that what is missing is said before hours of work.
-    """
-    if weights == "none":
-        return None
-    from poise.zoo import default_weights, weights_url
-
-    found = (
-        weights or default_weights(name) or (None if Path(name).is_file() else weights_url(name))
-    )
-    if found is None:
-        return None
-    try:
-        return str(locate(found))
-    except CheckpointError as error:
-        error.add_note(
-            "--weights FILE starts from other weights, --weights none with the network's own start"
-        )
-        raise

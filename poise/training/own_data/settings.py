@@ -15,9 +15,10 @@ from poise.config import Config
 from poise.errors import ConfigError
 from poise.training.own_data.files import DataFiles
 from poise.training.own_data.schedule import scale_rate, stretch
+from poise.training.run.start import put_start
 from poise.zoo.parts.assembly import Tree
 
-__all__ = ["check_model", "forget_start", "use_own_data"]
+__all__ = ["check_model", "use_own_data"]
 
 #: arguments by which heads, codecs and networks say for how many keypoints they are
 _COUNTS = ("out_channels", "num_joints", "num_keypoints")
@@ -53,6 +54,7 @@ def use_own_data(
     batch_size: int | None = None,
     devices: int = 1,
     weights: str | None = None,
+    start: str | None = None,
 ) -> tuple[Config, list[str]]:
     """Config that trains a released model on a user's COCO-style data.
 
@@ -63,7 +65,8 @@ def use_own_data(
         epochs: length of the run; None takes the recipe's.
         batch_size: samples on a device; None takes the recipe's, or fewer for few pictures.
         devices: over which a batch is spread.
-        weights: what training starts from: path, address, or None for the network's own start.
+        weights: what was asked for as a start, as of `find_start`.
+        start: the file that training starts from, or None.
 
     Returns:
         The changed config, and a sentence about each thing that was decided.
@@ -94,7 +97,7 @@ def use_own_data(
     said.append(scale_rate(tree, batch * devices, base))
     items = "annotations" if mode == "topdown" else "pictures"
     said.append(f"course: {epochs} epochs of {steps} steps, {samples} {items}")
-    said.append(_put_start(tree, weights))
+    said.append(put_start(tree, start, weights))
     # variables of the recipe, which would speak of its data still
     tree = {key: value for key, value in tree.items() if key in _KEPT}
     return Config(tree, cfg_text="", filename=cfg.filename), said
@@ -287,28 +290,3 @@ def _batch(tree: Tree, asked: int | None, samples: int, devices: int) -> int:
     few = max(1, samples // (MIN_STEPS * devices))
     loader["batch_size"] = asked or min(loader.get("batch_size", 1), few)
     return int(loader["batch_size"])
-
-
-def _put_start(tree: Tree, weights: str | None) -> str:
-    tree["load_from"] = weights
-    if weights is None:
-        starts = (part["init_cfg"]["checkpoint"] for part in _started(tree["model"]))
-        return f"start: {next(starts, 'random weights')}"
-    # the file has all of it
-    forget_start(tree["model"])
-    return f"start: {weights}"
-
-
-def forget_start(model: Any) -> None:
-    """Leave out the files that a network and its backbone start from."""
-    for part in _started(model):
-        del part["init_cfg"]
-
-
-def _started(model: Any) -> list[Any]:
-    """Which of a model and its backbone start from a file."""
-    return [
-        part
-        for part in (model, model["backbone"])
-        if isinstance(part.get("init_cfg"), Mapping) and "checkpoint" in part["init_cfg"]
-    ]

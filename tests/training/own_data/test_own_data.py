@@ -345,6 +345,14 @@ class TestSettings:
         assert "init_cfg" not in cfg.model.backbone
         assert said[-1] == "start: the checkpoint of the run"
 
+    @pytest.mark.parametrize("weights", ["none", "backbone"])
+    def test_none_is_nothing_and_the_backbones_are_asked_for(self, data, tmp_path, weights):
+        named = load_config(RTMPOSE).model.backbone.init_cfg.checkpoint
+        cfg, said = fitted(RTMPOSE, data, tmp_path, weights=weights)
+        assert cfg.load_from is None
+        assert ("init_cfg" in cfg.model.backbone) == (weights == "backbone")
+        assert said[-1] == f"start: {'random weights' if weights == 'none' else named}"
+
     def test_weights_that_cannot_be_fetched_are_said_first(self, data, tmp_path, monkeypatch):
         monkeypatch.setenv("POISE_OFFLINE", "1")
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -375,8 +383,8 @@ def test_command_trains_and_what_it_wrote_tests_and_predicts(data, tmp_path):
         for loader in ("train", "val", "test")
         for key in ("num_workers=0", "persistent_workers=False")
     ]
-    init = ["--set", "model.backbone.init_cfg=None"]
-    done = run(app, ["train", name, "--data-root", str(data), *options, *small, *init])
+    done = run(app, ["train", name, "--data-root", str(data), *options, *small])
+    assert "start: random weights" in done.output
     assert done.exit_code == 0, done.output
     assert "head: 4 keypoints instead of 17" in done.output
     written = work / f"{name}.py"
@@ -395,9 +403,3 @@ def test_command_trains_and_what_it_wrote_tests_and_predicts(data, tmp_path):
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "out/val_1.json").read_text())
     assert len(found["instances"][0]["keypoints"]) == 4
-
-
-def test_weights_without_own_data_are_refused():
-    done = CliRunner().invoke(app, ["train", RTMPOSE, "--weights", "a.pth"])
-    assert isinstance(done.exception, ConfigError)
-    assert "--weights goes with your own data" in str(done.exception)
