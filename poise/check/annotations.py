@@ -169,6 +169,12 @@ class AnnotationFile:
             )
             return
         have = length // NUMBERS
+        if number is None:
+            yield Fault(
+                f"{len(wrong):,} annotations have {have} keypoints (id {ids}), the others "
+                f"{expected // NUMBERS}; a model has one set, so make a file for each"
+            )
+            return
         name = self.metainfo.get("dataset_name", "the config")
         whole = "annotations" if len(wrong) == len(labelled) else f"{len(wrong):,} annotations"
         yield Fault(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from poise.data_tools.formats.coco import schema_file
 from poise.datasets.coco_file import read_json
 from poise.errors import (
     ArgumentError,
@@ -253,8 +254,7 @@ def _coco_results(
 
         meta = parse_pose_metainfo(describe_keypoints(Path(annotations)).metainfo)
     else:
-        file = schema if Path(schema).suffix else f"configs/_base_/datasets/{schema}.py"
-        meta = parse_pose_metainfo({"from_file": file})
+        meta = parse_pose_metainfo({"from_file": schema_file(schema)})
     sizes = {len(row["keypoints"]) for row in rows}
     if sizes - {3 * meta["num_keypoints"]}:
         raise DataError(

@@ -12,6 +12,7 @@ from typing import Any
 
 from poise import schemas
 from poise.data_tools.formats.archives import is_archive, unpack
+from poise.data_tools.formats.coco import schema_file
 from poise.data_tools.formats.reading import Reading
 from poise.data_tools.formats.table import labels_in
 from poise.data_tools.own_labels import as_coco_file, is_foreign
@@ -162,7 +163,7 @@ def _schema_file(schema: str) -> str:
             f"there is no keypoint schema '{schema}'; `poise data schemas` lists them"
             f"{nearest(schema, schemas.names())}"
         )
-    return schema if Path(schema).suffix else f"configs/_base_/datasets/{schema}.py"
+    return schema_file(schema)
 
 
 def _of_file(path: Path, kind: str | None, changes: Mapping[str, Any]) -> dict[str, Any]:

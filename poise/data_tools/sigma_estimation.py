@@ -11,6 +11,7 @@ import numpy as np
 
 from poise._arrays import Array
 from poise.data_tools.evaluating import collect_predictions
+from poise.data_tools.formats.coco import schema_file
 from poise.errors import DataError
 from poise.geometry.boxes import bbox_overlaps, bbox_xywh2xyxy
 from poise.metrics.analysis.sigmas import (
@@ -130,8 +131,7 @@ def estimate_sigmas(
     if schema is None:
         meta = parse_pose_metainfo(describe_keypoints(Path(annotations)).metainfo)
     else:
-        file = schema if Path(schema).suffix else f"configs/_base_/datasets/{schema}.py"
-        meta = parse_pose_metainfo({"from_file": file})
+        meta = parse_pose_metainfo({"from_file": schema_file(schema)})
     if predictions is not None:
         squares = _of_predictions(predictions, annotations, box_area, schema)
         estimate, source = robust_sigmas, "predictions"
@@ -145,14 +145,12 @@ def estimate_sigmas(
                 f"nobody is labelled twice in {where}; give other labels of the same pictures, "
                 "--repeat FILE, or predictions of a model, --predictions FILE"
             )
+    pairs = len(squares)
     if both_sides:
         flip = np.asarray(meta["flip_indices"], int)
         sides = squares[:, flip]
         sides[:, flip == np.arange(len(flip))] = np.nan
         squares = np.concatenate((squares, sides))
-        pairs = len(squares) // 2
-    else:
-        pairs = len(squares)
     names = list(meta["keypoint_id2name"].values())
     known = [float(value) for value in meta["sigmas"]]
     return SigmaReport(names, estimate(squares), known, pairs, source)

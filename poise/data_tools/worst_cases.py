@@ -116,7 +116,6 @@ def _case(leaf: Leaf, one: Worst, path: str) -> Case:
         truth=truth,
         found=pose,
         visible=visible,
-        scores=None,
         box=box,
     )
 

@@ -25,7 +25,6 @@ class Case:
         error: mean distance over labelled keypoints, in shares of the box's longer side;
             infinite where nothing was predicted.
         truth, found: (K, D) coordinates, image space; visible: (K,) bool, what is labelled.
-        scores: (K,) of what was found.
         box: (4,) xyxy, image space.
     """
 
@@ -35,7 +34,6 @@ class Case:
     truth: np.ndarray
     found: np.ndarray | None
     visible: np.ndarray
-    scores: np.ndarray | None
     box: np.ndarray
 
 
@@ -77,7 +75,7 @@ class CaseBook:
         if truth is None or poses is None or "keypoints" not in truth or "keypoints" not in poses:
             return
         annotated, visible = _array(truth.keypoints), _visible(truth)
-        found, scores = _array(poses.keypoints), _scores(poses)
+        found = _array(poses.keypoints)
         if annotated.shape[1:] != found.shape[1:]:
             return
         boxes = _boxes(truth, annotated, visible)
@@ -93,7 +91,6 @@ class CaseBook:
                     truth=annotated[n],
                     found=pose,
                     visible=visible[n],
-                    scores=None if m is None else scores[m],
                     box=boxes[n],
                 )
             )
@@ -133,12 +130,6 @@ def _visible(truth: Any) -> np.ndarray:
         return np.ones(truth.keypoints.shape[:2], bool)
     seen = _array(truth.keypoints_visible)
     return (seen[..., 0] if seen.ndim == 3 else seen) > 0
-
-
-def _scores(poses: Any) -> np.ndarray:
-    if "keypoint_scores" not in poses:
-        return np.ones(poses.keypoints.shape[:2])
-    return _array(poses.keypoint_scores)
 
 
 def _boxes(truth: Any, annotated: np.ndarray, visible: np.ndarray) -> np.ndarray:

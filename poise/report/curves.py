@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from poise._files import write_whole
 from poise.errors import ArgumentError, nearest
 from poise.report.logs import RunLog
 
@@ -94,7 +95,7 @@ def draw_curves(
     figure.savefig(content, format=kind, dpi=110, metadata=_undated(kind))
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_bytes(content.getvalue())
+        write_whole(Path(path), content.getvalue())
     return content.getvalue()
 
 

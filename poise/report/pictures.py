@@ -37,7 +37,8 @@ def draw_case(case: Case, metainfo: Mapping[str, Any] | None = None) -> bytes | 
         return None
     blank, corner, scale = cut_out(picture, case.box)
     halves = []
-    for points, seen in ((case.truth, case.visible), (case.found, np.isfinite(case.visible))):
+    everything = np.ones(len(case.truth), bool)
+    for points, seen in ((case.truth, case.visible), (case.found, everything)):
         half = blank.copy()
         if points is not None:
             shown = (points - corner) * scale
