@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -79,6 +80,40 @@ def test_two_numbers_a_keypoint_are_read(own: Any, tmp_path: Path) -> None:
     assert found.names == ["keypoint_0", "keypoint_1"]
 
 
+def yolo(folder: Path, text: str, people: str, picture: str = "images/1.png") -> Path:
+    """A data file, one picture, and its labels."""
+    place = folder / picture
+    place.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(place), np.zeros((100, 160, 3), np.uint8))
+    label = folder / picture.replace("images", "labels").replace(".png", ".txt")
+    label.parent.mkdir(parents=True, exist_ok=True)
+    label.write_text(people)
+    (folder / "data.yaml").write_text(text)
+    return folder / "data.yaml"
+
+
+def test_seventeen_keypoints_with_names_of_their_own_are_not_cocos(tmp_path: Path) -> None:
+    names = [f"joint_{i}" for i in range(17)]
+    text = f"kpt_shape: [17, 3]\ntrain: images\nkpt_names: {{0: {names}}}\n"
+    line = "0 0.5 0.5 0.2 0.2" + " 0.5 0.5 2" * 17 + "\n"
+    found = read_annotations(yolo(tmp_path, text, line))
+    assert (found.schema, found.names) == ("", names)
+    assert read_annotations(yolo(tmp_path, text.rsplit("kpt", 1)[0], line)).schema == "coco"
+    with pytest.raises(DataError, match="kpt_shape has 17 keypoints, kpt_names 2"):
+        read_annotations(yolo(tmp_path, text.replace(str(names), "[a, b]"), line))
+
+
+def test_pictures_of_a_part_that_a_data_file_does_not_have_are_not_others(tmp_path: Path) -> None:
+    line = "0 0.5 0.5 0.2 0.2 0.5 0.5\n"
+    text = "kpt_shape: [1, 2]\ntrain: [images/a, images/b]\n"
+    file = yolo(tmp_path, text, line, "images/a/1.png")
+    found = read_annotations(file)
+    assert len(found.people) == 1
+    assert any("names 2 folders of pictures for train: only" in said for said in found.said)
+    with pytest.raises(DataError, match="names no pictures for val, only for train"):
+        read_annotations(file, Reading(part="val"))
+
+
 def test_json_lines_and_back(own: Any, tmp_path: Path) -> None:
     file = own()
     convert_annotations(file, tmp_path / "p.jsonl")
@@ -90,6 +125,28 @@ def test_json_lines_and_back(own: Any, tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text('{"image": "a"}\n')
     with pytest.raises(DataError, match="line 1, is no result of poise predict"):
         read_annotations(tmp_path / "p.jsonl")
+
+
+def test_json_lines_keep_the_names_that_they_have(own: Any, tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    convert_annotations(own(), file)
+    first, second = map(json.loads, file.read_text().splitlines())
+    # a model of one's own, whose data were called like a known schema
+    file.write_text(json.dumps(first | {"schema": "coco"}) + "\n")
+    found = read_annotations(file)
+    assert (found.schema, found.names) == ("", ["nose", "left_hand", "right_hand"])
+    with pytest.raises(DataError, match="are not those of the schema coco in its order"):
+        read_annotations(file, Reading(schema="coco"))
+    lines = [first, second | {"keypoint_names": ["a", "b", "c"]}]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(DataError, match=r"line 2, has other keypoints \(a, b, c"):
+        read_annotations(file)
+
+
+def test_people_that_are_left_out_are_counted(own: Any, tmp_path: Path) -> None:
+    found, _ = convert_annotations(own(), tmp_path / "c.json", without={2, 3})
+    assert [person["id"] for person in people(tmp_path / "c.json")] == [1, 4]
+    assert found.ids == {"people that were to be left out": [2, 3]}
 
 
 def test_another_skeleton(shared: Path, tmp_path: Path) -> None:

@@ -279,6 +279,22 @@ class TestSleap:
         saved = read_annotations(source, Reading(save_pictures=tmp_path / "out"))
         assert (tmp_path / "out" / saved.images[0]["file_name"]).is_file()
 
+    def test_pictures_of_one_name_in_several_folders_stay_apart(
+        self, write: Any, tmp_path: Path
+    ) -> None:
+        files = [f"cam{n}/day/shot.jpg" for n in range(9)]
+        for n in (4, 7):
+            place = tmp_path / files[n]
+            place.parent.mkdir(parents=True)
+            cv2.imwrite(str(place), np.full((100, 160, 3), 20 * n, np.uint8))
+        source = write({"backend": {"filenames": files, "filename": files[0]}})
+        out = tmp_path / "out"
+        found = read_annotations(source, Reading(save_pictures=out, predicted=True))
+        names = [image["file_name"] for image in found.images]
+        assert names == ["day/shot.png", "cam7/day/shot.png"]
+        grey = [float(cv2.imread(str(out / name)).mean()) for name in names]
+        np.testing.assert_allclose(grey, [80, 140], atol=4)
+
     def test_broken_files_are_said(self, write: Any, tmp_path: Path) -> None:
         source = write({"backend": {"filename": "a"}})
         with pytest.raises(DataError, match="no keypoints were found"):

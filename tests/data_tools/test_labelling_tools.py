@@ -153,6 +153,11 @@ class TestLabelme:
         source = folder(self.point("nose", "x", 1))
         with pytest.raises(DataError, match=r"a\.json is no file of labelme: ValueError"):
             read_annotations(source)
+        list_of_shapes = tmp_path / "list/a.json"
+        list_of_shapes.parent.mkdir()
+        list_of_shapes.write_text('[{"shapes": [], "imagePath": "a.png"}]')
+        with pytest.raises(DataError, match=r"a\.json is no file of labelme: TypeError"):
+            read_annotations(list_of_shapes)
         with pytest.raises(DataError, match="no keypoints were found"):
             read_annotations(folder(self.box(0, 0, 9, 9)))
         with pytest.raises(DataError, match="has no files of labelme"):
@@ -281,6 +286,10 @@ class TestCvat:
         source = self.write(tmp_path / "b", "<image")
         with pytest.raises(DataError, match=r"annotations\.xml is no XML file of CVAT: not well"):
             read_annotations(source)
+        spoilt = """<image id="0" name="a" width="9" height="9">
+            <skeleton label="imp"><points label="nose" points="1;2"/></skeleton></image>"""
+        with pytest.raises(DataError, match=r"annotations\.xml: a shape of a cannot be read"):
+            read_annotations(self.write(tmp_path / "b", spoilt))
         body = """<image id="0" name="a" width="9" height="9">
             <skeleton label="imp"><points label="nose" points="1,2"/></skeleton>
             <skeleton label="elf"><points label="ear" points="1,2"/></skeleton></image>"""

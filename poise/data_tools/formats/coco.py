@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from poise import schemas
+from poise._files import write_whole
 from poise.check.keypoints import describe_keypoints
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.reading import Reading
@@ -142,13 +143,13 @@ def check_writable(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file and the folders above it.
+    """Write a text file, which appears whole or not at all, and the folders above it.
 
     Raises:
         DataError: it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode())
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ def read_cvat(path: Path, reading: Reading) -> Annotations:
     folder, places = picture_folder((n for n, _, _ in content.pictures), around, reading.images)
     book = Collection(reading, file, folder)
     for name, size, shapes in content.pictures:
-        _add(book, book.add_image(places.get(name, name), size), name, shapes)
+        with _explained(file, name):
+            _add(book, book.add_image(places.get(name, name), size), name, shapes)
     return book.finish(content.keypoints, content.links)
 
 
@@ -141,7 +143,8 @@ def _read_frames(
             book.found.drop("frames whose size is not known", name)
             continue
         between += sum(shape.get("keyframe") == "0" for shape in shown)
-        _add(book, book.add_image(known, size, frame_id=frame), name, shown)
+        with _explained(file, name):
+            _add(book, book.add_image(known, size, frame_id=frame), name, shown)
     if between:
         book.found.said.append(f"{between:,} shapes were put between key frames by CVAT")
     if not pictures:
@@ -150,6 +153,15 @@ def _read_frames(
             "them from CVAT, or say where they are with --images"
         )
     return book.finish(content.keypoints, content.links)
+
+
+@contextmanager
+def _explained(file: Path, where: str) -> Iterator[None]:
+    """What goes wrong with the shapes of a picture, as an error that names it."""
+    try:
+        yield
+    except (IndexError, ValueError) as error:
+        raise DataError(f"{file}: a shape of {where} cannot be read: {error}") from error
 
 
 def _add(book: Collection, image: int, where: str, shapes: Iterable[ET.Element]) -> None:

@@ -14,11 +14,11 @@ from poise.data_tools.formats.annotations import Annotations, plain
 from poise.data_tools.formats.coco import schema_file, write_text
 from poise.data_tools.formats.reading import Reading
 from poise.errors import DataError
+from poise.inference.results.pose_result import RESULT_VERSION
 from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["read_json_lines", "write_json_lines"]
 
-RESULT_VERSION = 1
 #: keypoints that score below this count as not labelled
 LEAST_SCORE = 0.3
 
@@ -65,7 +65,7 @@ def read_json_lines(path: Path, reading: Reading) -> Annotations:
     Keypoints that score below 0.3 count as not labelled.
 
     Raises:
-        DataError: a line is no result.
+        DataError: a line is no result, or one of other keypoints than those before it.
     """
     images: list[dict[str, Any]] = []
     people: list[dict[str, Any]] = []
@@ -76,7 +76,8 @@ def read_json_lines(path: Path, reading: Reading) -> Annotations:
             continue
         try:
             line = json.loads(text)
-            names = names or list(line["keypoint_names"])
+            own = list(line["keypoint_names"])
+            names = names or own
             found = found or line.get("schema") or ""
             image = {"id": number, "file_name": line["image"]}
             images.append(image | {"width": line["width"], "height": line["height"]})
@@ -88,16 +89,36 @@ def read_json_lines(path: Path, reading: Reading) -> Annotations:
                 f"{path}, line {number}, is no result of poise predict ({type(error).__name__}: "
                 f"{error})"
             ) from error
+        if own != names:
+            raise DataError(
+                f"{path}, line {number}, has other keypoints ({', '.join(own[:3])} ...) than the "
+                "lines before it; convert the results of each model by themselves"
+            )
     if not images:
         raise DataError(f"{path} has no lines")
     if not (found and (schemas.known(found) or Path(found).is_file())):
-        return Annotations(images, people, names, list(range(len(names))), [], _PERSON, "")
+        return _of_names(images, people, names)
     meta = parse_pose_metainfo({"from_file": schema_file(found)})
+    if list(meta["keypoint_id2name"].values()) != names:
+        if reading.schema:
+            raise DataError(
+                f"the keypoints of {path} ({', '.join(names[:3])} ...) are not those of the schema "
+                f"{found} in its order; leave out --schema"
+            )
+        # a model of one's own whose data were called like a known schema
+        return _of_names(images, people, names)
     links = [(a, b) for a, b in meta["skeleton_links"]]
     return Annotations(images, people, names, list(meta["flip_indices"]), links, _PERSON, found)
 
 
 _PERSON = [{"id": 1, "name": "person"}]
+
+
+def _of_names(
+    images: list[dict[str, Any]], people: list[dict[str, Any]], names: list[str]
+) -> Annotations:
+    """Annotations of keypoints of which nothing but the names is known."""
+    return Annotations(images, people, names, list(range(len(names))), [], _PERSON, "")
 
 
 def _person(instance: dict[str, Any], image: int, number: int) -> dict[str, Any]:

@@ -8,7 +8,8 @@ flag or attribute that says so, or X-AnyLabeling's `difficult`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,18 +50,26 @@ def read_labelme(path: Path, reading: Reading) -> Annotations:
         raise DataError(f"{path} has no files of labelme (.json with `shapes` and `imagePath`)")
     home = path if path.is_dir() else path.parent
     contents = [(file, read_json(str(file), owner="labelme's file")) for file in files]
-    named = {f: str(_picture_beside(f, c, home)) for f, c in contents}
+    named = {}
+    for file, content in contents:
+        with _explained(file):
+            named[file] = _picture_beside(file, content, home)
     around = (home, home / "images", home.parent)
     folder, places = picture_folder(named.values(), around, reading.images)
     book = Collection(reading, path, folder)
     for file, content in contents:
-        try:
+        with _explained(file):
             _read_file(book, file, content, places.get(named[file], named[file]))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise DataError(
-                f"{file} is no file of labelme: {type(error).__name__}: {error}"
-            ) from error
     return book.finish()
+
+
+@contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    """What goes wrong with the content of a file, as an error that names it."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{file} is no file of labelme: {type(error).__name__}: {error}") from error
 
 
 def _picture_beside(file: Path, content: Mapping[str, Any], home: Path) -> str:

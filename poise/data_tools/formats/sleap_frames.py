@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -92,19 +93,25 @@ def save_frames(
     by_video: dict[int, set[int]] = defaultdict(set)
     for video, frame in keys:
         by_video[video].add(frame)
-    places = {}
+    places: dict[str, str] = {}
     for video, frames in by_video.items():
         for frame, picture in _frames_of(file, path, names, video, frames):
             name = names.of(video, frame)
-            places[name] = _place(name)
+            if name not in places:
+                places[name] = _place(name, set(places.values()))
             write_picture(folder / places[name], picture)
     return places
 
 
-def _place(name: str) -> str:
-    """Path below the folder, whatever path the name has."""
+def _place(name: str, taken: Set[str]) -> str:
+    """Path below the folder, whatever path the name has, of as many parts as tell it apart."""
     parts = [part for part in name.split("/") if part not in ("", ".", "..") and ":" not in part]
-    return Path(*parts[-2:]).with_suffix(".png").as_posix()
+    for count in range(2, max(len(parts), 2) + 1):
+        place = Path(*parts[-count:]).with_suffix(".png")
+        if place.as_posix() not in taken:
+            return place.as_posix()
+    numbered = (place.with_stem(f"{place.stem}-{n}").as_posix() for n in itertools.count(2))
+    return next(free for free in numbered if free not in taken)
 
 
 def _frames_of(

@@ -198,9 +198,12 @@ def convert_annotations(
         path, told = labels_in(folder), [sentence]
     found = read_annotations(path, reading, form=source_form)
     found.said[:0] = told
-    for person in [p for p in found.people if p.get("id") in without]:
-        found.drop("people that were to be left out", person["id"])
-        found.people.remove(person)
+    everybody, found.people = found.people, []
+    for person in everybody:
+        if person.get("id") in without:
+            found.drop("people that were to be left out", person["id"])
+        else:
+            found.people.append(person)
     if to_schema is not None:
         if not found.schema:
             raise DataError(

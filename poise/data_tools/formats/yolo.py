@@ -104,7 +104,7 @@ def read_yolo(path: Path, reading: Reading) -> Annotations:
             f" ({error})"
         ) from error
     names, swap, skeleton, found = _keypoints(about, count, reading.schema)
-    folder = reading.images or _folder(path, about, reading.part)
+    folder, others = (reading.images, 0) if reading.images else _folder(path, about, reading.part)
     pictures = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES)
     if not pictures:
         raise FileMissingError(f"{folder}, the pictures of {path}, has none; give --images")
@@ -120,6 +120,11 @@ def read_yolo(path: Path, reading: Reading) -> Annotations:
         found,
         folder=folder,
     )
+    if others:
+        result.said.append(
+            f"{path} names {others + 1} folders of pictures for {reading.part}: only {folder} was "
+            "read; --images FOLDER reads another"
+        )
     for picture in pictures:
         _read_picture(result, picture, folder, (count, numbers))
     return result
@@ -197,20 +202,34 @@ def _label_of(picture: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _folder(path: Path, about: dict[str, Any], part: str) -> Path:
-    entry = about.get(part) or about.get("train")
-    if isinstance(entry, list):
-        entry = entry[0]
+def _folder(path: Path, about: dict[str, Any], part: str) -> tuple[Path, int]:
+    """Folder of the pictures of a part, and how many further ones are named.
+
+    Raises:
+        DataError: the file names pictures, and none for this part.
+    """
+    named = [name for name in ("train", "val", "test") if about.get(name)]
+    if named and part not in named:
+        raise DataError(
+            f"{path} names no pictures for {part}, only for {' and '.join(named)}; choose one of "
+            "these with --part, or give --images FOLDER"
+        )
+    entry = about.get(part) or ""
+    entries = entry if isinstance(entry, list) else [entry]
     root = Path(about.get("path") or ".")
-    tried = [base / str(entry or "") for base in (root, path.parent / root, path.parent)]
-    return next((folder for folder in tried if folder.is_dir()), tried[-1])
+    tried = [base / str(entries[0]) for base in (root, path.parent / root, path.parent)]
+    return next((folder for folder in tried if folder.is_dir()), tried[-1]), len(entries) - 1
 
 
 def _keypoints(
     about: dict[str, Any], count: int, schema: str | None
 ) -> tuple[list[str], list[int], list[tuple[int, int]], str]:
     """Names, other sides, links and schema."""
-    known = schema or about.get("schema") or ("coco" if count == 17 else "")
+    named = about.get("kpt_names") or {}
+    named = next(iter(named.values()), None) if isinstance(named, dict) else named
+    # YOLO's own models have COCO's keypoints and do not name them
+    by_names = schema_of_names(list(named)) if named else "coco" if count == 17 else None
+    known = schema or about.get("schema") or by_names
     if known:
         meta = parse_pose_metainfo({"from_file": schema_file(known)})
         if meta["num_keypoints"] != count:
@@ -219,7 +238,7 @@ def _keypoints(
             )
         names = list(meta["keypoint_id2name"].values())
         return names, list(meta["flip_indices"]), list(meta["skeleton_links"]), known
-    named = about.get("kpt_names") or {}
-    named = next(iter(named.values()), None) if isinstance(named, dict) else named
     names = list(named or [f"keypoint_{i}" for i in range(count)])
-    return names, list(about.get("flip_idx") or range(count)), [], schema_of_names(names) or ""
+    if len(names) != count:
+        raise DataError(f"kpt_shape has {count} keypoints, kpt_names {len(names)}")
+    return names, list(about.get("flip_idx") or range(count)), [], ""
