@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from poise.datasets.base.unreadable import image_problem
-from poise.datasets.paths import join_path
-from poise.datasets.people import iterate_people, picture_path
+from poise.datasets.people import image_folder, iterate_people, people_ids, picture_path
 from poise.datasets.report import reports_of
 
 __all__ = ["OddRecords", "check_data"]
@@ -60,15 +59,13 @@ def check_data(
     for report in reports_of(dataset):
         for reason, ids in report.ids.items():
             note(f"annotations {reason}", ids, fault=False)
-    folder = (getattr(dataset, "data_prefix", None) or {}).get("img") or ""
+    folder = image_folder(dataset)
     poses: dict[tuple[str, bytes], list[Any]] = defaultdict(list)
     sizes: dict[str, tuple[int, int] | None] = {}
     labelled: Any = 0
     for record, points, seen, boxes in iterate_people(dataset, limit):
-        ids = _ids(record, len(points))
-        path = picture_path(record)
-        if path and not Path(path).is_file():
-            path = join_path(folder, path)
+        ids = people_ids(record, len(points))
+        path = picture_path(record, folder)
         if path not in sizes:
             problem, sizes[path] = _picture(path, decode=open_pictures)
             note(problem, [path] if problem else [])
@@ -90,12 +87,6 @@ def check_data(
     note("people with the very same keypoints in one picture", twice)
     note("keypoints that are labelled nowhere", _never(dataset, labelled), fault=False)
     return list(findings.values())
-
-
-def _ids(record: Any, count: int) -> list[Any]:
-    number = record.get("id", record.get("img_id"))
-    several = isinstance(number, (list, tuple, np.ndarray)) and len(number) == count
-    return list(number) if several else [number] * count
 
 
 def _picture(path: str, *, decode: bool) -> tuple[str, tuple[int, int] | None]:

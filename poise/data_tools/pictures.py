@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from poise.data_tools.stick_figures import draw_stick_figure
-from poise.datasets.paths import join_path
 from poise.datasets.people import picture_path
 from poise.errors import PoiseError
 from poise.transforms import LoadImage
@@ -53,9 +52,7 @@ def record_picture(
     Returns:
         the picture, uint8 BGR, and a text: id, file, and what is odd about it.
     """
-    path = picture_path(record)
-    if path and not Path(path).is_file():
-        path = join_path(folder, path)
+    path = picture_path(record, folder)
     image, problem = _loaded(path)
     keypoints, visible, found = _columns(record)
     window = _window(image, keypoints, visible, found, whole=whole)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from poise.data_tools.pictures import record_picture
+from poise.datasets.people import image_folder
 from poise.errors import DataError
 from poise.structures.metainfo import parse_pose_metainfo
 from poise.visualization.sheets import contact_sheet
@@ -49,7 +50,7 @@ def draw_sheets(
     """
     chosen = _choice(len(dataset), num, seed)
     meta = _metainfo(dataset)
-    folder = (getattr(dataset, "data_prefix", None) or {}).get("img") or ""
+    folder = image_folder(dataset)
     drawn = [
         record_picture(
             _record(dataset, i),

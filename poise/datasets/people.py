@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["iterate_people", "picture_path"]
+from poise.datasets.paths import join_path
+
+__all__ = ["image_folder", "iterate_people", "people_ids", "picture_path"]
 
 
 def iterate_people(
@@ -42,8 +45,30 @@ def iterate_people(
         yield record, points, seen.reshape(points.shape[:2]) > 0, boxes
 
 
-def picture_path(record: Mapping[str, Any]) -> str:
-    """File of a record's picture; of several frames the one that is annotated."""
+def people_ids(record: Mapping[str, Any], count: int) -> list[Any]:
+    """Annotation id of each of the `count` people of a record; that of its picture without any."""
+    number = record.get("id", record.get("img_id"))
+    several = isinstance(number, (list, tuple, np.ndarray)) and len(number) == count
+    return list(number) if several else [number] * count
+
+
+def image_folder(dataset: Any) -> str:
+    """Folder of the pictures of records that name them without one; "" where none is set."""
+    return (getattr(dataset, "data_prefix", None) or {}).get("img") or ""
+
+
+def picture_path(record: Mapping[str, Any], folder: str = "") -> str:
+    """File of a record's picture; of several frames the one that is annotated.
+
+    Args:
+        record: of a data set.
+        folder: where pictures lie that are not where their name says.
+    """
+    name = _picture_name(record)
+    return join_path(folder, name) if name and not Path(name).is_file() else name
+
+
+def _picture_name(record: Mapping[str, Any]) -> str:
     for name in ("img_path", "target_img_path", "img_paths"):
         value = record.get(name)
         if isinstance(value, str):

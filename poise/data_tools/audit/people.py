@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 
 from poise.data_tools.audit.findings import Finding
-from poise.data_tools.pictures import picture_path
-from poise.data_tools.statistics import iterate_people
 from poise.datasets.coco_file import read_json
-from poise.datasets.paths import join_path
+from poise.datasets.people import image_folder, iterate_people, people_ids, picture_path
 from poise.errors import DataError
 from poise.structures.metainfo import parse_pose_metainfo
 
@@ -121,7 +119,7 @@ def gather_people(dataset: Any) -> People:
     """
     meta = dataset.metainfo
     meta = meta if "keypoint_id2name" in meta else parse_pose_metainfo(meta)
-    folder = (getattr(dataset, "data_prefix", None) or {}).get("img") or ""
+    folder = image_folder(dataset)
     places: dict[str, int] = {}
     ids: list[Any] = []
     image_ids: list[Any] = []
@@ -131,9 +129,7 @@ def gather_people(dataset: Any) -> People:
     for record, points, seen, boxes in iterate_people(dataset):
         if points.shape[-1] != 2:
             raise DataError("labels of 3D keypoints are not audited, only those in pictures")
-        path = picture_path(record)
-        if path and not Path(path).is_file():
-            path = join_path(folder, path)
+        path = picture_path(record, folder)
         if path not in places:
             places[path] = len(places)
             image_ids.append(record.get("img_id"))
@@ -141,7 +137,7 @@ def gather_people(dataset: Any) -> People:
         covered = (found[:, 2:] - found[:, :2]).clip(0).prod(axis=1)
         areas = np.ravel(np.asarray(record.get("area", 0.0), np.float64))
         several = areas if len(areas) == len(points) else np.zeros(len(points))
-        ids += _ids(record, len(points))
+        ids += people_ids(record, len(points))
         image += [places[path]] * len(points)
         rows["points"].append(points)
         rows["seen"].append(seen)
@@ -169,12 +165,6 @@ def gather_people(dataset: Any) -> People:
         ignored=_ignored(dataset, {number: n for n, number in enumerate(image_ids)}),
         metainfo=dict(meta),
     )
-
-
-def _ids(record: Any, count: int) -> list[Any]:
-    number = record.get("id", record.get("img_id"))
-    several = isinstance(number, (list, tuple, np.ndarray)) and len(number) == count
-    return list(number) if several else [number] * count
 
 
 def _flags(record: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from poise.data_tools.audit.findings import Finding
 from poise.data_tools.audit.projection import Projection, project_poses
-from poise.data_tools.pictures import picture_path
+from poise.datasets.people import picture_path
 from poise.errors import DataError
 from poise.structures.metainfo import parse_pose_metainfo
 
