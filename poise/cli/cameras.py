@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from poise.cli import options
+from poise.cli.bars import counted
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -16,6 +19,69 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+
+
+@app.command()
+def calibrate(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(help="Of each camera a folder of pictures, or a video, called like it."),
+    ],
+    board: Annotated[str, typer.Option(help="Inner corners along and across, such as 9x6.")],
+    square: Annotated[float, typer.Option(help="Side of a square, metres.")],
+    marker: Annotated[
+        float | None, typer.Option(help="Side of a marker, metres: the board is a ChArUco one.")
+    ] = None,
+    dictionary: Annotated[str, typer.Option(help="Of the markers.")] = "4X4_50",
+    lens: Annotated[
+        str, typer.Option(help="standard, brown, rational, fisheye or none.")
+    ] = "standard",
+    intrinsics: Annotated[
+        Path | None, typer.Option(help="Calibration file whose lenses are taken as they are.")
+    ] = None,
+    lens_only: Annotated[
+        bool, typer.Option("--lens-only", help="Do not look for the cameras' places.")
+    ] = False,
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            help="Picture, or number of a frame, in which the board lies at the origin.",
+            show_default="the first that most cameras see",
+        ),
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Look at every n-th frame of videos.")] = 10,
+    offset: options.Offset = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File to write: .toml, .json, .yml or .xml.")
+    ] = Path("cameras.toml"),
+) -> None:
+    """Find matrix, lens and place of cameras from pictures of a board that is moved about.
+
+    Pictures of one name, or frames of one number, were taken at the same time. Lay the board on
+    the floor in one picture, and name that with --origin, so that z points up.
+    """
+    from poise.inference.multiview import Board, calibrate_cameras, read_cameras, write_cameras
+    from poise.inference.multiview.camera_files import check_suffix
+
+    check_suffix(out)
+    known = None if intrinsics is None else read_cameras(intrinsics, placed=False)
+    shown = Board.of(board, square, marker=marker, dictionary=dictionary)
+    with counted("pictures") as told:
+        found = calibrate_cameras(
+            inputs,
+            shown,
+            lens=lens,
+            known=known,
+            lens_only=lens_only,
+            origin=origin,
+            every=every,
+            offsets=options.parse_offsets(offset),
+            progress=told,
+        )
+    typer.echo(found.text())
+    write_cameras(out, found.cameras, error=found.error)
+    typer.echo(f"RMS {found.error:.2f} px -> {out}")
+
 
 Unit = Annotated[
     str | None, typer.Option(help="Of the file's lengths: m, cm, mm.", show_default="its own")

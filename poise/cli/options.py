@@ -21,8 +21,10 @@ __all__ = [
     "KeypointThreshold",
     "Mode",
     "Model",
+    "Offset",
     "Weights",
     "open_inferencer",
+    "parse_offsets",
     "refuse_drawn",
 ]
 
@@ -72,6 +74,13 @@ Calibration = Annotated[
     Path | None,
     typer.Option(help="From scores to probabilities: what `poise analyze calibration` wrote."),
 ]
+Offset = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="CAMERA=FRAMES by which a camera's numbers are ahead of the first one's; may be "
+        "repeated."
+    ),
+]
 
 
 def open_inferencer(
@@ -99,6 +108,26 @@ def open_inferencer(
     _say_model(inferencer, boxes_given)
     _warn_untrained(model, weights)
     return inferencer
+
+
+def parse_offsets(texts: list[str] | None) -> dict[str, int]:
+    """Camera -> frames, of texts such as "left=-3".
+
+    Raises:
+        DataError: another form.
+    """
+    from poise.errors import DataError
+
+    found = {}
+    for text in texts or ():
+        name, _, number = text.rpartition("=")
+        try:
+            found[name] = int(number)
+        except ValueError:
+            name = ""
+        if not name:
+            raise DataError(f"--offset takes CAMERA=FRAMES, such as left=-3; got '{text}'")
+    return found
 
 
 def refuse_drawn(save: str, reason: str) -> None:

@@ -43,13 +43,10 @@ def triangulate(
     up: Annotated[
         str, typer.Option(help="Axis of the calibration that points up: z, -z, y, -y, x, -x.")
     ] = "z",
-    offset: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="CAMERA=FRAMES by which a camera's numbers are ahead of the first one's; may be "
-            "repeated. auto: find them by the movement."
-        ),
-    ] = None,
+    offset: options.Offset = None,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Find the offsets: frames at which the rays meet.")
+    ] = False,
     person: Annotated[
         str, typer.Option(help="all; one person: the most confident or largest in each picture.")
     ] = "all",
@@ -92,6 +89,8 @@ def triangulate(
     options.refuse_drawn(save, "and poses in space are in none; --save html shows them")
     if max_gap is not None and smooth is None:
         raise ArgumentError("--max-gap goes with --smooth METHOD, which fills the gaps")
+    if sync and offset:
+        raise ArgumentError("--sync finds the offsets, --offset says them; give one of them")
     _check_inputs(inputs)
     given = read_cameras(cameras, unit=unit)
     matched, _ = match_cameras(inputs, given)
@@ -118,7 +117,7 @@ def triangulate(
             given,
             names=inputs,
             up=up,
-            offsets=_offsets(offset),
+            offsets="auto" if sync else options.parse_offsets(offset),
             person=person,
             min_score=min_score,
             min_views=min_views,
@@ -172,26 +171,6 @@ def _looked_at(
             sink.write(result)
             told(1)
             yield result
-
-
-def _offsets(texts: list[str] | None) -> Any:
-    """What `triangulate` takes, of texts such as "left=-3" or "auto"."""
-    from poise.errors import DataError
-
-    if not texts:
-        return None
-    if texts == ["auto"]:
-        return "auto"
-    found = {}
-    for text in texts:
-        name, equals, number = text.rpartition("=")
-        try:
-            found[name] = int(number)
-        except ValueError:
-            equals = ""
-        if not equals or not name:
-            raise DataError(f"--offset takes CAMERA=FRAMES, such as left=-3, or auto; got '{text}'")
-    return found
 
 
 def _write_summary(out: Path, summary: Any) -> Path:

@@ -1,10 +1,18 @@
-"""Several cameras: calibration, who is who in all views, keypoints in metres."""
+"""Several cameras: where they stand, who is who in all of them, keypoints in metres.
+
+`calibrating` finds cameras by pictures of `boards` (`lens_calibration`, `placing`), `camera_files`
+reads and writes them. `triangulating` puts views together: `views` are the numbers of each,
+`synchronising` finds their offsets, `association` says who is who, `reconstruction` places
+keypoints, and `summary` tells how well.
+"""
 
 from poise._lazy import attach
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "boards": "Board",
+        "calibrating": "Calibrated calibrate_cameras",
         "camera_files": "read_cameras write_cameras",
         "triangulating": "Reconstruction triangulate",
         "views": "match_cameras",

@@ -16,7 +16,7 @@ from poise._files import write_whole
 from poise.errors import DataError, FileMissingError, UnknownNameError, nearest
 from poise.geometry.camera_model import Camera
 
-__all__ = ["CAMERA_SUFFIXES", "UNITS", "read_cameras", "write_cameras"]
+__all__ = ["CAMERA_SUFFIXES", "UNITS", "check_suffix", "read_cameras", "write_cameras"]
 
 #: Metres of a unit of length.
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
@@ -39,7 +39,7 @@ _KEYS = {
 _MATRIX_KEYS = {"rows", "cols", "dt", "data"}
 
 
-def read_cameras(path: Any, *, unit: str | None = None) -> list[Camera]:
+def read_cameras(path: Any, *, unit: str | None = None, placed: bool = True) -> list[Camera]:
     """Cameras of a file, in its order, lengths in metres.
 
     Args:
@@ -50,6 +50,7 @@ def read_cameras(path: Any, *, unit: str | None = None) -> list[Camera]:
             or `K_NAME`, `dist_NAME`, `R_NAME`, `T_NAME` with a list `names`, as of EasyMocap.
         unit: of the file's lengths: "m", "cm" or "mm". None: what the file says in `unit`, else
             metres.
+        placed: whether cameras must have places; without, lenses alone will do.
 
     Raises:
         FileMissingError: no such file.
@@ -67,14 +68,15 @@ def read_cameras(path: Any, *, unit: str | None = None) -> list[Camera]:
             f"the unit of cameras is one of {', '.join(UNITS)}, got {told!r}"
             f"{nearest(str(told), UNITS)}"
         )
-    cameras = [_camera(name, values, file) for name, values in _entries(tree, file)]
+    cameras = [_camera(name, values, file, placed) for name, values in _entries(tree, file)]
     names = [camera.name for camera in cameras]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{file}: the camera '{twice[0]}' is there {names.count(twice[0])} times")
     factor = UNITS[told or "m"]
     cameras = [dataclasses.replace(c, translation=c.translation * factor) for c in cameras]
-    _check_places(cameras, file, known=told is not None)
+    if placed:
+        _check_places(cameras, file, known=told is not None)
     return cameras
 
 
@@ -90,14 +92,24 @@ def write_cameras(path: Any, cameras: Sequence[Camera], *, error: float | None =
     Raises:
         DataError: another suffix.
     """
+    file = check_suffix(path)
+    writer = _WRITERS[file.suffix.lower()]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, writer(cameras, error).encode())
+
+
+def check_suffix(path: Any) -> Path:
+    """The path, where its suffix is one that `write_cameras` knows.
+
+    Raises:
+        DataError: it is not.
+    """
     file = Path(path)
-    writer = _WRITERS.get(file.suffix.lower())
-    if writer is None:
+    if file.suffix.lower() not in _WRITERS:
         raise DataError(
             f"cameras are written as {', '.join(CAMERA_SUFFIXES)}, got the name '{file.name}'"
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, writer(cameras, error).encode())
+    return file
 
 
 # ---------------------------------------------------------------------- reading
@@ -191,13 +203,14 @@ def _entries(tree: Mapping[str, Any], file: Path) -> Iterator[tuple[str, Mapping
         yield str(values.get("name", key)), values
 
 
-def _camera(name: str, values: Mapping[str, Any], file: Path) -> Camera:
+def _camera(name: str, values: Mapping[str, Any], file: Path, placed: bool) -> Camera:
     given: dict[str, Any] = {}
     for field, keys in _KEYS.items():
         present = [key for key in keys if key in values]
         if present:
             given[field] = values[present[0]]
-    lacks = [field for field in ("matrix", "rotation", "translation") if field not in given]
+    needed = ("matrix", "rotation", "translation") if placed else ("matrix",)
+    lacks = [field for field in needed if field not in given]
     if lacks:
         raise DataError(
             f"{file}: the camera '{name}' has no {' and no '.join(lacks)}; its keys are "

@@ -66,7 +66,7 @@ def estimate_offsets(views: Sequence[View], *, reach: int = 150) -> list[Offset]
             raise DataError(
                 f"{view.name} and {views[0].name} have too few frames with somebody in them for "
                 f"finding an offset (at least {_LEAST_OVERLAP} must overlap); say it with "
-                "offsets={...} (--offset CAM=FRAMES)"
+                "offsets={...} (--offset CAMERA=FRAMES)"
             )
         best = int(np.where(known, errors, np.inf).argmin())
         far = known & (np.abs(lags - lags[best]) > _NEAR)
@@ -76,7 +76,7 @@ def estimate_offsets(views: Sequence[View], *, reach: int = 150) -> list[Offset]
                 f"the offset of {view.name} against {views[0].name} is not clear: the rays miss "
                 f"each other by {errors[best]:.1f} px at {lags[best]:+d} frames and by {other:.1f} "
                 "px at another offset; is there enough movement, and is it the same person? Say "
-                "it with offsets={...} (--offset CAM=FRAMES)"
+                "it with offsets={...} (--offset CAMERA=FRAMES)"
             )
         out.append(Offset(int(lags[best]), float(errors[best]), other))
     return out

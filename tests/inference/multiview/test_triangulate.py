@@ -369,3 +369,7 @@ def test_the_command_refuses_before_it_works(scenes, tmp_path, monkeypatch):
         app, ["triangulate", "cam0.jsonl", "cam1.jsonl", *ends, "--offset", "3"]
     )
     assert "--offset takes CAMERA=FRAMES" in str(done.exception)
+    done = CliRunner().invoke(
+        app, ["triangulate", "cam0.jsonl", "cam1.jsonl", *ends, "--offset", "cam1=3", "--sync"]
+    )
+    assert "give one of them" in str(done.exception)
