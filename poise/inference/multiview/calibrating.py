@@ -142,7 +142,8 @@ def calibrate_cameras(
         cameras.append(fit.camera)
     places = None
     if not lens_only:
-        places = place_cameras(cameras, [look.sightings for look in looks], board, origin=origin)
+        seen = [look.sightings for look in looks]
+        places = place_cameras(cameras, seen, board, origin=origin, fixed=given)
         cameras = places.cameras
     return Calibrated(
         cameras,

@@ -136,8 +136,8 @@ def _fisheye(cv2: Any, places: Any, pixels: Any, size: tuple[int, int]) -> tuple
     flags = home.CALIB_FIX_SKEW | home.CALIB_RECOMPUTE_EXTRINSIC
     start = np.array([[size[0] / 2, 0, size[0] / 2], [0, size[0] / 2, size[1] / 2], [0, 0, 1]])
     _, matrix, coefficients, turns, shifts = cv2.fisheye.calibrate(
-        [np.asarray(p, np.float64) for p in places],
-        [np.asarray(p, np.float64) for p in pixels],
+        [np.asarray(p, np.float64).reshape(1, -1, 3) for p in places],
+        [np.asarray(p, np.float64).reshape(1, -1, 2) for p in pixels],
         size,
         start,
         np.zeros((4, 1)),

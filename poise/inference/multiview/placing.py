@@ -1,15 +1,14 @@
 """Where cameras stand, from boards that several of them see at once.
 
 Each sighting gives the board's pose before its camera; pictures of two cameras at once give their
-relation; a tree of relations gives a start, and a bundle adjustment (Triggs et al. 2000) over all
-cameras and boards the solution.
+relation; a tree of relations gives a start, and a bundle adjustment (`bundle`) the solution.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry.camera_model import Camera
 from poise.inference.multiview.boards import Board, Sighting
+from poise.inference.multiview.bundle import adjusted, corners_of, sighting_errors
 
 __all__ = ["Places", "place_cameras"]
 
@@ -25,8 +25,6 @@ __all__ = ["Places", "place_cameras"]
 _BAD_TIMES, _BAD_PIXELS = 4.0, 1.0
 #: Boards that are adjusted at most.
 _MOST_BOARDS = 80
-#: Error in pixels above which a corner counts less than its square.
-_TRUSTED = 1.0
 #: From the board's axes (z into it) to a world whose z points to who looks at it.
 _FACE_UP = np.diag([1.0, -1.0, -1.0])
 
@@ -51,32 +49,13 @@ class Places:
     dropped: dict[tuple[str, str], str]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Corners:
-    """All sightings side by side; M corners of S sightings.
-
-    Attributes:
-        sighting: (M,) which one.
-        cameras, boards: (S,) whose, and of which board.
-        points: (M, 3) on the board.
-        flat: (M, 2) undistorted.
-        keys: (S,) name of camera and picture.
-    """
-
-    sighting: Array
-    cameras: Array
-    boards: Array
-    points: Array
-    flat: Array
-    keys: list[tuple[str, str]]
-
-
 def place_cameras(
     lenses: Sequence[Camera],
     sightings: Sequence[Mapping[str, Sighting]],
     board: Board,
     *,
     origin: str | None = None,
+    fixed: Collection[str] = (),
 ) -> Places:
     """Cameras in the world of the board of one picture.
 
@@ -86,6 +65,8 @@ def place_cameras(
         board: what was shown.
         origin: key of the picture in which the board lies at the origin, such as on the floor.
             None: the first that most cameras see.
+        fixed: names of cameras whose matrix and lens stay as they are; those of the others are
+            adjusted with the places.
 
     Raises:
         DataError: cameras that no pictures connect, an origin without a board.
@@ -96,13 +77,14 @@ def place_cameras(
         {k: _pose(camera, seen[k], board) for k in keys if k in seen}
         for camera, seen in zip(lenses, sightings, strict=True)
     ]
-    turns, shifts = _tree(lenses, poses)
-    boards = _boards(keys, poses, turns, shifts)
+    cameras = _tree(lenses, poses)
+    boards = _boards(keys, poses, cameras)
+    free = [camera.name not in fixed for camera in cameras]
+    corners = corners_of(sightings, keys, board)
     dropped: dict[tuple[str, str], str] = {}
-    corners = _corners(lenses, sightings, keys, board)
     while True:
-        turns, shifts, boards = _adjusted(lenses, corners, turns, shifts, boards)
-        errors = _errors(lenses, corners, turns, shifts, boards)
+        cameras, boards = adjusted(cameras, boards, corners, free)
+        errors = sighting_errors(cameras, boards, corners)
         middle = float(np.median(errors))
         bad = errors > max(_BAD_TIMES * middle, _BAD_PIXELS)
         # the origin stays, and every camera keeps something
@@ -111,16 +93,20 @@ def place_cameras(
         if not bad.any() or not left.all():
             break
         for i in np.flatnonzero(bad).tolist():
-            dropped[corners.keys[i]] = f"error of {errors[i]:.2f} px, the others' {middle:.2f}"
-        corners = _without(corners, bad)
-    cameras = []
-    for lens, turn, shift in zip(lenses, turns, shifts, strict=True):
-        rotation = turn @ boards[0][0] @ _FACE_UP
-        translation = turn @ boards[0][1] + shift
-        cameras.append(dataclasses.replace(lens, rotation=rotation, translation=translation))
+            pair = lenses[corners.cameras[i]].name, keys[corners.boards[i]]
+            dropped[pair] = f"error of {errors[i]:.2f} px, the others' {middle:.2f}"
+        corners = corners.without(bad)
+    placed = [_in_world(camera, boards[0]) for camera in cameras]
     rms = [float(np.sqrt((errors[corners.cameras == v] ** 2).mean())) for v in range(len(lenses))]
     counts = np.bincount(corners.cameras, minlength=len(lenses)).tolist()
-    return Places(cameras, rms, counts, origin, dropped)
+    return Places(placed, rms, counts, origin, dropped)
+
+
+def _in_world(camera: Camera, board: tuple[Array, Array]) -> Camera:
+    """The camera in the world of a board's pose."""
+    turn, shift = board
+    rotation = camera.rotation @ turn @ _FACE_UP
+    return dataclasses.replace(camera, rotation=rotation, translation=camera.seen(shift))
 
 
 def _chosen(
@@ -141,10 +127,14 @@ def _chosen(
         if not count:
             raise DataError("no camera finds the board in any picture")
         origin = shared[0] if shared else sorted(count)[0]
-    others = [key for key in shared if key != origin]
+    # pictures of one camera say nothing of places, but something of its lens
+    single = sorted(key for key, n in count.items() if n == 1)
+    others = [key for key in (*shared, *single) if key != origin]
     if len(others) > _MOST_BOARDS:
-        places = np.linspace(0, len(others) - 1, _MOST_BOARDS).round().astype(int)
-        others = [others[i] for i in places]
+        many = max(len(shared), 1)
+        pool = others[: max(many, _MOST_BOARDS)]
+        places = np.linspace(0, len(pool) - 1, _MOST_BOARDS).round().astype(int)
+        others = [pool[i] for i in places]
     return [origin, *others]
 
 
@@ -165,22 +155,21 @@ def _pose(camera: Camera, seen: Sighting, board: Board) -> tuple[Array, Array, f
     return posed.rotation, posed.translation, float(np.sqrt((away**2).sum(-1).mean()))
 
 
-def _tree(lenses: Sequence[Camera], poses: Sequence[Mapping[str, Any]]) -> tuple[Any, Any]:
-    """Rotations (V, 3, 3) and translations (V, 3) from the first camera's axes."""
+def _tree(lenses: Sequence[Camera], poses: Sequence[Mapping[str, Any]]) -> list[Camera]:
+    """Cameras in the axes of the first."""
     count = len(lenses)
-    turns = np.broadcast_to(np.eye(3), (count, 3, 3)).copy()
-    shifts = np.zeros((count, 3))
+    placed = {0: dataclasses.replace(lenses[0], rotation=np.eye(3), translation=np.zeros(3))}
     shared = {
         pair: [k for k in poses[pair[0]] if k in poses[pair[1]]]
         for pair in itertools.permutations(range(count), 2)
     }
-    reached, waiting = [0], set(range(1, count))
+    waiting = set(range(1, count))
     while waiting:
         # the pair of a placed and another camera that most pictures connect
-        pairs = [(a, b) for a in reached for b in waiting]
+        pairs = [(a, b) for a in placed for b in waiting]
         best = max(pairs, key=lambda pair: len(shared[pair]))
         if not shared[best]:
-            here = ", ".join(lenses[v].name for v in reached)
+            here = ", ".join(lenses[v].name for v in placed)
             there = ", ".join(lenses[v].name for v in sorted(waiting))
             raise DataError(
                 f"no picture shows the board to one of {here} and to one of {there} at the same "
@@ -189,10 +178,10 @@ def _tree(lenses: Sequence[Camera], poses: Sequence[Mapping[str, Any]]) -> tuple
             )
         a, b = best
         turn, shift = _relation(poses[a], poses[b], shared[best])
-        turns[b], shifts[b] = turn @ turns[a], turn @ shifts[a] + shift
-        reached.append(b)
+        rotation, translation = turn @ placed[a].rotation, turn @ placed[a].translation + shift
+        placed[b] = dataclasses.replace(lenses[b], rotation=rotation, translation=translation)
         waiting.remove(b)
-    return turns, shifts
+    return [placed[v] for v in range(count)]
 
 
 def _relation(a: Mapping[str, Any], b: Mapping[str, Any], keys: list[str]) -> tuple[Array, Array]:
@@ -208,7 +197,7 @@ def _relation(a: Mapping[str, Any], b: Mapping[str, Any], keys: list[str]) -> tu
 
 
 def _boards(
-    keys: Sequence[str], poses: Sequence[Mapping[str, Any]], turns: Array, shifts: Array
+    keys: Sequence[str], poses: Sequence[Mapping[str, Any]], cameras: Sequence[Camera]
 ) -> list[tuple[Array, Array]]:
     """Pose of each board in the first camera's axes, by the camera that sees it best."""
     out = []
@@ -216,111 +205,6 @@ def _boards(
         seers = [v for v in range(len(poses)) if key in poses[v]]
         v = min(seers, key=lambda v: poses[v][key][2])
         turn, shift, _ = poses[v][key]
-        out.append((turns[v].T @ turn, turns[v].T @ (shift - shifts[v])))
+        back = cameras[v].rotation.T
+        out.append((back @ turn, back @ (shift - cameras[v].translation)))
     return out
-
-
-def _corners(
-    lenses: Sequence[Camera],
-    sightings: Sequence[Mapping[str, Sighting]],
-    keys: Sequence[str],
-    board: Board,
-) -> _Corners:
-    rows = [
-        (v, b, seen[key])
-        for v, seen in enumerate(sightings)
-        for b, key in enumerate(keys)
-        if key in seen
-    ]
-    counts = [len(sighting.ids) for _, _, sighting in rows]
-    return _Corners(
-        sighting=np.repeat(np.arange(len(rows)), counts),
-        cameras=np.array([v for v, _, _ in rows]),
-        boards=np.array([b for _, b, _ in rows]),
-        points=np.concatenate([board.points[s.ids] for _, _, s in rows]),
-        flat=np.concatenate([lenses[v].undistort(s.pixels) for v, _, s in rows]),
-        keys=[(lenses[v].name, keys[b]) for v, b, _ in rows],
-    )
-
-
-def _without(corners: _Corners, bad: Array) -> _Corners:
-    keep = ~bad
-    number = np.cumsum(keep) - 1
-    rows = keep[corners.sighting]
-    return _Corners(
-        sighting=number[corners.sighting[rows]],
-        cameras=corners.cameras[keep],
-        boards=corners.boards[keep],
-        points=corners.points[rows],
-        flat=corners.flat[rows],
-        keys=[key for key, good in zip(corners.keys, keep.tolist(), strict=True) if good],
-    )
-
-
-def _off(corners: _Corners, focal: Array, turns: Any, shifts: Any, boards: Any) -> Array:
-    """(M, 2) pixels between corners and where the poses put them, without the lens's bend."""
-    board_turns, board_shifts = boards
-    v, b = corners.cameras[corners.sighting], corners.boards[corners.sighting]
-    world = np.einsum("mij,mj->mi", board_turns[b], corners.points) + board_shifts[b]
-    seen = np.einsum("mij,mj->mi", turns[v], world) + shifts[v]
-    depth = np.maximum(seen[:, 2:], 1e-6)
-    return (seen[:, :2] / depth - corners.flat) * focal[v][:, None]
-
-
-def _errors(
-    lenses: Sequence[Camera], corners: _Corners, turns: Any, shifts: Any, boards: Any
-) -> Array:
-    """(S,) RMS pixels of each sighting."""
-    stacked = np.stack([t for t, _ in boards]), np.stack([s for _, s in boards])
-    squares = (_off(corners, _focal(lenses), turns, shifts, stacked) ** 2).sum(-1)
-    count = np.bincount(corners.sighting)
-    return np.sqrt(np.bincount(corners.sighting, squares) / np.maximum(count, 1))
-
-
-def _focal(lenses: Sequence[Camera]) -> Array:
-    return np.array([np.sqrt(c.matrix[0, 0] * c.matrix[1, 1]) for c in lenses])
-
-
-def _adjusted(
-    lenses: Sequence[Camera], corners: _Corners, turns: Array, shifts: Array, boards: Any
-) -> tuple[Array, Array, list[tuple[Array, Array]]]:
-    """All poses at once, so that corners lie where they are seen; the first camera stays."""
-    from scipy.optimize import least_squares
-    from scipy.sparse import coo_array
-    from scipy.spatial.transform import Rotation
-
-    V, F, focal = len(lenses), len(boards), _focal(lenses)
-
-    def split(values: Array) -> tuple[Array, Array, tuple[Array, Array]]:
-        table = values.reshape(-1, 6)
-        matrices = Rotation.from_rotvec(table[:, :3]).as_matrix()
-        first = turns[:1], shifts[:1]
-        return (
-            np.concatenate((first[0], matrices[: V - 1])),
-            np.concatenate((first[1], table[: V - 1, 3:])),
-            (matrices[V - 1 :], table[V - 1 :, 3:]),
-        )
-
-    everything = [*zip(turns[1:], shifts[1:], strict=True), *boards]
-    vectors = Rotation.from_matrix(np.stack([turn for turn, _ in everything])).as_rotvec()
-    start = np.concatenate((vectors, np.stack([shift for _, shift in everything])), -1)
-    # a corner depends on its camera's six numbers and on its board's
-    rows = np.arange(2 * len(corners.flat))
-    owner = np.repeat(corners.sighting, 2)
-    blocks = [corners.cameras[owner] - 1, corners.boards[owner] + V - 1]
-    cells = [(rows[block >= 0], block[block >= 0]) for block in blocks]
-    columns = np.concatenate([(b[:, None] * 6 + np.arange(6)).ravel() for _, b in cells])
-    lines = np.concatenate([np.repeat(r, 6) for r, _ in cells])
-    shape = (len(rows), 6 * (V - 1 + F))
-    sparsity = coo_array((np.ones(len(lines)), (lines, columns)), shape=shape).tocsr()
-    solved = least_squares(
-        lambda values: _off(corners, focal, *split(values)).ravel(),
-        start.ravel(),
-        jac_sparsity=sparsity,
-        x_scale="jac",
-        loss="soft_l1",
-        f_scale=_TRUSTED,
-        max_nfev=50,
-    )
-    turns, shifts, (board_turns, board_shifts) = split(solved.x)
-    return turns, shifts, list(zip(board_turns, board_shifts, strict=True))
