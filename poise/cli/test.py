@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from poise.cli.options import Device
 from poise.cli.train import open_config
 from poise.errors import ArgumentError
 
@@ -45,6 +46,7 @@ def test(
     devices: Annotated[
         int, typer.Option(min=1, help="Processes that share the samples, one a device.")
     ] = 1,
+    device: Device = "auto",
     trust_config: Annotated[
         bool, typer.Option(help="Execute the config file where it holds code.")
     ] = False,
@@ -63,7 +65,7 @@ def test(
 
     runner = Runner(cfg, work_dir=work_dir)
     extra = [DumpHook(dump)] if dump else []
-    metrics = runner.test(checkpoint, hooks=extra)
+    metrics = runner.test(checkpoint, hooks=extra, device=device)
     if not runner.is_main:
         return
     _show(metrics)

@@ -268,21 +268,36 @@ class Runner:
         return self.model
 
     def test(
-        self, weights: str | Path | None = None, *, hooks: Sequence[Any] = ()
+        self,
+        weights: str | Path | None = None,
+        *,
+        hooks: Sequence[Any] = (),
+        device: str | None = None,
     ) -> dict[str, float]:
-        """Metrics of the test set with the weights of a file (or the config's `load_from`)."""
-        return self._evaluate("test", weights or self.cfg.get("load_from"), hooks)
+        """Metrics of the test set with the weights of a file (or the config's `load_from`).
+
+        Args:
+            weights: file or address. hooks: more of them.
+            device: such as "cuda:1"; None takes what `accelerator` says, that is the best one.
+        """
+        return self._evaluate("test", weights or self.cfg.get("load_from"), hooks, device)
 
     def val(
-        self, weights: str | Path | None = None, *, hooks: Sequence[Any] = ()
+        self,
+        weights: str | Path | None = None,
+        *,
+        hooks: Sequence[Any] = (),
+        device: str | None = None,
     ) -> dict[str, float]:
-        """Metrics of the validation set with the weights of a file (or `load_from`)."""
-        return self._evaluate("val", weights or self.cfg.get("load_from"), hooks)
+        """Metrics of the validation set; arguments as of `test`."""
+        return self._evaluate("val", weights or self.cfg.get("load_from"), hooks, device)
 
     def _evaluate(
-        self, mode: str, weights: str | Path | None, hooks: Sequence[Any]
+        self, mode: str, weights: str | Path | None, hooks: Sequence[Any], device: str | None
     ) -> dict[str, float]:
-        joined = process_group(self.cfg.get("env_cfg"))
+        accelerator = str(self.engine["accelerator"])
+        device = device or {"gpu": "cuda"}.get(accelerator, accelerator)
+        joined = process_group(self.cfg.get("env_cfg"), device)
         with use_scope(self.scope), joined as (self.rank, self.world_size, self.device):
             self._share_folder()
             open_log(self)

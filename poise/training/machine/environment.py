@@ -20,6 +20,7 @@ import torch.distributed as dist
 
 from poise.config import where
 from poise.errors import ConfigError, nearest
+from poise.inference.machine.devices import pick_device
 
 __all__ = [
     "apply_environment",
@@ -138,30 +139,44 @@ def launch_rank() -> int:
 
 
 @contextlib.contextmanager
-def process_group(env_cfg: Mapping[str, Any] | None) -> Iterator[tuple[int, int, torch.device]]:
+def process_group(
+    env_cfg: Mapping[str, Any] | None, device: str | None = None
+) -> Iterator[tuple[int, int, torch.device]]:
     """Join the processes that torchrun started, for work that needs no Lightning.
+
+    Args:
+        env_cfg: of the config.
+        device: as `poise predict` takes it; None or "auto" for the best one. Of several processes
+            each has a GPU of its own.
 
     Yields:
         this process's rank, how many there are, and the device that is its own; without
         torchrun `(0, 1, device)`.
+
+    Raises:
+        ArgumentError: a device that is not there.
     """
     world = int(os.environ.get("WORLD_SIZE") or 1)
-    gpu = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK") or 0)) if gpu else None
-    if device is not None:
-        torch.cuda.set_device(device)
+    chosen = pick_device(device)
+    if chosen.type == "mps" and world > 1:
+        # there is one of it
+        chosen = torch.device("cpu")
+    elif chosen.type == "cuda" and chosen.index is None:
+        chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK") or 0))
+        torch.cuda.set_device(chosen)
     if world == 1 or dist.is_initialized():
         yield (
             dist.get_rank() if dist.is_initialized() else 0,
             dist.get_world_size() if dist.is_initialized() else 1,
-            device or torch.device("cpu"),
+            chosen,
         )
         return
+    gpu = chosen.type == "cuda"
     settings = distributed_settings(env_cfg, gpu=gpu)
     backend = settings.pop("process_group_backend", "nccl" if gpu else "gloo")
     dist.init_process_group(backend, **settings)
     try:
-        yield dist.get_rank(), world, device or torch.device("cpu")
+        yield dist.get_rank(), world, chosen
     finally:
         dist.destroy_process_group()
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from poise.cli.train import train as run_train
-from poise.errors import ConfigError
+from poise.errors import ArgumentError, ConfigError
+from poise.training.machine import environment
 from poise.training.machine.environment import (
     apply_environment,
     distributed_settings,
@@ -93,6 +94,21 @@ def test_one_process_needs_no_group():
     with process_group(None) as (rank, world, device):
         assert (rank, world) == (0, 1)
         assert isinstance(device, torch.device)
+
+
+def test_a_test_runs_on_the_device_that_was_asked_for(monkeypatch, make_config):
+    with process_group(None, "cpu") as (*_, device):
+        assert device == torch.device("cpu")
+    with pytest.raises(ArgumentError, match="device 'cuda:7' cannot be used"):
+        Runner(make_config()).test(device="cuda:7")
+    # of several processes each would want the only one
+    monkeypatch.setattr(environment, "pick_device", lambda _: torch.device("mps"))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    with process_group(None) as found:
+        assert found == (1, 2, torch.device("cpu"))
 
 
 def test_sanity_says_that_a_sound_config_fits(dots, tmp_path, capsys):
