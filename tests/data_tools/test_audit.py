@@ -339,6 +339,25 @@ class TestOfFiles:
         first = audit_people(people, found).findings[0]
         assert (first.kind, first.id) == ("pair swapped", 4)
 
+    def test_pictures_of_one_name_are_told_apart_by_their_folders(
+        self, source: Path, tmp_path: Path
+    ) -> None:
+        people = gather_people(open_dataset(source))
+        # two cameras with the same names of pictures
+        people.pictures = [f"/data/cam{n % 2}/{n // 2}.png" for n in range(len(people.pictures))]
+        file = self.predictions(tmp_path / "poses", "results")
+        lines = [json.loads(text) for text in file.read_text().splitlines()]
+        for n, line in enumerate(lines):
+            line["image"] = f"elsewhere/cam{n % 2}/{n // 2}.png"
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        found = read_poses(people, file)
+        np.testing.assert_allclose(found.points, poses_of(people_of(60, 2)).points, atol=1e-6)
+        for line in lines:
+            line["image"] = Path(line["image"]).name
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        with pytest.raises(DataError, match="none of which is in a picture of the labels"):
+            read_poses(people, file)
+
     def test_the_command_writes_findings_and_a_page(self, source: Path, tmp_path: Path) -> None:
         poses = self.predictions(tmp_path / "poses", "coco")
         out, page = tmp_path / "audit.json", tmp_path / "audit.html"

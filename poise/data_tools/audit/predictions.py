@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,6 +116,8 @@ def predict_people(
     if not inferencer.needs_boxes or not isinstance(inferencer.detector, WholeImage):
         results = inferencer.predict(paths, keep_going=True)
         for n, result in zip(usable, progress(results), strict=True):
+            if result.error is not None and people.pictures[n] not in found.unread:
+                found.unread.append(people.pictures[n])
             poses = _reordered(result.keypoints, result.keypoint_scores, columns, count[1])
             _take(people, found, n, poses, fill=not inferencer.needs_boxes)
     return found
@@ -136,12 +138,11 @@ def read_poses(people: People, path: Path) -> Predictions:
     count = people.points.shape[:2]
     found = Predictions(np.full((*count, 2), np.nan), np.zeros(count), title=str(path))
     rows: dict[int, list[tuple[np.ndarray, np.ndarray, float]]] = defaultdict(list)
-    places = {_key(number): n for n, number in enumerate(people.image_ids)}
-    places |= {Path(p).name: n for n, p in enumerate(people.pictures)}
+    places = _Places(people)
     total = 0
     for key, points, scores, whole, names in _rows(path):
         total += 1
-        place = places.get(key)
+        place = places.of(key)
         if place is None:
             continue
         columns = _columns(people, names)
@@ -158,8 +159,28 @@ def read_poses(people: People, path: Path) -> Predictions:
     return found
 
 
-def _key(number: Any) -> str:
-    return str(number)
+class _Places:
+    """Which picture of the labels an id or a path of predictions means.
+
+    A path may begin elsewhere than that of the labels: the longest end that they share counts,
+    unless several pictures of the labels have it.
+    """
+
+    def __init__(self, people: People) -> None:
+        self._known = {str(number): n for n, number in enumerate(people.image_ids)}
+        shared = Counter(end for path in people.pictures for end in _ends(path))
+        for n, path in enumerate(people.pictures):
+            self._known |= {end: n for end in _ends(path) if shared[end] == 1}
+
+    def of(self, key: str) -> int | None:
+        """Number of the picture, or None."""
+        return next((self._known[end] for end in _ends(key) if end in self._known), None)
+
+
+def _ends(path: str) -> list[str]:
+    """A path without its first folders, the longest first; an id is its own end."""
+    parts = Path(path).as_posix().split("/")
+    return ["/".join(parts[i:]) for i in range(len(parts))]
 
 
 def _take(people: People, found: Predictions, picture: int, poses: Poses, *, fill: bool) -> None:
@@ -252,7 +273,7 @@ def _rows(path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, float, list
         for row in rows:
             triples = np.asarray(row["keypoints"], np.float64).reshape(-1, 3)
             whole = float(row.get("score", triples[:, 2].mean()))
-            yield _key(row["image_id"]), triples[:, :2], triples[:, 2], whole, []
+            yield str(row["image_id"]), triples[:, :2], triples[:, 2], whole, []
         return
     if path.suffix == ".jsonl" and _are_results(path):
         yield from _rows_of_results(path)
@@ -263,7 +284,7 @@ def _rows(path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, float, list
         poses = sample["pred_instances"]
         points, scores = as_numpy(poses["keypoints"]), as_numpy(poses["keypoint_scores"])
         for one, score in zip(points, scores, strict=True):
-            yield _key(sample["img_id"]), one[:, :2], score, float(score.mean()), names
+            yield str(sample["img_id"]), one[:, :2], score, float(score.mean()), names
 
 
 def _are_results(path: Path) -> bool:
@@ -284,7 +305,7 @@ def _rows_of_results(path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, 
                 points = np.asarray(person["keypoints"], np.float64)
                 scores = np.asarray(person["keypoint_scores"], np.float64)
                 yield (
-                    Path(line["image"]).name,
+                    str(line["image"]),
                     points[:, :2],
                     scores,
                     float(scores.mean()),
