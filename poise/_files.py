@@ -10,9 +10,16 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
-__all__ = ["path_of_address", "patiently", "put_in_place", "whole_file", "write_whole"]
+__all__ = [
+    "path_of_address",
+    "patiently",
+    "put_in_place",
+    "whole_file",
+    "write_all",
+    "write_whole",
+]
 
 T = TypeVar("T")
 
@@ -67,6 +74,17 @@ def patiently(act: Callable[[], T]) -> T:
         except PermissionError:
             time.sleep(_PAUSE)
     return act()
+
+
+def write_all(file: IO[bytes], data: bytes) -> None:
+    """Write all of some bytes to an unbuffered file, which may take only a part at a time.
+
+    Raises:
+        OSError: such as that the disk is full, which a part that is taken does not tell yet.
+    """
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 def write_whole(path: Path, data: bytes) -> None:

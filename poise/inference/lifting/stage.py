@@ -95,7 +95,7 @@ class LiftingStage:
         video: str | None = None
         for result in with_ids(results) if self.needs_ids else results:
             if video is not None and video_of(result) != video:
-                yield from self._done(waiting, frames, len(waiting))
+                yield from self._rest(waiting, frames)
                 frames.clear()
             video = video_of(result)
             waiting.append(result)
@@ -104,8 +104,7 @@ class LiftingStage:
                 yield from self._done(waiting, frames, self.kept)
             while len(frames) - len(waiting) > self.past:
                 frames.popleft()
-        while waiting:
-            yield from self._done(waiting, frames, min(self.kept, len(waiting)))
+        yield from self._rest(waiting, frames)
 
     # ------------------------------------------------------------------ steps
 
@@ -144,6 +143,13 @@ class LiftingStage:
                 ", ".join(derived),
             )
         return convert_keypoints(points, scores, mapping=mapping)
+
+    def _rest(
+        self, waiting: deque[PoseResult], frames: deque[tuple[Array, Array]]
+    ) -> Iterator[PoseResult]:
+        """What waits at the end of a video, in the same portions as before."""
+        while waiting:
+            yield from self._done(waiting, frames, min(self.kept, len(waiting)))
 
     def _done(
         self, waiting: deque[PoseResult], frames: deque[tuple[Array, Array]], count: int

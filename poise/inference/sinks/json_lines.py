@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from poise._files import write_all
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import FileSink, SinkOptions
 from poise.inference.sinks.json_files import layout_of
@@ -40,7 +41,4 @@ class JsonLinesSink(FileSink):
             # MMPose's layout does not say which frame it is
             values = {"frame_id": result.frame_index, "instances": values}
         line = json.dumps(values, separators=(",", ":")).encode() + b"\n"
-        written = handle.write(line)
-        if written != len(line):
-            # the rest tells why by its own error
-            handle.write(line[written:])
+        write_all(handle, line)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from poise._files import write_all
+
 __all__ = ["JsonList"]
 
 _END = b"\n]"
@@ -27,12 +29,22 @@ class JsonList:
         self._file.write(b"[" + _END)
 
     def extend(self, entries: Sequence[Any]) -> None:
-        """Add entries, a line each."""
+        """Add entries, a line each.
+
+        Raises:
+            OSError: they could not be written; the file is as it was before.
+        """
         if not entries:
             return
         lines = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in entries)
-        self._file.seek(-len(_END), 2)
-        self._file.write((("\n" if self._empty else ",\n") + lines).encode() + _END)
+        end = self._file.seek(-len(_END), 2)
+        try:
+            write_all(self._file, (("\n" if self._empty else ",\n") + lines).encode() + _END)
+        except OSError:
+            self._file.seek(end)
+            self._file.truncate()
+            write_all(self._file, _END)
+            raise
         self._empty = False
 
     def close(self) -> None:

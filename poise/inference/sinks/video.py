@@ -12,7 +12,7 @@ import numpy as np
 
 from poise.errors import ConfigError, DataError
 from poise.inference.machine.devices import codec_threads
-from poise.inference.results.pose_result import PoseResult
+from poise.inference.results.pose_result import PoseResult, SourceInfo
 from poise.inference.sinks.base import FileSink, SinkOptions
 from poise.inference.sinks.drawing import Drawer
 from poise.inference.sources.pyav import import_av
@@ -34,6 +34,8 @@ _CONTAINER_OPTIONS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
 _TICKS = 60_000
 #: Frames between two whole pictures; after a crash at most so many are lost.
 _KEY_FRAMES = 50
+#: Seconds of silence after which the sound of a video behind an address is left out.
+_PATIENCE = 10.0
 
 
 class VideoSink(FileSink):
@@ -95,7 +97,7 @@ class VideoSink(FileSink):
         stream.codec_context.thread_count = codec_threads()
         sound = None
         if result.source is not None and result.source.kind == "video":
-            sound = _Sound.of(str(result.source.path or result.source.name), container, self._av)
+            sound = _Sound.of(result.source, container, self._av)
         return _Film(container, stream, fps, sound, self._av)
 
 
@@ -151,10 +153,11 @@ class _Sound:
         self._start = start_of(source.streams.video[0]) or 0.0
 
     @classmethod
-    def of(cls, name: str, target: Any, av: Any) -> _Sound | None:
+    def of(cls, info: SourceInfo, target: Any, av: Any) -> _Sound | None:
         """None where the source has no sound, or none that the new file can hold."""
+        timeout = None if info.path else (_PATIENCE, _PATIENCE)
         try:
-            source = av.open(name)
+            source = av.open(str(info.path or info.name), timeout=timeout)
         except (av.FFmpegError, OSError, ValueError):
             return None
         if source.streams.audio and source.streams.video:

@@ -147,6 +147,15 @@ def test_clips_give_every_frame_and_single_frames_what_the_functional_call_gives
     assert np.isfinite(first.keypoints_3d).all()
 
 
+def test_a_clip_is_the_same_whether_or_not_another_video_follows(motion_lifter):
+    sequence = poses(70, people=1)
+    stage = build_lifter(motion_lifter)
+    alone = [r.keypoints_3d for r in stage(results(sequence, video="a"))]
+    both = stage(iter([*results(sequence, video="a"), *results(sequence[:2], video="b")]))
+    followed = [r.keypoints_3d for r in both][:70]
+    np.testing.assert_allclose(followed, alone, atol=1e-4)
+
+
 def test_nobody_gives_an_empty_pose_and_derived_joints_are_told_once(video_lifter, caplog):
     empty = [np.zeros((0, 17, 2), np.float32)] * 3
     lifted = list(build_lifter(video_lifter)(results(empty)))

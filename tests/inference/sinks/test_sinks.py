@@ -1,6 +1,7 @@
 """What sinks write can be read back, also before they are closed."""
 
 import csv
+import errno
 import json
 from pathlib import Path
 
@@ -123,6 +124,41 @@ def test_coco_results_have_no_numbers_that_json_lacks(tmp_path):
     (row,) = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert row["keypoints"][9:12] == [0, 0, 0]
     assert np.isfinite(row["score"])
+
+
+class Narrow:
+    """A file on a disk that has room for so many bytes, and takes them a few at a time."""
+
+    def __init__(self, file, room):
+        self._file, self._room = file, room
+
+    def write(self, data):
+        if not self._room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken = min(len(data), self._room, 7)
+        self._room -= taken
+        return self._file.write(bytes(data[:taken]))
+
+    def truncate(self):
+        # what is cut off is free again
+        self._room += 100
+        return self._file.truncate()
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+def test_coco_results_stay_whole_when_the_disk_is_full(tmp_path):
+    out = sink("coco", tmp_path)
+    out.write(still("a.png"))
+    out._handle._file = Narrow(out._handle._file, 1_000_000)
+    out.write(still("b.png"))
+    out._handle._file._room = 200
+    with pytest.raises(DataError, match="No space left on device; what was written before is kept"):
+        out.write(still("c.png"))
+    rows = json.loads((tmp_path / "poses_coco.json").read_text())
+    assert [row["file_name"] for row in rows] == ["a.png"] * 2 + ["b.png"] * 2
+    out.close()
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
