@@ -182,22 +182,34 @@ class _Buffer:
         wanted = np.isfinite(smooth) & (known[at] | filled)[..., None]
         named = np.asarray(result.track_ids)
         rows = np.isin(named, ids)
-        order = np.searchsorted(np.sort(ids), named[rows])
-        order = np.argsort(ids)[order]
+        # the place among `ids` of each person of the result who has one
+        order = np.argsort(ids)[np.searchsorted(np.sort(ids), named[rows])]
         out = np.array(result.instances[name], np.float32)
         out[rows] = np.where(wanted[order], smooth[order], out[rows])
         result.instances.set_field(out, name)
         if name == "keypoints":
-            flags = np.zeros(out.shape[:2], bool)
-            flags[rows] = filled[order]
-            result.instances.set_field(flags, "keypoints_filled")
             scores = gather([(f["ids"], f["scores"]) for f in frames], ids)[..., None]
             line, _ = fill_gaps(
                 times, scores, known, at, max_gap=self.stage.max_gap, hold=not self.stage.lag
             )
-            given = np.array(result.instances.keypoint_scores)
-            given[rows] = np.where(filled[order], line[order, :, 0], given[rows])
-            result.instances.set_field(given, "keypoint_scores")
+            _note_filled(result, rows, filled[order], line[order, :, 0])
+
+
+def _note_filled(result: PoseResult, rows: Array, filled: Array, scores: Array) -> None:
+    """Say which keypoints were filled in, and give these the scores of the line across the gap.
+
+    Args:
+        result: changed.
+        rows: (N,) bool, of whom the rest speaks: n people.
+        filled: (n, K) bool.
+        scores: (n, K).
+    """
+    flags = np.zeros((len(rows), filled.shape[1]), bool)
+    flags[rows] = filled
+    result.instances.set_field(flags, "keypoints_filled")
+    given = np.array(result.instances.keypoint_scores)
+    given[rows] = np.where(filled, scores, given[rows])
+    result.instances.set_field(given, "keypoint_scores")
 
 
 def _raw(result: PoseResult, stage: SmoothingStage) -> dict[str, Any]:
