@@ -153,10 +153,8 @@ def _opencv_tree(text: str) -> Any:
 
 def _opencv_node(node: Any) -> Any:
     if node.isMap():
-        keys = node.keys()
-        if set(keys) >= _MATRIX_KEYS:
-            return node.mat()
-        return {key: _opencv_node(node.getNode(key)) for key in keys}
+        # OpenCV 4 misreads matrices of doubles that are written without a point: not by mat()
+        return _matrix_or({key: _opencv_node(node.getNode(key)) for key in node.keys()})  # noqa: SIM118
     if node.isSeq():
         return [_opencv_node(node.at(i)) for i in range(node.size())]
     return node.string() if node.isString() else node.real()
@@ -168,9 +166,14 @@ def _with_arrays(value: Any) -> Any:
         return [_with_arrays(v) for v in value]
     if not isinstance(value, dict):
         return value
-    if set(value) >= _MATRIX_KEYS:
-        return np.reshape(value["data"], (value["rows"], value["cols"]))
-    return {key: _with_arrays(v) for key, v in value.items()}
+    return _matrix_or({key: _with_arrays(v) for key, v in value.items()})
+
+
+def _matrix_or(values: dict[str, Any]) -> Any:
+    """The matrix that OpenCV stores as a map, else the map."""
+    if set(values) >= _MATRIX_KEYS:
+        return np.reshape(values["data"], (int(values["rows"]), int(values["cols"])))
+    return values
 
 
 def _entries(tree: Mapping[str, Any], file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -230,7 +230,16 @@ def _columns(
                 pixels[v, r], scores[v, r] = frame.keypoints[index], frame.scores[index]
                 if covariances is not None and frame.covariances is not None:
                     covariances[v, r] = frame.covariances[index]
-    return pixels, scores, covariances
+    return pixels, scores, None if covariances is None else _completed(covariances)
+
+
+def _completed(covariances: Array) -> Array:
+    """Where a model says nothing of a keypoint's place: the middle variance of the view."""
+    known = np.asarray(np.isfinite(covariances).all((-2, -1)))
+    for spread, there in zip(covariances, known, strict=True):
+        typical = np.median(np.trace(spread[there], axis1=-2, axis2=-1)) / 2 if there.any() else 1.0
+        spread[~there] = typical * np.eye(2)
+    return covariances
 
 
 def _mean_scores(found: Triangulation, scores: Array) -> Array:

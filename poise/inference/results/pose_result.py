@@ -63,7 +63,8 @@ class PoseResult:
         image: (H, W, 3) uint8 BGR, as it was read.
         instances: numpy fields, all in image space: `keypoints` (N, K, 2) float32 pixels,
             `keypoint_scores` (N, K), `bboxes` (N, 4) xyxy, `bbox_scores` (N,). N may be 0.
-            Trackers add `track_ids` (N,) int64, lifters `keypoints_3d` (N, K3, 3) float32.
+            Trackers add `track_ids` (N,) int64, lifters `keypoints_3d` (N, K3, 3) float32,
+            several cameras also `keypoint_errors` (N, K) pixels and `keypoint_views` (N, K).
         metainfo: parsed schema: names, links, colours, sigmas.
         name: path of the file, or "array-3" for the fourth picture without one.
         error: why the picture could not be used; then `instances` is empty.
@@ -218,6 +219,9 @@ class PoseResult:
             columns["track_id"] = self.track_ids.tolist()
         if self.keypoints_3d is not None:
             columns["keypoints_3d"] = _plain(self.keypoints_3d, _DECIMALS_3D)
+        if "keypoint_errors" in fields:
+            columns["keypoint_errors"] = _plain(fields.keypoint_errors, _PIXEL_DECIMALS)
+            columns["keypoint_views"] = fields.keypoint_views.tolist()
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def to_mmpose(self) -> list[dict[str, Any]]:

@@ -145,9 +145,12 @@ def test_covariances_weigh_where_all_views_have_them(scenes):
     for number, view in enumerate(views):
         spread = np.diag([400.0, 0.25]) if number == 1 else np.eye(2) * 0.25
         for result in view:
-            whole = np.broadcast_to(spread, (len(result), 17, 2, 2)).astype(np.float32)
+            whole = np.tile(spread, (len(result), 17, 1, 1)).astype(np.float32)
             result.instances.set_field(whole, "keypoint_covariances")
+    # nothing is known of one keypoint in one view: it counts as much as the view's others
+    views[0][3].instances.keypoint_covariances[0, 5] = np.nan
     weighted = triangulate(views, cameras, max_error=200)
+    assert weighted[3].instances.keypoint_views[0, 5] == 3
     assert 3 * errors_of(weighted, bodies)[0].mean() < errors_of(plain, bodies)[0].mean()
 
 
@@ -249,6 +252,9 @@ def test_every_3d_format_takes_the_poses(scenes, tmp_path):
     back = list(read_results(tmp_path / "triangulated.jsonl"))
     np.testing.assert_allclose(back[3].keypoints_3d, found[3].keypoints_3d, atol=1e-4)
     assert back[3].space_3d == found[3].space_3d
+    line = json.loads((tmp_path / "triangulated.jsonl").read_text().splitlines()[0])
+    assert line["instances"][0]["keypoint_views"] == [3] * 17
+    assert max(line["instances"][0]["keypoint_errors"]) < 0.01
 
 
 def test_frames_in_which_nobody_is_are_empty(scenes):
