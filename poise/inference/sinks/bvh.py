@@ -76,7 +76,8 @@ class Skeleton:
             first = poses[np.isfinite(poses).all((1, 2)).argmax()]
             ways = first[child] - first[parents[child]]
         offsets = np.zeros((len(names), 3))
-        offsets[child] = ways / np.linalg.norm(ways, axis=-1, keepdims=True) * lengths[:, None]
+        size = np.linalg.norm(ways, axis=-1, keepdims=True)
+        offsets[child] = ways / np.where(size > 0, size, 1) * lengths[:, None]
         return cls(names, parents, offsets)
 
 
@@ -84,7 +85,8 @@ class BvhSink(PersonSink):
     """`NAME.bvh` of a person, `NAME_ID.bvh` of several: centimetres, y up, T pose at rest.
 
     Bone lengths are the means over the video, so joints stand where the lifter put them up to
-    the change of the lengths. In frames without the person the last angles stay.
+    the change of the lengths. A joint that is not known follows its neighbour as it last did; in
+    frames without the person the last angles stay.
     """
 
     suffix = ".bvh"
@@ -93,7 +95,7 @@ class BvhSink(PersonSink):
         """Skeleton of the mean bone lengths, and its angles in each frame."""
         _, points, _ = motion.track(identity)
         poses = y_up(right_handed(points.astype(np.float64), motion.space)) * _CENTIMETRES
-        poses = _held(poses)
+        poses = _held(_completed(poses, _tree(len(motion.names), motion.links)))
         skeleton = Skeleton.of(motion.names, motion.links, poses)
         return encode_bvh(skeleton, poses, motion.fps).encode()
 
@@ -191,6 +193,35 @@ def _tree(count: int, links: Sequence[tuple[int, int]]) -> Array:
             "are not linked to the first one"
         )
     return parents
+
+
+def _completed(poses: Array, parents: Array) -> Array:
+    """Poses (T, K, 3) in which unknown joints stand where their last known bones lead.
+
+    Several cameras may lose a joint. One that is never known stands at its neighbour; frames
+    without any joint stay NaN.
+    """
+    child = np.flatnonzero(parents >= 0)
+    bones = _carried(poses[:, child] - poses[:, parents[child]])
+    filled = poses.copy()
+    for _ in range(len(parents)):
+        if np.isfinite(filled).all():
+            break
+        for c, bone in zip(child.tolist(), np.moveaxis(bones, 1, 0), strict=True):
+            p = parents[c]
+            down, up = filled[:, p] + bone, filled[:, c] - bone
+            filled[:, c] = np.where(np.isfinite(filled[:, c]), filled[:, c], down)
+            filled[:, p] = np.where(np.isfinite(filled[:, p]), filled[:, p], up)
+    return filled
+
+
+def _carried(bones: Array) -> Array:
+    """Bones (T, C, 3), where unknown the last known one, else the first, else nothing."""
+    known = np.isfinite(bones).all(-1)
+    times = np.arange(len(bones))[:, None]
+    last = np.maximum.accumulate(np.where(known, times, -1), axis=0)
+    place = np.where(last < 0, known.argmax(0), last)
+    return np.nan_to_num(np.take_along_axis(bones, place[..., None], 0))
 
 
 def _held(poses: Array) -> Array:

@@ -123,6 +123,26 @@ def read_bvh(text):
     return names, places
 
 
+@pytest.mark.parametrize("root", [False, True])
+def test_bvh_of_joints_that_were_lost_has_the_others_in_place(tmp_path, root):
+    (first,) = saved("bvh", tmp_path / "whole", results(people=1, ids=(3,)))
+    _, expected = read_bvh(first.read_text())
+    lost = list(results(people=1, ids=(3,)))
+    for number, result in enumerate(lost):
+        poses = result.instances.keypoints_3d
+        poses[:, NAMES.index("head")] = np.nan
+        if number in (2, 3):
+            poses[:, NAMES.index("left_foot")] = np.nan
+            poses[:, 0] = np.nan if root else poses[:, 0]
+    (path,) = saved("bvh", tmp_path / "lost", lost)
+    head, places = read_bvh(path.read_text())
+    assert np.isfinite(places).all()
+    kept = [head.index(name) for name in ("right_knee", "left_shoulder", "neck_base")]
+    # a lost root follows its neighbours, whose bones turn as well
+    limit = 30 if root else 1
+    np.testing.assert_allclose(places[:, kept], expected[:, kept], atol=limit)
+
+
 def test_bvh_gives_the_joints_back_by_forward_kinematics():
     poses, skeleton = walking()
     names, places = read_bvh(encode_bvh(skeleton, poses, FPS))
