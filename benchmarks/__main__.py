@@ -98,6 +98,11 @@ BENCHMARKS = {
     "embedded_ap": Benchmark(
         "keypoint AP of the embedded models", has_peer=False, needs=("annotations", "images")
     ),
+    "int8": Benchmark(
+        "exported networks of 8 bits beside those of 32",
+        ("movenet-lightning", "rtmpose-t_8xb256-420e_coco-256x192", "--rounds", "3"),
+        has_peer=False,
+    ),
     "calibration": Benchmark(
         "how often keypoints of a score are right", has_peer=False, needs=("annotations", "images")
     ),

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from poise.export import Report
 
 __all__ = ["export"]
 
 #: Kind of file -> option of `poise predict` that takes it.
 _USED_BY = {"boxes": "--detector", "lifter": "--lift"}
+#: What runs a file -> ending of its form.
+_ENDINGS = {"onnxruntime": ".onnx", "openvino": ".xml"}
 
 
 def export(
@@ -21,23 +20,63 @@ def export(
         str, typer.Argument(help="Model name or config file; nanodet: the embedded detector.")
     ],
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--out",
             "-o",
             help="File to write: .onnx, .xml (OpenVINO) or .pt2 (torch).",
-            show_default=False,
+            show_default="the model's name, in this folder",
         ),
-    ],
+    ] = None,
     weights: Annotated[
         str | None, typer.Option("--weights", "-w", help="Checkpoint of the model.")
     ] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            help="onnxruntime or openvino: what the file is for, and is tried with.",
+            show_default="by the ending",
+        ),
+    ] = None,
     check: Annotated[
-        bool, typer.Option("--check/--no-check", help="Run the file beside the model.")
+        bool,
+        typer.Option("--check/--no-check", help="Refuse a file that says something else."),
     ] = True,
     half: Annotated[
         bool, typer.Option("--half", help="Weights of 16 bits: half the size (.onnx, .xml).")
     ] = False,
+    int8: Annotated[
+        bool,
+        typer.Option(
+            "--int8", help="Weights and values of 8 bits: a quarter of the size (.onnx, .xml)."
+        ),
+    ] = False,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Pictures that tell --int8 the ranges of values: folder or annotation file.",
+            show_default="--data",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Evaluate model and file on these pictures: annotation file, or a folder of "
+            "pictures without labels."
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the pictures of annotation files.", show_default="looked for"),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Points of the metric that the file may lose on --data.",
+            show_default="0.3; 1 of --int8",
+        ),
+    ] = None,
     candidates: Annotated[
         int | None,
         typer.Option(
@@ -54,29 +93,51 @@ def export(
     Normalising, schema and codec are part of the file: `poise predict --model FILE.onnx` needs
     nothing else, not even torch. The file runs beside the model before it is kept.
     """
-    from poise.errors import ConfigError
+    from poise.errors import ConfigError, UnknownNameError, nearest
     from poise.export.forms import writer_of
     from poise.models.build import load_model
     from poise.zoo.whole import is_whole_model
 
+    if backend is not None and backend not in _ENDINGS:
+        raise UnknownNameError(
+            f"there is no backend '{backend}' of files; expected one of {', '.join(_ENDINGS)}"
+            f"{nearest(backend, list(_ENDINGS))}"
+        )
+    if out is None:
+        ending = _ENDINGS[backend or "onnxruntime"]
+        out = Path(f"{Path(model).name.removesuffix('.py')}{'-int8' if int8 else ''}{ending}")
     writer_of(out)
     if weights is None and Path(model).is_file() and not is_whole_model(model):
         raise ConfigError(
             f"'{model}' says nothing about weights, and a file without trained ones is of no use; "
             "give the checkpoint with --weights FILE.pth"
         )
-    from poise.export import export_detector, export_model
+    from poise.cli.bars import counted
+    from poise.cli.export_report import tell
+    from poise.export import Pictured, export_model
+    from poise.export.detector import detector_plan
+    from poise.export.exporting import write_plan
     from poise.runtimes import read_metadata
 
-    if model == "nanodet":
-        export_detector(out, check=check, half=half)
-        use = "--detector"
-    else:
-        network = load_model(model, weights, device="cpu")
-        report = export_model(network.eval(), out, check=check, half=half, candidates=candidates)
-        if check:
-            _tell(report)
-        use = _USED_BY.get(read_metadata(out)["kind"], "--model")
+    network = None if model == "nanodet" else load_model(model, weights, device="cpu").eval()
+    given = [_pictures(source, network, images) for source in (data, calibration)]
+    with counted("looking at pictures") as tick:
+        pictured = Pictured(*given, max_drop, backend, tick)
+        if network is None:
+            plan = detector_plan()
+            report = write_plan(plan, out, check=check, half=half, int8=int8, pictured=pictured)
+        else:
+            report = export_model(
+                network,
+                out,
+                check=check,
+                half=half,
+                candidates=candidates,
+                int8=int8,
+                pictured=pictured,
+            )
+    tell(report)
+    use = _USED_BY.get(read_metadata(out).get("kind", "boxes"), "--model")
     # OpenVINO's weights lie beside the file
     files = [out, *([out.with_suffix(".bin")] if out.suffix == ".xml" else [])]
     size = sum(file.stat().st_size for file in files) / 1e6
@@ -84,22 +145,12 @@ def export(
     typer.echo(f"{written}, {size:.1f} MB; poise predict PICTURE {use} {out}")
 
 
-def _tell(report: Report) -> None:
-    """The comparison as a table."""
-    from rich.console import Console
-    from rich.table import Table
+def _pictures(source: Path | None, network: Any, images: Path | None) -> Any:
+    """A data set of an annotation file; a folder as it is."""
+    if source is None or source.is_dir():
+        return source
+    from poise.data_tools.opening import open_dataset
+    from poise.export import needs_boxes
 
-    table = Table("output", "shape", "largest difference", "of its range", title="file and model")
-    for row in report.outputs:
-        shape = " x ".join(map(str, row.shape)) or "1"
-        table.add_row(row.name, shape, f"{row.largest:.2g}", f"{row.share:.1e}")
-    Console().print(table)
-    if report.poses is not None:
-        found = report.poses
-        typer.echo(
-            f"{found.file} of {found.model} poses, on made pictures: {found.same:.1%} of the "
-            f"keypoints in the same place, within {found.apart:.2g} {found.unit} and "
-            f"{found.scores:.1g} of the score"
-        )
-    if report.speed is not None:
-        typer.echo(f"{report.speed:.1f} times as fast as torch on this machine (one input)")
+    mode = "topdown" if network is not None and needs_boxes(network) else "bottomup"
+    return open_dataset(source, mode=mode, images=images)

@@ -5,9 +5,12 @@ from poise._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "exporting": "export_model export_onnx",
+        "accuracy": "Accuracy",
+        "exporting": "Pictured export_model export_onnx",
         "detector": "export_detector",
         "description": "describe_model",
+        "looking": "needs_boxes",
         "parity": "Difference Report",
+        "pictures": "Pictures",
     },
 )

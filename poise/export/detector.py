@@ -12,7 +12,7 @@ from poise.export.exporting import write_plan
 from poise.export.plan import Plan
 from poise.inference.detectors import NanoDetDetector
 
-__all__ = ["export_detector"]
+__all__ = ["detector_plan", "export_detector"]
 
 
 class _AsYolo(nn.Module):
@@ -50,9 +50,14 @@ def export_detector(path: str | Path, *, check: bool = True, half: bool = False)
         ConfigError: the file gives other numbers.
         MissingDependencyError: the packages onnx and onnxruntime are not installed.
     """
+    write_plan(detector_plan(), Path(path), check=check, half=half)
+    return Path(path)
+
+
+def detector_plan() -> Plan:
+    """How NanoDet is written."""
     side = NanoDetDetector.SIDE
     sample = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(0))
     network = _AsYolo(NanoDetDetector().model).eval()
     metadata = {"padding": NanoDetDetector.PADDING}
-    write_plan(Plan(network, sample, metadata), Path(path), check=check, half=half)
-    return Path(path)
+    return Plan(network, sample, metadata)

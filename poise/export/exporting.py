@@ -7,16 +7,49 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from poise.errors import ArgumentError, ConfigError
+from poise.export.accuracy import MAX_DROP, MAX_DROP_INT8, Trial
 from poise.export.forms import writer_of
 from poise.export.kinds import plan_of
+from poise.export.looking import Tick, ignored, looker_of
 from poise.export.parity import TOLERANCE, TOLERANCE_HALF, Report, compare
 from poise.export.people import CANDIDATES
+from poise.export.pictures import Pictures
 from poise.export.plan import Plan
+from poise.export.reduction import INT8_ENDINGS, write_int8
+from poise.export.scoring import metrics_of
+from poise.export.timing import times_of
+from poise.runtimes import open_session, runtime_of
 
-__all__ = ["export_for_session", "export_model", "export_onnx", "write_plan"]
+__all__ = ["Pictured", "export_for_session", "export_model", "export_onnx", "write_plan"]
+
+#: Pictures on which times are taken, of which ranges of values are learnt at most, and where these
+#: are all that there is, each so many-th is kept for the comparison.
+_TIMED, _MOST, _HELD_OUT = 8, 100, 4
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """Real pictures for an export, and what the file may lose on them.
+
+    Attributes:
+        data: pictures on which file and model are compared, with labels where there are any:
+            folder, list of files, or a data set (`poise.data_tools.opening.open_dataset`).
+        calibration: pictures that tell INT8 the ranges of values, of the same kinds; None: `data`.
+        max_drop: points of the metric that the file may lose; None: 0.3, with INT8 1.
+        runtime: that the file is tried with, "onnxruntime" or "openvino"; None: by its ending.
+        tick: is told how many more pictures were looked at.
+    """
+
+    data: Any = None
+    calibration: Any = None
+    max_drop: float | None = None
+    runtime: str | None = None
+    tick: Tick = ignored
 
 
 def export_model(
@@ -26,6 +59,8 @@ def export_model(
     check: bool = True,
     half: bool = False,
     candidates: int | None = None,
+    int8: bool = False,
+    pictured: Pictured | None = None,
 ) -> Report:
     """Write a model as a file that runs without torch, and without its config.
 
@@ -40,10 +75,14 @@ def export_model(
         half: weights of 16 bits: half the size, and differences in the third digit.
         candidates: of RTMO: compute the keypoints of a fixed number of points, the best ones, so
             that all shapes but the batch's are fixed; None: of those above the model's threshold.
+        int8: weights and values of 8 bits, but for the first and last layers and those without
+            which the file would say something else. Needs `pictured`.
+        pictured: real pictures to try the file on.
 
     Raises:
         ConfigError: a model that cannot be exported, or one whose file says something else.
-        ArgumentError: an unknown ending.
+        ArgumentError: an unknown ending, or options that exclude each other.
+        DataError: pictures that are not there, or that show nobody.
         MissingDependencyError: the packages that the form needs are not installed.
     """
     path = Path(path)
@@ -51,18 +90,107 @@ def export_model(
     if candidates is None and path.suffix.lower() == ".pt2":
         # what torch.export writes has no shapes that follow from the picture
         candidates = CANDIDATES
-    return write_plan(plan_of(model, candidates=candidates), path, check=check, half=half)
+    plan = plan_of(model, candidates=candidates)
+    return write_plan(plan, path, check=check, half=half, int8=int8, pictured=pictured)
 
 
 def write_plan(
-    plan: Plan, path: Path, *, check: bool = True, half: bool = False, poses: bool = True
+    plan: Plan,
+    path: Path,
+    *,
+    check: bool = True,
+    half: bool = False,
+    poses: bool = True,
+    int8: bool = False,
+    pictured: Pictured | None = None,
 ) -> Report:
     """Write what a plan says; see `export_model`. `poses`: compare them, not outputs alone."""
+    pictured = pictured or Pictured()
+    _check_options(path, pictured, half=half, int8=int8)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _whole_files(path) as place:
+        if int8:
+            return _write_int8(plan, place, pictured, check=check)
         writer_of(path)(plan, place, half=half)
         tolerance = TOLERANCE_HALF if half else TOLERANCE
-        return compare(plan, place, tolerance=tolerance, poses=poses) if check else Report()
+        report = compare(plan, place, tolerance=tolerance, poses=poses) if check else Report()
+        if pictured.data is None:
+            return report
+        return _tried(plan, place, report, pictured, check=check)
+
+
+def _check_options(path: Path, pictured: Pictured, *, half: bool, int8: bool) -> None:
+    """See that options fit together, before anything takes time.
+
+    Raises:
+        ArgumentError: they do not.
+    """
+    own, ending = runtime_of(path), path.suffix.lower()
+    if pictured.runtime not in (None, own) and ending != ".onnx":
+        raise ArgumentError(f"a file {ending} is run by {own}, not by {pictured.runtime}")
+    if int8 and half:
+        raise ArgumentError("give --int8 or --half, not both")
+    if int8 and ending not in INT8_ENDINGS:
+        raise ArgumentError(f"--int8 is for {' and '.join(INT8_ENDINGS)}; torch files keep 32 bits")
+    if int8 and pictured.data is None and pictured.calibration is None:
+        raise ArgumentError(
+            "--int8 learns the ranges of values from real pictures; give --calibration FOLDER (or "
+            "an annotation file), a hundred pictures of what the model is for"
+        )
+
+
+def _write_int8(plan: Plan, place: Path, pictured: Pictured, *, check: bool) -> Report:
+    """A file of 8 bits, beside the model on real pictures."""
+    given = pictured.data if pictured.calibration is None else pictured.calibration
+    calibration = Pictures.of(given)
+    if pictured.data is None:
+        pictures, calibration = calibration.split(_HELD_OUT)
+    else:
+        pictures = Pictures.of(pictured.data)
+    calibration.check()
+    runtime = pictured.runtime or runtime_of(place)
+    max_drop = MAX_DROP_INT8 if pictured.max_drop is None else pictured.max_drop
+    found = write_int8(
+        plan,
+        place,
+        calibration.spread(_MOST),
+        _trial(plan, pictures, pictured),
+        runtime=runtime,
+        max_drop=max_drop if check else None,
+        tick=pictured.tick,
+    )
+    return Report(
+        accuracy=found.accuracy, times=found.times, parts=found.parts, kept_parts=found.kept
+    )
+
+
+def _tried(plan: Plan, place: Path, report: Report, pictured: Pictured, *, check: bool) -> Report:
+    """A report with what real pictures say.
+
+    Raises:
+        ConfigError: the file loses too much.
+    """
+    kind, runtime = plan.metadata.get("kind"), pictured.runtime or runtime_of(place)
+    pictures = Pictures.of(pictured.data)
+    trial = _trial(plan, pictures, pictured)
+    accuracy = trial(looker_of(place, kind, runtime, tick=pictured.tick))
+    max_drop = MAX_DROP if pictured.max_drop is None else pictured.max_drop
+    refusal = accuracy.refusal(max_drop if check else None, exact=True)
+    if refusal is not None:
+        raise ConfigError(f"{refusal}; the file is not kept")
+    timed = trial.pictures.spread(_TIMED)
+    inputs = looker_of(place, kind, runtime).inputs(timed, _TIMED)
+    session = open_session(place, runtime)
+    runs = {"model": plan.run, "file": session}
+    times = times_of(runs, inputs, session.batch_size)
+    return replace(report, accuracy=accuracy, times=times)
+
+
+def _trial(plan: Plan, pictures: Pictures, pictured: Pictured) -> Trial:
+    pictures.check()
+    kind = plan.metadata.get("kind")
+    metrics = metrics_of(plan.model.cfg) if kind not in (None, "boxes") else None
+    return Trial(looker_of(plan.model, kind, tick=pictured.tick), pictures, metrics)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from torch import nn
 
 from poise._lazy import needed
 from poise.errors import ArgumentError, ConfigError
-from poise.export.operators import constant_pools, opset_for
+from poise.export.operators import opset_for, traceable
 from poise.export.plan import Plan
 from poise.export.rewriting import rewritten
 from poise.runtimes import METADATA_KEY
@@ -42,7 +42,7 @@ def write_onnx(plan: Plan, path: Path, *, half: bool = False) -> None:
     for name, free in plan.free_outputs.items():
         axes[name] |= free
     network = rewritten(plan.network)
-    with _told_plainly(plan, "ONNX"), torch.no_grad(), constant_pools():
+    with _told_plainly(plan, "ONNX"), torch.no_grad(), traceable():
         torch.onnx.export(
             network,
             (plan.sample[:2],),

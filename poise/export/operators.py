@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["constant_pools", "opset_for"]
+__all__ = ["opset_for", "traceable"]
 
 #: Version of ONNX's operators that runtimes of the last years have, and the first one with
 #: deformable convolutions.
@@ -31,9 +31,13 @@ def opset_for(network: nn.Module) -> int:
 
 
 @contextmanager
-def constant_pools() -> Iterator[None]:
-    """Let pooling to the size of another map have that size as a number, as ONNX wants it."""
-    pool = F.adaptive_avg_pool2d
+def traceable() -> Iterator[None]:
+    """Let functions of torch be traced so that the batch stays free.
+
+    Pooling to the size of another map has that size as a number, as ONNX wants it; and an axis that
+    is divided does not fix the others, as `unflatten` does.
+    """
+    pool, unflatten = F.adaptive_avg_pool2d, torch.Tensor.unflatten
 
     def pool_to_numbers(x: Tensor, size: Any) -> Tensor:
         sizes = [int(side) for side in (size if isinstance(size, (tuple, list)) else (size,) * 2)]
@@ -43,11 +47,17 @@ def constant_pools() -> Iterator[None]:
         # windows of one size: plain pooling, for which no size need be known
         return F.avg_pool2d(x, [side // to for side, to in zip(have, sizes, strict=True)])
 
+    def divided(x: Tensor, dim: int, sizes: Any) -> Tensor:
+        axis = dim % x.ndim
+        return x.reshape(*x.shape[:axis], *sizes, *x.shape[axis + 1 :])
+
     F.adaptive_avg_pool2d = pool_to_numbers  # type: ignore[assignment]
+    torch.Tensor.unflatten = divided  # type: ignore[method-assign]
     try:
         yield
     finally:
         F.adaptive_avg_pool2d = pool
+        torch.Tensor.unflatten = unflatten  # type: ignore[method-assign]
 
 
 def _deformable(graph: Any, *values: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from poise.errors import ConfigError
+from poise.export.accuracy import Accuracy
 from poise.export.plan import Arrays, Plan
 from poise.export.trial import Agreement, agreement, shaken, trial_pictures
 from poise.runtimes import open_session, runtime_of
@@ -50,11 +52,19 @@ class Report:
         outputs: for each output the largest difference, of a batch of one and of three.
         poses: of the model and of the file, on made pictures; None where no picture makes poses.
         speed: processor time of the model over that of the file, for one input.
+        accuracy: of both on real pictures.
+        times: milliseconds an input, on real pictures, of "model" and "file", with INT8 also of the
+            file with 32 bits, "file32"; empty where they were not taken.
+        parts, kept_parts: of an INT8 network, and how many of them keep 32 bits.
     """
 
     outputs: tuple[Difference, ...] = ()
     poses: Agreement | None = None
     speed: float | None = None
+    accuracy: Accuracy | None = None
+    times: Mapping[str, float] = field(default_factory=dict)
+    parts: int = 0
+    kept_parts: int = 0
 
 
 def compare(plan: Plan, path: Path, *, tolerance: float = TOLERANCE, poses: bool = True) -> Report:

@@ -65,6 +65,10 @@ class Plan:
             found = self.network(sample)
         return tuple(found) if isinstance(found, (tuple, list)) else (found,)
 
+    def run(self, inputs: np.ndarray) -> tuple[Tensor, ...]:
+        """Outputs of the network itself, of arrays."""
+        return self.answers(torch.from_numpy(np.ascontiguousarray(inputs)))
+
 
 class FromPixels(nn.Module):
     """Base of networks that take pictures as they are: normalising is their first step.

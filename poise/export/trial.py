@@ -14,7 +14,7 @@ import torch
 
 from poise.export.plan import made_pixels
 
-__all__ = ["Agreement", "agreement", "shaken", "trial_pictures"]
+__all__ = ["Agreement", "agreement", "nearest_places", "shaken", "trial_pictures"]
 
 Array = np.ndarray
 
@@ -148,12 +148,26 @@ def _finder(model: Any) -> tuple[Callable[[Any, Sequence[Array]], list[Found]], 
 
 def _paired(expected: Found, found: Found) -> tuple[Array, Array]:
     """Distances (N, K) and differences of scores (N, K) of each to the most alike one."""
-    if not len(expected.places):
-        return np.zeros((0,)), np.zeros((0,))
+    apart, nearest = nearest_places(expected.places, found.places)
     if not len(found.places):
-        return np.full(expected.scores.shape, np.inf), np.full(expected.scores.shape, np.inf)
-    apart = np.linalg.norm(expected.places[:, None] - found.places[None], axis=-1)
+        return apart, np.full(expected.scores.shape, np.inf)
+    return apart, np.abs(expected.scores - found.scores[nearest])
+
+
+def nearest_places(expected: Array, found: Array) -> tuple[Array, Array]:
+    """The most alike one of some people, of each of others.
+
+    Args:
+        expected: (N, K, D).
+        found: (M, K, D), in the same space.
+
+    Returns:
+        distances (N, K), infinite where M is 0, and whose they are (N,), 0 to M - 1.
+    """
+    rows = np.arange(len(expected))
+    if not len(found) or not len(expected):
+        return np.full(expected.shape[:2], np.inf), np.zeros(len(rows), int)
+    apart = np.linalg.norm(expected[:, None] - found[None], axis=-1)
     # a keypoint that jumped must not make somebody else the most alike one
     nearest = np.median(apart, axis=-1).argmin(1)
-    rows = np.arange(len(nearest))
-    return apart[rows, nearest], np.abs(expected.scores - found.scores[nearest])
+    return apart[rows, nearest], nearest

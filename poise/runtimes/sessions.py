@@ -177,6 +177,9 @@ class OpenVinoSession:
         able = half and "BF16" in core.get_property(device, "OPTIMIZATION_CAPABILITIES")
         settings["INFERENCE_PRECISION_HINT"] = "bf16" if able else "f32"
         self._settings, self._core, self._device = settings, core, device
+        self.metadata = read_metadata(path)
+        # integer kernels of free shapes take up to twice the time: each size gets its own
+        self._sized = self.metadata.get("bits") == 8
         self.batch_size = _BATCH_ON_CPU if on_cpu else _BATCH_ON_GPU
         self._lanes = Lanes((threads or available_cores()) if on_cpu else 1)
         self.lanes = self._lanes.count
@@ -190,7 +193,6 @@ class OpenVinoSession:
             self._idle[None, True] = [self._request(None, alone=True)]
         except RuntimeError as error:
             raise CheckpointError(f"OpenVINO cannot read '{path}': {error}") from error
-        self.metadata = read_metadata(path)
 
     def _request(self, size: int | None, *, alone: bool) -> Any:
         """What runs one batch at a time, of one size or of any, on all threads or on a share."""
@@ -211,7 +213,8 @@ class OpenVinoSession:
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
         """Outputs of a batch; copies, since the next call writes over the request's own."""
         # batches of a size that is known beforehand are done a tenth sooner; whole ones are most
-        size = len(pixels) if len(pixels) == self.batch_size else None
+        known = len(pixels) == self.batch_size or (self._sized and len(pixels) < self.batch_size)
+        size = len(pixels) if known else None
         with self._lanes.entered() as alone:
             idle = self._idle.setdefault((size, alone), [])
             try:

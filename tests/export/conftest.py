@@ -3,8 +3,12 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
+import cv2
 import pytest
+
+PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
 
 _BLOCKED = """
 import sys
@@ -31,3 +35,21 @@ def without_torch():
         return done.stdout.strip()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def movenet():
+    import poise
+
+    return poise.load_model("movenet-lightning", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Eight views of one photo."""
+    place = tmp_path_factory.mktemp("pictures")
+    photo = cv2.imread(str(PHOTO))
+    for i in range(8):
+        view = photo[:, ::-1] if i % 2 else photo
+        cv2.imwrite(str(place / f"{i}.png"), view[: 512 - 20 * i, : 512 - 10 * i] // (1 + i % 3))
+    return place
