@@ -188,13 +188,14 @@ class CheckpointHook(Hook):
         score = metrics[name]
         if score is None or math.isnan(score) or (best is not None and sign * score <= sign * best):
             return False
-        before = runner.message_hub.get_info(path_key)
+        before = Path(runner.message_hub.get_info(path_key) or "").name
         file = f"best_{name}_{self.filename_tmpl.format(number)}".replace("/", "_")
         path = self.folder / file
         runner.message_hub.update_info_dict({score_key: float(score), path_key: str(path)})
         runner.save_checkpoint(path, epoch=runner.epoch, iteration=runner.iter, full=False)
-        if before and Path(before) != path and runner.is_main:
-            Path(before).unlink(missing_ok=True)
+        if before and before != file and runner.is_main:
+            # of this folder: a run that went on elsewhere leaves the files of the one it came from
+            (self.folder / before).unlink(missing_ok=True)
         unit = "epoch" if self.by_epoch else "iteration"
         runner.logger.info(f"Best {name} so far, {score:.4f} at {unit} {number}: {file}")
         return True

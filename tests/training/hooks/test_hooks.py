@@ -14,6 +14,7 @@ from poise.training.hooks import (
     EarlyStoppingHook,
     Hook,
     PipelineSwitchHook,
+    ProgressHook,
     RTMOModeSwitchHook,
     priority_of,
 )
@@ -116,6 +117,33 @@ def test_a_resumed_run_remembers_the_best(make_config, parts, tmp_path):
     second = make_config(val_evaluator=again, default_hooks=hooks)
     runner = run(second, resume="auto")
     assert [n for n in saved(runner) if n.startswith("best")] == ["best_coco_AP_epoch_1.pth"]
+
+
+def test_a_run_that_goes_on_elsewhere_leaves_the_best_of_the_first(make_config, parts, tmp_path):
+    hooks = checkpoint_hook(interval=1, save_best="coco/AP")
+    evaluator = {"val_evaluator": parts.CountEvaluator([0.2, 0.1])}
+    first = run(make_config(**evaluator, default_hooks=hooks, train_cfg={"max_epochs": 2}))
+    best = files.Path(first.work_dir) / "best_coco_AP_epoch_1.pth"
+    assert best.exists()
+    evaluator = {"val_evaluator": parts.CountEvaluator([0.1, 0.9])}
+    config = make_config(**evaluator, default_hooks=hooks, work_dir=str(tmp_path / "elsewhere"))
+    second = run(config, resume=str(files.Path(first.work_dir) / "epoch_2.pth"))
+    assert "best_coco_AP_epoch_3.pth" in saved(second)
+    assert best.exists()
+
+
+def test_the_live_line_ends_with_an_error_of_the_run(make_config, monkeypatch):
+    class Fail(Hook):
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            (progress,) = (hook for hook in runner.hooks if isinstance(hook, ProgressHook))
+            live.append(progress._bar.live)
+            raise RuntimeError("on purpose")
+
+    live = []
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        run(make_config(custom_hooks=[Fail()]))
+    assert not live[0].is_started
 
 
 def test_a_best_metric_that_is_not_there_is_named(make_config):
