@@ -99,6 +99,8 @@ class Runner:
         self.resuming = False
         #: checkpoint of a run that was stopped between two batches
         self.interrupted: Path | None = None
+        #: what is put right when the run is over, also by an error; hooks may add to it
+        self.closing = contextlib.ExitStack()
         self.train_loop: TrainLoop | Any = None
         self.val_loop: Any = None
         self.test_loop: Any = None
@@ -261,7 +263,7 @@ class Runner:
     def train(self) -> Any:
         """Train to the end, or to a stop that was asked for; the model."""
         check_training_config(self.cfg)
-        with use_scope(self.scope):
+        with use_scope(self.scope), self.closing:
             self._prepare_training()
             with self._naming_keypoints():
                 self._fit()
@@ -298,7 +300,11 @@ class Runner:
         accelerator = str(self.engine["accelerator"])
         device = device or {"gpu": "cuda"}.get(accelerator, accelerator)
         joined = process_group(self.cfg.get("env_cfg"), device)
-        with use_scope(self.scope), joined as (self.rank, self.world_size, self.device):
+        with (
+            use_scope(self.scope),
+            joined as (self.rank, self.world_size, self.device),
+            self.closing,
+        ):
             self._share_folder()
             open_log(self)
             self._set_environment()

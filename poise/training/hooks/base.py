@@ -46,7 +46,8 @@ class Hook:
     What a hook may use of `runner`: `model`, `cfg`, `epoch`, `iter` (both count what is
     finished), `max_epochs`, `max_iters`, `logger`, `work_dir`, `log_dir`, `message_hub`,
     `optim_wrapper`, `param_schedulers`, `train_dataloader`, `val_dataloader`,
-    `test_dataloader`, `train_loop` (`stop_training = True` ends the run after this epoch).
+    `test_dataloader`, `train_loop` (`stop_training = True` ends the run after this epoch),
+    `closing` (`closing.callback(f)` calls f when the run is over, also by an error).
 
     A hook that overrides `_before_epoch`, `_after_epoch`, `_before_iter` or `_after_iter`
     gets training, validation and testing at one place, told apart by `mode`.

@@ -101,6 +101,6 @@ class ProgressHook(Hook):
     def _after_epoch(self, runner: Any, mode: str = "train") -> None:
         self._stop()
 
-    def after_run(self, runner: Any) -> None:
-        """Leave the terminal as it was."""
-        self._stop()
+    def before_run(self, runner: Any) -> None:
+        """See that the terminal is left as it was: a live line hides the cursor."""
+        runner.closing.callback(self._stop)
