@@ -106,6 +106,11 @@ BENCHMARKS = {
     "calibration": Benchmark(
         "how often keypoints of a score are right", has_peer=False, needs=("annotations", "images")
     ),
+    "covariances": Benchmark(
+        "how far covariances of keypoints are those of errors",
+        has_peer=False,
+        needs=("annotations", "images"),
+    ),
 }
 
 

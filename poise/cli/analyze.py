@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -78,17 +78,25 @@ def calibration(
         typer.Option("--out", "-o", help="JSON file for `poise predict --calibration`."),
     ] = None,
 ) -> None:
-    """Show how often keypoints of each score are right, and fit the map from scores to that."""
+    """Show how often keypoints of each score are right, and fit the map from scores to that.
+
+    Of predictions with covariances (`poise test --set model.test_cfg.output_covariances=True`) also
+    how many labels lie within their ellipses, and fit what makes covariances those of errors.
+    """
+    import dataclasses
+
     from poise.inference.results.calibration import (
         calibration_error,
         fit_calibration,
         held_out_error,
         rated_keypoints,
     )
+    from poise.inference.results.labelled import keypoint_errors
     from poise.metrics.prediction_file import read_predictions
 
     header, samples = read_predictions(predictions)
-    scores, right = rated_keypoints(samples, (header.get("meta") or {}).get("sigmas"))
+    kept = list(samples)
+    scores, right = rated_keypoints(kept, (header.get("meta") or {}).get("sigmas"))
     fitted = fit_calibration(scores, right, source=predictions.name)
     typer.echo(f"{len(scores):,} labelled keypoints, {right.mean():.1%} of them right")
     typer.echo(f"{'score':>8}  right")
@@ -96,9 +104,33 @@ def calibration(
         typer.echo(f"{score:8.3f}  {chance:.3f}  {'#' * round(40 * chance)}")
     before, after = calibration_error(scores.clip(0, 1), right), held_out_error(scores, right)
     typer.echo(f"error of the scores {before:.3f}, of the map {after:.3f} (on keypoints held out)")
+    errors = keypoint_errors(kept)
+    if errors is not None:
+        fitted = dataclasses.replace(fitted, covariances=_fit_covariances(errors))
     if out is not None:
         fitted.save(out)
         typer.echo(f"wrote {out}")
+
+
+def _fit_covariances(errors: Any) -> Any:
+    """The calibration of covariances, and a table of what they are worth."""
+    from poise.inference.results.covariances import fit_covariances, report_covariances
+
+    report = report_covariances(errors)
+    typer.echo(f"covariances of {report.keypoints:,} labelled keypoints (on people held out)")
+    typer.echo("labels within the ellipse of " + "".join(f"{p:8.0%}" for p in report.levels))
+    rows = {
+        "as the model tells": report.raw,
+        "calibrated, normal radii": report.normal,
+        "calibrated, fitted radii": report.fitted,
+    }
+    for title, shares in rows.items():
+        typer.echo(f"{title:29}" + "".join(f"{share:8.1%}" for share in shares))
+    typer.echo(
+        f"rank correlation with the errors: deviations {report.rank_raw:.3f}, scores "
+        f"{report.rank_score:.3f}, calibrated deviations {report.rank_fitted:.3f}"
+    )
+    return fit_covariances(errors)
 
 
 def _distinct(names: list[str]) -> list[str]:

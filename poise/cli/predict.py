@@ -84,7 +84,7 @@ def predict(
         str,
         typer.Option(
             help="How poses are drawn, comma separated: openpose, black, trails=30, no-boxes, "
-            "no-ids, fade, numbers, no-3d, keypoints=NAME+NAME."
+            "no-ids, fade, numbers, no-3d, keypoints=NAME+NAME, ellipses=PERCENT."
         ),
     ] = "mmpose",
     draw_heatmaps: Annotated[
@@ -93,6 +93,14 @@ def predict(
             "--draw-heatmaps",
             help="Also draw heatmaps, or SimCC, where the model has them.",
         ),
+    ] = False,
+    covariances: Annotated[
+        bool,
+        typer.Option("--covariances", help="Also write how unsure each keypoint's place is."),
+    ] = False,
+    draw_covariances: Annotated[
+        bool,
+        typer.Option("--draw-covariances", help="Also draw it: ellipses that should hold 50 %."),
     ] = False,
     draw: Annotated[
         bool, typer.Option("--draw/--no-draw", help="Write drawn pictures and videos.")
@@ -115,6 +123,8 @@ def predict(
         raise ArgumentError("--box and --boxes both say where people are; give one of them")
     given: Any = str(boxes) if boxes else _parse_boxes(box)
     sources = list(open_sources(inputs, timeout=timeout))
+    if draw_covariances and "ellipses" not in style:
+        style = f"{style},ellipses"
     group = _open_group(save, show=show, draw=draw, folder=out, layout=layout, style=style)
     inferencer = options.open_inferencer(
         model,
@@ -138,6 +148,7 @@ def predict(
         keypoint_threshold=keypoint_threshold,
         flip_test=flip_test,
         heatmaps=draw_heatmaps,
+        covariances=covariances or "ellipses" in style,
         keep_going=True,
         timeout=timeout,
     )

@@ -46,7 +46,13 @@ def describe_model(model: Any) -> dict[str, Any]:
     if codec is None:
         raise ConfigError("the config has no model.head.decoder, so nobody could decode the file")
     flips = model.dataset_meta.get("flip_indices")
-    return describe(model, "topdown", codec=codec, flip_indices=flips)
+    return describe(
+        model,
+        "topdown",
+        codec=codec,
+        flip_indices=flips,
+        covariance_options=model.head.covariance_options(),
+    )
 
 
 def input_of(cfg: Any) -> tuple[int, int, Any]:

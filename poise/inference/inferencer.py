@@ -34,7 +34,7 @@ from poise.inference.pipeline.locating import DETECTOR_BATCH, located
 from poise.inference.pipeline.overlap import Timings, prefetched
 from poise.inference.pipeline.posing import posed
 from poise.inference.pipeline.stages import build_stages, chain_stages
-from poise.inference.results.calibration import FITTED, Calibration
+from poise.inference.results.calibration import FITTED, Calibration, calibrate_covariances
 from poise.inference.results.pose_result import PoseResult, empty_instances
 from poise.inference.results.probabilities import score_kind_of
 from poise.inference.sources.frame import Frame, Source
@@ -77,7 +77,8 @@ class Inferencer:
             rearranged for speed) or "fast" (also the detector only at every fifth frame, and a
             small model for "auto").
         flip_test: True or False; None leaves it to the mode.
-        calibration: map from scores to probabilities (`poise.inference.results.calibration`), or
+        calibration: map from scores to probabilities, and what makes covariances those of errors
+            (`poise.inference.results.calibration`), or
             the JSON file of one. None: the one of a model inside the package, else the map that
             follows from how the model makes its scores.
         crops: "opencv" (the pixels that models were trained with) or "torch" (warped on the
@@ -151,7 +152,7 @@ class Inferencer:
         # built when the first picture without boxes comes
         self._detector_spec = detector
         self._detector: Any = None
-        self._networks: dict[tuple[bool | None, bool], Network] = {}
+        self._networks: dict[tuple[bool | None, bool, bool], Network] = {}
 
     @property
     def detector(self) -> Any:
@@ -178,6 +179,7 @@ class Inferencer:
         keypoint_threshold: float = 0.3,
         flip_test: bool | None = None,
         heatmaps: bool = False,
+        covariances: bool = False,
         keep_going: bool = False,
         timeout: float = 10.0,
         timing: bool = False,
@@ -205,6 +207,8 @@ class Inferencer:
             keypoint_threshold: keypoints with a lower score are not `visible`, nor drawn.
             flip_test: True or False; None: as the inferencer was told.
             heatmaps: also keep where the model saw keypoints, if it has maps of that; drawn, too.
+            covariances: also keep how unsure each keypoint is, as `keypoint_covariances` (N, K, 2,
+                2), pixels² of the picture; calibrated where `calibration` says how.
             keep_going: give a result with `error` for a picture that cannot be used, instead of
                 raising when its turn comes.
             timeout: seconds after which a silent camera, stream or address is given up.
@@ -223,7 +227,8 @@ class Inferencer:
             still = not any(source.info.moves for source in sources)
             count = len(sources) if still else None
         given = None if boxes is None else GivenBoxes(boxes, count)
-        network = self._network(self.flip_test if flip_test is None else flip_test, heatmaps)
+        flips = self.flip_test if flip_test is None else flip_test
+        network = self._network(flips, heatmaps, covariances)
         batch_size = network.batch_size if batch_size is None else batch_size
         first, sources = _first(sources)
         jobs = self._jobs(
@@ -236,7 +241,10 @@ class Inferencer:
             live=first is not None and first.info.live,
             overlap=count != 1,
         )
-        results = (self._result(job, keypoint_threshold, keep_going) for job in jobs)
+        results = (
+            self._result(job, keypoint_threshold, covariances=covariances, keep_going=keep_going)
+            for job in jobs
+        )
         yield from chain_stages(results, stages)
         if timing:
             sys.stderr.write(f"{self.timings.table()}\n")
@@ -282,9 +290,11 @@ class Inferencer:
             jobs = prefetched(jobs, waiting, "detect")
         return posed(jobs, network, batch_size=batch_size, timings=timings, overlap=overlap)
 
-    def _network(self, flip_test: bool | None, heatmaps: bool) -> Network:
-        """Network with or without the flip test."""
-        key = flip_test, heatmaps
+    def _network(
+        self, flip_test: bool | None, heatmaps: bool, covariances: bool = False
+    ) -> Network:
+        """Network with or without the flip test, and what else is wanted of it."""
+        key = flip_test, heatmaps, covariances
         if key not in self._networks:
             on_torch = self.backend == "torch" and not hasattr(self.model, "session")
             build = choose_network if on_torch else exported_network
@@ -297,11 +307,14 @@ class Inferencer:
                 flip_test=flip_test,
                 mode=self.mode,
                 heatmaps=heatmaps,
+                covariances=covariances,
                 **options,
             )
         return self._networks[key]
 
-    def _result(self, job: Job, keypoint_threshold: float, keep_going: bool) -> PoseResult:
+    def _result(
+        self, job: Job, keypoint_threshold: float, *, covariances: bool, keep_going: bool
+    ) -> PoseResult:
         if job.error is not None:
             if not keep_going:
                 raise job.error
@@ -312,6 +325,10 @@ class Inferencer:
             instances = empty_instances(count)
             if self._space_3d is not None:
                 instances.set_field(np.zeros((0, count, 3), np.float32), "keypoints_3d")
+            if covariances:
+                instances.set_field(np.zeros((0, count, 2, 2), np.float32), "keypoint_covariances")
+        if covariances and self.calibration is not None:
+            calibrate_covariances(instances, self.calibration)
         frame = job.frame
         return PoseResult(
             job.image,

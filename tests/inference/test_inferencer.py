@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from torch import nn
 
+import poise
 from poise.errors import ArgumentError, ConfigError, DataError, FileMissingError
 from poise.inference import Inferencer
 
@@ -120,3 +121,44 @@ def test_one_box_may_be_flat_and_a_number_is_none(inferencer, photo):
 def test_settings_of_a_wrong_kind_are_named(photo, options, text):
     with pytest.raises(ArgumentError, match=text):
         Inferencer(**{"device": None, "model": "movenet-lightning", **options})(photo)
+
+
+def test_covariances_come_when_they_are_asked_for(inferencer, photo):
+    boxes = np.array([[0, 0, 400, 500], [100, 0, 512, 512], [0, 50, 300, 512]])
+    (plain,) = inferencer.predict(photo, boxes=boxes)
+    assert plain.keypoint_covariances is None
+    assert "keypoint_covariances" not in plain.to_dict()["instances"][0]
+    (found,) = inferencer.predict(photo, boxes=boxes, covariances=True)
+    np.testing.assert_array_equal(found.keypoints, plain.keypoints)
+    assert found.keypoint_covariances.shape == (3, 17, 2, 2)
+    assert found.keypoint_covariances.dtype == np.float32
+    assert (np.linalg.eigvalsh(found.keypoint_covariances) > 0).all()
+    # everybody alone says the same
+    for person, box in enumerate(boxes):
+        (alone,) = inferencer.predict(photo, boxes=box[None], covariances=True)
+        np.testing.assert_allclose(
+            alone.keypoint_covariances[0], found.keypoint_covariances[person], rtol=1e-3
+        )
+    (nobody,) = inferencer.predict(photo, boxes=np.zeros((0, 4)), covariances=True)
+    assert nobody.keypoint_covariances.shape == (0, 17, 2, 2)
+
+
+def test_covariances_are_calibrated_unless_the_model_is_somebodys_own(inferencer, photo):
+    boxes = np.array([[0, 0, 512, 512]])
+    (known,) = inferencer.predict(photo, boxes=boxes, covariances=True)
+    (raw,) = Inferencer(poise.load_model("movenet-thunder"), device="cpu").predict(
+        photo, boxes=boxes, covariances=True
+    )
+    expected = known.calibration.covariances(raw.keypoint_covariances, raw.keypoint_scores)
+    np.testing.assert_allclose(known.keypoint_covariances, expected, rtol=1e-3)
+    assert known.covariance_radius(0.95) > raw.covariance_radius(0.95)
+
+
+def test_a_larger_picture_has_larger_covariances(inferencer, photo):
+    box = np.array([[0, 0, 512, 512]], np.float32)
+    (own,) = inferencer.predict(photo, boxes=box, covariances=True)
+    twice = np.kron(photo, np.ones((2, 2, 1), np.uint8))
+    (larger,) = inferencer.predict(twice, boxes=box * 2, covariances=True)
+    sure = own.keypoint_scores[0] > 0.6
+    ratio = larger.keypoint_covariances[0, sure] / own.keypoint_covariances[0, sure]
+    assert np.median(ratio[:, [0, 1], [0, 1]]) == pytest.approx(4, rel=0.2)

@@ -20,7 +20,7 @@ from poise.inference.networks.crops import PipelineCrops, WarpCrops, read_test_p
 from poise.inference.networks.heat import warn_without_heatmaps
 from poise.inference.networks.modes import Mode
 from poise.inference.networks.network import Network
-from poise.inference.networks.topdown import TopdownNetwork
+from poise.inference.networks.topdown import TopdownNetwork, covariance_options
 from poise.runtimes import is_exported_name, open_session
 
 __all__ = ["exported_network", "is_exported", "load_exported", "parsed_schema"]
@@ -39,16 +39,18 @@ def exported_network(
     flip_test: bool | None,
     mode: Mode,
     heatmaps: bool = False,
+    covariances: bool = False,
 ) -> Network:
     """Network of a model that `load_exported` gave, or of a torch model, exported where needed.
 
     Raises:
-        ConfigError: a model that cannot be exported, or a flip test that would need torch.
+        ConfigError: a model that cannot be exported, a flip test that would need torch, or
+            covariances of what has none.
     """
     if hasattr(model, "session"):
         if flip_test:
             raise ConfigError("an exported file has no flip test; load the model itself for that")
-        return _NETWORKS[model.kind](model, crops, heatmaps)
+        return _network_of(model, crops, heatmaps=heatmaps, covariances=covariances)
     cfg = dict(model.test_cfg or {})
     flips = cfg.get("flip_test", False) if flip_test is None else flip_test
     if not isinstance(crops, WarpCrops) or not TopdownNetwork.suits(model, cfg):
@@ -58,10 +60,32 @@ def exported_network(
                 "give flip_test=False (--no-flip-test), or backend='torch'"
             )
         found = load_exported(export_cached(model), runtime, half=mode.half)
-        return _NETWORKS[found.kind](found, crops, heatmaps)
+        return _network_of(found, crops, heatmaps=heatmaps, covariances=covariances)
+    options = covariance_options(model.head) if covariances else None
     session = open_session(export_cached(model), runtime, half=mode.half)
     unflip = _unflip_by(model.head, dict(crops.constants), cfg) if flips else None
-    return ExportedNetwork(session, crops, model.head.decoder, unflip, heatmaps=heatmaps)
+    return ExportedNetwork(
+        session, crops, model.head.decoder, unflip, heatmaps=heatmaps, covariances=options
+    )
+
+
+def _network_of(model: Any, crops: Any, *, heatmaps: bool, covariances: bool) -> Network:
+    """Network of a file.
+
+    Raises:
+        ConfigError: covariances of a kind of file, or of a codec, that has none.
+    """
+    if not covariances:
+        return _NETWORKS[model.kind](model, crops, heatmaps)
+    if model.kind != "topdown":
+        raise ConfigError(
+            f"exported files of this kind ('{model.kind}') give no covariances, top-down ones do; "
+            "the model itself, with backend='torch', may"
+        )
+    options = covariance_options(model.head)
+    return ExportedNetwork(
+        model.session, crops, model.head.decoder, heatmaps=heatmaps, covariances=options
+    )
 
 
 def _topdown(model: Any, crops: Any, heatmaps: bool) -> Network:
@@ -150,7 +174,11 @@ def load_exported(path: str | os.PathLike[str], runtime: str, *, half: bool = Fa
         cfg=Config(
             {"test_pipeline": about["pipeline"], "default_scope": about.get("default_scope")}
         ),
-        head=SimpleNamespace(decoder=None if codec is None else KEYPOINT_CODECS.build(codec)),
+        head=SimpleNamespace(
+            decoder=None if codec is None else KEYPOINT_CODECS.build(codec),
+            # files of before there were covariances say nothing of them
+            covariance_options=lambda: about.get("covariance_options") or {},
+        ),
         test_cfg={},
         space_3d=about.get("space_3d"),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ class ExportedNetwork:
         decoder: codec.
         unflip: outputs of mirrored crops -> outputs mirrored back; None: no flip test.
         heatmaps: also keep where the network saw keypoints.
+        covariances: options of the codec, to keep how unsure each keypoint is; None: not wanted.
     """
 
     def __init__(
@@ -34,10 +35,11 @@ class ExportedNetwork:
         unflip: Callable[[tuple[np.ndarray, ...]], tuple[np.ndarray, ...]] | None = None,
         *,
         heatmaps: bool = False,
+        covariances: Mapping[str, Any] | None = None,
     ) -> None:
         self._session, self._crops, self._decoder = session, crops, decoder
         self.batch_size, self.lanes = session.batch_size, session.lanes
-        self._unflip, self._heatmaps = unflip, heatmaps
+        self._unflip, self._heatmaps, self._covariances = unflip, heatmaps, covariances
 
     def prepare(self, crops: Sequence[Crop]) -> WarpedCrops:
         """Warped crops."""
@@ -56,4 +58,10 @@ class ExportedNetwork:
 
     def decode(self, outputs: tuple[np.ndarray, ...], batch: WarpedCrops) -> list[Poses]:
         """Keypoints of the whole batch by the codec."""
-        return decoded(self._decoder, outputs, batch, heatmaps=self._heatmaps)
+        return decoded(
+            self._decoder,
+            outputs,
+            batch,
+            heatmaps=self._heatmaps,
+            covariances=self._covariances,
+        )

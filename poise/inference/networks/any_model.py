@@ -27,6 +27,7 @@ class AnyNetwork:
         make_batch: crop maker.
         test_cfg: settings for predictions, instead of the model's.
         heatmaps: also keep where the network saw keypoints; a model that has no maps is named once.
+        covariances: also keep how unsure each keypoint is; a model that does not know is refused.
     """
 
     lanes = 1
@@ -38,6 +39,7 @@ class AnyNetwork:
         test_cfg: Mapping[str, Any],
         *,
         heatmaps: bool = False,
+        covariances: bool = False,
     ) -> None:
         from poise.models.estimators import BottomupPoseEstimator, TopdownPoseEstimator3D
 
@@ -51,6 +53,8 @@ class AnyNetwork:
         if heatmaps and not isinstance(model, TopdownPoseEstimator3D):
             # heads without maps leave this alone, but for those of 3D, which refuse it
             self._test_cfg["output_heatmaps"] = True
+        if covariances:
+            self._test_cfg["output_covariances"] = True
 
     def prepare(self, crops: Sequence[Crop]) -> Any:
         """Inputs and samples."""
@@ -102,6 +106,11 @@ def _box_of_sample(metainfo: Mapping[str, Any]) -> np.ndarray:
 
 
 def _poses(instances: Any) -> Poses:
+    """What samples say, with covariances where they have some."""
+    return _places(instances)._replace(covariances=_array(instances.get("keypoint_covariances")))
+
+
+def _places(instances: Any) -> Poses:
     keypoints, scores = _array(instances.keypoints), _array(instances.keypoint_scores)
     boxes = _array(instances.get("bboxes")), _array(instances.get("bbox_scores"))
     if keypoints.shape[-1] == 2:

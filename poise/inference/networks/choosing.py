@@ -21,6 +21,7 @@ def choose_network(
     mode: Mode | None = None,
     crops: str = "opencv",
     heatmaps: bool = False,
+    covariances: bool = False,
 ) -> Network:
     """The quickest way to what the model's own `predict` gives.
 
@@ -33,6 +34,10 @@ def choose_network(
         crops: "opencv" or "torch": who warps the crops of plain top-down pipelines.
         heatmaps: also keep where the network saw keypoints; of plain top-down models, and of those
             of whole pictures that have maps.
+        covariances: also keep how unsure each keypoint is.
+
+    Raises:
+        ConfigError: covariances of a top-down model whose codec has none.
     """
     cfg = dict(model.test_cfg or {})
     if flip_test is not None:
@@ -50,5 +55,6 @@ def choose_network(
             beside=mode is not None and mode.tuned,
             on_device=crops == "torch",
             heatmaps=heatmaps,
+            covariances=covariances,
         )
-    return AnyNetwork(model, make_batch, cfg, heatmaps=heatmaps)
+    return AnyNetwork(model, make_batch, cfg, heatmaps=heatmaps, covariances=covariances)

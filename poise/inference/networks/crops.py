@@ -10,6 +10,7 @@ import numpy as np
 
 from poise.config import Config
 from poise.errors import ConfigError, DataError
+from poise.geometry.covariances import scale_covariances
 from poise.geometry.pictures import warp_picture
 from poise.registry import use_scope
 from poise.structures import InstanceData, PoseDataSample
@@ -67,6 +68,12 @@ class WarpedCrops(NamedTuple):
         moved = points.astype(np.float32)
         moved[..., :2] = places
         return moved
+
+    def covariances_to_image_space(self, covariances: np.ndarray) -> np.ndarray:
+        """Covariances (B, ..., K, 2, 2) of input space in the pictures, float32."""
+        factors = self.scales / np.asarray(self.size)
+        lead = (slice(None), *(None,) * (covariances.ndim - 3))
+        return scale_covariances(covariances, factors[lead]).astype(np.float32)
 
 
 class CropMaker(Protocol):

@@ -27,6 +27,7 @@ class Poses(NamedTuple):
         keypoints_3d: (N, K, 3) of models that give them, in a space of their own; else None.
         heat: (h, w) where the network saw keypoints, if asked for; else None.
         heat_box: (4,) xyxy, image space: what `heat` covers.
+        covariances: (N, K, 2, 2) float32 of the keypoints, if asked for; else None.
     """
 
     keypoints: np.ndarray
@@ -36,6 +37,7 @@ class Poses(NamedTuple):
     keypoints_3d: np.ndarray | None = None
     heat: np.ndarray | None = None
     heat_box: np.ndarray | None = None
+    covariances: np.ndarray | None = None
 
 
 class Network(Protocol):

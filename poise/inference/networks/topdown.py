@@ -14,7 +14,7 @@ from poise.inference.networks.heat import heat_of, warn_without_heatmaps
 from poise.inference.networks.network import BATCH_SIZE, Poses
 from poise.runtimes import Lanes
 
-__all__ = ["TopdownNetwork", "decoded"]
+__all__ = ["TopdownNetwork", "covariance_options", "decoded"]
 
 
 class TopdownNetwork:
@@ -30,6 +30,10 @@ class TopdownNetwork:
         beside: let a CPU work on several batches at once, each with a share of its cores.
         on_device: warp crops by torch on the model's device, instead of by OpenCV.
         heatmaps: also keep where the network saw keypoints.
+        covariances: also keep how unsure each keypoint is.
+
+    Raises:
+        ConfigError: covariances of a codec that has none.
     """
 
     batch_size = BATCH_SIZE
@@ -44,6 +48,7 @@ class TopdownNetwork:
         beside: bool = False,
         on_device: bool = False,
         heatmaps: bool = False,
+        covariances: bool = False,
     ) -> None:
         import torch
 
@@ -56,6 +61,7 @@ class TopdownNetwork:
         plain = weight is None or weight.is_contiguous()
         self._memory_format = torch.channels_last if last and not plain else torch.contiguous_format
         self._on_device, self._heatmaps = on_device, heatmaps
+        self._covariances = covariance_options(model.head) if covariances else None
         self._device = model.data_preprocessor.device
         self._half = half_type(self._device) if half else None
         self._lanes = Lanes(lane_threads(model) if beside else 1)
@@ -80,10 +86,12 @@ class TopdownNetwork:
             and isinstance(head, BaseHead)
             and type(head).predict is BaseHead.predict
             and type(head).decode in (BaseHead.decode, RegressionHead.decode)
+            and type(head).add_covariances is BaseHead.add_covariances
             and head.decoder is not None
             and head.decoder.support_batch_decoding
             and test_cfg.get("output_keypoint_indices") is None
             and not test_cfg.get("output_heatmaps", False)
+            and not test_cfg.get("output_covariances", False)
         )
 
     def prepare(self, crops: Sequence[Crop]) -> tuple[WarpedCrops, Any]:
@@ -137,11 +145,33 @@ class TopdownNetwork:
 
     def decode(self, outputs: Any, batch: tuple[WarpedCrops, Any]) -> list[Poses]:
         """Keypoints of the whole batch by the codec."""
-        return decoded(self._model.head.decoder, outputs, batch[0], heatmaps=self._heatmaps)
+        return decoded(
+            self._model.head.decoder,
+            outputs,
+            batch[0],
+            heatmaps=self._heatmaps,
+            covariances=self._covariances,
+        )
+
+
+def covariance_options(head: Any) -> dict[str, Any]:
+    """What a head's codec must know to tell covariances.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if not head.decoder.support_covariances:
+        head.decoder.refuse_covariances()
+    return dict(head.covariance_options())
 
 
 def decoded(
-    decoder: Any, outputs: Any, batch: WarpedCrops, *, heatmaps: bool = False
+    decoder: Any,
+    outputs: Any,
+    batch: WarpedCrops,
+    *,
+    heatmaps: bool = False,
+    covariances: Mapping[str, Any] | None = None,
 ) -> list[Poses]:
     """Poses of network outputs, by the codec, for the whole batch.
 
@@ -150,6 +180,8 @@ def decoded(
         outputs: tensor or array (B, ...), or a tuple of such.
         batch: where the crops were taken.
         heatmaps: also keep where the network saw keypoints.
+        covariances: options of the codec (`covariance_options`), to keep how unsure each keypoint
+            is; None: not wanted.
     """
     args = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
     # codecs work in 32 bits
@@ -161,10 +193,15 @@ def decoded(
         scores = scores[0]
     keypoints = batch.to_image_space(keypoints)
     scores = np.asarray(scores, np.float32)
+    poses = [Poses(k, s) for k, s in zip(keypoints, scores, strict=True)]
+    if covariances is not None:
+        spread = decoder.batch_decode_covariance(*args, **covariances)
+        spread = batch.covariances_to_image_space(spread)
+        poses = [own._replace(covariances=c) for own, c in zip(poses, spread, strict=True)]
     if heat is None:
         if heatmaps:
             warn_without_heatmaps(type(decoder).__name__)
-        return [Poses(k, s) for k, s in zip(keypoints, scores, strict=True)]
+        return poses
     boxes = np.concatenate((batch.centers - batch.scales / 2, batch.centers + batch.scales / 2), 1)
-    rows = zip(keypoints, scores, heat, boxes, strict=True)
-    return [Poses(k, s, heat=h, heat_box=box) for k, s, h, box in rows]
+    rows = zip(poses, heat, boxes, strict=True)
+    return [own._replace(heat=h, heat_box=box) for own, h, box in rows]

@@ -97,6 +97,9 @@ class Job:
         )
         if in_space is not None:
             people.set_field(in_space, "keypoints_3d")
+        covariances = _stack([poses.covariances for poses in self._found])
+        if covariances is not None:
+            people.set_field(covariances, "keypoint_covariances")
         return people
 
 

@@ -1,4 +1,4 @@
-"""How often a keypoint of some score is right, learnt from labelled pictures.
+"""How often a keypoint of some score is right, and by how much, learnt from labelled pictures.
 
 A keypoint counts as right where its object keypoint similarity with the label is at least 0.5:
 nearer than 1.18 of the deviation that COCO gives labellers of that joint. The map from scores to
@@ -19,10 +19,14 @@ import numpy as np
 
 from poise.errors import DataError, FileMissingError
 from poise.geometry.boxes import AREA_PER_BOX
+from poise.inference.results.covariances import CovarianceCalibration
+from poise.inference.results.labelled import labelled_people
+from poise.structures import InstanceData
 
 __all__ = [
     "FITTED",
     "Calibration",
+    "calibrate_covariances",
     "calibration_error",
     "fit_calibration",
     "held_out_error",
@@ -43,11 +47,13 @@ class Calibration:
         scores: of the knots, rising.
         chances: 0..1 that a keypoint of such a score is right, rising.
         source: what it was learnt from, in words.
+        covariances: what makes the covariances of the model those of errors; None: not known.
     """
 
     scores: tuple[float, ...]
     chances: tuple[float, ...]
     source: str = ""
+    covariances: CovarianceCalibration | None = None
 
     def __post_init__(self) -> None:
         scores, chances = np.asarray(self.scores, float), np.asarray(self.chances, float)
@@ -71,9 +77,8 @@ class Calibration:
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON."""
-        Path(path).write_text(
-            json.dumps(dataclasses.asdict(self), indent=1) + "\n", encoding="utf-8"
-        )
+        content = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Calibration:
@@ -85,29 +90,67 @@ class Calibration:
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+            spread = content.get("covariances")
             return cls(
-                tuple(content["scores"]), tuple(content["chances"]), str(content.get("source", ""))
+                tuple(content["scores"]),
+                tuple(content["chances"]),
+                str(content.get("source", "")),
+                None if spread is None else CovarianceCalibration.of(spread),
             )
         except FileNotFoundError as error:
             raise FileMissingError(f"there is no calibration file {path}") from error
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             raise DataError(
                 f"{path} is no calibration, as `poise analyze calibration` writes it: {error}"
             ) from error
 
 
-_LSPET = "1,000 people of LSPET's validation set, given boxes (benchmarks/calibration.py)"
+def calibrate_covariances(instances: InstanceData, calibration: Calibration) -> None:
+    """Make the `keypoint_covariances` of people those of errors, in place, where that is known.
+
+    Raises:
+        DataError: the calibration is for another number of keypoints.
+    """
+    known = calibration.covariances
+    if known is not None and "keypoint_covariances" in instances:
+        spread = known(instances.keypoint_covariances, instances.keypoint_scores)
+        instances.set_field(spread, "keypoint_covariances")
+
+
+_LSPET = (
+    "1,000 people of LSPET's validation set, given boxes (benchmarks/calibration.py and "
+    "benchmarks/covariances.py); LSPET has no eyes, ears and noses, whose covariances take what "
+    "the others have in common"
+)
+#: Shares of labels whose distances `fit_covariances` keeps.
+_SHARES = (0.25, 0.5, 0.68, 0.8, 0.9, 0.95, 0.98)
 #: Model inside the package -> its map.
 FITTED: Mapping[str, Calibration] = {
     "movenet-lightning": Calibration(
         (0.0, 0.1075, 0.208, 0.2862, 0.3535, 0.4169, 0.4741, 0.5298, 0.5833, 0.6349, 0.6895, 0.832),
         (0.0, 0.23, 0.4817, 0.6247, 0.6816, 0.7755, 0.7869, 0.8488, 0.8717, 0.8832, 0.9084, 0.9301),
         _LSPET,
+        CovarianceCalibration(
+            (0.6238,) * 5
+            + (0.6741, 0.6881, 0.5193, 0.496, 0.5291, 0.5131)
+            + (0.7964, 0.812, 0.6236, 0.5957, 0.6398, 0.6018),
+            -0.32,
+            _SHARES,
+            (0.6832, 1.1774, 1.7488, 2.6112, 5.5499, 10.8091, 18.2189),
+        ),
     ),
     "movenet-thunder": Calibration(
         (0.0, 0.1094, 0.237, 0.3375, 0.4177, 0.5496, 0.6067, 0.6586, 0.7064, 0.7548, 0.8067),
         (0.0, 0.3398, 0.5858, 0.6911, 0.795, 0.8603, 0.8729, 0.8912, 0.9107, 0.9244, 0.9404),
         _LSPET,
+        CovarianceCalibration(
+            (0.6415,) * 5
+            + (0.7464, 0.6598, 0.5525, 0.4953, 0.5635, 0.5357)
+            + (0.9435, 0.941, 0.646, 0.5801, 0.5977, 0.5988),
+            -0.3992,
+            _SHARES,
+            (0.6746, 1.1774, 1.7529, 2.6109, 6.1412, 13.5173, 22.8052),
+        ),
     ),
 }
 
@@ -118,9 +161,7 @@ def rated_keypoints(
     """Scores of the labelled keypoints of predictions, and which of them are right.
 
     Args:
-        samples: of one person each, with `pred_instances` (`keypoints` (1, K, 2),
-            `keypoint_scores` (1, K)) and `gt_instances` (`keypoints`, `keypoints_visible` (1, K),
-            `bboxes` (1, 4) xyxy), all in image space.
+        samples: as for `labelled_people`.
         sigmas: (K,) deviations of the keypoints' labels, of the schema.
 
     Returns:
@@ -135,23 +176,11 @@ def rated_keypoints(
             "nobody knows how near is right; give the data set a metainfo with sigmas"
         )
     found, truth, labelled, scores, areas = [], [], [], [], []
-    for sample in samples:
-        person, label = sample.get("pred_instances"), sample.get("gt_instances")
-        if person is None or label is None or "bboxes" not in label:
-            raise DataError(
-                f"sample {sample.get('id', sample.get('img_id'))} has no predicted pose or no "
-                "label with a box; expected predictions of a labelled data set, person by person"
-            )
-        if len(person["keypoints"]) != 1 or len(label["keypoints"]) != 1:
-            raise DataError(
-                f"sample {sample.get('id', sample.get('img_id'))} holds several people, of which "
-                "nobody knows who is who; expected predictions of a top-down model"
-            )
+    for person, label, seen in labelled_people(samples):
         found.append(person["keypoints"][0][..., :2])
         scores.append(person["keypoint_scores"][0])
         truth.append(label["keypoints"][0][..., :2])
-        visible = np.asarray(label["keypoints_visible"][0])
-        labelled.append((visible if visible.ndim == 1 else visible[..., 0]) > 0)
+        labelled.append(seen)
         x1, y1, x2, y2 = np.asarray(label["bboxes"][0], float)
         areas.append((x2 - x1) * (y2 - y1) * AREA_PER_BOX)
     if not found:

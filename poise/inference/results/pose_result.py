@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from poise._lazy import needed
+from poise.geometry.covariances import ellipse_radius
 from poise.inference.results.calibration import Calibration
 from poise.inference.results.probabilities import probabilities_of
 from poise.structures import InstanceData, split_instances
@@ -19,9 +20,10 @@ __all__ = ["RESULT_VERSION", "PoseResult", "SourceInfo", "empty_instances"]
 #: Version of the JSON layout; raised when a key changes its meaning or goes.
 RESULT_VERSION = 1
 
-#: Decimals in the files: a hundredth of a pixel, a ten-thousandth of a score, a microsecond, a
-#: tenth of a millimetre.
+#: Decimals in the files: a hundredth of a pixel, the square of that, a ten-thousandth of a score, a
+#: microsecond, a tenth of a millimetre.
 _PIXEL_DECIMALS, _SCORE_DECIMALS, _TIME_DECIMALS, _DECIMALS_3D = 2, 4, 6, 4
+_COVARIANCE_DECIMALS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +66,8 @@ class PoseResult:
         instances: numpy fields, all in image space: `keypoints` (N, K, 2) float32 pixels,
             `keypoint_scores` (N, K), `bboxes` (N, 4) xyxy, `bbox_scores` (N,). N may be 0.
             Trackers add `track_ids` (N,) int64, lifters `keypoints_3d` (N, K3, 3) float32,
-            several cameras also `keypoint_errors` (N, K) pixels and `keypoint_views` (N, K).
+            several cameras also `keypoint_errors` (N, K) pixels and `keypoint_views` (N, K);
+            where asked for, `keypoint_covariances` (N, K, 2, 2) float32, pixels².
         metainfo: parsed schema: names, links, colours, sigmas.
         name: path of the file, or "array-3" for the fourth picture without one.
         error: why the picture could not be used; then `instances` is empty.
@@ -116,6 +119,25 @@ class PoseResult:
         if self.calibration is not None:
             return self.calibration(self.keypoint_scores)
         return probabilities_of(self.keypoint_scores, self.score_kind)
+
+    @property
+    def keypoint_covariances(self) -> np.ndarray | None:
+        """(N, K, 2, 2) float32, pixels² of the picture; None where nobody asked.
+
+        NaN where the model says nothing of a keypoint's place.
+        """
+        return self.instances.get("keypoint_covariances")
+
+    def covariance_radius(self, level: float) -> float:
+        """Deviations within which a share `level` of the true places should lie.
+
+        By `calibration`, where it knows covariances, else that of a normal distribution.
+
+        Raises:
+            DataError: a level that is not between 0 and 1.
+        """
+        known = None if self.calibration is None else self.calibration.covariances
+        return ellipse_radius(level) if known is None else known.radius(level)
 
     @property
     def visible(self) -> np.ndarray:
@@ -215,6 +237,9 @@ class PoseResult:
             "keypoint_scores": _plain(fields.keypoint_scores, _SCORE_DECIMALS),
             "keypoint_probabilities": _plain(self.probabilities, _SCORE_DECIMALS),
         }
+        if self.keypoint_covariances is not None:
+            spread = _plain(self.keypoint_covariances, _COVARIANCE_DECIMALS)
+            columns["keypoint_covariances"] = spread
         if self.track_ids is not None:
             columns["track_id"] = self.track_ids.tolist()
         if self.keypoints_3d is not None:
@@ -235,7 +260,8 @@ class PoseResult:
         """A flat dict a person, for tables: `pandas.DataFrame(result.to_rows())`.
 
         Keys: `image`, `frame`, `time`, `person`, `track_id`, `bbox_x1` ... `bbox_score`, and
-        `NAME_x`, `NAME_y`, `NAME_score` of each keypoint; None where something is not known.
+        `NAME_x`, `NAME_y`, `NAME_score` of each keypoint, then, where there are covariances,
+        `NAME_var_x`, `NAME_cov_xy`, `NAME_var_y`; None where something is not known.
         """
         columns = self.row_keys
         ids = [None] * len(self) if self.track_ids is None else self.track_ids.tolist()
@@ -251,6 +277,8 @@ class PoseResult:
         """Keys of `to_rows`, also where nobody is."""
         axes = "xyz"[: self.keypoints.shape[-1]]
         parts = [f"{name}_{part}" for name in self.keypoint_names for part in (*axes, "score")]
+        if self.keypoint_covariances is not None:
+            parts += [f"{name}_{part}" for name in self.keypoint_names for part in _SPREAD_COLUMNS]
         if self.keypoints_3d is not None and self.metainfo_3d is not None:
             parts += [f"{name}_3d_{axis}" for name in _names(self.metainfo_3d) for axis in "xyz"]
         return ["image", "frame", "time", "person", "track_id", *_BOX_COLUMNS, *parts]
@@ -263,6 +291,9 @@ class PoseResult:
         count = len(self)
         joined = np.concatenate((self.keypoints, self.keypoint_scores[..., None]), -1)
         flat = [joined.reshape(count, joined[0].size if count else 0)]
+        if self.keypoint_covariances is not None and count:
+            xx, xy, yy = (self.keypoint_covariances[..., i, j] for i, j in ((0, 0), (0, 1), (1, 1)))
+            flat.append(np.stack((xx, xy, yy), -1).reshape(count, -1))
         if self.keypoints_3d is not None and self.metainfo_3d is not None:
             flat.append(self.keypoints_3d.reshape(count, -1) if count else flat[0])
         return np.concatenate(flat, 1).tolist()
@@ -297,6 +328,7 @@ class PoseResult:
         )
 
 
+_SPREAD_COLUMNS = ("var_x", "cov_xy", "var_y")
 _BOX_COLUMNS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "bbox_score")
 
 

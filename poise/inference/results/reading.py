@@ -122,6 +122,9 @@ def _instances(people: Sequence[Mapping[str, Any]], count: int, where: str) -> I
     for name, (key, shape) in _FIELDS.items():
         whole = tuple(count if size == "K" else size for size in shape)
         fields.set_field(_column(people, key, whole, where), name)
+    if people and all("keypoint_covariances" in person for person in people):
+        spread = _column(people, "keypoint_covariances", (count, 2, 2), where)
+        fields.set_field(spread, "keypoint_covariances")
     if people and all("track_id" in person for person in people):
         fields.set_field(np.array([p["track_id"] for p in people], np.int64), "track_ids")
     return fields

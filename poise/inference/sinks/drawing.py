@@ -15,6 +15,7 @@ from poise.inference.results.sequences import video_of
 from poise.visualization import (
     Trails,
     View,
+    draw_covariances,
     draw_heatmaps,
     draw_instances,
     draw_poses_3d,
@@ -56,6 +57,8 @@ class Drawer:
         trails: frames for which the ways of tracked people are shown; 0: none.
         keypoints: names or indices of those that are drawn; None: all.
         panel_3d: show 3D poses where there are any.
+        ellipses: share of the true places that lie within the ellipses about keypoints, where
+            results have covariances; None: no ellipses.
         **style: further options of `poise.visualization.draw_keypoints`.
 
     Raises:
@@ -72,13 +75,14 @@ class Drawer:
         trails: int = 0,
         keypoints: Sequence[str | int] | None = None,
         panel_3d: bool = True,
+        ellipses: float | None = None,
         **style: Any,
     ) -> None:
         if skeleton not in ("mmpose", "openpose"):
             raise DataError(f"skeleton must be 'mmpose' or 'openpose', got '{skeleton}'")
         self._boxes, self._ids, self._black = boxes, ids, black
         self._skeleton, self._keypoints, self._panel_3d = skeleton, keypoints, panel_3d
-        self._style = style
+        self._style, self._ellipses = style, ellipses
         self._trails = Trails(trails) if trails else None
         # the palette that was used last, and what it is of: a run has one schema, as a rule
         self._last_palette: tuple[Any, Palette] | None = None
@@ -104,6 +108,7 @@ class Drawer:
         tracked = result.track_ids is not None
         self._draw_ways(picture, result)
         if len(result):
+            self._draw_doubts(picture, result)
             self._draw_people(picture, result, boxes=self._boxes and not tracked)
             if tracked and self._ids:
                 draw_tracks(picture, result.track_ids, result.bboxes, boxes=self._boxes)
@@ -147,6 +152,20 @@ class Drawer:
             boxes=boxes,
             palette=self._palette(result, result.keypoints.shape[1], "mmpose"),
             **self._style,
+        )
+
+    def _draw_doubts(self, picture: np.ndarray, result: PoseResult) -> None:
+        """Ellipses, below links and keypoints."""
+        if self._ellipses is None or result.keypoint_covariances is None:
+            return
+        draw_covariances(
+            picture,
+            result.keypoints,
+            result.keypoint_covariances,
+            self._palette(result, result.keypoints.shape[1], "mmpose"),
+            scores=result.keypoint_scores,
+            keypoint_threshold=result.keypoint_threshold,
+            radius=result.covariance_radius(self._ellipses),
         )
 
     def _panel(self, result: PoseResult, side: int) -> np.ndarray:
@@ -222,14 +241,17 @@ def drawer_of(words: str) -> Drawer:
         name, _, value = word.partition("=")
         if name == "trails" and (value or "30").isdigit():
             options["trails"] = int(value or 30)
+        elif name == "ellipses" and (value or "50").isdigit() and 0 < int(value or 50) < 100:
+            options["ellipses"] = int(value or 50) / 100
         elif name == "keypoints" and value:
             options["keypoints"] = [int(k) if k.isdigit() else k for k in value.split("+")]
         elif word in _WORDS:
             options |= _WORDS[word]
         else:
-            known = (*_WORDS, "trails", "keypoints")
+            known = (*_WORDS, "trails", "keypoints", "ellipses")
             raise DataError(
                 f"there is no style '{word}'; expected some of "
-                f"{', '.join(_WORDS)}, trails=FRAMES, keypoints=NAME+NAME{nearest(name, known)}"
+                f"{', '.join(_WORDS)}, trails=FRAMES, keypoints=NAME+NAME, ellipses=PERCENT"
+                f"{nearest(name, known)}"
             )
     return Drawer(**options)

@@ -51,6 +51,9 @@ ALIASES: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
 _DEFAULT_FPS = 25.0
 #: Frames for which a joint that is not seen is held where nothing is known of the future.
 _DEFAULT_GAP = 5
+#: Share of a person's joints that count in full where there are covariances, and what the least
+#: sure ones count.
+_SURE, _LEAST_WEIGHT = 0.25, 0.05
 
 
 class SmoothingStage:
@@ -58,7 +61,8 @@ class SmoothingStage:
 
     Results come late by `lag` frames, later at the beginning of a video where a filter needs its
     whole window. They gain `keypoints_filled` (N, K) bool: joints that were not seen, whose
-    values come from the frames around. A person missed for a few frames is put in where frames
+    values come from the frames around; where results have `keypoint_covariances`, joints count by
+    them instead of by their scores. A person missed for a few frames is put in where frames
     after the gap are known, which needs a lag. People without an id stay as they are; where
     results have no ids, the tracker runs first.
 
@@ -172,7 +176,7 @@ class _Buffer:
             times, values, known, at, max_gap=self.stage.max_gap, hold=not self.stage.lag
         )
         sizes = np.nanmax(gather([(f["ids"], f[f"{name}:sizes"]) for f in frames], ids), 0)
-        trust = np.where(known, weights, 0)
+        trust = np.where(known, _weighed(weights, name, frames, ids), 0)
         if self.stage.lag:
             # what was filled in counts a little, so that the curve has no hole there
             values[at], trust[at] = patched, np.where(filled, self.stage.min_score, trust[at])
@@ -212,6 +216,29 @@ def _note_filled(result: PoseResult, rows: Array, filled: Array, scores: Array) 
     result.instances.set_field(given, "keypoint_scores")
 
 
+def _weighed(weights: Array, name: str, frames: list[dict[str, Any]], ids: Array) -> Array:
+    """Weights (T, N, K) by variances, where there are some, else as they are.
+
+    Only how variances compare within a person counts, not their size: errors of neighbouring frames
+    go together, so what trembles from frame to frame is less than the error.
+    """
+    key = f"{name}:variances"
+    if not any(key in frame for frame in frames):
+        return weights
+    unknown = (np.full((len(f["ids"]), weights.shape[2]), np.nan) for f in frames)
+    told = [(f["ids"], f.get(key, none)) for f, none in zip(frames, unknown, strict=True)]
+    variances = gather(told, ids)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logs = np.log(np.where(variances > 0, variances, np.nan))
+    known = np.asarray(np.isfinite(logs))
+    # the surest quarter of a person's joints counts in full
+    columns = np.moveaxis(logs, 1, 0).reshape(len(ids), -1)
+    columns = np.where(np.asarray(known.any((0, 2)))[:, None], columns, 0.0)
+    best = np.exp(np.nanquantile(columns, _SURE, axis=1))[None, :, None]
+    relative = np.clip(best / np.where(known, variances, np.inf), _LEAST_WEIGHT, 1)
+    return np.where(known, relative, weights)
+
+
 def _raw(result: PoseResult, stage: SmoothingStage) -> dict[str, Any]:
     """What later frames need of this one; a few numbers, no picture."""
     fields = result.instances
@@ -232,6 +259,9 @@ def _raw(result: PoseResult, stage: SmoothingStage) -> dict[str, Any]:
             # a box that is no number counts as one of a pixel: nothing is known of the size
             sides = np.nan_to_num(boxes[:, 2:] - boxes[:, :2]).clip(1)
             sizes = np.sqrt(sides.prod(-1))[named]
+            if "keypoint_covariances" in fields:
+                spread = np.asarray(fields.keypoint_covariances, float)[named]
+                out["keypoints:variances"] = np.trace(spread, axis1=-2, axis2=-1) / 2
         else:
             weights = np.isfinite(values).all(-1).astype(float)
             spread = np.nan_to_num(values)

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from poise.codecs import MegviiHeatmap, MSRAHeatmap, UDPHeatmap
 from poise.config import Config
 from poise.errors import ConfigError, DataError
 from poise.inference.networks.crops import (
     Crop,
     PipelineCrops,
     WarpCrops,
+    WarpedCrops,
     crop_maker,
     read_test_pipeline,
 )
@@ -119,3 +121,38 @@ def test_inferencer_warps_as_asked():
     np.testing.assert_allclose(found[0], found[1], atol=0.05)
     with pytest.raises(UnknownNameError, match="crops must be one of opencv, torch, got 'pil'"):
         poise.Inferencer(model, crops="pil")
+
+
+CODEC_SIZES = {"input_size": (48, 64), "heatmap_size": (48, 64)}
+
+
+@pytest.mark.parametrize(
+    ("codec", "sigma"),
+    [
+        (MSRAHeatmap(sigma=2, **CODEC_SIZES), 2.0),
+        (UDPHeatmap(sigma=2, **CODEC_SIZES), 2.0),
+        (MegviiHeatmap(kernel_size=11, **CODEC_SIZES), 2.0),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "encode") else "",
+)
+def test_crops_of_any_size_and_place_tell_the_same_covariance(codec, sigma):
+    place, spread = np.array([60.0, 80.0]), np.array([[90.0, 40.0], [40.0, 60.0]])
+    centers = np.array([[60.0, 80.0], [75.0, 70.0], [55.0, 95.0]])
+    scales = np.array([[96.0, 128.0], [120.0, 160.0], [150.0, 90.0]])
+    y, x = np.mgrid[:64, :48]
+    maps = []
+    for center, scale in zip(centers, scales, strict=True):
+        # as the codec measures: one pixel of the output is so many of the picture
+        factors = codec.scale_factor if isinstance(codec, MSRAHeatmap) else np.ones(2)
+        if isinstance(codec, UDPHeatmap):
+            factors = np.array([48 / 47, 64 / 63])
+        step = scale / (48, 64) * factors
+        off = np.stack((x, y), -1) - (place - center + scale / 2) / step
+        wide = spread / np.outer(step, step) + sigma**2 * np.eye(2)
+        maps.append(np.exp(-0.5 * np.einsum("yxi,ij,yxj->yx", off, np.linalg.inv(wide), off)))
+    batch = WarpedCrops(None, centers, scales, (48, 64))
+    found = codec.batch_decode_covariance(np.stack(maps)[:, None].astype(np.float32))
+    in_picture = batch.covariances_to_image_space(found)
+    assert in_picture.shape == (3, 1, 1, 2, 2)
+    assert in_picture.dtype == np.float32
+    np.testing.assert_allclose(in_picture[:, 0, 0], np.tile(spread, (3, 1, 1)), rtol=0.01)

@@ -123,3 +123,18 @@ def test_a_drawer_does_not_mistake_one_schema_for_another():
         picture = drawer(PoseResult(np.zeros((40, 40, 3), np.uint8), people, meta, "dot"))
         assert picture[20, 20].tolist() == [blue, green, red]
         del meta, people
+
+
+def test_ellipses_are_drawn_where_results_have_covariances_and_somebody_asks():
+    doubted = result(ids=())
+    spread = np.tile(np.eye(2, dtype=np.float32) * 30, (2, 17, 1, 1))
+    doubted.instances.set_field(spread, "keypoint_covariances")
+    plain = Drawer()(doubted)
+    np.testing.assert_array_equal(plain, Drawer()(result(ids=())))
+    some, more = (ground(drawer_of(words)(doubted)) for words in ("ellipses", "ellipses=95"))
+    assert more < some < ground(plain)
+    np.testing.assert_array_equal(drawer_of("ellipses")(result(ids=())), plain)
+    assert ground(drawer_of("ellipses,openpose")(doubted)) < 1
+    for word in ("ellipses=0", "ellipses=100", "ellipses=x"):
+        with pytest.raises(DataError, match="ellipses=PERCENT"):
+            drawer_of(word)

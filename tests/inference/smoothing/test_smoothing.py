@@ -196,3 +196,44 @@ def test_names_and_settings_of_mmpose_are_known():
     old = build_smoother({"type": "SavizkyGolayFilter", "window_size": 7, "polyorder": 3}).make()
     assert (old.window, old.degree) == (7, 3)
     assert build_smoother({"type": "GaussianFilter", "window_size": 5}).make().sigma == 4.0
+
+
+def doubted(poses, variances):
+    """Frames of one person with covariances of these variances (T, 4)."""
+    for number, (pose, own) in enumerate(zip(poses, variances, strict=True)):
+        frame = result(number, pose[None])
+        spread = own[None, :, None, None] * np.eye(2)
+        frame.instances.set_field(spread.astype(np.float32), "keypoint_covariances")
+        yield frame
+
+
+@pytest.mark.parametrize("method", ["savgol", "gaussian", {"type": "kalman", "lag": 5}], ids=str)
+def test_joints_count_by_their_covariances(method):
+    rng = np.random.default_rng(3)
+    deviations = np.where(rng.random((200, 4)) < 0.3, 12.0, 1.0)
+    noisy = wave(200) + deviations[..., None] * rng.normal(size=(200, 4, 2))
+    stage = build_smoother(method)
+
+    def smoothed(frames):
+        return np.concatenate([r.keypoints for r in stage(frames)])
+
+    plain = smoothed(result(i, p) for i, p in enumerate(noisy))
+    error, before = (
+        np.abs(smooth - wave(200))[20:-20].mean()
+        for smooth in (smoothed(doubted(noisy, deviations**2)), plain)
+    )
+    assert error < 0.7 * before
+    # alike, or not known: as without
+    for told in (np.ones((200, 4)), np.full((200, 4), np.nan)):
+        np.testing.assert_allclose(smoothed(doubted(noisy, told)), plain, atol=1e-3)
+
+
+def test_the_covariances_of_who_is_put_in_are_not_known():
+    frames = list(doubted(wave(20), np.ones((20, 4))))
+    frames[9] = result(9, np.zeros((0, 4, 2)))
+    frames[9].instances.set_field(np.zeros((0, 4, 2, 2), np.float32), "keypoint_covariances")
+    smooth = list(build_smoother("savgol")(iter(frames)))
+    assert len(smooth[9]) == 1
+    assert np.isnan(smooth[9].keypoint_covariances).all()
+    np.testing.assert_allclose(smooth[9].keypoints[0], wave(20)[9], atol=1)
+    assert smooth[8].keypoint_covariances.shape == (1, 4, 2, 2)
