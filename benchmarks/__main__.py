@@ -68,6 +68,12 @@ BENCHMARKS = {
         has_peer=False,
     ),
     "smoothing": Benchmark("jitter, delay and error of the smoothers", has_peer=False),
+    "triangulation": Benchmark(
+        "points of space from several cameras, beside loops over keypoints",
+        ("--frames", "200", "--rounds", "3"),
+        ("--frames", "1000", "--rounds", "9"),
+        has_peer=False,
+    ),
     "inference": Benchmark(
         "a photo through the embedded models", ("--rounds", "3"), ("--rounds", "20"), has_peer=False
     ),

@@ -110,3 +110,15 @@ def test_the_tutorial_on_own_parts_builds_its_model(
             (tmp_path / name[1]).write_text(block)
         else:
             exec(compile(block, "docs/tutorials/your-own-parts.md", "exec"), {})
+
+
+def test_the_page_on_several_cameras_has_an_example_that_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    page = (DOCS / "how-to/several-cameras.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    exec(compile(block, "docs/how-to/several-cameras.md", "exec"), {"__name__": "docs_cameras"})
+    said = capsys.readouterr().out
+    assert "850 of 850 keypoints placed" in said
+    assert re.search(r"off by \d\.\d mm", said)

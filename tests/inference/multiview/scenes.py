@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import cv2
 import numpy as np
 
 from poise.geometry import Camera
@@ -84,6 +85,34 @@ def see(camera, bodies, *, noise=0.0, seed=0, missing=0.0, start=0, name=None, i
         yield PoseResult(
             None, fields, COCO, name, frame_index=t, time=t / FPS, source=source
         )  # fmt: skip
+
+
+def poster_cameras():
+    """Three cameras before a poster of a metre, which stands in the plane y = 0."""
+    cameras = []
+    for v, angle in enumerate((-0.5, 0.0, 0.45)):
+        place = np.array([2.2 * np.sin(angle), -2.2 * np.cos(angle), 1.1 + 0.2 * v])
+        z = np.array([0, 0, 1.0]) - place
+        z /= np.linalg.norm(z)
+        x = np.cross(z, [0, 0, 1])
+        x /= np.linalg.norm(x)
+        turn = np.stack((x, np.cross(z, x), z))
+        matrix = [[900, 0, 320], [0, 900, 240], [0, 0, 1]]
+        bend = [-0.1, 0.02, 0, 0]
+        cameras.append(Camera(f"cam{v}", matrix, bend, turn, -turn @ place, (640, 480)))
+    return cameras
+
+
+def picture_of_poster(photo, camera, rays, shift):
+    """What a camera sees of the poster, moved by metres."""
+    start = camera.center - shift
+    hit = start - start[1] / rays[..., 1:2] * rays
+    side = len(photo)
+    x, y = (hit[..., 0] + 0.5) * side - 0.5, (1.5 - hit[..., 2]) * side - 0.5
+    return cv2.remap(
+        photo, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT, borderValue=(120, 130, 125),
+    )  # fmt: skip
 
 
 def write_lines(path, results, size=SIZE):

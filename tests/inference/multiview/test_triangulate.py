@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from poise.errors import ArgumentError, DataError, FileMissingError
 from poise.inference.multiview import triangulate, write_cameras
 from poise.inference.results.reading import read_results
 from poise.inference.sinks import open_sinks
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def seen(scenes, cameras, bodies, **options):
@@ -379,3 +382,42 @@ def test_the_command_refuses_before_it_works(scenes, tmp_path, monkeypatch):
         app, ["triangulate", "cam0.jsonl", "cam1.jsonl", *ends, "--offset", "cam1=3", "--sync"]
     )
     assert "give one of them" in str(done.exception)
+
+
+def test_videos_of_a_poster_give_a_flat_person_in_metres(scenes, drawn, tmp_path, monkeypatch):
+    """The package's own model looks at videos; what it finds lies in the plane of the poster."""
+    import av
+    import cv2
+    from typer.testing import CliRunner
+
+    from poise.cli.main import app
+
+    photo = cv2.imread(str(ROOT / "examples/photos/astronaut.png"))
+    monkeypatch.chdir(tmp_path)
+    cameras = scenes.poster_cameras()
+    write_cameras("calib.toml", cameras)
+    step = np.array([0.03, 0, 0])
+    for camera in cameras:
+        rays = drawn.rays_of(camera)
+        with av.open(f"{camera.name}.mp4", "w") as file:
+            stream = file.add_stream("mpeg4", rate=25)
+            stream.width, stream.height, stream.pix_fmt = *camera.size, "yuv420p"
+            stream.bit_rate = 8_000_000
+            for t in range(4):
+                picture = scenes.picture_of_poster(photo, camera, rays, t * step)
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24")))
+            file.mux(stream.encode(None))
+    names = [f"{camera.name}.mp4" for camera in cameras]
+    arguments = ["triangulate", *names, "-c", "calib.toml", "--save", "jsonl", "-m"]
+    done = CliRunner().invoke(app, [*arguments, "movenet-thunder", "--detector", "whole-image"])
+    assert done.exit_code == 0, done.output
+    results = list(read_results("triangulated/triangulated.jsonl"))
+    poses = np.stack([result.keypoints_3d[0] for result in results])
+    # of head and shoulders the model is sure; the poster stands in the plane y = 0
+    assert np.abs(poses[:, :7, 1]).max() < 0.08
+    assert np.abs(np.diff(poses[:, :5], axis=0) - step).mean() < 0.02
+    assert 0.3 < np.linalg.norm(poses[:, 5] - poses[:, 6], axis=-1).mean() < 0.6
+    # what was found in the videos is kept, and gives the same without a model
+    views = [f"triangulated/views/{camera.name}.jsonl" for camera in cameras]
+    again = triangulate(views, "calib.toml")
+    np.testing.assert_allclose(again[2].keypoints_3d, results[2].keypoints_3d, atol=5e-3)
