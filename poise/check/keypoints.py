@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from poise import schemas
-from poise.datasets.coco_file import check_rows
+from poise.check.categories import OWN
+from poise.check.files import read_annotations
 from poise.errors import DataError
 from poise.schemas.sides import other_sides, schema_of_names
 
-__all__ = ["KeypointReport", "describe_keypoints", "read_annotations"]
+__all__ = ["KeypointReport", "describe_content", "describe_keypoints"]
 
 _GREEN, _ORANGE, _BLUE = [0, 255, 0], [255, 128, 0], [51, 153, 255]
 
@@ -43,43 +42,6 @@ class KeypointReport:
         return len(self.names)
 
 
-def read_annotations(path: Path) -> dict[str, Any]:
-    """Content of a COCO-style file, checked as far as this folder relies on it.
-
-    The latest files are remembered until they change.
-
-    Raises:
-        DataError: no JSON, without images, annotations or categories, or with an entry of these
-            that is none.
-    """
-    try:
-        state = path.stat()
-        return _read(path, path.absolute(), state.st_mtime_ns, state.st_size)
-    except OSError as error:
-        raise DataError(f"{path} is no annotation file: {error}") from error
-
-
-@functools.lru_cache(maxsize=4)
-def _read(path: Path, place: Path, changed: int, size: int) -> dict[str, Any]:
-    """Content of a file; the other arguments say when it is another one."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise DataError(f"{path} is no annotation file: {error}") from error
-    lacking = [
-        key
-        for key in ("images", "annotations", "categories")
-        if not isinstance(content, dict) or not content.get(key)
-    ]
-    if lacking:
-        raise DataError(
-            f"{path} is no COCO-style annotation file: it has no {' and no '.join(lacking)}"
-        )
-    for kind, needed in (("images", "id"), ("annotations", "image_id"), ("categories", "id")):
-        check_rows(content, kind, needed, where=str(path))
-    return content
-
-
 def describe_keypoints(
     path: Path, count: int | None = None, *, prefer: str | None = None
 ) -> KeypointReport:
@@ -93,7 +55,17 @@ def describe_keypoints(
     Raises:
         DataError: no keypoints, categories with different ones, or another number of them.
     """
-    content = read_annotations(path)
+    return describe_content(read_annotations(path), path, count, prefer=prefer)
+
+
+def describe_content(
+    content: Mapping[str, Any],
+    path: Path,
+    count: int | None = None,
+    *,
+    prefer: str | None = None,
+) -> KeypointReport:
+    """The same of what was read from a file; arguments and errors as of `describe_keypoints`."""
     category = _category(content, path)
     names = _names(content, category, path)
     if count is not None and count != len(names):
@@ -127,9 +99,12 @@ def _category(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     if any(c.get("keypoints") != named[0].get("keypoints") for c in named):
         raise DataError(
             f"{path} has categories with different keypoints "
-            f"({', '.join(str(c.get('name')) for c in named)}); a model has one set of keypoints, "
-            "so make a file for each"
+            f"({', '.join(str(c.get('name')) for c in named)}); poise train and poise data join "
+            "them, `poise data convert FILE -o NEW.json` writes them as one set, and --category "
+            "NAME takes one alone"
         )
+    if OWN in named[0]:
+        return {**named[0], "name": "+".join(str(c.get("name")) for c in named)}
     return named[0]
 
 

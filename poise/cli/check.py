@@ -31,6 +31,7 @@ def check(
     train_images: run_options.TrainImages = None,
     val_images: run_options.ValImages = None,
     num_keypoints: run_options.NumKeypoints = "auto",
+    category: run_options.Category = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     trust_config: run_options.TrustConfig = False,
 ) -> None:
@@ -44,7 +45,7 @@ def check(
     from poise.check import check as check_all
     from poise.training.own_data import OwnData
 
-    own = OwnData(data_root, train_ann, val_ann, train_images, val_images, num_keypoints)
+    own = OwnData(data_root, train_ann, val_ann, train_images, val_images, num_keypoints, category)
     found: list[Any] = []
     with tempfile.TemporaryDirectory(prefix="poise-check-") as folder:
         cfg = open_config(

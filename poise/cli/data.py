@@ -47,6 +47,10 @@ Mode = Annotated[
     str | None,
     typer.Option("--mode", help="topdown: by people; bottomup: by pictures.", metavar="MODE"),
 ]
+Category = Annotated[
+    str | None,
+    typer.Option("--category", metavar="NAME", help="Only people, animals or things of it."),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Argument of the data set class."),
@@ -61,6 +65,7 @@ def _open(
     images: Images = None,
     part: Part = "train",
     mode: Mode = None,
+    category: Category = None,
     settings: Settings = None,
 ) -> Any:
     """The data set that the options describe."""
@@ -74,6 +79,7 @@ def _open(
         images=images,
         part=part,
         mode=mode,
+        category=category,
         settings=parse_overrides(settings or []),
     )
 

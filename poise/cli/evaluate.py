@@ -58,7 +58,8 @@ def evaluate(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            help="Table by keypoint, size, visible, crowding or occlusion; may be repeated."
+            help="Table by keypoint, size, visible, crowding, occlusion or category; may be "
+            "repeated."
         ),
     ] = None,
     worst: Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Category",
     "Config",
     "DataRoot",
     "NumKeypoints",
@@ -42,5 +43,11 @@ ValImages = Annotated[
 ]
 NumKeypoints = Annotated[
     str, typer.Option(help="With your own data: how many keypoints; auto: as in the file.")
+]
+Category = Annotated[
+    str | None,
+    typer.Option(
+        help="With your own data: only this category; else all, with the keypoints of all."
+    ),
 ]
 TrustConfig = Annotated[bool, typer.Option(help="Execute the config file where it holds code.")]

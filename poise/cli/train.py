@@ -43,6 +43,7 @@ def train(
     train_images: run_options.TrainImages = None,
     val_images: run_options.ValImages = None,
     num_keypoints: run_options.NumKeypoints = "auto",
+    category: run_options.Category = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -93,7 +94,7 @@ def train(
         amp = _best_precision()
     if amp is not None and amp not in _PRECISION:
         raise ConfigError(f"--amp is bf16 or fp16, got '{amp}'{nearest(amp, _PRECISION)}")
-    own = OwnData(data_root, train_ann, val_ann, train_images, val_images, num_keypoints)
+    own = OwnData(data_root, train_ann, val_ann, train_images, val_images, num_keypoints, category)
     settings = (config, own, work_dir, resume, weights, max_epochs, batch_size, devices, nodes)
     cfg = open_config(
         config, options, trusted=trust_config, change=lambda read: _fit_to_data(read, *settings)

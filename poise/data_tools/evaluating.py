@@ -94,11 +94,12 @@ class Collected:
         if isinstance(sample.get("img_path"), str):
             self.pictures[picture] = sample["img_path"]
         boxes = (sample.get("gt_instances") or {}).get("bboxes")
+        category = _category_of(sample)
         for name, evaluator in self.evaluators.items():
             with _named(name):
                 evaluator.process([sample])
             for leaf in self.leaves[name]:
-                leaf.take(picture, own, boxes)
+                leaf.take(picture, own, boxes, category)
 
     def figures(self) -> dict[str, dict[str, Any]]:
         """Metric -> its figures by name."""
@@ -153,6 +154,12 @@ def _plain_id(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         value = value.tolist()
     return tuple(value) if isinstance(value, list) else value
+
+
+def _category_of(sample: Mapping[str, Any]) -> Any:
+    """Id of a sample's category; None where it has none, or people of several."""
+    own = np.ravel(sample.get("category_id", ())).tolist()
+    return own[0] if len(own) == 1 else None
 
 
 @contextmanager

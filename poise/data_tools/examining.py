@@ -126,7 +126,7 @@ def _write_page(
             by = partial(_by, collected=collected, drawing=drawing if rows else None)
             makers: list[Callable[[Leaf], list[Table]]] = [
                 *([breakdown_tables] if leaf.is_oks else []),
-                *(partial(by, kind=kind) for kind in BY),
+                *(partial(by, kind=k) for k in BY if k != "category" or leaf.has_categories),
                 partial(_worst, number=worst),
             ]
             for make in makers:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from poise import schemas
+from poise.check.categories import has_several_sets, use_one_set
+from poise.check.files import read_annotations
 from poise.data_tools.formats.archives import is_archive, unpack
 from poise.data_tools.formats.coco import schema_file
 from poise.data_tools.formats.reading import Reading
@@ -42,6 +44,7 @@ def open_dataset(
     images: str | Path | None = None,
     part: str = "train",
     mode: str | None = None,
+    category: str | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Any:
     """A data set, without transforms.
@@ -58,6 +61,8 @@ def open_dataset(
         images: folder of the pictures; looked for around the annotation file without it.
         part: of a config: "train", "val" or "test".
         mode: "topdown" or "bottomup", instead of the config's or the class's own.
+        category: of an annotation file or labels of a tool: only people, animals or things of it;
+            without it categories with different keypoints are joined.
         settings: further arguments of the class.
 
     Raises:
@@ -73,11 +78,22 @@ def open_dataset(
             images=images,
             part=part,
             mode=mode,
+            category=category,
             settings=settings,
         )
     if kind is None and is_foreign(Path(source)):
-        return _open_foreign(Path(source), schema, images, part, mode, settings)
+        reading = Reading(
+            schema=schema,
+            images=None if images is None else Path(images),
+            part=part,
+            category=category,
+        )
+        return _open_foreign(Path(source), reading, mode, settings)
     path = Path(source)
+    if kind is None and (category is not None or _has_several_sets(path)):
+        return _open_one_set(
+            path, category, schema=schema, images=images, mode=mode, settings=settings
+        )
     if part not in PARTS:
         raise ConfigError(f"a config has the parts {', '.join(PARTS)}, got '{part}'")
     if images is not None and not Path(images).is_dir():
@@ -122,26 +138,53 @@ def _open_archive(path: Path, **options: Any) -> Any:
 
 
 def _open_foreign(
-    path: Path,
-    schema: str | None,
-    images: str | Path | None,
-    part: str,
-    mode: str | None,
-    settings: Mapping[str, Any] | None,
+    path: Path, reading: Reading, mode: str | None, settings: Mapping[str, Any] | None
 ) -> Any:
     """A data set of labels in another form; the COCO file that it needs lives as long as it."""
     folder = Path(tempfile.mkdtemp(prefix="poise-labels-"))
     try:
-        reading = Reading(schema=schema, images=None if images is None else Path(images), part=part)
         file, pictures, told = as_coco_file(path, folder / f"{path.stem}.json", reading)
         found = open_dataset(
-            file, schema=schema, images=images or pictures, mode=mode, settings=settings
+            file,
+            schema=reading.schema,
+            images=reading.images or pictures,
+            mode=mode,
+            settings=settings,
         )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     # what was made, guessed and left out on the way, for whoever shows the data set
     found.imported = told[1:]
+    weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+    return found
+
+
+def _has_several_sets(path: Path) -> bool:
+    """Whether a file is one of COCO's form whose categories have different keypoints."""
+    if path.suffix != ".json" or not path.is_file():
+        return False
+    try:
+        return has_several_sets(read_annotations(path))
+    except DataError:  # of another form, or broken: its reader says so
+        return False
+
+
+def _open_one_set(path: Path, category: str | None, **options: Any) -> Any:
+    """A data set of a COCO file with one set of keypoints, whose copy lives as long as it."""
+    if path.suffix != ".json" or not path.is_file():
+        raise ConfigError(
+            f"--category chooses from an annotation file (.json) or labels of a tool, got {path}"
+        )
+    folder = Path(tempfile.mkdtemp(prefix="poise-labels-"))
+    try:
+        (file,), told = use_one_set([path], folder, category)
+        options["images"] = options["images"] or image_folder(path)
+        found = open_dataset(file, **options)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    found.imported = told
     weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
     return found
 

@@ -69,7 +69,7 @@ def with_coco_files(own: OwnData, folder: Path) -> tuple[OwnData, list[str]]:
         place = _existing(ann, own.root)
         if place is None or not is_foreign(place):
             continue
-        reading = Reading(images=_existing(images, own.root), part=part)
+        reading = Reading(images=_existing(images, own.root), part=part, category=own.category)
         file, pictures, said = as_coco_file(place, folder / f"{part}.json", reading)
         told += said
         changes = {f"{part}_ann": file, f"{part}_images": images or pictures}

@@ -293,7 +293,7 @@ class TestCvat:
         body = """<image id="0" name="a" width="9" height="9">
             <skeleton label="imp"><points label="nose" points="1,2"/></skeleton>
             <skeleton label="elf"><points label="ear" points="1,2"/></skeleton></image>"""
-        with pytest.raises(DataError, match=r"different keypoints \(imp, elf\).*--category"):
+        with pytest.raises(DataError, match=r"name the keypoints of 'elf'.*--category"):
             read_annotations(self.write(tmp_path / "b", body))
         with pytest.raises(DataError, match="of the category 'orc'; there are imp, elf"):
             read_annotations(tmp_path / "b", Reading(category="orc"))

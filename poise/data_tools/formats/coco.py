@@ -11,7 +11,9 @@ import numpy as np
 
 from poise import schemas
 from poise._files import write_whole
-from poise.check.keypoints import describe_keypoints
+from poise.check.categories import one_set
+from poise.check.files import read_annotations
+from poise.check.keypoints import describe_content
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.reading import Reading
 from poise.datasets.coco_file import check_rows, read_json
@@ -26,17 +28,21 @@ def read_coco_file(path: Path, reading: Reading) -> Annotations:
 
     Args:
         path: the file.
-        reading: its `schema`; found by the names of the keypoints without it.
+        reading: its `schema`, found by the names of the keypoints without it, and `category`;
+            without that, categories with different keypoints are joined.
 
     Raises:
         DataError: no COCO file, or keypoints of another number than the schema's.
     """
+    content: dict[str, Any] = read_json(str(path))
+    said: list[str] = []
+    if reading.category is not None or reading.schema is None:
+        content, said = one_set(read_annotations(path), reading.category, source=path)
     found = (
         {"from_file": schema_file(reading.schema)}
         if reading.schema
-        else describe_keypoints(path).metainfo
+        else describe_content(content, path).metainfo
     )
-    content: dict[str, Any] = read_json(str(path))
     meta = parse_pose_metainfo(dict(found))
     _check_entries(content, path)
     wrong = next(
@@ -63,6 +69,7 @@ def read_coco_file(path: Path, reading: Reading) -> Annotations:
             for category in content.get("categories") or [{"id": 1, "name": "person"}]
         ],
         schema=schema_of(found),
+        said=said,
     )
 
 

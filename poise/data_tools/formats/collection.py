@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from poise import schemas
+from poise.check.categories import OWN, join_names
 from poise.data_tools.formats.annotations import Annotations, plain
 from poise.data_tools.formats.coco import schema_file
 from poise.data_tools.formats.reading import Reading
@@ -61,6 +62,8 @@ class Collection:
         self.found.folder = folder
         self._drafts: list[tuple[int, Draft]] = []
         self._categories: dict[str, None] = {}
+        #: of categories with different keypoints, which are their own
+        self._own: Mapping[str, Sequence[str]] = {}
 
     def add_image(self, name: str, size: tuple[int, int], **more: Any) -> int:
         """Take in a picture; gives its number."""
@@ -95,14 +98,17 @@ class Collection:
             swaps: name -> other side, where the tool says it; by the names without it.
 
         Raises:
-            DataError: nothing has keypoints, or categories have different ones.
+            DataError: nothing has keypoints, or only some categories name theirs.
         """
         names, schema = self._names(keypoints)
         found = self.found
         found.names, found.schema = names, schema
         self._set_sides(list(links), swaps)
         labels = list(dict.fromkeys(draft.category for _, draft in self._drafts))
-        found.categories = [{"id": n, "name": name} for n, name in enumerate(labels, 1)]
+        found.categories = [
+            {"id": n, "name": name, **({OWN: list(self._own[name])} if name in self._own else {})}
+            for n, name in enumerate(labels, 1)
+        ]
         sizes = {image["id"]: (image["width"], image["height"]) for image in found.images}
         place = {name: k for k, name in enumerate(names)}
         made = 0
@@ -139,12 +145,9 @@ class Collection:
             raise DataError(f"{self.source}: no keypoints were found{among}{there}")
         if isinstance(keypoints, Mapping):
             sets = {draft.category: tuple(keypoints.get(draft.category, ())) for draft in used}
-            if len(set(sets.values())) > 1:
-                raise DataError(
-                    f"{self.source} has categories with different keypoints ({', '.join(sets)}); "
-                    "a model has one set of keypoints, so convert each by itself, with --category"
-                )
             keypoints = next(iter(sets.values()))
+            if len(set(sets.values())) > 1:
+                keypoints = self._joined(sets, used)
         given = list(keypoints) or list(dict.fromkeys(n for draft in used for n in draft.points))
         if self.reading.schema is not None:
             return self._of_schema(self.reading.schema, given), self.reading.schema
@@ -155,6 +158,22 @@ class Collection:
                 self._rename(known)
                 return known, schema
         return given, ""
+
+    def _joined(self, sets: Mapping[str, Sequence[str]], used: Sequence[Draft]) -> Sequence[str]:
+        """One set of keypoints for categories that have different ones."""
+        for label, names in sets.items():
+            if not names:
+                raise DataError(
+                    f"{self.source} does not name the keypoints of '{label}', as it does those of "
+                    "other categories; convert each by itself, with --category"
+                )
+        joined = join_names(sets)
+        for draft in used:
+            new = dict(zip(sets[draft.category], joined.own[draft.category], strict=True))
+            draft.points = {new.get(name, name): values for name, values in draft.points.items()}
+        self.found.said.append(joined.said)
+        self._own = joined.own
+        return joined.names
 
     def _of_schema(self, schema: str, given: Sequence[str]) -> list[str]:
         meta = parse_pose_metainfo({"from_file": schema_file(schema)})

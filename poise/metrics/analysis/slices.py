@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class People:
         size: (N,) square root of the area, pixels; None where it is not known.
         overlap: (N,) largest IoU of the box with that of another person in the picture, or None.
         hidden: (N,) share of the labelled keypoints that are marked as hidden, or None.
+        category: (N,) name of what each is, or None.
     """
 
     keypoints: int
@@ -40,10 +42,17 @@ class People:
     size: Array | None = None
     overlap: Array | None = None
     hidden: Array | None = None
+    category: Array | None = None
 
     @classmethod
-    def of_truth(cls, truth: CocoTruth) -> People:
-        """Annotations, those that do not count, too."""
+    def of_truth(cls, truth: CocoTruth, names: Mapping[Any, str] | None = None) -> People:
+        """Annotations, those that do not count, too.
+
+        Args:
+            truth: all of them.
+            names: of the categories' ids.
+        """
+        known = [str((names or {}).get(key, key)) for key in truth.category_ids]
         flags = truth.keypoints[..., 2]
         labelled = (flags > 0).sum(axis=1)
         hidden = ((flags > 0) & (flags < 2)).sum(axis=1)
@@ -53,6 +62,7 @@ class People:
             size=np.sqrt(truth.area),
             overlap=largest_overlap(bbox_xywh2xyxy(truth.bbox), truth.group),
             hidden=hidden / np.maximum(labelled, 1) if hidden.any() else None,
+            category=np.array(known)[truth.category] if known else None,
         )
 
 
@@ -140,6 +150,13 @@ def _by_overlap(people: People) -> Groups:
     return Groups([*names, f"from {OVERLAPS[-1]} on"], np.where(people.overlap > 0, row, 0))
 
 
+def _by_category(people: People) -> Groups:
+    if people.category is None:
+        raise DataError("the predictions do not say of which category anybody is")
+    names, row = np.unique(people.category, return_inverse=True)
+    return Groups(names.tolist(), row)
+
+
 def _by_hidden(people: People) -> Groups:
     if people.hidden is None:
         raise DataError(
@@ -161,4 +178,5 @@ SLICES: dict[str, Callable[[People], Groups]] = {
     "visible": _by_labelled,
     "crowding": _by_overlap,
     "occlusion": _by_hidden,
+    "category": _by_category,
 }

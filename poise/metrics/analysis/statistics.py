@@ -47,6 +47,8 @@ class Leaf:
         flip_indices: the other side of each keypoint, where it is known.
         entries: what the metric kept, once it is closed.
         boxes: annotated boxes of each entry, where the samples have some.
+        categories: id of the category of each entry, None where the samples have none.
+        category_names: of such ids, where they are known.
     """
 
     metric: BaseMetric
@@ -56,18 +58,30 @@ class Leaf:
     flip_indices: Sequence[int] = ()
     entries: list[Any] = field(default_factory=list)
     boxes: list[Array | None] = field(default_factory=list)
+    categories: list[Any] = field(default_factory=list)
+    category_names: Mapping[Any, str] = field(default_factory=dict)
 
-    def take(self, picture: Any, sample: Any, boxes: Array | None = None) -> None:
+    def take(
+        self, picture: Any, sample: Any, boxes: Array | None = None, category: Any = None
+    ) -> None:
         """Note whose the entries are that the metric kept since the last call.
 
         Args:
             picture: id of the picture.
             sample: id of the sample.
             boxes: (N, 4) xyxy of its annotated people, image space.
+            category: id of what the sample is.
         """
         new = len(self.metric.results) - len(self.samples)
         self.samples.extend([(picture, sample)] * new)
         self.boxes.extend([boxes] * new)
+        self.categories.extend([category] * new)
+
+    @property
+    def has_categories(self) -> bool:
+        """Whether there are several categories."""
+        own = self.comparison.truth.category_ids if self.is_oks else self.categories
+        return len(set(own)) > 1
 
     def close(self) -> None:
         """Keep the entries; `evaluate` makes the metric forget them."""
@@ -320,17 +334,20 @@ def leaves_of(metric: BaseMetric, meta: Mapping[str, Any] | None = None) -> Iter
     """
     names = list(((meta or {}).get("keypoint_id2name") or {}).values())
     sides = list((meta or {}).get("flip_indices") or ())
+    classes = [c for c in (meta or {}).get("CLASSES") or () if isinstance(c, Mapping)]
+    labels = {c.get("id"): str(c.get("name")) for c in classes}
     if not isinstance(metric, KeypointPartitionMetric):
-        yield Leaf(metric, "", [], names, sides)
+        yield Leaf(metric, "", [], names, sides, category_names=labels)
         return
     for part, own in metric.metrics.items():
         chosen = metric.partitions[part]
         if max(chosen) >= min(len(names), len(sides)):
-            yield Leaf(own, f"{part}/", [])
+            yield Leaf(own, f"{part}/", [], category_names=labels)
             continue
         place = {keypoint: row for row, keypoint in enumerate(chosen)}
         flips = [place.get(sides[keypoint], row) for keypoint, row in place.items()]
-        yield Leaf(own, f"{part}/", [], [names[k] for k in chosen], flips)
+        points = [names[k] for k in chosen]
+        yield Leaf(own, f"{part}/", [], points, flips, category_names=labels)
 
 
 def _sort_key(value: Any) -> tuple[str, Any]:

@@ -31,6 +31,7 @@ _TITLES = {
     "visible": "people by number of labelled keypoints",
     "crowding": "people by largest IoU with somebody else's box",
     "occlusion": "people by share of labelled keypoints that are hidden",
+    "category": "people, animals or things by category",
 }
 #: Figures whose gain is shown.
 _GAINED = ("AP", "AP .5", "AR")
@@ -179,7 +180,7 @@ def _labelled_by_keypoint(leaf: Leaf) -> Array:
 
 def _groups_by_oks(leaf: Leaf, kind: str) -> Table:
     truth, assignment = leaf.comparison.truth, leaf.assignment
-    groups = slice_people(kind, People.of_truth(truth))
+    groups = slice_people(kind, People.of_truth(truth, leaf.category_names))
     rows = []
     for place, name in enumerate(groups.names):
         chosen = (groups.row == place) & ~truth.ignore
@@ -218,9 +219,13 @@ def people_of(leaf: Leaf) -> People:
         None if own is None or len(own) != len(some) else np.asarray(own)[:, :4]
         for own, some in zip(leaf.boxes, leaf.masks, strict=True)
     ]
+    counts = [len(some) for some in leaf.masks]
+    told = [str(leaf.category_names.get(key, key)) for key in leaf.categories]
+    unknown = not told or None in leaf.categories
+    category = None if unknown else np.repeat(np.array(told), counts)
     known = [box for box in boxes if box is not None]
     if len(known) < len(boxes):
-        return People(mask.shape[1], mask.sum(axis=1))
+        return People(mask.shape[1], mask.sum(axis=1), category=category)
     joined = np.concatenate(known).astype(np.float64)
     sides = joined[:, 2:] - joined[:, :2]
     return People(
@@ -228,6 +233,7 @@ def people_of(leaf: Leaf) -> People:
         labelled=mask.sum(axis=1),
         size=np.sqrt(sides.prod(axis=1)),
         overlap=largest_overlap(joined, leaf.people[1]),
+        category=category,
     )
 
 

@@ -7,7 +7,8 @@ __getattr__, __dir__, __all__ = attach(
     {
         "files": "DataFiles find_files",
         "split": "hold_out",
-        "poise.check.keypoints": "KeypointReport describe_keypoints read_annotations",
+        "poise.check.files": "read_annotations",
+        "poise.check.keypoints": "KeypointReport describe_keypoints",
         "preparation": "OwnData prepare",
         "settings": "use_own_data",
     },

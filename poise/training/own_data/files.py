@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poise.check.keypoints import read_annotations
+from poise.check.files import read_annotations
 from poise.errors import DataError, FileMissingError
 
 __all__ = ["DataFiles", "find_files"]

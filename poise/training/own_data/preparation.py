@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from poise.check.categories import use_one_set
 from poise.check.keypoints import describe_keypoints
 from poise.config import Config
 from poise.errors import DataError
-from poise.training.own_data.files import find_files
+from poise.training.own_data.files import DataFiles, find_files
 from poise.training.own_data.settings import check_model, use_own_data
 from poise.training.own_data.split import hold_out
 from poise.training.run.start import NOTHING, find_start
@@ -28,6 +29,7 @@ class OwnData:
         train_images: folder of the pictures of training.
         val_images: the same of validation.
         num_keypoints: "auto" or the number that is expected.
+        category: the only one that is trained; None takes all, with the keypoints of all.
     """
 
     root: Path | None = None
@@ -36,6 +38,7 @@ class OwnData:
     train_images: Path | None = None
     val_images: Path | None = None
     num_keypoints: str = "auto"
+    category: str | None = None
 
     def __bool__(self) -> bool:
         """Whether own data were given at all."""
@@ -70,10 +73,11 @@ def prepare(
     """
     check_model(cfg)
     files = find_files(data.root, data.train_ann, data.val_ann, data.train_images, data.val_images)
+    files, joined = _one_set(files, work_dir / "annotations", data.category)
     meta = (cfg.get("train_dataloader") or {}).get("dataset", {}).get("metainfo") or {}
     prefer = Path(str(meta.get("from_file", "coco"))).stem
     keypoints = describe_keypoints(files.train_ann, _number(data.num_keypoints), prefer=prefer)
-    said = [f"data: {files.train_ann}, pictures in {files.train_images}"]
+    said = [f"data: {files.train_ann}, pictures in {files.train_images}", *joined]
     if files.val_ann is None:
         train, val = hold_out(files.train_ann, work_dir / "annotations")
         files = replace(files, train_ann=train, val_ann=val)
@@ -95,6 +99,15 @@ def prepare(
     if goes_on:
         more[-1] = "start: the checkpoint of the run"
     return cfg, [*said, *more]
+
+
+def _one_set(files: DataFiles, folder: Path, category: str | None) -> tuple[DataFiles, list[str]]:
+    """Files whose categories have the same keypoints."""
+    given = [f for f in dict.fromkeys((files.train_ann, files.val_ann)) if f is not None]
+    found, said = use_one_set(given, folder, category)
+    new = dict(zip(given, found, strict=True))
+    val = None if files.val_ann is None else new[files.val_ann]
+    return replace(files, train_ann=new[files.train_ann], val_ann=val), said
 
 
 def _number(text: str) -> int | None:

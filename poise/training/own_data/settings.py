@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from poise import schemas
-from poise.check.keypoints import KeypointReport, read_annotations
+from poise.check.files import read_annotations
+from poise.check.keypoints import KeypointReport
 from poise.check.keys import RUN_KEYS
 from poise.config import Config
 from poise.errors import ConfigError

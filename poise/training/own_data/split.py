@@ -6,7 +6,7 @@ import json
 import random
 from pathlib import Path
 
-from poise.check.keypoints import read_annotations
+from poise.check.files import read_annotations
 from poise.errors import DataError
 
 __all__ = ["hold_out"]
