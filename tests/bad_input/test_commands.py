@@ -6,7 +6,7 @@ import pytest
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (("trian", "cfg.py"), "there is no command 'trian'; did you mean 'train'?"),
+        (("trin", "cfg.py"), "there is no command 'trin'; did you mean 'train'?"),
         (("train",), "Missing argument"),
         (("train", "cfg.py", "--workdir", "x"), "--work-dir"),
     ],

@@ -203,11 +203,11 @@ def test_maps_have_the_declared_shapes(name, net):
     assert all(o.isfinite().all() for o in outs)
 
 
-def test_eval_mode_gives_the_same_twice_and_train_mode_learns_statistics(name, net):
+def test_eval_mode_gives_the_same_twice_and_train_mode_learns_statistics(name, net, close):
     x = batch(name)
     with torch.no_grad():
         first, second = (flat(net.eval()(x)) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert close(first, second)
     copied = copy.deepcopy(net).train()
     assert copied.training
     norms = [m for m in copied.modules() if isinstance(m, _BatchNorm) and m.training]
@@ -240,7 +240,7 @@ def test_frozen_stages_get_no_gradients(name):
     assert all(p.grad is None for p in frozen.parameters() if not p.requires_grad)
 
 
-def test_a_device_gives_the_same(name, pretending):
+def test_a_device_gives_the_same(name, pretending, close):
     networks, (x, outputs) = [build(name).train(), build(name).train()], (batch(name), [])
     with pretending("mps") as device:
         networks[1].to(device)
@@ -249,13 +249,14 @@ def test_a_device_gives_the_same(name, pretending):
             outputs.append(flat(network(picture)))
             sum(o.square().mean() for o in outputs[-1]).backward()
         # processors have some convolutions of their own, which round otherwise
-        pairs = zip(*outputs, strict=True)
-        assert all(torch.allclose(a, b.cpu(), rtol=1e-4, atol=1e-5) for a, b in pairs)
+        assert close(outputs[1], outputs[0])
         slopes = [[p.grad for p in network.parameters()] for network in networks]
-        assert all(
-            b is None if a is None else torch.allclose(a, b.cpu(), rtol=1e-3, atol=1e-5)
-            for a, b in zip(*slopes, strict=True)
-        )
+        for here, there in zip(*slopes, strict=True):
+            assert (here is None) == (there is None)
+            if here is not None:
+                # what cancels out but for rounding has no size of its own
+                off = (here - there.cpu()).abs().max()
+                assert off <= 1e-2 * here.abs().max() + 1e-5
 
 
 @pytest.mark.parametrize("size", [(75, 53), (70, 98)])
@@ -279,7 +280,7 @@ def test_half_precision_is_finite(name, net):
 
 
 @pytest.mark.slow
-def test_one_graph_holds_the_whole_network(name, net):
+def test_one_graph_holds_the_whole_network(name, net, close):
     if name in LIKE_ANOTHER:
         pytest.skip("its layers are those of another family")
     torch.compiler.reset()
@@ -287,8 +288,7 @@ def test_one_graph_holds_the_whole_network(name, net):
     net.eval()
     with torch.no_grad():
         compiled = torch.compile(net, backend="eager", fullgraph=True)
-        pairs = zip(flat(compiled(x)), flat(net(x)), strict=True)
-        assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
+        assert close(flat(compiled(x)), flat(net(x)))
 
 
 @pytest.mark.slow
@@ -314,7 +314,7 @@ def mesh(tmp_path_factory):
 
 # outputs that are views must not be changed in place, which the gradients below would show
 @pytest.mark.filterwarnings("ignore:FSDP2-wrapped module .* returned a view")
-def test_split_weights_give_the_same(name, mesh):
+def test_split_weights_give_the_same(name, mesh, close):
     plain, split = build(name).train(), build(name).train()
     shard(split, mesh, torch.device("cpu"))
     outputs, gradients = [], []
@@ -324,7 +324,7 @@ def test_split_weights_give_the_same(name, mesh):
         sum(out.square().mean() for out in outputs[-1]).backward()
         having = {n: p.grad for n, p in network.named_parameters() if p.grad is not None}
         gradients.append({n: whole(gradient) for n, gradient in having.items()})
-    assert all(torch.equal(a, b) for a, b in zip(*outputs, strict=True))
+    assert close(*outputs)
     assert gradients[0].keys() == gradients[1].keys()
     for key, gradient in gradients[0].items():
         off = (gradient - gradients[1][key]).abs().max()

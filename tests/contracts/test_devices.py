@@ -69,21 +69,25 @@ def test_single_numbers_and_indices_of_the_host_may_be_used(pretending):
         assert x.device == torch.device("cuda:0")
 
 
-def test_networks_learn_there_as_on_the_host(pretending):
+def test_networks_learn_there_as_on_the_host(pretending, close):
     def trained(device):
         torch.manual_seed(0)
-        net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(1))
+        x = torch.randn(2, 3, 6, 6)
+        # no bias before a norm: its gradient is rounding alone, which AdamW makes a step of
+        conv = nn.Conv2d(3, 4, 3, bias=False)
+        net = nn.Sequential(conv, nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(1))
         net.append(nn.Linear(64, 2)).to(device)
         optimizer = torch.optim.AdamW(net.parameters(), 0.1)
         for _ in range(2):
-            net(torch.ones(2, 3, 6, 6, device=device)).square().sum().backward()
+            net(x.to(device)).square().sum().backward()
             optimizer.step()
         return {name: value.cpu() for name, value in net.state_dict().items()}
 
     here = trained("cpu")
     with pretending("cuda") as device:
         there = trained(device)
-    assert all(torch.equal(value, there[name]) for name, value in here.items())
+    assert here.keys() == there.keys()
+    assert close(there.values(), here.values(), 1e-3)
 
 
 def test_samples_reach_devices_without_float64(pretending):

@@ -182,7 +182,7 @@ def moved(value, device):
     return type(value)(moved(p, device) for p in value) if hasattr(value, "__len__") else value
 
 
-def test_a_device_gives_the_same(name, loss, pretending):
+def test_a_device_gives_the_same(name, loss, pretending, close):
     inputs = LOSSES[name][1]()
     for leaf in leaves(inputs[0]):
         leaf.requires_grad_()
@@ -193,7 +193,7 @@ def test_a_device_gives_the_same(name, loss, pretending):
         inputs, weights = moved((inputs, weights), device)
         found = leaves(loss.to(device)(*inputs, *weights))
         assert all(f.device == device for f in found)
-        assert all(torch.equal(f.cpu(), w) for f, w in zip(found, want, strict=True))
+        assert close(found, want)
         sum(f.sum() for f in found).backward()
         assert all(leaf.grad.device == device for leaf in leaves(inputs[0]))
 
@@ -206,4 +206,4 @@ def test_one_graph_holds_the_whole_loss(name, loss):
     inputs = LOSSES[name][1]()
     compiled = torch.compile(loss, backend="eager", fullgraph=True)
     with torch.no_grad():
-        assert torch.allclose(call(name, compiled, inputs), call(name, loss, inputs), atol=1e-5)
+        assert torch.allclose(call(name, compiled, inputs), call(name, loss, inputs), rtol=1e-4)

@@ -15,8 +15,9 @@ import torch
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "training_parity.py"
 LOSSES = json.loads((Path(__file__).parent / "reference" / "mmpose_losses.json").read_text())
-#: Another torch, or another processor, rounds otherwise; in 24 steps it grows to this share.
-NOISE = 2e-3
+#: Another torch, or another processor, rounds otherwise: seen are 1e-6 of the first losses, which
+#: show a wrong step, and after 20 steps of Adam, which makes small gradients large, 8e-4.
+FIRST, NOISE = 1e-4, 5e-3
 
 
 @pytest.fixture
@@ -37,5 +38,5 @@ def test_losses_are_mmposes(tmp_path, script, name):
         found = script.train("poise", name, tmp_path, steps=20)["losses"]
     finally:
         torch.set_num_threads(before)
-    assert found[:3] == pytest.approx(LOSSES[name][:3], rel=1e-5)
+    assert found[:3] == pytest.approx(LOSSES[name][:3], rel=FIRST)
     assert found == pytest.approx(LOSSES[name], rel=NOISE)

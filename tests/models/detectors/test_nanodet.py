@@ -53,7 +53,7 @@ def test_raw_outputs_are_exported(network):
     x = torch.zeros(1, 3, 64, 64)
     with torch.no_grad():
         program = torch.export.export(network, (x,)).module()
-        torch.testing.assert_close(program(x), network(x))
+        torch.testing.assert_close(program(x), network(x), rtol=1e-4, atol=1e-4)
 
 
 def test_only_sure_cells_are_decoded_to_the_same_boxes(network):
