@@ -1,5 +1,6 @@
 """Videos in and out: times, rotation, sound, damage; memory does not grow."""
 
+import queue
 import threading
 from fractions import Fraction
 from functools import partial
@@ -302,18 +303,26 @@ def test_what_goes_wrong_in_a_live_source_is_raised_where_frames_are_taken():
 
 
 @pytest.mark.parametrize(("count", "after"), [(0, ""), (1, " after frame 0")])
-def test_silence_ends_a_live_source(count, after):
-    done = threading.Event()
+def test_silence_ends_a_live_source(count, after, monkeypatch):
+    silence, done = threading.Event(), threading.Event()
+
+    class Later(queue.Queue):
+        """Seconds count from the silence on, however late the thread begins on a busy machine."""
+
+        def get(self, block=True, timeout=None):
+            assert silence.wait(60)
+            return super().get(block, timeout)
 
     def read():
         yield from map(live_frame, range(count))
+        silence.set()
         done.wait(60)
 
-    # long enough for a thread to begin on a busy machine
-    *before, silent = newest_frames(read, lambda: CAMERA, 1.5)
+    monkeypatch.setattr("poise.inference.sources.live.queue.Queue", Later)
+    *before, silent = newest_frames(read, lambda: CAMERA, 0.2)
     done.set()
     assert [frame.index for frame in before] == list(range(count))
-    assert str(silent.error) == f"'camera-0' has not answered for 1.5 s{after}"
+    assert str(silent.error) == f"'camera-0' has not answered for 0.2 s{after}"
 
 
 def test_absent_camera_is_an_error_with_advice(capfd):

@@ -257,7 +257,8 @@ class TestCommands:
     def test_publish_prints_the_file(self, tmp_path):
         done = run(app, ["publish", str(RUN), "-o", str(tmp_path), "--no-date"])
         assert done.exit_code == 0
-        assert Path(done.output.split()[0]).is_file()
+        (written,) = tmp_path.glob("*.pth")
+        assert done.output.startswith(str(written))
 
     def test_path_says_where_weights_are(self, monkeypatch, tmp_path):
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))

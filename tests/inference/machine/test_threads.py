@@ -10,6 +10,11 @@ from torch import nn
 import poise
 from poise.inference.machine.threads import lane_threads, limited_threads
 
+#: Where torch has another pool of threads, it counts them for all callers together.
+OPENMP = pytest.mark.skipif(
+    not torch.backends.openmp.is_available(), reason="this torch has no OpenMP"
+)
+
 
 @pytest.fixture
 def _two_threads():
@@ -49,6 +54,7 @@ class Counting(nn.Linear):
     """A user's module, which may keep anything."""
 
 
+@OPENMP
 @pytest.mark.usefixtures("_two_threads")
 def test_modules_of_others_are_called_one_batch_at_a_time():
     assert lane_threads(nn.Sequential(nn.Linear(2, 2))) == 2
@@ -56,6 +62,7 @@ def test_modules_of_others_are_called_one_batch_at_a_time():
     assert lane_threads(nn.Linear(2, 2, device="meta")) == 1
 
 
+@OPENMP
 def test_batches_on_threads_of_their_own_give_the_same():
     rng = np.random.default_rng(0)
     model = poise.build_model("rtmpose-t_8xb256-420e_coco-256x192").eval()
