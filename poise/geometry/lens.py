@@ -85,6 +85,8 @@ def undistort(xy: Array, coefficients: Array, *, fisheye: bool = False) -> Array
 
 def distortion_slope(xy: Array, coefficients: Array, *, fisheye: bool = False) -> Array:
     """(..., 2, 2) derivative of `distort` at normalised points (..., 2)."""
+    if not np.any(coefficients) and not fisheye:
+        return np.broadcast_to(np.eye(2), (*xy.shape, 2))
     return _slope(_model(coefficients, fisheye), xy)
 
 

@@ -101,7 +101,7 @@ def triangulate_points(
             points[:, part],
             cameras,
             weights[:, part],
-            None if info is None else info[:, part],
+            None if info is None else info[..., part],
             min_score,
         )
         parts.append(_solve(rays, min_views, max_error, steps))
@@ -121,17 +121,19 @@ def triangulate_points(
 
 #: Axis of the points in what `_solve` gives.
 _AXES = (0, 1, 1, 1, 0, 0)
+#: Rows and columns of the six different numbers of a symmetric matrix of three.
+_ROW, _COLUMN = [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Rays:
-    """M points in V views.
+    """M points in V views; coordinates come first, since long rows of numbers are quick.
 
     Attributes:
         cameras: V of them.
         pixels: (V, M, 2).
-        flat: (V, M, 2) undistorted, in the plane z = 1 of each camera.
-        info: (V, M, 2, 2) inverse covariance of `flat`.
+        flat: (V, 2, M) undistorted, in the plane z = 1 of each camera.
+        info: (V, 3, M) inverse covariance of `flat`: its xx, xy and yy.
         weights: (V, M) scores, by which views that disagree are judged.
         there: (V, M) bool: the view sees the point.
     """
@@ -155,25 +157,42 @@ class _Rays:
         flat = np.stack([c.undistort(p) for c, p in zip(cameras, pixels, strict=True)])
         there = np.isfinite(flat).all(-1) & (weights >= min_score) & (weights > 0)
         if info is None:
-            info = (weights**2)[..., None, None] * np.eye(2)
+            info = np.stack((weights**2, np.zeros_like(weights), weights**2), 1)
         else:
-            there &= np.isfinite(info).all((-2, -1))
+            there &= np.isfinite(info).all(1)
         flat = np.where(there[..., None], flat, 0)
         slopes = np.stack([c.pixel_slope(f) for c, f in zip(cameras, flat, strict=True)])
-        info = np.swapaxes(slopes, -1, -2) @ np.where(there[..., None, None], info, 0) @ slopes
+        info = _in_plane(np.where(there[:, None], info, 0), slopes)
+        flat = np.moveaxis(flat, -1, 1).copy()
         return cls(cameras, pixels, flat, info, np.where(there, weights, 0), there)
 
     def part(self, index: Array) -> _Rays:
         """Some of the points."""
-        arrays = (self.pixels, self.flat, self.info, self.weights, self.there)
-        return _Rays(self.cameras, *(a[:, index] for a in arrays))
+        return _Rays(
+            self.cameras,
+            self.pixels[:, index],
+            self.flat[..., index],
+            self.info[..., index],
+            self.weights[:, index],
+            self.there[:, index],
+        )
 
     def errors(self, places: Array) -> Array:
         """(V, M) pixels from the projections; infinite for a camera that has the point behind."""
-        seen = np.stack([camera.project(places) for camera in self.cameras])
+        seen = np.stack([camera.project(places.T) for camera in self.cameras])
         away = np.sqrt(((seen - self.pixels) ** 2).sum(-1))
         away = np.where(np.isnan(seen).any(-1), np.inf, away)
-        return np.where(self.there & np.isfinite(places).all(-1), away, np.nan)
+        return np.where(self.there & np.isfinite(places).all(0), away, np.nan)
+
+
+def _in_plane(info: Array, slopes: Array) -> Array:
+    """Inverse covariances (V, 3, M) of pixels as those of the plane z = 1: S' W S."""
+    a, b, d = np.moveaxis(info, 1, 0)
+    p, q, r, s = slopes.reshape(*slopes.shape[:2], 4).transpose(2, 0, 1)
+    left, right = (a * p + b * r, b * p + d * r), (a * q + b * s, b * q + d * s)
+    return np.stack(
+        (p * left[0] + r * left[1], p * right[0] + r * right[1], q * right[0] + s * right[1]), 1
+    )
 
 
 def _solve(
@@ -190,19 +209,19 @@ def _solve(
         index = np.flatnonzero(doubtful)
         some = rays.part(index)
         chosen = _agreeing(some, min_views, max_error)
-        places[index], spread[index] = _placed(some, chosen, steps)
-        errors[:, index], used[:, index] = some.errors(places[index]), chosen
+        places[:, index], spread[index] = _placed(some, chosen, steps)
+        errors[:, index], used[:, index] = some.errors(places[:, index]), chosen
     # what the steps made worse, and what lies behind a camera that sees it
     bad = enough & (_any_worse(errors, used, limit) | (used.sum(0) < min_views))
-    bad |= enough & ~np.isfinite(places).all(-1)
-    places[bad | ~enough], spread[bad | ~enough] = np.nan, np.nan
+    bad |= enough & ~np.isfinite(places).all(0)
+    places[:, bad | ~enough], spread[bad | ~enough] = np.nan, np.nan
     rejected = rays.there & enough & ~used & ~bad
     status = np.full(len(bad), Triangulated.FOUND, np.int8)
     status[~enough] = Triangulated.TOO_FEW_VIEWS
     status[bad] = Triangulated.VIEWS_DISAGREE
-    found = np.isfinite(places).all(-1)
+    found = np.isfinite(places).all(0)
     errors = np.where(found & np.isfinite(errors), errors, np.nan)
-    return places, errors, used & found, rejected, status, spread
+    return places.T, errors, used & found, rejected, status, spread
 
 
 def _any_worse(errors: Array, used: Array, limit: float) -> Array:
@@ -212,52 +231,86 @@ def _any_worse(errors: Array, used: Array, limit: float) -> Array:
 
 
 def _placed(rays: _Rays, used: Array, steps: int) -> tuple[Array, Array]:
-    """Points (M, 3) of the used views (V, M), and their covariances (M, 3, 3)."""
-    info = np.where(used[..., None, None], rays.info, 0)
+    """Points (3, M) of the used views (V, M), and their covariances (M, 3, 3)."""
+    info = np.where(used[:, None], rays.info, 0)
     places = _linear(rays, info)
     cost, normal, step = _step(rays, info, places)
     for _ in range(steps):
         moved = places + step
         next_cost, next_normal, next_step = _step(rays, info, moved)
         better = next_cost < cost
-        places = np.where(better[:, None], moved, places)
+        places = np.where(better, moved, places)
         cost = np.where(better, next_cost, cost)
-        normal = np.where(better[:, None, None], next_normal, normal)
-        step = np.where(better[:, None], next_step, 0)
+        normal = np.where(better, next_normal, normal)
+        step = np.where(better, next_step, 0)
     adjoint, determinant = _adjoint(normal)
     with np.errstate(all="ignore"):
-        return places, adjoint / determinant[:, None, None]
+        spread = (adjoint / determinant)[[0, 1, 2, 1, 3, 4, 2, 4, 5]]
+    return places, np.moveaxis(spread, 0, -1).reshape(-1, 3, 3)
 
 
 def _linear(rays: _Rays, info: Array) -> Array:
-    """(M, 3) that fulfil x P3 = P1, y P3 = P2 of all views as well as can be."""
-    normal = np.zeros((info.shape[1], 3, 3))
-    right = np.zeros((info.shape[1], 3))
-    for camera, flat, weight in zip(rays.cameras, rays.flat, info, strict=True):
-        rows = flat[..., None] * camera.rotation[2] - camera.rotation[:2]
-        value = camera.translation[:2] - flat * camera.translation[2]
-        weighted = weight @ rows
-        normal += np.swapaxes(rows, -1, -2) @ weighted
-        right += (weighted * value[..., None]).sum(-2)
-    return _solved(normal, right)
+    """(3, M) that fulfil x P3 = P1, y P3 = P2 of all views as well as can be."""
+    sums = _Sums(info.shape[-1])
+    for camera, (x, y), weight in zip(rays.cameras, rays.flat, info, strict=True):
+        (first, second, third), shift = camera.rotation[..., None], camera.translation
+        sums.add(
+            (x * third - first, y * third - second),
+            (shift[0] - x * shift[2], shift[1] - y * shift[2]),
+            weight,
+        )
+    return sums.solved()
 
 
 def _step(rays: _Rays, info: Array, places: Array) -> tuple[Array, Array, Array]:
-    """Of Gauss-Newton at points (M, 3): cost (M,), normal matrix (M, 3, 3), step (M, 3)."""
-    cost = np.zeros(len(places))
-    normal = np.zeros((len(places), 3, 3))
-    right = np.zeros((len(places), 3))
+    """Of Gauss-Newton at points (3, M): cost (M,), normal matrix (6, M), step (3, M)."""
+    sums = _Sums(info.shape[-1])
+    cost = np.zeros(info.shape[-1])
     with np.errstate(all="ignore"):
         for camera, flat, weight in zip(rays.cameras, rays.flat, info, strict=True):
-            seen = camera.seen(places)
-            at = seen[:, :2] / seen[:, 2:]
-            off = flat - at
-            slope = (camera.rotation[:2] - at[..., None] * camera.rotation[2]) / seen[:, 2:, None]
-            weighted = weight @ slope
-            cost += np.einsum("mi,mij,mj->m", off, weight, off)
-            normal += np.swapaxes(slope, -1, -2) @ weighted
-            right += (weighted * off[..., None]).sum(-2)
-    return cost, normal, _solved(normal, right)
+            first, second, third = camera.rotation[..., None]
+            x, y, depth = camera.rotation @ places + camera.translation[:, None]
+            x, y = x / depth, y / depth
+            off = flat[0] - x, flat[1] - y
+            sums.add(((first - x * third) / depth, (second - y * third) / depth), off, weight)
+            a, b, d = weight
+            cost += a * off[0] ** 2 + 2 * b * off[0] * off[1] + d * off[1] ** 2
+        return cost, sums.normal, sums.solved()
+
+
+class _Sums:
+    """Normal equations of M points, to which each camera adds two rows a point."""
+
+    def __init__(self, count: int) -> None:
+        self.normal, self.right = np.zeros((6, count)), np.zeros((3, count))
+
+    def add(self, rows: tuple[Array, Array], values: tuple[Array, Array], weight: Array) -> None:
+        """Rows (3, M), values (M,), weight (3, M): xx, xy and yy."""
+        (first, second), (a, b, d) = rows, weight
+        one, two = a * first + b * second, b * first + d * second
+        self.normal += first[_ROW] * one[_COLUMN] + second[_ROW] * two[_COLUMN]
+        self.right += one * values[0] + two * values[1]
+
+    def solved(self) -> Array:
+        """Solutions (3, M); NaN where the rays are parallel."""
+        (a, b, c, d, e, f), determinant = _adjoint(self.normal)
+        x, y, z = self.right
+        with np.errstate(all="ignore"):
+            solution = np.stack(
+                (a * x + b * y + c * z, b * x + d * y + e * z, c * x + e * y + f * z)
+            )
+            return solution / determinant
+
+
+def _adjoint(normal: Array) -> tuple[Array, Array]:
+    """Adjoints (6, M) and determinants (M,) of symmetric matrices; NaN for a singular one."""
+    a, b, c, d, e, f = normal
+    adjoint = np.stack(
+        (d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b)
+    )
+    determinant = a * adjoint[0] + b * adjoint[1] + c * adjoint[2]
+    largest = ((a + d + f) / 3) ** 3
+    return adjoint, np.where(determinant > _PARALLEL * largest, determinant, np.nan)
 
 
 def _agreeing(rays: _Rays, min_views: int, max_error: float) -> Array:
@@ -270,7 +323,7 @@ def _agreeing(rays: _Rays, min_views: int, max_error: float) -> Array:
     for pair in itertools.combinations(range(len(rays.cameras)), 2):
         used = np.zeros_like(rays.there)
         used[list(pair)] = rays.there[list(pair)].all(0)
-        places = _linear(rays, np.where(used[..., None, None], rays.info, 0))
+        places = _linear(rays, np.where(used[:, None], rays.info, 0))
         errors = np.nan_to_num(rays.errors(places), nan=np.inf)
         agree = errors <= max_error
         loss = (rays.weights * np.minimum(errors / max_error, 1) ** 2).sum(0)
@@ -280,27 +333,6 @@ def _agreeing(rays: _Rays, min_views: int, max_error: float) -> Array:
         best = np.where(better, loss, best)
         chosen = np.where(better, agree, chosen)
     return chosen
-
-
-def _solved(matrix: Array, right: Array) -> Array:
-    """Solutions (M, 3) of symmetric systems (M, 3, 3); NaN where the rays are parallel."""
-    adjoint, determinant = _adjoint(matrix)
-    with np.errstate(all="ignore"):
-        return (adjoint @ right[..., None])[..., 0] / determinant[:, None]
-
-
-def _adjoint(matrix: Array) -> tuple[Array, Array]:
-    """Adjoints (M, 3, 3) and determinants (M,) of symmetric matrices; NaN for a singular one."""
-    a, b, c = (matrix[:, 0, i] for i in range(3))
-    d, e, f = matrix[:, 1, 1], matrix[:, 1, 2], matrix[:, 2, 2]
-    rows = (d * f - e * e, c * e - b * f, b * e - c * d)
-    others = (a * f - c * c, b * c - a * e, a * d - b * b)
-    adjoint = np.stack((*rows, rows[1], *others[:2], rows[2], *others[1:]), -1)
-    determinant = a * rows[0] + b * rows[1] + c * rows[2]
-    largest = ((a + d + f) / 3) ** 3
-    return adjoint.reshape(-1, 3, 3), np.where(
-        determinant > _PARALLEL * largest, determinant, np.nan
-    )
 
 
 def _checked(
@@ -333,15 +365,16 @@ def _weights(scores: Any, shape: tuple[int, ...]) -> Array:
 
 
 def _inverse(covariances: Any, shape: tuple[int, ...]) -> Array:
-    """(V, M, 2, 2) inverses; NaN where a matrix is no covariance."""
+    """(V, 3, M) inverses: their xx, xy and yy; NaN where a matrix is no covariance."""
     matrix = np.asarray(covariances, np.float64)
     if matrix.shape != (*shape, 2, 2):
         raise DataError(
             f"covariances of these pixels have the shape {(*shape, 2, 2)}, got {matrix.shape}"
         )
     matrix = matrix.reshape(shape[0], -1, 2, 2)
-    (a, b), (_, d) = np.moveaxis((matrix + np.swapaxes(matrix, -1, -2)) / 2, (-2, -1), (0, 1))
+    a, d = matrix[..., 0, 0], matrix[..., 1, 1]
+    b = (matrix[..., 0, 1] + matrix[..., 1, 0]) / 2
     area = a * d - b * b
+    good = (area > 0) & (a > 0)
     with np.errstate(all="ignore"):
-        inverse = np.stack((d, -b, -b, a), -1) / np.where(area > 0, area, np.nan)[..., None]
-    return np.where((a > 0)[..., None], inverse, np.nan).reshape(*matrix.shape)
+        return np.stack((d, -b, a), 1) / np.where(good, area, np.nan)[:, None]
