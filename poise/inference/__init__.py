@@ -1,4 +1,4 @@
-"""From pictures to poses; `Inferencer` is where to begin.
+"""From pictures to poses; `inferencer.Inferencer` is where to begin, `speed` measures one.
 
 In the order of a picture's way: `sources`, `boxes` and `detectors` (where to look), `networks` or
 `exported` (what runs a batch), `pipeline` (which makes them overlap), `results`, then `tracking`,

@@ -11,14 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import (
-    ArgumentError,
-    CheckpointError,
-    ConfigError,
-    DataError,
-    UnknownNameError,
-    nearest,
-)
+from poise.errors import DataError, UnknownNameError, nearest
 from poise.inference.boxes.given import GivenBoxes
 from poise.inference.detectors import WholeImage, build_detector
 from poise.inference.exported.opening import exported_network, is_exported, load_exported
@@ -27,6 +20,7 @@ from poise.inference.machine.memory import keep_freed_memory
 from poise.inference.networks.choosing import choose_network
 from poise.inference.networks.crops import crop_maker, read_test_pipeline
 from poise.inference.networks.direct3d import space_of
+from poise.inference.networks.loading import load_pose_model
 from poise.inference.networks.modes import Mode, mode_of, pick_model
 from poise.inference.networks.network import Network
 from poise.inference.pipeline.jobs import Job
@@ -51,8 +45,6 @@ BACKENDS = ("torch", *RUNTIMES)
 CROPS = ("opencv", "torch")
 #: Frames that may wait between two stages; of live sources one, since what waits grows old.
 _WAITING_FRAMES, _WAITING_LIVE = 8, 1
-#: Parts that detectors have and pose models have not.
-_DETECTOR_PARTS = ("bbox_head", "rpn_head", "roi_head")
 #: Transforms that mark a pipeline as one of single people.
 _BOX_STEPS = frozenset(("TopdownAffine", "GetBBoxCenterScale"))
 
@@ -127,9 +119,7 @@ class Inferencer:
             self._space_3d = self.model.space_3d
         else:
             self.device = pick_device(device)
-            self.model = _load(model, weights, self.device)
-            _refuse_lifter(self.model)
-            _check_described(self.model)
+            self.model = load_pose_model(model, weights, self.device)
             self._space_3d = space_of(self.model)
         if str(self.device) == "cpu":
             keep_freed_memory()
@@ -377,59 +367,3 @@ def _first(sources: Iterable[Source]) -> tuple[Source | None, Iterable[Source]]:
     iterator = iter(sources)
     first = next(iterator, None)
     return first, (iterator if first is None else itertools.chain([first], iterator))
-
-
-def _load(model: Any, weights: Any, device: Any) -> Any:
-    from poise.models.build import load_model
-    from poise.zoo import find_model
-
-    known = find_model(model) if isinstance(model, str) else None
-    if (known is not None and known.is_detector) or _is_detector_file(model):
-        raise ConfigError(
-            f"'{model}' is a detector, which finds boxes and no keypoints; give it as detector=... "
-            "(--detector) beside a pose model"
-        )
-    try:
-        return load_model(model, weights, device=device)
-    except CheckpointError as error:
-        if weights is None and known is not None:
-            error.add_note(
-                "without a network: model 'auto' takes the best model that is on this machine, "
-                "and movenet-thunder and movenet-lightning come inside the package"
-            )
-        raise
-
-
-def _is_detector_file(model: Any) -> bool:
-    """Whether a model is a config file of a network that finds boxes."""
-    from poise.zoo import load_config
-
-    if not isinstance(model, (str, os.PathLike)) or not os.fspath(model).endswith(".py"):
-        return False
-    network = load_config(model).get("model") or {}
-    return any(part in network for part in _DETECTOR_PARTS)
-
-
-def _check_described(model: Any) -> None:
-    """See that a built model says what its keypoints are and how pictures get into it.
-
-    Raises:
-        ArgumentError: it does not.
-    """
-    lacks = [name for name in ("cfg", "dataset_meta") if not getattr(model, name, None)]
-    if lacks:
-        raise ArgumentError(
-            f"the model, a {type(model).__name__}, has no {' and no '.join(lacks)}, which say how "
-            "pictures get into it and what its keypoints are; poise.load_model(CONFIG, WEIGHTS) "
-            "and poise.apis.init_model give models that have both"
-        )
-
-
-def _refuse_lifter(model: Any) -> None:
-    from poise.models.estimators import PoseLifter
-
-    if isinstance(model, PoseLifter):
-        raise ConfigError(
-            "this model lifts 2D poses to 3D and cannot look at pictures; give it as lift=... "
-            "beside a 2D model, or call poise.apis.inference_pose_lifter_model"
-        )

@@ -14,7 +14,7 @@ from poise.errors import ConfigError
 from poise.inference.exported.cache import export_cached
 from poise.inference.exported.maps import ExportedMaps
 from poise.inference.exported.people import ExportedPeople, PictureSteps
-from poise.inference.exported.topdown import ExportedNetwork
+from poise.inference.exported.topdown import ExportedTopdown
 from poise.inference.exported.topdown_3d import ExportedTopdown3D
 from poise.inference.networks.crops import PipelineCrops, WarpCrops, read_test_pipeline
 from poise.inference.networks.heat import warn_without_heatmaps
@@ -64,7 +64,7 @@ def exported_network(
     options = covariance_options(model.head) if covariances else None
     session = open_session(export_cached(model), runtime, half=mode.half)
     unflip = _unflip_by(model.head, dict(crops.constants), cfg) if flips else None
-    return ExportedNetwork(
+    return ExportedTopdown(
         session, crops, model.head.decoder, unflip, heatmaps=heatmaps, covariances=options
     )
 
@@ -83,13 +83,13 @@ def _network_of(model: Any, crops: Any, *, heatmaps: bool, covariances: bool) ->
             "the model itself, with backend='torch', may"
         )
     options = covariance_options(model.head)
-    return ExportedNetwork(
+    return ExportedTopdown(
         model.session, crops, model.head.decoder, heatmaps=heatmaps, covariances=options
     )
 
 
 def _topdown(model: Any, crops: Any, heatmaps: bool) -> Network:
-    return ExportedNetwork(model.session, crops, model.head.decoder, heatmaps=heatmaps)
+    return ExportedTopdown(model.session, crops, model.head.decoder, heatmaps=heatmaps)
 
 
 def _people(model: Any, crops: Any, heatmaps: bool) -> Network:

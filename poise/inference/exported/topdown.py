@@ -12,10 +12,10 @@ from poise.inference.networks.network import Poses
 from poise.inference.networks.topdown import decoded
 from poise.runtimes import Session
 
-__all__ = ["ExportedNetwork"]
+__all__ = ["ExportedTopdown"]
 
 
-class ExportedNetwork:
+class ExportedTopdown:
     """Top-down network of a runtime.
 
     Args:

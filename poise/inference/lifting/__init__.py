@@ -1,4 +1,8 @@
-"""From 2D poses to 3D poses."""
+"""From 2D poses to 3D poses.
+
+`stage` lifts results, person by person, with one of the `networks`; `poses` brings keypoints into
+the form that networks take, and what they give upright.
+"""
 
 from poise._lazy import attach
 

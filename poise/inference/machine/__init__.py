@@ -1,1 +1,1 @@
-"""What inference takes of the machine: devices and number types, threads, memory."""
+"""What inference takes of the machine: `devices` and number types, `threads`, `memory`."""

@@ -1,8 +1,8 @@
 """Several cameras: where they stand, who is who in all of them, keypoints in metres.
 
-`calibrating` finds cameras by pictures of `boards` (`lens_calibration`, `placing`), `camera_files`
-reads and writes them. `triangulating` puts views together: `views` are the numbers of each,
-`synchronising` finds their offsets, `association` says who is who, `reconstruction` places
+`calibrating` finds cameras by pictures of `boards` (`lens_calibration`, `placing`, `bundle`),
+`camera_files` reads and writes them. `triangulating` puts views together: `views` are the numbers
+of each, `synchronising` finds their offsets, `association` says who is who, `reconstruction` places
 keypoints, and `summary` tells how well.
 """
 

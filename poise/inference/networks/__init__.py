@@ -1,7 +1,8 @@
 """From places in pictures to poses: what runs a batch, with torch.
 
-`crops` (and `device_crops`) make the batch; `choosing` takes `topdown`, the quick way, or
-`any_model`, which suits all; both are a `network.Network` and answer with `network.Poses`.
-`modes` says how carefully to look, `tuning` rearranges a model for speed; `heat` and `direct3d`
-are what else a network may say. Nothing here imports torch before a torch model comes.
+`loading` loads a model; `crops` (and `device_crops`) make the batch; `choosing` takes `topdown`,
+the quick way, or `any_model`, which suits all; both are a `network.Network` and answer with
+`network.Poses`. `modes` says how carefully to look, `tuning` rearranges a model for speed; `heat`
+and `direct3d` are what else a network may say. Nothing here imports torch before a torch model
+comes.
 """

@@ -1,4 +1,8 @@
-"""Calm keypoints: filters over time, and short gaps filled in."""
+"""Calm keypoints: filters over time, and short gaps filled in.
+
+`stage` smooths results, frame by frame or late; `filters` are what it may smooth with, `gaps` fills
+in what was missed.
+"""
 
 from poise._lazy import attach
 

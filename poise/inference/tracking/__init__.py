@@ -1,4 +1,8 @@
-"""Who is who from frame to frame."""
+"""Who is who from frame to frame.
+
+`stage` gives results their ids by `tracker`, which is made of `association` (who is like whom) and
+`people` (a frame's people as arrays), or by a tracker of other `libraries`.
+"""
 
 from poise._lazy import attach
 

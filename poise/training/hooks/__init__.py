@@ -1,4 +1,9 @@
-"""Hooks: things that happen at named points of a run, Poise's own and the user's."""
+"""Hooks: things that happen at named points of a run, Poise's own and the user's.
+
+`base` is the class to derive from. `runtime` keeps a run going, `checkpoint` and `ema` keep its
+weights, `logger`, `progress` and `report` tell of it, `visualization`, `badcase` and `dump` show
+and save predictions, `switches` change data or losses at an epoch.
+"""
 
 from poise._lazy import attach
 

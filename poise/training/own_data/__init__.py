@@ -1,4 +1,8 @@
-"""A released model's config for one's own COCO-style data: files, keypoints, settings."""
+"""A released model's config for one's own COCO-style data: files, keypoints, settings.
+
+`preparation` does it all: `files` finds the data, `split` holds some out, `settings` changes the
+config, `schedule` its course.
+"""
 
 from poise._lazy import attach
 

@@ -1,3 +1,4 @@
-"""Short runs before the long one: `sanity` overfits a few samples, `tuning` searches for a batch
-size and a learning rate.
+"""Short runs before the long one.
+
+`sanity` overfits a few samples, `tuning` searches for a batch size and a learning rate.
 """
