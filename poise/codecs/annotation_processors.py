@@ -94,8 +94,8 @@ def _around_keypoints(bbox: Array, keypoints: Array, keypoints_visible: Array | 
             keypoints_visible[..., 0] if keypoints_visible.ndim == 3 else keypoints_visible
         ) != 0
     mask = np.broadcast_to(seen[..., None], keypoints.shape)
-    low = keypoints.min(axis=1, where=mask, initial=np.inf)
-    high = keypoints.max(axis=1, where=mask, initial=-np.inf)
+    low = np.where(mask, keypoints, np.inf).min(axis=1, initial=np.inf)
+    high = np.where(mask, keypoints, -np.inf).max(axis=1, initial=-np.inf)
     around = np.concatenate(
         [np.minimum(bbox[..., :2], low), np.maximum(bbox[..., 2:], high)], axis=-1
     )

@@ -15,7 +15,9 @@ from poise.errors import DataError
 __all__ = [
     "dump",
     "exists",
+    "get",
     "get_local_path",
+    "get_text",
     "isdir",
     "isfile",
     "join_path",
@@ -29,11 +31,19 @@ def _format(file: Any, file_format: str | None) -> str:
 
 
 def load(file: str | Path, file_format: str | None = None, **options: Any) -> Any:
-    """Content of a JSON or YAML file.
+    """Content of a JSON, YAML or pickle file.
 
-    Pickle files can run code, so they are not read here; use `pickle.load` on those you trust.
+    Pickle files can run code, so of these only plain data are read: numbers, texts, containers
+    and arrays; use `pickle.load` for more, on files you trust.
+
+    Raises:
+        DataError: another kind of file, or a pickle file with other things in it.
     """
     kind = _format(file, file_format)
+    if kind in ("pkl", "pickle"):
+        from poise.datasets.safe_pickle import load_pickle
+
+        return load_pickle(str(file), "file", owner="load")
     text = Path(file).read_text(encoding="utf-8-sig") if kind in ("json", "yaml", "yml") else ""
     if kind == "json":
         return json.loads(text, **options)
@@ -41,7 +51,7 @@ def load(file: str | Path, file_format: str | None = None, **options: Any) -> An
         import yaml
 
         return yaml.safe_load(text)
-    raise DataError(f"'{file}': expected a .json, .yaml or .yml file")
+    raise DataError(f"'{file}': expected a .json, .yaml, .yml or .pkl file")
 
 
 def dump(
@@ -86,6 +96,18 @@ def list_from_file(
     """Lines of a text file from line `offset` on, at most `max_num` (0: all), with a prefix."""
     lines = Path(filename).read_text(encoding=encoding).splitlines()[offset:]
     return [prefix + line for line in (lines[:max_num] if max_num > 0 else lines)]
+
+
+def get(filepath: str | Path, backend_args: dict[str, Any] | None = None) -> bytes:
+    """Content of a file."""
+    return Path(filepath).read_bytes()
+
+
+def get_text(
+    filepath: str | Path, encoding: str = "utf-8", backend_args: dict[str, Any] | None = None
+) -> str:
+    """Content of a text file."""
+    return Path(filepath).read_text(encoding=encoding)
 
 
 def exists(filepath: str | Path, backend_args: dict[str, Any] | None = None) -> bool:

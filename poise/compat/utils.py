@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ __all__ = [
     "to_3tuple",
     "to_4tuple",
     "to_ntuple",
-    "track_iter_progress",
 ]
 
 
@@ -104,13 +103,6 @@ def digit_version(version_str: str, length: int = 4) -> tuple[int, ...]:
     release += [0] * (length - len(release))
     stage = _STAGES.get(found[2], 1 if found[2] else 0)
     return (*release, stage, int(found[3] or 0))
-
-
-def track_iter_progress(tasks: Iterable[Any], **options: Any) -> Iterator[Any]:
-    """Iterate with a progress bar on the terminal."""
-    from rich.progress import track
-
-    yield from track(tasks, **options)
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:

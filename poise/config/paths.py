@@ -34,11 +34,16 @@ _PACKAGES: dict[str, str] = {
     "mmpose.evaluation": "poise.metrics poise.metrics.functional",
     "mmpose.evaluation.functional": "poise.metrics.functional",
     "mmpose.models": _MODEL_PARTS,
+    "mmpose.models.backbones.resnet": "poise.layers poise.models.backbones",
+    "mmpose.models.backbones.utils": "poise.layers",
+    "mmpose.models.builder": "poise.compat.builder",
     "mmpose.models.losses": "poise.losses",
     "mmpose.models.data_preprocessors": "poise.models.preprocessors",
     "mmpose.models.pose_estimators": "poise.models.estimators",
     "mmpose.models.task_modules": "poise.models.assigners",
     "mmpose.models.utils": _BLOCKS,
+    "mmpose.models.utils.rtmcc_block": "poise.layers.rtmcc_block poise.layers",
+    "mmpose.models.utils.transformer": "poise.layers poise.layers.gau poise.layers.sine_position",
     "mmpose.registry": "poise.registry",
     "mmpose.structures": "poise.structures",
     "mmpose.structures.bbox": "poise.structures.bbox poise.geometry.boxes poise.geometry.warps",
@@ -61,7 +66,7 @@ _PACKAGES: dict[str, str] = {
     "mmengine.runner": "poise.training poise.training.run.loops poise.training.run.checkpoint "
     "poise.models.weights",
     "mmengine.structures": "poise.structures",
-    "mmengine.utils": "poise.compat.utils",
+    "mmengine.utils": "poise.compat.utils poise.compat.progress",
     "mmengine.visualization": "poise.visualization",
     "mmcv": "poise.compat",
     "mmcv.cnn": "poise.layers",
@@ -94,9 +99,24 @@ _RENAMED: dict[str, str] = {
         for module in ("", ".builder")
         for name in ("BACKBONES", "NECKS", "HEADS", "LOSSES", "POSE_ESTIMATORS")
     },
-    "mmpose.models.build_pose_estimator": "poise.models.build:build_model",
-    "mmpose.models.build_posenet": "poise.models.build:build_model",
-    "mmpose.models.builder.build_pose_estimator": "poise.models.build:build_model",
+    **{
+        f"mmpose.models.build_{part}": f"poise.compat.builder:build_{part}"
+        for part in ("backbone", "head", "loss", "neck", "pose_estimator", "posenet")
+    },
+    **{
+        f"mmpose.models.backbones.{old}": f"poise.models.backbones.{new}"
+        for old, new in {
+            "hrnet.HRModule": "hr_module:HRModule",
+            "litehrnet.LiteHRModule": "lite_hrnet:LiteHRModule",
+            "resnest.Bottleneck": "resnest:ResNeStBottleneck",
+            "resnext.Bottleneck": "resnext:Bottleneck",
+            "vipnas_resnet.ViPNAS_Bottleneck": "vipnas:ViPNASBottleneck",
+        }.items()
+    },
+    "mmpose.models.utils.RTMCCBlock": "poise.layers.rtmcc_block:RTMCCBlock",
+    "mmengine.registry.build_from_cfg": "poise.compat.builder:build_from_cfg",
+    "mmengine.runner.LogProcessor": "poise.training.logs.log_processor:LogProcessor",
+    "mmengine.utils.dl_utils.TORCH_VERSION": "torch:__version__",
     "mmpose.utils.adapt_mmdet_pipeline": "poise.apis:adapt_mmdet_pipeline",
     "mmcv.cnn.Linear": "torch.nn:Linear",
     "mmcv.cnn.Conv2d": "torch.nn:Conv2d",

@@ -75,7 +75,8 @@ class GAUEncoder(BaseModule):
 
     def _positioned(self, x: Tensor, pos_enc: Tensor | None) -> Tensor:
         """Queries or keys (..., L, s) with their positions."""
-        if self.pos_enc in ("none", False):
+        if self.pos_enc not in ("rope", "add"):
+            # MMPose's takes True and every other word for "none"
             return x
         if pos_enc is None:
             raise ArgumentError(f"GAUEncoder(pos_enc={self.pos_enc!r}) needs `pos_enc`, got None")

@@ -6,7 +6,7 @@ building one model imports one model. User classes join with `@MODELS.register_m
 
 from poise.registry.core import Registry
 from poise.registry.resolve import allow_imports, allowed_imports
-from poise.registry.scope import current_scope, use_scope
+from poise.registry.scope import current_scope, init_default_scope, use_scope
 
 MODELS = Registry("models")
 DATASETS = Registry("datasets")
@@ -70,5 +70,6 @@ __all__ = [
     "allow_imports",
     "allowed_imports",
     "current_scope",
+    "init_default_scope",
     "use_scope",
 ]

@@ -6,7 +6,15 @@ import contextlib
 import contextvars
 from collections.abc import Iterator
 
-__all__ = ["PROJECT_PACKAGES", "SCOPES", "canonical", "current_scope", "search_order", "use_scope"]
+__all__ = [
+    "PROJECT_PACKAGES",
+    "SCOPES",
+    "canonical",
+    "current_scope",
+    "init_default_scope",
+    "search_order",
+    "use_scope",
+]
 
 #: Libraries whose names configs use. "poise" holds what MMPose never had.
 SCOPES = ("mmpose", "poise", "mmengine", "mmcv", "mmdet", "mmyolo", "mmpretrain", "torch")
@@ -51,6 +59,11 @@ def use_scope(scope: str | None) -> Iterator[str]:
         yield _current.get()
     finally:
         _current.reset(token)
+
+
+def init_default_scope(scope: str) -> None:
+    """Let bare names mean those of `scope` from here on in this thread, as MMEngine's does."""
+    _current.set(canonical(scope))
 
 
 def search_order(scope: str | None = None) -> tuple[str, ...]:

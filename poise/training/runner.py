@@ -91,7 +91,7 @@ class Runner:
         self.precision = precision
         self.scope = cfg.get("default_scope") or "mmpose"
         self.cfg_text = config_text(cfg)
-        self.message_hub = MessageHub()
+        self.message_hub = MessageHub().be_current("poise")
         self.log_processor: Any = LOG_PROCESSORS.build(
             cfg.get("log_processor") or {"type": "mmengine.LogProcessor"}
         )
@@ -117,6 +117,15 @@ class Runner:
     def from_cfg(cls, cfg: Any) -> Runner:
         """Runner of a config, under MMEngine's name for it."""
         return cls(cfg)
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> Any:
+        """Loader of a dataloader config; see `poise.datasets.loader.build_dataloader`."""
+        from poise.datasets.loader import build_dataloader
+
+        return build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
 
     # --------------------------------------------------------- the view of hooks
 

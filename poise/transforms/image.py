@@ -24,6 +24,7 @@ __all__ = [
     "flip_image",
     "read_bytes",
     "rescale_image",
+    "rescaling_factor",
     "resize_image",
     "stored_image",
 ]
@@ -236,6 +237,19 @@ def resize_image(image: np.ndarray, size: tuple[int, int], backend: str = "cv2")
     return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
+def rescaling_factor(size: tuple[int, int], scale: float | tuple[int, int]) -> float:
+    """By what a picture of a size grows; arguments as for `rescale_image`.
+
+    Raises:
+        ArgumentError: a factor that is not positive.
+    """
+    if isinstance(scale, (int, float)):
+        if scale <= 0:
+            raise ArgumentError(f"a picture is scaled by a factor above 0, got {scale}")
+        return float(scale)
+    return min(max(scale) / max(size), min(scale) / min(size))
+
+
 def rescale_image(
     image: np.ndarray, scale: float | tuple[int, int], backend: str = "cv2"
 ) -> np.ndarray:
@@ -248,11 +262,6 @@ def rescale_image(
         backend: "cv2" or "pillow".
     """
     height, width = image.shape[:2]
-    if isinstance(scale, (int, float)):
-        if scale <= 0:
-            raise ArgumentError(f"a picture is scaled by a factor above 0, got {scale}")
-        factor = float(scale)
-    else:
-        factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
+    factor = rescaling_factor((width, height), scale)
     # half a pixel up, as MMCV rounds
     return resize_image(image, (int(width * factor + 0.5), int(height * factor + 0.5)), backend)

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._named import Named
 from poise.errors import DataError, MissingDependencyError
 from poise.registry import VISUALIZERS
 from poise.visualization.drawing import draw_boxes, draw_keypoints, field_of
@@ -27,7 +28,7 @@ OPENPOSE_SCHEMAS = {
 
 
 @VISUALIZERS.register_module()
-class PoseLocalVisualizer:
+class PoseLocalVisualizer(Named):
     """Draws data samples: ground truth and predictions, boxes, keypoints and heatmaps.
 
     Pictures are RGB here, as in MMPose; the functions of `poise.visualization.drawing` take

@@ -214,6 +214,14 @@ def test_boxes_grow_to_hold_visible_keypoints():
     np.testing.assert_array_equal(boxes, before)
 
 
+def test_boxes_grow_around_keypoints_in_whole_pixels():
+    keypoints, visible = np.array([[[5, 15], [50, 12], [99, 99]]]), np.array([[1, 2, 0]])
+    encoded = YOLOXPoseAnnotationProcessor(expand_bbox=True).encode(
+        keypoints, visible, np.array([[10, 10, 20, 20]]), [1]
+    )
+    assert encoded["bbox"].tolist() == [[5, 10, 50, 20]]
+
+
 def test_edpose_keeps_the_best_people(rng):
     codec = EDPoseLabel(num_select=2, num_keypoints=1)
     logits = np.array([[0.1], [0.9], [0.5]])

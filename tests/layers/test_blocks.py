@@ -257,7 +257,7 @@ def test_channels():
     assert [make_divisible(v, 8) for v in (3, 12, 17, 100)] == [8, 16, 16, 104]
 
 
-@pytest.mark.parametrize("off", ["none", False])
+@pytest.mark.parametrize("off", ["none", False, True])
 def test_gated_attention_needs_no_positions_where_it_uses_none(off):
     unit = GAUEncoder(8, 8, s=4, pos_enc=off)
     tokens = torch.rand(2, 5, 8)

@@ -18,6 +18,7 @@ from poise.errors import (
     UnknownNameError,
 )
 from poise.training.hooks import Hook
+from poise.training.logs.message_hub import MessageHub
 from poise.training.module import parse_losses
 from poise.training.run import checkpoint as files
 from poise.training.run.signals import StopRequests
@@ -483,3 +484,14 @@ def test_single_scalars_are_logged_as_the_config_says(make_config):
     processor["custom_cfg"][0]["method_name"] = "median"
     with pytest.raises(ConfigError, match="mean, max, min, current"):
         run(make_config(log_processor=processor))
+
+
+def test_loaders_are_built_without_a_run(make_config):
+    config = make_config()["train_dataloader"]
+    batch = next(iter(Runner.build_dataloader(config, seed=0)))
+    assert len(batch["inputs"]) == config["batch_size"]
+
+
+def test_the_latest_run_is_found_from_anywhere(make_config):
+    runner = Runner(make_config())
+    assert MessageHub.get_current_instance() is runner.message_hub

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from poise._named import Named
+
 __all__ = ["MessageHub", "ScalarHistory"]
 
 #: Values that a history keeps; the longest window a log line averages over.
@@ -61,10 +63,16 @@ class ScalarHistory:
         return [float(v) for v, _ in self._values], [c for _, c in self._values]
 
 
-class MessageHub:
-    """Shared notes of one run: `log_scalars` and `runtime_info`, as hooks know them."""
+class MessageHub(Named):
+    """Shared notes of one run: `log_scalars` and `runtime_info`, as hooks know them.
 
-    def __init__(self) -> None:
+    Code without a run at hand finds the latest one's by `MessageHub.get_current_instance()`.
+    """
+
+    _always_there = True
+
+    def __init__(self, name: str = "poise") -> None:
+        self.name = name
         self.log_scalars: dict[str, ScalarHistory] = {}
         self.runtime_info: dict[str, Any] = {}
 

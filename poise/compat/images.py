@@ -1,0 +1,176 @@
+"""Reading, writing, resizing and turning of pictures: arrays (H, W, 3) in BGR order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from poise.errors import ArgumentError
+from poise.transforms.image import (
+    decode_image,
+    flip_image,
+    read_bytes,
+    rescaling_factor,
+)
+
+__all__ = [
+    "bgr2gray",
+    "bgr2rgb",
+    "gray2bgr",
+    "imflip",
+    "imfrombytes",
+    "imread",
+    "imrescale",
+    "imresize",
+    "imwrite",
+    "rgb2bgr",
+]
+
+INTERPOLATIONS = {
+    "nearest": cv2.INTER_NEAREST,
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+    "lanczos": cv2.INTER_LANCZOS4,
+}
+"""MMCV's name -> OpenCV's flag."""
+
+
+def imread(
+    img_or_path: Any,
+    flag: str = "color",
+    channel_order: str = "bgr",
+    backend: str | None = None,
+    **options: Any,
+) -> np.ndarray:
+    """Picture of a file or http(s) address; an array comes back as it is.
+
+    Args:
+        img_or_path: where it is.
+        flag: "color", "grayscale", "unchanged" and their "_ignore_orientation" forms.
+        channel_order: "bgr" or "rgb".
+        backend: "cv2", "pillow", "turbojpeg" or "tifffile".
+        options: `backend_args`.
+
+    Raises:
+        FileMissingError: no such file.
+        DataError: no picture.
+    """
+    if isinstance(img_or_path, np.ndarray):
+        return img_or_path
+    raw = read_bytes(img_or_path, options.get("backend_args"))
+    return imfrombytes(raw, flag, channel_order, backend)
+
+
+def imfrombytes(
+    content: bytes | np.ndarray,
+    flag: str = "color",
+    channel_order: str = "bgr",
+    backend: str | None = None,
+) -> np.ndarray:
+    """Picture of an encoded file's bytes; arguments as for `imread`."""
+    if channel_order.lower() not in ("bgr", "rgb"):
+        raise ArgumentError(f"channel_order is 'bgr' or 'rgb', got {channel_order!r}")
+    raw = content if isinstance(content, np.ndarray) else np.frombuffer(content, np.uint8)
+    image = decode_image(raw, flag, backend)
+    turned = channel_order.lower() == "rgb" and flag.startswith("color")
+    return bgr2rgb(image) if turned else image
+
+
+def imwrite(
+    img: np.ndarray,
+    file_path: str | Path,
+    params: Sequence[int] | None = None,
+    auto_mkdir: bool | None = None,
+    **options: Any,
+) -> bool:
+    """Write a picture in the format of the file's ending; folders are made.
+
+    Raises:
+        ArgumentError: an ending that OpenCV does not know.
+    """
+    path = Path(file_path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # imencode and write_bytes, not imwrite: it fails silently on non-ASCII Windows paths
+        done, content = cv2.imencode(path.suffix, img, list(params or ()))
+    except cv2.error as error:
+        raise ArgumentError(f"cannot write '{path}': {error.err}") from error
+    path.write_bytes(content.tobytes())
+    return bool(done)
+
+
+def imresize(
+    img: np.ndarray,
+    size: tuple[int, int],
+    return_scale: bool = False,
+    interpolation: str = "bilinear",
+    **options: Any,
+) -> Any:
+    """Picture of another (width, height); with `return_scale` the factors of both, too.
+
+    Raises:
+        ArgumentError: an interpolation that is not in `INTERPOLATIONS`.
+    """
+    if interpolation not in INTERPOLATIONS:
+        raise ArgumentError(
+            f"interpolation is one of {', '.join(INTERPOLATIONS)}; got {interpolation!r}"
+        )
+    width, height = map(int, size)
+    resized = cv2.resize(img, (width, height), interpolation=INTERPOLATIONS[interpolation])
+    if not return_scale:
+        return resized
+    return resized, width / img.shape[1], height / img.shape[0]
+
+
+def imrescale(
+    img: np.ndarray,
+    scale: float | tuple[int, int],
+    return_scale: bool = False,
+    interpolation: str = "bilinear",
+    **options: Any,
+) -> Any:
+    """Picture enlarged by a factor, or as large as fits into (long, short) edges.
+
+    Returns:
+        The picture; with `return_scale` the factor, too.
+
+    Raises:
+        ArgumentError: a factor that is not positive.
+    """
+    height, width = img.shape[:2]
+    factor = rescaling_factor((width, height), scale)
+    # half a pixel up, as MMCV rounds
+    size = int(width * factor + 0.5), int(height * factor + 0.5)
+    resized = imresize(img, size, interpolation=interpolation)
+    return (resized, factor) if return_scale else resized
+
+
+def imflip(img: np.ndarray, direction: str = "horizontal") -> np.ndarray:
+    """Picture mirrored: "horizontal", "vertical" or "diagonal"."""
+    return flip_image(img, direction)
+
+
+def bgr2rgb(img: np.ndarray) -> np.ndarray:
+    """Channels in RGB order."""
+    return cv2.cvtColor(img, cv2.COLOR_BGR2RGB)
+
+
+def rgb2bgr(img: np.ndarray) -> np.ndarray:
+    """Channels in BGR order."""
+    return cv2.cvtColor(img, cv2.COLOR_RGB2BGR)
+
+
+def bgr2gray(img: np.ndarray, keepdim: bool = False) -> np.ndarray:
+    """Grey picture (H, W), or (H, W, 1)."""
+    grey = cv2.cvtColor(img, cv2.COLOR_BGR2GRAY)
+    return grey[..., None] if keepdim else grey
+
+
+def gray2bgr(img: np.ndarray) -> np.ndarray:
+    """Three equal channels of a grey picture (H, W) or (H, W, 1)."""
+    return cv2.cvtColor(img if img.ndim == 3 else img[..., None], cv2.COLOR_GRAY2BGR)
