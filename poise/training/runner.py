@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from poise.check.keys import check_keypoints, check_training_config, note_keypoints
+from poise.datasets.loader import build_dataloader
 from poise.errors import CheckpointError, ConfigError, KeypointCountError
 from poise.metrics.collecting import broadcast
 from poise.metrics.evaluator import build_evaluator
@@ -118,14 +119,7 @@ class Runner:
         """Runner of a config, under MMEngine's name for it."""
         return cls(cfg)
 
-    @staticmethod
-    def build_dataloader(
-        dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
-    ) -> Any:
-        """Loader of a dataloader config; see `poise.datasets.loader.build_dataloader`."""
-        from poise.datasets.loader import build_dataloader
-
-        return build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
+    build_dataloader = staticmethod(build_dataloader)
 
     # --------------------------------------------------------- the view of hooks
 
