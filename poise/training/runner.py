@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from poise.check.keys import check_keypoints, check_training_config, note_keypoints
-from poise.datasets.loader import build_dataloader
+from poise.datasets import loader
 from poise.errors import CheckpointError, ConfigError, KeypointCountError
 from poise.metrics.collecting import broadcast
 from poise.metrics.evaluator import build_evaluator
@@ -119,7 +119,7 @@ class Runner:
         """Runner of a config, under MMEngine's name for it."""
         return cls(cfg)
 
-    build_dataloader = staticmethod(build_dataloader)
+    build_dataloader = staticmethod(loader.build_dataloader)
 
     # --------------------------------------------------------- the view of hooks
 
