@@ -196,3 +196,20 @@ def test_outputs_of_16_bits_on_a_device_are_decoded(name, pretending):
         assert np.isfinite(a).all()
         # of equal maxima another may be the first
         assert np.mean(np.abs(np.float64(a) - b) < 0.3) > 0.8
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+@pytest.mark.parametrize(
+    "name", [n for n, (codec, _) in DECODED.items() if codec.support_covariances]
+)
+def test_covariances_of_outputs_on_a_device_are_those_of_the_host(name, kind, pretending):
+    codec, shapes = DECODED[name]
+    if name in ("RegressionLabel", "IntegralRegressionLabel"):
+        shapes = [(2, K, 4)]
+    g = torch.Generator().manual_seed(0)
+    outputs = [torch.rand(shape, generator=g) for shape in shapes]
+    expected = codec.batch_decode_covariance(*(output.clone() for output in outputs))
+    with pretending(kind) as device:
+        found = codec.batch_decode_covariance(*(output.to(device) for output in outputs))
+    assert found.shape == (2, 1, K, 2, 2)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)

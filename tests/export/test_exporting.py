@@ -183,3 +183,23 @@ def test_export_that_differs_is_not_kept(model, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="gives another 'output_0' than the model"):
         export_onnx(model, tmp_path / "bad.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_covariances_of_a_file_are_those_of_the_model(model, file, flip_test):
+    def found(source, **options):
+        inferencer = Inferencer(source, device="cpu", **options)
+        (result,) = inferencer.predict(PHOTO, boxes=BOXES, covariances=True)
+        return np.sqrt(result.keypoint_covariances[..., [0, 1], [0, 1]])
+
+    expected = found(model, flip_test=flip_test)
+    sources = [found(model, flip_test=flip_test, backend="onnxruntime")]
+    if not flip_test:
+        sources.append(found(file))
+    for other in sources:
+        # vectors of untrained networks are flat: a maximum, and so its shape, may be another
+        assert np.mean(np.abs(other / expected - 1) < 0.02) > 0.8
+
+
+def test_a_file_says_how_sharp_the_loss_was(file):
+    assert open_session(file, "onnxruntime").metadata["covariance_options"] == {"beta": 10.0}

@@ -189,3 +189,12 @@ def test_pose_model_and_detector_files_are_told_apart(rtmo, tmp_path):
 def test_unknown_ending_is_refused_before_any_work(tmp_path):
     with pytest.raises(ArgumentError, match="ends in .onnx.*got '.*model.tflite'"):
         export_model(None, tmp_path / "model.tflite")
+
+
+def test_a_one_stage_file_has_no_covariances_and_says_who_has(rtmo):
+    model, path, _ = rtmo
+    (result,) = Inferencer(model, device="cpu").predict(PHOTO, covariances=True)
+    assert result.keypoint_covariances.shape == (*result.keypoint_scores.shape, 2, 2)
+    assert (np.linalg.eigvalsh(result.keypoint_covariances) > 0).all()
+    with pytest.raises(ConfigError, match=r"\('people'\) give no covariances.*backend='torch'"):
+        next(Inferencer(path).predict(PHOTO, covariances=True))
