@@ -20,9 +20,13 @@ from poise.codecs.utils.instance_property import (
 )
 from poise.codecs.utils.post_processing import get_heatmap_maximum
 from poise.codecs.utils.refinement import refine_keypoints
+from poise.codecs.utils.widths import map_covariances
 from poise.registry import KEYPOINT_CODECS
 
 __all__ = ["DecoupledHeatmap"]
+
+#: Of labels of people of a usual size, pixels of the output; says how far peaks are looked at.
+TYPICAL_SIGMA = 2.0
 
 
 @KEYPOINT_CODECS.register_module()
@@ -47,6 +51,7 @@ class DecoupledHeatmap(BaseKeypointCodec):
         "instance_coords": "instance_coords",
     }
     field_mapping_table = {"heatmaps": "heatmaps", "instance_heatmaps": "instance_heatmaps"}
+    no_covariances = "it has no batches; decode_covariance takes the maps of a sample's people"
 
     def __init__(
         self,
@@ -163,3 +168,19 @@ class DecoupledHeatmap(BaseKeypointCodec):
         # to the refinement, everybody's maps are the maps of one person
         refined = refine_keypoints(places[None], stack).reshape(N, K, 2)
         return refined * self.scale_factor, scores.reshape(N, K) * as_numpy(instance_scores)
+
+    def decode_covariance(self, instance_heatmaps: object) -> Array:
+        """Covariances of the peaks of each person's maps.
+
+        See `poise.codecs.utils.widths` for the fit. Nothing is taken away: labels are as wide as
+        the person is large, and the maps do not tell how large that is.
+
+        Args:
+            instance_heatmaps: (N, K, H, W), maps of each person.
+
+        Returns:
+            (N, K, 2, 2) float32, pixels² of the input; NaN where a map has no response.
+        """
+        maps = as_numpy(instance_heatmaps)
+        found = map_covariances(maps, self.scale_factor, sigma=TYPICAL_SIGMA, deconvolve=False)
+        return np.asarray(found[:, 0])

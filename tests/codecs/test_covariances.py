@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from poise.codecs import (
+    DecoupledHeatmap,
     IntegralRegressionLabel,
     MegviiHeatmap,
     MoveNetLabel,
@@ -271,3 +272,15 @@ def test_a_subclass_that_overrides_decoding_alone_has_none_of_its_own():
 
     assert MSRAHeatmap(sigma=2, **SIZES).support_covariances
     assert not Shifted(sigma=2, **SIZES).support_covariances
+
+
+def test_peoples_own_maps_tell_person_by_person():
+    codec = DecoupledHeatmap(INPUT, OUTPUT)
+    own = [turned(3, 1, 20), turned(2, 2, 0), turned(1, 4, 0)]
+    blank = np.zeros(OUTPUT[::-1])
+    maps = np.stack([[bell((20 + 3 * i, 30), c), blank] for i, c in enumerate(own)])
+    found = codec.decode_covariance(maps)
+    assert found.shape == (3, 2, 2, 2)
+    np.testing.assert_allclose(found[:, 0], np.array(own) * 16, rtol=1e-3, atol=1e-2)
+    assert np.isnan(found[:, 1]).all()
+    assert codec.decode_covariance(maps[:0]).shape == (0, 2, 2, 2)

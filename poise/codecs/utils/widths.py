@@ -109,7 +109,7 @@ def peak_covariances(heatmaps: Any, maps: Array, x: Array, y: Array, radius: int
     peaks = values[:, radius, radius]
     known = np.asarray(np.isfinite(values).all((1, 2)) & (peaks > 0))
     values = np.where(known[:, None, None], values, 1) / np.where(known, peaks, 1)[:, None, None]
-    responses = np.clip(values, _FLOOR, None).reshape(len(values), -1)
+    responses = np.clip(values, _FLOOR, None).reshape(len(values), len(steps) ** 2)
     weights = np.where(inside.reshape(responses.shape), responses**2, 0)
     terms, products = _terms(radius)
     coefficients = _fitted(weights, np.log(responses), terms, products)

@@ -271,7 +271,8 @@ class BasePoseEstimator(PictureNetwork, BaseModule):
         ):
             raise ConfigError(
                 f"{type(self.head).__name__} has no covariances: nothing in what it predicts says "
-                "how sure a place is. Set test_cfg=dict(output_covariances=False)"
+                "how sure a place is. Leave them out (--covariances; "
+                "test_cfg=dict(output_covariances=False))"
             )
         return instances, fields or [None] * len(data_samples)
 

@@ -282,11 +282,11 @@ class CIDHead(BaseHead):
             feats: features; with `flip_test` a list of two.
             batch_data_samples: B samples.
             test_cfg: `flip_test`, `blur_kernel_size`, `max_instances`, `score_threshold`,
-                `output_heatmaps`.
+                `output_heatmaps`, `output_covariances`.
 
         Returns:
-            B `InstanceData`; with `output_heatmaps` also B `PixelData` with the `heatmaps`
-            (N * K, H, W) of all people.
+            B `InstanceData`, with `output_covariances` also `keypoint_covariances`; with
+            `output_heatmaps` also B `PixelData` with the `heatmaps` (N * K, H, W) of all people.
         """
         if test_cfg.get("flip_test", False):
             maps = [feats[0][-1], flip_heatmaps(feats[1][-1], shift_heatmap=False)]
@@ -317,6 +317,8 @@ class CIDHead(BaseHead):
                 keypoints=np.empty((0, self.num_keypoints, 2)),
                 keypoint_scores=np.empty((0, self.num_keypoints)),
             )
+            if test_cfg.get("output_covariances", False):
+                nobody.keypoint_covariances = np.empty((0, self.num_keypoints, 2, 2), np.float32)
             return nobody, feats.new_empty(0, self.num_keypoints, *feats.shape[-2:])
         picture = torch.arange(sides, device=coords.device).repeat_interleave(count)
         heatmaps = self.gfd_module(feats, features, coords.repeat(sides, 1), picture)
@@ -331,7 +333,10 @@ class CIDHead(BaseHead):
         # coordinates are those of pixel corners; half a heatmap pixel leads to the centres
         size = np.asarray(heatmaps.shape[:1:-1])
         keypoints[..., :2] += np.asarray(metainfo["input_size"]) / size / 2.0
-        return InstanceData(keypoints=keypoints, keypoint_scores=keypoint_scores), heatmaps
+        people = InstanceData(keypoints=keypoints, keypoint_scores=keypoint_scores)
+        if test_cfg.get("output_covariances", False):
+            people.keypoint_covariances = self.decoder.decode_covariance(heatmaps.detach())
+        return people, heatmaps
 
     def loss(
         self,

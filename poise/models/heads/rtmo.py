@@ -317,6 +317,8 @@ class RTMOHead(YOLOXPoseHead):
             size = sample.metainfo["input_size"]
             people = self.people(best, labels, own, keypoints, seen, size)
             if covariances_wanted:
-                people.set_field(as_numpy(covariances), "keypoint_covariances")
+                finite = covariances.isfinite().all(dim=-1, keepdim=True).all(dim=-2, keepdim=True)
+                known = covariances.masked_fill(~finite, torch.nan)
+                people.set_field(as_numpy(known), "keypoint_covariances")
             results.append(people)
         return results

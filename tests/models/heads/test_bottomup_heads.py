@@ -207,10 +207,12 @@ def test_centres_are_decoupled(people, flip, threshold):
         "max_instances": 3,
         "score_threshold": threshold,
         "output_heatmaps": True,
+        "output_covariances": True,
     }
     with torch.no_grad():
         preds, fields = head.predict([feats, feats] if flip else feats, [people()] * 2, test_cfg)
     count = 3 if threshold == 0 else 0
+    assert preds[1].keypoint_covariances.shape == (count, K, 2, 2)
     assert preds[1].keypoints.shape == (count, K, 2)
     assert fields[1].heatmaps.shape == (count * K, 16, 16)
 
