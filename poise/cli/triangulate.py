@@ -66,6 +66,12 @@ def triangulate(
         int | None,
         typer.Option(min=0, help="Fill gaps of up to so many frames.", show_default="by method"),
     ] = None,
+    covariances: Annotated[
+        bool,
+        typer.Option(
+            "--covariances", help="Weigh keypoints of videos by how unsure the model is of them."
+        ),
+    ] = False,
     model: options.Model = "auto",
     weights: options.Weights = None,
     mode: options.Mode = "accurate",
@@ -108,7 +114,11 @@ def triangulate(
             backend=backend,
         )
     views = [
-        name if _saved(name) else _looked_at(inferencer, name, camera.name, out, batch_size)
+        name
+        if _saved(name)
+        else _looked_at(
+            inferencer, name, camera.name, out, batch_size=batch_size, covariances=covariances
+        )
         for name, camera in zip(inputs, matched, strict=True)
     ]
     with counted("frames") as told:
@@ -154,13 +164,13 @@ def _check_inputs(inputs: list[str]) -> None:
 
 
 def _looked_at(
-    inferencer: Any, name: str, camera: str, out: Path, batch_size: int | None
+    inferencer: Any, name: str, camera: str, out: Path, **settings: Any
 ) -> Iterator[Any]:
     """Results of a video, kept as JSON Lines on their way."""
     from poise.inference.sinks import open_sinks
 
     (sink,) = open_sinks("jsonl", out / "views")
-    results = inferencer.predict(name, track=True, batch_size=batch_size, keep_going=True)
+    results = inferencer.predict(name, track=True, keep_going=True, **settings)
     with contextlib.closing(sink), counted(f"frames of {name}") as told:
         for result in results:
             if result.error is not None:

@@ -345,5 +345,6 @@ def _summary(
         found=int(counts[0]),
         too_few_views=int(counts[1]),
         views_disagree=int(counts[2]),
+        detections=int((rows.members >= 0).sum()) + alone,
         alone=alone,
     )

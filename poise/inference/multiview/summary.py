@@ -7,6 +7,9 @@ from typing import Any
 
 __all__ = ["Summary", "ViewSummary"]
 
+#: Part of all that hints at a wrong calibration or wrong frame numbers.
+_MANY = 0.25
+
 
 @dataclasses.dataclass(frozen=True)
 class ViewSummary:
@@ -45,7 +48,8 @@ class Summary:
         found: keypoints with a place in space.
         too_few_views: keypoints that fewer cameras than needed see surely.
         views_disagree: keypoints for which no two cameras agree on a place.
-        alone: detections of people that no other camera confirms.
+        detections: people in all frames of all cameras.
+        alone: those of them that no other camera confirms.
         notes: further remarks, a line each.
     """
 
@@ -56,6 +60,7 @@ class Summary:
     found: int
     too_few_views: int
     views_disagree: int
+    detections: int
     alone: int
     notes: list[str] = dataclasses.field(default_factory=list)
 
@@ -76,23 +81,31 @@ class Summary:
         head = f"{'camera':16}{'frames':>8}{'offset':>8}{'keypoints':>11}{'left out':>10}"
         lines += [f"{head}{'error px':>10}"]
         for view in self.views:
+            error = f"{view.error:.2f}" if view.used else "-"
             lines.append(
                 f"{view.camera:16}{view.frames:8}{view.offset:8}{view.used:11}{view.rejected:10}"
-                f"{view.error:10.2f}"
+                f"{error:>10}"
             )
         lines += [
             f"{v.name}: {v.unreadable} frames cannot be used" for v in self.views if v.unreadable
         ]
         total = self.found + self.too_few_views + self.views_disagree
         people = "1 person" if self.people == 1 else f"{self.people} people"
-        lines.append(
-            f"{self.moments} frames, {self.poses} poses of {people}; mean reprojection error "
-            f"{self.error:.2f} px"
-        )
+        error = f"; mean reprojection error {self.error:.2f} px" if self.found else ""
+        lines.append(f"{self.moments} frames, {self.poses} poses of {people}{error}")
         lines.append(
             f"{self.found} of {total} keypoints placed; {self.too_few_views} seen by too few "
             f"cameras, {self.views_disagree} on which the cameras disagree"
         )
         if self.alone:
-            lines += [f"{self.alone} times somebody was seen by one camera only, and left out"]
+            lines.append(
+                f"{self.alone} of {self.detections} times somebody was seen by one camera only, "
+                "and left out"
+            )
+        if self.alone > _MANY * self.detections or self.views_disagree > _MANY * total:
+            lines.append(
+                "the cameras hardly agree: does each file go with its camera, are frames of one "
+                "number of one moment (--offset, --sync), and is the calibration that of these "
+                "videos?"
+            )
         return "\n".join(lines)

@@ -114,7 +114,7 @@ def test_somebody_whom_one_camera_sees_is_counted(scenes):
             result.instances = result.instances[keep.max((1, 2)) < 1]
     found = triangulate(views, cameras)
     assert (found.summary.poses, found.summary.alone, found.summary.people) == (5, 5, 1)
-    assert "5 times somebody was seen by one camera only" in found.summary.text()
+    assert "5 of 20 times somebody was seen by one camera only" in found.summary.text()
 
 
 @pytest.mark.parametrize("person", ["confident", "largest"])
@@ -277,6 +277,17 @@ def test_frames_in_which_nobody_is_are_empty(scenes):
     nobody = triangulate(views, cameras)
     assert [len(result) for result in nobody] == [0] * 6
     assert "0 poses of 0 people" in nobody.summary.text()
+
+
+def test_cameras_that_hardly_agree_are_said_to(scenes):
+    cameras, bodies = scenes.ring(3), scenes.walk(6, 2)
+    views = seen(scenes, cameras, bodies)
+    # each video with the camera of another
+    found = triangulate([views[1], views[0], views[2]], cameras)
+    text = found.summary.text()
+    assert "the cameras hardly agree: does each file go with its camera" in text
+    assert "nan" not in text
+    assert "hardly agree" not in triangulate(views, cameras).summary.text()
 
 
 def test_bad_input_is_told(scenes, tmp_path):
