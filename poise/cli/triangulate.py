@@ -66,6 +66,13 @@ def triangulate(
         int | None,
         typer.Option(min=0, help="Fill gaps of up to so many frames.", show_default="by method"),
     ] = None,
+    skeleton: Annotated[
+        str | None,
+        typer.Option(
+            help="Schema of the poses in space, such as h36m for animation.",
+            show_default="as in the views",
+        ),
+    ] = None,
     covariances: Annotated[
         bool,
         typer.Option(
@@ -133,6 +140,7 @@ def triangulate(
             min_views=min_views,
             max_error=max_error,
             smooth=smoother if smooth else None,
+            skeleton=skeleton,
             progress=told,
         )
     typer.echo(found.summary.text())

@@ -14,6 +14,7 @@ from poise.errors import ArgumentError, DataError, nearest
 from poise.geometry.camera_model import Camera
 from poise.inference.multiview.camera_files import read_cameras
 from poise.inference.multiview.reconstruction import Limits, reconstruct
+from poise.inference.multiview.skeletons import give_skeleton
 from poise.inference.multiview.summary import Summary
 from poise.inference.multiview.synchronising import estimate_offsets
 from poise.inference.multiview.views import (
@@ -81,6 +82,7 @@ def triangulate(
     min_views: int = 2,
     max_error: float = 15.0,
     smooth: Any = None,
+    skeleton: str | None = None,
     inferencer: Any = None,
     names: Sequence[str] | None = None,
     progress: Callable[[int], None] | None = None,
@@ -109,6 +111,8 @@ def triangulate(
         min_views: cameras that must see a keypoint, and a person.
         max_error: pixels; farther from the projected point, a camera's keypoint is left out.
         smooth: a smoother, such as "savgol", which also fills gaps (`poise.inference.smoothing`).
+        skeleton: schema that `keypoints_3d` shall have, such as "h36m" (with a pelvis and a spine,
+            which animation wants); None: that of the views.
         inferencer: looks at videos; None: `poise.Inferencer()`.
         names: of the views, where they are iterables.
         progress: called with 1 after each frame in which people were told apart.
@@ -159,6 +163,8 @@ def triangulate(
     summary.notes = [*notes, *said]
     stages = build_stages(smooth=smooth)
     smoothed = list(chain_stages(iter(results), stages))
+    if skeleton is not None:
+        summary.notes += give_skeleton(smoothed, skeleton)
     return Reconstruction(smoothed, summary, [view.camera for view in gathered])
 
 

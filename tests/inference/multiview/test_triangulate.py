@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import poise
-from poise.errors import ArgumentError, DataError, FileMissingError
+from poise.errors import ArgumentError, DataError, FileMissingError, UnknownNameError
 from poise.inference.multiview import triangulate, write_cameras
 from poise.inference.results.reading import read_results
 from poise.inference.sinks import open_sinks
@@ -258,6 +258,28 @@ def test_every_3d_format_takes_the_poses(scenes, tmp_path):
     line = json.loads((tmp_path / "triangulated.jsonl").read_text().splitlines()[0])
     assert line["instances"][0]["keypoint_views"] == [3] * 17
     assert max(line["instances"][0]["keypoint_errors"]) < 0.01
+
+
+def test_another_skeleton_has_its_joints_made_in_space(scenes, tmp_path):
+    cameras, bodies = scenes.ring(3), scenes.walk(6)
+    views = seen(scenes, cameras, bodies)
+    views[0][2].instances.keypoint_scores[0, 9] = views[1][2].instances.keypoint_scores[0, 9] = 0
+    found = triangulate(views, cameras, skeleton="h36m")
+    poses = np.stack([result.keypoints_3d[0] for result in found])
+    names = [found[0].metainfo_3d["keypoint_id2name"][i] for i in range(17)]
+    hips = bodies[:, 0, 11:13].mean(1)
+    np.testing.assert_allclose(poses[:, names.index("root")], hips, atol=1e-4)
+    wrist = names.index("left_wrist")
+    assert np.isnan(poses[:, wrist]).any(1).tolist() == [False, False, True, False, False, False]
+    np.testing.assert_allclose(poses[3, wrist], bodies[3, 0, 9], atol=1e-4)
+    assert "made of keypoints around them: root" in found.summary.text()
+    (sink,) = open_sinks("bvh", tmp_path)
+    with sink:
+        for result in found:
+            sink.write(result)
+    assert "ROOT root" in (tmp_path / "triangulated.bvh").read_text()
+    with pytest.raises(UnknownNameError, match="no keypoint schema 'h36'"):
+        triangulate(views, cameras, skeleton="h36")
 
 
 def test_frames_in_which_nobody_is_are_empty(scenes):
