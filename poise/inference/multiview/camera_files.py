@@ -35,6 +35,8 @@ _KEYS = {
     "translation": ("translation", "tvec", "T", "t", "translation_vector"),
     "size": ("size", "image_size", "resolution"),
 }
+#: The files of EasyMocap's folders: lenses, then places.
+_EASYMOCAP = ("intri.yml", "extri.yml")
 #: Keys of a matrix as OpenCV stores it.
 _MATRIX_KEYS = {"rows", "cols", "dt", "data"}
 
@@ -47,7 +49,8 @@ def read_cameras(path: Any, *, unit: str | None = None, placed: bool = True) -> 
             `cv2.FileStorage`; `.json` of `write_cameras`. Cameras are tables with `matrix`,
             `distortions`, `rotation` (matrix or Rodrigues vector) and `translation`, also under
             the names that OpenCV's users give them (`camera_matrix`, `K`, `rvec`, `R`, `tvec` ...),
-            or `K_NAME`, `dist_NAME`, `R_NAME`, `T_NAME` with a list `names`, as of EasyMocap.
+            or `K_NAME`, `dist_NAME`, `R_NAME`, `T_NAME` with a list `names`, as of EasyMocap; also
+            the folder of its `intri.yml` and `extri.yml`.
         unit: of the file's lengths: "m", "cm" or "mm". None: what the file says in `unit`, else
             metres.
         placed: whether cameras must have places; without, lenses alone will do.
@@ -59,9 +62,13 @@ def read_cameras(path: Any, *, unit: str | None = None, placed: bool = True) -> 
         UnknownNameError: another unit.
     """
     file = Path(path)
-    if not file.is_file():
-        raise FileMissingError(f"there is no camera file '{file}' (looked in {Path.cwd()})")
-    tree = _tree_of(file)
+    parts = [file / name for name in _EASYMOCAP] if file.is_dir() else [file]
+    for part in parts:
+        if not part.is_file():
+            raise FileMissingError(f"there is no camera file '{part}' (looked in {Path.cwd()})")
+    tree: dict[str, Any] = {}
+    for part in parts:
+        tree |= _tree_of(part)
     told = tree.get("unit") if unit is None else unit
     if told is not None and told not in UNITS:
         raise UnknownNameError(

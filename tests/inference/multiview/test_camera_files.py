@@ -1,6 +1,7 @@
 """Files of calibrated cameras, ours and those of other programs."""
 
 import json
+import re
 import tomllib
 
 import cv2
@@ -141,6 +142,19 @@ def test_a_file_of_easymocap_is_read(tmp_path):
     np.testing.assert_allclose(first.rotation, cv2.Rodrigues(np.array([0.1, 0.2, 0.3]))[0])
     np.testing.assert_allclose(second.rotation, np.eye(3))
     np.testing.assert_allclose(second.center, [-1, 0, -3])
+
+
+def test_a_folder_of_easymocap_is_read(tmp_path):
+    head, names, *entries = re.split(r"(?m)^(?=names|(?:K|dist|R|Rot|T)_0\d)", EASYMOCAP)
+    for name, keys in (("intri.yml", ("K_", "dist_")), ("extri.yml", ("R", "T_"))):
+        parts = [entry for entry in entries if entry.startswith(keys)]
+        (tmp_path / name).write_text("".join([head, names, *parts]))
+    assert len(entries) == 8
+    _, second = read_cameras(tmp_path)
+    np.testing.assert_allclose(second.center, [-1, 0, -3])
+    (tmp_path / "extri.yml").unlink()
+    with pytest.raises(FileMissingError, match="extri.yml"):
+        read_cameras(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", [".yml", ".xml", ".json"])
