@@ -79,7 +79,7 @@ class _Lookout:
         for frame in frames:
             job = Job(frame)
             source = frame.source
-            if self._every > 1 and waiting and waiting[0].frame.source.name != source.name:
+            if self._every > 1 and waiting and _apart(waiting[0], job):
                 yield from self._rest(before, waiting)
                 waiting, before = [], None
             if self._every == 1 or not source.moves:
@@ -142,6 +142,11 @@ class _Lookout:
 
 def _same(one: Job, other: Job) -> bool:
     return one.frame.source.name == other.frame.source.name
+
+
+def _apart(one: Job, other: Job) -> bool:
+    """Whether two jobs cannot wait together: of another video, or of a video and a picture."""
+    return (one.frame.source.moves or other.frame.source.moves) and not _same(one, other)
 
 
 def _interpolate(before: Job, jobs: Sequence[Job], after: Job) -> None:

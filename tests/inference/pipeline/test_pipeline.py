@@ -77,6 +77,22 @@ def run(source_frames, network, overlap=True, batch_size=4, **options):
     return list(posed(jobs, network, batch_size=batch_size, timings=Timings(), overlap=overlap))
 
 
+def test_pictures_share_calls_of_the_detector_also_where_it_skips_frames_of_videos():
+    def mixed():
+        for n in range(8):
+            yield from frames(1, SourceInfo(f"{n}.jpg", "picture"))
+        yield from frames(6)
+        yield from frames(1, SourceInfo("last.jpg", "picture"))
+
+    detector = Detector()
+    jobs = list(located(mixed(), detector=detector, every=5, batch=4))
+    names = [f"{n}.jpg" for n in range(8)] + ["clip.mp4"] * 6 + ["last.jpg"]
+    assert [job.frame.source.name for job in jobs] == names
+    assert all(job.bboxes is not None for job in jobs)
+    # two calls for the eight pictures; of the video its first and its sixth frame
+    assert [len(call) for call in detector.calls] == [4, 4, 1, 1, 1]
+
+
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_order_is_kept_and_nobody_is_lost(overlap, batch_size):
