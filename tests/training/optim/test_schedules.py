@@ -238,3 +238,10 @@ def test_wrong_settings_are_named(cfg, match):
 def test_wrong_arguments_are_named(cfg, match):
     with pytest.raises(ArgumentError, match=match):
         curve(cfg, 1)
+
+
+def test_code_outside_finds_them_where_they_were():
+    import poise.training.schedules as path
+
+    assert path.build_schedulers is build_schedulers
+    assert "build_schedulers" in dir(path)
