@@ -15,7 +15,14 @@ from poise.layers.base import BaseModule
 from poise.layers.builders import build_conv_layer, build_norm_layer
 from poise.layers.linear import Linear
 
-__all__ = ["AdaptivePadding", "PatchEmbed", "PatchMerging", "nchw_to_nlc", "nlc_to_nchw"]
+__all__ = [
+    "AdaptivePadding",
+    "PatchEmbed",
+    "PatchMerging",
+    "nchw_to_nlc",
+    "nlc_to_nchw",
+    "picture_sides",
+]
 
 Config = Mapping[str, Any]
 LN: Config = {"type": "LN"}
@@ -209,3 +216,15 @@ class PatchMerging(_Patches):
         x = self.sampler(patches).transpose(1, 2)
         x = x if self.norm is None else self.norm(x)
         return self.reduction(x), self._out_size(patches.shape[-2:])
+
+
+def picture_sides(size: int | Sequence[int]) -> tuple[int, int]:
+    """(height, width) of one number or two.
+
+    Raises:
+        ConfigError: another number of numbers.
+    """
+    sides = (size,) if isinstance(size, int) else tuple(size)
+    if len(sides) not in (1, 2):
+        raise ConfigError(f"the size of a picture is a number or (height, width), got {sides}")
+    return sides[0], sides[-1]

@@ -129,6 +129,7 @@ def test_random_neighbours_come_from_the_range(video: Any) -> None:
         ({}, DataError, "please specify `frame_range`"),
         ({"frame_range": "ab"}, ArgumentError, "must be int or Sequence"),
         ({"frame_range": [1, 2]}, DataError, "Invalid `frame_range`"),
+        ({"frame_range": [-2, 5.5]}, DataError, "Invalid `frame_range`"),
         ({"frame_range": [0, 0]}, DataError, "Invalid `frame_range`"),
         ({"frame_range": [-1, 0, 1]}, DataError, "Invalid `frame_range`"),
         ({"frame_range": 2}, DataError, "please specify `num_sampled_frame`"),

@@ -167,12 +167,13 @@ def _checked_range(frame_range: int | Sequence[int] | None) -> tuple[int, int]:
             f"{type(frame_range).__name__}."
         )
     low, high = frame_range if len(frame_range) == 2 else (1, -1)
-    if not low <= 0 <= high or low == high:
+    whole = isinstance(low, int) and isinstance(high, int)
+    if not whole or not low <= 0 <= high or low == high:
         raise DataError(
-            "Invalid `frame_range`: expected a pair with first <= 0 <= last and first < last, or "
-            f"a positive number; got {list(frame_range)}."
+            "Invalid `frame_range`: expected a pair of whole numbers with first <= 0 <= last and "
+            f"first < last, or a positive number; got {list(frame_range)}."
         )
-    return int(low), int(high)
+    return low, high
 
 
 def _check_count(weights: Sequence[float], name: str, count: int | None, extra: int) -> None:

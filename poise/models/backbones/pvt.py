@@ -24,7 +24,7 @@ from poise.layers import (
     trunc_normal_,
 )
 from poise.layers.drop import drop_path_rates
-from poise.layers.patches import PatchEmbed, nchw_to_nlc, nlc_to_nchw
+from poise.layers.patches import PatchEmbed, nchw_to_nlc, nlc_to_nchw, picture_sides
 from poise.layers.transformer import MultiheadAttention
 from poise.models.backbones.base import BaseBackbone, ShortForm, is_pretrained
 from poise.models.weights import load_state_dict, read_state_dict
@@ -280,6 +280,7 @@ class PyramidVisionTransformer(BaseBackbone):
             raise ConfigError(
                 f"{num_stages} stages need as many entries in every list, got {lists}"
             )
+        sides = picture_sides(pretrain_img_size)
         self.convert_weights, self.out_indices = convert_weights, out_indices
         rates = drop_path_rates(drop_path_rate, num_layers)
         self.layers = ModuleList()
@@ -297,7 +298,7 @@ class PyramidVisionTransformer(BaseBackbone):
             )
             blocks = ModuleList()
             if use_abs_pos_embed:
-                grid = [side // shrunk for side in _pair(pretrain_img_size)]
+                grid = [side // shrunk for side in sides]
                 blocks.append(AbsolutePositionEmbedding(grid, width, drop_rate))
             blocks.extend(
                 PVTEncoderLayer(

@@ -14,7 +14,7 @@ from torch.nn.modules.utils import _pair
 from poise.errors import ConfigError
 from poise.layers import BaseModule, build_dropout, build_norm_layer, trunc_normal_
 from poise.layers.drop import drop_path_rates
-from poise.layers.patches import PatchEmbed, PatchMerging
+from poise.layers.patches import PatchEmbed, PatchMerging, picture_sides
 from poise.layers.recompute import maybe_checkpoint
 from poise.layers.transformer import FFN
 from poise.layers.window_attention import WindowMSA, join_windows, split_windows
@@ -268,6 +268,7 @@ class SwinTransformer(BaseBackbone):
         super().__init__(init_cfg)
         if strides[0] != patch_size:
             raise ConfigError(f"Use non-overlapping patch embed: {strides[0]=} != {patch_size=}")
+        sides = picture_sides(pretrain_img_size)
         self.convert_weights, self.frozen_stages = convert_weights, frozen_stages
         self.out_indices, self.use_abs_pos_embed = out_indices, use_abs_pos_embed
         merge_norm = norm_cfg if patch_norm else None
@@ -275,7 +276,7 @@ class SwinTransformer(BaseBackbone):
             in_channels, embed_dims, kernel_size=patch_size, stride=strides[0], norm_cfg=merge_norm
         )
         if use_abs_pos_embed:
-            rows, columns = (side // patch_size for side in _pair(pretrain_img_size))
+            rows, columns = (side // patch_size for side in sides)
             shape = (1, rows * columns, embed_dims)
             self.absolute_pos_embed = nn.Parameter(torch.zeros(shape))
         self.drop_after_pos = nn.Dropout(drop_rate)

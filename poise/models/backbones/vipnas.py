@@ -10,7 +10,7 @@ from torch import Tensor
 from poise.layers import ConvModule, InvertedResidual
 from poise.layers.context import ContextBlock
 from poise.layers.residual import Bottleneck
-from poise.models.backbones.base import BaseBackbone, freeze
+from poise.models.backbones.base import BaseBackbone, check_frozen_stages, freeze
 from poise.models.backbones.resnet import ResNet
 from poise.registry import MODELS
 
@@ -224,6 +224,7 @@ class ViPNAS_MobileNetV3(BaseBackbone):  # noqa: N801 (MMPose's name)
                 )
                 self.add_module(self.layers[-1], layer)
                 channels = wid[i]
+        check_frozen_stages(frozen_stages, len(self.layers))
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages >= 0:

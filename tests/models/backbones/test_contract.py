@@ -231,6 +231,13 @@ def test_sizes_are_the_published_ones(build, parameters):
         ({"type": "ResNet", "depth": 50, "out_indices": [4]}, ConfigError, "out_indices"),
         ({"type": "ResNet", "depth": 50, "num_stages": 3}, ConfigError, "strides and dilations"),
         ({"type": "ResNet", "depth": 50, "frozen_stages": 9}, ConfigError, "frozen_stages"),
+        ({"type": "ViPNAS_MobileNetV3", "frozen_stages": 22}, ConfigError, "frozen_stages"),
+        ({"type": "SwinTransformer", "pretrain_img_size": (9, 9, 9)}, ConfigError, "size of a"),
+        (
+            {"type": "PyramidVisionTransformer", "pretrain_img_size": (9, 9, 9)},
+            ConfigError,
+            "size of a",
+        ),
         ({"type": "CSPNeXt", "arch": "P7"}, ConfigError, "P5, P6"),
         ({"type": "HRNet", "extra": hr_extra(block="BASC")}, ConfigError, "BASIC"),
         ({"type": "HRNet", "extra": hr_extra(num_blocks=[1])}, ConfigError, "branches"),
