@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import DataError
+from poise.errors import DataError, FileMissingError
 from poise.geometry.camera_model import Camera
 from poise.inference.multiview.boards import Board, Sighting
 from poise.inference.multiview.lens_calibration import LensFit, calibrate_lens
@@ -104,10 +104,14 @@ def calibrate_cameras(
         progress: called with 1 after each picture that was looked at.
 
     Raises:
+        FileMissingError: an input that is not there.
         DataError: a board that is found too seldom; cameras that no picture connects; pictures of
             several sizes; names that occur twice.
     """
     paths = [Path(os.fspath(item)) for item in inputs]
+    for path in paths:
+        if not path.exists():
+            raise FileMissingError(f"there is no file or folder '{path}' (looked in {Path.cwd()})")
     names = [path.stem if path.is_file() else path.name for path in paths]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -196,4 +200,7 @@ def _look(
                 look.sightings[str(number) if source.info.moves else relative] = found
             if progress is not None:
                 progress(1)
+    if look.size is None:
+        reasons = list(unreadable.values()) or ["it has none"]
+        raise DataError(f"no picture of '{path}' can be used: {reasons[-1]}")
     return look

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from poise.errors import DataError, UnknownNameError
+from poise.errors import DataError, FileMissingError, UnknownNameError
 from poise.geometry import Camera, triangulate_points
 from poise.inference.multiview import Board, calibrate_cameras, read_cameras, write_cameras
 from poise.inference.multiview.boards import Sighting
@@ -286,6 +286,11 @@ def test_what_cannot_be_calibrated_is_told(drawn, shot, tmp_path):
         calibrate_cameras(folders, Board.of("8x6", 0.05))
     with pytest.raises(DataError, match="there is no camera 'left'; there are cam0, cam1"):
         calibrate_cameras(folders[:2], BOARD, offsets={"left": 2})
+    with pytest.raises(FileMissingError, match="there is no file or folder"):
+        calibrate_cameras([folders[0], tmp_path / "none"], BOARD)
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(DataError, match="no picture of .* can be used: .*cannot be opened"):
+        calibrate_cameras([tmp_path / "text.mp4"], BOARD)
     with pytest.raises(DataError, match="two inputs are called 'cam0'"):
         calibrate_cameras([folders[0], folders[0]], BOARD)
 
