@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import secrets
 import time
 import urllib.parse
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
 __all__ = [
+    "files_below",
     "path_of_address",
     "patiently",
     "put_in_place",
+    "unzipped",
     "whole_file",
     "write_all",
     "write_whole",
@@ -52,6 +56,43 @@ def whole_file(path: Path) -> Iterator[Path]:
         # Windows refuses where the one that wrote it failed and left it open: that is the error
         with suppress(PermissionError):
             partial.unlink(missing_ok=True)
+
+
+def unzipped(raw: bytes) -> bytes:
+    """The bytes, out of gzip where that is what they are.
+
+    Raises:
+        ValueError: gzip that is broken or cut short.
+    """
+    if raw[:2] != b"\x1f\x8b":
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"its gzip is broken: {error}") from error
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Files of a folder and all folders in it, also those that links lead to, sorted.
+
+    A link to a folder that it is in is not followed. What macOS puts beside files of other systems
+    (`._NAME`) is left out.
+    """
+    yield from sorted(_below(folder, frozenset()))
+
+
+def _below(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+    own = folder.stat()
+    if (own.st_dev, own.st_ino) in above:
+        return
+    for entry in folder.iterdir():
+        if entry.name.startswith("._"):
+            continue
+        if entry.is_dir():
+            with suppress(PermissionError):
+                yield from _below(entry, above | {(own.st_dev, own.st_ino)})
+        else:
+            yield entry
 
 
 def put_in_place(partial: Path, path: Path) -> None:

@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from poise._files import unzipped
 from poise.datasets.coco_file import check_rows
 from poise.errors import DataError
 
-__all__ = ["read_annotations"]
+__all__ = ["check_annotations", "read_annotations"]
 
 
 def read_annotations(path: Path) -> dict[str, Any]:
@@ -33,9 +34,14 @@ def read_annotations(path: Path) -> dict[str, Any]:
 def _read(path: Path, place: Path, changed: int, size: int) -> dict[str, Any]:
     """Content of a file; the other arguments say when it is another one."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(unzipped(path.read_bytes()).decode("utf-8-sig"))
     except ValueError as error:
         raise DataError(f"{path} is no annotation file: {error}") from error
+    return check_annotations(content, path)
+
+
+def check_annotations(content: Any, path: Path) -> dict[str, Any]:
+    """The same content, once it is known to be of COCO's form; errors as of `read_annotations`."""
     lacking = [
         key
         for key in ("images", "annotations", "categories")
@@ -47,4 +53,5 @@ def _read(path: Path, place: Path, changed: int, size: int) -> dict[str, Any]:
         )
     for kind, needed in (("images", "id"), ("annotations", "image_id"), ("categories", "id")):
         check_rows(content, kind, needed, where=str(path))
-    return content
+    found: dict[str, Any] = content
+    return found

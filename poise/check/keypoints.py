@@ -116,7 +116,8 @@ def _names(content: Mapping[str, Any], category: Mapping[str, Any], path: Path) 
     if len(names) != length or len(first) % 3:
         raise DataError(
             f"{path}: category '{category.get('name')}' names {len(names)} keypoints, an "
-            f"annotation has {len(first)} numbers, expected {3 * len(names)} (x, y, v of each)"
+            f"annotation has {len(first)} numbers, expected {3 * len(names)} (x, y, v of each); "
+            "`poise data convert FILE -o NEW.json` makes triples of pairs and of nested lists"
         )
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})

@@ -26,6 +26,9 @@ from poise.registry import DATASETS
 __all__ = ["image_folder", "open_dataset"]
 
 PARTS = ("train", "val", "test")
+#: endings of annotation files
+_JSON = (".json", ".json.gz")
+_ANNOTATIONS = (*_JSON, ".npz")
 #: field of an annotation that only one data set has -> its class
 _TELLING_FIELDS = {
     "foot_kpts": "CocoWholeBodyDataset",
@@ -110,7 +113,7 @@ def open_dataset(
             f"{path} is a folder; expected an annotation file{_annotations_in(path)}, labels of a "
             "labelling tool, or a config"
         )
-    if path.suffix in (".json", ".npz"):
+    if path.name.endswith(_ANNOTATIONS):
         if not path.is_file():
             raise FileMissingError(f"there is no annotation file {path}")
         cfg = _of_file(path, kind, changes)
@@ -162,7 +165,7 @@ def _open_foreign(
 
 def _has_several_sets(path: Path) -> bool:
     """Whether a file is one of COCO's form whose categories have different keypoints."""
-    if path.suffix != ".json" or not path.is_file():
+    if not path.name.endswith(_JSON) or not path.is_file():
         return False
     try:
         return has_several_sets(read_annotations(path))
@@ -172,7 +175,7 @@ def _has_several_sets(path: Path) -> bool:
 
 def _open_one_set(path: Path, category: str | None, **options: Any) -> Any:
     """A data set of a COCO file with one set of keypoints, whose copy lives as long as it."""
-    if path.suffix != ".json" or not path.is_file():
+    if not path.name.endswith(_JSON) or not path.is_file():
         raise ConfigError(
             f"--category chooses from an annotation file (.json) or labels of a tool, got {path}"
         )
@@ -232,7 +235,7 @@ def image_folder(path: Path) -> Path:
     first: Any = rows[0] if isinstance(rows, list) and rows else {}
     if not isinstance(first, dict):
         return path.parent
-    name = first.get("file_name", first.get("image", ""))
+    name = str(first.get("file_name", first.get("image", ""))).replace("\\", "/")
     around = (path.parent, path.parent.parent)
     folders = [*around, *(folder / "images" for folder in around)]
     return next((f for f in folders if name and (f / name).is_file()), path.parent)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from poise._collector import no_gc
+from poise._files import unzipped
 from poise.datasets.paths import require_file
 from poise.errors import DataError
 
@@ -22,7 +23,7 @@ def read_json(path: str, what: str = "ann_file", *, owner: str = "The dataset") 
     """Content of a JSON file; `orjson` does it where it is installed.
 
     Args:
-        path: the file.
+        path: the file, also compressed with gzip.
         what: constructor argument that gave it, for error texts.
         owner: class that reads it, for error texts.
 
@@ -31,6 +32,10 @@ def read_json(path: str, what: str = "ann_file", *, owner: str = "The dataset") 
         DataError: it is empty or not JSON; names line, column and byte.
     """
     raw = Path(require_file(path, what, owner=owner)).read_bytes()
+    try:
+        raw = unzipped(raw)
+    except ValueError as error:
+        raise DataError(f"{owner}: {path} cannot be read: {error}; fetch it again") from error
     if not raw or raw.isspace():
         raise DataError(
             f"{owner}: the file of `{what}` is empty: {path}; expected JSON. Fetch it again, or "

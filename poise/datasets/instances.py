@@ -274,7 +274,8 @@ def _clipped_boxes(
     except KeyError as error:
         lacking = next(i for i in images if error.args[0] not in i)
         raise DataError(
-            f"{source}: image {lacking.get('id')} has no `{error.args[0]}`, which boxes are cut to"
+            f"{source}: image {lacking.get('id')} has no `{error.args[0]}`, which boxes are cut "
+            "to; `poise data convert FILE -o NEW.json` reads sizes from the pictures"
         ) from error
     corner = xywh[:, :2] + rule.offset
     corners = np.stack([corner, corner + xywh[:, 2:]], axis=1)

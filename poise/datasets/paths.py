@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePath
 
 from poise.errors import FileMissingError
@@ -19,10 +20,15 @@ def is_absolute(path: str) -> bool:
 def join_path(root: str | None, name: str) -> str:
     """`root/name` as a string; `name` alone where it is absolute or there is no root.
 
+    Backslashes of Windows are folders elsewhere, too.
+
     Example:
         >>> join_path("data/coco", "val2017/1.jpg"), join_path("data/coco", "/x/1.jpg")
         ('data/coco/val2017/1.jpg', '/x/1.jpg')
     """
+    if "\\" in name and os.sep == "/":
+        # written on Windows
+        name = name.replace("\\", "/")
     if not root or is_absolute(name):
         return name
     return f"{root}{name}" if root.endswith("/") else f"{root}/{name}"

@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from poise._files import unzipped
 from poise.errors import DataError, FileMissingError
 
 __all__ = ["ABSENT", "CocoTable", "read_coco", "read_coco_table"]
@@ -124,7 +125,10 @@ def _bytes_of(path: str | Path) -> bytes:
     file = Path(path)
     if not file.is_file():
         raise FileMissingError(f"annotation file {file} of the metric does not exist")
-    return file.read_bytes()
+    try:
+        return unzipped(file.read_bytes())
+    except ValueError as error:
+        raise DataError(f"annotation file {file} cannot be read: {error}") from error
 
 
 def _parsed(raw: bytes, path: str | Path) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def meta_for_metrics(dataset: Any) -> dict[str, Any] | None:
     meta = getattr(dataset, "metainfo", None)
     file = getattr(dataset, "ann_file", None)
     whole = getattr(dataset, "_indices", None) is None
-    if meta is None or not file or not whole or not str(file).endswith(".json"):
+    if meta is None or not file or not whole or not str(file).endswith((".json", ".json.gz")):
         return meta
     return {"ann_file": str(file), **meta}
 

@@ -12,9 +12,10 @@ import numpy as np
 from poise import schemas
 from poise._files import write_whole
 from poise.check.categories import one_set
-from poise.check.files import read_annotations
+from poise.check.files import check_annotations
 from poise.check.keypoints import describe_content
 from poise.data_tools.formats.annotations import Annotations
+from poise.data_tools.formats.coco_mending import mended
 from poise.data_tools.formats.reading import Reading
 from poise.datasets.coco_file import check_rows, read_json
 from poise.errors import DataError
@@ -29,15 +30,16 @@ def read_coco_file(path: Path, reading: Reading) -> Annotations:
     Args:
         path: the file.
         reading: its `schema`, found by the names of the keypoints without it, and `category`;
-            without that, categories with different keypoints are joined.
+            without that, categories with different keypoints are joined. `images` and `margin`
+            fill in what the file lacks.
 
     Raises:
         DataError: no COCO file, or keypoints of another number than the schema's.
     """
-    content: dict[str, Any] = read_json(str(path))
-    said: list[str] = []
+    content, said = mended(read_json(str(path)), path, reading)
     if reading.category is not None or reading.schema is None:
-        content, said = one_set(read_annotations(path), reading.category, source=path)
+        content, joined = one_set(check_annotations(content, path), reading.category, source=path)
+        said += joined
     found = (
         {"from_file": schema_file(reading.schema)}
         if reading.schema

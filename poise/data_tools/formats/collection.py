@@ -13,15 +13,13 @@ from poise import schemas
 from poise.check.categories import OWN, join_names
 from poise.data_tools.formats.annotations import Annotations, plain
 from poise.data_tools.formats.coco import schema_file
-from poise.data_tools.formats.reading import Reading
+from poise.data_tools.formats.reading import Box, Reading, box_around
 from poise.errors import DataError
 from poise.schemas.sides import other_sides, plain_name
 from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["HIDDEN", "VISIBLE", "Collection", "Draft"]
 
-#: left, top, right, bottom; image space
-Box = tuple[float, float, float, float]
 #: third number of a labelled keypoint
 HIDDEN, VISIBLE = 1.0, 2.0
 #: so many names are shown in an error text
@@ -118,7 +116,7 @@ class Collection:
             box = draft.box
             was_made = box is None and bool(seen.any())
             if was_made:
-                box = _box_around(triples[seen, :2], sizes[image], self.reading.margin)
+                box = box_around(triples[seen, :2], sizes[image], self.reading.margin)
             if box is None or not np.isfinite(box).all():
                 found.drop("people without keypoints and box", draft.where)
                 continue
@@ -227,18 +225,6 @@ class Collection:
 
 def _schema_names(schema: str) -> list[str]:
     return [point["name"] for point in schemas.get(schema)["keypoint_info"].values()]
-
-
-def _box_around(points: np.ndarray, size: tuple[int, int], margin: float) -> Box:
-    """Box xyxy around keypoints (N, 2), inside of the picture as far as they are."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    # one keypoint, or several at a place, still need a box of some size
-    around = max(margin * float((high - low).max()), 1.0)
-    left_top = np.maximum(low - around, np.minimum(low, 0))
-    right_bottom = np.minimum(high + around, np.maximum(high, size))
-    left, top = left_top.tolist()
-    right, bottom = right_bottom.tolist()
-    return left, top, right, bottom
 
 
 def _annotation(

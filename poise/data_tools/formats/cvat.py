@@ -16,9 +16,9 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from poise.data_tools.formats.annotations import Annotations
-from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Box, Collection, Draft
+from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection, Draft
 from poise.data_tools.formats.grouping import LooseBox, LoosePoint, group_shapes, says_hidden
-from poise.data_tools.formats.reading import PICTURES, Reading, picture_folder, picture_size
+from poise.data_tools.formats.reading import PICTURES, Box, Reading, picture_folder, picture_size
 from poise.errors import DataError
 
 __all__ = ["read_cvat", "xml_file"]

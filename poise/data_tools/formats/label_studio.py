@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from poise.data_tools.formats.annotations import Annotations
-from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Box, Collection
+from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection
 from poise.data_tools.formats.grouping import LooseBox, LoosePoint, group_shapes, says_hidden
-from poise.data_tools.formats.reading import PICTURES, Reading, picture_folder, picture_size
+from poise.data_tools.formats.reading import PICTURES, Box, Reading, picture_folder, picture_size
 from poise.datasets.coco_file import read_json
 from poise.errors import DataError
 

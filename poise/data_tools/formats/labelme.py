@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from poise._files import files_below
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection
 from poise.data_tools.formats.grouping import LooseBox, LoosePoint, group_shapes, says_hidden
@@ -25,8 +26,8 @@ __all__ = ["has_shapes", "read_labelme", "shape_files"]
 
 def shape_files(path: Path) -> list[Path]:
     """Labelme's files below a folder, or the file itself, by what they hold."""
-    files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
-    return [f for f in files if f.is_file() and has_shapes(f)]
+    files = files_below(path) if path.is_dir() else [path]
+    return [f for f in files if f.suffix == ".json" and f.is_file() and has_shapes(f)]
 
 
 def has_shapes(file: Path) -> bool:

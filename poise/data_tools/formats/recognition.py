@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from poise._files import files_below
 from poise.data_tools.formats.cvat import xml_file
 from poise.data_tools.formats.deeplabcut import label_files
 from poise.data_tools.formats.labelme import has_shapes
@@ -37,7 +38,7 @@ def is_json_lines(path: Path) -> bool:
 def is_labelme(path: Path) -> bool:
     """A folder with files of labelme, or one of them."""
     if path.is_dir():
-        return any(has_shapes(file) for file in path.rglob("*.json") if file.is_file())
+        return any(has_shapes(file) for file in files_below(path) if file.suffix == ".json")
     return path.suffix == ".json" and path.is_file() and has_shapes(path)
 
 
@@ -77,5 +78,5 @@ def _begins(path: Path, start: bytes) -> bool:
 
 
 def is_coco(path: Path) -> bool:
-    """Any other .json file; its reader says what it lacks."""
-    return path.suffix == ".json" and path.is_file()
+    """Any other .json (or .json.gz) file; its reader says what it lacks."""
+    return path.name.endswith((".json", ".json.gz")) and path.is_file()

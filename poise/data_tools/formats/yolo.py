@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from poise._files import files_below
 from poise.data_tools.formats.annotations import Annotations, plain
 from poise.data_tools.formats.coco import schema_file, write_text
 from poise.data_tools.formats.reading import PICTURES, Reading
@@ -105,7 +106,8 @@ def read_yolo(path: Path, reading: Reading) -> Annotations:
         ) from error
     names, swap, skeleton, found = _keypoints(about, count, reading.schema)
     folder, others = (reading.images, 0) if reading.images else _folder(path, about, reading.part)
-    pictures = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES)
+    there = files_below(folder) if folder.is_dir() else ()
+    pictures = [p for p in there if p.suffix.lower() in PICTURES]
     if not pictures:
         raise FileMissingError(f"{folder}, the pictures of {path}, has none; give --images")
     classes = about.get("names") or {0: "person"}

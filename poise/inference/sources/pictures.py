@@ -11,13 +11,28 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from poise._files import files_below
 from poise.errors import DataError, FileMissingError
 
 __all__ = ["IMAGE_SUFFIXES", "Picture", "decoded", "list_pictures", "read_picture", "to_bgr"]
 
+#: the last three are not read by every OpenCV, and told where they are not
 IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2")
+    {
+        *(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"),
+        *(".avif", ".heic", ".heif"),
+    }
 )
+#: what is no picture, or not read, by the first bytes: (offset, bytes) -> what it is
+_OTHERS = {
+    (4, b"ftyphei"): "a HEIC picture",
+    (4, b"ftypmif"): "a HEIC picture",
+    (4, b"ftypavif"): "an AVIF picture, which this OpenCV does not read",
+    (0, b"%PDF"): "a PDF",
+    (0, b"PK\x03\x04"): "a ZIP archive",
+    (0, b"<"): "HTML or XML",
+    (0, b"version https://git-lfs"): "a pointer of Git LFS; `git lfs pull` brings the picture",
+}
 
 
 class Picture(NamedTuple):
@@ -62,9 +77,7 @@ def list_pictures(
 def _from_path(text: str, suffixes: frozenset[str]) -> Iterator[Picture]:
     path = Path(text)
     if path.is_dir():
-        found = sorted(
-            p for p in path.rglob("*") if p.suffix.lower() in suffixes and not p.is_dir()
-        )
+        found = [file for file in files_below(path) if file.suffix.lower() in suffixes]
         if not found:
             raise FileMissingError(
                 f"folder '{path}' holds no pictures (looked for {', '.join(sorted(suffixes))})"
@@ -99,9 +112,20 @@ def read_picture(picture: Picture) -> np.ndarray:
         raise DataError(f"cannot read '{picture.name}': {error.strerror or error}") from error
     image = decoded(raw, picture.name)
     if image is None:
-        what = "is empty" if raw.size == 0 else f"({raw.size} bytes) is no readable picture"
-        raise DataError(f"'{picture.name}' {what}; open it in a viewer, or save it anew")
+        raise DataError(f"'{picture.name}' {_what_it_is(raw)}")
     return image
+
+
+def _what_it_is(raw: np.ndarray) -> str:
+    """What to say of bytes that are no picture."""
+    if raw.size == 0:
+        return "is empty; open it in a viewer, or save it anew"
+    begin = raw[:32].tobytes()
+    for (offset, start), what in _OTHERS.items():
+        if begin[offset : offset + len(start)] == start:
+            advice = "" if "git lfs" in what else "; save it as JPEG or PNG"
+            return f"is {what}{advice}"
+    return f"({raw.size} bytes) is no readable picture; open it in a viewer, or save it anew"
 
 
 def decoded(raw: np.ndarray, name: str) -> np.ndarray | None:

@@ -87,7 +87,7 @@ def _annotations_below(root: Path) -> dict[str, list[Path]]:
         raise FileMissingError(f"there is no folder {root} (--data-root)")
     found: dict[str, list[Path]] = {}
     for folder in _ANNOTATION_FOLDERS:
-        files = sorted((root / folder).glob("*.json"))
+        files = sorted(f for p in ("*.json", "*.json.gz") for f in (root / folder).glob(p))
         # the name's "val" counts before its "test", which serves where there is no other
         for part, pattern in _PARTS:
             found.setdefault(part, []).extend(f for f in files if pattern.search(f.stem.lower()))
@@ -130,7 +130,8 @@ def _pictures(ann: Path, root: Path | None, given: Path | None, part: str) -> Pa
 
 
 def _sample(images: Iterable[Mapping[str, Any]]) -> list[str]:
-    names = [str(image.get("file_name")) for image in images]
+    # backslashes are Windows' way to write folders
+    names = [str(image.get("file_name")).replace("\\", "/") for image in images]
     step = max(1, len(names) // PROBED_PICTURES)
     return names[::step][:PROBED_PICTURES]
 

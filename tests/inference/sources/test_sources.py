@@ -123,3 +123,35 @@ def test_a_missing_folder_and_a_dash_are_named(tmp_path):
         read_picture(next(list_pictures(tmp_path / "photoz")))
     with pytest.raises(DataError, match="'-' is no input"):
         list(open_sources("-"))
+
+
+def test_folders_that_links_lead_to_are_searched_once(tmp_path):
+    outside, folder = tmp_path / "elsewhere", tmp_path / "mine"
+    for place in (outside, folder):
+        place.mkdir()
+        (place / "a.png").write_bytes(b"")
+        # what macOS puts beside a picture on other systems
+        (place / "._a.png").write_bytes(b"")
+    (folder / "link").symlink_to(outside)
+    (folder / "loop").symlink_to(folder)
+    (outside / "back").symlink_to(folder)
+    found = [picture.relative.as_posix() for picture in list_pictures(folder)]
+    assert found == ["a.png", "link/a.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("a.heic", b"\0\0\0\x18ftypheic" + bytes(20), "is a HEIC picture; save it as JPEG or PNG"),
+        ("a.jpg", b"%PDF-1.4 ...", "is a PDF; save it"),
+        ("a.jpg", b"version https://git-lfs.github.com/spec/v1", "`git lfs pull` brings"),
+        ("a.jpg", b"<!doctype html>", "is HTML or XML"),
+        ("a.jpg", b"x", r"\(1 bytes\) is no readable picture"),
+        ("a.jpg", b"", "is empty"),
+    ],
+)
+def test_what_is_no_picture_is_named(tmp_path, name, content, text):
+    (tmp_path / name).write_bytes(content)
+    (picture,) = list_pictures(tmp_path)
+    with pytest.raises(DataError, match=text):
+        read_picture(picture)

@@ -1,0 +1,136 @@
+"""What COCO files of other programs often lack, filled in where it can be known."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise.data_tools.formats.reading import Reading, box_around, picture_folder, picture_size
+
+__all__ = ["mended"]
+
+#: flat numbers of a keypoint: x, y and whether it is visible
+_TRIPLE, _PAIR = 3, 2
+
+
+def mended(content: Any, path: Path, reading: Reading) -> tuple[Any, list[str]]:
+    """The content of a file with what it lacks, and sentences about that.
+
+    Names of pictures that lead elsewhere (another machine's folders) become names below the folder
+    where the pictures are; sizes come from the pictures, ids are counted, keypoints as pairs or
+    nested lists become triples, boxes are put around keypoints.
+    What cannot be filled in stays for the reader to refuse.
+
+    Args:
+        content: of the file; left alone.
+        path: the file, for the pictures around it.
+        reading: `images` and `margin`.
+    """
+    lists = ("images", "annotations")
+    if not isinstance(content, Mapping) or not all(
+        isinstance(content.get(key), list) and all(isinstance(r, Mapping) for r in content[key])
+        for key in lists
+    ):
+        return content, []
+    did: Counter[str] = Counter()
+    images = [dict(row) for row in content["images"]]
+    people = [dict(row) for row in content["annotations"]]
+    _mend_pictures(images, path, reading, did)
+    sizes = {row.get("id"): (row.get("width"), row.get("height")) for row in images}
+    numbers = {str(c.get("id")): len(c.get("keypoints") or ()) for c in _categories(content)}
+    for person in people:
+        _mend_keypoints(person, numbers.get(str(person.get("category_id")), 0), did)
+        _mend_box(person, sizes, reading.margin, did)
+    _number(people, did)
+    more = {}
+    if not content.get("categories") and any(p.get("keypoints") for p in people):
+        ids = list(dict.fromkeys(person.setdefault("category_id", 1) for person in people))
+        more = {"categories": [{"id": one, "name": f"category {one}"} for one in ids]}
+        did["categories, of which the file has none"] = len(ids)
+    said = [f"filled in: {count:,} {what}" for what, count in did.items()]
+    return {**content, "images": images, "annotations": people, **more}, said
+
+
+def _categories(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield from (c for c in content.get("categories") or () if isinstance(c, Mapping))
+
+
+def _mend_pictures(
+    images: list[dict[str, Any]], path: Path, reading: Reading, did: Counter[str]
+) -> None:
+    """Names below the folder of the pictures, and sizes, where they are not as they should be."""
+    around = (path.parent, path.parent.parent)
+    folders = [f / below for below in (".", "images") for f in around]
+    names = [str(row.get("file_name", "")) for row in images]
+    folder, places = picture_folder(filter(None, names), folders, reading.images)
+    for row, name in zip(images, names, strict=True):
+        place = places.get(name)
+        if place is None:
+            continue
+        if place != name:
+            row["file_name"] = place
+            did[f"names of pictures, below {folder}"] += 1
+        if not (row.get("width") and row.get("height")):
+            size = picture_size(folder / place)
+            if size is not None:
+                row["width"], row["height"] = size
+                did["sizes of pictures"] += 1
+
+
+def _mend_keypoints(person: dict[str, Any], count: int, did: Counter[str]) -> None:
+    """A flat list of triples."""
+    given = person.get("keypoints")
+    if not given:
+        return
+    try:
+        points = np.array(given, np.float64)
+    except (TypeError, ValueError):
+        return
+    if points.ndim == 1:
+        width = _PAIR if count and len(points) == _PAIR * count else _TRIPLE
+        if len(points) % width:
+            return
+        points = points.reshape(-1, width)
+    plain = points.ndim == 2 and points.shape[1] in (_PAIR, _TRIPLE)
+    if not plain or not np.isfinite(points).all():
+        return
+    if points.shape[1] == _PAIR:
+        # without a visibility, a keypoint at the corner is not labelled
+        seen = np.where((points != 0).any(axis=1), 2.0, 0.0)
+        points = np.concatenate([points, seen[:, None]], axis=1)
+        did["visibilities of people's keypoints"] += 1
+    elif np.ndim(given[0]) > 0:
+        did["people's keypoints as a flat list"] += 1
+    person["keypoints"] = points.ravel().tolist()
+    person.setdefault("num_keypoints", int((points[:, 2] > 0).sum()))
+
+
+def _mend_box(
+    person: dict[str, Any], sizes: Mapping[Any, Any], margin: float, did: Counter[str]
+) -> None:
+    """A box around the keypoints where there is none."""
+    size = sizes.get(person.get("image_id"))
+    if person.get("bbox") or not person.get("keypoints") or not size or not all(size):
+        return
+    points = np.reshape(person["keypoints"], (-1, _TRIPLE))
+    seen = points[points[:, 2] > 0, :2]
+    if not len(seen):
+        return
+    left, top, right, bottom = box_around(seen, size, margin)
+    person["bbox"] = [left, top, right - left, bottom - top]
+    did["boxes, around the keypoints"] += 1
+
+
+def _number(people: list[dict[str, Any]], did: Counter[str]) -> None:
+    """Ids for those without one."""
+    used = [p["id"] for p in people if isinstance(p.get("id"), int)]
+    following = max(used, default=0) + 1
+    for person in people:
+        if person.get("id") is None:
+            person["id"] = following
+            following += 1
+            did["ids of annotations"] += 1
