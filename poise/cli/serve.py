@@ -43,6 +43,9 @@ def serve(
     flip_test: options.FlipTest = None,
     keypoint_threshold: options.KeypointThreshold = 0.3,
     calibration: options.Calibration = None,
+    covariances: Annotated[
+        bool, typer.Option("--covariances", help="Also say how unsure each keypoint's place is.")
+    ] = False,
     max_batch: Annotated[
         int, typer.Option(min=1, help="Pictures that are looked at together; 1: one by one.")
     ] = _LIMITS.max_batch,
@@ -79,6 +82,7 @@ def serve(
             mode=mode,
             flip_test=flip_test,
             calibration=calibration,
+            covariances=covariances,
         )
         warm_up(inferencer)
         app = create_app(

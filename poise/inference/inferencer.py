@@ -73,6 +73,7 @@ class Inferencer:
             (`poise.inference.results.calibration`), or
             the JSON file of one. None: the one of a model inside the package, else the map that
             follows from how the model makes its scores.
+        covariances: also keep how unsure each keypoint is, unless a call says otherwise.
         crops: "opencv" (the pixels that models were trained with) or "torch" (warped on the
             device, for GPUs whose host is slow; pixels differ by a few levels).
 
@@ -99,6 +100,7 @@ class Inferencer:
         flip_test: bool | None = None,
         crops: str = "opencv",
         calibration: Calibration | str | os.PathLike[str] | None = None,
+        covariances: bool = False,
     ) -> None:
         self.mode: Mode = mode_of(mode)
         self.choice = ""
@@ -125,6 +127,7 @@ class Inferencer:
             keep_freed_memory()
         self.metainfo: Mapping[str, Any] = self.model.dataset_meta
         self.flip_test = self.mode.flip_test if flip_test is None else flip_test
+        self.covariances = covariances
         self.timings = Timings()
         self._crops = _checked_crops(crops)
         pipeline = read_test_pipeline(self.model.cfg)
@@ -169,7 +172,7 @@ class Inferencer:
         keypoint_threshold: float = 0.3,
         flip_test: bool | None = None,
         heatmaps: bool = False,
-        covariances: bool = False,
+        covariances: bool | None = None,
         keep_going: bool = False,
         timeout: float = 10.0,
         timing: bool = False,
@@ -198,7 +201,8 @@ class Inferencer:
             flip_test: True or False; None: as the inferencer was told.
             heatmaps: also keep where the model saw keypoints, if it has maps of that; drawn, too.
             covariances: also keep how unsure each keypoint is, as `keypoint_covariances` (N, K, 2,
-                2), pixels² of the picture; calibrated where `calibration` says how.
+                2), pixels² of the picture; calibrated where `calibration` says how. None: as the
+                inferencer was told.
             keep_going: give a result with `error` for a picture that cannot be used, instead of
                 raising when its turn comes.
             timeout: seconds after which a silent camera, stream or address is given up.
@@ -206,6 +210,7 @@ class Inferencer:
 
         Raises:
             FileMissingError, DataError: no such picture; unreadable; boxes of a wrong form.
+            ConfigError: covariances of a model that does not know.
         """
         self._check(batch_size, boxes, detector_every)
         stages = build_stages(track=track, smooth=smooth, lift=lift, device=self.device)
@@ -218,6 +223,7 @@ class Inferencer:
             count = len(sources) if still else None
         given = None if boxes is None else GivenBoxes(boxes, count)
         flips = self.flip_test if flip_test is None else flip_test
+        covariances = self.covariances if covariances is None else covariances
         network = self._network(flips, heatmaps, covariances)
         batch_size = network.batch_size if batch_size is None else batch_size
         first, sources = _first(sources)

@@ -143,6 +143,15 @@ def test_covariances_come_when_they_are_asked_for(inferencer, photo):
     assert nobody.keypoint_covariances.shape == (0, 17, 2, 2)
 
 
+def test_an_inferencer_may_always_keep_covariances(photo):
+    inferencer = Inferencer("movenet-lightning", device="cpu", covariances=True)
+    boxes = np.array([[0, 0, 512, 512]])
+    (found,) = inferencer(photo, boxes=boxes)
+    assert found.keypoint_covariances.shape == (1, 17, 2, 2)
+    (plain,) = inferencer(photo, boxes=boxes, covariances=False)
+    assert plain.keypoint_covariances is None
+
+
 def test_covariances_are_calibrated_unless_the_model_is_somebodys_own(inferencer, photo):
     boxes = np.array([[0, 0, 512, 512]])
     (known,) = inferencer.predict(photo, boxes=boxes, covariances=True)

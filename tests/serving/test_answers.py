@@ -237,3 +237,12 @@ def test_other_origins_are_allowed_only_where_asked(inferencer, ask):
 def test_limits_under_which_nothing_could_be_served_are_refused(inferencer, wrong):
     with pytest.raises(ArgumentError, match=f"{next(iter(wrong))} must be a whole number"):
         create_app(inferencer, limits=Limits(**wrong))
+
+
+def test_a_server_may_say_how_unsure_places_are(ask, photo, pixels):
+    inferencer = poise.Inferencer("movenet-lightning", device="cpu", covariances=True)
+    answer = ask(create_app(inferencer), "POST", "/predict", content=photo, headers=JPEG)
+    assert answer.status_code == 200
+    [person] = answer.json()["instances"]
+    assert np.shape(person["keypoint_covariances"]) == (17, 2, 2)
+    assert answer.json() == inferencer(pixels)[0].to_dict() | {"image": answer.json()["image"]}
