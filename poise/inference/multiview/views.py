@@ -54,6 +54,7 @@ class View:
         metainfo: parsed schema of the keypoints.
         fps: frames a second, where known.
         errors: frames that could not be used.
+        size: (width, height) of the pictures, where known.
     """
 
     name: str
