@@ -116,15 +116,23 @@ class _Buffer:
         self.raw: deque[dict[str, Any]] = deque()
         self.filters: dict[str, Filter] = {}
         self.seen = 0
+        self._last = -np.inf
 
     def take(self, result: PoseResult) -> Iterator[PoseResult]:
         self.video = video_of(result)
         self.waiting.append(result)
-        self.raw.append(_raw(result, self.stage))
+        self.raw.append({**_raw(result, self.stage), "time": self._time_of(result)})
         self.seen += 1
         late = self.stage.lag
         while len(self.waiting) > late and self.seen >= self.stage.least:
             yield self._smoothed()
+
+    def _time_of(self, result: PoseResult) -> float:
+        """Seconds, later than of the frame before; still pictures, which have none, are frames."""
+        frame_time = 1 / (result.fps or _DEFAULT_FPS)
+        time = result.frame_index * frame_time if result.time is None else result.time
+        self._last = time if time > self._last else self._last + frame_time
+        return self._last
 
     def rest(self) -> Iterator[PoseResult]:
         while self.waiting:
@@ -244,8 +252,7 @@ def _raw(result: PoseResult, stage: SmoothingStage) -> dict[str, Any]:
     fields = result.instances
     ids = np.asarray(result.track_ids)
     named = ids >= 0
-    time = result.frame_index / (result.fps or _DEFAULT_FPS) if result.time is None else result.time
-    out: dict[str, Any] = {"time": time, "ids": ids[named]}
+    out: dict[str, Any] = {"ids": ids[named]}
     scores = np.asarray(fields.keypoint_scores, float)
     boxes = np.asarray(fields.bboxes, float)
     out["boxes"], out["scores"] = boxes[named], scores[named]

@@ -237,3 +237,30 @@ def test_the_covariances_of_who_is_put_in_are_not_known():
     assert np.isnan(smooth[9].keypoint_covariances).all()
     np.testing.assert_allclose(smooth[9].keypoints[0], wave(20)[9], atol=1)
     assert smooth[8].keypoint_covariances.shape == (1, 4, 2, 2)
+
+
+@pytest.mark.parametrize("method", ["one-euro", "savgol", "gaussian", "kalman"])
+def test_still_pictures_in_a_row_are_smoothed_as_frames_of_a_video(method):
+    """Pictures of a folder have no times: they count as frames at 25 a second."""
+    poses = wave(noise=2)
+    expected = [r.keypoints for r in build_smoother(method)(map(result, range(60), poses))]
+
+    def stills():
+        for number, pose in enumerate(poses):
+            still = result(0, pose)
+            still.name, still.time = f"{number}.png", None
+            yield still
+
+    found = [r.keypoints for r in build_smoother(method)(stills())]
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_times_that_stand_still_do_not_stop_a_filter():
+    def damaged():
+        for number, pose in enumerate(wave(noise=2)):
+            frame = result(number, pose)
+            frame.time = min(frame.time, 1.0)
+            yield frame
+
+    found = [r.keypoints for r in build_smoother("savgol")(damaged())]
+    assert np.isfinite(found).all()
