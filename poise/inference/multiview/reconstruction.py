@@ -53,12 +53,19 @@ class _Rows:
     """The people of all moments; a row each.
 
     Attributes:
-        moments: (R,) number of the frame.
+        moments: (R,) number of the frame, rising.
         members: (V, R) index of the person in each view's frame, -1 where unseen.
     """
 
     moments: Array
     members: Array
+
+    def by_moment(self, moments: Sequence[int]) -> Iterator[tuple[int, Array]]:
+        """Each moment, and the rows of its people."""
+        low = np.searchsorted(self.moments, moments, "left")
+        high = np.searchsorted(self.moments, moments, "right")
+        for t, start, end in zip(moments, low.tolist(), high.tolist(), strict=True):
+            yield t, np.arange(start, end)
 
 
 def reconstruct(
@@ -112,12 +119,12 @@ def reconstruct(
 
 
 def _moments(views: Sequence[View], offsets: Sequence[int]) -> list[int]:
-    """Frames, by the first view's clock, that at least two views have."""
+    """Frames, by the first view's clock, that at least two views have; none before its first."""
     count: dict[int, int] = {}
     for view, offset in zip(views, offsets, strict=True):
         for t in view.frames:
             count[t - offset] = count.get(t - offset, 0) + 1
-    return sorted(t for t, n in count.items() if n > 1)
+    return sorted(t for t, n in count.items() if n > 1 and t >= 0)
 
 
 # ------------------------------------------------------------------- who is who
@@ -253,8 +260,7 @@ def _tracked(rows: _Rows, found: Triangulation, scores: Array, moments: list[int
     tracker = PoseTracker(confirm=1, camera_motion=False, keypoint_threshold=0.01)
     ids = np.full(len(rows.moments), NO_TRACK, np.int64)
     last: int | None = None
-    for t in moments:
-        index = np.flatnonzero(rows.moments == t)
+    for t, index in rows.by_moment(moments):
         step = 1 if last is None else t - last
         ids[index] = tracker.update(found.points[index], scores[index], step=step)
         last = t
@@ -271,8 +277,7 @@ def _results(
     count = found.used.sum(0)
     errors = np.where(found.used, found.errors, 0).sum(0) / np.where(count > 0, count, np.nan)
     boxes = _boxes(places)
-    for t in moments:
-        index = np.flatnonzero(rows.moments == t)
+    for t, index in rows.by_moment(moments):
         fields = InstanceData(
             keypoints=places[index],
             keypoint_scores=scores[index].astype(np.float32),

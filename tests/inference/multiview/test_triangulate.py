@@ -168,6 +168,10 @@ def test_offsets_move_frames_together(scenes):
     found = triangulate(views, cameras, offsets="auto")
     assert [view.offset for view in found.summary.views] == [0, 5, -12]
     assert "view-1: +5 frames against view-0" in found.summary.text()
+    early = triangulate(views, cameras, offsets={"cam1": -3, "cam2": -20})
+    assert early[0].frame_index == 3
+    late = triangulate(views, cameras, offsets={"cam1": 5, "cam2": 9})
+    assert late[0].frame_index == 0
     relative = triangulate(views, cameras, offsets={"cam0": -5, "cam2": -17, "cam1": 0})
     assert [view.offset for view in relative.summary.views] == [0, 5, -12]
 
