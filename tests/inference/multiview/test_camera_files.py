@@ -119,8 +119,10 @@ def test_a_file_of_pose2sim_is_read(tmp_path):
     first, second = read_cameras(path)
     assert (first.name, second.name) == ("int_cam1_img", "int_cam2_img")
     assert first.size == (1088, 1920)
-    np.testing.assert_allclose(first.rotation, cv2.Rodrigues(np.array([1.25, -0.3, 0.2]))[0])
-    np.testing.assert_allclose(first.distortion, [-0.001, 0.002, 0, 0])
+    np.testing.assert_allclose(
+        first.rotation, cv2.Rodrigues(np.array([1.25, -0.3, 0.2]))[0], atol=1e-9
+    )
+    np.testing.assert_allclose(first.distortion, [-0.001, 0.002, 0, 0], atol=1e-9)
 
 
 def test_what_we_write_has_the_keys_of_pose2sim(tmp_path):
@@ -139,9 +141,11 @@ def test_a_file_of_easymocap_is_read(tmp_path):
     path.write_text(EASYMOCAP)
     first, second = read_cameras(path)
     assert (first.name, second.name) == ("01", "02")
-    np.testing.assert_allclose(first.rotation, cv2.Rodrigues(np.array([0.1, 0.2, 0.3]))[0])
-    np.testing.assert_allclose(second.rotation, np.eye(3))
-    np.testing.assert_allclose(second.center, [-1, 0, -3])
+    np.testing.assert_allclose(
+        first.rotation, cv2.Rodrigues(np.array([0.1, 0.2, 0.3]))[0], atol=1e-9
+    )
+    np.testing.assert_allclose(second.rotation, np.eye(3), atol=1e-9)
+    np.testing.assert_allclose(second.center, [-1, 0, -3], atol=1e-9)
 
 
 def test_a_folder_of_easymocap_is_read(tmp_path):
@@ -151,7 +155,7 @@ def test_a_folder_of_easymocap_is_read(tmp_path):
         (tmp_path / name).write_text("".join([head, names, *parts]))
     assert len(entries) == 8
     _, second = read_cameras(tmp_path)
-    np.testing.assert_allclose(second.center, [-1, 0, -3])
+    np.testing.assert_allclose(second.center, [-1, 0, -3], atol=1e-9)
     (tmp_path / "extri.yml").unlink()
     with pytest.raises(FileMissingError, match="extri.yml"):
         read_cameras(tmp_path)
@@ -174,8 +178,8 @@ def test_a_file_that_opencv_wrote_is_read(tmp_path, suffix):
     left, right = read_cameras(path)
     assert (left.name, right.name) == ("left", "right")
     assert left.size == (640, 480)
-    np.testing.assert_allclose(right.translation, [-0.3, 0, 0])
-    np.testing.assert_allclose(left.distortion, [0.1, 0.2, 0, 0, 0])
+    np.testing.assert_allclose(right.translation, [-0.3, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(left.distortion, [0.1, 0.2, 0, 0, 0], atol=1e-9)
 
 
 @pytest.mark.parametrize("suffix", [".yml", ".xml"])
@@ -237,7 +241,7 @@ def test_millimetres_are_converted_when_they_are_told(tmp_path):
     assert read_cameras(path, unit="mm")[1].translation.tolist() == [1.5, 0, 0.003]
     assert read_cameras(path, unit="m")[1].translation.tolist() == [1500, 0, 3]
     own = json_file(tmp_path, unit="cm", translation=[150, 0, 300])
-    np.testing.assert_allclose(read_cameras(own)[1].translation, [1.5, 0, 3])
+    np.testing.assert_allclose(read_cameras(own)[1].translation, [1.5, 0, 3], atol=1e-9)
     with pytest.raises(UnknownNameError, match="one of m, cm, mm, got 'inch'"):
         read_cameras(path, unit="inch")
 

