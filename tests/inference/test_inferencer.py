@@ -137,7 +137,7 @@ def test_covariances_come_when_they_are_asked_for(inferencer, photo):
     for person, box in enumerate(boxes):
         (alone,) = inferencer.predict(photo, boxes=box[None], covariances=True)
         np.testing.assert_allclose(
-            alone.keypoint_covariances[0], found.keypoint_covariances[person], rtol=1e-3
+            alone.keypoint_covariances[0], found.keypoint_covariances[person], rtol=1e-2
         )
     (nobody,) = inferencer.predict(photo, boxes=np.zeros((0, 4)), covariances=True)
     assert nobody.keypoint_covariances.shape == (0, 17, 2, 2)
@@ -159,7 +159,7 @@ def test_covariances_are_calibrated_unless_the_model_is_somebodys_own(inferencer
         photo, boxes=boxes, covariances=True
     )
     expected = known.calibration.covariances(raw.keypoint_covariances, raw.keypoint_scores)
-    np.testing.assert_allclose(known.keypoint_covariances, expected, rtol=1e-3)
+    np.testing.assert_allclose(known.keypoint_covariances, expected, rtol=1e-2)
     assert known.covariance_radius(0.95) > raw.covariance_radius(0.95)
 
 
