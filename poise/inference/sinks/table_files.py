@@ -80,7 +80,8 @@ class ParquetSink(FileSink):
             ) from error
         self._arrow = pyarrow
         self._rows: list[dict[str, Any]] = []
-        self._columns: list[str] = []
+        self._columns: list[str] | None = None
+        self._nobody: list[str] = []
         self._part = 0
 
     def begin(self, path: Path, result: PoseResult) -> Path:
@@ -88,7 +89,7 @@ class ParquetSink(FileSink):
         path.mkdir(exist_ok=True)
         for old in path.glob("part-*.parquet"):
             old.unlink()
-        self._rows, self._columns, self._part = [], result.row_keys, 0
+        self._rows, self._columns, self._part = [], None, 0
         return path
 
     def add(self, handle: Path, result: PoseResult) -> None:
@@ -97,8 +98,9 @@ class ParquetSink(FileSink):
         Raises:
             DataError: a result with other columns, such as another schema's.
         """
-        rows = result.to_rows()
+        rows, self._nobody = result.to_rows(), result.row_keys
         if rows:
+            self._columns = self._columns or list(rows[0])
             _check_columns(result, rows[0], self._columns)
         self._rows += rows
         if len(self._rows) >= _PART_ROWS:
@@ -112,7 +114,7 @@ class ParquetSink(FileSink):
     def _write_part(self, folder: Path) -> None:
         table = self._arrow.Table.from_pylist(self._rows)
         if not self._rows:
-            table = self._arrow.table({key: [] for key in self._columns})
+            table = self._arrow.table({key: [] for key in self._nobody})
         with whole_file(folder / f"part-{self._part:06}.parquet") as place:
             self._arrow.parquet.write_table(table, place)
         self._rows, self._part = [], self._part + 1

@@ -38,7 +38,7 @@ class YoloSink(PictureFiles):
             (
                 boxes.mean(1),
                 boxes[:, 1] - boxes[:, 0],
-                np.concatenate((points, flags), -1).reshape(len(points), -1),
+                np.concatenate((points, flags), -1).reshape(len(points), 3 * points.shape[1]),
             ),
             1,
         )

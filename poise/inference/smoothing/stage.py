@@ -176,14 +176,17 @@ class _Buffer:
         self, result: PoseResult, name: str, ids: Array, times: Array, at: int
     ) -> None:
         frames = list(self.raw)
-        values = gather([(f["ids"], f[name]) for f in frames], ids)
-        weights = np.nan_to_num(gather([(f["ids"], f[f"{name}:weights"]) for f in frames], ids))
+        # frames that could not be used have no 3D poses
+        frames_with = [f if name in f else _without(frames, name) for f in frames]
+        values = gather([(f["ids"], f[name]) for f in frames_with], ids)
+        weights = gather([(f["ids"], f[f"{name}:weights"]) for f in frames_with], ids)
+        weights = np.nan_to_num(weights)
         known = (weights > 0) & np.isfinite(values).all(-1)
         values = np.where(known[..., None], values, np.nan)
         patched, filled = fill_gaps(
             times, values, known, at, max_gap=self.stage.max_gap, hold=not self.stage.lag
         )
-        sizes = np.nanmax(gather([(f["ids"], f[f"{name}:sizes"]) for f in frames], ids), 0)
+        sizes = np.nanmax(gather([(f["ids"], f[f"{name}:sizes"]) for f in frames_with], ids), 0)
         trust = np.where(known, _weighed(weights, name, frames, ids), 0)
         if self.stage.lag:
             # what was filled in counts a little, so that the curve has no hole there
@@ -205,6 +208,13 @@ class _Buffer:
                 times, scores, known, at, max_gap=self.stage.max_gap, hold=not self.stage.lag
             )
             _note_filled(result, rows, filled[order], line[order, :, 0])
+
+
+def _without(frames: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """What stands for a frame that lacks a field which others have: nobody."""
+    whole = next(f for f in frames if name in f)
+    keys = (name, f"{name}:weights", f"{name}:sizes")
+    return {key: whole[key][:0] for key in ("ids", *keys)}
 
 
 def _note_filled(result: PoseResult, rows: Array, filled: Array, scores: Array) -> None:

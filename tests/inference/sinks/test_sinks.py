@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from poise.errors import DataError, MissingDependencyError, UnknownNameError
-from poise.inference import PoseResult, SinkGroup, SinkOptions, SourceInfo, open_sinks
+from poise.inference import SINKS, PoseResult, SinkGroup, SinkOptions, SourceInfo, open_sinks
 from poise.inference.results.pose_result import empty_instances
 from poise.structures import InstanceData, parse_pose_metainfo
 
@@ -113,6 +113,26 @@ def test_coco_keeps_the_numbers_of_cocos_pictures(tmp_path):
         out.write(still("own.jpg", 1))
     found = json.loads((tmp_path / "poses_coco.json").read_text())
     assert [row["image_id"] for row in found] == [785, 1]
+
+
+@pytest.mark.parametrize("kind", [name for name in SINKS if name != "show"])
+def test_every_sink_takes_pictures_without_anybody_and_broken_ones(tmp_path, kind):
+    if kind == "parquet":
+        pytest.importorskip("pyarrow", exc_type=ImportError)
+    if kind == "sleap":
+        pytest.importorskip("h5py")
+    broken = still("broken.png", 0)
+    broken.image, broken.error = None, "broken"
+    results = [still("a.png", 0), broken, still("b.png", 0)]
+    for result in results:
+        # formats of 3D poses take these only
+        result.instances.set_field(np.zeros((0, 17, 3), np.float32), "keypoints_3d")
+        result.metainfo_3d = parse_pose_metainfo({"from_file": "h36m"})
+    with sink(kind, tmp_path) as out:
+        for result in results:
+            out.write(result)
+    assert all(path.exists() for path in out.written)
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_coco_results_have_no_numbers_that_json_lacks(tmp_path):

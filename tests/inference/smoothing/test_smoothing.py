@@ -264,3 +264,19 @@ def test_times_that_stand_still_do_not_stop_a_filter():
 
     found = [r.keypoints for r in build_smoother("savgol")(damaged())]
     assert np.isfinite(found).all()
+
+
+def test_a_frame_without_3d_poses_among_others_is_one_without_people():
+    rng = np.random.default_rng(0)
+
+    def frames():
+        for number, pose in enumerate(wave(20)):
+            frame = result(number, pose if number != 9 else [])
+            if number != 9:
+                points = rng.normal(size=(1, 5, 3)).astype(np.float32)
+                frame.instances.set_field(points, "keypoints_3d")
+            yield frame
+
+    found = list(build_smoother("savgol")(frames()))
+    assert [len(f) for f in found] == [1] * 20
+    assert all(f.instances.keypoints_3d.shape == (1, 5, 3) for f in found if f.frame_index != 9)
