@@ -1,10 +1,18 @@
-"""`poise doctor`: what is installed, and what would go wrong."""
+"""`poise doctor`: what is installed, what works here, and what would go wrong."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
+import os
 import platform
+import shutil
 import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 __all__ = ["doctor"]
 
@@ -20,37 +28,140 @@ _OPTIONAL = (
     "fastapi",
     "uvicorn",
 )
+#: variables that are shown as set, and not what they are
+_SECRET = ("POISE_TOKEN", "HTTPS_PROXY")
+#: others than POISE_... that change what Poise does
+_OTHER_VARIABLES = ("TORCH_HOME", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "HTTPS_PROXY")
+#: less room on a disk is told
+_LITTLE_ROOM = 2 * 2**30
+#: a model inside the package, and the side of the picture that it is tried on
+_MODEL, _SIDE = "movenet-lightning", 64
 
 
-def doctor() -> None:
-    """Say which versions are installed, which device torch sees, and what is missing."""
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what is installed, which devices there are, where files go, and whether a model runs."""
     import poise
 
-    print(f"poise {poise.__version__}, Python {platform.python_version()}, {platform.platform()}")
-    missing = []
-    for name in _NEEDED:
-        version = _version(name)
-        if version is None:
-            missing.append(name)
-        print(f"  {name:24} {version or 'MISSING'}")
-    for name in _OPTIONAL:
-        print(f"  {name:24} {_version(name) or 'not installed (optional)'}")
+    system = f"Python {platform.python_version()}, {platform.platform()}"
+    found: dict[str, Any] = {
+        "poise": f"{poise.__version__}, {system}",
+        "needed": {name: _version(name) for name in _NEEDED},
+        "optional": {name: _version(name) for name in _OPTIONAL},
+    }
+    problems = [f"{n} is missing: pip install {n}" for n, v in found["needed"].items() if v is None]
     if _version("opencv-python") and _version("opencv-python-headless"):
-        print(
-            "  both opencv-python and opencv-python-headless are installed: the later one's "
+        problems.append(
+            "both opencv-python and opencv-python-headless are installed: the later one's "
             "files overwrite the other's. Keep one of them"
         )
-    if missing:
-        print(f"missing: pip install {' '.join(missing)}")
-        sys.exit(1)
+    lacking = any(version is None for version in found["needed"].values())
+    if not lacking:
+        found["devices"] = _devices(problems)
+        found["folders"] = _folders(problems)
+        found["a pose"] = _try(problems)
+    found["settings"] = _settings()
+    found["problems"] = problems
+    sys.stdout.write(json.dumps(found, indent=1) + "\n" if as_json else _text(found))
+    if lacking or found.get("a pose") is None:
+        raise typer.Exit(1)
+
+
+def _devices(problems: list[str]) -> list[str]:
+    """What torch and ONNX Runtime compute on."""
     import torch
 
-    device = "cpu"
-    if torch.cuda.is_available():
-        device = f"cuda ({torch.cuda.get_device_name(0)})"
-    elif torch.backends.mps.is_available():
-        device = "mps"
-    print(f"  device                   {device}, {torch.get_num_threads()} CPU threads")
+    found = [f"cpu, {torch.get_num_threads()} threads of {os.cpu_count()} cores"]
+    for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        about = torch.cuda.get_device_properties(number)
+        found.append(f"cuda:{number}, {about.name}, {about.total_memory / 2**30:.0f} GiB")
+    if torch.backends.mps.is_available():
+        found.append("mps (Apple)")
+    if len(found) == 1 and shutil.which("nvidia-smi"):
+        built = torch.version.cuda
+        problems.append(
+            "there is an NVIDIA driver (nvidia-smi), and torch sees no GPU: "
+            + (
+                f"this torch is built for CUDA {built}, for which the driver may be too old"
+                if built
+                else "this torch is built for CPUs; pytorch.org says how to install another"
+            )
+        )
+    if _version("onnxruntime") or _version("onnxruntime-gpu"):
+        import onnxruntime
+
+        names = [name.removesuffix("ExecutionProvider") for name in _providers(onnxruntime)]
+        found.append(f"onnxruntime: {', '.join(names)}")
+    return found
+
+
+def _providers(onnxruntime: Any) -> list[str]:
+    return list(onnxruntime.get_available_providers())
+
+
+def _folders(problems: list[str]) -> dict[str, str]:
+    """Where downloads and caches go, what is there, and whether there is room."""
+    import torch
+
+    from poise.datasets.cache import cache_folder
+
+    places = {
+        "downloaded weights": Path(torch.hub.get_dir()) / "checkpoints",
+        "parsed annotations": cache_folder(),
+    }
+    found = {}
+    for name, folder in places.items():
+        files = [f for f in folder.rglob("*") if f.is_file()] if folder.is_dir() else []
+        size = sum(file.stat().st_size for file in files)
+        there = next(p for p in (folder, *folder.parents) if p.exists())
+        free = shutil.disk_usage(there).free
+        found[name] = (
+            f"{folder}: {len(files)} files, {size / 2**20:.0f} MiB; {free / 2**30:.0f} GiB free"
+        )
+        if not os.access(there, os.W_OK):
+            problems.append(f"nothing can be written to {there}, where {name} go")
+        if free < _LITTLE_ROOM:
+            problems.append(f"{there} has only {free / 2**20:.0f} MiB free, for {name}")
+    return found
+
+
+def _try(problems: list[str]) -> str | None:
+    """The embedded model on a made picture; None where it fails."""
+    import numpy as np
+
+    from poise.inference import Inferencer
+
+    begin = time.perf_counter()
+    picture = np.zeros((_SIDE, _SIDE, 3), np.uint8)
+    try:
+        inferencer = Inferencer(_MODEL)
+        inferencer(picture)
+        inferencer(picture, boxes=[[0, 0, _SIDE, _SIDE]])
+    except Exception as error:  # whatever it is, it is what the user came for
+        problems.append(f"no pose could be found: {type(error).__name__}: {error}")
+        return None
+    seconds = time.perf_counter() - begin
+    return f"found by {_MODEL} on {inferencer.device} in {seconds:.1f} s, loading included"
+
+
+def _settings() -> dict[str, str]:
+    """Variables of the environment that are set."""
+    names = sorted(n for n in os.environ if n.startswith("POISE_") or n in _OTHER_VARIABLES)
+    return {name: "set" if name in _SECRET else os.environ[name] for name in names}
+
+
+def _text(found: dict[str, Any]) -> str:
+    lines = [f"poise {found['poise']}"]
+    rows = [(name, version or "MISSING") for name, version in found["needed"].items()]
+    rows += [(n, v or "not installed (optional)") for n, v in found["optional"].items()]
+    rows += [("device", device) for device in found.get("devices", ())]
+    rows += [*found.get("folders", {}).items(), *found["settings"].items()]
+    if found.get("a pose"):
+        rows.append(("a pose", found["a pose"]))
+    lines += [f"  {name:24} {value}" for name, value in rows]
+    lines += [f"problem: {text}" for text in found["problems"]] or ["no problems found"]
+    return "\n".join(lines) + "\n"
 
 
 def _version(name: str) -> str | None:

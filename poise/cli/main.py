@@ -47,7 +47,10 @@ COMMANDS = {
     "export": ("poise.cli.export:export", "Write a model as an ONNX file."),
     "bench": ("poise.cli.bench:bench", "Measure how fast models are on this machine."),
     "migrate": ("poise.cli.migrate:migrate", "Rewrite a file's MMPose imports to Poise's."),
-    "doctor": ("poise.cli.doctor:doctor", "Say what is installed and what would go wrong."),
+    "doctor": (
+        "poise.cli.doctor:doctor",
+        "Say what is installed, what works, and what is wrong.",
+    ),
 }
 
 

@@ -27,7 +27,7 @@ from poise.datasets import columns as kinds
 from poise.datasets.records import Records
 from poise.datasets.safe_pickle import DataUnpickler
 
-__all__ = ["RecordCache", "file_facts"]
+__all__ = ["RecordCache", "cache_folder", "file_facts"]
 
 logger = logging.getLogger("poise.datasets")
 
@@ -91,7 +91,7 @@ class RecordCache:
             return None
         key = json.dumps([_code(), source, settings], default=str)
         name = f"{Path(ann_file).stem}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.records"
-        return cls(_folder() / "annotations" / name)
+        return cls(cache_folder() / "annotations" / name)
 
     def read(self) -> tuple[Records, dict[str, Any]] | None:
         """Records and facts, `None` where there is no readable entry."""
@@ -134,7 +134,8 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def _folder() -> Path:
+def cache_folder() -> Path:
+    """Where Poise keeps what it can make again."""
     own = os.environ.get("POISE_CACHE_DIR")
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(own).expanduser() if own else Path(base).expanduser() / "poise"

@@ -1,0 +1,89 @@
+"""`poise doctor` says what is there, what works, and what would go wrong."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from poise.cli import doctor as doctor_module
+from poise.cli.main import app
+
+
+def ask(*options):
+    done = CliRunner().invoke(app, ["doctor", *options])
+    return done.exit_code, done.output
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("POISE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("POISE_TOKEN", "hard-to-guess")
+    # how much room there is, is the machine's matter
+    usage = shutil.disk_usage(tmp_path)._replace(free=50 * 2**30)
+    monkeypatch.setattr(doctor_module.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(doctor_module.shutil, "which", lambda _: None)
+
+
+def test_it_says_what_is_there_and_finds_a_pose(tmp_path):
+    weights = tmp_path / "torch/hub/checkpoints"
+    weights.mkdir(parents=True)
+    (weights / "a.pth").write_bytes(bytes(2**20))
+    status, said = ask()
+    assert status == 0
+    assert "found by movenet-lightning on " in said
+    assert f"{weights}: 1 files, 1 MiB; 50 GiB free" in said
+    assert "threads of" in said
+    assert "hard-to-guess" not in said
+    assert "POISE_TOKEN              set" in said
+
+
+def test_json_has_the_same():
+    status, said = ask("--json")
+    found = json.loads(said)
+    assert status == 0
+    assert set(found) == {
+        *("poise", "needed", "optional", "devices", "folders", "a pose", "settings", "problems")
+    }
+    assert found["settings"]["POISE_TOKEN"] == "set"
+
+
+def test_a_missing_library_and_two_of_one_kind_are_problems(monkeypatch):
+    versions = {"opencv-python": "5.0"}
+    monkeypatch.setattr(
+        doctor_module,
+        "_version",
+        lambda name: None if name == "scipy" else versions.get(name, "1.0"),
+    )
+    status, said = ask()
+    assert status == 1
+    assert "problem: scipy is missing: pip install scipy" in said
+    assert "Keep one of them" in said
+    assert "a pose" not in said
+
+
+def test_a_model_that_does_not_run_is_a_problem(monkeypatch):
+    import poise.inference
+
+    def fail(*_):
+        raise RuntimeError("no kernel image is available")
+
+    monkeypatch.setattr(poise.inference, "Inferencer", fail)
+    status, said = ask()
+    assert status == 1
+    assert "problem: no pose could be found: RuntimeError: no kernel image" in said
+
+
+def test_a_driver_without_a_torch_for_it_and_a_full_disk_are_problems(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor_module.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    usage = shutil.disk_usage(tmp_path)._replace(free=2**20)
+    monkeypatch.setattr(doctor_module.shutil, "disk_usage", lambda _: usage)
+    status, said = ask()
+    assert status == 0
+    assert "problem: there is an NVIDIA driver (nvidia-smi), and torch sees no GPU" in said
+    assert "has only 1 MiB free, for downloaded weights" in said
