@@ -118,6 +118,18 @@ def test_a_batch_says_what_its_samples_say(codec, sigma, factors, kind, rng):
         np.testing.assert_allclose(one, codec.decode_covariance(sample), rtol=1e-4)
 
 
+@pytest.mark.parametrize(("codec", "sigma", "factors"), HEATMAPS, ids=name)
+@pytest.mark.parametrize("spread", [turned(6, 6, 0), turned(16, 7, 30)])
+def test_the_mean_label_of_places_tells_how_they_were_drawn(codec, sigma, factors, spread, rng):
+    """What a network that is trained by squared error gives where it cannot know the place."""
+    places = rng.multivariate_normal([90, 120], spread, 3000).reshape(-1, 1, 1, 2)
+    labels = codec.batch_encode(places.astype(np.float32))["heatmaps"]
+    found = codec.decode_covariance(labels.mean(0))[0, 0]
+    # places that labels round to whole pixels of the output, and 3000 that are not all
+    scale = np.sqrt(np.diag(spread))
+    assert (np.abs(found - spread) / np.outer(scale, scale)).max() < 0.25
+
+
 def smeared(label, deviation):
     """Mean of labels (W,) moved by a normal deviation in bins."""
     reach = int(5 * deviation) + 1
