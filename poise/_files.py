@@ -16,6 +16,7 @@ from typing import IO, TypeVar
 
 __all__ = [
     "files_below",
+    "is_file",
     "path_of_address",
     "patiently",
     "put_in_place",
@@ -56,6 +57,17 @@ def whole_file(path: Path) -> Iterator[Path]:
         # Windows refuses where the one that wrote it failed and left it open: that is the error
         with suppress(PermissionError):
             partial.unlink(missing_ok=True)
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; no where its folder must not even be looked into.
+
+    So it is for the caches of a home folder that is somebody else's, as in containers.
+    """
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def unzipped(raw: bytes) -> bytes:

@@ -6,14 +6,13 @@ keypoints of the others unlabelled, which counts in no loss and in no score, as 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poise.check.files import read_annotations
+from poise.check.files import read_annotations, write_annotations
 from poise.errors import DataError, nearest
 
 __all__ = ["OWN", "JoinedNames", "has_several_sets", "join_names", "one_set", "use_one_set"]
@@ -92,7 +91,6 @@ def use_one_set(
     several = len({tuple(names) for names in _sets(contents).values()}) > 1
     if category is None and not several:
         return list(files), []
-    folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     told: list[str] = []
     for file, content in zip(files, contents, strict=True):
@@ -101,7 +99,7 @@ def use_one_set(
         target = folder / f"{file.stem}_{kept}.json"
         if target in written:
             target = folder / f"{file.stem}_{kept}_{len(written)}.json"
-        target.write_text(json.dumps(found), encoding="utf-8")
+        write_annotations(found, target)
         written.append(target)
         told = said
     return written, told

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from poise._files import unzipped
+from poise._files import unzipped, write_whole
 from poise.datasets.coco_file import check_rows
 from poise.errors import DataError
 
-__all__ = ["check_annotations", "read_annotations"]
+__all__ = ["check_annotations", "read_annotations", "write_annotations"]
 
 
 def read_annotations(path: Path) -> dict[str, Any]:
@@ -55,3 +55,16 @@ def check_annotations(content: Any, path: Path) -> dict[str, Any]:
         check_rows(content, kind, needed, where=str(path))
     found: dict[str, Any] = content
     return found
+
+
+def write_annotations(content: Any, path: Path) -> None:
+    """Write a file, and the folders above it.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(content).encode())
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error

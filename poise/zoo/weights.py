@@ -7,6 +7,7 @@ import sys
 import urllib.parse
 from pathlib import Path
 
+from poise._files import is_file
 from poise.zoo.index import Model, find_model
 from poise.zoo.whole import is_whole_model
 
@@ -86,7 +87,7 @@ def local_copy(address: str, model: Model | None = None) -> Path | None:
     named = filter(None, os.environ.get(FOLDER_VARIABLE, "").split(os.pathsep))
     places = [Path(folder).expanduser() / inner for folder in named for inner in below]
     for place in (*places, cache_folder()):
-        if (place / file).is_file():
+        if is_file(place / file):
             return place / file
     return None
 

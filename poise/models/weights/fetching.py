@@ -8,6 +8,7 @@ import re
 from os import PathLike
 from pathlib import Path
 
+from poise._files import is_file
 from poise.errors import CheckpointError
 from poise.models.weights.download import DiskFullError, Download
 from poise.models.weights.locks import locked
@@ -59,7 +60,7 @@ def fetch(url: str, folder: str | PathLike[str] | None = None) -> Path:
     name = weights_file(url)
     place = Path(folder) if folder is not None else cache_folder()
     path = place / name
-    here = path if path.is_file() else local_copy(url) if folder is None else None
+    here = path if is_file(path) else local_copy(url) if folder is None else None
     if here is not None:
         return here
     pinned = _PINNED.search(fragment)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from poise._files import is_file
 from poise.errors import ConfigError
 
 __all__ = ["MIRRORS_VARIABLE", "addresses_of", "mirrors_file"]
@@ -49,7 +50,7 @@ def _mirrors() -> Iterator[tuple[str, str]]:
     for entry in os.environ.get(MIRRORS_VARIABLE, "").split():
         yield _pair(entry, MIRRORS_VARIABLE)
     path = mirrors_file()
-    if path.is_file():
+    if is_file(path):
         for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
             entry = line.partition("#")[0].strip()
             if entry:

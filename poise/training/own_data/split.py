@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 
-from poise.check.files import read_annotations
+from poise.check.files import read_annotations, write_annotations
 from poise.errors import DataError
 
 __all__ = ["hold_out"]
@@ -34,7 +33,6 @@ def hold_out(ann: Path, folder: Path, *, share: float = SHARE, seed: int = 0) ->
     if len(ids) < 2:
         raise DataError(f"{ann} has {len(ids)} picture, too few to hold some out; give --val-ann")
     held = set(random.Random(seed).sample(ids, max(1, round(share * len(ids)))))
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for part, wanted in (("train", set(ids) - held), ("val", held)):
         kept = dict(
@@ -43,6 +41,6 @@ def hold_out(ann: Path, folder: Path, *, share: float = SHARE, seed: int = 0) ->
             annotations=[a for a in content["annotations"] if a["image_id"] in wanted],
         )
         path = folder / f"{ann.stem}_{part}.json"
-        path.write_text(json.dumps(kept), encoding="utf-8")
+        write_annotations(kept, path)
         written.append(path)
     return written[0], written[1]

@@ -16,7 +16,7 @@ from poise.cli.main import app
 from poise.data_tools import examine_predictions, open_dataset
 from poise.data_tools.formats import Reading, convert_annotations
 from poise.errors import ConfigError, DataError
-from poise.training.own_data import OwnData, describe_keypoints, prepare
+from poise.training.own_data import OwnData, describe_keypoints, hold_out, prepare
 from poise.zoo import load_config
 
 RTMPOSE = "rtmpose-t_8xb256-420e_coco-256x192"
@@ -219,3 +219,11 @@ def test_one_model_is_trained_and_evaluated_by_category(file, tmp_path):
     done = run(app, ["eval", str(dump), "--by", "category", "-m", "EPE"])
     assert done.exit_code == 0, done.output
     assert "hen" in done.output
+
+
+def test_a_folder_that_takes_no_file_is_named(file, tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(DataError, match=r"cannot write .*taken.train_joined.json: "):
+        use_one_set([file], tmp_path / "taken")
+    with pytest.raises(DataError, match=r"cannot write .*taken.train_train.json: "):
+        hold_out(file, tmp_path / "taken")
