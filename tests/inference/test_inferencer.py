@@ -171,3 +171,18 @@ def test_a_larger_picture_has_larger_covariances(inferencer, photo):
     sure = own.keypoint_scores[0] > 0.6
     ratio = larger.keypoint_covariances[0, sure] / own.keypoint_covariances[0, sure]
     assert np.median(ratio[:, [0, 1], [0, 1]]) == pytest.approx(4, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("td-reg_res50_8xb64-210e_coco-256x192", "RegressionHead has no covariances: it predicts"),
+        ("yoloxpose_tiny_4xb64-300e_coco-416", "YOLOXPoseHead has no covariances: nothing in"),
+        ("edpose_res50_8xb2-50e_coco-800x1333", "EDPoseHead has no covariances: nothing in what"),
+        ("dekr_hrnet-w32_8xb10-140e_coco-512x512", "SPR has no covariances: nothing in"),
+    ],
+)
+def test_models_that_do_not_know_are_refused_before_any_picture(photo, name, text):
+    inferencer = Inferencer(poise.build_model(name).eval(), device="cpu", detector="whole-image")
+    with pytest.raises(ConfigError, match=text):
+        next(inferencer.predict([photo], covariances=True, keep_going=True))

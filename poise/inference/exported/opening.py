@@ -167,6 +167,7 @@ def load_exported(path: str | os.PathLike[str], runtime: str, *, half: bool = Fa
         later = f"holds a '{kind}', which a later Poise has written"
         raise ConfigError(f"'{path}' {_ELSEWHERE.get(kind, later)}")
     codec = about.get("codec")
+    decoder = None if codec is None else KEYPOINT_CODECS.build(codec)
     return SimpleNamespace(
         session=session,
         kind=kind,
@@ -175,13 +176,24 @@ def load_exported(path: str | os.PathLike[str], runtime: str, *, half: bool = Fa
             {"test_pipeline": about["pipeline"], "default_scope": about.get("default_scope")}
         ),
         head=SimpleNamespace(
-            decoder=None if codec is None else KEYPOINT_CODECS.build(codec),
+            decoder=decoder,
+            require_covariances=lambda: _require(decoder),
             # files of before there were covariances say nothing of them
             covariance_options=lambda: about.get("covariance_options") or {},
         ),
         test_cfg={},
         space_3d=about.get("space_3d"),
     )
+
+
+def _require(decoder: Any) -> None:
+    """Check that a codec tells how unsure keypoints are.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if not decoder.support_covariances:
+        decoder.refuse_covariances()
 
 
 #: Keys of a parsed schema whose values are arrays, and those whose keys are numbers.

@@ -27,7 +27,10 @@ class AnyNetwork:
         make_batch: crop maker.
         test_cfg: settings for predictions, instead of the model's.
         heatmaps: also keep where the network saw keypoints; a model that has no maps is named once.
-        covariances: also keep how unsure each keypoint is; a model that does not know is refused.
+        covariances: also keep how unsure each keypoint is.
+
+    Raises:
+        ConfigError: covariances of a model that does not know.
     """
 
     lanes = 1
@@ -54,6 +57,10 @@ class AnyNetwork:
             # heads without maps leave this alone, but for those of 3D, which refuse it
             self._test_cfg["output_heatmaps"] = True
         if covariances:
+            # heads of other kinds are found out when they have predicted
+            check = getattr(model.head, "require_covariances", None)
+            if check is not None:
+                check()
             self._test_cfg["output_covariances"] = True
 
     def prepare(self, crops: Sequence[Crop]) -> Any:

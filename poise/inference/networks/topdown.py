@@ -160,8 +160,7 @@ def covariance_options(head: Any) -> dict[str, Any]:
     Raises:
         ConfigError: it cannot.
     """
-    if not head.decoder.support_covariances:
-        head.decoder.refuse_covariances()
+    head.require_covariances()
     return dict(head.covariance_options())
 
 

@@ -270,9 +270,8 @@ class BasePoseEstimator(PictureNetwork, BaseModule):
             "keypoint_covariances" in own for own in instances
         ):
             raise ConfigError(
-                f"{type(self.head).__name__} has no covariances: nothing in what it predicts says "
-                "how sure a place is. Leave them out (--covariances; "
-                "test_cfg=dict(output_covariances=False))"
+                f"{type(self.head).__name__} gave no covariances; test_cfg.output_covariances asks "
+                "its predict() for `keypoint_covariances`"
             )
         return instances, fields or [None] * len(data_samples)
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from poise._arrays import as_numpy
+from poise.codecs.base import BaseKeypointCodec
 from poise.errors import ConfigError, DataError, KeypointCountError
 from poise.layers import BaseModule
 from poise.models.flip import flip_test
@@ -113,16 +114,31 @@ class BaseHead(BaseModule):
         """Give predictions their `keypoint_covariances`, by the codec.
 
         Raises:
-            ConfigError: a codec that has none.
+            ConfigError: a head that has none.
         """
-        if not self.decoder.support_covariances:
-            self.decoder.refuse_covariances()
+        self.require_covariances()
         args = outputs if isinstance(outputs, tuple) else (outputs,)
         found = self.decoder.batch_decode_covariance(
             *(arg.detach() for arg in args), **self.covariance_options()
         )
         for instances, covariances in zip(preds, found, strict=True):
             instances.set_field(covariances, "keypoint_covariances")
+
+    def require_covariances(self) -> None:
+        """Check that the head tells how unsure keypoints are; before any picture is looked at.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        decoder = getattr(self, "decoder", None)
+        if not isinstance(decoder, BaseKeypointCodec):
+            raise ConfigError(
+                f"{type(self).__name__} has no covariances: nothing in what it predicts says how "
+                "sure a place is. Leave them out (--covariances; "
+                "test_cfg=dict(output_covariances=False))"
+            )
+        if not decoder.support_covariances:
+            decoder.refuse_covariances()
 
     def covariance_options(self) -> dict[str, Any]:
         """What the codec's `batch_decode_covariance` must know of how the head was trained."""

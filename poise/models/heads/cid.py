@@ -273,6 +273,9 @@ class CIDHead(BaseHead):
         picture = torch.zeros(len(coords), dtype=torch.long, device=coords.device)
         return self.gfd_module(feats[-1], features, coords, picture)
 
+    def require_covariances(self) -> None:
+        """Its codec takes the maps of people."""
+
     def predict(
         self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: Mapping[str, Any] = {}
     ) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poise.errors import ConfigError
 from poise.models.flip import unflip_coordinates
 from poise.models.heads.base import BaseHead
 from poise.models.heads.defaults import COORDINATE_LOSS, LINEAR_INIT, RLE_LOSS
@@ -64,6 +65,19 @@ class RegressionHead(BaseHead):
         if batch_outputs.ndim == 3:
             batch_outputs = batch_outputs.unsqueeze(1)
         return super().decode(batch_outputs)
+
+    def require_covariances(self) -> None:
+        """Coordinates alone do not tell; see `BaseHead.require_covariances`.
+
+        Raises:
+            ConfigError: always, but for heads that predict sigmas.
+        """
+        if self._outputs == RegressionHead._outputs:
+            raise ConfigError(
+                f"{type(self).__name__} has no covariances: it predicts coordinates alone. Heads "
+                "that predict sigmas beside them (RLEHead), or that integrate heatmaps, have"
+            )
+        super().require_covariances()
 
     def pred_fields(self, outputs: Tensor, preds: list[InstanceData]) -> None:
         """No maps: coordinates come from none."""

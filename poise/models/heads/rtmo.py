@@ -284,6 +284,9 @@ class RTMOHead(YOLOXPoseHead):
 
     # --------------------------------------------------------------- prediction
 
+    def require_covariances(self) -> None:
+        """The classifier tells, not a codec."""
+
     def predict(
         self,
         feats: Sequence[Tensor],

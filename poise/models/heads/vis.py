@@ -63,6 +63,10 @@ class VisPredictHead(BaseHead):
         """Codec of the pose head."""
         return self.pose_head.decoder
 
+    def require_covariances(self) -> None:
+        """Those of the pose head."""
+        self.pose_head.require_covariances()
+
     def vis_forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Visibilities (B, K) of the last features (B, C) or (B, C, H, W)."""
         x = feats[-1]

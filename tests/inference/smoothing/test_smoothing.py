@@ -210,8 +210,8 @@ def doubted(poses, variances):
 @pytest.mark.parametrize("method", ["savgol", "gaussian", {"type": "kalman", "lag": 5}], ids=str)
 def test_joints_count_by_their_covariances(method):
     rng = np.random.default_rng(3)
-    deviations = np.where(rng.random((200, 4)) < 0.3, 12.0, 1.0)
-    noisy = wave(200) + deviations[..., None] * rng.normal(size=(200, 4, 2))
+    deviations = np.where(rng.random((100, 4)) < 0.3, 12.0, 1.0)
+    noisy = wave(100) + deviations[..., None] * rng.normal(size=(100, 4, 2))
     stage = build_smoother(method)
 
     def smoothed(frames):
@@ -219,12 +219,12 @@ def test_joints_count_by_their_covariances(method):
 
     plain = smoothed(result(i, p) for i, p in enumerate(noisy))
     error, before = (
-        np.abs(smooth - wave(200))[20:-20].mean()
+        np.abs(smooth - wave(100))[20:-20].mean()
         for smooth in (smoothed(doubted(noisy, deviations**2)), plain)
     )
     assert error < 0.7 * before
     # alike, or not known: as without
-    for told in (np.ones((200, 4)), np.full((200, 4), np.nan)):
+    for told in (np.ones((100, 4)), np.full((100, 4), np.nan)):
         np.testing.assert_allclose(smoothed(doubted(noisy, told)), plain, atol=1e-3)
 
 

@@ -275,7 +275,7 @@ def test_covariances_come_on_request(case, sample, flip):
     samples, cfg = [sample(), sample()], {"flip_test": flip, "output_covariances": True}
     given = [feats, feats] if flip else feats
     if type(head) is RegressionHead:
-        with pytest.raises(ConfigError, match="no covariances of coordinates alone"):
+        with pytest.raises(ConfigError, match="RegressionHead has no covariances: it predicts coo"):
             head.predict(given, samples, cfg)
         return
     with torch.no_grad():
