@@ -227,13 +227,15 @@ def _fit_to_data(
     nodes: int,
 ) -> Any:
     """Config changed for the user's own data, with a line about each decision; else as it is."""
+    if not own and weights is None:
+        return cfg
     from poise.training.run.checkpoint import resolve_resume
     from poise.training.run.start import find_start, put_start
 
     folder = work_dir or Path("work_dirs") / Path(cfg.filename).stem
     goes_on = resume is not None and resolve_resume(resume, folder) is not None
     if not own:
-        if weights is not None and not goes_on:
+        if not goes_on:
             typer.echo(put_start(cfg, find_start(name, weights), weights), err=True)
         return cfg
     from poise.data_tools import with_coco_files

@@ -122,6 +122,11 @@ def collect_predictions(
     """Metrics fed with a file of predictions; arguments and errors as of `evaluate_predictions`."""
     if annotations is not None and not Path(annotations).is_file():
         raise FileMissingError(f"there is no annotation file {annotations}")
+    if not Path(path).is_file():
+        raise FileMissingError(
+            f"there is no file of predictions {path}; `poise test CONFIG CHECKPOINT --dump "
+            "NAME.jsonl` writes one"
+        )
     if is_prediction_file(path):
         header, samples = read_predictions(path)
     else:

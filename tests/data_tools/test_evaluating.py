@@ -141,7 +141,7 @@ def test_files_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     packed.write_bytes(packed.read_bytes()[:-30])
     with pytest.raises(DataError, match=r"cannot be read after line|is not JSON lines"):
         evaluate_predictions(packed, ["EPE"])
-    with pytest.raises(FileMissingError, match="no prediction file"):
+    with pytest.raises(FileMissingError, match="no file of predictions .*--dump"):
         evaluate_predictions(tmp_path / "none.jsonl")
 
 

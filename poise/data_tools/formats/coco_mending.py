@@ -15,6 +15,8 @@ __all__ = ["mended"]
 
 #: flat numbers of a keypoint: x, y and whether it is visible
 _TRIPLE, _PAIR = 3, 2
+#: names of pictures that are looked for before all are
+_PROBED = 20
 
 
 def mended(content: Any, path: Path, reading: Reading) -> tuple[Any, list[str]]:
@@ -66,7 +68,13 @@ def _mend_pictures(
     around = (path.parent, path.parent.parent)
     folders = [f / below for below in (".", "images") for f in around]
     names = [str(row.get("file_name", "")) for row in images]
-    folder, places = picture_folder(filter(None, names), folders, reading.images)
+    some = list(filter(None, names))[:: max(1, len(names) // _PROBED)]
+    folder, places = picture_folder(some, folders, reading.images)
+    sized = all(row.get("width") and row.get("height") for row in images)
+    if not places or (sized and all(places.get(name) == name for name in some)):
+        # no pictures here, or all is well: not to look for each of a hundred thousand
+        return
+    _, places = picture_folder(filter(None, names), [folder], reading.images)
     for row, name in zip(images, names, strict=True):
         place = places.get(name)
         if place is None:
