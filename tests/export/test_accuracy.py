@@ -85,8 +85,9 @@ def test_boxes_of_unlabelled_pictures_are_the_models(movenet, folder):
     trial = Trial(looker_of(movenet, "topdown"), Pictures.of(folder))
     assert trial.pictures.boxes is not None
     found = trial(looker_of(movenet, "topdown"))
-    assert found.apart == Apart(0, 0, 0)
-    assert found.likeness == pytest.approx(1)
+    # as many threads as are free take a batch: the last digits may differ
+    assert found.apart.largest < 0.1
+    assert found.likeness == pytest.approx(1, abs=1e-4)
     assert found.main == ""
     assert found.drop == 0
 
