@@ -88,8 +88,8 @@ def export(
 ) -> None:
     """Write a model, or a detector, as a file with a free batch size that runs without torch.
 
-    Top-down, one-stage (RTMO, YOLOX-Pose) and bottom-up models, lifters, and detectors (RTMDet,
-    YOLOX, nanodet).
+    Top-down, one-stage (RTMO, YOLOX-Pose) and bottom-up models, ED-Pose, lifters, and detectors
+    (RTMDet, YOLOX, nanodet).
     Normalising, schema and codec are part of the file: `poise predict --model FILE.onnx` needs
     nothing else, not even torch. The file runs beside the model before it is kept.
     """

@@ -42,7 +42,8 @@ def describe_model(model: Any) -> dict[str, Any]:
         ConfigError: the config does not say how outputs are decoded.
     """
     head = model.cfg.get("model", {}).get("head") or {}
-    codec = head.get("decoder")
+    # beside visibilities stands a head of its own
+    codec = (head.get("pose_cfg") or head).get("decoder")
     if codec is None:
         raise ConfigError("the config has no model.head.decoder, so nobody could decode the file")
     flips = model.dataset_meta.get("flip_indices")

@@ -1,4 +1,4 @@
-"""Bottom-up models (associative embedding, DEKR, CID): maps of whole pictures of any size."""
+"""Models of whole pictures of any size (associative embedding, DEKR, CID, ED-Pose)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from torch import Tensor
 
 from poise.errors import ConfigError
 from poise.export.description import describe
+from poise.export.people import side_by_side
 from poise.export.plan import FromPixels, Plan, made_pixels
 from poise.layers import max_pool2d
 from poise.models.heads.cid import POOL_SIZES, smooth_heatmaps
 
 __all__ = ["maps_plan"]
 
+#: (width, height) on which models of any size are tried.
+_SMALL_PICTURE = (320, 256)
 #: Axes of pictures and of maps.
 _SIDES = {1: "height", 2: "width"}
 
@@ -76,6 +79,17 @@ class _CID(FromPixels):
         return smooth_heatmaps(maps, blur).unflatten(0, index.shape), scores
 
 
+class _EDPose(FromPixels):
+    """ED-Pose: people as queries; a picture is as large as it is, without padding."""
+
+    outputs = ("boxes", "scores", "keypoints")
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """(B, H, W, 3) uint8 BGR -> boxes (B, N, 4), scores (B, N, C), keypoints (B, N, 3 K)."""
+        logits, boxes, keypoints = self.model.head.forward(self.features(pixels))
+        return boxes, logits.sigmoid(), keypoints
+
+
 def _is_peak(maps: Tensor) -> Tensor:
     """Where maps (B, 1, h, w) have a maximum of the window that suits their size."""
     windows = sorted({window for _, window in POOL_SIZES})
@@ -102,25 +116,26 @@ def maps_plan(model: Any) -> Plan:
         "AssociativeEmbeddingHead": _Embedding,
         "DEKRHead": _DEKR,
         "CIDHead": _CID,
+        "EDPoseHead": _EDPose,
     }
     head, name = model.head, type(model.head).__name__
     if name not in networks:
         raise ConfigError(
             f"whole-picture models are exported with the heads RTMOHead, YOLOXPoseHead, "
-            f"{', '.join(networks)}; {name} computes with sizes that differ from picture to "
-            "picture; run it with backend='torch'"
+            f"{', '.join(networks)}, not {name}; run it with backend='torch'"
         )
     if model.test_cfg.get("multiscale_test", False):
         raise ConfigError("an exported file has one scale; set test_cfg.multiscale_test=False")
-    codec = model.cfg.get("model", {}).get("head", {}).get("decoder")
+    settings = model.cfg.get("model", {}).get("head", {})
+    codec = settings.get("data_decoder") or settings.get("decoder")
     if codec is None:
         raise ConfigError("the config has no model.head.decoder, so nobody could decode the file")
     network = networks[name](model).eval()
     outputs = networks[name].outputs
-    width, height = (int(side) for side in head.decoder.input_size)
+    # ED-Pose's codec knows no size
+    sides = getattr(head.decoder, "input_size", _SMALL_PICTURE)
+    width, height = (int(side) for side in sides)
     pixels = made_pixels(width, height)
-    last = {-2: "map_height", -1: "map_width"}
-    free = {"heatmaps": last, outputs[1]: {} if name == "CIDHead" else last}
     metadata = describe(
         model, "maps", head=name, codec=codec, test_cfg=dict(model.test_cfg), rescore=_rescore(head)
     )
@@ -130,27 +145,31 @@ def maps_plan(model: Any) -> Plan:
         metadata,
         outputs,
         free_axes=_SIDES,
-        free_outputs=_from_the_front(free, people=name == "CIDHead"),
+        free_outputs=_free_outputs(name, outputs),
         others=(made_pixels(width + 64 * 2, height)[:1],),
         model=model,
-        comparable=_common_people if name == "CIDHead" else None,
+        comparable=_COMPARABLE.get(name),
     )
 
 
-def _from_the_front(free: Any, *, people: bool) -> dict[str, dict[int, str]]:
-    """Axes counted from the front, and that of people."""
-    axes = 5 if people else 4
-    named = {out: {axes + axis: name for axis, name in a.items()} for out, a in free.items()}
-    if people:
-        for axis in named.values():
-            axis[1] = "people"
-    return named
+def _free_outputs(head: str, outputs: tuple[str, ...]) -> dict[str, dict[int, str]]:
+    """Axes of outputs that follow from the picture."""
+    if head == "EDPoseHead":
+        return {}
+    if head == "CIDHead":
+        people = {1: "people"}
+        return {"heatmaps": people | {3: "map_height", 4: "map_width"}, outputs[1]: people}
+    return {name: {2: "map_height", 3: "map_width"} for name in outputs}
 
 
 def _common_people(found: Any, expected: Any) -> tuple[Any, Any]:
     """The better half of the people of both: the last ones are at the threshold."""
     count = max(min(found[1].shape[1], expected[1].shape[1]) // 2, 1)
     return [f[:, :count] for f in found], [e[:, :count] for e in expected]
+
+
+#: Head -> how outputs whose rows may change places are put side by side.
+_COMPARABLE = {"CIDHead": _common_people, "EDPoseHead": side_by_side}
 
 
 def _rescore(head: Any) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from poise.export.description import describe, input_of
 from poise.export.plan import Arrays, FromPixels, Plan, made_pixels
 from poise.models.heads.dense import boxes_of, flatten, keypoints_of, points_of
 
-__all__ = ["people_plan"]
+__all__ = ["people_plan", "side_by_side"]
 
 OUTPUTS = ("boxes", "scores", "keypoints", "keypoint_scores")
 #: Points of which a file with fixed shapes computes keypoints, where nobody says how many.
@@ -133,18 +133,22 @@ def people_plan(model: Any, *, candidates: int | None = None) -> Plan:
         OUTPUTS,
         free_outputs=dict.fromkeys(OUTPUTS, axes),
         model=model,
-        comparable=_side_by_side if isinstance(network, _RTMO) else None,
+        comparable=side_by_side if isinstance(network, _RTMO) else None,
     )
 
 
-def _side_by_side(found: Arrays, expected: Arrays) -> tuple[Arrays, Arrays]:
+def side_by_side(found: Arrays, expected: Arrays) -> tuple[Arrays, Arrays]:
     """The better half of the network's points, each beside the nearest one of the file.
 
     Points come best first, so two of nearly the same score may change places, and the last ones
     be others.
+
+    Args:
+        found, expected: outputs of the file and of the network: boxes (B, N, 4), scores (B, N) or
+            (B, N, C), and others (B, N, ...).
     """
     count = max(expected[1].shape[1] // 2, 1)
-    sure = np.zeros(expected[1].shape, bool)
+    sure = np.zeros(expected[1].shape[:2], bool)
     sure[:, :count] = True
     pictures, rows = np.nonzero(sure)
     nearest = np.empty(len(rows), int)
@@ -155,7 +159,8 @@ def _side_by_side(found: Arrays, expected: Arrays) -> tuple[Arrays, Arrays]:
         # made-up weights give infinite boxes
         apart = np.where(own[:, None] == found[0][i], 0, sides).sum(-1)
         # of points with the same box the one with the same score
-        apart += np.abs(expected[1][i, sure[i], None] - found[1][i])
+        scores = [values[i].reshape(values.shape[1], -1) for values in (expected[1], found[1])]
+        apart += np.abs(scores[0][sure[i], None] - scores[1]).sum(-1)
         nearest[pictures == i] = apart.argmin(1)
     return [f[pictures, nearest] for f in found], [e[pictures, rows] for e in expected]
 

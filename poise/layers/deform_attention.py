@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,7 +16,29 @@ from poise.layers.init import constant_init, xavier_init
 from poise.layers.linear import Linear
 from poise.registry import MODELS
 
-__all__ = ["MultiScaleDeformableAttention", "sample_and_weigh"]
+__all__ = ["MultiScaleDeformableAttention", "map_sizes", "sample_and_weigh", "split_maps"]
+
+
+def map_sizes(spatial_shapes: Tensor) -> list[Any]:
+    """Pairs of height and width of (L, 2) sizes.
+
+    Plain numbers; while a network is traced they are tensors, so that what is written follows from
+    the picture.
+    """
+    if torch.jit.is_tracing():
+        return [tuple(size.unbind()) for size in spatial_shapes.unbind()]
+    sizes: list[Any] = spatial_shapes.tolist()
+    return sizes
+
+
+def split_maps(values: Tensor, sizes: Sequence[Any]) -> list[Tensor]:
+    """Parts (B, H * W, ...) of values (B, S, ...), one a map."""
+    parts, start = [], 0
+    for height, width in sizes:
+        end = start + height * width
+        parts.append(values[:, start:end])
+        start = end
+    return parts
 
 
 def sample_and_weigh(
@@ -34,13 +57,13 @@ def sample_and_weigh(
     """
     batch, _, heads, channels = value.shape
     queries = locations.shape[1]
-    sizes = [(int(h), int(w)) for h, w in spatial_shapes]
+    sizes = map_sizes(spatial_shapes)
     grids = (2 * locations - 1).permute(3, 0, 2, 1, 4, 5).flatten(1, 2)  # L, B * heads, Q, P, 2
     # L, B * heads, 1, Q, P
     weights = weights.permute(3, 0, 2, 1, 4).flatten(1, 2).unsqueeze(2)
     sums = []  # level after level: what all of them sample would not stay in a cache
     for maps, (height, width), grid, weight in zip(
-        value.split([h * w for h, w in sizes], dim=1), sizes, grids, weights, strict=True
+        split_maps(value, sizes), sizes, grids, weights, strict=True
     ):
         maps = maps.permute(0, 2, 3, 1).reshape(batch * heads, channels, height, width)
         sampled = F.grid_sample(

@@ -1,10 +1,10 @@
-"""Exported bottom-up networks: maps of whole pictures -> people, all numpy."""
+"""Exported networks of whole pictures of any size: their outputs -> people, all numpy."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,21 @@ from poise.runtimes import Session
 __all__ = ["ExportedMaps"]
 
 Array = np.ndarray
-#: Keypoints (N, K, 2) in input space, scores (N, K), and those of people (N,) or None.
-People = tuple[Array, Array, Array | None]
+
+
+class People(NamedTuple):
+    """What is found in a picture, input space.
+
+    Attributes:
+        keypoints: (N, K, 2). scores: (N, K).
+        people: (N,) scores; None: of their keypoints.
+        boxes: (N, 4) xyxy; None: around their keypoints.
+    """
+
+    keypoints: Array
+    scores: Array
+    people: Array | None = None
+    boxes: Array | None = None
 
 
 class ExportedMaps:
@@ -55,13 +68,17 @@ class ExportedMaps:
         """People of each picture."""
         found = []
         for maps, picture in zip(outputs, batch, strict=True):
-            keypoints, scores, people = self._people(self, maps, picture)
-            found.append(Poses(picture.to_image_space(keypoints), scores, None, people))
+            own = self._people(self, maps, picture)
+            boxes = own.boxes
+            if boxes is not None:
+                boxes = picture.to_image_space(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+            keypoints = picture.to_image_space(own.keypoints)
+            found.append(Poses(keypoints, own.scores, boxes, own.people))
         return found
 
     def _embedded(self, maps: tuple[Array, ...], picture: FittedPicture) -> People:
         keypoints, scores, people = self._decoder.batch_decode(*maps)
-        return keypoints[0], scores[0], people[0]
+        return People(keypoints[0], scores[0], people[0])
 
     def _displaced(self, maps: tuple[Array, ...], picture: FittedPicture) -> People:
         keypoints, (roots, own) = self._decoder.decode(maps[0][0], maps[1][0])
@@ -81,19 +98,25 @@ class ExportedMaps:
                 people, near, self._cfg.get("nms_joints_thr"), score_per_joint=True, max_dets=most
             )
             keypoints, scores = keypoints[kept], scores[kept]
-        return keypoints, scores, None
+        return People(keypoints, scores)
 
     def _decoupled(self, maps: tuple[Array, ...], picture: FittedPicture) -> People:
         heatmaps, roots = maps[0][0], maps[1][0]
         sure = roots > self._cfg.get("score_threshold", 0.01)
         if not sure.any():
             joints = heatmaps.shape[1]
-            return np.zeros((0, joints, 2), np.float32), np.zeros((0, joints), np.float32), None
+            return People(np.zeros((0, joints, 2), np.float32), np.zeros((0, joints), np.float32))
         keypoints, scores = self._decoder.decode(heatmaps[sure], roots[sure, None])
         # coordinates are those of pixel corners; half a heatmap pixel leads to the centres
         size = np.asarray(heatmaps.shape[:1:-1])
         keypoints[..., :2] += np.asarray(picture.metainfo["input_size"]) / size / 2.0
-        return keypoints, scores, None
+        return People(keypoints, scores)
+
+    def _queried(self, maps: tuple[Array, ...], picture: FittedPicture) -> People:
+        boxes, scores, keypoints = (output[0] for output in maps)
+        size = np.asarray(picture.metainfo["input_size"])
+        boxes, keypoints, scores = self._decoder.decode(size, scores, boxes, keypoints)
+        return People(keypoints, scores, None, boxes)
 
 
 #: Head of a model -> how its maps are read.
@@ -101,6 +124,7 @@ _READERS: dict[str, Callable[[ExportedMaps, tuple[Array, ...], FittedPicture], P
     "AssociativeEmbeddingHead": ExportedMaps._embedded,
     "DEKRHead": ExportedMaps._displaced,
     "CIDHead": ExportedMaps._decoupled,
+    "EDPoseHead": ExportedMaps._queried,
 }
 
 

@@ -89,7 +89,8 @@ def _network_of(model: Any, crops: Any, *, heatmaps: bool, covariances: bool) ->
 
 
 def _topdown(model: Any, crops: Any, heatmaps: bool) -> Network:
-    return ExportedTopdown(model.session, crops, model.head.decoder, heatmaps=heatmaps)
+    count = model.session.metadata.get("decoded")
+    return ExportedTopdown(model.session, crops, model.head.decoder, heatmaps=heatmaps, count=count)
 
 
 def _people(model: Any, crops: Any, heatmaps: bool) -> Network:

@@ -25,6 +25,7 @@ class ExportedTopdown:
         unflip: outputs of mirrored crops -> outputs mirrored back; None: no flip test.
         heatmaps: also keep where the network saw keypoints.
         covariances: options of the codec, to keep how unsure each keypoint is; None: not wanted.
+        count: how many of the outputs the codec takes; None: all.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class ExportedTopdown:
         *,
         heatmaps: bool = False,
         covariances: Mapping[str, Any] | None = None,
+        count: int | None = None,
     ) -> None:
+        self._count = count
         self._session, self._crops, self._decoder = session, crops, decoder
         self.batch_size, self.lanes = session.batch_size, session.lanes
         self._unflip, self._heatmaps, self._covariances = unflip, heatmaps, covariances
@@ -60,7 +63,7 @@ class ExportedTopdown:
         """Keypoints of the whole batch by the codec."""
         return decoded(
             self._decoder,
-            outputs,
+            outputs[: self._count],
             batch,
             heatmaps=self._heatmaps,
             covariances=self._covariances,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from poise.errors import ConfigError
 from poise.layers import BaseModule, Linear, ModuleList, build_norm_layer
-from poise.layers.deform_attention import MultiScaleDeformableAttention
+from poise.layers.deform_attention import MultiScaleDeformableAttention, map_sizes
 from poise.layers.transformer import FFN
 
 __all__ = [
@@ -179,13 +179,12 @@ class DeformableEncoder(BaseModule):
     def reference_points(spatial_shapes: Tensor, valid_ratios: Tensor) -> Tensor:
         """(B, S, L, 2) centre of each pixel on each map, as a share of the whole map."""
         points = []
-        for level, (height, width) in enumerate(spatial_shapes.tolist()):
+        for level, (height, width) in enumerate(map_sizes(spatial_shapes)):
             y, x = (
-                torch.linspace(0.5, side - 0.5, side, device=valid_ratios.device)
-                for side in (height, width)
+                torch.arange(side, device=valid_ratios.device) + 0.5 for side in (height, width)
             )
             grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
             grid = torch.stack([grid_x.reshape(-1), grid_y.reshape(-1)], dim=-1)
-            size = valid_ratios.new_tensor([width, height])
+            size = spatial_shapes[level].flip(0).to(valid_ratios)
             points.append(grid[None] / (valid_ratios[:, None, level] * size))
         return torch.cat(points, dim=1)[:, :, None] * valid_ratios[:, None]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from poise._arrays import as_numpy
 from poise.errors import ConfigError
 from poise.layers import Linear
-from poise.layers.deform_attention import MultiScaleDeformableAttention
+from poise.layers.deform_attention import MultiScaleDeformableAttention, map_sizes, split_maps
 from poise.models.heads.base import BaseHead
 from poise.models.heads.defaults import LINEAR_INIT
 from poise.models.heads.edpose.decoder import EDPoseDecoder
@@ -210,7 +210,7 @@ class EDPoseHead(TransformerHead):
             self.positional_encoding(mask).flatten(2).transpose(1, 2) + level
             for mask, level in zip(masks, self.level_embed, strict=True)
         ]
-        shapes = torch.tensor([f.shape[-2:] for f in feats], device=feats[0].device)
+        shapes = torch.stack([torch._shape_as_tensor(f)[-2:] for f in feats]).to(feats[0].device)
         ratios = torch.stack([self.get_valid_ratio(mask) for mask in masks], dim=1)
         mask = torch.cat([m.flatten(1) for m in masks], dim=1)
         memory = self.encoder(
@@ -306,9 +306,9 @@ class EDPoseHead(TransformerHead):
             where there is no picture.
         """
         proposals = []
-        sizes = spatial_shapes.tolist()
+        sizes = map_sizes(spatial_shapes)
         for level, (mask, (rows, columns)) in enumerate(
-            zip(memory_mask.split([h * w for h, w in sizes], dim=1), sizes, strict=True)
+            zip(split_maps(memory_mask, sizes), sizes, strict=True)
         ):
             inside = ~mask.unflatten(1, (rows, columns))
             size = torch.stack([inside[:, 0].sum(dim=1), inside[:, :, 0].sum(dim=1)], dim=-1)
