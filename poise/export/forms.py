@@ -42,7 +42,7 @@ def write_onnx(plan: Plan, path: Path, *, half: bool = False) -> None:
     for name, free in plan.free_outputs.items():
         axes[name] |= free
     network = rewritten(plan.network)
-    with _told_plainly(plan, "ONNX"), torch.no_grad(), traceable():
+    with _told_plainly(plan, "ONNX"), torch.no_grad(), traceable(free=bool(plan.free_axes)):
         torch.onnx.export(
             network,
             (plan.sample[:2],),

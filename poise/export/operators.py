@@ -31,11 +31,14 @@ def opset_for(network: nn.Module) -> int:
 
 
 @contextmanager
-def traceable() -> Iterator[None]:
-    """Let functions of torch be traced so that the batch stays free.
+def traceable(*, free: bool = False) -> Iterator[None]:
+    """Let functions of torch be traced as ONNX wants it.
 
-    Pooling to the size of another map has that size as a number, as ONNX wants it; and an axis that
-    is divided does not fix the others, as `unflatten` does.
+    Pooling to the size of another map has that size as a number.
+
+    Args:
+        free: the network takes inputs of any size: an axis that is divided does not fix the
+            others, as `unflatten` does.
     """
     pool, unflatten = F.adaptive_avg_pool2d, torch.Tensor.unflatten
 
@@ -52,7 +55,8 @@ def traceable() -> Iterator[None]:
         return x.reshape(*x.shape[:axis], *sizes, *x.shape[axis + 1 :])
 
     F.adaptive_avg_pool2d = pool_to_numbers  # type: ignore[assignment]
-    torch.Tensor.unflatten = divided  # type: ignore[method-assign]
+    if free:
+        torch.Tensor.unflatten = divided  # type: ignore[method-assign]
     try:
         yield
     finally:

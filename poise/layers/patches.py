@@ -34,7 +34,8 @@ def nlc_to_nchw(x: Tensor, hw_shape: Sequence[int]) -> Tensor:
     height, width = hw_shape
     if x.dim() != 3 or x.shape[1] != height * width:
         raise DataError(f"expected (B, {height} * {width}, C) tokens, got {tuple(x.shape)}")
-    x = x.transpose(1, 2).unflatten(2, (height, width))
+    # unlike `unflatten`, this leaves the batch free in exported files
+    x = x.transpose(1, 2).view(-1, x.shape[2], height, width)
     # on a processor convolutions like the view, whose channels lie side by side, better than a copy
     return x if x.device.type == "cpu" else x.contiguous()
 

@@ -122,7 +122,7 @@ class CrossFFN(BaseModule):
     def forward(self, x: Tensor, H: int, W: int) -> Tensor:
         """Tokens (B, H * W, C) -> (B, H * W, C')."""
         # a view in channels-last order, in which depthwise convolutions cost a third
-        x = x.transpose(1, 2).unflatten(2, (H, W))
+        x = x.transpose(1, 2).view(-1, x.shape[2], H, W)
         x = self.act1(self.norm1(self.fc1(x)))
         x = self.act2(self.norm2(self.dw3x3(x)))
         x = self.act3(self.norm3(self.fc2(x)))
@@ -173,7 +173,7 @@ class HRFormerBlock(BaseModule):
         tokens = x.flatten(2).transpose(1, 2)
         tokens = tokens + self.drop_path(self.attn(self.norm1(tokens), H, W))
         tokens = tokens + self.drop_path(self.ffn(self.norm2(tokens), H, W))
-        return tokens.transpose(1, 2).unflatten(2, (H, W))
+        return tokens.transpose(1, 2).view(-1, tokens.shape[2], H, W)
 
 
 class HRFormerModule(HRModule):
