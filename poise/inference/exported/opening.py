@@ -82,15 +82,20 @@ def _network_of(model: Any, crops: Any, *, heatmaps: bool, covariances: bool) ->
             f"exported files of this kind ('{model.kind}') give no covariances, top-down ones do; "
             "the model itself, with backend='torch', may"
         )
-    options = covariance_options(model.head)
+    return _topdown(model, crops, heatmaps, covariance_options(model.head))
+
+
+def _topdown(
+    model: Any, crops: Any, heatmaps: bool, covariances: Mapping[str, Any] | None = None
+) -> Network:
     return ExportedTopdown(
-        model.session, crops, model.head.decoder, heatmaps=heatmaps, covariances=options
+        model.session,
+        crops,
+        model.head.decoder,
+        heatmaps=heatmaps,
+        covariances=covariances,
+        count=model.session.metadata.get("decoded"),
     )
-
-
-def _topdown(model: Any, crops: Any, heatmaps: bool) -> Network:
-    count = model.session.metadata.get("decoded")
-    return ExportedTopdown(model.session, crops, model.head.decoder, heatmaps=heatmaps, count=count)
 
 
 def _people(model: Any, crops: Any, heatmaps: bool) -> Network:
