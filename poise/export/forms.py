@@ -153,13 +153,29 @@ Writer = Callable[..., None]
 FORMS: dict[str, Writer] = {".onnx": write_onnx, ".xml": write_openvino, ".pt2": write_torch}
 
 
+#: Endings of forms that other tools write, and how.
+_TENSORRT = (
+    "TensorRT's engines are made on the machine that runs them: export .onnx, then trtexec "
+    "--onnx=model.onnx --saveEngine=model.engine with --minShapes, --optShapes and --maxShapes"
+)
+_CORE_ML = (
+    "Core ML has no pictures of bytes as plain inputs, so its tools do not read these files; "
+    "on Apple's machines .onnx runs with ONNX Runtime"
+)
+_MADE_ELSEWHERE = dict.fromkeys((".engine", ".plan", ".trt"), _TENSORRT)
+_MADE_ELSEWHERE |= dict.fromkeys((".mlpackage", ".mlmodel"), _CORE_ML)
+
+
 def writer_of(path: Path) -> Writer:
     """How a file is written, by its ending.
 
     Raises:
-        ArgumentError: an unknown ending.
+        ArgumentError: an unknown ending, or one of a form that other tools write.
     """
-    writer = FORMS.get(path.suffix.lower())
+    ending = path.suffix.lower()
+    if ending in _MADE_ELSEWHERE:
+        raise ArgumentError(f"'{path}' is not written by Poise. {_MADE_ELSEWHERE[ending]}")
+    writer = FORMS.get(ending)
     if writer is None:
         raise ArgumentError(
             f"the name of an exported file ends in {', '.join(FORMS)}, such as model.onnx; got "

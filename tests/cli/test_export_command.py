@@ -27,6 +27,8 @@ def test_exported_model_finds_the_pose(tmp_path):
     ("args", "said"),
     [
         (["movenet-lightning", "--out", "model.pt"], "ends in .onnx"),
+        (["movenet-lightning", "--out", "model.engine"], "trtexec --onnx=model.onnx"),
+        (["movenet-lightning", "--out", "model.mlpackage"], ".onnx runs with ONNX Runtime"),
         (["{config}", "--out", "model.onnx"], "--weights FILE.pth"),
     ],
 )
