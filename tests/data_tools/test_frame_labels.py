@@ -267,7 +267,8 @@ class TestSleap:
         names = [image["file_name"] for image in found.images]
         assert names == ["clip/frame_000004.png", "clip/frame_000007.png"]
         grey = [float(cv2.imread(str(out / name)).mean()) for name in names]
-        np.testing.assert_allclose(grey, [100, 175], atol=4)
+        # a codec changes greys a little; the frames beside these differ by 25
+        np.testing.assert_allclose(grey, [100, 175], atol=10)
         assert not any("could not be read" in sentence for sentence in found.said)
 
     def test_lists_of_pictures(self, write: Any, tmp_path: Path) -> None:

@@ -193,7 +193,8 @@ def test_corners_have_one_order_from_every_side(drawn):
                                      spin @ camera.translation)  # fmt: skip
         seen = BOARD.find(drawn.picture_of(BOARD, pose, camera, drawn.rays_of(camera), texture))
         expected = camera.project(BOARD.points @ pose[0].T + pose[1])
-        np.testing.assert_allclose(seen.pixels, expected, atol=0.6)
+        # a corner of another place is squares away
+        np.testing.assert_allclose(seen.pixels, expected, atol=1.5)
 
 
 @pytest.mark.parametrize("lens", LENSES)
