@@ -136,9 +136,10 @@ def test_covariances_come_when_they_are_asked_for(inferencer, photo):
     # everybody alone says the same
     for person, box in enumerate(boxes):
         (alone,) = inferencer.predict(photo, boxes=box[None], covariances=True)
-        np.testing.assert_allclose(
-            alone.keypoint_covariances[0], found.keypoint_covariances[person], rtol=1e-2
-        )
+        ours, others = alone.keypoint_covariances[0], found.keypoint_covariances[person]
+        # by the size of each matrix: what is beside its diagonal may be near zero
+        size = np.trace(others, axis1=1, axis2=2)[:, None, None]
+        np.testing.assert_allclose(ours / size, others / size, atol=1e-2)
     (nobody,) = inferencer.predict(photo, boxes=np.zeros((0, 4)), covariances=True)
     assert nobody.keypoint_covariances.shape == (0, 17, 2, 2)
 
