@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import logging
 import os
 import random
 import signal
@@ -50,6 +51,16 @@ def seed() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup():
     seed()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown():
+    # a log that a run left open would be a warning in whichever test its file is freed
+    logger = logging.getLogger("poise")
+    for handler in list(logger.handlers):
+        if isinstance(handler, logging.FileHandler):
+            logger.removeHandler(handler)
+            handler.close()
 
 
 @pytest.hookimpl(wrapper=True)
