@@ -8,6 +8,9 @@ from poise.apis.inferencer import MMPoseInferencer
 
 __all__ = ["Hand3DInferencer", "Pose2DInferencer", "Pose3DInferencer", "get_model_aliases"]
 
+#: name and checkpoint of a 2D and of a 3D model
+_Models = tuple[str | None, str | None, str | None, str | None]
+
 
 class Pose2DInferencer(MMPoseInferencer):
     """2D poses of pictures, videos and cameras; arguments and answers as of `MMPoseInferencer`.
@@ -29,7 +32,13 @@ class Pose2DInferencer(MMPoseInferencer):
         show_progress: bool = False,
     ) -> None:
         detector = (det_model, det_weights, det_cat_ids)
-        super().__init__(model, weights, None, None, device, scope, *detector, show_progress)
+        models = self._models(model, weights)
+        super().__init__(*models, device, scope, *detector, show_progress)
+
+    @staticmethod
+    def _models(model: str, weights: str | None) -> _Models:
+        """Names and checkpoints as `MMPoseInferencer` takes them: 2D, then 3D."""
+        return model, weights, None, None
 
 
 class Pose3DInferencer(MMPoseInferencer):
@@ -60,7 +69,7 @@ class Pose3DInferencer(MMPoseInferencer):
         super().__init__(*models, device, scope, *detector, show_progress)
 
 
-class Hand3DInferencer(MMPoseInferencer):
+class Hand3DInferencer(Pose2DInferencer):
     """3D poses of hands in pictures.
 
     Args:
@@ -68,19 +77,9 @@ class Hand3DInferencer(MMPoseInferencer):
         weights: checkpoint.
     """
 
-    def __init__(
-        self,
-        model: str,
-        weights: str | None = None,
-        device: str | None = None,
-        scope: str = "mmpose",
-        det_model: Any = None,
-        det_weights: str | None = None,
-        det_cat_ids: Any = None,
-        show_progress: bool = False,
-    ) -> None:
-        detector = (det_model, det_weights, det_cat_ids)
-        super().__init__(None, None, model, weights, device, scope, *detector, show_progress)
+    @staticmethod
+    def _models(model: str, weights: str | None) -> _Models:
+        return None, None, model, weights
 
 
 def get_model_aliases(scope: str = "mmpose") -> dict[str, str]:

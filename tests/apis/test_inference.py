@@ -10,8 +10,12 @@ import pytest
 
 import poise
 from poise.apis import (
+    Hand3DInferencer,
     MMPoseInferencer,
+    Pose2DInferencer,
+    Pose3DInferencer,
     collect_multi_frames,
+    get_model_aliases,
     inference_topdown,
     init_model,
     visualize,
@@ -184,3 +188,17 @@ def test_inferencer_names_cameras_by_number():
         inferencer("webcam:left")
     with pytest.raises(DataError, match="camera 63 cannot be opened"):
         list(inferencer("webcam:63"))
+
+
+def test_inferencers_of_one_kind_hand_their_models_on(monkeypatch):
+    seen = []
+    monkeypatch.setattr(MMPoseInferencer, "__init__", lambda self, *args: seen.append(args[:4]))
+    Pose2DInferencer("human", "a.pth")
+    Hand3DInferencer("hand3d", "b.pth")
+    Pose3DInferencer("human3d", "c.pth", "human", "a.pth")
+    assert seen == [
+        ("human", "a.pth", None, None),
+        (None, None, "hand3d", "b.pth"),
+        ("human", "a.pth", "human3d", "c.pth"),
+    ]
+    assert get_model_aliases()["human"] == "rtmpose-m_8xb256-420e_body8-256x192"
