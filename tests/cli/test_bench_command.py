@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import poise
 from poise.cli.main import app
-from poise.errors import ArgumentError
+from poise.errors import ArgumentError, ConfigError
 from poise.inference.speed import measure_speed
 
 QUICK = ["--seconds", "0.05", "--people", "2"]
@@ -50,10 +50,18 @@ def test_models_of_whole_pictures_are_counted_in_pictures():
     assert all(row["error"] or row["unit"] == "picture" for row in others)
 
 
-def test_a_model_that_no_runtime_takes_is_said():
+def test_a_model_that_no_runtime_takes_is_said(monkeypatch, tmp_path):
     pytest.importorskip("onnxruntime", reason="needs onnxruntime")
-    name = "ipr_res50_8xb64-210e_coco-256x256"
-    done = bench(name, "--backends", "onnxruntime", "--modes", "balanced")
+
+    def refused(model, **options):
+        raise ConfigError("a model of one's own is not exported; run it with backend='torch'")
+
+    monkeypatch.setattr("poise.export.exporting.plan_of", refused)
+    # nor is there a file of an earlier test
+    monkeypatch.setenv("POISE_CACHE_DIR", str(tmp_path))
+    done = bench(
+        "rtmpose-t_8xb256-420e_coco-256x192", "--backends", "onnxruntime", "--modes", "fast"
+    )
     assert done.exit_code == 1
     assert "run it with backend='torch'" in " ".join(done.stdout.split())
 
