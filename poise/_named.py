@@ -17,8 +17,7 @@ class Named:
     A subclass's constructor takes `name`.
 
     Example:
-        >>> class Board(Named):
-        ...     def __init__(self, name): self.lines = []
+        >>> class Board(Named): pass
         >>> Board.get_instance("a") is Board.get_instance("a") is Board.get_current_instance()
         True
     """
@@ -27,12 +26,15 @@ class Named:
     #: whether `get_current_instance` makes an object where there is none
     _always_there: ClassVar[bool] = False
 
+    def __init__(self, name: str) -> None:
+        self.name = name
+
     @classmethod
     def get_instance(cls: type[_N], name: str, **kwargs: Any) -> _N:
         """The object of this name, made of `kwargs` the first time; it becomes the current one."""
         found = cls._instances.get(cls, {}).get(name)
         if found is None:
-            found = cls(name=name, **kwargs)  # type: ignore[call-arg]
+            found = cls(name=name, **kwargs)
         return found.be_current(name)
 
     @classmethod

@@ -38,7 +38,7 @@ def traceable(*, free: bool = False) -> Iterator[None]:
 
     Args:
         free: the network takes inputs of any size: an axis that is divided does not fix the
-            others, as `unflatten` does.
+            others, as `unflatten` does, which torch's own multi-head attention calls.
     """
     pool, unflatten = F.adaptive_avg_pool2d, torch.Tensor.unflatten
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from poise.errors import DataError
 from poise.inference.boxes.files import check_boxes
-from poise.inference.sources.pictures import decoded
+from poise.inference.sources.pictures import decoded, mistaken_for_picture
 from poise.serving.limits import Limits
 from poise.serving.refusals import RefusedError
 
@@ -21,20 +21,6 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _TAKEN = "a JPEG, PNG, WebP, BMP or TIFF picture"
 #: Pixels that a box may reach; farther off, float32 has none between whole ones.
 _FARTHEST = 1e7
-#: How files begin that people send by mistake: (offset, bytes) -> what it is.
-_OTHERS = {
-    (0, b"GIF8"): "a GIF",
-    (0, b"%PDF"): "a PDF",
-    (0, b"PK\x03\x04"): "a ZIP archive",
-    (0, b"\x1a\x45\xdf\xa3"): "a video (Matroska or WebM)",
-    (4, b"ftyphei"): "a HEIC picture",
-    (4, b"ftypmif"): "a HEIC picture",
-    (4, b"ftypavif"): "an AVIF picture",
-    (4, b"ftyp"): "a video (MP4 or QuickTime)",
-    (0, b"{"): "JSON",
-    (0, b"data:"): "the text of a data address",
-    (0, b"<"): "HTML or XML",
-}
 
 
 class Sent(NamedTuple):
@@ -95,9 +81,9 @@ def _too_large(what: str, sent: Sent, limits: Limits) -> RefusedError:
 
 
 def _no_picture(sent: Sent) -> RefusedError:
-    for (offset, start), what in _OTHERS.items():
-        if sent.raw[offset : offset + len(start)] == start:
-            return RefusedError(415, f"'{sent.name}' is not taken", expected=_TAKEN, got=what)
+    what = mistaken_for_picture(sent.raw[:32])
+    if what is not None:
+        return RefusedError(415, f"'{sent.name}' is not taken", expected=_TAKEN, got=what)
     return RefusedError(
         415,
         f"'{sent.name}' is no readable picture",

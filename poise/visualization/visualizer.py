@@ -76,7 +76,7 @@ class PoseLocalVisualizer(Named):
             raise DataError(
                 f"the argument 'backend' must be either 'opencv' or 'matplotlib', got '{backend}'"
             )
-        self.name = name
+        super().__init__(name)
         self.vis_backends = list(vis_backends or ())
         self.save_dir = save_dir
         self.bbox_color = bbox_color

@@ -14,7 +14,15 @@ import numpy as np
 from poise._files import files_below
 from poise.errors import DataError, FileMissingError
 
-__all__ = ["IMAGE_SUFFIXES", "Picture", "decoded", "list_pictures", "read_picture", "to_bgr"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Picture",
+    "decoded",
+    "list_pictures",
+    "mistaken_for_picture",
+    "read_picture",
+    "to_bgr",
+]
 
 #: the last three are not read by every OpenCV, and told where they are not
 IMAGE_SUFFIXES = frozenset(
@@ -23,13 +31,18 @@ IMAGE_SUFFIXES = frozenset(
         *(".avif", ".heic", ".heif"),
     }
 )
-#: what is no picture, or not read, by the first bytes: (offset, bytes) -> what it is
+#: How files begin that are taken for pictures by mistake: (offset, bytes) -> what it is.
 _OTHERS = {
+    (0, b"GIF8"): "a GIF",
+    (0, b"%PDF"): "a PDF",
+    (0, b"PK\x03\x04"): "a ZIP archive",
+    (0, b"\x1a\x45\xdf\xa3"): "a video (Matroska or WebM)",
     (4, b"ftyphei"): "a HEIC picture",
     (4, b"ftypmif"): "a HEIC picture",
     (4, b"ftypavif"): "an AVIF picture, which this OpenCV does not read",
-    (0, b"%PDF"): "a PDF",
-    (0, b"PK\x03\x04"): "a ZIP archive",
+    (4, b"ftyp"): "a video (MP4 or QuickTime)",
+    (0, b"{"): "JSON",
+    (0, b"data:"): "the text of a data address",
     (0, b"<"): "HTML or XML",
     (0, b"version https://git-lfs"): "a pointer of Git LFS; `git lfs pull` brings the picture",
 }
@@ -120,12 +133,21 @@ def _what_it_is(raw: np.ndarray) -> str:
     """What to say of bytes that are no picture."""
     if raw.size == 0:
         return "is empty; open it in a viewer, or save it anew"
-    begin = raw[:32].tobytes()
-    for (offset, start), what in _OTHERS.items():
-        if begin[offset : offset + len(start)] == start:
-            advice = "" if "git lfs" in what else "; save it as JPEG or PNG"
-            return f"is {what}{advice}"
+    what = mistaken_for_picture(raw[:32].tobytes())
+    if what is not None:
+        advice = "" if "git lfs" in what else "; save it as JPEG or PNG"
+        return f"is {what}{advice}"
     return f"({raw.size} bytes) is no readable picture; open it in a viewer, or save it anew"
+
+
+def mistaken_for_picture(begin: bytes) -> str | None:
+    """What a file is that no decoder takes, in words, by its first 32 bytes; None if unknown."""
+    found = (
+        what
+        for (offset, start), what in _OTHERS.items()
+        if begin[offset : offset + len(start)] == start
+    )
+    return next(found, None)
 
 
 def decoded(raw: np.ndarray, name: str) -> np.ndarray | None:

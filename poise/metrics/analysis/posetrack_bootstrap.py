@@ -6,6 +6,8 @@ last one has the best precision and the largest recall, so a weight each is enou
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from poise._arrays import Array
@@ -32,11 +34,11 @@ def posetrack_statistics(labelled: LabelledJoints) -> tuple[Statistic, Statistic
     def figures(weights: Array) -> Array:
         return np.stack(list(group_figures(joints(weights)).values()), axis=1)
 
+    def statistic(names: list[str], function: Callable[[Array], Array]) -> Statistic:
+        return Statistic(labelled.videos, names, [True] * len(names), function, VIDEOS)
+
     groups = list(group_figures(np.zeros(len(RATED_JOINTS))))
-    return tuple(
-        Statistic(labelled.videos, names, [True] * len(names), function, VIDEOS)
-        for names, function in ((groups, figures), (RATED_JOINTS, joints))
-    )  # type: ignore[return-value]
+    return statistic(groups, figures), statistic(RATED_JOINTS, joints)
 
 
 class _Curve:

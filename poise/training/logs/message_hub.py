@@ -72,7 +72,7 @@ class MessageHub(Named):
     _always_there = True
 
     def __init__(self, name: str = "poise") -> None:
-        self.name = name
+        super().__init__(name)
         self.log_scalars: dict[str, ScalarHistory] = {}
         self.runtime_info: dict[str, Any] = {}
 
