@@ -10,7 +10,7 @@ import numpy as np
 
 from poise.errors import ConfigError
 from poise.export.pictures import Pictures
-from poise.inference.networks.crops import pipeline_config
+from poise.inference.networks.crops import BOX_STEPS, pipeline_config
 from poise.inference.sources.pictures import list_pictures, read_picture
 
 __all__ = ["Looker", "Seen", "Tick", "ignored", "looker_of", "needs_boxes"]
@@ -194,7 +194,7 @@ def needs_boxes(model: Any) -> bool:
     if not hasattr(model, "cfg"):
         return False
     names = {str(step.get("type")).rpartition(".")[2] for step in pipeline_config(model.cfg)}
-    return bool(names & {"TopdownAffine", "GetBBoxCenterScale"})
+    return not names.isdisjoint(BOX_STEPS)
 
 
 def looker_of(

@@ -18,7 +18,7 @@ from poise.inference.exported.opening import exported_network, is_exported, load
 from poise.inference.machine.devices import pick_device
 from poise.inference.machine.memory import keep_freed_memory
 from poise.inference.networks.choosing import choose_network
-from poise.inference.networks.crops import crop_maker, read_test_pipeline
+from poise.inference.networks.crops import BOX_STEPS, crop_maker, read_test_pipeline
 from poise.inference.networks.direct3d import space_of
 from poise.inference.networks.loading import load_pose_model
 from poise.inference.networks.modes import Mode, mode_of, pick_model
@@ -45,8 +45,6 @@ BACKENDS = ("torch", *RUNTIMES)
 CROPS = ("opencv", "torch")
 #: Frames that may wait between two stages; of live sources one, since what waits grows old.
 _WAITING_FRAMES, _WAITING_LIVE = 8, 1
-#: Transforms that mark a pipeline as one of single people.
-_BOX_STEPS = frozenset(("TopdownAffine", "GetBBoxCenterScale"))
 
 
 class Inferencer:
@@ -132,7 +130,7 @@ class Inferencer:
         self._crops = _checked_crops(crops)
         pipeline = read_test_pipeline(self.model.cfg)
         #: whether the model takes one person at a time, and so needs boxes
-        self.needs_boxes = any(type(step).__name__ in _BOX_STEPS for step in pipeline)
+        self.needs_boxes = any(type(step).__name__ in BOX_STEPS for step in pipeline)
         self._make_batch = crop_maker(pipeline, self.metainfo)
         self._score_kind = score_kind_of(
             getattr(getattr(self.model, "head", None), "decoder", None)

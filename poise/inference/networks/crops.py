@@ -20,6 +20,7 @@ from poise.transforms.packing import META_KEYS
 from poise.transforms.topdown import fix_aspect_ratio
 
 __all__ = [
+    "BOX_STEPS",
     "Crop",
     "CropMaker",
     "PipelineCrops",
@@ -30,6 +31,9 @@ __all__ = [
     "read_test_pipeline",
     "results_of",
 ]
+
+#: Transforms that mark a pipeline as one of single people.
+BOX_STEPS = frozenset(("TopdownAffine", "GetBBoxCenterScale"))
 
 
 class Crop(NamedTuple):
