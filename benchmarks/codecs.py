@@ -172,6 +172,8 @@ def main():
     parser.add_argument("--json", action="store_true", help="print the times as JSON")
     args = parser.parse_args()
     times = measure(args.package, args.rounds, args.only)
+    if not times:
+        parser.error(f"--only {args.only}: no case has this in its name")
     if args.json:
         print(json.dumps(times))
         return

@@ -147,6 +147,9 @@ def test_tensors_take_the_same_steps(rng):
     ):
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-6)
     np.testing.assert_array_equal(batch_heatmap_nms(maps), batch_heatmap_nms(given).numpy())
+    # tensors of other types are pooled by torch
+    pooled = batch_heatmap_nms(given.double()).numpy()
+    np.testing.assert_array_equal(batch_heatmap_nms(maps), pooled)
     which = np.array([0, 4, 9, 3])
     x, y = np.array([0, 8, 4, -1]), np.array([6, 0, 3, -1])
     places = torch.from_numpy(np.stack([x, y], -1))

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from poise.codecs.utils.post_processing import dilate_maps
+
 __all__ = ["cap_at_one", "maximum", "patches", "simcc_maximum", "suppress_slopes"]
 
 
@@ -60,7 +62,11 @@ def patches(heatmaps: Tensor, maps: Tensor, centers: Tensor, radius: int) -> Ten
 
 def suppress_slopes(heatmaps: Tensor, kernel_size: int) -> Tensor:
     """Heatmaps (B, K, H, W) with zeros where a neighbour is larger."""
-    highest = functional.max_pool2d(heatmaps, kernel_size, stride=1, padding=kernel_size // 2)
+    if heatmaps.device.type == "cpu" and heatmaps.dtype == torch.float32:
+        # OpenCV's dilation takes a tenth of the time of torch's pooling on a processor
+        highest = torch.from_numpy(dilate_maps(heatmaps.detach().numpy(), kernel_size))
+    else:
+        highest = functional.max_pool2d(heatmaps, kernel_size, stride=1, padding=kernel_size // 2)
     return heatmaps * (heatmaps == highest).to(heatmaps.dtype)
 
 
