@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from poise.cli.options import add_commands
+
 __all__ = ["app"]
 
 #: Figures below it are shown as a power of ten.
@@ -28,7 +30,6 @@ def _group() -> None:
     """Tables and curves of finished runs and tests."""
 
 
-@app.command()
 def logs(
     runs: Annotated[
         list[Path],
@@ -39,7 +40,9 @@ def logs(
     ] = None,
     keys: Annotated[
         list[str] | None,
-        typer.Option("--key", "-k", help="Scalar to show; may be repeated. Default: all."),
+        typer.Option(
+            "--key", "-k", metavar="NAME", help="Scalar to show; may be repeated. Default: all."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -68,7 +71,6 @@ def logs(
         typer.echo(f"curves: {out}")
 
 
-@app.command()
 def calibration(
     predictions: Annotated[
         Path, typer.Argument(help="What `poise test --dump` wrote, of a top-down model.")
@@ -153,3 +155,6 @@ def _text(value: float | None) -> str:
         return "-"
     plain = not math.isfinite(value) or float(value).is_integer() or abs(value) < _SMALL
     return f"{value:g}" if plain else f"{value:.4f}"
+
+
+add_commands(app, logs=logs, calibration=calibration)

@@ -21,7 +21,6 @@ app = typer.Typer(
 )
 
 
-@app.command()
 def calibrate(
     inputs: Annotated[
         list[Path],
@@ -93,7 +92,6 @@ def _group() -> None:
     """Calibrate cameras; show and convert their files."""
 
 
-@app.command()
 def show(
     file: Annotated[Path, typer.Argument(help="Calibration file.")],
     unit: Unit = None,
@@ -120,3 +118,6 @@ def show(
     if out is not None:
         write_cameras(out, cameras)
         typer.echo(f"-> {out}")
+
+
+options.add_commands(app, calibrate=calibrate, show=show)

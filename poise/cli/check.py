@@ -23,7 +23,7 @@ def check(
     options: run_options.Settings = None,
     part: Annotated[
         list[str] | None,
-        typer.Option(help="Look only at this part: train, val or test; may be repeated."),
+        typer.Option(metavar="PART", help="Look only at train, val or test; may be repeated."),
     ] = None,
     data_root: run_options.DataRoot = None,
     train_ann: run_options.TrainAnn = None,

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from poise.cli import data_audit, data_files, data_sigmas
+from poise.cli.options import add_commands
 
 __all__ = ["app"]
 
@@ -115,7 +116,6 @@ def _write(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-@app.command()
 @_of_data
 def draw(
     dataset: Any,
@@ -154,7 +154,6 @@ def draw(
         _write(f"wrote {file}")
 
 
-@app.command()
 @_of_data
 def stats(
     dataset: Any,
@@ -182,7 +181,6 @@ def stats(
     )
 
 
-@app.command()
 @_of_data
 def check(
     dataset: Any,
@@ -215,7 +213,6 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command()
 def schemas(as_json: Json = False) -> None:
     """List the keypoint schemas: name, keypoints, links, sigmas, pairs of sides."""
     from poise import schemas as known
@@ -243,7 +240,6 @@ def schemas(as_json: Json = False) -> None:
     _table(["schema", "keypoints", "links", "pairs", "sigmas"], cells)
 
 
-@app.command()
 def schema(
     name: Annotated[str, typer.Argument(help="Name of a schema, or metadata file.")],
     out: Annotated[
@@ -280,7 +276,6 @@ def schema(
         _write(f"wrote {out}")
 
 
-@app.command()
 def mappings(
     names: Annotated[
         list[str] | None,
@@ -308,10 +303,19 @@ def mappings(
     _table(["keypoint", "", "from"], [list(line) for line in mapping.lines()])
 
 
-app.command()(_of_data(data_audit.audit))
-app.command()(data_files.convert)
-app.command()(data_files.split)
-app.command()(data_sigmas.sigmas)
+add_commands(
+    app,
+    draw=draw,
+    stats=stats,
+    check=check,
+    audit=_of_data(data_audit.audit),
+    convert=data_files.convert,
+    split=data_files.split,
+    sigmas=data_sigmas.sigmas,
+    schemas=schemas,
+    schema=schema,
+    mappings=mappings,
+)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> None:

@@ -114,7 +114,9 @@ def convert(
     if form == "yolo" or files[0].suffix in (".yaml", ".yml"):
         sys.stdout.write(f"the pictures belong into {files[0].parent / 'images'}\n")
     elif found.folder is not None:
-        sys.stdout.write(f"names of pictures are relative to {found.folder}\n")
+        elsewhere = found.folder.resolve() != files[0].parent.resolve()
+        hint = "; other commands take it as --images" if elsewhere else ""
+        sys.stdout.write(f"names of pictures are relative to {found.folder}{hint}\n")
 
 
 def split(

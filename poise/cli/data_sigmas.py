@@ -17,7 +17,9 @@ def sigmas(
     annotations: Annotated[Path, typer.Argument(help="COCO annotation file.")],
     repeat: Annotated[
         list[Path] | None,
-        typer.Option(help="File in which others labelled the same pictures; may be repeated."),
+        typer.Option(
+            metavar="FILE", help="In which others labelled the same pictures; may be repeated."
+        ),
     ] = None,
     predictions: Annotated[
         Path | None,

@@ -51,10 +51,12 @@ def doctor(
         "optional": {name: _version(name) for name in _OPTIONAL},
     }
     problems = [f"{n} is missing: pip install {n}" for n, v in found["needed"].items() if v is None]
-    if _version("opencv-python") and _version("opencv-python-headless"):
+    full, headless = _version("opencv-python"), found["needed"]["opencv-python-headless"]
+    if full and headless and full != headless:
         problems.append(
-            "both opencv-python and opencv-python-headless are installed: the later one's "
-            "files overwrite the other's. Keep one of them"
+            f"opencv-python {full} and opencv-python-headless {headless} share a folder, and the "
+            "later one's files overwrite the other's. Install the same version of both, or "
+            "uninstall both and install opencv-python-headless"
         )
     lacking = any(version is None for version in found["needed"].values())
     if not lacking:

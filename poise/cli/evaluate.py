@@ -24,7 +24,8 @@ def evaluate(
         typer.Option(
             "--metric",
             "-m",
-            help="Metric, such as CocoMetric or PCKAccuracy,thr=0.05; may be repeated. Those of "
+            metavar="NAME",
+            help="Such as CocoMetric or PCKAccuracy,thr=0.05; may be repeated. Those of "
             "the test without it.",
         ),
     ] = None,
@@ -58,8 +59,9 @@ def evaluate(
     by: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="GROUP",
             help="Table by keypoint, size, visible, crowding, occlusion or category; may be "
-            "repeated."
+            "repeated.",
         ),
     ] = None,
     worst: Annotated[

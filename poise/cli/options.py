@@ -5,6 +5,7 @@ Import the module: `model: options.Model = "auto"`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ __all__ = [
     "Model",
     "Offset",
     "Weights",
+    "add_commands",
     "open_inferencer",
     "parse_offsets",
     "refuse_drawn",
@@ -77,10 +79,17 @@ Calibration = Annotated[
 Offset = Annotated[
     list[str] | None,
     typer.Option(
-        help="CAMERA=FRAMES by which a camera's numbers are ahead of the first one's; may be "
-        "repeated."
+        metavar="CAMERA=FRAMES",
+        help="By which a camera's numbers are ahead of the first one's; may be repeated.",
     ),
 ]
+
+
+def add_commands(group: typer.Typer, **commands: Callable[..., None]) -> None:
+    """Commands of a group, in this order; its help has the whole first line of each."""
+    for name, command in commands.items():
+        first_line = (command.__doc__ or "").partition("\n")[0]
+        group.command(name, short_help=first_line)(command)
 
 
 def open_inferencer(

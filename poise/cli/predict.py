@@ -44,7 +44,9 @@ def predict(
     mode: options.Mode = "accurate",
     box: Annotated[
         list[str] | None,
-        typer.Option("--box", help="x1,y1,x2,y2 in pixels; for one source; may be repeated."),
+        typer.Option(
+            "--box", metavar="X1,Y1,X2,Y2", help="In pixels; for one source; may be repeated."
+        ),
     ] = None,
     boxes: Annotated[
         Path | None, typer.Option("--boxes", help="JSON file of boxes by picture, or COCO file.")

@@ -23,11 +23,17 @@ __all__ = [
 Config = Annotated[str, typer.Argument(help="Config file, or name of a released model.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Change a setting: train_cfg.max_epochs=5; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting: train_cfg.max_epochs=5; may be repeated.",
+    ),
 ]
 DataRoot = Annotated[
     Path | None,
-    typer.Option(help="Your own COCO-style data: folder of annotations and pictures."),
+    typer.Option(
+        help="Your own data: folder of COCO-style annotations and pictures, or labels of a tool."
+    ),
 ]
 TrainAnn = Annotated[
     Path | None, typer.Option(help="Annotation file of training; else found in --data-root.")

@@ -32,7 +32,7 @@ def serve(
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(help="Origin whose pages may ask from a browser; may be repeated."),
+        typer.Option(metavar="ORIGIN", help="Whose pages may ask from a browser; may be repeated."),
     ] = None,
     mode: options.Mode = "accurate",
     detector: options.Detector = "auto",

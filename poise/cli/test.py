@@ -39,7 +39,9 @@ def test(
     options: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="Change a setting: test_dataloader.num_workers=0; may be repeated."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting: test_dataloader.num_workers=0; may be repeated.",
         ),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Samples per batch.")] = None,

@@ -80,7 +80,11 @@ def train(
     ] = False,
     frozen: Annotated[
         list[str] | None,
-        typer.Option("--freeze", help="Part that does not learn: backbone; may be repeated."),
+        typer.Option(
+            "--freeze",
+            metavar="PART",
+            help="Does not learn, such as backbone; may be repeated.",
+        ),
     ] = None,
     trust_config: run_options.TrustConfig = False,
 ) -> None:

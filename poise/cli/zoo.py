@@ -13,6 +13,7 @@ import typer
 
 from poise.cli import zoo_files
 from poise.cli.backbones import backbones
+from poise.cli.options import add_commands
 from poise.errors import ConfigError, UnknownNameError, nearest
 from poise.zoo.index import Model, models, require_model, spellings
 from poise.zoo.training_data import licence_note, training_data
@@ -27,7 +28,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-app.command()(backbones)
 
 #: bytes of a parameter in a released file
 BYTES_PER_PARAMETER = 4
@@ -55,7 +55,6 @@ Sort = Annotated[
 ]
 
 
-@app.command("list")
 def list_models(
     task: Task = None,
     data: Data = None,
@@ -88,7 +87,6 @@ def list_models(
     _print_models(found, sort, data, as_json=as_json)
 
 
-@app.command()
 def search(
     words: Annotated[list[str], typer.Argument(help="Parts of names, tasks, datasets.")],
     sort: Sort = Order.task,
@@ -104,7 +102,6 @@ def search(
     _print_models(found, sort, None, as_json=as_json)
 
 
-@app.command()
 def info(
     name: Annotated[str, typer.Argument(help="Name, short name, or MMPose's path of a config.")],
     as_json: Json = False,
@@ -120,8 +117,17 @@ def info(
         _write(f"{label:{width}}  {text}")
 
 
-for _command in (zoo_files.download, zoo_files.path, zoo_files.publish, zoo_files.convert):
-    app.command()(_command)
+add_commands(
+    app,
+    list=list_models,
+    search=search,
+    info=info,
+    download=zoo_files.download,
+    path=zoo_files.path,
+    publish=zoo_files.publish,
+    convert=zoo_files.convert,
+    backbones=backbones,
+)
 
 
 def _check_words(task: str | None, data: str | None, size: str | None) -> None:

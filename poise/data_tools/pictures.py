@@ -16,7 +16,7 @@ from poise.transforms import LoadImage
 from poise.visualization import draw_instances
 from poise.visualization.style import Array
 
-__all__ = ["record_picture"]
+__all__ = ["NOT_FOUND", "record_picture"]
 
 #: a box that covers less of the picture than this is shown enlarged
 ENLARGE_BELOW = 0.35
@@ -24,6 +24,8 @@ ENLARGE_BELOW = 0.35
 AROUND = 1.5
 #: keypoints whose visibility is below this were not labelled
 LABELLED = 1e-6
+#: what is said of a record whose picture is absent
+NOT_FOUND = "picture not found"
 _GROUND = 48
 
 
@@ -81,7 +83,7 @@ def record_picture(
 
 def _loaded(path: str) -> tuple[Array | None, str]:
     if not path or not Path(path).is_file():
-        return None, "picture not found"
+        return None, NOT_FOUND
     try:
         results = LoadImage()({"img_path": path})
     except PoiseError:

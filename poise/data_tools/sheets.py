@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from poise.data_tools.pictures import record_picture
+from poise.data_tools.pictures import NOT_FOUND, record_picture
 from poise.datasets.people import image_folder
 from poise.errors import DataError
 from poise.structures.metainfo import parse_pose_metainfo
@@ -17,6 +18,8 @@ from poise.visualization.sheets import contact_sheet
 __all__ = ["draw_sheets", "write_picture"]
 
 PER_SHEET = 16
+
+logger = logging.getLogger("poise.data_tools")
 
 
 def draw_sheets(
@@ -63,6 +66,14 @@ def draw_sheets(
         )
         for i in chosen
     ]
+    lost = sum(NOT_FOUND in text for _, text in drawn)
+    if lost:
+        logger.warning(
+            "%d of %d pictures are not where the labels say, so their people are drawn on grey; "
+            "--images FOLDER says where pictures are",
+            lost,
+            len(drawn),
+        )
     files = []
     for number, start in enumerate(range(0, len(drawn), PER_SHEET), 1):
         part = drawn[start : start + PER_SHEET]

@@ -65,7 +65,8 @@ def picture_path(record: Mapping[str, Any], folder: str = "") -> str:
         folder: where pictures lie that are not where their name says.
     """
     name = _picture_name(record)
-    return join_path(folder, name) if name and not Path(name).is_file() else name
+    below = join_path(folder, name)
+    return below if name and not Path(name).is_file() and Path(below).is_file() else name
 
 
 def _picture_name(record: Mapping[str, Any]) -> str:

@@ -250,7 +250,7 @@ class TestSleap:
         assert "pictures of 1 frames could not be read" in done.output
         saved = cv2.imread(str(out / "clip/frame_000004.png"))
         assert saved[0, 0].tolist() == [0, 0, 200]
-        dataset = open_dataset(tmp_path / "c.json", images=out)
+        dataset = open_dataset(tmp_path / "c.json")
         assert Path(dataset.get_data_info(0)["img_path"]).is_file()
 
     def test_frames_come_out_of_a_video(self, write: Any, tmp_path: Path) -> None:

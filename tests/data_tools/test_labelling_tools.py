@@ -181,7 +181,11 @@ class TestLabelme:
         assert "left out: 1 keypoints of a name that the group has already: a.json nose" in (
             done.output
         )
-        assert f"relative to {source}" in done.output
+        assert f"relative to {tmp_path}\n" in done.output
+        assert json.loads(Path(out).read_text())["images"][0]["file_name"] == f"{source.name}/a.png"
+        elsewhere = tmp_path / "other/coco.json"
+        done = run(app, ["convert", str(source), "-o", str(elsewhere)])
+        assert f"relative to {source}; other commands take it as --images" in done.output
 
 
 CVAT_META = """<meta><task><size>2</size><labels>

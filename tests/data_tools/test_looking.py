@@ -97,12 +97,16 @@ def test_keypoints_are_drawn_where_they_are(own: Any) -> None:
     assert text == "id 1  1.png"
 
 
-def test_a_lost_picture_is_grey_and_said(own: Any, tmp_path: Path) -> None:
+def test_a_lost_picture_is_grey_and_said(
+    own: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     dataset = open_dataset(own())
     (tmp_path / "images/1.png").unlink()
     picture, text = record_picture(dataset.get_data_info(0), dataset.metainfo)
     assert text.endswith("(picture not found)")
     assert (picture == np.array(GREEN)).all(axis=2).any()
+    draw_sheets(dataset, tmp_path / "s.png", num=4, size=48)
+    assert "pictures are not where the labels say" in caplog.text
 
 
 def test_poses_in_space_get_stick_figures(own: Any) -> None:

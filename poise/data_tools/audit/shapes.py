@@ -183,6 +183,8 @@ def mirrored_ratio(values: np.ndarray) -> np.ndarray:
         >>> mirrored_ratio(np.array([-2.0] * 60 + [-1.0] * 39 + [1.0])).round(1)[[0, 99]].tolist()
         [0.0, 66.3]
     """
+    if not len(values):
+        return np.ones(0)
     ordered = np.sort(values)
     count = len(ordered)
     # what lies farther out than half of all is no weaker evidence for being rare

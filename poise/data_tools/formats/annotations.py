@@ -61,6 +61,19 @@ class Annotations:
         if len(first) < MOST_IDS:
             first.append(where)
 
+    def see_pictures_from(self, home: Path) -> None:
+        """Name pictures relative to a folder, if that holds the folder of pictures."""
+        if self.folder is None:
+            return
+        place, seen_from = self.folder.resolve(), home.resolve()
+        if place != seen_from and place.is_relative_to(seen_from):
+            way = place.relative_to(seen_from)
+            self.images = [
+                {**image, "file_name": (way / image["file_name"]).as_posix()}
+                for image in self.images
+            ]
+            self.folder = home
+
     def converted(self, target: str, *, derived: bool = False) -> Annotations:
         """The same people with the keypoints of another schema.
 

@@ -204,7 +204,8 @@ class Collection:
             # half of the pairs would be worse than none
             told += f"; {', '.join(alone[:3])} without another side, so pictures are not mirrored"
             pairs = {}
-        found.said.append(f"left and right: {len(pairs) // 2} pairs {told}")
+        count = len(pairs) // 2
+        found.said.append(f"left and right: {count} {'pair' if count == 1 else 'pairs'} {told}")
         found.swap = [names.index(pairs.get(name, name)) for name in names]
         found.skeleton = [
             (names.index(a), names.index(b)) for a, b in links if a in names and b in names
