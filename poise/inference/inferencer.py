@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from poise.inference.results.calibration import FITTED, Calibration, calibrate_c
 from poise.inference.results.pose_result import PoseResult, empty_instances
 from poise.inference.results.probabilities import score_kind_of
 from poise.inference.sources.frame import Frame, Source
-from poise.inference.sources.opening import open_sources
+from poise.inference.sources.opening import check_files, open_sources
 from poise.runtimes import RUNTIMES, runtime_of
 
 __all__ = ["Inferencer"]
@@ -68,9 +69,8 @@ class Inferencer:
             small model for "auto").
         flip_test: True or False; None leaves it to the mode.
         calibration: map from scores to probabilities, and what makes covariances those of errors
-            (`poise.inference.results.calibration`), or
-            the JSON file of one. None: the one of a model inside the package, else the map that
-            follows from how the model makes its scores.
+            (`poise.inference.results.calibration`), or the JSON file of one. None: the one of a
+            model inside the package, else the map that follows from how the model makes its scores.
         covariances: also keep how unsure each keypoint is, unless a call says otherwise.
         crops: "opencv" (the pixels that models were trained with) or "torch" (warped on the
             device, for GPUs whose host is slow; pixels differ by a few levels).
@@ -177,6 +177,9 @@ class Inferencer:
     ) -> Iterator[PoseResult]:
         """One result a picture or frame, in the order of the inputs; lazily, in constant memory.
 
+        Arguments are checked here; no picture is read and no network runs before the first result
+        is asked for. Who has seen enough drops the iterator, or calls its `close()`.
+
         Args:
             inputs: path of a picture or video, folder, pattern with `*`, address of a picture, a
                 video or a stream, number of a camera, array (H, W, 3) uint8 in BGR order, PIL
@@ -201,14 +204,18 @@ class Inferencer:
             covariances: also keep how unsure each keypoint is, as `keypoint_covariances` (N, K, 2,
                 2), pixels² of the picture; calibrated where `calibration` says how. None: as the
                 inferencer was told.
-            keep_going: give a result with `error` for a picture that cannot be used, instead of
-                raising when its turn comes.
+            keep_going: give a result with `error` for a picture that is missing, cannot be used or
+                has no proper boxes, instead of raising.
             timeout: seconds after which a silent camera, stream or address is given up.
             timing: write a table of what the stages took to stderr, at the end.
 
         Raises:
-            FileMissingError, DataError: no such picture; unreadable; boxes of a wrong form.
-            ConfigError: covariances of a model that does not know.
+            FileMissingError, DataError: no such picture or video; boxes of a wrong form.
+            ConfigError: covariances of a model that does not know; no such tracker or smoother.
+            ArgumentError: an option that a tracker, smoother or lifter has not.
+
+        While iterating:
+            DataError: a picture that cannot be read, when its turn comes.
         """
         self._check(batch_size, boxes, detector_every)
         stages = build_stages(track=track, smooth=smooth, lift=lift, device=self.device)
@@ -220,28 +227,31 @@ class Inferencer:
             still = not any(source.info.moves for source in sources)
             count = len(sources) if still else None
         given = None if boxes is None else GivenBoxes(boxes, count)
+        if isinstance(sources, list) and not keep_going:
+            check_files(sources)
+            if given is not None:
+                given.check(sources)
         flips = self.flip_test if flip_test is None else flip_test
         covariances = self.covariances if covariances is None else covariances
         network = self._network(flips, heatmaps, covariances)
+        every = self.mode.detector_every if detector_every is None else detector_every
         batch_size = network.batch_size if batch_size is None else batch_size
-        first, sources = _first(sources)
-        jobs = self._jobs(
-            _frames(sources),
-            given,
-            every=self.mode.detector_every if detector_every is None else detector_every,
-            batch=min(batch_size, DETECTOR_BATCH),
-            network=network,
-            batch_size=batch_size,
-            live=first is not None and first.info.live,
-            overlap=count != 1,
-        )
-        results = (
-            self._result(job, keypoint_threshold, covariances=covariances, keep_going=keep_going)
-            for job in jobs
-        )
-        yield from chain_stages(results, stages)
-        if timing:
-            sys.stderr.write(f"{self.timings.table()}\n")
+
+        def results() -> Iterator[PoseResult]:
+            jobs = self._jobs(
+                sources, given, network, every=every, batch_size=batch_size, overlap=count != 1
+            )
+            plain = (
+                self._result(job, keypoint_threshold, covariances, keep_going=keep_going)
+                for job in jobs
+            )
+            # an error holds on to this generator, and so would keep the threads behind it alive
+            with contextlib.closing(jobs):
+                yield from chain_stages(plain, stages)
+            if timing:
+                sys.stderr.write(f"{self.timings.table()}\n")
+
+        return results()
 
     def __call__(self, inputs: Any, **options: Any) -> list[PoseResult]:
         """All results of `predict` as a list."""
@@ -251,25 +261,25 @@ class Inferencer:
 
     def _jobs(
         self,
-        frames: Iterator[Frame],
+        sources: Iterable[Source],
         given: GivenBoxes | None,
+        network: Network,
         *,
         every: int,
-        batch: int,
-        network: Network,
         batch_size: int,
-        live: bool,
         overlap: bool,
-    ) -> Iterator[Job]:
-        """Frames -> jobs with poses."""
+    ) -> Generator[Job, None, None]:
+        """Sources -> jobs with poses; arguments as of `located` and `posed`."""
         self.timings = timings = Timings()
         detector = self.detector if given is None else None
+        first, sources = _first(sources)
+        live = first is not None and first.info.live
         # boxes that follow from poses cannot be ahead of them
-        follows = live and every > 1 and given is None and detector is not None
+        follows = live and every > 1 and detector is not None
         overlap = overlap and not follows
         looks_ahead = not isinstance(detector, WholeImage) and not live
         waiting = _WAITING_LIVE if live else _WAITING_FRAMES
-        frames = timings.watched(frames, "read")
+        frames = timings.watched(_frames(sources), "read")
         if overlap:
             frames = prefetched(frames, waiting, "read")
         jobs = located(
@@ -277,16 +287,14 @@ class Inferencer:
             detector=detector,
             given=given,
             every=every,
-            batch=batch if looks_ahead else 1,
+            batch=min(batch_size, DETECTOR_BATCH) if looks_ahead else 1,
             timings=timings,
         )
         if overlap and detector is not None:
             jobs = prefetched(jobs, waiting, "detect")
         return posed(jobs, network, batch_size=batch_size, timings=timings, overlap=overlap)
 
-    def _network(
-        self, flip_test: bool | None, heatmaps: bool, covariances: bool = False
-    ) -> Network:
+    def _network(self, flip_test: bool | None, heatmaps: bool, covariances: bool) -> Network:
         """Network with or without the flip test, and what else is wanted of it."""
         key = flip_test, heatmaps, covariances
         if key not in self._networks:
@@ -307,8 +315,9 @@ class Inferencer:
         return self._networks[key]
 
     def _result(
-        self, job: Job, keypoint_threshold: float, *, covariances: bool, keep_going: bool
+        self, job: Job, keypoint_threshold: float, covariances: bool, *, keep_going: bool
     ) -> PoseResult:
+        """What a job came to; its error is raised, or with `keep_going` part of the result."""
         if job.error is not None:
             if not keep_going:
                 raise job.error

@@ -1,5 +1,7 @@
 """Pictures in, poses out, with the embedded model."""
 
+import itertools
+import threading
 from pathlib import Path
 
 import cv2
@@ -80,9 +82,83 @@ def test_bad_picture_raises_or_is_reported_as_asked(inferencer, photo):
     assert len(results[1]) == 1
 
 
-def test_results_come_before_all_pictures_are_read(inferencer, photo):
-    results = inferencer.predict([photo, "nowhere.jpg"], batch_size=1)
+def test_results_come_before_all_pictures_are_read(inferencer, photo, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    results = inferencer.predict([photo, broken], batch_size=1)
     assert len(next(results)) == 1
+    with pytest.raises(DataError, match="no readable picture"):
+        next(results)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"inputs": "nowhere.mp4"}, FileMissingError, "there is no video 'nowhere.mp4'"),
+        ({"inputs": [PHOTO, "nowhere.jpg"]}, FileMissingError, "no picture 'nowhere.jpg'"),
+        ({"inputs": "no/such/*.jpg"}, FileMissingError, "no file matches"),
+        ({"boxes": "nowhere.json"}, FileMissingError, "no file of boxes 'nowhere.json'"),
+        ({"boxes": {"other.png": []}}, DataError, "the dict of boxes has no entry for"),
+        ({"boxes": {PHOTO.name: [[5, 5, 1, 1]]}}, DataError, r"boxes of .*astronaut.png: box 0 is"),
+        ({"boxes": [[0, 0, 9, 9], [9, 0, 1, 9]]}, DataError, "boxes: box 1 is"),
+        ({"track": "nobody"}, ConfigError, "track= takes True, poise"),
+        ({"track": {"hihg": 0.5}}, ArgumentError, "no option 'hihg'; did you mean 'high'"),
+        ({"smooth": {"type": "kalman", "lagg": 1}}, ArgumentError, "no option 'lagg'"),
+        ({"lift": {"model": "human3d", "windw": 1}}, ArgumentError, "did you mean 'window'"),
+        ({"batch_size": 0}, DataError, "batch_size must be at least 1"),
+    ],
+)
+def test_wrong_arguments_are_told_at_the_call(inferencer, options, error, text):
+    with pytest.raises(error, match=text):
+        inferencer.predict(**{"inputs": PHOTO, **options})
+
+
+def test_nothing_is_read_before_the_first_result_is_asked_for(inferencer, photo, monkeypatch):
+    came = []
+
+    def pictures():
+        came.append("picture")
+        yield photo
+
+    monkeypatch.setattr(
+        "poise.inference.sources.opening.read_picture",
+        lambda picture: came.append(picture) or photo,
+    )
+    results = inferencer.predict(pictures()), inferencer.predict(PHOTO)
+    assert not came
+    assert [len(list(own)) for own in results] == [1, 1]
+    assert len(came) == 3, "the generator, its picture, the file"
+
+
+def pipeline_threads():
+    return [t for t in threading.enumerate() if t.name.startswith("poise-") and t.is_alive()]
+
+
+def ended_threads():
+    """Whether the pipeline's threads end; those of a pool do so once their call is done."""
+    for thread in pipeline_threads():
+        thread.join(timeout=30)
+    return not pipeline_threads()
+
+
+def test_pipeline_ends_with_its_iterator(inferencer, photo):
+    results = inferencer.predict(itertools.repeat(photo), batch_size=1)
+    next(results)
+    assert pipeline_threads()
+    results.close()
+    assert ended_threads()
+    assert list(results) == []
+
+
+def test_pipeline_ends_with_an_error_that_is_kept(inferencer, photo, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    inputs = itertools.chain([photo, broken], itertools.repeat(photo))
+    results = inferencer.predict(inputs, batch_size=1)
+    with pytest.raises(DataError) as kept:
+        list(results)
+    assert kept.traceback
+    assert ended_threads()
 
 
 def test_config_file_of_a_detector_is_refused_like_its_name(tmp_path):

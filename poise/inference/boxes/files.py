@@ -73,6 +73,17 @@ class BoxFile:
             return self._boxes[name]
         return self._boxes.get(Path(name).name)
 
+    def required(self, name: str) -> list[list[float]]:
+        """The same; a picture that the file does not have is an error.
+
+        Raises:
+            DataError: it has none.
+        """
+        found = self.of(name)
+        if found is None:
+            raise DataError(f"{self.describe()} has no entry for '{name}'")
+        return found
+
 
 def read_boxes(path: str | os.PathLike[str]) -> BoxFile:
     """Read a JSON file of boxes.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from poise.errors import DataError
 from poise.inference.boxes.files import BoxFile, check_boxes, read_boxes
-from poise.inference.sources.frame import Frame
+from poise.inference.sources.frame import Frame, Source
 
 __all__ = ["GivenBoxes"]
 
@@ -30,6 +30,8 @@ class GivenBoxes:
         self._by_name: BoxFile | None = None
         self._coming: Iterator[Any] | None = None
         self._same: Any = None
+        #: those that are there already, to be checked
+        self._known: Any = ()
         if isinstance(boxes, (str, os.PathLike)):
             self._by_name = read_boxes(boxes)
         elif isinstance(boxes, Mapping):
@@ -42,17 +44,35 @@ class GivenBoxes:
         elif not isinstance(boxes, (list, tuple, np.ndarray)):
             # an iterator, such as the detections of another program
             self._coming = iter(boxes)
-        elif count == 1 and not _is_nested(boxes):
-            self._coming = iter([boxes])
         elif count is None and not _is_nested(boxes):
-            self._same = boxes
+            self._same, self._known = boxes, [boxes]
         else:
-            if count is not None and len(boxes) != count:
+            self._known = [boxes] if count == 1 and not _is_nested(boxes) else boxes
+            if count is not None and len(self._known) != count:
                 raise DataError(
                     f"there are {count} pictures and boxes for {len(boxes)}; give one array "
                     f"(N, 4) a picture, empty where nobody is"
                 )
-            self._coming = iter(boxes)
+            self._coming = iter(self._known)
+
+    def check(self, sources: Iterable[Source]) -> None:
+        """Raise now what `of` would raise, as far as it is known before pictures are read.
+
+        Args:
+            sources: all there are.
+
+        Raises:
+            DataError: wrong boxes, or none for one of the sources.
+        """
+        for number, rows in enumerate(self._known):
+            one = len(self._known) == 1
+            check_boxes(rows, where="boxes" if one else f"boxes of picture or frame {number}")
+        if self._by_name is not None:
+            for source in sources:
+                found = self._by_name.required(source.info.name)
+                nested = source.info.moves and _is_nested(found)
+                for rows in found if nested else [found]:
+                    check_boxes(rows, where=f"boxes of {source.info.name}")
 
     def of(self, frame: Frame, where: str) -> tuple[np.ndarray, np.ndarray]:
         """Boxes (N, 4) xyxy and scores (N,) of a picture; call it once for each, in order.
@@ -75,9 +95,7 @@ class GivenBoxes:
                 raise DataError(f"there are no boxes left for {where}; give one array a frame")
             return found
         assert self._by_name is not None
-        found = self._by_name.of(frame.source.name)
-        if found is None:
-            raise DataError(f"{self._by_name.describe()} has no entry for '{frame.source.name}'")
+        found = self._by_name.required(frame.source.name)
         if not frame.source.moves or not _is_nested(found):
             return found
         if frame.index >= len(found):

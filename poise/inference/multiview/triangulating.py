@@ -29,6 +29,7 @@ from poise.inference.multiview.views import (
 from poise.inference.pipeline.stages import build_stages, chain_stages
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.reading import read_results
+from poise.schemas import conversions
 
 __all__ = ["UP_AXES", "Reconstruction", "triangulate"]
 
@@ -128,7 +129,11 @@ def triangulate(
         print(found.summary.text())
         places = found[0].keypoints_3d        # (N, K, 3) metres, z up
     """
-    _check_words(up, person)
+    _check_words(up, person, offsets)
+    # what is wrong with these is told before videos are looked at for minutes
+    stages = build_stages(smooth=smooth)
+    if skeleton is not None:
+        conversions.find(skeleton, skeleton)
     if isinstance(views, (str, os.PathLike)) or len(views) < 2:
         raise DataError("poses in space need at least two views, a video or file of each camera")
     given = read_cameras(cameras, unit=unit) if _is_path(cameras) else list(cameras)
@@ -161,20 +166,21 @@ def triangulate(
             )
         )
     summary.notes = [*notes, *said]
-    stages = build_stages(smooth=smooth)
     smoothed = list(chain_stages(iter(results), stages))
     if skeleton is not None:
         summary.notes += give_skeleton(smoothed, skeleton)
     return Reconstruction(smoothed, summary, [view.camera for view in gathered])
 
 
-def _check_words(up: str, person: str) -> None:
+def _check_words(up: str, person: str, offsets: Any) -> None:
     if up not in UP_AXES:
         raise ArgumentError(f"up= is one of {', '.join(UP_AXES)}, got {up!r}")
     if person not in PERSONS:
         raise ArgumentError(
             f"person= is one of {', '.join(PERSONS)}, got {person!r}{nearest(person, PERSONS)}"
         )
+    if isinstance(offsets, str) and offsets != "auto":
+        raise ArgumentError(f"offsets= is a dict of view -> frames, or 'auto'; got {offsets!r}")
 
 
 def _checked_limits(limits: Limits, views: int) -> Limits:
@@ -243,8 +249,6 @@ def _offsets(
     if given is None:
         return frames, []
     if isinstance(given, str):
-        if given != "auto":
-            raise ArgumentError(f"offsets= is a dict of view -> frames, or 'auto'; got {given!r}")
         found = estimate_offsets(views)
         notes = [
             f"{view.name}: {offset.frames:+d} frames against {views[0].name}, where the rays miss "

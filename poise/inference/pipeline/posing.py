@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,7 +49,7 @@ def posed(
     batch_size: int,
     timings: Timings,
     overlap: bool = True,
-) -> Iterator[Job]:
+) -> Generator[Job, None, None]:
     """The same jobs, with poses, in order.
 
     Args:

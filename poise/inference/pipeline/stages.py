@@ -6,23 +6,14 @@ that looks ahead), or all of them, and the results that follow are not touched b
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-from poise.errors import ConfigError
 from poise.inference.results.pose_result import PoseResult
 
 __all__ = ["Stage", "build_stages", "chain_stages"]
 
 Stage: TypeAlias = Callable[[Iterator[PoseResult]], Iterator[PoseResult]]
-
-#: option of `Inferencer.predict` -> (function that builds the stage, whether it takes a device)
-_BUILDERS = {
-    "track": ("poise.inference.tracking:build_tracker", False),
-    "smooth": ("poise.inference.smoothing:build_smoother", False),
-    "lift": ("poise.inference.lifting:build_lifter", True),
-}
 
 
 def build_stages(
@@ -35,29 +26,26 @@ def build_stages(
         smooth: what `build_smoother` takes, such as "one-euro".
         lift: what `build_lifter` takes, such as the name of a lifter.
         device: where a lifter's network runs.
-
-    Raises:
-        ConfigError: a stage that this installation does not have.
     """
-    wanted = {"track": track, "smooth": smooth, "lift": lift}
-    stages = []
-    for name, spec in wanted.items():
-        if spec is None or spec is False:
-            continue
-        target, takes_device = _BUILDERS[name]
-        build = _builder(name, target)
-        stages.append(build(spec, device=device) if takes_device else build(spec))
+    # only what is asked for takes the time to be imported
+    stages: list[Stage] = []
+    if _wanted(track):
+        from poise.inference.tracking import build_tracker
+
+        stages.append(build_tracker(track))
+    if _wanted(smooth):
+        from poise.inference.smoothing import build_smoother
+
+        stages.append(build_smoother(smooth))
+    if _wanted(lift):
+        from poise.inference.lifting import build_lifter
+
+        stages.append(build_lifter(lift, device=device))
     return stages
 
 
-def _builder(name: str, target: str) -> Callable[..., Stage]:
-    module, _, function = target.partition(":")
-    try:
-        return getattr(importlib.import_module(module), function)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise ConfigError(f"{name}=... needs {module}, which this installation lacks") from error
+def _wanted(spec: Any) -> bool:
+    return spec is not None and spec is not False
 
 
 def chain_stages(results: Iterator[PoseResult], stages: list[Stage]) -> Iterator[PoseResult]:

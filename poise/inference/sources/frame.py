@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from poise.errors import PoiseError
+from poise.errors import FileMissingError, PoiseError
 from poise.inference.results.pose_result import SourceInfo
 
-__all__ = ["Frame", "Source", "name_of_address"]
+__all__ = ["Frame", "Source", "missing_file", "name_of_address"]
 
 #: Not in names of files on Windows, where a colon hides what is written from all eyes.
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
@@ -46,6 +46,15 @@ class Source(Protocol):
 
     def frames(self) -> Iterator[Frame]:
         """Frames in order. What cannot be read comes as a frame with `error`."""
+
+
+def missing_file(info: SourceInfo) -> FileMissingError | None:
+    """The error of a source whose file is not there; None where it is, or where there is none."""
+    if info.path is None or info.path.exists():
+        return None
+    still = "picture" if info.path.suffix else "file or folder"
+    kind = "video" if info.moves else still
+    return FileMissingError(f"there is no {kind} '{info.name}' (looked in {Path.cwd()})")
 
 
 def name_of_address(address: str, otherwise: str) -> Path:

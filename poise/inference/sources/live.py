@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import re
 import threading
@@ -55,7 +56,7 @@ class CameraSource:
                     "program use it? The first camera is 0"
                 )
             fps = capture.get(cv2.CAP_PROP_FPS) or None
-            self.info = SourceInfo(self.info.name, "camera", self.info.relative, fps=fps)
+            self.info = dataclasses.replace(self.info, fps=fps)
             start, index = time.monotonic(), 0
             while True:
                 good, image = capture.read()
@@ -101,12 +102,7 @@ class StreamSource:
                 raise DataError(f"the stream '{self.info.name}' holds no pictures")
             stream = container.streams.video[0]
             rate = stream.average_rate or stream.guessed_rate
-            self.info = SourceInfo(
-                self.info.name,
-                "stream",
-                self.info.relative,
-                fps=float(rate) if rate else None,
-            )
+            self.info = dataclasses.replace(self.info, fps=float(rate) if rate else None)
             yield from decoded_frames(container, stream, lambda: self.info)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from poise._files import path_of_address
 from poise.errors import DataError, PoiseError
 from poise.inference.results.pose_result import SourceInfo
-from poise.inference.sources.frame import Frame, Source, name_of_address
+from poise.inference.sources.frame import Frame, Source, missing_file, name_of_address
 from poise.inference.sources.live import CameraSource, StreamSource
 from poise.inference.sources.pictures import (
     IMAGE_SUFFIXES,
@@ -24,7 +24,7 @@ from poise.inference.sources.pictures import (
 from poise.inference.sources.video import VIDEO_SUFFIXES, VideoSource
 from poise.inference.sources.web import fetch_picture
 
-__all__ = ["open_sources"]
+__all__ = ["check_files", "open_sources"]
 
 #: Addresses of pictures and video files; all other schemes are streams.
 _WEB = frozenset(("http", "https"))
@@ -55,6 +55,18 @@ def open_sources(inputs: Any, *, timeout: float = 10.0) -> Iterator[Source]:
             yield from _from_text(os.fspath(item), timeout)
         else:
             yield from (PictureSource(p) for p in list_pictures([item], first=i))
+
+
+def check_files(sources: Iterable[Source]) -> None:
+    """See that all files of sources are there.
+
+    Raises:
+        FileMissingError: one is not.
+    """
+    for source in sources:
+        error = missing_file(source.info)
+        if error is not None:
+            raise error
 
 
 def _items(inputs: Any) -> Iterable[Any]:

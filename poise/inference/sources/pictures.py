@@ -13,6 +13,8 @@ import numpy as np
 
 from poise._files import files_below
 from poise.errors import DataError, FileMissingError
+from poise.inference.results.pose_result import SourceInfo
+from poise.inference.sources.frame import missing_file
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -97,7 +99,7 @@ def _from_path(text: str, suffixes: frozenset[str]) -> Iterator[Picture]:
             )
         yield from (Picture(str(p), p, p.relative_to(path)) for p in found)
     elif path.exists() or not glob.has_magic(text):
-        # a missing file is reported when it is read, so that one of many stops nothing
+        # a missing file is told by who reads it, so that one of many need not stop a run
         yield Picture(text, path, Path(path.name))
     else:
         matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 (patterns may be absolute)
@@ -115,9 +117,9 @@ def read_picture(picture: Picture) -> np.ndarray:
     """
     if not isinstance(picture.source, Path):
         return to_bgr(picture.source, name=picture.name)
-    if not picture.source.exists():
-        kind = "picture" if picture.source.suffix else "file or folder"
-        raise FileMissingError(f"there is no {kind} '{picture.name}' (looked in {Path.cwd()})")
+    missing = missing_file(SourceInfo(picture.name, path=picture.source))
+    if missing is not None:
+        raise missing
     try:
         # pipes, too, such as /dev/stdin
         raw = np.frombuffer(picture.source.read_bytes(), np.uint8)

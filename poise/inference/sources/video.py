@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from poise.errors import DataError, FileMissingError
 from poise.inference.machine.devices import codec_threads
 from poise.inference.results.pose_result import SourceInfo
-from poise.inference.sources.frame import Frame
+from poise.inference.sources.frame import Frame, missing_file
 from poise.inference.sources.pyav import import_av
 
 __all__ = ["VIDEO_SUFFIXES", "VideoSource", "decoded_frames", "start_of"]
@@ -72,8 +73,9 @@ class VideoSource:
     def _open(self) -> tuple[Any, Any]:
         """Container and video stream; fills in `info`."""
         av = import_av()
-        if self.info.path is not None and not self.info.path.is_file():
-            raise FileMissingError(f"there is no video '{self.info.name}' (looked in {Path.cwd()})")
+        missing = missing_file(self.info)
+        if missing is not None:
+            raise missing
         try:
             container = av.open(
                 self._place, timeout=None if self.info.path else (self._timeout, self._timeout)
@@ -86,12 +88,8 @@ class VideoSource:
         stream = container.streams.video[0]
         stream.thread_type, stream.codec_context.thread_count = "AUTO", codec_threads()
         rate = stream.average_rate or stream.guessed_rate
-        old = self.info
-        self.info = SourceInfo(
-            old.name,
-            old.kind,
-            old.relative,
-            old.path,
+        self.info = dataclasses.replace(
+            self.info,
             fps=float(rate) if rate else None,
             frames=_promised_frames(container, stream, rate),
         )

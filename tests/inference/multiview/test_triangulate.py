@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import poise
-from poise.errors import ArgumentError, DataError, FileMissingError, UnknownNameError
+from poise.errors import ArgumentError, DataError, FileMissingError, PoiseError, UnknownNameError
 from poise.inference.multiview import triangulate, write_cameras
 from poise.inference.results.reading import read_results
 from poise.inference.sinks import open_sinks
@@ -458,3 +458,13 @@ def test_videos_of_a_poster_give_a_flat_person_in_metres(scenes, drawn, tmp_path
     views = [f"triangulated/views/{camera.name}.jsonl" for camera in cameras]
     again = triangulate(views, "calib.toml")
     np.testing.assert_allclose(again[2].keypoints_3d, results[2].keypoints_3d, atol=5e-3)
+
+
+@pytest.mark.parametrize("option", [{"smooth": "savgoll"}, {"skeleton": "h36"}, {"offsets": "now"}])
+def test_wrong_words_are_told_before_the_views_are_looked_at(scenes, option):
+    def looked_at():
+        raise AssertionError("nothing should be looked at")
+        yield
+
+    with pytest.raises(PoiseError):
+        triangulate([looked_at(), looked_at()], scenes.ring(2), **option)

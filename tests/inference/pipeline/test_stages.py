@@ -1,8 +1,5 @@
-"""Stages after the network: chained, late, missing."""
+"""Stages after the network: chained, late."""
 
-import pytest
-
-from poise.errors import ConfigError
 from poise.inference import build_stages, chain_stages
 
 
@@ -20,12 +17,3 @@ def test_stages_take_iterators_and_may_lag():
     assert build_stages() == []
     (mine,) = build_stages(track=two_late)
     assert mine is two_late
-
-
-def test_stage_that_is_not_installed_is_named(monkeypatch):
-    monkeypatch.setattr(
-        "poise.inference.pipeline.stages._BUILDERS",
-        {"track": ("poise.inference.nowhere:build", False)},
-    )
-    with pytest.raises(ConfigError, match=r"track=... needs poise.inference.nowhere"):
-        build_stages(track=True)
