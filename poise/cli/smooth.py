@@ -45,9 +45,9 @@ def smooth(
     People without ids are tracked first. Pictures are not read, so nothing is drawn.
     """
     from poise.errors import DataError
-    from poise.inference.pipeline.stages import build_stages, chain_stages
     from poise.inference.results.reading import read_results
     from poise.inference.sinks import SinkGroup, open_sinks
+    from poise.inference.stages import build_stages, chain_stages
 
     for file in files:
         if file.resolve().parent == out.resolve():

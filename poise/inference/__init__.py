@@ -2,8 +2,8 @@
 
 In the order of a picture's way: `sources`, `boxes` and `detectors` (where to look), `networks` or
 `exported` (what runs a batch), `pipeline` (which makes them overlap), `results`, then `tracking`,
-`smoothing`, `lifting`, and `sinks` (files). `multiview` puts several cameras together; `machine` is
-what all this takes of the computer.
+`smoothing`, `lifting` (chained by `stages`), and `sinks` (files). `multiview` puts several cameras
+together; `machine` is what all this takes of the computer.
 """
 
 from poise._lazy import attach
@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = attach(
         "smoothing": "SmoothingStage build_smoother smooth_sequence",
         "tracking": "Follow PoseTracker TrackingStage build_tracker",
         "lifting": "LiftingStage build_lifter",
-        "pipeline.stages": "Stage build_stages chain_stages",
+        "stages": "Stage build_stages chain_stages",
         "results.conversions": "log_rerun to_fiftyone to_supervision",
         "results.pose_result": "PoseResult RESULT_VERSION SourceInfo",
         "results.reading": "read_results",

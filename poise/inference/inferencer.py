@@ -28,12 +28,12 @@ from poise.inference.pipeline.jobs import Job
 from poise.inference.pipeline.locating import DETECTOR_BATCH, located
 from poise.inference.pipeline.overlap import Timings, prefetched
 from poise.inference.pipeline.posing import posed
-from poise.inference.pipeline.stages import build_stages, chain_stages
 from poise.inference.results.calibration import FITTED, Calibration, calibrate_covariances
 from poise.inference.results.pose_result import PoseResult, empty_instances
 from poise.inference.results.probabilities import score_kind_of
 from poise.inference.sources.frame import Frame, Source
 from poise.inference.sources.opening import check_files, open_sources
+from poise.inference.stages import build_stages, chain_stages
 from poise.runtimes import RUNTIMES, runtime_of
 
 __all__ = ["Inferencer"]

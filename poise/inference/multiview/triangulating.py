@@ -26,9 +26,9 @@ from poise.inference.multiview.views import (
     named_view,
     size_in_file,
 )
-from poise.inference.pipeline.stages import build_stages, chain_stages
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.reading import read_results
+from poise.inference.stages import build_stages, chain_stages
 from poise.schemas import conversions
 
 __all__ = ["UP_AXES", "Reconstruction", "triangulate"]

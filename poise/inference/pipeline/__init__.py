@@ -1,5 +1,5 @@
-"""From frames to results, in stages that overlap.
+"""From frames to poses, in stages that overlap.
 
-A frame becomes a job (`jobs`), learns where to look (`locating`), gets its poses (`posing`), and
-its result passes tracking, smoothing and lifting (`stages`). `overlap` runs stages side by side.
+A frame becomes a job (`jobs`), learns where to look (`locating`) and gets its poses (`posing`).
+`overlap` runs these side by side.
 """
