@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poise.errors import ArgumentError, ConfigError
+from poise.errors import ArgumentError
+from poise.layers.attention import check_heads
 from poise.layers.base import BaseModule
 from poise.layers.init import constant_init, xavier_init
 from poise.layers.linear import Linear
@@ -110,10 +111,7 @@ class MultiScaleDeformableAttention(BaseModule):
         value_proj_ratio: float = 1.0,
     ) -> None:
         super().__init__(init_cfg)
-        if embed_dims % num_heads:
-            raise ConfigError(
-                f"embed_dims ({embed_dims}) should be a multiple of num_heads ({num_heads})"
-            )
+        check_heads(embed_dims, num_heads)
         self.embed_dims, self.num_heads = embed_dims, num_heads
         self.num_levels, self.num_points = num_levels, num_points
         self.batch_first = batch_first

@@ -9,12 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
+from poise.layers.attention import check_heads
 from poise.layers.base import BaseModule, ModuleList, Sequential
-from poise.layers.builders import (
-    build_activation_layer,
-    build_dropout,
-    build_norm_layer,
-)
+from poise.layers.builders import build_activation_layer, build_dropout, build_norm_layer
 from poise.layers.linear import Linear
 from poise.layers.recompute import maybe_checkpoint
 from poise.layers.scale import LayerScale
@@ -49,6 +46,9 @@ class MultiheadAttention(BaseModule):
         batch_first: tokens are (B, L, C) rather than (L, B, C).
         **kwargs: further arguments of `nn.MultiheadAttention`; `dropout` sets `attn_drop` and
             the probability of `dropout_layer`.
+
+    Raises:
+        ConfigError: heads that do not divide the channels.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class MultiheadAttention(BaseModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(init_cfg)
+        check_heads(embed_dims, num_heads)
         if "dropout" in kwargs:
             attn_drop = kwargs.pop("dropout")
             dropout_layer = {**(dropout_layer or {}), "drop_prob": attn_drop}

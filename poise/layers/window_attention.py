@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
-from poise.layers.base import BaseModule
+from poise.layers.attention import SelfAttention
 from poise.layers.init import trunc_normal_
-from poise.layers.linear import Linear
 
-__all__ = ["WindowMSA", "join_windows", "split_windows"]
+__all__ = ["WindowMSA", "attend_in_windows", "split_windows", "window_padding"]
 
 
 def split_windows(x: Tensor, window_size: int | Sequence[int]) -> Tensor:
@@ -30,13 +29,53 @@ def split_windows(x: Tensor, window_size: int | Sequence[int]) -> Tensor:
     return x.transpose(2, 3).reshape(-1, h * w, C)
 
 
-def join_windows(
-    windows: Tensor, window_size: int | Sequence[int], height: int, width: int
-) -> Tensor:
-    """Windows (B * windows, h * w, C) -> map (B, H, W, C); undoes `split_windows`."""
+def window_padding(
+    height: int, width: int, window_size: int | Sequence[int], *, centred: bool = False
+) -> tuple[int, int, int, int]:
+    """Pixels to add left, right, above and below, so that whole windows cover a map.
+
+    Args:
+        height, width: of the map.
+        window_size: side of a window, or (h, w).
+        centred: on all sides alike; else right and below.
+    """
     h, w = _pair(window_size)
+    rows, columns = -height % h, -width % w
+    top, left = (rows // 2, columns // 2) if centred else (0, 0)
+    return left, columns - left, top, rows - top
+
+
+def attend_in_windows(
+    x: Tensor,
+    window_size: int | Sequence[int],
+    attend: Callable[[Tensor], Tensor],
+    *,
+    shift: int = 0,
+    centred: bool = False,
+) -> Tensor:
+    """Map (B, H, W, C) of which each window sees itself alone; any H and W.
+
+    Args:
+        x: the map; it is padded with zeros to whole windows, and cut again.
+        window_size: side of a window, or (h, w).
+        attend: windows (B * windows, h * w, C) -> the same.
+        shift: pixels that the padded map is moved by up and to the left meanwhile; what leaves
+            it comes back on the other side.
+        centred: pad on all sides alike; else right and below.
+    """
+    h, w = _pair(window_size)
+    H, W = x.shape[1:3]
+    left, right, top, below = window_padding(H, W, window_size, centred=centred)
+    x = F.pad(x, (0, 0, left, right, top, below))
+    height, width = x.shape[1:3]
+    if shift:
+        x = torch.roll(x, (-shift, -shift), (1, 2))
+    windows = attend(split_windows(x, window_size))
     x = windows.view(-1, height // h, width // w, h, w, windows.shape[-1])
-    return x.transpose(2, 3).reshape(-1, height, width, windows.shape[-1])
+    x = x.transpose(2, 3).reshape(-1, height, width, windows.shape[-1])
+    if shift:
+        x = torch.roll(x, (shift, shift), (1, 2))
+    return x[:, top : top + H, left : left + W]
 
 
 def _relative_index(height: int, width: int) -> Tensor:
@@ -48,18 +87,14 @@ def _relative_index(height: int, width: int) -> Tensor:
     return down * (2 * width - 1) + right
 
 
-class WindowMSA(BaseModule):
+class WindowMSA(SelfAttention):
     """Attention of the tokens of each window: (B * windows, L, C) -> the same.
 
     Args:
-        embed_dims: C.
-        num_heads: heads; divides C.
+        embed_dims, num_heads, qkv_bias, qk_scale, attn_drop_rate, proj_drop_rate, init_cfg: as
+            `SelfAttention`.
         window_size: (h, w), h * w = L.
-        qkv_bias: bias of the joint projection.
-        qk_scale: factor of the products; None is 1 / sqrt(C / heads).
-        attn_drop_rate, proj_drop_rate: dropout of attention weights and after the projection.
         with_rpe: add a learned bias for each relative position.
-        init_cfg: how weights start.
     """
 
     relative_position_index: Tensor
@@ -76,19 +111,14 @@ class WindowMSA(BaseModule):
         with_rpe: bool = True,
         init_cfg: Any = None,
     ) -> None:
-        super().__init__(init_cfg)
-        self.embed_dims, self.num_heads = embed_dims, num_heads
+        drops = (attn_drop_rate, proj_drop_rate)
+        super().__init__(embed_dims, num_heads, qkv_bias, qk_scale, *drops, init_cfg)
         self.window_size, self.with_rpe = tuple(window_size), with_rpe
-        self.scale = qk_scale or (embed_dims // num_heads) ** -0.5
         if with_rpe:
             height, width = window_size
             table = torch.zeros((2 * height - 1) * (2 * width - 1), num_heads)
             self.relative_position_bias_table = nn.Parameter(table)
             self.register_buffer("relative_position_index", _relative_index(height, width))
-        self.qkv = Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
-        self.attn_drop_rate = attn_drop_rate
-        self.proj = Linear(embed_dims, embed_dims)
-        self.proj_drop = nn.Dropout(proj_drop_rate)
 
     def init_weights(self) -> None:
         """Biases start as a narrow cut Gaussian."""
@@ -115,15 +145,4 @@ class WindowMSA(BaseModule):
             x: (B * windows, L, C).
             mask: (windows, L, L), added to the products.
         """
-        B, L, C = x.shape
-        qkv = self.qkv(x).view(B, L, 3, self.num_heads, C // self.num_heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        out = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=self._bias(mask, B),
-            dropout_p=self.attn_drop_rate if self.training else 0.0,
-            scale=self.scale,
-        )
-        return self.proj_drop(self.proj(out.transpose(1, 2).reshape(B, L, C)))
+        return self.attend(x, self._bias(mask, len(x)))

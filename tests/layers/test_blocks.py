@@ -28,8 +28,10 @@ from poise.layers import (
     interleave,
     make_divisible,
 )
+from poise.layers.attention import SelfAttention
+from poise.layers.deform_attention import MultiScaleDeformableAttention
 from poise.layers.gau import GAUEncoder
-from poise.layers.window_attention import join_windows, split_windows
+from poise.layers.window_attention import attend_in_windows, split_windows
 
 
 def randomise(module):
@@ -160,11 +162,43 @@ def test_a_reparametrised_block_gives_the_same_numbers(branch):
     torch.testing.assert_close(block(x), before, rtol=1e-4, atol=1e-4)
 
 
-def test_windows_come_back():
-    x = torch.randn(2, 6, 8, 3)
-    windows = split_windows(x, (3, 4))
-    assert windows.shape == (8, 12, 3)
-    assert torch.equal(join_windows(windows, (3, 4), 6, 8), x)
+@pytest.mark.parametrize("options", [{}, {"shift": 1}, {"centred": True}])
+def test_windows_come_back(options):
+    x = torch.randn(2, 5, 7, 3)
+    seen = []
+    back = attend_in_windows(x, (3, 4), lambda w: seen.append(w.shape) or w, **options)
+    assert seen == [(8, 12, 3)]
+    assert torch.equal(back, x)
+
+
+def test_pixels_of_a_window_see_one_another_alone():
+    x = torch.arange(24.0).view(1, 4, 6, 1)
+    means = attend_in_windows(x, (2, 3), lambda w: w.mean(dim=1, keepdim=True).expand_as(w))
+    windows = split_windows(x, (2, 3))
+    torch.testing.assert_close(split_windows(means, (2, 3)), windows.mean(1, True).expand(4, 6, 1))
+    moved = attend_in_windows(
+        x, (2, 3), lambda w: w.mean(dim=1, keepdim=True).expand_as(w), shift=1
+    )
+    # the last row and the first one, last column and first two: neighbours in a window
+    corner = [x[0, i, j, 0] for i in (3, 0) for j in (4, 5, 0)]
+    assert moved[0, 0, 0, 0] != means[0, 0, 0, 0]
+    assert moved[0, 1, 1, 0] == x[0, 1:3, 1:4].mean()
+    assert moved[0, 3, 4, 0] == torch.stack(corner).mean()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SelfAttention(8, 3),
+        lambda: WindowMSA(8, 3, (2, 2)),
+        lambda: MultiheadAttention(8, 3),
+        lambda: MultiScaleDeformableAttention(8, 3),
+        lambda: SelfAttention(8, 0),
+    ],
+)
+def test_heads_divide_the_channels(make):
+    with pytest.raises(ConfigError, match=r"embed_dims=8 is no multiple of num_heads="):
+        make()
 
 
 def test_window_attention_adds_biases_and_masks():

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from poise.errors import ConfigError, DataError
 from poise.layers import BaseModule, DropPath, Linear, constant_init, trunc_normal_
+from poise.layers.attention import check_heads
 from poise.layers.drop import drop_path_rates
 from poise.models.backbones.base import BaseBackbone, is_pretrained
 from poise.registry import MODELS
@@ -29,7 +30,7 @@ class Attention(BaseModule):
         mode: "spatial" or "temporal".
 
     Raises:
-        ConfigError: another mode.
+        ConfigError: another mode, or heads that do not divide the channels.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Attention(BaseModule):
         super().__init__()
         if mode not in ("spatial", "temporal"):
             raise ConfigError(f"mode must be 'spatial' or 'temporal', got {mode!r}")
+        check_heads(dim, num_heads)
         self.num_heads, self.mode = num_heads, mode
         self.scale = qk_scale or (dim // num_heads) ** -0.5
         self.attn_drop = attn_drop

@@ -15,7 +15,12 @@ from poise.layers import BaseModule, Conv2d, DropPath, build_activation_layer, b
 from poise.layers.drop import drop_path_rates
 from poise.layers.patches import nchw_to_nlc
 from poise.layers.residual import Bottleneck
-from poise.layers.window_attention import WindowMSA, join_windows, split_windows
+from poise.layers.window_attention import (
+    WindowMSA,
+    attend_in_windows,
+    split_windows,
+    window_padding,
+)
 from poise.models.backbones.base import ShortForm
 from poise.models.backbones.hr_module import HRModule, separable_norm
 from poise.models.backbones.hrnet import HRNet
@@ -71,17 +76,23 @@ class LocalWindowSelfAttention(BaseModule):
     def forward(self, x: Tensor, H: int, W: int) -> Tensor:
         """Tokens (B, H * W, C) -> (B, H * W, C)."""
         B, _, C = x.shape
-        rows, columns = -H % self.window_size[0], -W % self.window_size[1]
-        top, left = rows // 2, columns // 2
-        sides = (0, 0, left, columns - left, top, rows - top)
-        windows = split_windows(F.pad(x.view(B, H, W, C), sides), self.window_size)
-        mask = None
-        if self.with_pad_mask and rows and columns:
-            inside = F.pad(x.new_zeros(1, H, W, 1), sides, value=-torch.inf)
-            mask = split_windows(inside, self.window_size).transpose(1, 2)
-            mask = mask.expand(-1, mask.shape[-1], -1)
-        out = join_windows(self.attn(windows, mask), self.window_size, H + rows, W + columns)
-        return out[:, top : top + H, left : left + W].reshape(B, H * W, C)
+        mask = self._mask(H, W, x)
+        out = attend_in_windows(
+            x.view(B, H, W, C),
+            self.window_size,
+            lambda windows: self.attn(windows, mask),
+            centred=True,
+        )
+        return out.reshape(B, H * W, C)
+
+    def _mask(self, H: int, W: int, x: Tensor) -> Tensor | None:
+        """(windows, L, L): minus infinity for padding, which nothing looks at."""
+        left, right, top, below = window_padding(H, W, self.window_size, centred=True)
+        if not (self.with_pad_mask and left + right and top + below):
+            return None
+        inside = F.pad(x.new_zeros(1, H, W, 1), (0, 0, left, right, top, below), value=-torch.inf)
+        mask = split_windows(inside, self.window_size).transpose(1, 2)
+        return mask.expand(-1, mask.shape[-1], -1)
 
 
 class CrossFFN(BaseModule):

@@ -17,7 +17,12 @@ from poise.layers.drop import drop_path_rates
 from poise.layers.patches import PatchEmbed, PatchMerging, picture_sides
 from poise.layers.recompute import maybe_checkpoint
 from poise.layers.transformer import FFN
-from poise.layers.window_attention import WindowMSA, join_windows, split_windows
+from poise.layers.window_attention import (
+    WindowMSA,
+    attend_in_windows,
+    split_windows,
+    window_padding,
+)
 from poise.models.backbones.base import BaseBackbone, ShortForm, freeze, is_pretrained
 from poise.models.renames import rename_old_keys
 from poise.models.weights import load_state_dict, read_state_dict
@@ -95,19 +100,15 @@ class ShiftWindowMSA(BaseModule):
     def forward(self, query: Tensor, hw_shape: Size) -> Tensor:
         """Tokens (B, H * W, C) of a grid (H, W) -> (B, H * W, C)."""
         height, width = hw_shape
-        x = query.unflatten(1, (height, width))
-        below, right = -height % self.window_size, -width % self.window_size
-        x = F.pad(x, (0, 0, 0, right, 0, below))
-        padded = (height + below, width + right)
-        shift = (self.shift_size, self.shift_size)
-        if self.shift_size:
-            x = torch.roll(x, shifts=(-shift[0], -shift[1]), dims=(1, 2))
-        windows = split_windows(x, self.window_size)
-        out = self.w_msa(windows, self._mask(*padded, x))
-        x = join_windows(out, self.window_size, *padded)
-        if self.shift_size:
-            x = torch.roll(x, shifts=shift, dims=(1, 2))
-        return self.drop(x[:, :height, :width].flatten(1, 2))
+        _, right, _, below = window_padding(height, width, self.window_size)
+        mask = self._mask(height + below, width + right, query)
+        x = attend_in_windows(
+            query.unflatten(1, (height, width)),
+            self.window_size,
+            lambda windows: self.w_msa(windows, mask),
+            shift=self.shift_size,
+        )
+        return self.drop(x.flatten(1, 2))
 
 
 class SwinBlock(BaseModule):

@@ -6,13 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
-from poise.layers import BaseModule, Conv2d, DropPath, Linear, initialize, maybe_checkpoint
+from poise.layers import (
+    BaseModule,
+    Conv2d,
+    DropPath,
+    Linear,
+    initialize,
+    maybe_checkpoint,
+)
+from poise.layers.attention import SelfAttention
 from poise.layers.drop import drop_path_rates
-from poise.layers.window_attention import WindowMSA, join_windows, split_windows
+from poise.layers.window_attention import attend_in_windows
 from poise.models.backbones.base import BaseBackbone, ShortForm, is_pretrained
 from poise.registry import MODELS
 
@@ -119,24 +126,16 @@ class AttentionBlock(BaseModule):
         self.window_size = window_size
         self.pos_embed = Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.norm1 = nn.LayerNorm(channels)
-        window = (window_size or 1,) * 2
-        self.attn = WindowMSA(
-            channels, num_heads, window, qkv_bias, qk_scale, attn_drop, drop, with_rpe=False
-        )
+        self.attn = SelfAttention(channels, num_heads, qkv_bias, qk_scale, attn_drop, drop)
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = _Mlp(channels, int(channels * mlp_ratio), drop, Linear)
 
     def _attend(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
-        _, height, width, _ = x.shape
         if self.window_size is None:
-            return self.attn(x.flatten(1, 2)).unflatten(1, (height, width))
-        below, right = -height % self.window_size, -width % self.window_size
-        x = F.pad(x, (0, 0, 0, right, 0, below))
-        windows = self.attn(split_windows(x, self.window_size))
-        x = join_windows(windows, self.window_size, height + below, width + right)
-        return x[:, :height, :width]
+            return self.attn(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
+        return attend_in_windows(x, self.window_size, self.attn)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""

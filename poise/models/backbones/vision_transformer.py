@@ -18,12 +18,12 @@ from poise.errors import ConfigError, DataError, nearest
 from poise.layers import (
     BaseModule,
     LayerScale,
-    Linear,
     ModuleList,
     build_dropout,
     build_norm_layer,
     trunc_normal_,
 )
+from poise.layers.attention import SelfAttention
 from poise.layers.drop import drop_path_rates
 from poise.layers.patches import PatchEmbed
 from poise.layers.transformer import FFN
@@ -89,16 +89,13 @@ def resize_pos_embed(
     return torch.cat((extra, resized.flatten(2).transpose(1, 2).to(patches.dtype)), dim=1)
 
 
-class SelfAttention(BaseModule):
-    """Attention of tokens on one another: (B, L, C) -> (B, L, C).
+class ScaledAttention(SelfAttention):
+    """Self-attention, then a factor for each channel and a dropout: (B, L, C) -> the same.
 
     Args:
-        embed_dims: C.
-        num_heads: heads; divides C.
-        attn_drop, proj_drop: dropout of attention weights and after the projection.
+        embed_dims, num_heads, qkv_bias, attn_drop_rate, proj_drop_rate: as `SelfAttention`.
         dropout_layer: last dropout.
-        qkv_bias: bias of the joint projection.
-        layer_scale_init_value: start of a factor per channel; 0 for none.
+        layer_scale_init_value: start of the factors; 0 for none.
     """
 
     def __init__(
@@ -106,32 +103,18 @@ class SelfAttention(BaseModule):
         embed_dims: int,
         num_heads: int,
         *,
-        attn_drop: float = 0.0,
-        proj_drop: float = 0.0,
-        dropout_layer: Config = {"type": "Dropout", "drop_prob": 0.0},  # noqa: B006
-        qkv_bias: bool = True,
+        dropout_layer: Config,
         layer_scale_init_value: float = 0.0,
+        **options: Any,
     ) -> None:
-        super().__init__()
-        if embed_dims % num_heads:
-            raise ConfigError(f"{embed_dims=} is no multiple of {num_heads=}")
-        self.num_heads, self.attn_drop = num_heads, attn_drop
-        self.qkv = Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
-        self.proj = Linear(embed_dims, embed_dims)
-        self.proj_drop = nn.Dropout(proj_drop)
+        super().__init__(embed_dims, num_heads, **options)
         self.out_drop = build_dropout(dropout_layer)
         scale = layer_scale_init_value
         self.gamma1 = LayerScale(embed_dims, scale=scale) if scale > 0 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, C) -> (B, L, C)."""
-        B, L, C = x.shape
-        qkv = self.qkv(x).view(B, L, 3, self.num_heads, C // self.num_heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        dropout = self.attn_drop if self.training else 0.0
-        out = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-        out = self.proj(out.transpose(1, 2).reshape(B, L, C))
-        return self.out_drop(self.gamma1(self.proj_drop(out)))
+        return self.out_drop(self.gamma1(self.attend(x)))
 
 
 class TransformerEncoderLayer(BaseModule):
@@ -169,11 +152,11 @@ class TransformerEncoderLayer(BaseModule):
             "layer_scale_init_value": layer_scale_init_value,
         }
         self.ln1 = build_norm_layer(norm_cfg, embed_dims)[1]
-        self.attn = SelfAttention(
+        self.attn = ScaledAttention(
             embed_dims,
             num_heads,
-            attn_drop=attn_drop_rate,
-            proj_drop=drop_rate,
+            attn_drop_rate=attn_drop_rate,
+            proj_drop_rate=drop_rate,
             qkv_bias=qkv_bias,
             **common,
         )
