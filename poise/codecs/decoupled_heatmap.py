@@ -9,10 +9,7 @@ import numpy as np
 from poise._arrays import as_numpy
 from poise.codecs.arrays import Array, keypoint_labels_of, size_pair
 from poise.codecs.base import BaseKeypointCodec
-from poise.codecs.utils.gaussian_heatmap import (
-    generate_gaussian_heatmaps,
-    generate_instance_heatmaps,
-)
+from poise.codecs.utils.gaussian_heatmap import Gaussians
 from poise.codecs.utils.instance_property import (
     get_diagonal_lengths,
     get_instance_bbox,
@@ -95,21 +92,21 @@ class DecoupledHeatmap(BaseKeypointCodec):
         places = keypoints / self.scale_factor
         roots, rooted = get_instance_root(places, labels, self.root_type)
         sigmas = self._sigmas(bbox.reshape(-1, 4, 2) / self.scale_factor)
-        heatmaps, weights = generate_gaussian_heatmaps(
+        gaussians = Gaussians.around(
             self.heatmap_size,
             np.concatenate((places, roots[:, None]), axis=1),
             np.concatenate((labels, rooted[:, None]), axis=1),
             sigmas,
         )
-        people, pixels = self._choose(roots, weights[:, -1], get_diagonal_lengths(places, labels))
-        own_maps, own_weights = generate_instance_heatmaps(
-            self.heatmap_size, places[people], labels[people], sigmas[people]
-        )
+        sizes = get_diagonal_lengths(places, labels)
+        people, pixels = self._choose(roots, gaussians.weights[:, -1], sizes)
+        W, H = self.heatmap_size
+        own = gaussians.of(people, kinds=keypoints.shape[1])
         return {
-            "heatmaps": heatmaps,
-            "instance_heatmaps": own_maps.reshape(-1, *heatmaps.shape[1:]),
+            "heatmaps": gaussians.shared_maps(),
+            "instance_heatmaps": own.own_maps().reshape(-1, H, W),
             # without people a flat array, the shape that collating expects
-            "keypoint_weights": own_weights if len(people) else own_weights.reshape(0),
+            "keypoint_weights": own.weights if len(people) else own.weights.reshape(0),
             "instance_coords": pixels,
         }
 
@@ -144,11 +141,12 @@ class DecoupledHeatmap(BaseKeypointCodec):
         moved = roots[people] + np.random.randint(-1, 2, (len(people), 2))
         W, H = self.heatmap_size
         moved = np.maximum(0, np.minimum(moved, [W - 1, H - 1]))
-        _, first = np.unique(moved, axis=0, return_index=True)
+        # a place as one complex number, since numpy sorts rows slowly
+        _, first = np.unique(moved.view(np.complex128)[:, 0], return_index=True)
         chosen = np.sort(first)
         if len(chosen) > self.encode_max_instances:
             chosen = chosen[random.sample(range(len(chosen)), self.encode_max_instances)]
-        return people[chosen], moved[chosen].astype(np.int32).reshape(-1, 2)
+        return people[chosen], moved[chosen].astype(np.int32)
 
     def decode(self, instance_heatmaps: object, instance_scores: object) -> tuple[Array, Array]:
         """Keypoints of one sample.

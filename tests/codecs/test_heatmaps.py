@@ -9,6 +9,7 @@ from poise.codecs.utils import (
     gaussian_blur,
     generate_displacement_heatmap,
     generate_gaussian_heatmaps,
+    generate_instance_heatmaps,
     generate_udp_gaussian_heatmaps,
     generate_unbiased_gaussian_heatmaps,
     get_heatmap_3d_maximum,
@@ -18,6 +19,7 @@ from poise.codecs.utils import (
     refine_keypoints_dark,
     refine_keypoints_dark_udp,
 )
+from poise.codecs.utils.gaussian_heatmap import Gaussians
 from poise.errors import ConfigError, DataError
 
 
@@ -57,6 +59,24 @@ def test_each_person_may_have_a_sigma(rng):
     assert maps[0, 5, 7] < maps[0, 20, 22]
     with pytest.raises(DataError, match="sigma has 1 values for 2 instances"):
         generate_gaussian_heatmaps((32, 32), keypoints, np.ones((2, 1)), [1])
+
+
+def test_gaussians_of_some_people_are_drawn_as_if_alone(rng):
+    places = rng.uniform(-4, 36, (5, 3, 2)).astype(np.float32)
+    seen = (rng.random((5, 3)) < 0.8).astype(np.float32)
+    sigmas = rng.uniform(1, 3, 5)
+    gaussians = Gaussians.around((32, 24), places, seen, sigmas)
+    people = np.array([3, 0, 4])
+    some = gaussians.of(people, kinds=2)
+    maps, weights = generate_instance_heatmaps(
+        (32, 24), places[people, :2], seen[people, :2], sigmas[people]
+    )
+    np.testing.assert_array_equal(some.own_maps(), maps)
+    np.testing.assert_array_equal(some.weights, weights)
+    np.testing.assert_array_equal(some.shared_maps(), maps.max(axis=0))
+    assert maps.any()
+    nobody = gaussians.of(people[:0], kinds=2)
+    assert nobody.own_maps().shape == (0, 2, 24, 32)
 
 
 def test_nobody_gives_empty_maps():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from poise.codecs.arrays import Array
 from poise.errors import DataError
 
 __all__ = [
+    "Gaussians",
     "generate_gaussian_heatmaps",
     "generate_instance_heatmaps",
     "generate_udp_gaussian_heatmaps",
@@ -54,7 +56,8 @@ def generate_gaussian_heatmaps(
         heatmaps (K, H, W) float32, and weights (N, K): the visibilities, 0 where the gaussian
         lies outside of the map.
     """
-    return _draw(heatmap_size, keypoints, keypoints_visible, sigma)
+    gaussians = Gaussians.around(heatmap_size, keypoints, keypoints_visible, sigma)
+    return gaussians.shared_maps(), gaussians.weights
 
 
 def generate_udp_gaussian_heatmaps(
@@ -68,7 +71,8 @@ def generate_udp_gaussian_heatmaps(
     Unbiased data processing (Huang 2020, arXiv:1911.07524); windows are cut as in
     `generate_gaussian_heatmaps`, whose arguments and results it shares.
     """
-    return _draw(heatmap_size, keypoints, keypoints_visible, sigma, subpixel=True)
+    gaussians = Gaussians.around(heatmap_size, keypoints, keypoints_visible, sigma, subpixel=True)
+    return gaussians.shared_maps(), gaussians.weights
 
 
 def generate_instance_heatmaps(
@@ -91,9 +95,10 @@ def generate_instance_heatmaps(
     Returns:
         heatmaps (N, K, H, W) float32, and weights (N, K).
     """
-    return _draw(
-        heatmap_size, keypoints, keypoints_visible, sigma, subpixel=subpixel, own_maps=True
+    gaussians = Gaussians.around(
+        heatmap_size, keypoints, keypoints_visible, sigma, subpixel=subpixel
     )
+    return gaussians.own_maps(), gaussians.weights
 
 
 def generate_unbiased_gaussian_heatmaps(
@@ -130,48 +135,112 @@ def generate_unbiased_gaussian_heatmaps(
     return (maps[0] if len(maps) == 1 else maps.max(axis=0, initial=0)), weights
 
 
-def _draw(
-    heatmap_size: tuple[int, int],
-    keypoints: Array,
-    keypoints_visible: Array,
-    sigma: Sigma,
-    *,
-    subpixel: bool = False,
-    own_maps: bool = False,
-) -> tuple[Array, Array]:
-    """Truncated gaussians, as the public functions describe them.
+@dataclass(eq=False)
+class Gaussians:
+    """Truncated gaussians of N people's K keypoints, ready to be drawn into maps.
 
-    Rounding follows the released training code to the letter, since targets must not change:
-    centres and borders are truncated toward zero, and a window's samples are counted from its
-    own corner, so with a fractional radius the peak can stand a pixel beside its keypoint.
+    Attributes:
+        size: (W, H) of the maps.
+        weights: (N, K) visibilities, 0 where the gaussian lies outside of the map.
+        drawn: (M,) int64, the keypoint that each of the M windows belongs to, counted over all
+            people: those that are labelled and reach the map.
+        first, end: (M, 2) int64, the windows' first pixels, and one past their last ones.
+        values: (M, S, S) float32, or (S, S) where all windows are alike.
     """
-    N, K = keypoints.shape[:2]
-    W, H = int(heatmap_size[0]), int(heatmap_size[1])
-    size = np.array((W, H))
-    widths = _per_instance(sigma, N)
-    with np.errstate(invalid="ignore"):  # NaN coordinates truncate to a far place
-        center = (keypoints + 0.5).astype(np.int64)
-    first, end, samples = _borders(center, widths * 3)
-    reached = (first < size) & (end >= 0)
-    reached = reached[..., 0] & reached[..., 1]
-    labelled = ~(keypoints_visible < LABELLED)
-    drawn = np.flatnonzero(labelled & reached)
 
-    # from here on by window: M of them, S samples along each axis
-    maps, count = (drawn, N * K) if own_maps else (drawn % K, K)
-    last = np.minimum(_drawn_only(end, drawn), size)
-    cells = window_cells(_drawn_only(first, drawn), last, samples, maps, count, (W, H))
-    flat = np.zeros(count * H * W + 1, dtype=np.float32)
-    offset = _drawn_only(keypoints - center, drawn) if subpixel else None
-    values = _values(widths, samples, offset, drawn // K if np.ndim(widths) else None)
-    if own_maps or N == 1:
-        flat[cells] = values
-    else:
-        # one long index: numpy takes a fast way for that alone
-        values = np.broadcast_to(values, cells.shape)
-        np.maximum.at(flat, cells.ravel(), values.ravel())
-    heatmaps = flat[:-1].reshape(*((N, K) if own_maps else (K,)), H, W)
-    return heatmaps, _weights(keypoints_visible, labelled & ~reached)
+    size: tuple[int, int]
+    weights: Array
+    drawn: Array
+    first: Array
+    end: Array
+    values: Array
+
+    @classmethod
+    def around(
+        cls,
+        heatmap_size: tuple[int, int],
+        keypoints: Array,
+        keypoints_visible: Array,
+        sigma: Sigma,
+        *,
+        subpixel: bool = False,
+    ) -> Gaussians:
+        """Those of keypoints; arguments as those of `generate_instance_heatmaps`.
+
+        Rounding follows the released training code to the letter, since targets must not change:
+        centres and borders are truncated toward zero, and a window's samples are counted from its
+        own corner, so with a fractional radius the peak can stand a pixel beside its keypoint.
+        """
+        N, K = keypoints.shape[:2]
+        W, H = int(heatmap_size[0]), int(heatmap_size[1])
+        size = np.array((W, H))
+        widths = _per_instance(sigma, N)
+        with np.errstate(invalid="ignore"):  # NaN coordinates truncate to a far place
+            center = (keypoints + 0.5).astype(np.int64)
+        first, end, samples = _borders(center, widths * 3)
+        reached = (first < size) & (end >= 0)
+        reached = reached[..., 0] & reached[..., 1]
+        labelled = ~(keypoints_visible < LABELLED)
+        drawn = np.flatnonzero(labelled & reached)
+        offset = _drawn_only(keypoints - center, drawn) if subpixel else None
+        return cls(
+            size=(W, H),
+            weights=_weights(keypoints_visible, labelled & ~reached),
+            drawn=drawn,
+            first=_drawn_only(first, drawn),
+            end=np.minimum(_drawn_only(end, drawn), size),
+            values=_values(widths, samples, offset, drawn // K if np.ndim(widths) else None),
+        )
+
+    def shared_maps(self) -> Array:
+        """Maps (K, H, W) float32 that hold the largest gaussian of all people at each pixel."""
+        N, K = self.weights.shape
+        maps, cells = self._blank_maps(self.drawn % K, K)
+        if N == 1:
+            maps[cells] = self.values
+        else:
+            # one long index: numpy takes a fast way for that alone
+            values = np.broadcast_to(self.values, cells.shape)
+            np.maximum.at(maps, cells.ravel(), values.ravel())
+        return maps[:-1].reshape(K, *self.size[::-1])
+
+    def own_maps(self) -> Array:
+        """Maps (N, K, H, W) float32 of each person alone."""
+        maps, cells = self._blank_maps(self.drawn, self.weights.size)
+        maps[cells] = self.values
+        return maps[:-1].reshape(*self.weights.shape, *self.size[::-1])
+
+    def of(self, people: Array, kinds: int) -> Gaussians:
+        """Those of some people (P,) int64, in this order and nobody twice.
+
+        Args:
+            people: (P,) int64.
+            kinds: the first so many keypoints of each.
+        """
+        place = np.full(self.weights.shape, -1)
+        place[people, :kinds] = np.arange(len(people) * kinds).reshape(-1, kinds)
+        drawn = place.ravel()[self.drawn]
+        rows = slice(None) if (drawn >= 0).all() else np.flatnonzero(drawn >= 0)
+        return replace(
+            self,
+            weights=self.weights[people, :kinds],
+            drawn=drawn[rows],
+            first=self.first[rows],
+            end=self.end[rows],
+            values=self.values[rows] if self.values.ndim == 3 else self.values,
+        )
+
+    def _blank_maps(self, maps: Array, count: int) -> tuple[Array, Array]:
+        """`count` flat maps of zeros and a spare cell, and where the windows' pixels are there.
+
+        Args:
+            maps: (M,) int64, the map that each window is drawn into.
+            count: number of maps.
+        """
+        W, H = self.size
+        samples = self.values.shape[-1]
+        cells = window_cells(self.first, self.end, samples, maps, count, self.size)
+        return np.zeros(count * H * W + 1, dtype=np.float32), cells
 
 
 def _drawn_only(places: Array, drawn: Array) -> Array:
