@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -144,13 +147,30 @@ def train(
     if runner.interrupted is not None and runner.is_main:
         typer.echo(
             f"stopped at iteration {runner.iter} of {runner.max_iters}; {runner.interrupted} is "
-            f"written. To go on:\n  poise train {config} --work-dir {runner.work_dir} "
-            "--resume auto (and the options of before)",
+            f"written. To go on:\n  {going_on(sys.argv[1:])}",
             err=True,
         )
         raise typer.Exit(INTERRUPTED)
     if runner.is_main:
         typer.echo(f"trained {runner.iter} iterations: {runner.work_dir}")
+
+
+def going_on(args: list[str]) -> str:
+    """The command that goes on with a run: the same, from its latest checkpoint.
+
+    Args:
+        args: of the command line that was stopped.
+
+    Example:
+        >>> going_on(["train", "my config.py", "--resume", "epoch_2.pth", "--seed", "1"])
+        "poise train 'my config.py' --seed 1 --resume"
+    """
+    kept = [
+        arg
+        for before, arg in pairwise(["", *args])
+        if arg.partition("=")[0] != "--resume" and (before != "--resume" or arg.startswith("-"))
+    ]
+    return f"{shlex.join(['poise', *kept])} --resume"
 
 
 def _check(cfg: Any, seconds: float) -> None:

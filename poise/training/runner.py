@@ -354,7 +354,9 @@ class Runner:
         self.settings = StepSettings.from_cfg(cfg["optim_wrapper"])
         self.hooks = build_hooks(cfg)
         self._open_scalars()
-        self.model = build_model(cfg, init=True)
+        # what a run goes on from has all weights: no file is read or fetched for the start
+        goes_on = files.resolve_resume(self.resume_from, Path(self.work_dir)) is not None
+        self.model = build_model(cfg, init=not goes_on)
         prepare_model(self.model, cfg.get("speed"))
         for part, count in freeze(self.model, cfg.get("freeze") or ()).items():
             self.logger.info("Frozen: %s, %d parameters", part, count)

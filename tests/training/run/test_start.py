@@ -10,6 +10,7 @@ from poise.cli.train import open_config
 from poise.errors import CheckpointError, ConfigError
 from poise.training.build import build_model
 from poise.training.run.start import find_start, forget_files, put_start
+from poise.training.runner import Runner
 from poise.zoo import load_config
 
 RTMPOSE = "rtmpose-t_8xb256-420e_coco-256x192"
@@ -98,3 +99,12 @@ def test_the_command_takes_them_without_own_data_too(offline, tmp_path):
     # a change that comes last wins
     cfg = open_config(RTMPOSE, ["load_from=x.pth"])
     assert cfg.load_from == "x.pth"
+
+
+def test_going_on_needs_no_weights_to_start_from(make_config, monkeypatch):
+    done = Runner(make_config(train_cfg={"by_epoch": True, "max_epochs": 1}))
+    done.train()
+    monkeypatch.setattr(
+        type(done.model), "init_weights", lambda _: pytest.fail("fetches"), raising=False
+    )
+    Runner(make_config(), resume="auto").train()
