@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from poise.apis.inference import pixels_of
 from poise.errors import DataError
-from poise.inference.sources.pictures import Picture, read_picture, to_bgr
+from poise.inference.sources.pictures import to_bgr
 from poise.structures import InstanceData, PoseDataSample, parse_pose_metainfo
 
 __all__ = ["visualize"]
@@ -55,16 +55,14 @@ def visualize(
     if metainfo is not None:
         raw = metainfo if isinstance(metainfo, Mapping) else {"from_file": metainfo}
         visualizer.set_dataset_meta(parse_pose_metainfo(raw), skeleton_style=skeleton_style)
-    if isinstance(img, (str, os.PathLike)):
-        path = Path(img)
-        img = read_picture(Picture(str(path), path, path))
+    picture, _ = pixels_of(img)
     keypoints = np.asarray(keypoints)
     scores = np.ones(keypoints.shape[:2]) if keypoint_score is None else np.asarray(keypoint_score)
     sample = PoseDataSample()
     sample.pred_instances = InstanceData(keypoints=keypoints, keypoint_scores=scores)
     return visualizer.add_datasample(
         "visualization",
-        to_bgr(img)[..., ::-1],
+        to_bgr(picture)[..., ::-1],
         sample,
         draw_gt=False,
         show_kpt_idx=show_kpt_idx,

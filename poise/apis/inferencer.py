@@ -56,12 +56,6 @@ _CAMERA = "webcam"
 _DEFAULT_2D = "human"
 
 
-def _load(model: Any, weights: Any, device: Any) -> Any:
-    from poise.models.build import load_model
-
-    return load_model(model, weights, device=device)
-
-
 class MMPoseInferencer:
     """Poses of pictures, videos and cameras with MMPose's arguments and results.
 
@@ -110,7 +104,11 @@ class MMPoseInferencer:
                 "or pose3d='human3d'"
             )
         place = pick_device(device or "auto")
-        model_3d = None if pose3d is None else _load(pose3d, pose3d_weights, place)
+        model_3d = None
+        if pose3d is not None:
+            from poise.models.build import load_model
+
+            model_3d = load_model(pose3d, pose3d_weights, device=place)
         # "hand3d" looks at pictures itself
         looks = model_3d is not None and not is_lifter(model_3d)
         self.inferencer = Inferencer(
@@ -214,18 +212,14 @@ class MMPoseInferencer:
 
 def _detector_spec(model: Any, weights: Any, categories: Any) -> Any:
     """What `build_detector` takes."""
-    if not _named(model):
+    if model is not None and not isinstance(model, (str, os.PathLike)):
         return model
-    spec = {None: "auto", "whole_image": "whole-image"}.get(model, model)
+    spec = "auto" if model is None else "whole-image" if model == "whole_image" else model
     # MMPose, too, has no use for the other two without a named detector
     if spec in ("auto", "whole-image") or (weights is None and categories is None):
         return spec
     given = {"weights": weights, "categories": categories}
     return {"name": spec, **{key: value for key, value in given.items() if value is not None}}
-
-
-def _named(model: Any) -> bool:
-    return model is None or isinstance(model, (str, os.PathLike))
 
 
 def _camera_number(text: str) -> int:

@@ -174,10 +174,13 @@ class AnswerFiles:
         return self
 
     def __exit__(self, *details: object) -> None:
-        if self._video is not None:
-            self._video.close()
-        if self._list is not None:
-            self._list.close()
+        self._close(self._video)
+        self._close(self._list)
+
+    @staticmethod
+    def _close(file: _NamedVideo | JsonList | None) -> None:
+        if file is not None:
+            file.close()
 
     def _write_people(self, folder: Path, result: PoseResult, people: Any) -> None:
         path = (folder / file_name(result)).with_suffix(".json")
@@ -186,8 +189,7 @@ class AnswerFiles:
             write_whole(path, json.dumps(people, indent=2).encode())
             return
         if self._list is None or self._list.path != path:
-            if self._list is not None:
-                self._list.close()
+            self._close(self._list)
             self._list = JsonList(path)
         self._list.extend([{"frame_id": result.frame_index, "instances": people}])
 
@@ -198,7 +200,8 @@ class AnswerFiles:
         # a place with a suffix is a file
         path = place if place.suffix else place / name
         if result.moves:
-            if self._video is None:
+            if self._video is None or self._video.path != path:
+                self._close(self._video)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 # the pictures that it gets are drawn already
                 self._video = _NamedVideo(path, SinkOptions(draw=lambda drawn: drawn.image))
@@ -213,7 +216,7 @@ class _NamedVideo(VideoSink):
 
     def __init__(self, path: Path, options: SinkOptions) -> None:
         super().__init__(path.parent, options)
-        self._path_of_video = path
+        self.path = path
 
     def _new_path(self, stem: Path) -> Path:
-        return self._path_of_video
+        return self.path

@@ -168,6 +168,17 @@ def test_inferencer_takes_videos_and_writes_mmposes_files(clip, tmp_path):
     drawn.release()
 
 
+def test_each_video_has_a_drawn_one(clip, tmp_path):
+    other = tmp_path / "other.avi"
+    other.write_bytes(clip.read_bytes())
+    inferencer = MMPoseInferencer("movenet-lightning", det_model="whole_image", device="cpu")
+    assert len(list(inferencer([str(clip), str(other)], out_dir=tmp_path / "out"))) == 6
+    for name in ("clip", "other"):
+        drawn = cv2.VideoCapture(str(tmp_path / f"out/visualizations/{name}.mp4"))
+        assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 3
+        drawn.release()
+
+
 def test_inferencer_lifts_to_3d(clip, tmp_path):
     lifter = poise.build_model("image-pose-lift_tcn_8xb64-200e_h36m").eval()
     inferencer = MMPoseInferencer(
