@@ -8,7 +8,7 @@ left, top right, bottom right). Coordinates are pixels of whatever space the cal
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from poise.errors import DataError, nearest
 
 __all__ = [
     "AREA_PER_BOX",
+    "FLIPPED_AXES",
     "bbox_clip_border",
     "bbox_corner2xywh",
     "bbox_corner2xyxy",
@@ -30,6 +31,7 @@ __all__ = [
     "bbox_xyxy2corner",
     "bbox_xyxy2cs",
     "bbox_xyxy2xywh",
+    "check_choice",
     "flip_bbox",
 ]
 
@@ -38,8 +40,8 @@ AREA_PER_BOX = 0.53
 
 # corner -> which entries of an xyxy box are its x and y
 _CORNERS = ((0, 1), (0, 3), (2, 1), (2, 3))
-# axes that a flip mirrors
-_FLIPPED_AXES = {"horizontal": (0,), "vertical": (1,), "diagonal": (0, 1)}
+#: Direction of a flip -> axes that it mirrors.
+FLIPPED_AXES = {"horizontal": (0,), "vertical": (1,), "diagonal": (0, 1)}
 _FORMATS = ("xywh", "xyxy", "center")
 _OVERLAP_MODES = ("iou", "iof", "giou")
 
@@ -188,10 +190,10 @@ def flip_bbox(
     Raises:
         DataError: unknown format or direction.
     """
-    axes = _choice("flip direction", direction, _FLIPPED_AXES)
-    _choice("bbox_format", bbox_format, dict.fromkeys(_FORMATS))
+    check_choice("flip direction", direction, FLIPPED_AXES)
+    check_choice("bbox_format", bbox_format, _FORMATS)
     flipped = np.array(bbox)
-    for axis in axes:
+    for axis in FLIPPED_AXES[direction]:
         if bbox_format == "xyxy":
             # the mirrored right edge is the new left one
             along = flipped[..., axis : axis + 3 : 2]
@@ -223,7 +225,7 @@ def bbox_overlaps(
     Raises:
         DataError: unknown mode, or shapes that do not go together.
     """
-    _choice("overlap mode", mode, dict.fromkeys(_OVERLAP_MODES))
+    check_choice("overlap mode", mode, _OVERLAP_MODES)
     first, second = _as_rows(bboxes1), _as_rows(bboxes2)
     aligned_mismatch = is_aligned and first.shape[-2] != second.shape[-2]
     if first.shape[:-2] != second.shape[:-2] or aligned_mismatch:
@@ -279,8 +281,12 @@ def _as_rows(bboxes: Any) -> Any:
     return bboxes[None] if bboxes.ndim == 1 else bboxes
 
 
-def _choice(what: str, value: str, options: dict[str, Any]) -> Sequence[int]:
+def check_choice(what: str, value: str, options: Collection[str]) -> None:
+    """See that a word is one of several.
+
+    Raises:
+        DataError: it is not; `what` names it.
+    """
     if value not in options:
         known = ", ".join(f"'{name}'" for name in options)
         raise DataError(f"{what} is one of {known}, got {value!r}{nearest(str(value), options)}")
-    return options[value]

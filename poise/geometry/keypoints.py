@@ -10,11 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from poise._arrays import Array
-from poise.errors import DataError, nearest
+from poise.errors import DataError
+from poise.geometry.boxes import FLIPPED_AXES, check_choice
 
 __all__ = ["flip_keypoints", "flip_keypoints_custom_center", "keypoint_clip_border"]
-
-_FLIPPED_AXES = {"horizontal": (0,), "vertical": (1,), "diagonal": (0, 1)}
 
 
 def flip_keypoints(
@@ -40,11 +39,7 @@ def flip_keypoints(
     Raises:
         DataError: unknown direction, or visibility that does not fit the keypoints.
     """
-    if direction not in _FLIPPED_AXES:
-        raise DataError(
-            f"flip direction is one of 'horizontal', 'vertical', 'diagonal', got {direction!r}"
-            f"{nearest(str(direction), _FLIPPED_AXES)}"
-        )
+    check_choice("flip direction", direction, FLIPPED_AXES)
     axis = keypoints.ndim - 2
     visible_shape = None if keypoints_visible is None else keypoints_visible.shape
     if visible_shape is not None and visible_shape[: axis + 1] != keypoints.shape[:-1]:
@@ -58,7 +53,7 @@ def flip_keypoints(
         flipped = keypoints.take(flip_indices, axis=axis)
         if keypoints_visible is not None:
             keypoints_visible = keypoints_visible.take(flip_indices, axis=axis)
-    for xy in _FLIPPED_AXES[direction]:
+    for xy in FLIPPED_AXES[direction]:
         flipped[..., xy] = image_size[xy] - 1 - flipped[..., xy]
     return flipped, keypoints_visible
 

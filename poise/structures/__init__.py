@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = attach(
         "pixel_data": "PixelData MultilevelPixelData",
         "pose_data_sample": "PoseDataSample",
         "merging": "merge_data_samples revert_heatmap split_instances",
-        "metainfo": "parse_pose_metainfo",
+        "metainfo": "keypoint_names parse_pose_metainfo",
         "bbox": (
             "bbox_clip_border bbox_corner2xyxy bbox_cs2xywh bbox_cs2xyxy bbox_overlaps"
             " bbox_xywh2cs bbox_xywh2xyxy bbox_xyxy2corner bbox_xyxy2cs bbox_xyxy2xywh flip_bbox"

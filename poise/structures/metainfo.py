@@ -9,7 +9,7 @@ import numpy as np
 
 from poise.errors import DataError, UnknownNameError, nearest
 
-__all__ = ["parse_pose_metainfo", "restore_metainfo"]
+__all__ = ["keypoint_names", "parse_pose_metainfo", "restore_metainfo"]
 
 _REQUIRED = ("dataset_name", "keypoint_info", "skeleton_info", "joint_weights", "sigmas")
 #: entries of a parsed schema that are arrays
@@ -127,6 +127,11 @@ def _check_lengths(metainfo: Mapping[str, Any]) -> None:
                 f"{part!r} of {name!r} has one number for each of its {len(names)} keypoints, or "
                 f"is empty; got {given!r:.80}"
             )
+
+
+def keypoint_names(parsed: Mapping[str, Any]) -> list[str]:
+    """K names of a parsed schema, in the order of its keypoints."""
+    return [parsed["keypoint_id2name"][index] for index in range(parsed["num_keypoints"])]
 
 
 def restore_metainfo(parsed: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,18 +13,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise._arrays import as_numpy
+from poise._arrays import Array, as_numpy
 from poise.errors import DataError
-from poise.visualization.labels import draw_labels
-from poise.visualization.style import Array, Palette, Sizes, named_color
+from poise.visualization.labels import FONT, draw_labels
+from poise.visualization.style import FARTHEST, Palette, Sizes, named_color
 
 __all__ = ["draw_boxes", "draw_instances", "draw_keypoints", "field_of"]
 
-#: Coordinates beyond this many pixels are not drawn: OpenCV's fixed point would overflow.
-FARTHEST = 30_000
 #: Boxes that `draw_instances` draws, as RGB.
 BOX_COLOR = (255, 210, 0)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 #: Text of this scale is about as high as this many pixels.
 PIXELS_PER_FONT_SCALE = 22.0
 

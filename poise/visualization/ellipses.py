@@ -7,10 +7,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry.covariances import ellipse_outlines
-from poise.visualization.drawing import FARTHEST
-from poise.visualization.style import Array, Palette, Sizes
+from poise.visualization.style import FARTHEST, Palette, Sizes
 
 __all__ = ["draw_covariances"]
 

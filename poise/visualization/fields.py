@@ -8,9 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise._arrays import as_numpy
+from poise._arrays import Array, as_numpy
 from poise.errors import DataError
-from poise.visualization.style import Array, Palette
+from poise.visualization.style import Palette
 
 __all__ = ["draw_heatmaps", "draw_simcc"]
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poise.visualization.style import Array, Palette
+from poise._arrays import Array
+from poise.visualization.style import Palette
 
 if TYPE_CHECKING:
     from poise.visualization.scene3d import View

@@ -8,7 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise.visualization.style import Array, Color
+from poise._arrays import Array
+from poise.visualization.style import Color
 
 __all__ = ["draw_labels", "place_labels"]
 

@@ -7,7 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise.visualization.style import Array, Palette, Sizes
+from poise._arrays import Array
+from poise.visualization.style import FARTHEST, Palette, Sizes
 
 __all__ = ["draw_openpose", "to_openpose"]
 
@@ -61,7 +62,7 @@ def draw_openpose(
     """
     points, values = to_openpose(keypoints, scores, keypoint_threshold)
     with np.errstate(invalid="ignore"):
-        visible = (values >= keypoint_threshold) & (np.abs(points) < 30_000).all(axis=-1)
+        visible = (values >= keypoint_threshold) & (np.abs(points) < FARTHEST).all(axis=-1)
     pixels = np.where(visible[..., None], points, 0)
     sizes = sizes or Sizes()
     width, radius = sizes.line(image.shape), sizes.dot(image.shape)

@@ -9,16 +9,17 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._arrays import Array
 from poise.errors import DataError
-from poise.visualization.drawing import draw_keypoints
-from poise.visualization.style import Array, Palette, named_color
+from poise.visualization.drawing import PIXELS_PER_FONT_SCALE, draw_keypoints
+from poise.visualization.labels import FONT
+from poise.visualization.style import Palette, named_color
 
 __all__ = ["View", "draw_poses_3d"]
 
 _GROUND_LINES = 9
 #: A picture shows a bit more than the limits, so that limbs do not touch its edge.
 _MARGIN = 1.35
-_TEXT_PIXELS = 22.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,10 +101,10 @@ def draw_poses_3d(
     if points.ndim != 3 or points.shape[-1] != 3:
         raise DataError(f"3D poses have the shape (N, K, 3) or (K, 3), got {points.shape}")
     view = view or View()
-    colour = named_color(background)
+    color = named_color(background)
     canvas = np.empty((size[1], size[0], 3), np.uint8)
-    canvas[:] = colour[::-1] if order == "bgr" else colour
-    ink = tuple(int(128 + (c - 128) * 0.75) if c < 200 else 205 for c in colour)
+    canvas[:] = color[::-1] if order == "bgr" else color
+    ink = tuple(int(128 + (c - 128) * 0.75) if c < 200 else 205 for c in color)
     known = points[np.isfinite(points).all(-1)]
     center = np.asarray(view.center, float) if view.center is not None else _middle(known)
     if ground:
@@ -149,9 +150,9 @@ def _draw_ground(
 
 
 def _write(canvas: Array, text: str) -> None:
-    scale = max(0.4, canvas.shape[0] / 20 / _TEXT_PIXELS)
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    scale = max(0.4, canvas.shape[0] / 20 / PIXELS_PER_FONT_SCALE)
+    (width, height), _ = cv2.getTextSize(text, FONT, scale, 1)
     at = ((canvas.shape[1] - width) // 2, height + height // 2)
     dark = int(canvas[0, 0].mean()) > 127
     ink = (40, 40, 40) if dark else (230, 230, 230)
-    cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, 1, cv2.LINE_AA)
+    cv2.putText(canvas, text, at, FONT, scale, ink, 1, cv2.LINE_AA)

@@ -9,12 +9,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._arrays import Array
 from poise.errors import DataError
-from poise.visualization.style import Array, named_color
+from poise.visualization.labels import FONT
+from poise.visualization.style import named_color
 
 __all__ = ["contact_sheet"]
 
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 #: Height of a caption's line, and of the title's, in parts of a tile's height.
 CAPTION_PART, TITLE_PART = 0.075, 0.12
 MIN_CAPTION_PIXELS = 16

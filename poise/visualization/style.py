@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from poise._arrays import Array
 from poise.errors import DataError, nearest
 
 __all__ = ["Palette", "Sizes", "named_color"]
 
-Array: TypeAlias = NDArray[Any]
 Color: TypeAlias = tuple[int, int, int]
 
 #: Names that configs use, as red, green, blue.
@@ -43,6 +42,8 @@ SHORT_NAMES = {
     "w": "white",
     "y": "yellow",
 }
+#: Coordinates beyond this many pixels are not drawn: OpenCV's fixed point would overflow.
+FARTHEST = 30_000
 KEYPOINT_COLOR: Color = (255, 128, 0)
 LINK_COLOR: Color = (96, 96, 255)
 
@@ -186,7 +187,7 @@ def _spread(color: Any, count: int, option: str, what: str, order: str) -> tuple
         colors: list[Color | None] = [named_color(color)] * count
     elif len(color) != count:
         raise DataError(
-            f"the length of {option} ({len(color)}) does not matches that of {what} ({count}); "
+            f"the length of {option} ({len(color)}) does not match that of {what} ({count}); "
             "the metainfo may belong to another dataset than the predictions"
         )
     else:

@@ -9,9 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.visualization.labels import draw_labels
-from poise.visualization.style import Array, Color
+from poise.visualization.style import FARTHEST, Color
 
 __all__ = ["Trails", "draw_tracks", "id_color"]
 
@@ -70,7 +71,7 @@ def draw_tracks(
     corners: Array = np.asarray(bboxes, np.float64).reshape(-1, 4)
     if len(numbers) != len(corners):
         raise DataError(f"there are {len(numbers)} ids and {len(corners)} boxes")
-    drawable = np.asarray((np.abs(np.nan_to_num(corners, nan=np.inf)) < 30_000).all(1))
+    drawable = np.asarray((np.abs(corners) < FARTHEST).all(1))
     width = line_width or max(1, round(float(np.sqrt(image.shape[0] * image.shape[1])) / 400))
     colors = [id_color(i, order=order) for i in numbers]
     pixels = np.rint(np.where(drawable[:, None], corners, 0)).astype(int).tolist()
@@ -137,7 +138,8 @@ class Trails:
         """
         numbers = np.asarray(ids, np.int64).reshape(-1)
         points: Array = np.asarray(keypoints, np.float64)[..., :2]
-        sure = np.isfinite(points).all(-1) & (np.abs(np.nan_to_num(points)) < 30_000).all(-1)
+        # NaN compares as too far
+        sure = np.asarray((np.abs(points) < FARTHEST).all(-1))
         if scores is not None:
             sure &= np.asarray(scores) >= self.threshold
         self._frames.append((numbers, self._anchors(points, sure)))

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from poise._arrays import Array
 from poise.errors import DataError
-from poise.visualization.style import Array, Palette
+from poise.structures import keypoint_names
+from poise.visualization.style import Palette
 
 __all__ = ["viewer_page"]
 
@@ -53,7 +55,7 @@ def viewer_page(
     """
     if not people:
         raise DataError("a page of 3D poses needs at least one person, got none")
-    names = [metainfo["keypoint_id2name"][i] for i in range(metainfo["num_keypoints"])]
+    names = keypoint_names(metainfo)
     palette = Palette.of(metainfo, len(names), order="rgb")
     begin = min(first for _, first, _ in people)
     end = max(first + len(poses) for _, first, poses in people)

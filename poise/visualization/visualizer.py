@@ -10,13 +10,14 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._arrays import Array
 from poise._named import Named
 from poise.errors import DataError, MissingDependencyError
 from poise.registry import VISUALIZERS
 from poise.visualization.drawing import draw_boxes, draw_keypoints, field_of
 from poise.visualization.fields import draw_heatmaps
 from poise.visualization.openpose import draw_openpose
-from poise.visualization.style import Array, Palette, Sizes
+from poise.visualization.style import Palette, Sizes
 
 __all__ = ["FastVisualizer", "PoseLocalVisualizer", "openpose_meta", "part_of", "write_picture"]
 

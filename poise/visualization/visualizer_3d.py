@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.registry import VISUALIZERS
 from poise.schemas import conversions
@@ -15,7 +16,7 @@ from poise.structures import convert_keypoints
 from poise.visualization.drawing import field_of
 from poise.visualization.figure3d import PoseFigure
 from poise.visualization.scene3d import View, draw_poses_3d
-from poise.visualization.style import Array, Palette
+from poise.visualization.style import Palette
 from poise.visualization.visualizer import PoseLocalVisualizer, part_of
 
 __all__ = ["Pose3dLocalVisualizer"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._arrays import Array
 from poise.geometry import box_nms
 from poise.inference.detectors.base import SelectingDetector
 from poise.inference.detectors.pictures import picture_steps
@@ -17,8 +18,6 @@ from poise.runtimes import open_session, runtime_of
 from poise.transforms import Compose
 
 __all__ = ["ExportedDetector"]
-
-Array = np.ndarray
 
 
 class ExportedDetector(SelectingDetector):

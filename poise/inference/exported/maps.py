@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from poise._arrays import Array
 from poise.geometry import nearby_joints_nms
 from poise.inference.exported.people import FittedPicture, PictureSteps
 from poise.inference.networks.crops import Crop
@@ -15,8 +16,6 @@ from poise.inference.networks.network import Poses
 from poise.runtimes import Session
 
 __all__ = ["ExportedMaps"]
-
-Array = np.ndarray
 
 
 class People(NamedTuple):

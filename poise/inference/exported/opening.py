@@ -22,8 +22,9 @@ from poise.inference.networks.modes import Mode
 from poise.inference.networks.network import Network
 from poise.inference.networks.topdown import TopdownNetwork, covariance_options
 from poise.runtimes import is_exported_name, open_session
+from poise.structures.metainfo import restore_metainfo
 
-__all__ = ["exported_network", "is_exported", "load_exported", "parsed_schema"]
+__all__ = ["exported_network", "is_exported", "load_exported"]
 
 
 def is_exported(model: Any) -> bool:
@@ -116,13 +117,11 @@ def _maps(model: Any, crops: Any, heatmaps: bool) -> Network:
 
 def _topdown_3d(model: Any, crops: Any, heatmaps: bool) -> Network:
     # plain pipelines have a maker of their own, which does not keep the steps
-    maker = crops if isinstance(crops, PipelineCrops) else _pipeline_crops(model)
+    maker = crops
+    if not isinstance(crops, PipelineCrops):
+        maker = PipelineCrops(read_test_pipeline(model.cfg), model.dataset_meta)
     about = model.session.metadata
     return ExportedTopdown3D(model.session, PictureSteps(maker), model.head.decoder, about)
-
-
-def _pipeline_crops(model: Any) -> PipelineCrops:
-    return PipelineCrops(read_test_pipeline(model.cfg), model.dataset_meta)
 
 
 #: Kind of file -> what runs it: of (loaded file, crop maker, whether heatmaps are wanted).
@@ -177,7 +176,7 @@ def load_exported(path: str | os.PathLike[str], runtime: str, *, half: bool = Fa
     return SimpleNamespace(
         session=session,
         kind=kind,
-        dataset_meta=parsed_schema(about["dataset_meta"]),
+        dataset_meta=restore_metainfo(about["dataset_meta"]),
         cfg=Config(
             {"test_pipeline": about["pipeline"], "default_scope": about.get("default_scope")}
         ),
@@ -200,25 +199,3 @@ def _require(decoder: Any) -> None:
     """
     if not decoder.support_covariances:
         decoder.refuse_covariances()
-
-
-#: Keys of a parsed schema whose values are arrays, and those whose keys are numbers.
-_ARRAYS = (
-    "sigmas",
-    "dataset_keypoint_weights",
-    "keypoint_colors",
-    "skeleton_link_colors",
-)
-_NUMBERED = ("keypoint_id2name", "skeleton_link_id2name")
-
-
-def parsed_schema(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """A parsed schema as it was, of the plain form that a file has."""
-    out = dict(meta)
-    for key in _ARRAYS:
-        if isinstance(out.get(key), list):
-            out[key] = np.array(out[key])
-    for key in _NUMBERED:
-        if isinstance(out.get(key), dict):
-            out[key] = {int(number): name for number, name in out[key].items()}
-    return out

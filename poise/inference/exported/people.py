@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry import box_nms
 from poise.inference.networks.crops import Crop, PipelineCrops, results_of
@@ -15,8 +16,6 @@ from poise.inference.networks.network import Poses
 from poise.runtimes import Session
 
 __all__ = ["ExportedPeople", "FittedPicture", "PictureSteps"]
-
-Array = np.ndarray
 
 _LOG = logging.getLogger(__name__)
 #: Whole pictures per call.

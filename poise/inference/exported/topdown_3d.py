@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._arrays import Array
 from poise.inference.exported.people import FittedPicture, PictureSteps
 from poise.inference.networks.crops import Crop
 from poise.inference.networks.direct3d import hand_poses, standing
@@ -14,8 +15,6 @@ from poise.inference.networks.network import Poses
 from poise.runtimes import Session
 
 __all__ = ["ExportedTopdown3D"]
-
-Array = np.ndarray
 
 
 class ExportedTopdown3D:

@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from poise._arrays import as_numpy
+from poise._arrays import Array, as_numpy
 from poise.errors import ConfigError
+from poise.structures.metainfo import restore_metainfo
 
 __all__ = ["ExportedLifter", "LifterNetwork", "TorchLifter", "Window"]
-
-Array = NDArray[Any]
 
 #: People, or clips, per network call.
 _BATCH = 64
@@ -104,7 +102,6 @@ class ExportedLifter:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        from poise.inference.exported.opening import parsed_schema
         from poise.registry import KEYPOINT_CODECS, use_scope
         from poise.runtimes import open_session, runtime_of
         from poise.transforms import Compose
@@ -116,7 +113,7 @@ class ExportedLifter:
                 f"'{path}' holds no lifter; lift= (--lift) takes files that poise export wrote of "
                 "models that lift 2D poses to 3D"
             )
-        self.metainfo = parsed_schema(about["dataset_meta"])
+        self.metainfo = restore_metainfo(about["dataset_meta"])
         self.window = Window(**about["window"])
         *steps, pack = about["pipeline"]
         self._meta_keys = frozenset(pack.get("meta_keys", ()))

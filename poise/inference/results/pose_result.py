@@ -13,7 +13,7 @@ from poise._lazy import needed
 from poise.geometry.covariances import ellipse_radius
 from poise.inference.results.calibration import Calibration
 from poise.inference.results.probabilities import probabilities_of
-from poise.structures import InstanceData, split_instances
+from poise.structures import InstanceData, keypoint_names, split_instances
 
 __all__ = ["RESULT_VERSION", "PoseResult", "SourceInfo", "empty_instances"]
 
@@ -182,7 +182,7 @@ class PoseResult:
     @property
     def keypoint_names(self) -> list[str]:
         """K names, in the order of `keypoints`."""
-        return _names(self.metainfo)
+        return keypoint_names(self.metainfo)
 
     @property
     def fps(self) -> float | None:
@@ -216,7 +216,7 @@ class PoseResult:
         }
         if self.keypoints_3d is not None and self.metainfo_3d is not None:
             out["schema_3d"] = self.metainfo_3d.get("dataset_name", "")
-            out["keypoint_names_3d"] = _names(self.metainfo_3d)
+            out["keypoint_names_3d"] = keypoint_names(self.metainfo_3d)
             out["space_3d"] = self.space_3d
         if self.error is not None:
             out["error"] = self.error
@@ -280,7 +280,9 @@ class PoseResult:
         if self.keypoint_covariances is not None:
             parts += [f"{name}_{part}" for name in self.keypoint_names for part in _SPREAD_COLUMNS]
         if self.keypoints_3d is not None and self.metainfo_3d is not None:
-            parts += [f"{name}_3d_{axis}" for name in _names(self.metainfo_3d) for axis in "xyz"]
+            parts += [
+                f"{name}_3d_{axis}" for name in keypoint_names(self.metainfo_3d) for axis in "xyz"
+            ]
         return ["image", "frame", "time", "person", "track_id", *_BOX_COLUMNS, *parts]
 
     def _boxes(self) -> list[list[float]]:
@@ -330,10 +332,6 @@ class PoseResult:
 
 _SPREAD_COLUMNS = ("var_x", "cov_xy", "var_y")
 _BOX_COLUMNS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "bbox_score")
-
-
-def _names(metainfo: Mapping[str, Any]) -> list[str]:
-    return [metainfo["keypoint_id2name"][i] for i in range(metainfo["num_keypoints"])]
 
 
 def _plain(values: np.ndarray, decimals: int) -> list[Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from poise import schemas
 from poise.errors import DataError, FileMissingError
 from poise.inference.results.pose_result import RESULT_VERSION, PoseResult, SourceInfo
-from poise.structures import InstanceData, parse_pose_metainfo
+from poise.structures import InstanceData, keypoint_names, parse_pose_metainfo
 
 __all__ = ["read_results"]
 
@@ -146,7 +146,7 @@ def _metainfo(schema: str, names: tuple[str, ...]) -> Mapping[str, Any]:
     """Parsed schema; the names alone where no schema of that name has just these keypoints."""
     if schema and schemas.known(schema):
         known = parse_pose_metainfo({"from_file": f"configs/_base_/datasets/{schema}.py"})
-        if tuple(known["keypoint_id2name"][i] for i in range(known["num_keypoints"])) == names:
+        if tuple(keypoint_names(known)) == names:
             return known
     return {
         "dataset_name": schema,

@@ -20,10 +20,9 @@ from poise.inference.lifting.poses import SPACE_3D
 from poise.inference.networks.direct3d import SPACE_HANDS
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import FileSink
+from poise.structures import keypoint_names
 
 __all__ = ["Motion", "MotionSink", "PersonSink", "right_handed", "y_up"]
-
-_DEFAULT_FPS = 25.0
 
 
 @dataclasses.dataclass
@@ -181,7 +180,7 @@ class MotionSink(FileSink):
     def _opened(self, result: PoseResult) -> Motion:
         self._points(result)
         meta = result.metainfo_3d if self.needs_3d and result.metainfo_3d else result.metainfo
-        names = [meta["keypoint_id2name"][i] for i in range(meta["num_keypoints"])]
+        names = keypoint_names(meta)
         dimensions = 3 if self.needs_3d else 2
         self._count = 0
         dtype = np.dtype(
@@ -198,7 +197,7 @@ class MotionSink(FileSink):
             records=np.zeros(0, dtype),
             names=names,
             links=[tuple(link) for link in meta.get("skeleton_links", ())],
-            fps=result.fps or self.options.fps or _DEFAULT_FPS,
+            fps=result.fps or self.options.fps,
             title=result.name if result.moves else "",
             size=(int(size[0]), int(size[1])),
             space=result.space_3d if self.needs_3d else None,
