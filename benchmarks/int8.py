@@ -22,13 +22,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise.export.accuracy import Trial
-from poise.export.detector import detector_plan
-from poise.export.forms import write_onnx
-from poise.export.int8 import Quantiser
-from poise.export.kinds import plan_of
-from poise.export.looking import looker_of
-from poise.export.pictures import Pictures
+from poise.export.checks.accuracy import Trial
+from poise.export.checks.looking import looker_of
+from poise.export.checks.pictures import Pictures
+from poise.export.forms.quantiser import Quantiser
+from poise.export.forms.writers import write_onnx
+from poise.export.plans.kinds import plan_of
+from poise.inference.detectors import NanoDetDetector
 from poise.runtimes import open_session
 
 PHOTO = Path(__file__).resolve().parents[1] / "examples" / "photos" / "astronaut.png"
@@ -46,7 +46,7 @@ RUNTIMES = ("onnxruntime", "openvino")
 
 def plan_named(name: str) -> Any:
     if name == "nanodet":
-        return detector_plan()
+        return plan_of(NanoDetDetector())
     import torch
 
     import poise

@@ -94,7 +94,7 @@ def export(
     nothing else, not even torch. The file runs beside the model before it is kept.
     """
     from poise.errors import ConfigError, UnknownNameError, nearest
-    from poise.export.forms import writer_of
+    from poise.export.forms.writers import writer_of
     from poise.models.build import load_model
     from poise.zoo.whole import is_whole_model
 
@@ -115,27 +115,24 @@ def export(
     from poise.cli.bars import counted
     from poise.cli.export_report import tell
     from poise.export import Pictured, export_model
-    from poise.export.detector import detector_plan
-    from poise.export.exporting import write_plan
+    from poise.inference.detectors import NanoDetDetector
     from poise.runtimes import read_metadata
 
-    network = None if model == "nanodet" else load_model(model, weights, device="cpu").eval()
+    network: Any = NanoDetDetector()
+    if model != "nanodet":
+        network = load_model(model, weights, device="cpu").eval()
     given = [_pictures(source, network, images) for source in (data, calibration)]
     with counted("looking at pictures") as tick:
         pictured = Pictured(*given, max_drop, backend, tick)
-        if network is None:
-            plan = detector_plan()
-            report = write_plan(plan, out, check=check, half=half, int8=int8, pictured=pictured)
-        else:
-            report = export_model(
-                network,
-                out,
-                check=check,
-                half=half,
-                candidates=candidates,
-                int8=int8,
-                pictured=pictured,
-            )
+        report = export_model(
+            network,
+            out,
+            check=check,
+            half=half,
+            candidates=candidates,
+            int8=int8,
+            pictured=pictured,
+        )
     tell(report)
     use = _USED_BY.get(read_metadata(out).get("kind", "boxes"), "--model")
     # OpenVINO's weights lie beside the file
@@ -152,5 +149,5 @@ def _pictures(source: Path | None, network: Any, images: Path | None) -> Any:
     from poise.data_tools.opening import open_dataset
     from poise.export import needs_boxes
 
-    mode = "topdown" if network is not None and needs_boxes(network) else "bottomup"
+    mode = "topdown" if needs_boxes(network) else "bottomup"
     return open_dataset(source, mode=mode, images=images)

@@ -1,16 +1,19 @@
-"""Models as files that other runtimes read."""
+"""Models as files that other runtimes read; `export_model` is where to begin.
+
+`plans` says what of each kind of model goes into a file, `forms` writes files, `checks` runs a file
+beside its model; `exporting` does one after the other, `int8` finds what can have 8 bits.
+"""
 
 from poise._lazy import attach
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "accuracy": "Accuracy",
-        "exporting": "Pictured export_model export_onnx",
-        "detector": "export_detector",
-        "description": "describe_model",
-        "looking": "needs_boxes",
-        "parity": "Difference Report",
-        "pictures": "Pictures",
+        "exporting": "Pictured export_detector export_model export_onnx",
+        "checks.accuracy": "Accuracy",
+        "checks.looking": "needs_boxes",
+        "checks.parity": "Difference Report",
+        "checks.pictures": "Pictures",
+        "plans.description": "describe_model",
     },
 )

@@ -12,20 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from poise.errors import ArgumentError, ConfigError
-from poise.export.accuracy import MAX_DROP, MAX_DROP_INT8, Trial
-from poise.export.forms import writer_of
-from poise.export.kinds import plan_of
-from poise.export.looking import Tick, ignored, looker_of
-from poise.export.parity import TOLERANCE, TOLERANCE_HALF, Report, compare
-from poise.export.people import CANDIDATES
-from poise.export.pictures import Pictures
-from poise.export.plan import Plan
-from poise.export.reduction import INT8_ENDINGS, write_int8
-from poise.export.scoring import metrics_of
-from poise.export.timing import times_of
+from poise.export.checks.accuracy import MAX_DROP, MAX_DROP_INT8, Trial
+from poise.export.checks.looking import Tick, ignored, looker_of
+from poise.export.checks.parity import TOLERANCE, TOLERANCE_HALF, Report, compare
+from poise.export.checks.pictures import Pictures
+from poise.export.checks.scoring import metrics_of
+from poise.export.checks.timing import times_of
+from poise.export.forms.writers import writer_of
+from poise.export.int8 import INT8_ENDINGS, write_int8
+from poise.export.plans.kinds import plan_of
+from poise.export.plans.one_stage import CANDIDATES
+from poise.export.plans.plan import Plan
+from poise.inference.detectors import NanoDetDetector
 from poise.runtimes import open_session, runtime_of
 
-__all__ = ["Pictured", "export_for_session", "export_model", "export_onnx", "write_plan"]
+__all__ = ["Pictured", "export_detector", "export_for_session", "export_model", "export_onnx"]
 
 #: Pictures on which times are taken, of which ranges of values are learnt at most, and where these
 #: are all that there is, each so many-th is kept for the comparison.
@@ -68,7 +69,8 @@ def export_model(
     batch size; their size is fixed, but for models of whole pictures of any size.
 
     Args:
-        model: estimator with `cfg` and `dataset_meta`: top-down or one-stage.
+        model: estimator, lifter or detector with `cfg` and, but for detectors, `dataset_meta`; or
+            `poise.inference.detectors.NanoDetDetector`.
         path: file to write; it appears when it is complete. The ending says the form: .onnx,
             .xml (OpenVINO, with its weights in a .bin beside it) or .pt2 (torch.export).
         check: run the file beside the model, and keep it only if it says the same.
@@ -91,10 +93,10 @@ def export_model(
         # what torch.export writes has no shapes that follow from the picture
         candidates = CANDIDATES
     plan = plan_of(model, candidates=candidates)
-    return write_plan(plan, path, check=check, half=half, int8=int8, pictured=pictured)
+    return _write(plan, path, check=check, half=half, int8=int8, pictured=pictured)
 
 
-def write_plan(
+def _write(
     plan: Plan,
     path: Path,
     *,
@@ -148,19 +150,15 @@ def _write_int8(plan: Plan, place: Path, pictured: Pictured, *, check: bool) -> 
     else:
         pictures = Pictures.of(pictured.data)
     calibration.check()
-    runtime = pictured.runtime or runtime_of(place)
     max_drop = MAX_DROP_INT8 if pictured.max_drop is None else pictured.max_drop
-    found = write_int8(
+    return write_int8(
         plan,
         place,
         calibration.spread(_MOST),
         _trial(plan, pictures, pictured),
-        runtime=runtime,
+        runtime=pictured.runtime or runtime_of(place),
         max_drop=max_drop if check else None,
         tick=pictured.tick,
-    )
-    return Report(
-        accuracy=found.accuracy, times=found.times, parts=found.parts, kept_parts=found.kept
     )
 
 
@@ -181,8 +179,7 @@ def _tried(plan: Plan, place: Path, report: Report, pictured: Pictured, *, check
     timed = trial.pictures.spread(_TIMED)
     inputs = looker_of(place, kind, runtime).inputs(timed, _TIMED)
     session = open_session(place, runtime)
-    runs = {"model": plan.run, "file": session}
-    times = times_of(runs, inputs, session.batch_size)
+    times = times_of({"model": plan.run, "file": session}, inputs, session.batch_size)
     return replace(report, accuracy=accuracy, times=times)
 
 
@@ -215,6 +212,17 @@ def export_onnx(model: Any, path: str | os.PathLike[str], *, check: bool = True)
     return Path(path)
 
 
+def export_detector(
+    path: str | os.PathLike[str], *, check: bool = True, half: bool = False
+) -> Path:
+    """`export_model` of the embedded person detector, NanoDet; returns the path of its file.
+
+    `poise.Inferencer("model.onnx", detector="nanodet.onnx")` then finds people without torch.
+    """
+    export_model(NanoDetDetector(), path, check=check, half=half)
+    return Path(path)
+
+
 def export_for_session(model: Any, path: Path) -> None:
     """An ONNX file for this machine's own use: outputs are compared, as that is soon done."""
-    write_plan(plan_of(model), path, poses=False)
+    _write(plan_of(model), path, poses=False)

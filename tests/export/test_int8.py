@@ -12,7 +12,7 @@ import poise
 from poise.cli.main import app
 from poise.errors import ArgumentError, ConfigError
 from poise.export import Pictured, export_model
-from poise.export.int8 import Quantiser
+from poise.export.forms.quantiser import Quantiser
 from poise.inference import Inferencer
 from poise.runtimes import open_session, read_metadata
 
@@ -43,7 +43,7 @@ def quantiser(whole, inputs, tmp_path_factory):
 @pytest.mark.parametrize("ending", [".onnx", pytest.param(".xml", marks=pytest.mark.slow)])
 def test_file_is_small_and_finds_the_pose(movenet, folder, ending, tmp_path, monkeypatch):
     # processors without products of 8 bits round them otherwise
-    monkeypatch.setattr("poise.export.accuracy.LEAST_LIKENESS", 0.5)
+    monkeypatch.setattr("poise.export.checks.accuracy.LEAST_LIKENESS", 0.5)
     if ending == ".xml":
         pytest.importorskip("openvino", reason="needs openvino")
     file = tmp_path / f"m{ending}"
@@ -100,7 +100,7 @@ def test_parts_that_change_most_keep_32_bits(movenet, folder, tmp_path, monkeypa
         asked.append(max_drop)
         return "the file loses 3 points" if len(asked) < 3 else None
 
-    monkeypatch.setattr("poise.export.accuracy.Accuracy.refusal", refusal)
+    monkeypatch.setattr("poise.export.checks.accuracy.Accuracy.refusal", refusal)
     monkeypatch.setattr(Quantiser, "damages", lambda self, *_: np.arange(len(self.parts)) * 1.0)
     written = []
     write = Quantiser.write
@@ -119,9 +119,9 @@ def test_parts_that_change_most_keep_32_bits(movenet, folder, tmp_path, monkeypa
 
 
 def test_network_that_loses_too_much_is_not_written(movenet, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("poise.export.accuracy.LEAST_LIKENESS", 2.0)
+    monkeypatch.setattr("poise.export.checks.accuracy.LEAST_LIKENESS", 2.0)
     monkeypatch.setattr(Quantiser, "damages", lambda self, *_: np.ones(len(self.parts)))
-    monkeypatch.setattr("poise.export.int8._PARTS", 2)
+    monkeypatch.setattr("poise.export.forms.quantiser._PARTS", 2)
     with pytest.raises(ConfigError, match=r"not the model's: .*with 1 of 2 parts .*--half"):
         export_model(movenet, tmp_path / "m.onnx", int8=True, pictured=Pictured(calibration=folder))
     assert list(tmp_path.iterdir()) == []
@@ -145,7 +145,7 @@ def test_wrong_uses_are_explained(movenet, folder, tmp_path):
 
 @pytest.mark.slow
 def test_command_makes_a_detector_of_8_bits(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("poise.export.accuracy.LEAST_LIKENESS", 0.5)
+    monkeypatch.setattr("poise.export.checks.accuracy.LEAST_LIKENESS", 0.5)
     file = tmp_path / "nanodet.onnx"
     args = ["export", "nanodet", "--int8", "--calibration", str(folder), "-o", str(file)]
     done = CliRunner().invoke(app, args)

@@ -79,7 +79,7 @@ class ExportedPeople:
         session: pictures (B, H, W, 3) uint8 BGR -> boxes (B, N, 4) xyxy, scores (B, N), keypoints
             (B, N, K, 2), input space, and their scores (B, N, K).
         steps: fits pictures into the input.
-        select: which points are people; see `poise.export.people`.
+        select: which points are people; see `poise.export.plans.one_stage`.
         candidates: number of points that the file has, where that is fixed.
     """
 

@@ -9,15 +9,13 @@ import torch
 from torch import Tensor
 
 from poise.errors import ConfigError
-from poise.export.description import input_of, plain
-from poise.export.plan import FromPixels, Plan, made_pixels
+from poise.export.plans.description import VERSION, input_of, plain
+from poise.export.plans.plan import FromPixels, Plan, made_pixels
 from poise.models.heads.dense import boxes_of, flatten, points_of
 
-__all__ = ["boxes_plan"]
+__all__ = ["detector_plan"]
 
 OUTPUTS = ("boxes", "scores")
-#: Of the metadata; see `poise.export.description`.
-VERSION = 1
 
 
 class _RTMDet(FromPixels):
@@ -47,7 +45,7 @@ class _YOLOX(FromPixels):
         return boxes, logits.sigmoid() * objectness.sigmoid()
 
 
-def boxes_plan(model: Any) -> Plan:
+def detector_plan(model: Any) -> Plan:
     """How a detector is written.
 
     Input: whole pictures (B, H, W, 3) uint8 BGR, fitted into the input by the pipeline in the

@@ -6,7 +6,7 @@ import torch
 
 import poise
 from poise.export import export_model
-from poise.export.trial import trial_pictures
+from poise.export.checks.agreement import trial_pictures
 from poise.inference import Inferencer
 
 pytest.importorskip("onnxruntime", reason="exporting needs onnxruntime")

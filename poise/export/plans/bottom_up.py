@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from poise.errors import ConfigError
-from poise.export.description import describe
-from poise.export.people import side_by_side
-from poise.export.plan import FromPixels, Plan, made_pixels
+from poise.export.plans.description import describe
+from poise.export.plans.one_stage import side_by_side
+from poise.export.plans.plan import FromPixels, Plan, made_pixels
 from poise.layers import max_pool2d
 from poise.models.heads.cid import POOL_SIZES, smooth_heatmaps
 
-__all__ = ["maps_plan"]
+__all__ = ["bottom_up_plan"]
 
 #: (width, height) on which models of any size are tried.
 _SMALL_PICTURE = (320, 256)
@@ -103,7 +103,7 @@ def _is_peak(maps: Tensor) -> Tensor:
     return peaks
 
 
-def maps_plan(model: Any) -> Plan:
+def bottom_up_plan(model: Any) -> Plan:
     """How a bottom-up model is written.
 
     Input: whole pictures (B, H, W, 3) uint8 BGR of any size that the pipeline in the metadata

@@ -9,7 +9,7 @@ import numpy as np
 
 from poise.errors import ConfigError
 
-__all__ = ["describe", "describe_model", "input_of", "plain"]
+__all__ = ["VERSION", "describe", "describe_model", "input_of", "plain"]
 
 #: Version of this description; raised when a key changes its meaning.
 VERSION = 1

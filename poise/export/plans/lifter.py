@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
-from poise.export.description import describe
-from poise.export.plan import Plan
+from poise.export.plans.description import describe
+from poise.export.plans.plan import Plan
 from poise.models.flip import flip_sequences
 
 __all__ = ["lifter_plan", "track_items"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from poise.export.rewriting import with_gathered_kernels
+from poise.export.forms.rewriting import with_gathered_kernels
 
 
 @pytest.mark.parametrize("kernel", [(7, 7), (5, 7)])

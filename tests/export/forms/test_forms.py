@@ -14,7 +14,7 @@ from poise.runtimes import open_session, read_metadata
 
 pytest.importorskip("onnxruntime", reason="exporting needs onnxruntime")
 
-PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
+PHOTO = Path(__file__).resolve().parents[3] / "examples" / "photos" / "astronaut.png"
 ENDINGS = [".onnx", ".xml", ".pt2"]
 SLOW_XML = pytest.param(".xml", marks=pytest.mark.slow)
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from poise.errors import DataError
-from poise.export.looking import Looker, Seen
-from poise.export.pictures import Pictures
-from poise.export.scoring import figures_of, main_figure
-from poise.export.trial import nearest_places
+from poise.export.checks.agreement import nearest_places
+from poise.export.checks.looking import Looker, Seen
+from poise.export.checks.pictures import Pictures
+from poise.export.checks.scoring import figures_of, main_figure
 from poise.geometry.boxes import AREA_PER_BOX
 
 __all__ = ["LEAST_LIKENESS", "MAX_DROP", "MAX_DROP_INT8", "Accuracy", "Apart", "Trial"]

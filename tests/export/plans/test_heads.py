@@ -13,7 +13,7 @@ from poise.runtimes import open_session, read_metadata
 
 pytest.importorskip("onnxruntime", reason="exporting needs onnxruntime")
 
-PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
+PHOTO = Path(__file__).resolve().parents[3] / "examples" / "photos" / "astronaut.png"
 BOXES = [[60, 0, 420, 512], [100, 20, 380, 400]]
 
 

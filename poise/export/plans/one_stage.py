@@ -9,11 +9,11 @@ import numpy as np
 from torch import Tensor
 
 from poise.errors import ConfigError
-from poise.export.description import describe, input_of
-from poise.export.plan import Arrays, FromPixels, Plan, made_pixels
+from poise.export.plans.description import describe, input_of
+from poise.export.plans.plan import Arrays, FromPixels, Plan, made_pixels
 from poise.models.heads.dense import boxes_of, flatten, keypoints_of, points_of
 
-__all__ = ["people_plan", "side_by_side"]
+__all__ = ["one_stage_plan", "side_by_side"]
 
 OUTPUTS = ("boxes", "scores", "keypoints", "keypoint_scores")
 #: Points of which a file with fixed shapes computes keypoints, where nobody says how many.
@@ -93,7 +93,7 @@ def _in_order(model: Any, maps: Any) -> tuple[Any, ...]:
     return logits, objectness, raw, offsets, visible
 
 
-def people_plan(model: Any, *, candidates: int | None = None) -> Plan:
+def one_stage_plan(model: Any, *, candidates: int | None = None) -> Plan:
     """How a one-stage model is written.
 
     Input: whole pictures (B, H, W, 3) uint8 BGR, fitted into the input size by the pipeline in

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from poise.errors import ConfigError
-from poise.export.pictures import Pictures
+from poise.export.checks.pictures import Pictures
 from poise.inference.networks.crops import BOX_STEPS, pipeline_config
 from poise.inference.sources.pictures import list_pictures, read_picture
 

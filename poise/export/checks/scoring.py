@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from poise.errors import DataError
-from poise.export.looking import Looker, Seen
-from poise.export.pictures import Pictures
+from poise.export.checks.looking import Looker, Seen
+from poise.export.checks.pictures import Pictures
 from poise.metrics.evaluator import Evaluator, meta_for_metrics
 from poise.transforms.packing import META_KEYS, PackPoseInputs
 

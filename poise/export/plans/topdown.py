@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from poise.errors import ConfigError
-from poise.export.description import describe_model
-from poise.export.plan import FromPixels, Plan, made_pixels
+from poise.export.plans.description import describe_model
+from poise.export.plans.plan import FromPixels, Plan, made_pixels
 
 __all__ = ["topdown_3d_plan", "topdown_plan"]
 

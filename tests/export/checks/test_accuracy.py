@@ -14,14 +14,14 @@ from poise.cli.main import app
 from poise.data_tools.opening import open_dataset
 from poise.errors import ConfigError, DataError, FileMissingError
 from poise.export import Accuracy, Pictured, Pictures, export_model
-from poise.export.accuracy import Apart, Trial
-from poise.export.looking import looker_of
-from poise.export.scoring import main_figure, metrics_of
+from poise.export.checks.accuracy import Apart, Trial
+from poise.export.checks.looking import looker_of
+from poise.export.checks.scoring import main_figure, metrics_of
 from poise.inference import Inferencer
 
 pytest.importorskip("onnxruntime", reason="exporting needs onnxruntime")
 
-PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
+PHOTO = Path(__file__).resolve().parents[3] / "examples" / "photos" / "astronaut.png"
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_exact_file_loses_nothing_on_labelled_pictures(movenet, dataset, tmp_pat
 
 
 def test_file_that_loses_more_is_refused_and_not_kept(movenet, dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("poise.export.accuracy.Accuracy.drop", 0.42)
+    monkeypatch.setattr("poise.export.checks.accuracy.Accuracy.drop", 0.42)
     with pytest.raises(ConfigError, match=r"loses 0.42 points of coco/AP on 8 .*--max-drop"):
         export_model(movenet, tmp_path / "m.onnx", pictured=Pictured(dataset))
     assert list(tmp_path.iterdir()) == []

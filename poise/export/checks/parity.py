@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from poise.errors import ConfigError
-from poise.export.accuracy import Accuracy
-from poise.export.plan import Arrays, Plan
-from poise.export.trial import Agreement, agreement, shaken, trial_pictures
+from poise.export.checks.accuracy import Accuracy
+from poise.export.checks.agreement import Agreement, agreement, shaken, trial_pictures
+from poise.export.plans.plan import Arrays, Plan
 from poise.runtimes import open_session, runtime_of
 
 __all__ = ["TOLERANCE", "TOLERANCE_HALF", "Difference", "Report", "compare"]

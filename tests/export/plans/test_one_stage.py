@@ -10,7 +10,7 @@ import torch
 import poise
 from poise.errors import ArgumentError, ConfigError
 from poise.export import export_model
-from poise.export.trial import agreement, trial_pictures
+from poise.export.checks.agreement import agreement, trial_pictures
 from poise.inference import Inferencer
 from poise.inference.detectors import NetworkDetector, build_detector
 from poise.models.detectors import YOLOX, RTMDet
@@ -20,7 +20,7 @@ onnx = pytest.importorskip("onnx", reason="exporting needs onnx")
 pytest.importorskip("onnxruntime", reason="exporting needs onnxruntime")
 pytestmark = pytest.mark.slow
 
-PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
+PHOTO = Path(__file__).resolve().parents[3] / "examples" / "photos" / "astronaut.png"
 RTMO = "rtmo-t_8xb32-600e_body7-416x416"
 YOLOX_POSE = "yoloxpose_tiny_4xb64-300e_coco-416"
 MMYOLO = "yolox-pose_tiny_4xb64-300e_coco"

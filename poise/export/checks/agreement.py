@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from poise.export.plan import made_pixels
+from poise.export.plans.plan import made_pixels
 
 __all__ = ["Agreement", "agreement", "nearest_places", "shaken", "trial_pictures"]
 
@@ -127,7 +127,7 @@ def _boxes(model: Any, pictures: Sequence[Array]) -> list[Found]:
 
 
 def _lifted(model: Any, pictures: Sequence[Array]) -> list[Found]:
-    from poise.export.lifter import track_items
+    from poise.export.plans.lifter import track_items
     from poise.inference.lifting.networks import ExportedLifter, TorchLifter
 
     network: Any = ExportedLifter(model) if isinstance(model, Path) else TorchLifter(model)

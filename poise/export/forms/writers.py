@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from torch import nn
 
 from poise._lazy import needed
 from poise.errors import ArgumentError, ConfigError
-from poise.export.operators import opset_for, traceable
-from poise.export.plan import Plan
-from poise.export.rewriting import rewritten
+from poise.export.forms.operators import opset_for, traceable
+from poise.export.forms.rewriting import rewritten
+from poise.export.plans.plan import Plan
 from poise.runtimes import METADATA_KEY
 
-__all__ = ["FORMS", "writer_of"]
+__all__ = ["FORMS", "convert_to_openvino", "write_onnx", "writer_of"]
 
 _LACKING = "exporting to {} needs the package {}: pip install 'poise[export]'"
 #: Weights of fewer numbers than this keep 32 bits: they take no room, and some are exact.
@@ -109,12 +109,19 @@ _HALF_MAX = float(np.finfo(np.float16).max)
 
 def write_openvino(plan: Plan, path: Path, *, half: bool = False) -> None:
     """OpenVINO's form: the network in `path`, its weights beside it in a file `.bin`."""
-    openvino = needed("openvino", _LACKING.format("OpenVINO's form", "openvino"))
     between = path.with_suffix(".onnx")
     write_onnx(plan, between)
-    model = openvino.convert_model(str(between))
+    convert_to_openvino(between, path, plan.metadata, half=half)
     between.unlink()
-    model.set_rt_info(json.dumps(plan.metadata), [METADATA_KEY])
+
+
+def convert_to_openvino(
+    source: Path, path: Path, metadata: Mapping[str, Any], *, half: bool = False
+) -> None:
+    """Write OpenVINO's form of an ONNX file."""
+    openvino = needed("openvino", _LACKING.format("OpenVINO's form", "openvino"))
+    model = openvino.convert_model(str(source))
+    model.set_rt_info(json.dumps(metadata), [METADATA_KEY])
     openvino.save_model(model, str(path), compress_to_fp16=half)
 
 
