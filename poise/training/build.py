@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import pprint
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from poise.errors import ConfigError, FileMissingError
 from poise.registry import HOOKS
 
-__all__ = [
-    "build_dataloader",
-    "build_hooks",
-    "build_model",
-    "config_text",
-    "load_weights",
-]
+__all__ = ["build_dataloader", "build_hooks", "build_model", "config_text"]
 
 #: Hooks of every run, under the keys by which `default_hooks` replaces or (None) drops them.
 _DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
@@ -119,45 +113,10 @@ def build_hooks(cfg: Mapping[str, Any], only: Sequence[str] | None = None) -> li
         if not isinstance(hook_cfg, Mapping):
             hooks.append(hook_cfg)
             continue
-        args = {k: v for k, v in hook_cfg.items() if k != "priority"}
-        hook = HOOKS.build(_keep_places(hook_cfg, args))
-        if "priority" in hook_cfg:
-            hook.priority = hook_cfg["priority"]
-        hooks.append(hook)
+        # a copy knows its lines
+        args: Any = copy.copy(hook_cfg)
+        priority = args.pop("priority", None)
+        hooks.append(HOOKS.build(args))
+        if priority is not None:
+            hooks[-1].priority = priority
     return sorted(hooks, key=lambda h: priority_of(h.priority))
-
-
-def _keep_places(cfg: Any, args: dict[str, Any]) -> Any:
-    """`args` as the kind of dict that remembers lines, where nothing was taken out."""
-    return cfg if len(args) == len(cfg) else args
-
-
-def load_weights(
-    model: Any,
-    path: str | Path,
-    *,
-    content: Mapping[str, Any] | None = None,
-    strict: bool = False,
-    same_shapes: bool = False,
-) -> Mapping[str, Any]:
-    """Load a checkpoint's weights into a model; the checkpoint's content.
-
-    Args:
-        model: estimator.
-        path: file, also for error texts.
-        content: what the file holds, where it was read before.
-        strict: whether every tensor must be there.
-        same_shapes: whether a tensor of another shape is an error, rather than left out.
-
-    Raises:
-        CheckpointError: with `strict`, tensors that are missing, left over or of another shape;
-            with `same_shapes`, of another shape; else a file of which nothing fits.
-    """
-    from poise.models.weights import load_checkpoint
-
-    if content is None:
-        from poise.training.run.checkpoint import read
-
-        content = read(path)
-    load_checkpoint(model, content, strict=strict, same_shapes=same_shapes, name=str(path))
-    return content

@@ -83,9 +83,9 @@ class PoseModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """See whether losses are scaled."""
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        fixed = self.settings.loss_scale
-        self._overflows = Overflows(scaler, fixed if isinstance(fixed, (int, float)) else None)
+        scale = self.settings.loss_scale
+        fixed = scale if isinstance(scale, (int, float)) else None
+        self._overflows = Overflows(self.runner.scaler, fixed)
 
     def on_train_end(self) -> None:
         """Say how many steps were left out."""

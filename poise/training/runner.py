@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import random
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,27 +16,22 @@ from poise.datasets import loader
 from poise.errors import CheckpointError, ConfigError, KeypointCountError
 from poise.metrics.collecting import broadcast
 from poise.metrics.evaluator import build_evaluator
-from poise.registry import LOG_PROCESSORS, LOOPS, use_scope
-from poise.training.build import (
-    build_dataloader,
-    build_hooks,
-    build_model,
-    config_text,
-    load_weights,
-)
+from poise.models.progress import Progress, share_progress
+from poise.models.weights import load_checkpoint
+from poise.registry import LOOPS, use_scope
+from poise.training.build import build_dataloader, build_hooks, build_model
 from poise.training.logs.console import open_log
-from poise.training.logs.message_hub import MessageHub
 from poise.training.logs.scalars import ScalarWriter
-from poise.training.machine.environment import apply_environment, launch_rank, process_group
+from poise.training.machine.environment import apply_environment, process_group
 from poise.training.machine.sharding import is_sharded, taking_whole_tensors
 from poise.training.machine.speed import fuse_optimizer, prepare_model
 from poise.training.optim.freezing import freeze
 from poise.training.optim.schedules import build_schedulers
-from poise.training.optim.view import OptimizerView
 from poise.training.optim.wrappers import StepSettings, build_optimizer
 from poise.training.run import checkpoint as files
-from poise.training.run.loops import TrainLoop, build_train_loop
+from poise.training.run.loops import build_train_loop
 from poise.training.run.signals import StopRequests
+from poise.training.view import RunView
 
 __all__ = ["Runner"]
 
@@ -46,8 +39,8 @@ __all__ = ["Runner"]
 _HOOKS_OF_TESTS = ("timer", "logger", "visualization", "badcase", "progress", "custom")
 
 
-class Runner:
-    """One run: what it is made of, and the view of it that hooks get.
+class Runner(RunView):
+    """One run of training, validation or testing.
 
     Args:
         cfg: whole config (`model`, `train_dataloader`, `optim_wrapper` ...), as a Config, a
@@ -75,12 +68,7 @@ class Runner:
         accelerator: str = "auto",
         precision: str | None = None,
     ) -> None:
-        self.cfg = cfg
-        name = Path(getattr(cfg, "filename", None) or "run").stem
-        self.experiment_name = cfg.get("experiment_name") or name
-        self.work_dir = str(work_dir or cfg.get("work_dir") or Path("work_dirs") / name)
-        self.timestamp = time.strftime("%Y%m%d_%H%M%S")
-        self.log_dir = str(Path(self.work_dir) / self.timestamp)
+        super().__init__(cfg, work_dir)
         self.resume_from = resume if resume is not None else cfg.get("resume")
         self.validate = validate
         self.engine = {
@@ -91,28 +79,6 @@ class Runner:
         }
         self.precision = precision
         self.scope = cfg.get("default_scope") or "mmpose"
-        self.cfg_text = config_text(cfg)
-        self.message_hub = MessageHub().be_current("poise")
-        self.log_processor: Any = LOG_PROCESSORS.build(
-            cfg.get("log_processor") or {"type": "mmengine.LogProcessor"}
-        )
-        self.logger = logging.getLogger("poise")
-        self.resuming = False
-        #: checkpoint of a run that was stopped between two batches
-        self.interrupted: Path | None = None
-        #: what is put right when the run is over, also by an error; hooks may add to it
-        self.closing = contextlib.ExitStack()
-        self.train_loop: TrainLoop | Any = None
-        self.val_loop: Any = None
-        self.test_loop: Any = None
-        self.hooks: list[Any] = []
-        self.param_schedulers: list[Any] = []
-        self.device = torch.device("cpu")
-        self.rank, self.world_size = launch_rank(), 1
-        self.model: Any = None
-        self.optimizer: Any = None
-        self.trainer: Any = None
-        self.seed = self._seed()
 
     @classmethod
     def from_cfg(cls, cfg: Any) -> Runner:
@@ -120,116 +86,6 @@ class Runner:
         return cls(cfg)
 
     build_dataloader = staticmethod(loader.build_dataloader)
-
-    # --------------------------------------------------------- the view of hooks
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this process writes files."""
-        return self.rank == 0
-
-    @property
-    def epoch(self) -> int:
-        """Epochs finished."""
-        return self.train_loop.epoch if self.train_loop else 0
-
-    @property
-    def iter(self) -> int:
-        """Iterations finished."""
-        return self.train_loop.iter if self.train_loop else 0
-
-    @property
-    def max_epochs(self) -> int:
-        """Epochs of the whole run; 0 where nothing is trained."""
-        return self.train_loop.max_epochs if self.train_loop else 0
-
-    @property
-    def max_iters(self) -> int:
-        """Iterations of the whole run; 0 where nothing is trained."""
-        return self.train_loop.max_iters if self.train_loop else 0
-
-    @property
-    def train_dataloader(self) -> Any:
-        """Training data, or None."""
-        return getattr(self.train_loop, "dataloader", None)
-
-    @property
-    def val_dataloader(self) -> Any:
-        """Validation data, or None."""
-        return getattr(self.val_loop, "dataloader", None)
-
-    @property
-    def test_dataloader(self) -> Any:
-        """Test data, or None."""
-        return getattr(self.test_loop, "dataloader", None)
-
-    @property
-    def val_evaluator(self) -> Any:
-        """Evaluator of the validation, or None."""
-        return getattr(self.val_loop, "evaluator", None)
-
-    @property
-    def test_evaluator(self) -> Any:
-        """Evaluator of the test, or None."""
-        return getattr(self.test_loop, "evaluator", None)
-
-    @property
-    def optim_wrapper(self) -> OptimizerView:
-        """The optimizer with MMEngine's questions (`get_lr()`, `param_groups`)."""
-        return OptimizerView(self.optimizer)
-
-    @property
-    def dataset_meta(self) -> Mapping[str, Any] | None:
-        """Metainfo of the data: names, swaps, links."""
-        for loop in (self.train_loop, self.val_loop, self.test_loop):
-            meta = getattr(
-                getattr(getattr(loop, "dataloader", None), "dataset", None), "metainfo", None
-            )
-            if meta is not None:
-                return meta
-        return None
-
-    @property
-    def visualizer(self) -> Any:
-        """The visualiser of the config, made when first asked for."""
-        if not hasattr(self, "_visualizer"):
-            from poise.registry import VISUALIZERS
-
-            cfg = dict(self.cfg.get("visualizer") or {"type": "PoseLocalVisualizer"})
-            # those that are open, so that pictures and scalars go to the same run
-            cfg["vis_backends"] = self.scalars.backends
-            self._visualizer = VISUALIZERS.build(cfg)
-            if self.dataset_meta is not None:
-                self._visualizer.set_dataset_meta(self.dataset_meta)
-        return self._visualizer
-
-    def call_hook(self, point: str, **kwargs: Any) -> None:
-        """Run every hook's method of this name."""
-        for hook in self.hooks:
-            getattr(hook, point)(self, **kwargs)
-
-    def register_hook(self, hook: Any, priority: int | str | None = None) -> None:
-        """Add a hook, behind those of the same priority."""
-        from poise.training.hooks.base import priority_of
-
-        if priority is not None:
-            hook.priority = priority
-        self.hooks.append(hook)
-        self.hooks.sort(key=lambda h: priority_of(h.priority))
-
-    def set_train_pipeline(self, pipeline: Sequence[Any]) -> None:
-        """Train on with other transforms."""
-        from poise.transforms import Compose
-
-        dataset = self.train_dataloader.dataset
-        dataset.pipeline = pipeline if callable(pipeline) else Compose(list(pipeline))
-        # workers that outlive an epoch hold a copy of the dataset: let go of them
-        if getattr(self.train_dataloader, "persistent_workers", False):
-            self.train_dataloader._iterator = None
-
-    def set_train_dataloader(self, cfg: Mapping[str, Any]) -> None:
-        """Train on with other data."""
-        self.train_loop.dataloader = build_dataloader(cfg, "train_dataloader", self)
 
     def save_checkpoint(self, path: Path, *, epoch: int, iteration: int, full: bool) -> None:
         """Write a checkpoint file; `full` ones can be resumed from."""
@@ -245,15 +101,8 @@ class Runner:
         if self.is_main:
             self.logger.info("Published %s", files.publish(path, keys))
 
-    def scaler_state(self) -> dict[str, Any] | None:
-        """State of the loss scaler of float16 training."""
-        scaler = getattr(getattr(self.trainer, "precision_plugin", None), "scaler", None)
-        return scaler.state_dict() if scaler is not None else None
-
     def share_progress(self) -> None:
         """Tell the modules whose losses change with training where it stands."""
-        from poise.models.progress import Progress, share_progress
-
         share_progress(self.model, Progress(self.epoch, self.max_epochs, self.iter, self.max_iters))
 
     def after_batch(self) -> None:
@@ -327,13 +176,12 @@ class Runner:
             if weights is not None:
                 content = dict(files.read(weights))
                 self.call_hook("after_load_checkpoint", checkpoint=content)
-                load_weights(self.model, weights, content=content, same_shapes=True)
+                load_checkpoint(self.model, content, same_shapes=True, name=str(weights))
                 metainfo = getattr(loop.dataloader.dataset, "metainfo", None)
                 check_keypoints(content, metainfo, weights, self.cfg)
             self.model.to(self.device)
             with self._naming_keypoints(f"{mode}_dataloader"):
                 metrics = loop.run()
-            self.scalars.close()
             self.call_hook("after_run")
         return metrics
 
@@ -369,7 +217,9 @@ class Runner:
         """Open the places for scalars and pictures that the config lists."""
         cfg = self.cfg
         backends = cfg.get("vis_backends") or (cfg.get("visualizer") or {}).get("vis_backends")
-        self.scalars = ScalarWriter(Path(self.log_dir), backends, enabled=self.is_main)
+        self.scalars = self.closing.enter_context(
+            ScalarWriter(Path(self.log_dir), backends, enabled=self.is_main)
+        )
 
     def setup_data(self) -> None:
         """Build the data; samplers ask how many processes there are."""
@@ -411,10 +261,6 @@ class Runner:
         args |= {"dataloader": loader, "evaluator": build_evaluator(evaluator), "runner": self}
         return LOOPS.build(args)
 
-    def _seed(self) -> int:
-        chosen = (self.cfg.get("randomness") or {}).get("seed")
-        return int(chosen) if chosen is not None else int(np.random.randint(2**31))
-
     def _set_environment(self) -> None:
         """What `env_cfg` and `randomness` say."""
         apply_environment(self.cfg.get("env_cfg"))
@@ -447,7 +293,6 @@ class Runner:
             fit(self)
         if self.stop_requests.requested and self.iter < self.max_iters:
             self.interrupted = self._save_interrupted()
-        self.scalars.close()
         self.call_hook("after_run")
 
     def start(self) -> None:
@@ -468,7 +313,7 @@ class Runner:
         content = files.read(path)
         self.call_hook("after_load_checkpoint", checkpoint=content)
         with taking_whole_tensors(self.model):
-            load_weights(self.model, path, content=content, strict=False)
+            load_checkpoint(self.model, content, name=path)
         self.logger.info("Weights are loaded from %s", path)
 
     def _resume(self, path: Path) -> None:
@@ -484,7 +329,7 @@ class Runner:
         self.resuming = True
         self.call_hook("after_load_checkpoint", checkpoint=content)
         with taking_whole_tensors(self.model):
-            load_weights(self.model, path, content=content, strict=True)
+            load_checkpoint(self.model, content, strict=True, name=str(path))
         files.restore(self, content)
         self.logger.info("Resumed from %s: epoch %d, iteration %d", path, self.epoch, self.iter)
 

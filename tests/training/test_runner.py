@@ -1,5 +1,6 @@
 """Whole runs of a small model: training, validation, resuming, stopping, errors."""
 
+import contextlib
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ from poise.errors import (
 )
 from poise.training.hooks import Hook
 from poise.training.logs.message_hub import MessageHub
+from poise.training.logs.scalars import LightningBackend
 from poise.training.module import parse_losses
 from poise.training.run import checkpoint as files
 from poise.training.run.signals import StopRequests
@@ -357,6 +359,25 @@ def test_a_loss_that_is_not_finite_stops_with_the_samples_named(make_config, par
     content = json.loads(saved.read_text())
     assert "id 5 img_path 5.jpg" in content["samples"]
     assert len(content["samples"]) == 4
+
+
+@pytest.mark.parametrize("bad", [None, 5])
+def test_loggers_are_closed_and_told_how_the_run_ended(make_config, parts, bad):
+    told = []
+
+    class Service:
+        def log_metrics(self, metrics, step):
+            told.append(step)
+
+        def finalize(self, status):
+            told.append(status)
+
+    backend = LightningBackend(Service(), picture=None)
+    data = {"batch_size": 4, "dataset": parts.Points(bad=bad)}
+    ends = pytest.raises(DataError) if bad else contextlib.nullcontext()
+    with ends:
+        run(make_config(train_dataloader=data, vis_backends=[backend]))
+    assert told[-1] == ("failed" if bad else "success")
 
 
 def test_scalars_are_written_as_json_lines(make_config):

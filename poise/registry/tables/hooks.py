@@ -3,7 +3,7 @@
 TABLE: dict[str, dict[str, str]] = {
     "mmpose": {
         "poise.training.hooks.badcase": "BadCaseAnalysisHook",
-        "poise.training.hooks.runtime": "SyncNormHook",
+        "poise.training.hooks.sync": "SyncNormHook",
         "poise.training.hooks.switches": "RTMOModeSwitchHook YOLOXPoseModeSwitchHook",
         "poise.training.hooks.visualization": "PoseVisualizationHook",
     },
@@ -14,16 +14,16 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "mmengine": {
         "poise.training.hooks.checkpoint": "CheckpointHook",
+        "poise.training.hooks.early_stopping": "EarlyStoppingHook",
         "poise.training.hooks.ema": "EMAHook",
         "poise.training.hooks.logger": "LoggerHook",
-        "poise.training.hooks.runtime": (
-            "DistSamplerSeedHook EarlyStoppingHook EmptyCacheHook IterTimerHook "
-            "ParamSchedulerHook RuntimeInfoHook SyncBuffersHook"
-        ),
+        "poise.training.hooks.runtime": "DistSamplerSeedHook EmptyCacheHook IterTimerHook "
+        "ParamSchedulerHook RuntimeInfoHook",
+        "poise.training.hooks.sync": "SyncBuffersHook",
     },
     "mmdet": {
-        "poise.training.hooks.runtime": "SyncNormHook",
         "poise.training.hooks.switches": "PipelineSwitchHook",
+        "poise.training.hooks.sync": "SyncNormHook",
     },
     "mmyolo": {
         "poise.training.hooks.switches": "YOLOXModeSwitchHook",

@@ -1,7 +1,8 @@
 """Hooks: things that happen at named points of a run, Poise's own and the user's.
 
-`base` is the class to derive from. `runtime` keeps a run going, `checkpoint` and `ema` keep its
-weights, `logger`, `progress` and `report` tell of it, `visualization`, `badcase` and `dump` show
+`base` is the class to derive from. `runtime` keeps a run going, `early_stopping` ends it, `sync`
+brings processes together. `checkpoint` and `ema` keep weights; `direction` says which metrics are
+better. `logger`, `progress` and `report` tell of a run, `visualization`, `badcase` and `dump` show
 and save predictions, `switches` change data or losses at an epoch.
 """
 
@@ -11,19 +12,19 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "base": "Hook PRIORITIES priority_of",
-        "runtime": (
-            "DistSamplerSeedHook EarlyStoppingHook EmptyCacheHook IterTimerHook "
-            "ParamSchedulerHook RuntimeInfoHook SyncBuffersHook SyncNormHook"
-        ),
+        "runtime": "DistSamplerSeedHook EmptyCacheHook IterTimerHook ParamSchedulerHook "
+        "RuntimeInfoHook",
         "badcase": "BadCaseAnalysisHook",
         "checkpoint": "CheckpointHook",
         "dump": "DumpHook",
+        "early_stopping": "EarlyStoppingHook",
         "ema": "EMAHook",
         "logger": "LoggerHook",
         "progress": "ProgressHook",
         "report": "ReportHook",
         "switches": "PipelineSwitchHook RTMOModeSwitchHook YOLOXModeSwitchHook "
         "YOLOXPoseModeSwitchHook",
+        "sync": "SyncBuffersHook SyncNormHook",
         "visualization": "PoseVisualizationHook",
     },
 )

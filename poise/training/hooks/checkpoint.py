@@ -10,7 +10,7 @@ from typing import Any
 from poise.errors import ConfigError, nearest
 from poise.registry import HOOKS
 from poise.training.hooks.base import Hook
-from poise.training.hooks.runtime import GREATER_KEYS, LESS_KEYS, rule_for
+from poise.training.hooks.direction import GREATER_KEYS, LESS_KEYS, rule_for
 from poise.training.run.checkpoint import note_latest, remove_remains
 
 __all__ = ["CheckpointHook"]

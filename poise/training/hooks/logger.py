@@ -13,6 +13,7 @@ import torch
 from poise.errors import ConfigError
 from poise.registry import HOOKS
 from poise.training.hooks.base import Hook
+from poise.training.machine.environment import memory_mb
 
 __all__ = ["LoggerHook"]
 
@@ -68,8 +69,9 @@ class LoggerHook(Hook):
         if not loop.by_epoch:
             head = f"Iter(train) [{loop.iter + 1}/{loop.max_iters}]"
         eta = datetime.timedelta(seconds=int(left)) if math.isfinite(left) else "unknown"
-        memory = _gpu_memory_mb()
-        line = {**means, **({"memory": memory} if memory else {})}
+        line: dict[str, Any] = dict(means)
+        if torch.cuda.is_available():
+            line["memory"] = memory_mb()
         runner.logger.info(f"{head}  eta: {eta}  {runner.log_processor.text(line)}")
         line |= {"epoch": loop.epoch + 1, "iter": loop.iter + 1, "step": loop.iter + 1}
         runner.scalars.write(line, step=loop.iter + 1, group="train")
@@ -114,9 +116,3 @@ class LoggerHook(Hook):
 def _numbers(metrics: dict[str, Any] | None) -> dict[str, Any]:
     """Metrics as JSON values: numpy scalars become floats."""
     return {k: float(v) if hasattr(v, "__float__") else str(v) for k, v in (metrics or {}).items()}
-
-
-def _gpu_memory_mb() -> int:
-    if not torch.cuda.is_available():
-        return 0
-    return int(torch.cuda.max_memory_allocated() / 2**20)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from poise.errors import ConfigError, MissingDependencyError
 from poise.registry import VISBACKENDS
@@ -143,10 +143,15 @@ class LightningBackend:
         self._picture = picture
 
     def add_scalars(
-        self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: Any = None, **kwargs: Any
+        self,
+        scalar_dict: Mapping[str, Any],
+        step: int = 0,
+        file_path: Any = None,
+        *,
+        group: str | None = None,
+        **kwargs: Any,
     ) -> None:
         """Log the numbers among the values, as "train/loss" where `group` is given."""
-        group = kwargs.get("group")
         numbers = {
             f"{group}/{k}" if group else k: v
             for k, v in scalar_dict.items()
@@ -158,9 +163,9 @@ class LightningBackend:
         """Log a picture (H, W, 3) uint8 RGB."""
         self._picture(self.logger, name, image, step)
 
-    def close(self) -> None:
-        """Flush what is buffered."""
-        self.logger.finalize("success")
+    def close(self, status: str = "success") -> None:
+        """Flush what is buffered; `status` of the run, "success" or "failed"."""
+        self.logger.finalize(status)
 
 
 @VISBACKENDS.register_module(scope="mmengine")
@@ -291,8 +296,13 @@ class ScalarWriter:
             if hasattr(backend, "add_image") and not isinstance(backend, LocalVisBackend):
                 backend.add_image(name, picture, step=step)
 
-    def close(self) -> None:
-        """Flush what is buffered."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Flush what is buffered, and let services know whether the run failed."""
         for backend in self.backends:
-            if hasattr(backend, "close"):
+            if isinstance(backend, LightningBackend):
+                backend.close("success" if kind is None else "failed")
+            elif hasattr(backend, "close"):
                 backend.close()

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from poise.config import where
+from poise.config.known import check_known
 from poise.errors import ConfigError, nearest
 from poise.inference.machine.devices import pick_device
 
@@ -183,14 +183,7 @@ def process_group(
 
 def _check(env: Mapping[str, Any]) -> None:
     for name, keys in _KEYS.items():
-        part = env if name == "env_cfg" else env.get(name) or {}
-        for key in part:
-            if key not in keys:
-                place = where(part, key)
-                raise ConfigError(
-                    f"{name} does not know '{key}'{f' ({place})' if place else ''}"
-                    f"{nearest(key, keys)} It knows: {', '.join(keys)}"
-                )
+        check_known(env if name == "env_cfg" else env.get(name) or {}, keys, name)
     method = (env.get("mp_cfg") or {}).get("mp_start_method")
     if method is not None and method not in _START_METHODS:
         raise ConfigError(

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from poise.config import where
-from poise.errors import ConfigError, nearest
+from poise.config.known import check_known
+from poise.errors import ConfigError
 from poise.registry import OPTIMIZERS
 
 __all__ = ["blocks_of", "checkpoint_blocks", "fuse_optimizer", "prepare_model"]
@@ -40,13 +40,7 @@ def prepare_model(model: nn.Module, speed: Mapping[str, Any] | None) -> None:
         ConfigError: an unknown key.
     """
     speed = speed or {}
-    for key in speed:
-        if key not in _KEYS:
-            place = where(speed, key)
-            raise ConfigError(
-                f"speed does not know '{key}'{f' ({place})' if place else ''}"
-                f"{nearest(key, _KEYS)} It knows: {', '.join(_KEYS)}"
-            )
+    check_known(speed, _KEYS, "speed")
     if speed.get("channels_last"):
         model.to(memory_format=torch.channels_last)
     if speed.get("checkpointing"):

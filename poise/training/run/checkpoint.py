@@ -89,7 +89,7 @@ def build_checkpoint(runner: Any, *, epoch: int, iteration: int, full: bool) -> 
             "batches_of_epoch": loop.inner + iteration - loop.iter,
             "validated": loop.is_validated and epoch == loop.epoch and iteration == loop.iter,
             "gradients": _gathered_gradients(runner, iteration),
-            "scaler": runner.scaler_state(),
+            "scaler": runner.scaler and runner.scaler.state_dict(),
             "rng": get_rng_state(),
         }
     return checkpoint
@@ -240,9 +240,8 @@ def restore(runner: Any, content: Mapping[str, Any]) -> None:
                 entries[key] = lay_out(value, parameter)
     for schedule, state in zip(runner.param_schedulers, content["param_schedulers"], strict=False):
         schedule.load_state_dict(state)
-    scaler = getattr(getattr(runner.trainer, "precision_plugin", None), "scaler", None)
-    if scaler is not None and own.get("scaler"):
-        scaler.load_state_dict(own["scaler"])
+    if runner.scaler is not None and own.get("scaler"):
+        runner.scaler.load_state_dict(own["scaler"])
     parameters = dict(runner.model.named_parameters())
     for name, gradient in (own.get("gradients") or {}).items():
         parameters[name].grad = lay_out(gradient.clone(), parameters[name])

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from poise.errors import ConfigError, nearest
+from poise.config.known import check_known
+from poise.errors import ConfigError
 from poise.metrics.evaluator import meta_for_metrics
 from poise.registry import LOOPS
 
@@ -293,12 +294,7 @@ def build_train_loop(train_cfg: Mapping[str, Any], runner: Any, dataloader: Any)
     """
     cfg = dict(train_cfg)
     if "type" not in cfg:
-        for key in cfg:
-            if key not in _TRAIN_KEYS:
-                raise ConfigError(
-                    f"train_cfg does not know '{key}'{nearest(key, _TRAIN_KEYS)} It knows: "
-                    f"{', '.join(_TRAIN_KEYS)}"
-                )
+        check_known(train_cfg, _TRAIN_KEYS, "train_cfg")
         by_epoch = cfg.pop("by_epoch", "max_iters" not in cfg)
         length = "max_epochs" if by_epoch else "max_iters"
         if length not in cfg:

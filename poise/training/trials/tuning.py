@@ -17,8 +17,9 @@ import torch
 from lightning.pytorch.tuner import Tuner
 
 from poise.errors import DataError
+from poise.models.weights import load_checkpoint
 from poise.registry import use_scope
-from poise.training.build import build_dataloader, build_model, load_weights
+from poise.training.build import build_dataloader, build_model
 from poise.training.machine.environment import memory_mb
 from poise.training.machine.speed import prepare_model
 from poise.training.module import parse_losses
@@ -226,7 +227,7 @@ def _prepared(
         torch.manual_seed(runner.seed)
         model = build_model(cfg, init=True)
         if cfg.get("load_from"):
-            load_weights(model, cfg["load_from"])
+            load_checkpoint(model, cfg["load_from"])
         prepare_model(model, cfg.get("speed"))
         trainer = pl.Trainer(
             accelerator=accelerator,

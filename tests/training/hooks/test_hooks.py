@@ -18,7 +18,7 @@ from poise.training.hooks import (
     RTMOModeSwitchHook,
     priority_of,
 )
-from poise.training.hooks.runtime import rule_for
+from poise.training.hooks.direction import rule_for
 from poise.training.hooks.switches import _set_attribute
 from poise.training.optim.averages import ExpMomentumEMA, ExponentialMovingAverage
 from poise.training.run import checkpoint as files

@@ -63,9 +63,8 @@ def all_installed(monkeypatch):
     ],
 )
 def test_arguments_and_scalars_arrive(tmp_path, all_installed, backend, arguments):
-    writer = ScalarWriter(tmp_path, [backend, {"type": "LocalVisBackend"}])
-    writer.write({"loss": 1.5, "note": "text"}, step=7, group="train")
-    writer.close()
+    with ScalarWriter(tmp_path, [backend, {"type": "LocalVisBackend"}]) as writer:
+        writer.write({"loss": 1.5, "note": "text"}, step=7, group="train")
     logger = writer.backends[1].logger
     expected = {k: str(tmp_path) if v == "RUN" else v for k, v in arguments.items()}
     assert logger.kwargs == expected
@@ -134,10 +133,9 @@ def test_clearml_gets_titles_and_series(tmp_path, all_installed, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "clearml", types.SimpleNamespace(Task=Task))
     backend = {"type": "ClearMLVisBackend", "init_kwargs": {"project_name": "p"}}
-    writer = ScalarWriter(tmp_path, [backend])
-    writer.write({"coco/AP": 0.5, "loss": 2.0}, step=3, group="val")
-    writer.send_picture("val_img", PICTURE, step=3)
-    writer.close()
+    with ScalarWriter(tmp_path, [backend]) as writer:
+        writer.write({"coco/AP": 0.5, "loss": 2.0}, step=3, group="val")
+        writer.send_picture("val_img", PICTURE, step=3)
     assert pictures == [("pictures", "val_img", 3, PICTURE)]
     assert reported == [("coco", "AP", 0.5, 3), ("loss", "loss", 2.0, 3)]
     assert ended == [True]
