@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import enum
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from poise.config import Config, parse_overrides
-from poise.config.reader import SUFFIXES
+from poise.cli.run_options import override
+from poise.config import Config
+from poise.zoo import load_config
 
 __all__ = ["app"]
 
@@ -44,22 +44,6 @@ Trust = Annotated[
 ]
 
 
-def load(source: str, *, trusted: bool = False) -> Config:
-    """Config of a file, or of a released model's name."""
-    if (
-        not Path(source).is_file()
-        and Path(source).suffix in SUFFIXES
-        and not source.startswith("configs/")
-    ):
-        # the reader's error names the files beside the missing one
-        missing = Path(source).parent
-        if missing != Path() and missing.is_dir():
-            return Config.fromfile(source)
-    from poise.zoo import load_config
-
-    return load_config(source, trusted=trusted)
-
-
 @app.command()
 def show(
     source: Annotated[str, typer.Argument(metavar="FILE", help="Config file or model name.")],
@@ -71,13 +55,9 @@ def show(
 
     What is printed is a config file that reads back the same.
     """
-    cfg = load(source, trusted=trust_config)
+    cfg = load_config(source, trusted=trust_config)
     if overrides:
-        from poise.check.keys import check_overrides
-
-        changes = parse_overrides(overrides)
-        check_overrides(cfg, changes)
-        cfg.merge_from_dict(changes)
+        override(cfg, overrides)
     sys.stdout.write(cfg.dumps(f".{output.value}"))
 
 
@@ -91,7 +71,7 @@ def diff(
 
     The exit status is 1 where something does.
     """
-    a, b = (load(source, trusted=trust_config) for source in (first, second))
+    a, b = (load_config(source, trusted=trust_config) for source in (first, second))
     text = Config.diff(a, b, names=(first, second))
     if text:
         sys.stdout.write(f"{text}\n")

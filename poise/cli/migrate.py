@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from poise._files import whole_file
 from poise.config.migrate import Migration, migrate_source
 from poise.errors import DataError, FileMissingError
 
@@ -30,15 +32,19 @@ def migrate(
     unknown = changed = 0
     files = _files(paths)
     for file in files:
+        raw = file.read_bytes()
         try:
-            text = file.read_text(encoding="utf-8-sig")
+            text = raw.decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError as error:
             raise DataError(f"'{file}' is no text in UTF-8, so no Python file") from error
         done = migrate_source(text, str(file))
         if done.text != text:
             changed += 1
             if write:
-                file.write_text(done.text, encoding="utf-8")
+                ends = "\r\n" if b"\r\n" in raw else "\n"
+                with whole_file(file.resolve()) as place:
+                    place.write_bytes(done.text.replace("\n", ends).encode())
+                    shutil.copymode(file, place)
                 sys.stdout.write(f"{file}: {done.replaced} names changed\n")
             else:
                 sys.stdout.write(_diff(text, done, file))

@@ -1,11 +1,14 @@
-"""Options that `poise train` and `poise check` share: the config, its settings, own data."""
+"""Options that commands of runs share: the config, its settings, own data."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from poise.config import parse_overrides
 
 __all__ = [
     "Category",
@@ -18,6 +21,7 @@ __all__ = [
     "TrustConfig",
     "ValAnn",
     "ValImages",
+    "override",
 ]
 
 Config = Annotated[str, typer.Argument(help="Config file, or name of a released model.")]
@@ -57,3 +61,20 @@ Category = Annotated[
     ),
 ]
 TrustConfig = Annotated[bool, typer.Option(help="Execute the config file where it holds code.")]
+
+
+def override(cfg: Any, texts: Iterable[str]) -> None:
+    """Change a config as `--set` says.
+
+    Args:
+        cfg: whole config.
+        texts: `key=value`, later ones win.
+
+    Raises:
+        ConfigError: a key that neither the config nor Poise has.
+    """
+    from poise.check.keys import check_overrides
+
+    changes = parse_overrides(texts)
+    check_overrides(cfg, changes)
+    cfg.merge_from_dict(changes)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from poise.cli import run_options
 from poise.cli.options import Device
 from poise.cli.train import open_config
 from poise.errors import ArgumentError
@@ -20,7 +21,7 @@ __all__ = ["test"]
 
 
 def test(
-    config: Annotated[str, typer.Argument(help="Config file, or name of a released model.")],
+    config: run_options.Config,
     checkpoint: Annotated[str, typer.Argument(help="Checkpoint file.")],
     work_dir: Annotated[
         Path | None,
@@ -49,9 +50,7 @@ def test(
         int, typer.Option(min=1, help="Processes that share the samples, one a device.")
     ] = 1,
     device: Device = "auto",
-    trust_config: Annotated[
-        bool, typer.Option(help="Execute the config file where it holds code.")
-    ] = False,
+    trust_config: run_options.TrustConfig = False,
 ) -> None:
     """Evaluate a checkpoint on the test set of a config."""
     if out is not None and out.is_dir():

@@ -300,8 +300,7 @@ def open_config(
     Raises:
         ConfigError: an override of a key that neither the config nor Poise has.
     """
-    from poise.check.keys import check_overrides
-    from poise.config import Config, apply_custom_imports, parse_overrides
+    from poise.config import Config, apply_custom_imports
     from poise.zoo import load_config
 
     cfg = load_config(name, trusted=trusted)
@@ -310,9 +309,7 @@ def open_config(
         cfg = Config(cfg.to_dict(), cfg_text="", filename=f"{Path(name).stem}.py")
     if change is not None:
         cfg = change(cfg)
-    overrides = parse_overrides(options or ())
-    check_overrides(cfg, overrides)
-    cfg.merge_from_dict(overrides)
+    run_options.override(cfg, options or ())
     apply_custom_imports(cfg)
     return cfg
 

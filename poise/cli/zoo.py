@@ -6,7 +6,6 @@ import enum
 import json
 import math
 import re
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -109,12 +108,12 @@ def info(
     """Say everything that is known about a model."""
     model = require_model(name)
     if as_json:
-        _write(json.dumps(_record(model), indent=2))
+        typer.echo(json.dumps(_record(model), indent=2))
         return
     lines = _lines(model)
     width = max(len(label) for label, _ in lines)
     for label, text in lines:
-        _write(f"{label:{width}}  {text}")
+        typer.echo(f"{label:{width}}  {text}")
 
 
 add_commands(
@@ -209,7 +208,7 @@ def _print_models(found: list[Model], order: Order, data: str | None, *, as_json
         raise typer.Exit(1)
     found = _sorted(found, order, data)
     if as_json:
-        _write(json.dumps([_record(model) for model in found], indent=2))
+        typer.echo(json.dumps([_record(model) for model in found], indent=2))
         return
     rows = [("name", "task", "input", "M par.", "GFLOPs", "score", "also called")]
     for model in found:
@@ -227,7 +226,7 @@ def _print_models(found: list[Model], order: Order, data: str | None, *, as_json
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         line = "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
-        _write(line.rstrip())
+        typer.echo(line.rstrip())
 
 
 def _record(model: Model) -> dict[str, Any]:
@@ -276,7 +275,3 @@ def _lines(model: Model) -> list[tuple[str, str]]:
         figures = "  ".join(f"{name} {figure:g}" for name, figure in score.figures.items())
         lines.append(("score", f"{score.data}: {figures}"))
     return lines
-
-
-def _write(line: str) -> None:
-    sys.stdout.write(f"{line}\n")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from poise._files import write_whole
 from poise.config.dump import to_python
 from poise.config.errors import ConfigKeyError, ConfigTypeError
 from poise.config.merge import merge, nest
@@ -217,7 +218,7 @@ class Config:
         text = self.dumps(suffix)
         if file is None:
             return text
-        Path(file).write_text(text, encoding="utf-8")
+        write_whole(Path(file), text.encode())
         return None
 
     def dumps(self, suffix: str = ".py") -> str:

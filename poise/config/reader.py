@@ -24,7 +24,7 @@ from poise.config.statements import ModuleReader, is_base_line
 from poise.config.tree import ConfigDict, Place, places_of, where
 from poise.errors import ConfigError, FileMissingError, nearest
 
-__all__ = ["RESERVED_KEYS", "ReadFile", "Reader"]
+__all__ = ["RESERVED_KEYS", "SUFFIXES", "ReadFile", "Reader"]
 
 RESERVED_KEYS = ("filename", "text", "pretty_text", "env_variables")
 SUFFIXES = (".py", ".json", ".yaml", ".yml")

@@ -8,6 +8,7 @@ from typing import Any
 
 from poise import schemas
 from poise.config import Config
+from poise.config.reader import SUFFIXES
 from poise.errors import ConfigError, FileMissingError, UnknownNameError, nearest
 from poise.zoo.index import find_recipe, models, spellings, suggestion
 from poise.zoo.parts.runtime import runtime
@@ -16,7 +17,6 @@ from poise.zoo.whole import SUFFIX, whole_config
 
 __all__ = ["load_config", "source"]
 
-_SUFFIXES = (".py", ".json", ".yaml", ".yml")
 #: Starts of names that mean a file of MMPose's repository.
 _PREFIXES = ("mmpose::", "mmpose.configs.", "configs/", "projects/", "demo/", "mmdet::")
 
@@ -65,9 +65,9 @@ def load_config(
             f"there is no config file '{text}' (looked in {Path.cwd()}), and the zoo has no model "
             f"'{path.stem}'{hint}"
         )
-    if path.suffix in _SUFFIXES or len(path.parts) > 1:
+    if path.suffix in SUFFIXES or len(path.parts) > 1:
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
-        hint = nearest(path.name, [p.name for p in beside if p.suffix in _SUFFIXES])
+        hint = nearest(path.name, [p.name for p in beside if p.suffix in SUFFIXES])
         if path.stem in models():
             hint = f"; '{path.stem}' alone is the name of a model"
         raise FileMissingError(f"there is no config file '{text}' (looked in {Path.cwd()}){hint}")

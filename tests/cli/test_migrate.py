@@ -4,6 +4,7 @@
 # ruff: noqa: E501
 
 import ast
+from pathlib import Path
 
 import pytest
 import typer
@@ -161,6 +162,32 @@ def test_the_command_prints_a_diff_or_writes(run, tmp_path):
     assert "1 names changed" in run("--write", tmp_path).output
     assert file.read_text() == "# mine\nfrom poise.registry import MODELS\n"
     assert run(file).output == "nothing to change in 1 Python files\n"
+
+
+def test_line_ends_and_the_right_to_run_stay(run, tmp_path):
+    file, link = tmp_path / "model.py", tmp_path / "link.py"
+    file.write_bytes(b"# mine\r\nfrom mmpose.registry import MODELS\r\n")
+    file.chmod(0o755)
+    link.symlink_to(file)
+    assert run("--write", link).exit_code == 0
+    assert file.read_bytes() == b"# mine\r\nfrom poise.registry import MODELS\r\n"
+    assert file.stat().st_mode & 0o777 == 0o755
+    assert link.is_symlink()
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(run, tmp_path, monkeypatch):
+    file = tmp_path / "model.py"
+    file.write_text("from mmpose.registry import MODELS\n")
+
+    def half(path, data):
+        with path.open("wb") as opened:
+            opened.write(data[: len(data) // 2])
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    assert isinstance(run("--write", file).exception, OSError)
+    assert file.read_text() == "from mmpose.registry import MODELS\n"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_the_command_lists_unknown_names_and_fails(run, tmp_path):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import host_array, is_tensor
+from poise._files import write_whole
 from poise.errors import ConfigError
 from poise.metrics.collecting import collect
 from poise.metrics.prediction_file import SUFFIXES, PredictionWriter, is_prediction_file
@@ -78,14 +79,14 @@ class DumpHook(Hook):
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.suffix != ".json":
-            self.path.write_bytes(pickle.dumps(self.predictions))
+            write_whole(self.path, pickle.dumps(self.predictions))
             return
         fields = ("pred_fields", "gt_fields")
         rows = [
             {k: _lists(v) for k, v in p.items() if k not in fields} if isinstance(p, dict) else p
             for p in self.predictions
         ]
-        self.path.write_text(json.dumps(rows, default=str), encoding="utf-8")
+        write_whole(self.path, json.dumps(rows, default=str).encode())
 
 
 def _header(runner: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Hooks: checkpoints, averages, switches, stopping."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from poise.errors import ConfigError, UnknownNameError
 from poise.registry import HOOKS, MODELS
 from poise.training.hooks import (
     CheckpointHook,
+    DumpHook,
     EarlyStoppingHook,
     Hook,
     PipelineSwitchHook,
@@ -217,6 +219,24 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert torch.load(path)["state_dict"]["a"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["epoch_1.pth"]
+
+
+@pytest.mark.parametrize("name", ["p.pkl", "p.json"])
+def test_a_full_disk_leaves_the_predictions_of_before(tmp_path, monkeypatch, name):
+    def half(path, data):
+        with path.open("wb") as opened:
+            opened.write(data[: len(data) // 2])
+        raise OSError(28, "No space left on device", str(path))
+
+    path = tmp_path / name
+    path.write_bytes(b"before")
+    monkeypatch.setattr(Path, "write_bytes", half)
+    hook = DumpHook(path)
+    hook.after_test_iter(None, 0, outputs=[{"id": 1}])
+    loader = SimpleNamespace(dataset=[None])
+    with pytest.raises(OSError, match="No space left"):
+        hook.after_test(SimpleNamespace(test_dataloader=loader, world_size=1))
+    assert path.read_bytes() == b"before"
 
 
 def test_random_generators_go_on_where_they_were():

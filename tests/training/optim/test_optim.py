@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from poise.config import Config
 from poise.errors import ConfigError, UnknownNameError
 from poise.training.optim.wrappers import StepSettings, build_optimizer
 
@@ -198,6 +199,16 @@ def test_a_built_optimizer_is_taken_as_it_is():
 def test_wrong_configs_are_named(cfg, match):
     with pytest.raises(ConfigError, match=match):
         build_optimizer(nn.Linear(1, 1), cfg)
+
+
+def test_an_unknown_paramwise_key_is_named_with_its_line():
+    text = "optim_wrapper = dict(\n    optimizer=dict(type='SGD', lr=1.0),\n"
+    text += "    paramwise_cfg=dict(bias_lr_mul=2.0))\n"
+    cfg = Config.fromstring(text, ".py")
+    with pytest.raises(
+        ConfigError, match=r"'bias_lr_mul' \(.*line 3\); did you mean 'bias_lr_mult'.* It knows"
+    ):
+        build_optimizer(torch.nn.Linear(1, 1), cfg["optim_wrapper"])
 
 
 def test_an_unknown_optimizer_is_named():
