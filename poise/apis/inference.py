@@ -39,7 +39,7 @@ def dataset_meta_from_config(config: Any, dataset_mode: str = "train") -> dict[s
     Raises:
         DataError: another mode.
     """
-    from poise.models.build import dataset_meta_of
+    from poise.structures.config_metainfo import dataset_meta_of
 
     if dataset_mode not in ("train", "val", "test"):
         raise DataError(f"dataset_mode must be 'train', 'val' or 'test', got {dataset_mode!r}")

@@ -160,7 +160,7 @@ def check_schemas(context: Context) -> Iterator[Finding]:
 
 
 def _metainfo(dataset: Any) -> dict[str, Any] | None:
-    from poise.models.build import dataset_meta_of
+    from poise.structures.config_metainfo import dataset_meta_of
 
     try:
         return dataset_meta_of({"test_dataloader": {"dataset": dataset}})

@@ -11,14 +11,10 @@ from torch import nn
 
 from poise.config import Config, apply_custom_imports
 from poise.errors import ArgumentError, ConfigError
-from poise.registry import DATASETS, MODELS, use_scope
+from poise.registry import MODELS, use_scope
+from poise.structures.config_metainfo import dataset_meta_of
 
-__all__ = ["build_model", "dataset_meta_of", "load_model"]
-
-#: loaders of a config whose datasets know what the keypoints are called, in this order
-_LOADERS = ("test_dataloader", "val_dataloader", "train_dataloader")
-#: what configs of detectors say about their classes; no keypoints
-_DETECTOR_META = frozenset(("classes", "palette", "CLASSES", "PALETTE"))
+__all__ = ["build_model", "load_model"]
 
 
 def _is_whole_config(tree: Any) -> bool:
@@ -133,38 +129,3 @@ def _checkpoint_meta(checkpoint: Any) -> dict[str, Any] | None:
     from poise.structures.metainfo import restore_metainfo
 
     return restore_metainfo(found)
-
-
-def dataset_meta_of(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Parsed schema of the dataset that a config tests, or else trains on.
-
-    Args:
-        config: whole config.
-
-    Returns:
-        Schema, or None where no dataset says one.
-    """
-    from poise.structures.metainfo import parse_pose_metainfo
-
-    for loader in _LOADERS:
-        dataset = (config.get(loader) or {}).get("dataset")
-        raw = _raw_meta(dataset)
-        if raw and not raw.keys() <= _DETECTOR_META:
-            return parse_pose_metainfo(raw)
-    return None
-
-
-def _raw_meta(dataset: Any) -> Mapping[str, Any] | None:
-    """`metainfo` of a dataset config, or its class's `METAINFO`; of the first of several."""
-    if isinstance(dataset, (list, tuple)):
-        dataset = dataset[0] if dataset else None
-    if not isinstance(dataset, Mapping):
-        return None
-    if dataset.get("metainfo"):
-        return dataset["metainfo"]
-    kind = dataset.get("type")
-    found = DATASETS.get(kind) if isinstance(kind, str) else kind
-    # DeepFashion's keypoints depend on the kind of clothes
-    of_subset = getattr(found, "subset_metainfo", None)
-    own = of_subset(dataset.get("subset", "")) if of_subset else getattr(found, "METAINFO", None)
-    return own or _raw_meta(dataset.get("dataset") or dataset.get("datasets"))

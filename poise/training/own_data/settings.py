@@ -135,7 +135,7 @@ def _head(model: Mapping[str, Any]) -> Any:
 
 
 def _is_same_schema(tree: Tree, keypoints: KeypointReport) -> bool:
-    from poise.models.build import dataset_meta_of
+    from poise.structures.config_metainfo import dataset_meta_of
 
     meta = dataset_meta_of(tree)
     return meta is not None and list(meta["keypoint_id2name"].values()) == keypoints.names
