@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from poise.datasets.base.unreadable import image_problem
-from poise.datasets.people import image_folder, iterate_people, people_ids, picture_path
+from poise.datasets.people import (
+    extent,
+    image_folder,
+    iterate_people,
+    people_ids,
+    picture_path,
+)
 from poise.datasets.report import reports_of
 
 __all__ = ["OddRecords", "check_data"]
@@ -116,8 +122,7 @@ def _outside_box(points: np.ndarray, seen: np.ndarray, boxes: np.ndarray | None)
 
 def _at_one_place(points: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """(N,) several labelled keypoints, and all of them equal."""
-    low = np.where(seen[..., None], points, np.inf).min(axis=1)
-    high = np.where(seen[..., None], points, -np.inf).max(axis=1)
+    low, high = extent(points, seen)
     result: np.ndarray = (seen.sum(axis=1) > 1) & (high - low <= 0).all(axis=1)
     return result
 

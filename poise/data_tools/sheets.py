@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 
 from poise.data_tools.pictures import NOT_FOUND, record_picture
-from poise.datasets.people import image_folder
+from poise.datasets.people import image_folder, parsed_metainfo
 from poise.errors import DataError
-from poise.structures.metainfo import parse_pose_metainfo
 from poise.visualization.sheets import contact_sheet
 
 __all__ = ["draw_sheets", "write_picture"]
@@ -52,7 +51,7 @@ def draw_sheets(
         DataError: a file cannot be written, or its ending is not that of a picture.
     """
     chosen = _choice(len(dataset), num, seed)
-    meta = _metainfo(dataset)
+    meta = parsed_metainfo(dataset)
     folder = image_folder(dataset)
     drawn = [
         record_picture(
@@ -122,8 +121,3 @@ def _record(dataset: Any, index: int) -> dict[str, Any]:
         return found
     item: dict[str, Any] = dataset[index]
     return item
-
-
-def _metainfo(dataset: Any) -> dict[str, Any]:
-    meta: dict[str, Any] = dataset.metainfo
-    return meta if "skeleton_links" in meta else parse_pose_metainfo(meta)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.datasets.people import iterate_people
-from poise.structures.metainfo import parse_pose_metainfo
+from poise.datasets.people import iterate_people, parsed_metainfo
 
 __all__ = ["data_statistics"]
 
@@ -64,9 +63,8 @@ def data_statistics(dataset: Any) -> dict[str, Any]:
 def _by_keypoint(dataset: Any, labelled: np.ndarray | None, people: int) -> dict[str, Any]:
     if labelled is None:
         return {}
-    meta = dataset.metainfo
-    meta = meta if "keypoint_id2name" in meta else parse_pose_metainfo(meta)
-    names = [meta["keypoint_id2name"].get(i, str(i)) for i in range(len(labelled))]
+    known = parsed_metainfo(dataset)["keypoint_id2name"]
+    names = [known.get(i, str(i)) for i in range(len(labelled))]
     return {
         name: {"labelled": int(n), "share": round(float(n) / max(people, 1), 4)}
         for name, n in zip(names, labelled.tolist(), strict=True)

@@ -9,8 +9,16 @@ from typing import Any
 import numpy as np
 
 from poise.datasets.paths import join_path
+from poise.structures.metainfo import parse_pose_metainfo
 
-__all__ = ["image_folder", "iterate_people", "people_ids", "picture_path"]
+__all__ = [
+    "extent",
+    "image_folder",
+    "iterate_people",
+    "parsed_metainfo",
+    "people_ids",
+    "picture_path",
+]
 
 
 def iterate_people(
@@ -43,6 +51,23 @@ def iterate_people(
         if boxes is not None:
             boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         yield record, points, seen.reshape(points.shape[:2]) > 0, boxes
+
+
+def extent(points: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest (N, 2) x and y of what is seen; infinity and -infinity of nothing.
+
+    Args:
+        points: (N, K, 2). seen: (N, K) bool.
+    """
+    low = np.where(seen[..., None], points, np.inf).min(axis=1)
+    high = np.where(seen[..., None], points, -np.inf).max(axis=1)
+    return low, high
+
+
+def parsed_metainfo(dataset: Any) -> dict[str, Any]:
+    """Schema of a data set, parsed; a class of the user's own may hold a raw one."""
+    meta: dict[str, Any] = dataset.metainfo
+    return meta if "keypoint_id2name" in meta else parse_pose_metainfo(meta)
 
 
 def people_ids(record: Mapping[str, Any], count: int) -> list[Any]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from poise.data_tools.audit.evidence import PRIOR, Trust, measure_trust
+from poise.data_tools.audit.evidence import Trust, measure_trust, surest
 from poise.data_tools.audit.findings import Finding
 from poise.data_tools.audit.geometry import LEAST_PAIRS
 from poise.data_tools.audit.people import People
@@ -54,7 +55,7 @@ class Comparison:
     trust: Trust
     alike: np.ndarray
 
-    @property
+    @cached_property
     def oks(self) -> np.ndarray:
         """(N,) OKS over what is labelled and predicted; 0 where nothing is."""
         total = np.where(self.known, self.alike, 0).sum(axis=1)
@@ -87,12 +88,7 @@ def compare(people: People, predictions: Predictions) -> Comparison:
 
 
 def label_findings(
-    people: People,
-    found: Comparison,
-    shapes: Shapes,
-    *,
-    prior: float = PRIOR,
-    least: float = 0.1,
+    people: People, found: Comparison, shapes: Shapes, *, prior: float, least: float
 ) -> Iterator[Finding]:
     """Exchanged, moved and strangers' keypoints.
 
@@ -112,15 +108,9 @@ def label_findings(
     for person in np.flatnonzero(whole >= least):
         yield _swap(people, found, int(person), people.pairs, float(whole[person]), "swapped")
     for person in np.flatnonzero((pairs >= least).any(axis=1)):
-        chosen = pairs[person] >= max(least, pairs[person].max() / 2)
-        yield _swap(
-            people,
-            found,
-            int(person),
-            people.pairs[chosen],
-            float(pairs[person].max()),
-            "pair swapped",
-        )
+        chosen = people.pairs[surest(pairs[person], least)]
+        sure = float(pairs[person].max())
+        yield _swap(people, found, int(person), chosen, sure, "pair swapped")
     for kind, values in (("shifted", moved), ("other person's", strange)):
         rest = np.where(explained > values, 0, values)
         for person in np.flatnonzero((rest >= least).any(axis=1)):
@@ -229,7 +219,7 @@ def _swap(
 def _moved(
     people: People, found: Comparison, person: int, sure: np.ndarray, least: float, kind: str
 ) -> Finding:
-    chosen = np.flatnonzero(sure >= max(least, sure.max() / 2))
+    chosen = surest(sure, least)
     chosen = chosen[np.argsort(-sure[chosen])]
     before = float(found.oks[person])
     change = (1 - found.alike[person, chosen]).sum() / max(found.known[person].sum(), 1)

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["AGREES", "PRIOR", "Trust", "agreement_by_score", "measure_trust", "tail"]
+__all__ = [
+    "AGREES",
+    "OUTSIDE",
+    "PRIOR",
+    "Trust",
+    "agreement_by_score",
+    "far_outside",
+    "measure_trust",
+    "surest",
+    "tail",
+]
 
 #: share of labels with each kind of fault, before anything is known
 PRIOR = 0.01
@@ -24,6 +34,8 @@ AGREES = 5.0
 _MEDIAN_LENGTH = 1.1774
 #: no two people click closer than that; parts of the person's size
 LEAST_SPREAD = 0.005
+#: a keypoint is outside of its box from here on; parts of the longer side
+OUTSIDE = 0.05
 #: so many scores share a bin at least
 _PER_BIN = 40
 _BINS = 50
@@ -117,6 +129,32 @@ def agreement_by_score(scores: np.ndarray, agrees: np.ndarray) -> np.ndarray:
     result = np.empty(len(scores))
     result[order] = np.maximum.accumulate(shares)[number]
     return result
+
+
+def surest(sure: np.ndarray, least: float) -> np.ndarray:
+    """Places of what belongs into one finding: half as sure as the surest, and as `least`.
+
+    Example:
+        >>> surest(np.array([0.9, 0.3, 0.5]), 0.1).tolist()
+        [0, 2]
+    """
+    return np.flatnonzero(sure >= max(least, sure.max() / 2))
+
+
+def far_outside(far: np.ndarray, prior: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How surely a box is at fault, by how far keypoints are outside of it and of other boxes.
+
+    Args:
+        far: (N, K) parts of the longer side.
+        prior: share of boxes that are wrong, before anything is known.
+
+    Returns:
+        (N,) how sure, (N,) how far the farthest keypoint is, and (N,) share of boxes that have one
+        as far.
+    """
+    worst = far.max(axis=1)
+    share = (len(worst) - np.searchsorted(np.sort(worst), worst)) / len(worst)
+    return np.where(worst > OUTSIDE, prior / (prior + share), 0), worst, share
 
 
 def tail(spreads: np.ndarray) -> np.ndarray:

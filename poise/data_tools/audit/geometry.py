@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from poise.data_tools.audit.evidence import PRIOR
+from poise.data_tools.audit.evidence import OUTSIDE, far_outside, surest
 from poise.data_tools.audit.findings import Finding
 from poise.data_tools.audit.people import People, outside_boxes
 from poise.data_tools.audit.shapes import LEAST_PEOPLE, LEAST_WON, Shapes, odds, usual
+from poise.datasets.people import extent
 
 __all__ = ["LEAST_PAIRS", "geometry_findings"]
 
@@ -17,8 +18,6 @@ __all__ = ["LEAST_PAIRS", "geometry_findings"]
 TWIN = 0.5
 #: keypoints that both must have
 _TWIN_KEYPOINTS = 3
-#: a labelled keypoint is outside of its box from here on; parts of the longer side
-OUTSIDE = 0.05
 #: no boxes are drawn more alike than that; log of the ratio
 _LEAST_BOX_SPREAD = 0.15
 #: a body is exchanged in at least so many pairs
@@ -27,7 +26,7 @@ _TINY = 1e-9
 
 
 def geometry_findings(
-    people: People, shapes: Shapes, *, prior: float = PRIOR, least: float = 0.1
+    people: People, shapes: Shapes, *, prior: float, least: float
 ) -> Iterator[Finding]:
     """All that labels themselves tell.
 
@@ -95,9 +94,7 @@ def _duplicates(people: People, least: float) -> Iterator[Finding]:
 def _outside(people: People, prior: float, least: float) -> Iterator[Finding]:
     """Labelled keypoints outside of their own box, farther than others of the data set."""
     far = np.where(people.seen, outside_boxes(people.points, people.boxes), 0)
-    worst = far.max(axis=1)
-    share = (len(worst) - np.searchsorted(np.sort(worst), worst)) / len(worst)
-    sure = np.where(worst > OUTSIDE, prior / (prior + share), 0)
+    sure, worst, share = far_outside(far, prior)
     for person in np.flatnonzero(sure >= least).tolist():
         chosen = np.flatnonzero(far[person] > OUTSIDE)
         chosen = chosen[np.argsort(-far[person, chosen])]
@@ -111,8 +108,7 @@ def _outside(people: People, prior: float, least: float) -> Iterator[Finding]:
 
 def _box_sizes(people: People, prior: float, least: float) -> Iterator[Finding]:
     """Boxes that do not fit what their keypoints span."""
-    low = np.where(people.seen[..., None], people.points, np.inf).min(axis=1)
-    high = np.where(people.seen[..., None], people.points, -np.inf).max(axis=1)
+    low, high = extent(people.points, people.seen)
     enough = people.seen.mean(axis=1) > 1 / 2
     span = np.where(enough[:, None], high - low, 1).max(axis=1)
     side = (people.boxes[:, 2:] - people.boxes[:, :2]).max(axis=1)
@@ -141,7 +137,7 @@ def _limb_findings(people: People, shapes: Shapes, prior: float, least: float) -
         yield _of(people, person, "swapped", float(whole[person]), names, about)
     for person in np.flatnonzero((crossed >= least).any(axis=1)).tolist():
         best = int(crossed[person].argmax())
-        chosen = people.pairs[crossed[person] >= max(least, crossed[person].max() / 2)]
+        chosen = people.pairs[surest(crossed[person], least)]
         a, b = (people.names[k] for k in people.pairs[best])
         won = shapes.won[person, best]
         about = (
@@ -152,7 +148,7 @@ def _limb_findings(people: People, shapes: Shapes, prior: float, least: float) -
         names = [people.names[k] for k in chosen.ravel()]
         yield _of(people, person, "pair swapped", float(crossed[person, best]), names, about)
     for person in np.flatnonzero((shapes.long >= least).any(axis=1)).tolist():
-        chosen = np.flatnonzero(shapes.long[person] >= max(least, shapes.long[person].max() / 2))
+        chosen = surest(shapes.long[person], least)
         worst = chosen[np.argmax(shapes.long[person, chosen])]
         names = list(dict.fromkeys(people.names[k] for n in chosen for k in shapes.links[n]))
         a, b = (people.names[k] for k in shapes.links[worst])

@@ -6,11 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from poise.data_tools.audit.evidence import surest
 from poise.data_tools.audit.findings import Finding
 from poise.data_tools.audit.poses3d import Poses3D
 from poise.data_tools.audit.shapes import LEAST_PEOPLE, mirrored_ratio, odds, usual
 
-__all__ = ["SURE", "bone_findings", "exchange_findings", "jump_findings", "mirror_findings"]
+__all__ = [
+    "SURE",
+    "bone_findings",
+    "exchange_findings",
+    "jump_findings",
+    "kind_of_exchange",
+    "mirror_findings",
+]
 
 #: what follows from a finding that is so sure is not told as well
 SURE = 0.5
@@ -58,7 +66,7 @@ def bone_findings(
     sure = np.where(known & ~zero, odds(spreads, prior), 0)
     sure[zero] = 1.0
     for pose in np.flatnonzero((sure >= least).any(axis=1)).tolist():
-        chosen = np.flatnonzero(sure[pose] >= max(least, sure[pose].max() / 2))
+        chosen = surest(sure[pose], least)
         worst = chosen[np.argmax(sure[pose, chosen])]
         first, second = (poses.names[k] for k in poses.links[worst])
         about = (
@@ -140,7 +148,7 @@ def _jumps(poses: Poses3D, sure: np.ndarray, far: np.ndarray, least: float) -> I
             about = f"the whole pose is {far[pose, 0]:.0%} of its size away from between {frames}"
             yield poses.finding(pose, "jump", whole, (), about)
         else:
-            chosen = np.flatnonzero(alone >= max(least, alone.max() / 2))
+            chosen = surest(alone, least)
             chosen = chosen[np.argsort(-far[pose, 1:][chosen])]
             about = (
                 f"{poses.names[chosen[0]]} is {far[pose, 1 + chosen[0]]:.0%} of the person's size "
@@ -204,12 +212,16 @@ def _turns(poses: Poses3D) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _exchange(poses: Poses3D, run: np.ndarray, pairs: np.ndarray, sure: float) -> Finding:
-    whole = len(pairs) >= max(2, _WHOLE * len(poses.pairs))
     first, last = poses.frame[run[0]], poses.frame[run[-1]]
     span = f"in frame {first}" if len(run) == 1 else f"in frames {first} to {last}"
     about = f"{span} left and right are where right and left are before and after"
-    kind = "swapped" if whole else "pair swapped"
+    kind = kind_of_exchange(poses, len(pairs))
     return poses.finding(int(run[0]), kind, sure, poses.pairs[pairs].ravel(), about)
+
+
+def kind_of_exchange(poses: Poses3D, pairs: int) -> str:
+    """What it is if so many pairs are exchanged at once."""
+    return "swapped" if pairs >= max(2, _WHOLE * len(poses.pairs)) else "pair swapped"
 
 
 def mirror_findings(

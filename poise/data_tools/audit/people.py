@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,25 @@ import numpy as np
 
 from poise.data_tools.audit.findings import Finding
 from poise.datasets.coco_file import read_json
-from poise.datasets.people import image_folder, iterate_people, people_ids, picture_path
+from poise.datasets.people import (
+    extent,
+    image_folder,
+    iterate_people,
+    parsed_metainfo,
+    people_ids,
+    picture_path,
+)
 from poise.errors import DataError
-from poise.structures.metainfo import parse_pose_metainfo
+from poise.metrics.analysis.slices import neighbours
 
-__all__ = ["People", "gather_people", "outside_boxes"]
+__all__ = ["People", "gather_people", "outside_boxes", "side_pairs"]
 
 #: for OKS where the schema has no sigmas: about the middle of COCO's
 UNKNOWN_SIGMA = 0.06
 #: part of a box that a person covers, where the annotation has no area (MMPose's figure)
 COVERED = 0.53
+#: arrays of `People` with a row for each person
+_COLUMNS = ("image", "points", "seen", "boxes", "areas", "flags")
 
 
 @dataclass
@@ -67,18 +75,21 @@ class People:
         root: np.ndarray = np.sqrt(np.maximum(self.areas, 1.0))
         return root
 
+    @property
+    def other_sides(self) -> np.ndarray:
+        """(K,) number of each keypoint's other side; its own where it has none."""
+        order = np.arange(len(self.names))
+        order[self.pairs] = self.pairs[:, ::-1]
+        return order
+
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """All ordered pairs of different people in one picture: two index arrays."""
-        order = np.argsort(self.image, kind="stable")
-        first, second = [], []
-        for start, end in _runs(self.image[order]):
-            group = order[start:end]
-            if len(group) > 1:
-                a, b = np.meshgrid(group, group, indexing="ij")
-                first.append(a[a != b])
-                second.append(b[a != b])
-        none = np.zeros(0, np.int64)
-        return (np.concatenate(first), np.concatenate(second)) if first else (none, none)
+        return neighbours(self.image, np.arange(len(self)))
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> People:
+        """The people at some rows, as copies; a row may come twice."""
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        return replace(self, ids=[self.ids[row] for row in rows], **columns)
 
     def finding(self, person: int, **values: Any) -> Finding:
         """A finding about a person, with all that tells who it is.
@@ -101,13 +112,6 @@ class People:
         return np.flatnonzero(self.image == picture)
 
 
-def _runs(values: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Begin and end of each stretch of equal values."""
-    edges = np.flatnonzero(np.diff(values)) + 1
-    bounds = [0, *edges.tolist(), len(values)]
-    return itertools.pairwise(bounds)
-
-
 def gather_people(dataset: Any) -> People:
     """The people of a data set of 2D keypoints.
 
@@ -117,8 +121,7 @@ def gather_people(dataset: Any) -> People:
     Raises:
         DataError: nobody is there, or keypoints are not 2D.
     """
-    meta = dataset.metainfo
-    meta = meta if "keypoint_id2name" in meta else parse_pose_metainfo(meta)
+    meta = parsed_metainfo(dataset)
     folder = image_folder(dataset)
     places: dict[str, int] = {}
     ids: list[Any] = []
@@ -146,10 +149,9 @@ def gather_people(dataset: Any) -> People:
         flags.append(_flags(record, points.shape[:2]))
     if not ids:
         raise DataError("the data set has nobody with keypoints to look at")
-    swap = np.asarray(meta["flip_indices"])
-    left = np.flatnonzero(swap > np.arange(len(swap)))
+    count = len(meta["flip_indices"])
     sigmas = np.asarray(meta.get("sigmas", ()), np.float64)
-    known = len(sigmas) == len(swap)
+    known = len(sigmas) == count
     return People(
         ids,
         np.array(image),
@@ -157,10 +159,10 @@ def gather_people(dataset: Any) -> People:
         image_ids,
         **{name: np.concatenate(parts) for name, parts in rows.items()},
         flags=np.concatenate(flags),
-        names=[str(meta["keypoint_id2name"][k]) for k in range(len(swap))],
-        pairs=np.stack([left, swap[left]], axis=1),
+        names=[str(meta["keypoint_id2name"][k]) for k in range(count)],
+        pairs=side_pairs(meta["flip_indices"]),
         links=np.asarray(meta["skeleton_links"], np.int64).reshape(-1, 2),
-        sigmas=sigmas if known else np.full(len(swap), UNKNOWN_SIGMA),
+        sigmas=sigmas if known else np.full(count, UNKNOWN_SIGMA),
         sigmas_known=known,
         ignored=_ignored(dataset, {number: n for n, number in enumerate(image_ids)}),
         metainfo=dict(meta),
@@ -178,9 +180,7 @@ def _flags(record: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 def _boxes_around(points: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """(N, 4) of what is labelled."""
-    low = np.where(seen[..., None], points, np.inf).min(axis=1)
-    high = np.where(seen[..., None], points, -np.inf).max(axis=1)
-    boxes: np.ndarray = np.concatenate([low, high], axis=1)
+    boxes: np.ndarray = np.concatenate(extent(points, seen), axis=1)
     boxes[~seen.any(axis=1)] = 0
     return boxes
 
@@ -200,6 +200,13 @@ def _ignored(dataset: Any, places: dict[Any, int]) -> dict[int, np.ndarray]:
             box = np.array([x, y, x + width, y + height], np.float64)
             found.setdefault(places[row["image_id"]], []).append(box)
     return {picture: np.stack(boxes) for picture, boxes in found.items()}
+
+
+def side_pairs(flip_indices: Sequence[int]) -> np.ndarray:
+    """(P, 2) numbers of keypoints that change places in a mirror."""
+    swap = np.asarray(flip_indices)
+    left = np.flatnonzero(swap > np.arange(len(swap)))
+    return np.stack([left, swap[left]], axis=1)
 
 
 def outside_boxes(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:

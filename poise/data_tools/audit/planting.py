@@ -79,9 +79,7 @@ def plant_faults(
         seed: of the choice.
     """
     rng = np.random.default_rng(seed)
-    people = replace(
-        people, points=people.points.copy(), seen=people.seen.copy(), boxes=people.boxes.copy()
-    )
+    people = people.take(range(len(people)))
     count = max(1, round(rate * len(people)))
     free = rng.permutation(len(people)).tolist()
     planted = Planted(people, poses)
@@ -104,8 +102,7 @@ def plant_faults(
 def _swap_all(people: People, person: int, rng: Any) -> bool:
     if people.seen[person][people.pairs].all(axis=-1).sum() < 2:
         return False
-    order = np.arange(len(people.names))
-    order[people.pairs[:, 0]], order[people.pairs[:, 1]] = people.pairs[:, 1], people.pairs[:, 0]
+    order = people.other_sides
     people.points[person] = people.points[person][order]
     people.seen[person] = people.seen[person][order]
     return True
@@ -170,27 +167,13 @@ _PLANT = {
 def _label_twice(planted: Planted, chosen: list[int], rng: Any) -> None:
     """Add a second label of people."""
     people, poses = planted.people, planted.poses
-    rows = np.array(chosen, np.int64)
-    columns = ("image", "seen", "boxes", "areas", "flags")
-    doubled: dict[str, Any] = {
-        name: np.concatenate([getattr(people, name), getattr(people, name)[rows]])
-        for name in columns
-    }
     first = len(people)
-    scatter = rng.normal(size=people.points[rows].shape) * people.sizes[rows, None, None]
-    extra = people.points[rows] + _SECOND_LABEL * scatter
-    planted.people = replace(
-        people,
-        ids=[*people.ids, *(people.ids[p] for p in chosen)],
-        points=np.concatenate([people.points, extra]),
-        **doubled,
-    )
+    rows = [*range(first), *chosen]
+    planted.people = people.take(rows)
+    second = planted.people.points[first:]
+    second += _SECOND_LABEL * rng.normal(size=second.shape) * people.sizes[chosen, None, None]
     if poses is not None:
-        planted.poses = replace(
-            poses,
-            points=np.concatenate([poses.points, poses.points[rows]]),
-            scores=np.concatenate([poses.scores, poses.scores[rows]]),
-        )
+        planted.poses = replace(poses, points=poses.points[rows], scores=poses.scores[rows])
     planted.kinds |= dict.fromkeys(chosen, "duplicate")
     planted.kinds |= {first + n: "duplicate" for n in range(len(chosen))}
 
@@ -211,11 +194,7 @@ def _take_away(planted: Planted, chosen: list[int]) -> None:
     for picture, owner in poses.matched.items():
         for n in np.flatnonzero(np.isin(owner, chosen)):
             planted.missing.append((people.pictures[picture], poses.others[picture].points[n]))
-    left: dict[str, Any] = {
-        name: getattr(people, name)[kept]
-        for name in ("image", "points", "seen", "boxes", "areas", "flags")
-    }
-    planted.people = replace(people, ids=[people.ids[p] for p in kept], **left)
+    planted.people = people.take(kept)
     planted.poses = replace(
         poses,
         points=poses.points[kept],

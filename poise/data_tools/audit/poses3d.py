@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from poise.data_tools.audit.findings import Finding
+from poise.data_tools.audit.people import side_pairs
 from poise.data_tools.audit.projection import Projection, project_poses
-from poise.datasets.people import picture_path
+from poise.datasets.people import parsed_metainfo, picture_path
 from poise.errors import DataError
-from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["Poses3D", "gather_poses", "is_spatial"]
 
@@ -77,9 +77,7 @@ class Poses3D:
 
     def videos(self) -> Iterator[np.ndarray]:
         """Numbers of the poses of each video, in order."""
-        order = np.lexsort((self.frame, self.video))
-        edges = np.flatnonzero(np.diff(self.video[order])) + 1
-        yield from np.split(order, edges)
+        yield from _by_video(self.video, self.frame)
 
     def finding(self, pose: int, kind: str, sure: float, keypoints: Any, about: str) -> Finding:
         """A finding about some keypoints, by number, of a pose."""
@@ -119,8 +117,7 @@ def gather_poses(dataset: Any) -> Poses3D:
     Raises:
         DataError: nobody is there.
     """
-    meta = dataset.metainfo
-    meta = meta if "keypoint_id2name" in meta else parse_pose_metainfo(meta)
+    meta = parsed_metainfo(dataset)
     rows: dict[str, list[Any]] = {
         name: [] for name in ("picture", "image", "id", "raw", "labelled", "flat", "box", "camera")
     }
@@ -143,8 +140,7 @@ def gather_poses(dataset: Any) -> Poses3D:
     flat, boxes = np.stack(rows["flat"]), np.stack(rows["box"])
     # files of UBody have no more keypoints than COCO-WholeBody, its schema has four
     count = raw.shape[1]
-    swap = np.asarray(meta["flip_indices"])[:count]
-    left = np.flatnonzero((swap > np.arange(len(swap))) & (swap < count))
+    pairs = side_pairs(meta["flip_indices"])
     links = np.asarray(meta["skeleton_links"], np.int64).reshape(-1, 2)
     video, frame = _numbered(rows["picture"])
     return Poses3D(
@@ -162,7 +158,7 @@ def gather_poses(dataset: Any) -> Poses3D:
         frame,
         *_neighbours(video, frame),
         names=[str(meta["keypoint_id2name"][k]) for k in range(count)],
-        pairs=np.stack([left, swap[left]], axis=1),
+        pairs=pairs[(pairs < count).all(axis=1)],
         links=links[(links < count).all(axis=1)],
         metainfo=dict(meta),
     )
@@ -227,6 +223,12 @@ def _numbered(pictures: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return video, frame
 
 
+def _by_video(video: np.ndarray, frame: np.ndarray) -> list[np.ndarray]:
+    """Rows of each video, in the order of its frames."""
+    order = np.lexsort((frame, video))
+    return np.split(order, np.flatnonzero(np.diff(video[order])) + 1)
+
+
 def _neighbours(video: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(F,) and (F,) the poses before and after each one, -1 where there is none near.
 
@@ -234,9 +236,7 @@ def _neighbours(video: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.nd
     nothing of who is who.
     """
     before, after = np.full((2, len(video)), -1)
-    order = np.lexsort((frame, video))
-    edges = np.flatnonzero(np.diff(video[order])) + 1
-    for rows in np.split(order, edges):
+    for rows in _by_video(video, frame):
         gaps = np.diff(frame[rows])
         if not len(gaps) or (gaps == 0).any():
             continue

@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from poise._arrays import as_numpy
 from poise.data_tools.audit.people import People
 from poise.datasets.coco_file import read_json
+from poise.datasets.people import extent
 from poise.errors import DataError
 from poise.geometry.boxes import bbox_overlaps
 from poise.metrics.prediction_file import read_predictions
@@ -40,9 +41,7 @@ class Poses:
         """(M, 4) xyxy around the keypoints that the model sees."""
         sees = self.scores >= _IN_BOX
         sees |= ~sees.any(axis=1, keepdims=True)
-        low = np.where(sees[..., None], self.points, np.inf).min(axis=1)
-        high = np.where(sees[..., None], self.points, -np.inf).max(axis=1)
-        return np.concatenate([low, high], axis=1).reshape(-1, 4)
+        return np.concatenate(extent(self.points, sees), axis=1).reshape(-1, 4)
 
 
 @dataclass
@@ -210,11 +209,8 @@ def match_poses(people: People, members: np.ndarray, poses: Poses) -> tuple[Any,
     """
     if not len(members) or not len(poses.points):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    swap = np.arange(len(people.names))
-    swap[people.pairs[:, 0]], swap[people.pairs[:, 1]] = people.pairs[:, 1], people.pairs[:, 0]
-    likeness = np.maximum(
-        *(_oks(people, members, order, poses) for order in (np.arange(len(swap)), swap))
-    )
+    orders = (np.arange(len(people.names)), people.other_sides)
+    likeness = np.maximum(*(_oks(people, members, order, poses) for order in orders))
     overlap = bbox_overlaps(people.boxes[members], poses.boxes)
     rows, columns = linear_sum_assignment(-(likeness + overlap))
     good = (likeness[rows, columns] > LEAST_MATCH) | (overlap[rows, columns] > LEAST_MATCH)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from poise.datasets.people import extent
 from poise.errors import DataError
 from poise.geometry import SimpleCamera
 
@@ -52,8 +53,7 @@ class Projection:
 def spans(flat: np.ndarray) -> np.ndarray:
     """(F,) longer side of what 2D labels (F, K, 2) span, pixels; NaN where none are."""
     known = np.isfinite(flat).all(axis=-1)
-    low = np.where(known[..., None], flat, np.inf).min(axis=1)
-    high = np.where(known[..., None], flat, -np.inf).max(axis=1)
+    low, high = extent(flat, known)
     found: np.ndarray = np.where(known.any(axis=1), (high - low).max(axis=1), np.nan)
     return np.where(found > 1, found, np.nan)
 

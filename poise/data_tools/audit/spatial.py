@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from poise.data_tools.audit.evidence import OUTSIDE, far_outside, surest
 from poise.data_tools.audit.findings import Audit, Finding
 from poise.data_tools.audit.motion import (
     SURE,
     bone_findings,
     exchange_findings,
     jump_findings,
+    kind_of_exchange,
     mirror_findings,
 )
 from poise.data_tools.audit.people import outside_boxes
@@ -24,8 +26,6 @@ __all__ = ["audit_poses"]
 
 #: projected keypoints scatter around 2D labels at least so much; parts of the person's size
 _LEAST_SCATTER = 0.005
-#: a projected keypoint is outside of its box from here on; parts of the longer side
-_OUTSIDE = 0.05
 
 
 def audit_poses(poses: Poses3D, *, prior: float, least: float) -> Audit:
@@ -89,17 +89,16 @@ def _against_picture(
     exchanged = _exchanged(poses, sure, error, size)
     exchanged[told[:, poses.pairs].any(axis=-1)] = 0
     for pose in np.flatnonzero((exchanged >= least).any(axis=1)).tolist():
-        chosen = np.flatnonzero(exchanged[pose] >= max(least, exchanged[pose].max() / 2))
+        chosen = surest(exchanged[pose], least)
         points = poses.pairs[chosen].ravel()
         told[pose, points] = True
-        whole = len(chosen) >= max(2, len(poses.pairs) * 2 / 3)
         about = "the 2D labels fit with left and right exchanged; one of the two is wrong"
-        kind = "swapped" if whole else "pair swapped"
+        kind = kind_of_exchange(poses, len(chosen))
         yield poses.finding(pose, kind, exchanged[pose].max(), points, about)
     sure[told] = 0
     pixels = np.nan_to_num(error * size)
     for pose in np.flatnonzero((sure >= least).any(axis=1)).tolist():
-        chosen = np.flatnonzero(sure[pose] >= max(least, sure[pose].max() / 2))
+        chosen = surest(sure[pose], least)
         chosen = chosen[np.argsort(-pixels[pose, chosen])]
         worst = chosen[0]
         told[pose, chosen] |= sure[pose, worst] >= SURE
@@ -129,11 +128,9 @@ def _outside(poses: Poses3D, prior: float, least: float) -> Iterator[Finding]:
     known = np.isfinite(shown.points).all(axis=-1) & np.isfinite(poses.boxes).all(axis=1)[:, None]
     far = outside_boxes(np.nan_to_num(shown.points), np.nan_to_num(poses.boxes))
     far = np.where(known & poses.seen, far, 0)
-    worst = far.max(axis=1)
-    share = (len(worst) - np.searchsorted(np.sort(worst), worst)) / len(worst)
-    sure = np.where(worst > _OUTSIDE, prior / (prior + share), 0)
+    sure, worst, share = far_outside(far, prior)
     for pose in np.flatnonzero(sure >= least).tolist():
-        chosen = np.flatnonzero(far[pose] > _OUTSIDE)
+        chosen = np.flatnonzero(far[pose] > OUTSIDE)
         about = (
             f"projected, a keypoint lies {worst[pose]:.0%} of the box's longer side outside of it; "
             f"{share[pose]:.1%} of all poses have one as far"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from poise.data_tools.audit.against_model import Comparison
-from poise.data_tools.audit.evidence import AGREES, PRIOR, agreement_by_score
+from poise.data_tools.audit.evidence import AGREES, agreement_by_score
 from poise.data_tools.audit.findings import Finding
 from poise.data_tools.audit.people import People, outside_boxes
 from poise.data_tools.audit.predictions import Predictions
@@ -23,7 +23,7 @@ _TINY = 1e-9
 
 
 def missing_people(
-    people: People, predictions: Predictions, *, prior: float = PRIOR, least: float = 0.05
+    people: People, predictions: Predictions, *, prior: float, least: float
 ) -> Iterator[Finding]:
     """Poses found without looking at labels, that are nobody's.
 
@@ -81,12 +81,7 @@ def _covered(people: People, predictions: Predictions, picture: int) -> np.ndarr
 
 
 def cut_boxes(
-    people: People,
-    predictions: Predictions,
-    found: Comparison,
-    *,
-    prior: float = PRIOR,
-    least: float = 0.1,
+    people: People, predictions: Predictions, found: Comparison, *, prior: float, least: float
 ) -> Iterator[Finding]:
     """Boxes outside of which the model sees keypoints that nobody labelled.
 
