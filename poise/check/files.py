@@ -11,7 +11,7 @@ from poise._files import unzipped, write_whole
 from poise.datasets.coco_file import check_rows
 from poise.errors import DataError
 
-__all__ = ["check_annotations", "read_annotations", "write_annotations"]
+__all__ = ["check_annotations", "read_annotations", "write_annotations", "write_text"]
 
 
 def read_annotations(path: Path) -> dict[str, Any]:
@@ -58,13 +58,18 @@ def check_annotations(content: Any, path: Path) -> dict[str, Any]:
 
 
 def write_annotations(content: Any, path: Path) -> None:
-    """Write a file, and the folders above it.
+    """Write a file, and the folders above it; errors as of `write_text`."""
+    write_text(path, json.dumps(content))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, which appears whole or not at all, and the folders above it.
 
     Raises:
         DataError: it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(content).encode())
+        write_whole(path, text.encode())
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error

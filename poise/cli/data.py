@@ -175,7 +175,7 @@ def stats(
         ("people by size (limits 32 and 96 pixels squared)", "sizes"),
     ):
         _write(f"{title}: " + "  ".join(f"{k}: {v}" for k, v in found[key].items()))
-    _table(
+    _write_table(
         ["keypoint", "labelled", "share"],
         [[n, f"{v['labelled']:,}", f"{v['share']:.1%}"] for n, v in found["keypoints"].items()],
     )
@@ -237,7 +237,7 @@ def schemas(as_json: Json = False) -> None:
         [str(v) if v is not True and v is not False else "yes" if v else "-" for v in r.values()]
         for r in rows
     ]
-    _table(["schema", "keypoints", "links", "pairs", "sigmas"], cells)
+    _write_table(["schema", "keypoints", "links", "pairs", "sigmas"], cells)
 
 
 def schema(
@@ -257,7 +257,7 @@ def schema(
         points = info["keypoint_info"]
         sigmas = info["sigmas"] or ["-"] * len(points)
         weights = [*info["joint_weights"], *["-"] * len(points)][: len(points)]
-        _table(
+        _write_table(
             ["", "keypoint", "other side", "part", "weight", "sigma"],
             [
                 [str(i), p["name"], p.get("swap") or "", p.get("type") or "", str(w), str(s)]
@@ -292,7 +292,7 @@ def mappings(
             _write(json.dumps([{"name": m.name} | m.counts for m in found], indent=1))
             return
         cells = [[m.name, *(str(n) for n in m.counts.values())] for m in found]
-        _table(["mapping", "measured", "derived", "missing"], cells)
+        _write_table(["mapping", "measured", "derived", "missing"], cells)
         return
     mapping = conversions.named(names[0]) if len(names) == 1 else conversions.find(*names[:2])
     if as_json:
@@ -300,7 +300,7 @@ def mappings(
         _write(json.dumps({"name": mapping.name, "keypoints": lines}, indent=1))
         return
     _write(f"{mapping.name}: " + ", ".join(f"{n} {kind}" for kind, n in mapping.counts.items()))
-    _table(["keypoint", "", "from"], [list(line) for line in mapping.lines()])
+    _write_table(["keypoint", "", "from"], [list(line) for line in mapping.lines()])
 
 
 add_commands(
@@ -318,8 +318,8 @@ add_commands(
 )
 
 
-def _table(head: list[str], rows: list[list[str]]) -> None:
-    """Columns of text, as wide as their longest entry."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in [head, *rows]:
-        _write("  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip())
+def _write_table(head: list[str], rows: list[list[str]]) -> None:
+    from poise.report.evaluation import text_table
+
+    for line in text_table(head, rows, left=len(head)):
+        _write(line)

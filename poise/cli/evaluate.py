@@ -92,9 +92,9 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Evaluate predictions that were saved by a test, with any metrics."""
+    from poise.check.files import write_text
     from poise.cli.bars import counted
     from poise.data_tools.examining import examine_predictions
-    from poise.data_tools.formats.coco import write_text
     from poise.report.evaluation import examination_lines
 
     if images is not None and page is None:

@@ -71,7 +71,7 @@ def test(
         return
     _show(metrics)
     if out is not None:
-        from poise.data_tools.formats.coco import write_text
+        from poise.check.files import write_text
 
         plain = {k: float(v) for k, v in metrics.items()}
         write_text(out, json.dumps(plain, indent=1) + "\n")

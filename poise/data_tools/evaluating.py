@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.data_tools.formats.coco import schema_file
+from poise.check.keypoints import describe_keypoints
 from poise.datasets.coco_file import read_json
 from poise.errors import (
     ArgumentError,
@@ -27,7 +27,13 @@ from poise.metrics.prediction_file import is_prediction_file, read_predictions
 from poise.registry import METRICS
 from poise.structures.metainfo import parse_pose_metainfo
 
-__all__ = ["Collected", "collect_predictions", "evaluate_predictions", "parse_metric"]
+__all__ = [
+    "Collected",
+    "collect_predictions",
+    "evaluate_predictions",
+    "keypoints_of",
+    "parse_metric",
+]
 
 #: metrics that read an annotation file, which has pictures without predictions, too
 _READ_ANNOTATIONS = ("CocoMetric", "CocoWholeBodyMetric", "PoseTrack18Metric")
@@ -248,6 +254,13 @@ def _unused(name: str, taken: Mapping[str, Any]) -> str:
     return unique
 
 
+def keypoints_of(annotations: str | Path, schema: str | None) -> dict[str, Any]:
+    """Parsed schema of a name or metadata file; that of an annotation file without it."""
+    if schema is None:
+        return parse_pose_metainfo(describe_keypoints(Path(annotations)).metainfo)
+    return parse_pose_metainfo({"from_file": schema})
+
+
 def _coco_results(
     path: Path, annotations: str | Path | None, schema: str | None
 ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
@@ -261,12 +274,7 @@ def _coco_results(
         )
     if annotations is None:
         raise DataError(f"{path} is a COCO result file; give its annotations, --annotations FILE")
-    if schema is None:
-        from poise.check.keypoints import describe_keypoints
-
-        meta = parse_pose_metainfo(describe_keypoints(Path(annotations)).metainfo)
-    else:
-        meta = parse_pose_metainfo({"from_file": schema_file(schema)})
+    meta = keypoints_of(annotations, schema)
     sizes = {len(row["keypoints"]) for row in rows}
     if sizes - {3 * meta["num_keypoints"]}:
         raise DataError(

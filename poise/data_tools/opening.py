@@ -6,7 +6,8 @@ import shutil
 import tempfile
 import weakref
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from poise import schemas
 from poise.check.categories import has_several_sets, use_one_set
 from poise.check.files import read_annotations
 from poise.data_tools.formats.archives import is_archive, unpack
-from poise.data_tools.formats.coco import schema_file
 from poise.data_tools.formats.reading import Reading
 from poise.data_tools.formats.table import labels_in
 from poise.data_tools.own_labels import as_coco_file, is_foreign
@@ -23,7 +23,7 @@ from poise.datasets.coco_file import read_json
 from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError, nearest
 from poise.registry import DATASETS
 
-__all__ = ["image_folder", "open_dataset"]
+__all__ = ["folder_near", "open_dataset"]
 
 PARTS = ("train", "val", "test")
 #: endings of annotation files
@@ -73,30 +73,21 @@ def open_dataset(
         DataError: the file is none that Poise reads.
         ConfigError: the config has no such part.
     """
-    if is_archive(Path(source)):
-        return _open_archive(
-            Path(source),
-            kind=kind,
-            schema=schema,
-            images=images,
-            part=part,
-            mode=mode,
-            category=category,
-            settings=settings,
-        )
-    if kind is None and is_foreign(Path(source)):
+    path = Path(source)
+    common = {"schema": schema, "mode": mode, "settings": settings}
+    if is_archive(path):
+        more = {"kind": kind, "images": images, "part": part, "category": category}
+        return _opened_copy(partial(_unpacked, path), **common, **more)
+    if kind is None and is_foreign(path):
         reading = Reading(
             schema=schema,
             images=None if images is None else Path(images),
             part=part,
             category=category,
         )
-        return _open_foreign(Path(source), reading, mode, settings)
-    path = Path(source)
+        return _opened_copy(partial(_as_coco, path, reading), **common)
     if kind is None and (category is not None or _has_several_sets(path)):
-        return _open_one_set(
-            path, category, schema=schema, images=images, mode=mode, settings=settings
-        )
+        return _opened_copy(partial(_as_one_set, path, category, images), **common)
     if part not in PARTS:
         raise ConfigError(f"a config has the parts {', '.join(PARTS)}, got '{part}'")
     if images is not None and not Path(images).is_dir():
@@ -105,7 +96,8 @@ def open_dataset(
     if mode is not None:
         changes["data_mode"] = mode
     if schema is not None:
-        changes["metainfo"] = {"from_file": _schema_file(schema)}
+        _check_schema(schema)
+        changes["metainfo"] = {"from_file": schema}
     if images is not None:
         changes["data_prefix"] = {"img": str(images)}
     if path.is_dir():
@@ -126,41 +118,45 @@ def open_dataset(
     return build_dataset(_without_pipelines(cfg, outermost=True))
 
 
-def _open_archive(path: Path, **options: Any) -> Any:
-    """A data set of a .zip file; what is unpacked lives as long as it."""
-    folder = Path(tempfile.mkdtemp(prefix="poise-labels-"))
-    try:
-        home, sentence = unpack(path, folder)
-        found = open_dataset(labels_in(home), **options)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    found.imported = [sentence, *getattr(found, "imported", ())]
-    weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
-    return found
+#: writes into a folder; gives the file to open, what was done, and arguments of `open_dataset`
+_Writer = Callable[[Path], tuple[Path, list[str], dict[str, Any]]]
 
 
-def _open_foreign(
-    path: Path, reading: Reading, mode: str | None, settings: Mapping[str, Any] | None
-) -> Any:
-    """A data set of labels in another form; the COCO file that it needs lives as long as it."""
+def _opened_copy(write: _Writer, **options: Any) -> Any:
+    """A data set of files that are written for it and live as long as it."""
     folder = Path(tempfile.mkdtemp(prefix="poise-labels-"))
     try:
-        file, pictures, told = as_coco_file(path, folder / f"{path.stem}.json", reading)
-        found = open_dataset(
-            file,
-            schema=reading.schema,
-            images=reading.images or pictures,
-            mode=mode,
-            settings=settings,
-        )
+        file, told, more = write(folder)
+        found = open_dataset(file, **{**options, **more})
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     # what was made, guessed and left out on the way, for whoever shows the data set
-    found.imported = told[1:]
+    found.imported = [*told, *getattr(found, "imported", ())]
     weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
     return found
+
+
+def _unpacked(path: Path, folder: Path) -> tuple[Path, list[str], dict[str, Any]]:
+    home, sentence = unpack(path, folder)
+    return labels_in(home), [sentence], {}
+
+
+def _as_coco(path: Path, reading: Reading, folder: Path) -> tuple[Path, list[str], dict[str, Any]]:
+    file, pictures, told = as_coco_file(path, folder / f"{path.stem}.json", reading)
+    return file, told[1:], {"images": reading.images or pictures}
+
+
+def _as_one_set(
+    path: Path, category: str | None, images: str | Path | None, folder: Path
+) -> tuple[Path, list[str], dict[str, Any]]:
+    """A copy of a COCO file with one set of keypoints, of all its categories or of one."""
+    if not path.name.endswith(_JSON) or not path.is_file():
+        raise ConfigError(
+            f"--category chooses from an annotation file (.json) or labels of a tool, got {path}"
+        )
+    (file,), told = use_one_set([path], folder, category)
+    return file, told, {"images": images or folder_near(path)}
 
 
 def _has_several_sets(path: Path) -> bool:
@@ -173,43 +169,19 @@ def _has_several_sets(path: Path) -> bool:
         return False
 
 
-def _open_one_set(path: Path, category: str | None, **options: Any) -> Any:
-    """A data set of a COCO file with one set of keypoints, whose copy lives as long as it."""
-    if not path.name.endswith(_JSON) or not path.is_file():
-        raise ConfigError(
-            f"--category chooses from an annotation file (.json) or labels of a tool, got {path}"
-        )
-    folder = Path(tempfile.mkdtemp(prefix="poise-labels-"))
-    try:
-        (file,), told = use_one_set([path], folder, category)
-        options["images"] = options["images"] or image_folder(path)
-        found = open_dataset(file, **options)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    found.imported = told
-    weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
-    return found
-
-
 def _annotations_in(folder: Path) -> str:
     """Part of an error text: the first annotation files below a folder."""
     found = sorted(p for p in folder.rglob("*") if p.suffix in (".json", ".npz"))[:3]
     return f", such as {', '.join(map(str, found))}," if found else ""
 
 
-def _schema_file(schema: str) -> str:
-    """Metadata file of a schema's name; a path stays.
-
-    Raises:
-        UnknownNameError: no schema has the name.
-    """
+def _check_schema(schema: str) -> None:
+    """Raise UnknownNameError unless it is a schema's name, or a path."""
     if not Path(schema).suffix and schema not in schemas.names():
         raise UnknownNameError(
             f"there is no keypoint schema '{schema}'; `poise data schemas` lists them"
             f"{nearest(schema, schemas.names())}"
         )
-    return schema_file(schema)
 
 
 def _of_file(path: Path, kind: str | None, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,7 +189,7 @@ def _of_file(path: Path, kind: str | None, changes: Mapping[str, Any]) -> dict[s
     cfg: dict[str, Any] = {"type": found, "ann_file": str(path)}
     reader = DATASETS.get(found)
     if reader is not None and hasattr(reader, "rule") and "data_prefix" not in changes:
-        cfg["data_prefix"] = {"img": str(image_folder(path))}
+        cfg["data_prefix"] = {"img": str(folder_near(path))}
     elif "data_root" not in changes and path.suffix == ".npz":
         cfg["data_root"], cfg["ann_file"] = str(path.parent), path.name
     if kind is None and found == "BaseCocoStyleDataset" and "metainfo" not in changes:
@@ -228,7 +200,7 @@ def _of_file(path: Path, kind: str | None, changes: Mapping[str, Any]) -> dict[s
     return cfg
 
 
-def image_folder(path: Path) -> Path:
+def folder_near(path: Path) -> Path:
     """Folder near an annotation file that has its first picture; its own if none has."""
     content = read_json(str(path))
     rows = content.get("images") if isinstance(content, dict) else content

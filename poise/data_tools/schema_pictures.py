@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from poise import schemas
-from poise.data_tools.formats.coco import schema_file
 from poise.errors import DataError
 from poise.schemas import conversions
 from poise.structures.metainfo import parse_pose_metainfo
@@ -66,7 +65,7 @@ def draw_schema(name: str, *, size: int = 800) -> Array:
     Returns:
         (size, size, 3) uint8, BGR.
     """
-    meta = parse_pose_metainfo({"from_file": schema_file(name)})
+    meta = parse_pose_metainfo({"from_file": name})
     points = figure_positions(name)
     low, high = points.min(axis=0), points.max(axis=0)
     scale = size * (1 - 2 * _MARGIN) / max((high - low).max(), 1e-9)

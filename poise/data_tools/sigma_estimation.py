@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
-from poise.data_tools.evaluating import collect_predictions
-from poise.data_tools.formats.coco import schema_file
+from poise.data_tools.evaluating import collect_predictions, keypoints_of
 from poise.errors import DataError
 from poise.geometry.boxes import bbox_overlaps, bbox_xywh2xyxy
 from poise.metrics.analysis.sigmas import (
@@ -24,7 +23,6 @@ from poise.metrics.analysis.sigmas import (
 from poise.metrics.analysis.slices import neighbours
 from poise.metrics.coco_table import read_coco_table
 from poise.metrics.coco_truth import CocoTruth
-from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["SigmaReport", "estimate_sigmas"]
 
@@ -126,12 +124,7 @@ def estimate_sigmas(
         DataError: nobody is labelled twice, or no prediction fits anybody.
         FileMissingError: a file does not exist.
     """
-    from poise.check.keypoints import describe_keypoints
-
-    if schema is None:
-        meta = parse_pose_metainfo(describe_keypoints(Path(annotations)).metainfo)
-    else:
-        meta = parse_pose_metainfo({"from_file": schema_file(schema)})
+    meta = keypoints_of(annotations, schema)
     if predictions is not None:
         squares = _of_predictions(predictions, annotations, box_area, schema)
         estimate, source = robust_sigmas, "predictions"

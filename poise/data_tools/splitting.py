@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections import defaultdict
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from poise.data_tools.formats.coco import write_text
+from poise.check.files import write_annotations
 from poise.datasets.coco_file import CocoFile
 from poise.errors import ArgumentError, DataError
 
@@ -69,7 +68,7 @@ def split_annotations(
         images = [image for image in coco.dataset["images"] if image["id"] in chosen]
         people = [ann for ann in coco.annotations if ann["image_id"] in chosen]
         file = out / f"{part}.json"
-        write_text(file, json.dumps({**coco.dataset, "images": images, "annotations": people}))
+        write_annotations({**coco.dataset, "images": images, "annotations": people}, file)
         written[part] = (file, len(images), len(people))
     return written
 

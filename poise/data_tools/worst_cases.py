@@ -12,7 +12,7 @@ import numpy as np
 from poise._arrays import Array
 from poise.data_tools.drawing import annotation_file
 from poise.data_tools.evaluating import Collected
-from poise.data_tools.opening import image_folder
+from poise.data_tools.opening import folder_near
 from poise.datasets.coco_file import read_json
 from poise.metrics.analysis.statistics import Leaf
 from poise.metrics.analysis.worst import Worst, worst_of
@@ -94,7 +94,7 @@ class _Files:
         if ann_file is not None and (images is not None or not self.known):
             rows = read_json(str(ann_file)).get("images", ())
             self.names = {row["id"]: str(row.get("file_name", "")) for row in rows}
-            self.folder = images or image_folder(ann_file)
+            self.folder = images or folder_near(ann_file)
 
     def of(self, picture: Any) -> str:
         """File of a picture; it need not exist."""

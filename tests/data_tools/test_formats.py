@@ -57,10 +57,17 @@ def test_yolo_files_with_faults_are_said(own: Any, tmp_path: Path) -> None:
     label.write_text(text.replace("0.187500", "x", 1))
     with pytest.raises(DataError, match=r"1\.txt, line 1: could not convert"):
         read_annotations(yaml)
+    label.write_text(text.replace("0.187500", "nan", 1))
+    with pytest.raises(DataError, match=r"1\.txt, line 1: NaN or infinity among the numbers"):
+        read_annotations(yaml)
+    label.write_text("7" + text[1:])
+    with pytest.raises(DataError, match=r"1\.txt, line 1: class 7, expected one of .* names, 0"):
+        read_annotations(yaml)
     label.write_text(text)
     (tmp_path / "images/2.png").write_bytes(b"")
     found = read_annotations(yaml)
     assert found.lost == {"pictures that cannot be read": 1}
+    assert found.ids == {"pictures that cannot be read": ["2.png"]}
     with pytest.raises(DataError, match="kpt_shape has 3 keypoints, the schema coco 17"):
         read_annotations(yaml, Reading(schema="coco"))
     with pytest.raises(FileMissingError, match="has none; give --images"):
@@ -122,6 +129,11 @@ def test_json_lines_and_back(own: Any, tmp_path: Path) -> None:
     assert first["instances"][0]["keypoint_scores"] == [1, 1, 0]
     convert_annotations(tmp_path / "p.jsonl", tmp_path / "back.json")
     assert [p["bbox"] for p in people(tmp_path / "back.json")] == [p["bbox"] for p in people(file)]
+    first["instances"][0]["keypoints"][0] = [None, None]
+    (tmp_path / "p.jsonl").write_text(json.dumps(first) + "\n")
+    nowhere = read_annotations(tmp_path / "p.jsonl").people[0]["keypoints"]
+    assert nowhere[:3] == [0, 0, 0]
+    assert nowhere[5] == 2
     (tmp_path / "p.jsonl").write_text('{"image": "a"}\n')
     with pytest.raises(DataError, match="line 1, is no result of poise predict"):
         read_annotations(tmp_path / "p.jsonl")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from poise.data_tools.formats.coco import write_text
+from poise.check.files import write_text
 from poise.datasets.coco_file import read_json
 from poise.errors import DataError
 

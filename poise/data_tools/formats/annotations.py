@@ -13,7 +13,7 @@ import numpy as np
 from poise.schemas import conversions
 from poise.structures import convert_keypoints
 
-__all__ = ["Annotations"]
+__all__ = ["Annotations", "new_annotation", "plain"]
 
 #: values of a triple's third number: not labelled, labelled but hidden, visible
 NUMBERS = 3
@@ -109,6 +109,27 @@ class Annotations:
             skeleton=[(names.index(a), names.index(b)) for a, b in links],
             schema=target,
         )
+
+
+def new_annotation(
+    number: int, image: int, category: int, box: np.ndarray, triples: np.ndarray
+) -> dict[str, Any]:
+    """An annotation as COCO has it.
+
+    Args:
+        number, image, category: ids.
+        box: (4,) xywh. triples: (K, 3) x, y, visibility; image space.
+    """
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": category,
+        "bbox": plain(box),
+        "area": round(float(box[2] * box[3]), 2),
+        "iscrowd": 0,
+        "num_keypoints": int((triples[:, 2] > 0).sum()),
+        "keypoints": plain(triples),
+    }
 
 
 def plain(values: np.ndarray) -> list[float | int]:

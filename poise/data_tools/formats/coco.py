@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from poise import schemas
-from poise._files import write_whole
 from poise.check.categories import one_set
-from poise.check.files import check_annotations
+from poise.check.files import check_annotations, write_annotations
 from poise.check.keypoints import describe_content
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.coco_mending import mended
@@ -41,25 +39,19 @@ def read_coco_file(path: Path, reading: Reading) -> Annotations:
         content, joined = one_set(check_annotations(content, path), reading.category, source=path)
         said += joined
     found = (
-        {"from_file": schema_file(reading.schema)}
+        {"from_file": reading.schema}
         if reading.schema
         else describe_content(content, path).metainfo
     )
     meta = parse_pose_metainfo(dict(found))
     _check_entries(content, path)
-    wrong = next(
-        (
-            ann
-            for ann in content.get("annotations", ())
-            if ann.get("keypoints") and len(ann["keypoints"]) != 3 * meta["num_keypoints"]
-        ),
-        None,
-    )
-    if wrong is not None:
-        raise DataError(
-            f"{path}: annotation {wrong.get('id')} has {len(wrong['keypoints'])} numbers in "
-            f"keypoints, expected {3 * meta['num_keypoints']} of {meta['dataset_name']}"
-        )
+    expected = 3 * meta["num_keypoints"]
+    for ann in content["annotations"]:
+        if ann.get("keypoints") and len(ann["keypoints"]) != expected:
+            raise DataError(
+                f"{path}: annotation {ann.get('id')} has {len(ann['keypoints'])} numbers in "
+                f"keypoints, expected {expected} of {meta['dataset_name']}"
+            )
     return Annotations(
         images=content["images"],
         people=content["annotations"],
@@ -110,13 +102,9 @@ def write_coco_file(found: Annotations, path: Path) -> list[Path]:
         width, height = person["bbox"][2:4]
         defaults = {"id": number, "category_id": 1, "area": width * height, "iscrowd": 0}
         people.append({**defaults, **person})
+    links = [[a + 1, b + 1] for a, b in found.skeleton]
     categories = [
-        {
-            **category,
-            "keypoints": found.names,
-            "skeleton": [[a + 1, b + 1] for a, b in found.skeleton],
-        }
-        for category in found.categories
+        {**category, "keypoints": found.names, "skeleton": links} for category in found.categories
     ]
     # no pairs are nothing known: a reader that is told so would mirror pictures
     mirror = {"flip_indices": found.swap} if found.swap != sorted(found.swap) else {}
@@ -126,13 +114,8 @@ def write_coco_file(found: Annotations, path: Path) -> list[Path]:
         "annotations": people,
         "categories": categories,
     }
-    write_text(path, json.dumps(content))
+    write_annotations(content, path)
     return [path]
-
-
-def schema_file(schema: str) -> str:
-    """Path that stands for a schema's name; a path stays."""
-    return schema if Path(schema).suffix else f"configs/_base_/datasets/{schema}.py"
 
 
 def schema_of(metainfo: dict[str, Any]) -> str:
@@ -151,18 +134,5 @@ def check_writable(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, which appears whole or not at all, and the folders above it.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode())
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error

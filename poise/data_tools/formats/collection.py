@@ -11,8 +11,7 @@ import numpy as np
 
 from poise import schemas
 from poise.check.categories import OWN, join_names
-from poise.data_tools.formats.annotations import Annotations, plain
-from poise.data_tools.formats.coco import schema_file
+from poise.data_tools.formats.annotations import Annotations, new_annotation
 from poise.data_tools.formats.reading import Box, Reading, box_around
 from poise.errors import DataError
 from poise.schemas.sides import other_sides, plain_name
@@ -121,9 +120,11 @@ class Collection:
                 found.drop("people without keypoints and box", draft.where)
                 continue
             made += was_made
-            found.people.append(
-                _annotation(len(found.people) + 1, image, draft, labels, triples, box)
-            )
+            corners = np.reshape(box, (2, 2))
+            xywh = np.concatenate([corners[0], corners[1] - corners[0]])
+            category = labels.index(draft.category) + 1
+            person = new_annotation(len(found.people) + 1, image, category, xywh, triples)
+            found.people.append(person | draft.more)
         if made:
             found.said.append(
                 f"boxes were made of the keypoints for {made:,} of {len(found.people):,} people, "
@@ -174,7 +175,7 @@ class Collection:
         return joined.names
 
     def _of_schema(self, schema: str, given: Sequence[str]) -> list[str]:
-        meta = parse_pose_metainfo({"from_file": schema_file(schema)})
+        meta = parse_pose_metainfo({"from_file": schema})
         known = list(meta["keypoint_id2name"].values())
         mine = {plain_name(name) for name in given}
         if not mine & {plain_name(name) for name in known}:
@@ -194,7 +195,7 @@ class Collection:
     def _set_sides(self, links: list[tuple[str, str]], swaps: Mapping[str, str] | None) -> None:
         found, names = self.found, self.found.names
         if found.schema:
-            meta = parse_pose_metainfo({"from_file": schema_file(found.schema)})
+            meta = parse_pose_metainfo({"from_file": found.schema})
             found.swap = list(meta["flip_indices"])
             found.skeleton = [(a, b) for a, b in meta["skeleton_links"]]
             return
@@ -226,26 +227,3 @@ class Collection:
 
 def _schema_names(schema: str) -> list[str]:
     return [point["name"] for point in schemas.get(schema)["keypoint_info"].values()]
-
-
-def _annotation(
-    number: int,
-    image: int,
-    draft: Draft,
-    labels: Sequence[str],
-    triples: np.ndarray,
-    box: Sequence[float],
-) -> dict[str, Any]:
-    left, top, right, bottom = box
-    width, height = right - left, bottom - top
-    return {
-        "id": number,
-        "image_id": image,
-        "category_id": labels.index(draft.category) + 1,
-        "bbox": plain(np.array([left, top, width, height])),
-        "area": round(width * height, 2),
-        "iscrowd": 0,
-        "num_keypoints": int((triples[:, 2] > 0).sum()),
-        "keypoints": plain(triples),
-        **draft.more,
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from poise import schemas
-from poise.data_tools.formats.annotations import Annotations, plain
-from poise.data_tools.formats.coco import schema_file, write_text
+from poise.check.files import write_text
+from poise.data_tools.formats.annotations import Annotations, new_annotation
 from poise.data_tools.formats.reading import Reading
 from poise.errors import DataError
 from poise.inference.results.pose_result import RESULT_VERSION
@@ -30,7 +31,7 @@ def write_json_lines(found: Annotations, path: Path) -> list[Path]:
         if person.get("keypoints"):
             by_image[person["image_id"]].append(person)
         else:
-            found.lost["without keypoints"] += 1
+            found.drop("without keypoints", person["id"])
     lines = []
     for image in found.images:
         line = {
@@ -43,7 +44,8 @@ def write_json_lines(found: Annotations, path: Path) -> list[Path]:
             "instances": [_instance(person) for person in by_image.pop(image["id"], ())],
         }
         lines.append(json.dumps(line) + "\n")
-    found.lost["of an image that is not listed"] += sum(map(len, by_image.values()))
+    for person in itertools.chain.from_iterable(by_image.values()):
+        found.drop("of an image that is not listed", person["id"])
     write_text(path, "".join(lines))
     return [path]
 
@@ -98,7 +100,7 @@ def read_json_lines(path: Path, reading: Reading) -> Annotations:
         raise DataError(f"{path} has no lines")
     if not (found and (schemas.known(found) or Path(found).is_file())):
         return _of_names(images, people, names)
-    meta = parse_pose_metainfo({"from_file": schema_file(found)})
+    meta = parse_pose_metainfo({"from_file": found})
     if list(meta["keypoint_id2name"].values()) != names:
         if reading.schema:
             raise DataError(
@@ -125,15 +127,7 @@ def _person(instance: dict[str, Any], image: int, number: int) -> dict[str, Any]
     left, top, right, bottom = instance["bbox"]
     points = np.array(instance["keypoints"], np.float64)
     scores = np.array(instance["keypoint_scores"], np.float64)
-    seen = np.where(scores >= LEAST_SCORE, 2.0, 0.0)
-    triples = np.concatenate([np.where(seen[:, None] > 0, points, 0), seen[:, None]], axis=1)
-    return {
-        "id": number,
-        "image_id": image,
-        "category_id": 1,
-        "bbox": plain(np.array([left, top, right - left, bottom - top])),
-        "area": round((right - left) * (bottom - top), 2),
-        "iscrowd": 0,
-        "num_keypoints": int((seen > 0).sum()),
-        "keypoints": plain(triples),
-    }
+    seen = (scores >= LEAST_SCORE) & np.isfinite(points).all(axis=1)
+    triples = np.column_stack([np.where(seen[:, None], points, 0), 2.0 * seen])
+    box = np.array([left, top, right - left, bottom - top], np.float64)
+    return new_annotation(number, image, 1, box, triples)

@@ -92,7 +92,10 @@ def _read(file: Any, path: Path, reading: Reading) -> Annotations:
         ]
         left = len(rows) - len(drafts)
         if left:
-            book.found.lost["predictions of SLEAP (--predicted keeps those not corrected)"] += left
+            for _ in range(left):
+                book.found.drop(
+                    "predictions of SLEAP (--predicted keeps those not corrected)", name
+                )
         drafts = [draft for draft in drafts if draft.points]
         size = picture_size(folder / places.get(name, name)) or names.size(key[0])
         if not drafts:

@@ -152,9 +152,13 @@ def labels_in(folder: Path) -> Path:
     Raises:
         DataError: no labels, or several files that could be meant.
     """
-    if any(form.fits(folder) for form in FORMS.values()):
+
+    def fits(path: Path) -> bool:
+        return any(form.fits(path) for form in FORMS.values())
+
+    if fits(folder):
         return folder
-    files = sorted(f for f in folder.rglob("*") if f.is_file() and _fits_any(f))
+    files = sorted(f for f in folder.rglob("*") if f.is_file() and fits(f))
     if len(files) == 1:
         return files[0]
     shown = ", ".join(str(f.relative_to(folder)) for f in files[:5])
@@ -162,10 +166,6 @@ def labels_in(folder: Path) -> Path:
         f"{folder} has "
         + (f"several files of labels ({shown}); give one of them" if files else "no labels")
     )
-
-
-def _fits_any(file: Path) -> bool:
-    return any(form.fits(file) for form in FORMS.values())
 
 
 def convert_annotations(

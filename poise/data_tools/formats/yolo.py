@@ -15,13 +15,12 @@ import numpy as np
 import yaml
 
 from poise._files import files_below
-from poise.data_tools.formats.annotations import Annotations, plain
-from poise.data_tools.formats.coco import schema_file, write_text
-from poise.data_tools.formats.reading import PICTURES, Reading
+from poise.check.files import write_text
+from poise.data_tools.formats.annotations import Annotations, new_annotation
+from poise.data_tools.formats.reading import PICTURES, Reading, picture_size
 from poise.errors import DataError, FileMissingError
 from poise.schemas.sides import schema_of_names
 from poise.structures.metainfo import parse_pose_metainfo
-from poise.transforms.image import stored_image
 
 __all__ = ["DATA_FILE", "has_validation", "read_yolo", "write_yolo"]
 
@@ -47,9 +46,10 @@ def write_yolo(found: Annotations, out: Path) -> list[Path]:
     sizes = {image["id"]: (image["width"], image["height"]) for image in found.images}
     for person in found.people:
         if person.get("iscrowd") or not person.get("keypoints"):
-            found.lost["crowd" if person.get("iscrowd") else "without keypoints"] += 1
+            reason = "crowd" if person.get("iscrowd") else "without keypoints"
+            found.drop(reason, person.get("id"))
         elif person["image_id"] not in sizes:
-            found.lost["of an image that is not listed"] += 1
+            found.drop("of an image that is not listed", person.get("id"))
         else:
             number = classes.get(person.get("category_id", 1), 0)
             lines[person["image_id"]].append(_line(number, person, sizes[person["image_id"]]))
@@ -144,18 +144,18 @@ def has_validation(path: Path) -> bool:
 
 
 def _read_picture(result: Annotations, picture: Path, folder: Path, shape: tuple[int, int]) -> None:
-    image = stored_image(picture)
-    if image is None:
-        result.lost["pictures that cannot be read"] += 1
-        return
-    height, width = image.shape[:2]
-    number = len(result.images) + 1
+    size = picture_size(picture)
     name = picture.relative_to(folder).as_posix()
-    result.images.append({"id": number, "file_name": name, "width": width, "height": height})
+    if size is None:
+        result.drop("pictures that cannot be read", name)
+        return
+    number = len(result.images) + 1
+    result.images.append({"id": number, "file_name": name, "width": size[0], "height": size[1]})
     label = _label_of(picture)
     if not label.is_file():
         return
     count, numbers = shape
+    classes = {category["id"] - 1 for category in result.categories}
     for place, text in enumerate(label.read_text(encoding="utf-8-sig").splitlines(), 1):
         words = text.split()
         if not words:
@@ -169,29 +169,27 @@ def _read_picture(result: Annotations, picture: Path, folder: Path, shape: tuple
             values = np.array(words, np.float64)
         except ValueError as error:
             raise DataError(f"{label}, line {place}: {error}") from error
-        result.people.append(_person(values, (width, height), shape, number, len(result.people)))
+        if not np.isfinite(values).all():
+            raise DataError(f"{label}, line {place}: NaN or infinity among the numbers")
+        if values[0] not in classes:
+            raise DataError(
+                f"{label}, line {place}: class {words[0]}, expected one of those that the data "
+                f"file names, {', '.join(map(str, sorted(classes)))}"
+            )
+        result.people.append(_person(values, size, shape, number, len(result.people) + 1))
 
 
 def _person(
-    values: np.ndarray, size: tuple[int, int], shape: tuple[int, int], image: int, before: int
+    values: np.ndarray, size: tuple[int, int], shape: tuple[int, int], image: int, number: int
 ) -> dict[str, Any]:
     scale = np.array(size, np.float64)
     center, sides = values[1:3] * scale, values[3:5] * scale
     points = values[BEFORE_KEYPOINTS:].reshape(shape)
-    places = points[:, :2] * scale
     # without a visibility, a keypoint at the corner is not labelled
     seen = points[:, 2] if shape[1] == 3 else np.where(points.any(axis=1), 2.0, 0.0)
-    triples = np.concatenate([np.where(seen[:, None] > 0, places, 0), seen[:, None]], axis=1)
-    return {
-        "id": before + 1,
-        "image_id": image,
-        "category_id": int(values[0]) + 1,
-        "bbox": plain(np.concatenate([center - sides / 2, sides])),
-        "area": round(float(sides.prod()), 2),
-        "iscrowd": 0,
-        "num_keypoints": int((seen > 0).sum()),
-        "keypoints": plain(triples),
-    }
+    triples = np.column_stack([np.where(seen[:, None] > 0, points[:, :2] * scale, 0), seen])
+    box = np.concatenate([center - sides / 2, sides])
+    return new_annotation(number, image, int(values[0]) + 1, box, triples)
 
 
 def _label_of(picture: Path) -> Path:
@@ -233,7 +231,7 @@ def _keypoints(
     by_names = schema_of_names(list(named)) if named else "coco" if count == 17 else None
     known = schema or about.get("schema") or by_names
     if known:
-        meta = parse_pose_metainfo({"from_file": schema_file(known)})
+        meta = parse_pose_metainfo({"from_file": known})
         if meta["num_keypoints"] != count:
             raise DataError(
                 f"kpt_shape has {count} keypoints, the schema {known} {meta['num_keypoints']}"
