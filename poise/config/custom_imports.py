@@ -12,16 +12,28 @@ from typing import Any
 from poise.config.paths import REPLACED
 from poise.errors import ConfigError, MissingDependencyError
 
-__all__ = ["apply_custom_imports"]
+__all__ = ["allow_imports", "allowed_imports", "apply_custom_imports"]
 
 #: starts of modules whose classes Poise has: packages, and MMPose's projects
 _OURS = tuple(f"{name}." for name in (*REPLACED, "rtmpose3d", "projects.uniformer"))
 #: how MMPose's projects/yolox_pose names its own modules, which other projects may have too
 _OF_YOLOX_POSE = {"models", "datasets"}
 
+_allowed: set[str] = set()
+
+
+def allow_imports(*packages: str) -> None:
+    """Let configs name classes of these packages by dotted path, as `custom_imports` does."""
+    _allowed.update(package.split(".", 1)[0] for package in packages)
+
+
+def allowed_imports() -> frozenset[str]:
+    """Top-level packages that configs may name by dotted path."""
+    return frozenset(_allowed)
+
 
 def apply_custom_imports(cfg: Any) -> list[str]:
-    """Import what `cfg.custom_imports` names, so that its classes are registered.
+    """Import what `cfg.custom_imports` names: its classes are registered, and may be named by path.
 
     The reader only records the setting: importing runs code, so it happens when something is
     built. Modules are searched on `sys.path`, then in the working folder and the config's
@@ -75,4 +87,5 @@ def _import(name: str, may_fail: bool) -> bool:
             raise MissingDependencyError(text) from error
         warnings.warn(text, UserWarning, stacklevel=3)
         return False
+    allow_imports(name)
     return True

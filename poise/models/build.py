@@ -21,16 +21,6 @@ def _is_whole_config(tree: Any) -> bool:
     return isinstance(tree, Mapping) and "type" not in tree and "model" in tree
 
 
-def _tree_of(config: Any) -> Any:
-    """Tree of a name, a path or a `Config`; anything else as it is."""
-    if isinstance(config, (str, PathLike)):
-        from poise.zoo import load_config
-
-        config = load_config(fspath(config))
-    # the inner tree, not a copy: it remembers the file and line of every key
-    return config._cfg_dict if isinstance(config, Config) else config
-
-
 def build_model(config: Any) -> nn.Module:
     """Model of a model config, a whole config, a zoo name or a path of a config file.
 
@@ -53,7 +43,12 @@ def build_model(config: Any) -> nn.Module:
     """
     if isinstance(config, nn.Module):
         return config
-    tree = _tree_of(config)
+    if isinstance(config, (str, PathLike)):
+        from poise.zoo import load_config
+
+        config = load_config(fspath(config))
+    # the inner tree, not a copy: it remembers the file and line of every key
+    tree = config._cfg_dict if isinstance(config, Config) else config
     if not isinstance(tree, Mapping):
         raise ArgumentError(
             "build_model takes a config dict, a Config, a zoo name, a path of a config file or "
@@ -66,7 +61,8 @@ def build_model(config: Any) -> nn.Module:
                 f"config), got the keys {sorted(map(str, tree))}"
             )
         return MODELS.build(tree)
-    apply_custom_imports(tree)
+    # by the config, which knows its folder
+    apply_custom_imports(config)
     with use_scope(tree.get("default_scope")):
         model = MODELS.build(tree["model"])
         model.cfg = config if isinstance(config, Config) else Config(tree)

@@ -4,8 +4,8 @@ One lazy table per kind (`poise/registry/tables/`) says in which module each nam
 building one model imports one model. User classes join with `@MODELS.register_module()`.
 """
 
+from poise.config.custom_imports import allow_imports, allowed_imports
 from poise.registry.core import Registry
-from poise.registry.resolve import allow_imports, allowed_imports
 from poise.registry.scope import current_scope, init_default_scope, use_scope
 
 MODELS = Registry("models")

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from poise.config import where
+from poise.config.custom_imports import allowed_imports
 from poise.config.paths import resolve as resolve_path
 from poise.errors import ArgumentError, ConfigError, PoiseError, UnknownNameError, nearest
-from poise.registry.resolve import allowed_imports, import_path, import_target
+from poise.registry.resolve import import_path, import_target
 from poise.registry.scope import PROJECT_PACKAGES, SCOPES, canonical, search_order, use_scope
 
 __all__ = ["Registry", "argument_fault"]

@@ -6,28 +6,14 @@ import importlib
 import inspect
 from typing import Any
 
+from poise.config.custom_imports import allowed_imports
 from poise.errors import ConfigError
 
-__all__ = ["allow_imports", "allowed_imports", "import_path", "import_target"]
+__all__ = ["import_path", "import_target"]
 
 #: Public namespaces of torch whose classes a config may name. `torch.hub` and the like are
 #: not among them: a config must not be able to run code of its choice.
 _TORCH_PREFIXES = ("torch.nn.", "torch.optim.", "torch.utils.data.", "torchvision.ops.")
-
-_allowed: set[str] = set()
-
-
-def allow_imports(*packages: str) -> None:
-    """Let configs name classes of these packages by dotted path.
-
-    `custom_imports` of a config calls this; a program may, for its own package.
-    """
-    _allowed.update(p.split(".", 1)[0] for p in packages)
-
-
-def allowed_imports() -> frozenset[str]:
-    """Top-level packages that configs may name by dotted path."""
-    return frozenset(_allowed)
 
 
 def import_target(target: str) -> Any:
@@ -47,7 +33,7 @@ def import_path(path: str) -> Any | None:
         value = _import_attribute(module, name)
         return value if inspect.isclass(value) else None
     top = path.split(".", 1)[0]
-    if top not in _allowed:
+    if top not in allowed_imports():
         raise ConfigError(
             f"'{path}' would import the package '{top}', which a config may not do by itself. "
             f"List it under custom_imports, or call poise.registry.allow_imports('{top}') first"

@@ -7,6 +7,7 @@ import pytest
 
 from poise.config import Config, ConfigDict, apply_custom_imports, where
 from poise.errors import ConfigError, MissingDependencyError
+from poise.models.build import build_model
 
 
 @pytest.fixture
@@ -237,6 +238,17 @@ def test_custom_imports_are_recorded_then_applied(write, monkeypatch):
     assert apply_custom_imports(cfg) == ["my_poise_plugin"]
     assert sys.modules.pop("my_poise_plugin").loaded
     assert apply_custom_imports(Config({})) == []
+
+
+def test_classes_of_custom_imports_may_be_named_by_their_path(write, monkeypatch):
+    import sys
+
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    write("my_poise_parts.py", "from torch import nn\nclass Net(nn.Identity): pass")
+    text = "custom_imports = dict(imports=['my_poise_parts'])\n"
+    cfg = Config.fromfile(write("cfg.py", f"{text}model = dict(type='my_poise_parts.Net')"))
+    assert type(build_model(cfg)).__name__ == "Net"
+    sys.modules.pop("my_poise_parts")
 
 
 def test_custom_imports_of_mmposes_own_modules_need_no_import():
