@@ -37,38 +37,23 @@ _HOW = (
     "curl -F image=@photo.jpg ADDRESS"
 )
 _FORM_HOW = "curl -F image=@photo.jpg ADDRESS, or curl -F images=@a.jpg -F images=@b.jpg ADDRESS"
+
+
+def _fields(letters: str, others: Any) -> dict[str, Any]:
+    """OpenAPI's words for a body of pictures and parameters."""
+    picture = {"type": "string", "format": letters}
+    fields = {"image": picture, "images": {"type": "array", "items": picture}}
+    return {"schema": {"type": "object", "properties": fields, "additionalProperties": others}}
+
+
 #: The body, for the page of the interface.
 BODY = {
     "requestBody": {
         "required": True,
         "content": {
             "image/*": {"schema": {"type": "string", "format": "binary"}},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "image": {"type": "string", "format": "binary"},
-                        "images": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                        },
-                    },
-                    "additionalProperties": {"type": "string"},
-                }
-            },
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "image": {"type": "string", "format": "byte"},
-                        "images": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "byte"},
-                        },
-                    },
-                    "additionalProperties": True,
-                }
-            },
+            "multipart/form-data": _fields("binary", {"type": "string"}),
+            "application/json": _fields("byte", True),
         },
     }
 }

@@ -11,7 +11,7 @@ from poise.config import Config
 from poise.config.reader import SUFFIXES
 from poise.errors import ConfigError, FileMissingError, UnknownNameError, nearest
 from poise.zoo.index import find_recipe, models, spellings, suggestion
-from poise.zoo.parts.runtime import runtime
+from poise.zoo.parts.runtime import dotted, runtime
 from poise.zoo.refused import refusal
 from poise.zoo.whole import SUFFIX, whole_config
 
@@ -97,6 +97,8 @@ def source(name: str) -> dict[str, Any] | None:
         >>> source("_base_/default_runtime.py")["default_scope"]
         'mmpose'
     """
+    if name == "mmpose.configs._base_.default_runtime":
+        return dotted(runtime())
     if name.startswith("mmpose.configs."):
         name = "configs/" + name.removeprefix("mmpose.configs.").replace(".", "/")
         # names of modules cannot have hyphens

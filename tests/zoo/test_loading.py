@@ -123,13 +123,19 @@ def test_path_of_mmpose_that_the_zoo_has_not_is_answered_with_the_nearest():
         load_config(f"configs/{HRNET_PATH.replace('192.py', '19.py')}")
 
 
+def test_source_answers_for_the_runtime_in_the_newer_style():
+    tree = source("mmpose.configs._base_.default_runtime")
+    assert tree["default_scope"] is None
+    assert tree["default_hooks"]["timer"]["type"] == "mmengine.hooks.IterTimerHook"
+    assert "badcase" not in tree["default_hooks"]
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "_base_/default_runtime.py",
         "configs/_base_/default_runtime.py",
         "mmpose::_base_/default_runtime.py",
-        "mmpose.configs._base_.default_runtime",
     ],
 )
 def test_source_answers_for_the_runtime(name):

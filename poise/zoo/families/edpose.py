@@ -7,7 +7,7 @@ from poise.zoo.parts import schedules
 from poise.zoo.parts.assembly import Tree, assembled
 from poise.zoo.parts.datasets import binding, count
 from poise.zoo.parts.pipelines import META_KEYS, eval_loader, train_loader
-from poise.zoo.parts.runtime import runtime
+from poise.zoo.parts.runtime import dotted, runtime
 from poise.zoo.parts.topdown import PREPROCESSOR
 
 __all__ = ["recipe"]
@@ -34,7 +34,7 @@ def recipe(stem: str) -> Tree:
         )
     ]
     tree = assembled(
-        _dotted_runtime(),
+        dotted(runtime(best=("coco/AP", "greater"))),
         (data.type, "bottomup", data.root),
         epochs=name.epochs,
         every=10,
@@ -51,28 +51,6 @@ def recipe(stem: str) -> Tree:
         evaluators=(evaluator, evaluator),
     )
     return tree | dict(find_unused_parameters=True)
-
-
-def _dotted_runtime() -> Tree:
-    """The runtime with dotted paths in place of names; without the hook for bad cases."""
-    tree = runtime(best=("coco/AP", "greater"))
-    hooks = {key: hook for key, hook in tree["default_hooks"].items() if key != "badcase"}
-    for key, hook in hooks.items():
-        owner = "mmpose.engine" if key == "visualization" else "mmengine"
-        hooks[key] = hook | dict(type=f"{owner}.hooks.{hook['type']}")
-    backends = [dict(type="mmengine.visualization.LocalVisBackend")]
-    return tree | dict(
-        default_scope=None,
-        log_processor=tree["log_processor"] | dict(type="mmengine.runner.LogProcessor"),
-        default_hooks=hooks,
-        custom_hooks=[dict(type="mmengine.hooks.SyncBuffersHook")],
-        vis_backends=backends,
-        visualizer=dict(
-            type="mmpose.visualization.PoseLocalVisualizer",
-            vis_backends=backends,
-            name="visualizer",
-        ),
-    )
 
 
 def _train() -> list[Tree]:

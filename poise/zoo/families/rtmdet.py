@@ -7,8 +7,9 @@ import re
 from poise.errors import UnknownNameError
 from poise.zoo.parts import detection
 from poise.zoo.parts.assembly import Tree
-from poise.zoo.parts.backbones import pretrained
+from poise.zoo.parts.backbones import CSPNEXT_WEIGHTS, pretrained
 from poise.zoo.parts.detection import FACTORS, GREY
+from poise.zoo.parts.runtime import averaging
 from poise.zoo.parts.schedules import cosine, flat_cosine_adamw
 
 __all__ = ["recipe"]
@@ -16,7 +17,6 @@ __all__ = ["recipe"]
 _NAME = re.compile(r"rtmdet_([a-z]+)(?:_8xb32-300e_(coco)|_\d+-8xb32_(coco-person|hand))")
 _EPOCHS, _LAST, _RATE = detection.EPOCHS, 20, 0.004
 _SYNC: Tree = dict(norm_cfg=dict(type="SyncBN"), act_cfg=dict(type="SiLU", inplace=True))
-_BACKBONES = "https://download.openmmlab.com/mmdetection/v3.0/rtmdet/cspnext_rsb_pretrain/"
 #: size -> classifier that the backbone starts from
 _STARTS = {"tiny": "cspnext-tiny_imagenet_600e", "s": "cspnext-s_imagenet_600e"}
 #: size -> range of the random sizes in training, where it is not the usual one
@@ -84,7 +84,7 @@ def _tree(size: str, *, one_class: bool) -> Tree:
         param_scheduler=cosine(_EPOCHS, _RATE),
         stage2_num_epochs=_LAST,
         base_lr=_RATE,
-        custom_hooks=[detection.averaging(0.0002), switch],
+        custom_hooks=[averaging(), switch],
     )
     if nano:
         tree["input_shape"] = side
@@ -147,7 +147,7 @@ def _features(size: str, *, one_class: bool) -> tuple[Tree, Tree]:
     )
     start = _PERSON_START if one_class and size != "nano" else _STARTS.get(size)
     if start is not None:
-        backbone["init_cfg"] = pretrained(f"{_BACKBONES}{start}.pth", "backbone.")
+        backbone["init_cfg"] = pretrained(f"{CSPNEXT_WEIGHTS}{start}.pth", "backbone.")
     neck = dict(
         type="CSPNeXtPAFPN",
         in_channels=widths,

@@ -7,6 +7,7 @@ from poise.zoo.parts import yolox
 from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.blends import BODY7, body_members
 from poise.zoo.parts.datasets import Binding, binding, count, metainfo_of
+from poise.zoo.parts.detection import FACTORS, widths
 from poise.zoo.parts.mixtures import combined, named_mapping
 from poise.zoo.parts.runtime import runtime
 from poise.zoo.parts.topdown import matching
@@ -68,7 +69,7 @@ def _tree(
         late |= {"overlaps_power": 1.0, "loss_cls.loss_weight": 2.0}
     late |= {"loss_mle.loss_weight": 5.0, "loss_oks.loss_weight": 10.0}
     mode = dict(type="RTMOModeSwitchHook", epoch_attributes={half: late}, priority=48)
-    widen, deepen, _ = yolox.FACTORS[size]
+    deepen, widen = FACTORS[size]
     data = _evaluated(schema)
     val_dataloader = yolox.val_loader(data.dataset("val", val, "bottomup"))
     evaluator = data.evaluator(score_mode="bbox", nms_mode="none")
@@ -164,11 +165,11 @@ def _model(
     *,
     from_keypoints: bool,
 ) -> Tree:
-    widen, deepen, _ = yolox.FACTORS[size]
-    widths = [int(width * widen) for width in (256, 512, 1024)]
+    deepen, widen = FACTORS[size]
+    channels = widths(widen)
     neck = dict(
         type="HybridEncoder",
-        in_channels=widths,
+        in_channels=channels,
         deepen_factor=deepen,
         widen_factor=widen,
         hidden_dim=256,
@@ -186,14 +187,14 @@ def _model(
             type="ChannelMapper",
             in_channels=[256, 256],
             kernel_size=1,
-            out_channels=widths[1],
+            out_channels=channels[1],
             act_cfg=None,
             norm_cfg=dict(type="BN"),
             num_outs=2,
         ),
     )
     test = dict(input_size=input_size, score_thr=0.1, nms_thr=0.65)
-    head = _head(widen, widths[1], schema, start_weight, from_keypoints=from_keypoints)
+    head = _head(widen, channels[1], schema, start_weight, from_keypoints=from_keypoints)
     return yolox.estimator(size, neck, head, test)
 
 

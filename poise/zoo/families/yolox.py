@@ -8,6 +8,7 @@ from poise.errors import UnknownNameError
 from poise.zoo.parts import detection
 from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.detection import FACTORS, GREY
+from poise.zoo.parts.runtime import averaging
 from poise.zoo.parts.topdown import replaced
 from poise.zoo.parts.yolox import BOX_LOSS, BOX_LOSS_LATE, NORM, SWISH, constant_part
 
@@ -74,7 +75,7 @@ def _tree(size: str, options: Tree | None = None) -> Tree:
         custom_hooks=[
             dict(type="YOLOXModeSwitchHook", num_last_epochs=_LAST, priority=48),
             dict(type="SyncNormHook", priority=48),
-            detection.averaging(0.0001),
+            averaging(0.0001),
         ],
     )
 
@@ -175,7 +176,7 @@ def _faces(size: str) -> Tree:
             "dataset.metainfo": _FACES["metainfo"],
         },
     )
-    hooks = [*tree["custom_hooks"][:-1], detection.averaging(0.0001, strict_load=False)]
+    hooks = [*tree["custom_hooks"][:-1], averaging(0.0001, strict_load=False)]
     changes = {
         "model": _model(size, small=False, classes=1),
         "train_dataloader.dataset.dataset.ann_file": "annotations/coco_face_train.json",

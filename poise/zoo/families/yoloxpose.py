@@ -7,6 +7,7 @@ import re
 from poise.zoo.parts import yolox
 from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.datasets import binding, count
+from poise.zoo.parts.detection import FACTORS, widths
 from poise.zoo.parts.runtime import runtime
 
 __all__ = ["recipe"]
@@ -43,7 +44,7 @@ def recipe(stem: str) -> Tree:
     train = data.changed(options=options).dataset("train", full, "bottomup")
     val_dataloader = yolox.val_loader(data.dataset("val", val, "bottomup"))
     evaluator = data.evaluator(score_mode="bbox", nms_mode="none")
-    widen, deepen, checkpoint = yolox.FACTORS[size]
+    deepen, widen = FACTORS[size]
     end = _EPOCHS - _LAST
     tree = runtime(
         max_keep=3,
@@ -56,7 +57,7 @@ def recipe(stem: str) -> Tree:
         ),
     )
     if size != "s":
-        tree["checkpoint"] = checkpoint
+        tree["checkpoint"] = yolox.STARTS[size]
     return tree | dict(
         auto_scale_lr=dict(base_batch_size=int(gpus) * int(batch)),
         optim_wrapper=yolox.optimizer(),
@@ -81,12 +82,12 @@ def recipe(stem: str) -> Tree:
 
 
 def _model(size: str) -> Tree:
-    widen, deepen, _ = yolox.FACTORS[size]
-    widths = [int(width * widen) for width in (256, 512, 1024)]
+    deepen, widen = FACTORS[size]
+    channels = widths(widen)
     neck = dict(
         type="YOLOXPAFPN",
-        in_channels=widths,
-        out_channels=widths[0],
+        in_channels=channels,
+        out_channels=channels[0],
         num_csp_blocks=max(1, round(3 * deepen)),
         use_depthwise=False,
         upsample_cfg=dict(scale_factor=2, mode="nearest"),

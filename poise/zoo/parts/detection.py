@@ -10,7 +10,6 @@ from poise.zoo.parts.runtime import HABITS
 __all__ = [
     "FACTORS",
     "GREY",
-    "averaging",
     "coco",
     "evaluator",
     "finish",
@@ -82,18 +81,6 @@ def runtime(scale: int, **changes: Any) -> Tree:
         max_epochs=EPOCHS,
         interval=INTERVAL,
         **changes,
-    )
-
-
-def averaging(momentum: float, **more: Any) -> Tree:
-    """Hook that averages weights over training."""
-    return dict(
-        type="EMAHook",
-        ema_type="ExpMomentumEMA",
-        momentum=momentum,
-        update_buffers=True,
-        priority=49,
-        **more,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from poise.zoo.parts.assembly import Tree
 
-__all__ = ["HABITS", "best_key", "runtime", "scoped", "smoothing_hooks"]
+__all__ = ["HABITS", "averaging", "best_key", "dotted", "runtime", "scoped", "smoothing_hooks"]
 
 #: (save_best, rule) by the type of the first metric; a CocoMetric's prefix comes before "/AP"
 _BEST = {
@@ -98,6 +98,18 @@ def best_key(evaluator: Tree | list[Tree]) -> tuple[str, str]:
     return key, rule
 
 
+def averaging(momentum: float = 0.0002, **more: Any) -> Tree:
+    """Hook that averages weights over training."""
+    return dict(
+        type="EMAHook",
+        ema_type="ExpMomentumEMA",
+        momentum=momentum,
+        update_buffers=True,
+        priority=49,
+        **more,
+    )
+
+
 def smoothing_hooks(
     switch_epoch: int | None = None,
     pipeline: list[Tree] | None = None,
@@ -105,17 +117,7 @@ def smoothing_hooks(
     ema: bool = True,
 ) -> list[Tree]:
     """Hooks that average weights over training, and change the pipeline near its end."""
-    hooks: list[Tree] = []
-    if ema:
-        hooks.append(
-            dict(
-                type="EMAHook",
-                ema_type="ExpMomentumEMA",
-                momentum=0.0002,
-                update_buffers=True,
-                priority=49,
-            )
-        )
+    hooks = [averaging()] if ema else []
     if pipeline is not None:
         hooks.append(
             dict(
@@ -125,6 +127,27 @@ def smoothing_hooks(
             )
         )
     return hooks
+
+
+def dotted(tree: Tree) -> Tree:
+    """A runtime in the newer style: paths in place of names, and no hook for bad cases."""
+    hooks = {key: hook for key, hook in tree["default_hooks"].items() if key != "badcase"}
+    for key, hook in hooks.items():
+        owner = "mmpose.engine" if key == "visualization" else "mmengine"
+        hooks[key] = hook | dict(type=f"{owner}.hooks.{hook['type']}")
+    backends = [dict(type="mmengine.visualization.LocalVisBackend")]
+    return tree | dict(
+        default_scope=None,
+        log_processor=tree["log_processor"] | dict(type="mmengine.runner.LogProcessor"),
+        default_hooks=hooks,
+        custom_hooks=[dict(type="mmengine.hooks.SyncBuffersHook")],
+        vis_backends=backends,
+        visualizer=dict(
+            type="mmpose.visualization.PoseLocalVisualizer",
+            vis_backends=backends,
+            name="visualizer",
+        ),
+    )
 
 
 def scoped(tree: Tree, *more: str) -> Tree:

@@ -7,14 +7,16 @@ from typing import Any
 from poise.zoo.parts.assembly import Tree, words
 from poise.zoo.parts.backbones import VIT_WEIGHTS, pretrained
 from poise.zoo.parts.datasets import metainfo_of
+from poise.zoo.parts.detection import FACTORS, GREY
 from poise.zoo.parts.pipelines import eval_loader, train_loader
+from poise.zoo.parts.runtime import averaging
 from poise.zoo.parts.schedules import flat_cosine_adamw
 
 __all__ = [
     "BOX_LOSS",
     "BOX_LOSS_LATE",
-    "FACTORS",
     "NORM",
+    "STARTS",
     "SWISH",
     "VISIBILITY_LOSS",
     "affine_stage",
@@ -34,32 +36,18 @@ __all__ = [
 
 Size = tuple[int, int]
 
-_MMDET = "https://download.openmmlab.com/mmdetection/v2.0/yolox/"
+_MMDET = "https://download.openmmlab.com/mmdetection/v2.0/yolox/yolox_"
 
-#: size of the model -> (width, depth, weights of the detector)
-FACTORS = {
-    "tiny": (
-        0.375,
-        0.33,
-        f"{_MMDET}yolox_tiny_8x8_300e_coco/yolox_tiny_8x8_300e_coco_20211124_171234-b4047906.pth",
-    ),
-    "s": (
-        0.5,
-        0.33,
-        f"{_MMDET}yolox_s_8x8_300e_coco/yolox_s_8x8_300e_coco_20211121_095711-4592a793.pth",
-    ),
-    "m": (0.75, 0.67, f"{VIT_WEIGHTS}yolox_m_8x8_300e_coco_20230829.pth"),
-    "l": (
-        1.0,
-        1.0,
-        f"{_MMDET}yolox_l_8x8_300e_coco/yolox_l_8x8_300e_coco_20211126_140236-d3bd2b23.pth",
-    ),
+#: size of the model -> weights of the detector that it starts from
+STARTS = {
+    "tiny": f"{_MMDET}tiny_8x8_300e_coco/yolox_tiny_8x8_300e_coco_20211124_171234-b4047906.pth",
+    "s": f"{_MMDET}s_8x8_300e_coco/yolox_s_8x8_300e_coco_20211121_095711-4592a793.pth",
+    "m": f"{VIT_WEIGHTS}yolox_m_8x8_300e_coco_20230829.pth",
+    "l": f"{_MMDET}l_8x8_300e_coco/yolox_l_8x8_300e_coco_20211126_140236-d3bd2b23.pth",
 }
 
 NORM: Tree = dict(type="BN", momentum=0.03, eps=0.001)
 SWISH: Tree = dict(type="Swish")
-#: grey of the padding
-GREY = 114
 #: pictures are read from disk, wherever the annotations come from
 _LOAD: Tree = dict(type="LoadImage", backend_args=None)
 _META_KEYS = tuple(
@@ -69,7 +57,7 @@ _META_KEYS = tuple(
 
 def darknet(size: str) -> Tree:
     """CSPDarknet of YOLOX (Ge 2021): the maps at strides 8, 16 and 32."""
-    widen, deepen, weights = FACTORS[size]
+    deepen, widen = FACTORS[size]
     return dict(
         type="CSPDarknet",
         deepen_factor=deepen,
@@ -78,7 +66,7 @@ def darknet(size: str) -> Tree:
         spp_kernal_sizes=(5, 9, 13),
         norm_cfg=NORM,
         act_cfg=SWISH,
-        init_cfg=pretrained(weights, "backbone."),
+        init_cfg=pretrained(STARTS[size], "backbone."),
     )
 
 
@@ -214,14 +202,7 @@ def switch_hooks(
         new_train_pipeline=pipeline,
         priority=48,
     )
-    average = dict(
-        type="EMAHook",
-        ema_type="ExpMomentumEMA",
-        momentum=0.0002,
-        update_buffers=True,
-        strict_load=False,
-        priority=49,
-    )
+    average = averaging(strict_load=False)
     return [switch, *extra, dict(type="SyncNormHook", priority=48), average]
 
 
