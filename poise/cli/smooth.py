@@ -57,11 +57,11 @@ def smooth(
     )
     sinks = open_sinks(save, out)
     lifter = {"model": lift, "weights": lift_weights} if lift else None
+    stages = build_stages(track=track, smooth=_spec(method, window, max_gap), lift=lifter)
     frames = filled = 0
     came_from: dict[str, Path] = {}
     with SinkGroup(sinks) as group:
         for file in files:
-            stages = build_stages(track=track, smooth=_spec(method, window, max_gap), lift=lifter)
             for result in chain_stages(read_results(file), stages):
                 if came_from.setdefault(result.name, file) != file:
                     raise DataError(

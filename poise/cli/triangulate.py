@@ -108,7 +108,7 @@ def triangulate(
     given = read_cameras(cameras, unit=unit)
     matched, _ = match_cameras(inputs, given)
     sinks = open_sinks(save, out)
-    smoother = {"type": smooth, **({} if max_gap is None else {"max_gap": max_gap})}
+    smoother: Any = smooth if max_gap is None else {"type": smooth, "max_gap": max_gap}
     inferencer = None
     if not all(_saved(name) for name in inputs):
         inferencer = options.open_inferencer(
@@ -139,7 +139,7 @@ def triangulate(
             min_score=min_score,
             min_views=min_views,
             max_error=max_error,
-            smooth=smoother if smooth else None,
+            smooth=smoother,
             skeleton=skeleton,
             progress=told,
         )

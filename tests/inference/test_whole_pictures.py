@@ -55,6 +55,24 @@ def test_everybody_is_found_without_boxes_and_order_is_kept():
     assert results[1].to_dict()["instances"] == []
 
 
+def test_runs_of_one_model_with_other_settings_leave_each_other_alone():
+    seen = []
+
+    class Asked(OneEach):
+        def forward(self, inputs, data_samples, mode):
+            seen.append((self.test_cfg.get("flip_test"), model.test_cfg))
+            return super().forward(inputs, data_samples, mode)
+
+    model = Asked()
+    inferencer = Inferencer(model, device="cpu")
+    one, other = (inferencer.predict(pictures(1, 2), flip_test=f) for f in (True, False))
+    for run in (one, other, one, other):
+        next(run)
+    assert {flip for flip, _ in seen} == {True, False}
+    # nobody who uses the model meanwhile sees the settings of a run
+    assert all(shared == {} for _, shared in seen)
+
+
 def test_boxes_that_the_model_gives_are_kept():
     (result,) = Inferencer(OneEach("bboxes"), device="cpu")(pictures(1))
     assert result.to_dict()["instances"][0]["bbox"] == [1, 2, 3, 4]

@@ -127,23 +127,21 @@ def calibrate_cameras(
         if name not in names:
             raise DataError(f"there is no camera '{name}'; there are {', '.join(names)}")
     given = {camera.name: camera for camera in known or ()}
-    unreadable: dict[str, str] = {}
     looks = [
-        _look(path, board, every or _EVERY, shifts.get(name, 0), unreadable, progress)
+        _look(path, board, every or _EVERY, shifts.get(name, 0), progress)
         for path, name in zip(paths, names, strict=True)
     ]
     fits: list[LensFit | None] = []
     cameras: list[Camera] = []
     for name, look in zip(names, looks, strict=True):
-        if name in given:
+        fit = None
+        if name not in given:
+            fit = calibrate_lens(name, look.sightings, board, look.size, lens=lens)
+            cameras.append(fit.camera)
+        else:
             camera = given[name]
-            fits.append(None)
-            fitting = camera.scaled(look.size) if camera.size and look.size else camera
-            cameras.append(fitting)
-            continue
-        fit = calibrate_lens(name, look.sightings, board, look.size or (1, 1), lens=lens)
+            cameras.append(camera if camera.size is None else camera.scaled(look.size))
         fits.append(fit)
-        cameras.append(fit.camera)
     places = None
     if not lens_only:
         seen = [look.sightings for look in looks]
@@ -155,52 +153,58 @@ def calibrate_cameras(
         places,
         [look.count for look in looks],
         [len(look.sightings) for look in looks],
-        unreadable,
+        {file: why for look in looks for file, why in look.unreadable.items()},
     )
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class _Look:
-    """What one camera's pictures show."""
+    """What one camera's pictures show.
+
+    Attributes:
+        sightings: key of a picture -> the board in it.
+        size: (width, height) of the pictures.
+        count: pictures that were looked at.
+        unreadable: file -> why it could not be used.
+    """
 
     sightings: dict[str, Sighting]
-    count: int = 0
-    size: tuple[int, int] | None = None
+    size: tuple[int, int]
+    count: int
+    unreadable: dict[str, str]
 
 
 def _look(
-    path: Path,
-    board: Board,
-    every: int,
-    offset: int,
-    unreadable: dict[str, str],
-    progress: Callable[[int], None] | None,
+    path: Path, board: Board, every: int, offset: int, progress: Callable[[int], None] | None
 ) -> _Look:
     """Find the board in a folder of pictures or in a video."""
-    look = _Look({})
+    sightings: dict[str, Sighting] = {}
+    unreadable: dict[str, str] = {}
+    size: tuple[int, int] | None = None
+    count = 0
     for source in open_sources(str(path)):
         for frame in source.frames():
             number = frame.index - offset
             if source.info.moves and number % every:
                 continue
-            look.count += 1
+            count += 1
             if frame.image is None:
                 unreadable[f"{source.info.name} {frame.index}"] = str(frame.error)
                 continue
-            size = frame.image.shape[1], frame.image.shape[0]
-            if look.size is not None and size != look.size:
+            own = frame.image.shape[1], frame.image.shape[0]
+            if size is not None and own != size:
                 raise DataError(
-                    f"'{source.info.name}' has {size[0]} x {size[1]} pixels, the pictures of this "
-                    f"camera before {look.size[0]} x {look.size[1]}"
+                    f"'{source.info.name}' has {own[0]} x {own[1]} pixels, the pictures of this "
+                    f"camera before {size[0]} x {size[1]}"
                 )
-            look.size = size
+            size = own
             found = board.find(frame.image)
             if found is not None:
                 relative = source.info.relative.with_suffix("").as_posix()
-                look.sightings[str(number) if source.info.moves else relative] = found
+                sightings[str(number) if source.info.moves else relative] = found
             if progress is not None:
                 progress(1)
-    if look.size is None:
+    if size is None:
         reasons = list(unreadable.values()) or ["it has none"]
         raise DataError(f"no picture of '{path}' can be used: {reasons[-1]}")
-    return look
+    return _Look(sightings, size, count, unreadable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,17 +52,20 @@ class AnyNetwork:
         whole = isinstance(model, BottomupPoseEstimator)
         self.batch_size = WHOLE_BATCH_ON_CPU if slow and whole else BATCH_SIZE
 
-        self._model, self._make_batch, self._test_cfg = model, make_batch, dict(test_cfg)
-        self._heatmaps = heatmaps
+        settings = dict(test_cfg)
         if heatmaps and not isinstance(model, TopdownPoseEstimator3D):
             # heads without maps leave this alone, but for those of 3D, which refuse it
-            self._test_cfg["output_heatmaps"] = True
+            settings["output_heatmaps"] = True
         if covariances:
             # heads of other kinds are found out when they have predicted
             check = getattr(model.head, "require_covariances", None)
             if check is not None:
                 check()
-            self._test_cfg["output_covariances"] = True
+            settings["output_covariances"] = True
+        # the same weights with settings of its own: others may use the model at the same time
+        self._model = copy.copy(model)
+        self._model.test_cfg = settings
+        self._make_batch, self._heatmaps = make_batch, heatmaps
 
     def prepare(self, crops: Sequence[Crop]) -> Any:
         """Inputs and samples."""
@@ -71,14 +75,9 @@ class AnyNetwork:
         """Samples with the predictions of the model's `predict` mode."""
         import torch
 
-        model, own = self._model, self._model.test_cfg
         with torch.inference_mode():
-            model.test_cfg = self._test_cfg
-            try:
-                batch = model.data_preprocessor(batch, False)
-                return model(**batch, mode="predict")
-            finally:
-                model.test_cfg = own
+            batch = self._model.data_preprocessor(batch, False)
+            return self._model(**batch, mode="predict")
 
     def decode(self, outputs: Any, batch: Any) -> list[Poses]:
         """The predictions as arrays."""

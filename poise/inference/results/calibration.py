@@ -19,7 +19,7 @@ import numpy as np
 
 from poise.errors import DataError, FileMissingError
 from poise.geometry.boxes import AREA_PER_BOX
-from poise.inference.results.covariances import CovarianceCalibration
+from poise.inference.results.covariances import LEVELS, CovarianceCalibration
 from poise.inference.results.labelled import labelled_people
 from poise.structures import InstanceData
 
@@ -122,8 +122,6 @@ _LSPET = (
     "benchmarks/covariances.py); LSPET has no eyes, ears and noses, whose covariances take what "
     "the others have in common"
 )
-#: Shares of labels whose distances `fit_covariances` keeps.
-_SHARES = (0.25, 0.5, 0.68, 0.8, 0.9, 0.95, 0.98)
 #: Model inside the package -> its map.
 FITTED: Mapping[str, Calibration] = {
     "movenet-lightning": Calibration(
@@ -135,7 +133,7 @@ FITTED: Mapping[str, Calibration] = {
             + (0.6741, 0.6881, 0.5193, 0.496, 0.5291, 0.5131)
             + (0.7964, 0.812, 0.6236, 0.5957, 0.6398, 0.6018),
             -0.32,
-            _SHARES,
+            LEVELS,
             (0.6832, 1.1774, 1.7488, 2.6112, 5.5499, 10.8091, 18.2189),
         ),
     ),
@@ -148,7 +146,7 @@ FITTED: Mapping[str, Calibration] = {
             + (0.7464, 0.6598, 0.5525, 0.4953, 0.5635, 0.5357)
             + (0.9435, 0.941, 0.646, 0.5801, 0.5977, 0.5988),
             -0.3992,
-            _SHARES,
+            LEVELS,
             (0.6746, 1.1774, 1.7529, 2.6109, 6.1412, 13.5173, 22.8052),
         ),
     ),

@@ -26,10 +26,7 @@ def to_fiftyone(result: PoseResult) -> dict[str, Any]:
         MissingDependencyError: the library is not installed.
         DataError: the result has no picture, so its size is not known.
     """
-    fiftyone = needed(
-        "fiftyone",
-        "to_fiftyone() needs the package fiftyone: pip install fiftyone",
-    )
+    fiftyone = needed("fiftyone", "to_fiftyone() needs the package fiftyone: pip install fiftyone")
     if result.image is None:
         raise DataError(f"{result.where} has no picture, and FiftyOne wants parts of its size")
     size = np.array(result.image.shape[1::-1], np.float64)
@@ -63,10 +60,7 @@ def log_rerun(result: PoseResult, entity: str = "poses", *, picture: bool = True
     Raises:
         MissingDependencyError: the library is not installed.
     """
-    rerun = needed(
-        "rerun",
-        "log_rerun() needs the package rerun-sdk: pip install rerun-sdk",
-    )
+    rerun = needed("rerun", "log_rerun() needs the package rerun-sdk: pip install rerun-sdk")
     from poise.visualization import Palette, id_color
 
     rerun.set_time("frame", sequence=result.frame_index)

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 #: Shares of labels whose distances are kept.
-_LEVELS = (0.25, 0.5, 0.68, 0.8, 0.9, 0.95, 0.98)
+LEVELS = (0.25, 0.5, 0.68, 0.8, 0.9, 0.95, 0.98)
 #: Labels without which nothing is fitted, and those a keypoint needs for a factor of its own.
 _LEAST, _PER_KEYPOINT = 100, 30
 #: Scores below count as this one: a power of 0 has no size.
@@ -140,8 +140,15 @@ class CovarianceCalibration:
                 f"the calibration of covariances is for {len(self.factors)} keypoints, the model "
                 f"has {values.shape[-3]}; it was fitted to another model"
             )
-        scale = np.asarray(self.factors) * _of_scores(scores, self.power)
-        return (values * scale[..., None, None] ** 2).astype(np.float32)
+        return self._scaled(values, scores, np.asarray(self.factors)).astype(np.float32)
+
+    def of_kinds(self, errors: KeypointErrors) -> np.ndarray:
+        """Calibrated covariances (M, 2, 2) of labelled keypoints."""
+        return self._scaled(errors.covariances, errors.scores, np.array(self.factors)[errors.kinds])
+
+    def _scaled(self, covariances: np.ndarray, scores: Any, factors: np.ndarray) -> np.ndarray:
+        scale = factors * _of_scores(scores, self.power)
+        return covariances * scale[..., None, None] ** 2
 
     def radius(self, level: float) -> float:
         """Deviations of the calibrated covariances within which a share of the labels lies.
@@ -209,11 +216,11 @@ def fit_covariances(errors: KeypointErrors) -> CovarianceCalibration:
         for part in own
     ]
     within = distances / np.array(factors)[kinds]
-    quantiles = np.quantile(within, _LEVELS)
+    quantiles = np.quantile(within, LEVELS)
     return CovarianceCalibration(
         tuple(float(f"{factor:.4g}") for factor in factors),
         round(power, 4),
-        _LEVELS,
+        LEVELS,
         tuple(quantiles.round(4).tolist()),
     )
 
@@ -234,10 +241,7 @@ def report_covariances(
     normal, fitted = np.full((2, len(levels), len(even)), np.nan)
     for part in (even, ~even):
         calibration = fit_covariances(errors.part(~part))
-        scale = np.array(calibration.factors)[errors.kinds] * _of_scores(
-            errors.scores, calibration.power
-        )
-        whole = errors.covariances * scale[:, None, None] ** 2
+        whole = calibration.of_kinds(errors)
         calibrated[part] = whole[part]
         distances = mahalanobis_distances(errors.offsets, whole)[part]
         normal[:, part] = [distances <= ellipse_radius(level) for level in levels]

@@ -308,10 +308,8 @@ class PoseResult:
         Raises:
             MissingDependencyError: the library is not installed.
         """
-        supervision = needed(
-            "supervision",
-            "to_supervision() needs the package supervision: pip install supervision",
-        )
+        text = "to_supervision() needs the package supervision: pip install supervision"
+        supervision = needed("supervision", text)
         if not len(self):
             return supervision.KeyPoints.empty()
         known = {field.name for field in dataclasses.fields(supervision.KeyPoints)}

@@ -13,6 +13,7 @@ from poise.inference.lifting.poses import SPACE_3D
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.sequences import video_of
 from poise.visualization import (
+    Palette,
     Trails,
     View,
     draw_covariances,
@@ -21,7 +22,6 @@ from poise.visualization import (
     draw_poses_3d,
     draw_tracks,
 )
-from poise.visualization.style import Palette
 
 __all__ = ["Drawer", "drawer_of"]
 

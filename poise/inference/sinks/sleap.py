@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,8 @@ class SleapSink(MotionSink):
 
     def __init__(self, folder: Path, options: SinkOptions | None = None) -> None:
         super().__init__(folder, options)
-        h5py = needed(
-            "h5py",
-            "SLEAP files need the package h5py: pip install 'poise[motion]'",
-        )
-        self._h5py: Any = h5py
+        text = "SLEAP files need the package h5py: pip install 'poise[motion]'"
+        self._h5py: Any = needed("h5py", text)
 
     def save(self, path: Path, motion: Motion) -> list[Path]:
         """One file."""
@@ -56,9 +54,8 @@ class SleapSink(MotionSink):
         }
         with whole_file(path) as place, self._h5py.File(place, "w") as file:
             for name, (values, axes) in content.items():
-                file.create_dataset(name, data=values, compression="gzip").attrs["dims"] = str(
-                    axes
-                ).replace("'", '"')
+                stored = file.create_dataset(name, data=values, compression="gzip")
+                stored.attrs["dims"] = json.dumps(axes)
             file["track_names"] = [f"person{i}".encode() for i in people]
             file["node_names"] = [n.encode() for n in motion.names]
             file["edge_names"] = [

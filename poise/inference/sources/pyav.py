@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poise.errors import MissingDependencyError
+from poise._lazy import needed
 
 __all__ = ["import_av"]
 
@@ -15,13 +15,8 @@ def import_av() -> Any:
     Raises:
         MissingDependencyError: it is not installed.
     """
-    try:
-        import av
-        import av.logging
-    except ImportError as error:
-        raise MissingDependencyError(
-            "reading and writing videos needs the package av: pip install av"
-        ) from error
+    text = "reading and writing videos needs the package av: pip install av"
+    av, logging = (needed(name, text) for name in ("av", "av.logging"))
     # what goes wrong comes as exceptions; the rest would be noise on the terminal
-    av.logging.set_level(av.logging.PANIC)
+    logging.set_level(logging.PANIC)
     return av
