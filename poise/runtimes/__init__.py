@@ -8,6 +8,6 @@ __getattr__, __dir__, __all__ = attach(
         "lanes": "Lanes available_cores chosen_threads",
         "metadata": "METADATA_KEY read_metadata",
         "sessions": "RUNTIMES OnnxRuntimeSession OpenVinoSession Session is_exported_name"
-        " open_session runtime_of",
+        " open_onnx open_session runtime_of",
     },
 )

@@ -27,6 +27,7 @@ __all__ = [
     "OpenVinoSession",
     "Session",
     "is_exported_name",
+    "open_onnx",
     "open_session",
     "runtime_of",
 ]
@@ -105,6 +106,33 @@ def _library(name: str) -> Any:
         ) from error
 
 
+def open_onnx(path: Path, threads: int = 0) -> Any:
+    """ONNX Runtime's own session of a file, on CUDA where its build has that, else on the CPU.
+
+    Args:
+        path: ONNX file.
+        threads: for one call; 0: as many as it thinks best.
+
+    Raises:
+        MissingDependencyError: ONNX Runtime is not installed.
+        CheckpointError: no network that it can run.
+    """
+    runtime = _library("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # what goes wrong comes as an exception, once
+    options.log_severity_level = 4
+    # threads that have nothing to do leave their core to those that read, crop, draw and write
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    known = runtime.get_available_providers()
+    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    providers = [name for name in wanted if name in known]
+    try:
+        return runtime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # the library has no common base for what it raises
+        raise CheckpointError(f"ONNX Runtime cannot read '{path}': {error}") from error
+
+
 class OnnxRuntimeSession:
     """ONNX Runtime, on CUDA where its build has that, else on the CPU.
 
@@ -114,13 +142,8 @@ class OnnxRuntimeSession:
     """
 
     def __init__(self, path: Path, *, half: bool = False) -> None:
-        self._runtime, self._path = _library("onnxruntime"), path
-        known = self._runtime.get_available_providers()
-        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-        self._providers = [p for p in wanted if p in known]
-        threads = chosen_threads()
-        # zero: as many as it thinks best
-        self._session = self._open(threads or 0)
+        self._path, threads = path, chosen_threads()
+        self._session = open_onnx(path, threads or 0)
         on_cpu = self._session.get_providers()[0] == "CPUExecutionProvider"
         self.batch_size = _BATCH_ON_CPU if on_cpu else _BATCH_ON_GPU
         self._lanes = Lanes((threads or available_cores()) if on_cpu else 1)
@@ -129,20 +152,6 @@ class OnnxRuntimeSession:
         self._opening = threading.Lock()
         self._input = self._session.get_inputs()[0].name
         self.metadata = read_metadata(path)
-
-    def _open(self, threads: int) -> Any:
-        options = self._runtime.SessionOptions()
-        options.intra_op_num_threads = threads
-        # what goes wrong comes as an exception, once
-        options.log_severity_level = 4
-        # threads that have nothing to do leave their core to those that read, crop, draw and write
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            return self._runtime.InferenceSession(
-                str(self._path), options, providers=self._providers
-            )
-        except Exception as error:  # the library has no common base for what it raises
-            raise CheckpointError(f"ONNX Runtime cannot read '{self._path}': {error}") from error
 
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
         """Outputs of a batch."""
@@ -154,7 +163,7 @@ class OnnxRuntimeSession:
         """What runs calls that come while others are under way; made when the first one does."""
         with self._opening:
             if self._narrow is None:
-                self._narrow = self._open(self._lanes.share)
+                self._narrow = open_onnx(self._path, self._lanes.share)
         return self._narrow
 
 

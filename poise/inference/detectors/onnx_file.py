@@ -11,15 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise._lazy import needed
-from poise.errors import (
-    ArgumentError,
-    CheckpointError,
-    DataError,
-    FileMissingError,
-)
+from poise.errors import ArgumentError, DataError, FileMissingError
 from poise.inference.detectors.base import SelectingDetector
-from poise.runtimes import METADATA_KEY
+from poise.runtimes import METADATA_KEY, open_onnx
 
 __all__ = ["OnnxDetector"]
 
@@ -88,7 +82,9 @@ class OnnxDetector(SelectingDetector):
         if (mean is None) != (std is None):
             raise ArgumentError(f"give both mean and std, or neither; got {mean}, {std}")
         path = Path(path)
-        self._session = _session(path, threads)
+        if not path.is_file():
+            raise FileMissingError(f"there is no detector file '{path}' (looked in {Path.cwd()})")
+        self._session = open_onnx(path, threads)
         entry = self._session.get_inputs()[0]
         self._input, shape = entry.name, entry.shape
         self._size = tuple(s if isinstance(s, int) else SIDE for s in (shape[3], shape[2]))
@@ -136,25 +132,6 @@ class OnnxDetector(SelectingDetector):
             boxes = (boxes - np.tile(corner, 2)) / np.tile(scale, 2)
             results.append(self.select(boxes, scores, labels, images[i].shape))
         return results
-
-
-def _session(path: Path, threads: int) -> Any:
-    if not path.is_file():
-        raise FileMissingError(f"there is no detector file '{path}' (looked in {Path.cwd()})")
-    onnxruntime = needed(
-        "onnxruntime",
-        f"a detector in an ONNX file ({path.name}) needs ONNX Runtime: pip install onnxruntime",
-    )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    available = onnxruntime.get_available_providers()
-    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-    providers = [name for name in wanted if name in available]
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    # ONNX Runtime raises kinds of its own, which share no base but Exception
-    except Exception as error:
-        raise CheckpointError(f"'{path}' is no ONNX file that can be run: {error}") from error
 
 
 def _deployed_norm(path: Path) -> tuple[Any, Any] | None:

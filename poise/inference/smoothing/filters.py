@@ -60,6 +60,8 @@ class OneEuro:
     An exponential mean whose cutoff frequency rises with the speed. Speeds are measured in body
     sizes a second, so near and far people are treated alike. No frames of lag; a joint at a
     steady speed comes out behind by the time constant of the cutoff frequency at that speed.
+    Values that are known count alike, whatever their weights: most of its error is that it comes
+    behind, and a mean that waits for surer values comes behind farther.
 
     Args:
         min_cutoff: Hz of something at rest: lower is calmer.

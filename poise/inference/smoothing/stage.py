@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,18 +34,24 @@ FILTERS: dict[str, Callable[..., Filter]] = {
     "gaussian": Gaussian,
     "kalman": Kalman,
 }
-#: Other names -> (ours, settings that are not our defaults, their names for our settings).
+
+
+class _Alias(NamedTuple):
+    """Another name of a filter: ours, settings that are not our defaults, its names for some."""
+
+    name: str
+    settings: Mapping[str, Any] = {}
+    renamed: Mapping[str, str] = {}
+
+
+_MMPOSE_SAVGOL = _Alias("savitzky-golay", {}, {"window_size": "window", "polyorder": "degree"})
 #: The filters of MMPose 0.x had one frame as the unit of time.
-ALIASES: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
-    "savgol": ("savitzky-golay", {}, {}),
-    "OneEuroFilter": (
-        "one-euro",
-        {"min_cutoff": 0.004, "beta": 0.7, "unit": "frames"},
-        {},
-    ),
-    "SavgolFilter": ("savitzky-golay", {}, {"window_size": "window", "polyorder": "degree"}),
-    "SavizkyGolayFilter": ("savitzky-golay", {}, {"window_size": "window", "polyorder": "degree"}),
-    "GaussianFilter": ("gaussian", {"sigma": 4.0}, {"window_size": "window"}),
+ALIASES = {
+    "savgol": _Alias("savitzky-golay"),
+    "OneEuroFilter": _Alias("one-euro", {"min_cutoff": 0.004, "beta": 0.7, "unit": "frames"}),
+    "SavgolFilter": _MMPOSE_SAVGOL,
+    "SavizkyGolayFilter": _MMPOSE_SAVGOL,
+    "GaussianFilter": _Alias("gaussian", {"sigma": 4.0}, {"window_size": "window"}),
 }
 #: Frames a second where the source does not say.
 _DEFAULT_FPS = 25.0
@@ -62,9 +68,9 @@ class SmoothingStage:
     Results come late by `lag` frames, later at the beginning of a video where a filter needs its
     whole window. They gain `keypoints_filled` (N, K) bool: joints that were not seen, whose
     values come from the frames around; where results have `keypoint_covariances`, joints count by
-    them instead of by their scores. A person missed for a few frames is put in where frames
-    after the gap are known, which needs a lag. People without an id stay as they are; where
-    results have no ids, the tracker runs first.
+    them instead of by their scores (but for `OneEuro`, see there). A person missed for a few frames
+    is put in where frames after the gap are known, which needs a lag. People without an id stay as
+    they are; where results have no ids, the tracker runs first.
 
     Args:
         make: makes the filter, anew for each video and field.
@@ -338,7 +344,8 @@ def build_smoother(spec: Any) -> Any:
     options = dict(spec) if isinstance(spec, Mapping) else {"type": spec}
     name = options.pop("type", True)
     name = "one-euro" if name is True else name
-    name, settings, renamed = ALIASES.get(name, (name, {}, {}))
+    alias = ALIASES.get(name, _Alias(name))
+    name = alias.name
     if name == "SmoothNetFilter":
         raise ConfigError(
             "SmoothNetFilter is a network with weights of its own, which Poise does not have; "
@@ -350,12 +357,12 @@ def build_smoother(spec: Any) -> Any:
         raise ConfigError(
             f"smoothing is one of {', '.join(FILTERS)} (or savgol), or a dict; got {name!r}{hint}"
         )
-    options = {renamed.get(key, key): value for key, value in options.items()}
+    options = {alias.renamed.get(key, key): value for key, value in options.items()}
     own = set(inspect.signature(SmoothingStage).parameters) - {"make"}
     if name == "kalman":
         # the filter's own lag; the stage waits as long
         own.discard("lag")
-    of_filter = {**settings, **{k: v for k, v in options.items() if k not in own}}
+    of_filter = {**alias.settings, **{k: v for k, v in options.items() if k not in own}}
     known = list(inspect.signature(FILTERS[name]).parameters)
     for key in of_filter:
         if key not in known:

@@ -328,7 +328,7 @@ def test_onnx_files_of_another_kind_are_refused(tmp_path):
         OnnxDetector(path)
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no graph")
-    with pytest.raises(CheckpointError, match="no ONNX file that can be run"):
+    with pytest.raises(CheckpointError, match="ONNX Runtime cannot read"):
         OnnxDetector(broken)
     with pytest.raises(ArgumentError, match="give both mean and std"):
         OnnxDetector(path, mean=(1, 2, 3))
