@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import as_numpy
-from poise.codecs.arrays import Array
+from poise.codecs.arrays import Array, keypoint_labels_of
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.widths import map_covariances
 from poise.registry import KEYPOINT_CODECS
@@ -28,48 +28,43 @@ class MoveNetLabel(BaseKeypointCodec):
     roughly at each keypoint, takes the heatmap's maximum near there, and adds the offset
     inside the cell. So the heatmaps decide where, the regression which person.
 
-    Note: B: batch, K: keypoints, h w: output space, `input_size / stride`
-
     Args:
         input_size: (w, h) of the network's input, pixels.
         stride: input pixels per output cell.
         sigma: standard deviation of the training heatmaps, cells.
     """
 
-    label_mapping_table = dict(keypoint_weights="keypoint_weights")
-    field_mapping_table = dict(
-        heatmaps="heatmaps", centers="centers", regressions="regressions", offsets="offsets"
-    )
+    label_mapping_table = {"keypoint_weights": "keypoint_weights"}
+    field_mapping_table = {
+        "heatmaps": "heatmaps",
+        "centers": "centers",
+        "regressions": "regressions",
+        "offsets": "offsets",
+    }
 
     def __init__(self, input_size: tuple[int, int], stride: int = 4, sigma: float = 2.0) -> None:
-        super().__init__()
         self.input_size = (int(input_size[0]), int(input_size[1]))
         self.stride = stride
         self.sigma = sigma
         self.heatmap_size = (self.input_size[0] // stride, self.input_size[1] // stride)
-
-    @property
-    def support_batch_decoding(self) -> bool:
-        """A whole batch is decoded at once."""
-        return True
 
     def encode(self, keypoints: Array, keypoints_visible: Array | None = None) -> dict[str, Any]:
         """Training targets of one person.
 
         Args:
             keypoints: (1, K, 2), input space.
-            keypoints_visible: (1, K), above 0.5 where labelled.
+            keypoints_visible: (1, K), above 0.5 where labelled; None means that all are.
 
         Returns:
-            heatmaps (K, h, w), centers (1, h, w), regressions and offsets (2K, h, w; pairs of
-            dy, dx, in cells), keypoint_weights (1, K); all float32.
+            `heatmaps` (K, h, w), `centers` (1, h, w), `regressions` and `offsets` (2K, h, w;
+            pairs of dy, dx, in cells), `keypoint_weights` (1, K); all float32. h and w are those of
+            the output, `input_size / stride`.
         """
-        if keypoints_visible is None:
-            keypoints_visible = np.ones(keypoints.shape[:2], dtype=np.float32)
+        labels = keypoint_labels_of(keypoints, keypoints_visible)
         w, h = self.heatmap_size
         yx = keypoints[0, :, ::-1] / self.stride
         cell = np.floor(yx).astype(int)
-        valid = (keypoints_visible[0] > 0.5) & (cell >= 0).all(1) & (cell < (h, w)).all(1)
+        valid = (labels[0] > 0.5) & (cell >= 0).all(1) & (cell < (h, w)).all(1)
         n = len(yx)
         rows, cols = np.arange(h)[:, None], np.arange(w)
         heatmaps = np.exp(
@@ -89,13 +84,14 @@ class MoveNetLabel(BaseKeypointCodec):
         regressions = np.zeros((n, 2, h, w))
         regressions[k, :, center[0], center[1]] = yx[k] - center
         centers = np.exp(-((rows - center[0]) ** 2 + (cols - center[1]) ** 2) / (2 * self.sigma**2))
-        return dict(
-            heatmaps=heatmaps.astype(np.float32),
-            centers=centers[None].astype(np.float32),
-            regressions=regressions.reshape(2 * n, h, w).astype(np.float32),
-            offsets=offsets.reshape(2 * n, h, w).astype(np.float32),
-            keypoint_weights=valid[None].astype(np.float32),
-        )
+        encoded = {
+            "heatmaps": heatmaps,
+            "centers": centers[None],
+            "regressions": regressions.reshape(2 * n, h, w),
+            "offsets": offsets.reshape(2 * n, h, w),
+            "keypoint_weights": valid[None],
+        }
+        return {name: values.astype(np.float32) for name, values in encoded.items()}
 
     def decode(
         self, heatmaps: Any, centers: Any, regressions: Any, offsets: Any

@@ -10,7 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.errors import DataError
-from poise.losses.weighting import REDUCTIONS, check_option, require, spread
+from poise.losses.weighting import (
+    MODES,
+    REDUCTIONS,
+    check_option,
+    dissimilarity,
+    require,
+    spread,
+)
 from poise.registry import MODELS
 
 __all__ = ["KLDiscretLoss", "KLDiscretLossWithWeight", "MLECCLoss"]
@@ -149,7 +156,7 @@ class MLECCLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.reduction = check_option(self, "reduction", reduction, REDUCTIONS)
-        self.mode = check_option(self, "mode", mode, ("linear", "square", "log"))
+        self.mode = check_option(self, "mode", mode, MODES)
         self.use_target_weight = use_target_weight
         self.loss_weight = loss_weight
 
@@ -174,12 +181,7 @@ class MLECCLoss(nn.Module):
         likelihood = torch.ones((), device=outputs[0].device)
         for output, target in zip(outputs, targets, strict=True):
             likelihood = likelihood * (output * target).sum(dim=-1)
-        if self.mode == "linear":
-            losses = 1 - likelihood
-        elif self.mode == "square":
-            losses = 1 - likelihood**2
-        else:
-            losses = -torch.log(likelihood + LIKELIHOOD_EPS)
+        losses = dissimilarity(likelihood, self.mode, LIKELIHOOD_EPS)
         losses = torch.where(losses.isnan(), torch.zeros_like(losses), losses)
         if self.use_target_weight:
             losses = losses * spread(require(self, "target_weight", target_weight), losses)

@@ -8,19 +8,65 @@ import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
 
-from poise.losses.weighting import REDUCTIONS, check_option, reduce_loss, spread
+from poise.losses.weighting import (
+    MODES,
+    REDUCTIONS,
+    check_option,
+    dissimilarity,
+    reduce_loss,
+    spread,
+)
 from poise.registry import MODELS
 
-__all__ = ["BoxOKSLoss", "IoULoss", "OKSLoss"]
-
-MODES = ("linear", "square", "log")
+__all__ = ["BoxOKSLoss", "IoULoss", "OKSLoss", "keypoint_similarity", "sigmas_of"]
 
 
-def _dissimilarity(similarity: Tensor, mode: str) -> Tensor:
-    """Loss of a similarity in 0..1."""
-    if mode == "linear":
-        return 1 - similarity
-    return 1 - similarity**2 if mode == "square" else -similarity.log()
+def sigmas_of(metainfo: str | dict[str, Any] | None) -> Tensor | None:
+    """Sigmas (K,) of a schema; None where there is none, or one that has none.
+
+    Args:
+        metainfo: path or name, as in `from_file`, or the schema.
+    """
+    if metainfo is None:
+        return None
+    from poise.structures.metainfo import parse_pose_metainfo
+
+    raw = metainfo if isinstance(metainfo, dict) else {"from_file": metainfo}
+    sigmas = parse_pose_metainfo(raw).get("sigmas")
+    return None if sigmas is None else torch.as_tensor(sigmas)
+
+
+def keypoint_similarity(
+    output: Tensor,
+    target: Tensor,
+    weights: Tensor | None,
+    areas: Tensor | None,
+    sigmas: Tensor | None,
+    *,
+    eps: float,
+    by_sum: bool,
+) -> Tensor:
+    """Object keypoint similarities (...) of poses, broadcast over their leading axes.
+
+    Args:
+        output: (..., K, 2) predicted, pixels.
+        target: (..., K, 2).
+        weights: (..., K), or None for ones.
+        areas: (...) of the instances, pixels², or None for 1.
+        sigmas: (K,), or None for 1/2.
+        eps: smallest size of an instance, and smallest sum of weights.
+        by_sum: divide weights by their sum, not by their number.
+    """
+    distance = vector_norm(output - target, dim=-1)
+    if areas is not None:
+        distance = distance / areas.sqrt().clamp(min=eps).unsqueeze(-1)
+    if sigmas is not None:
+        distance = distance / (2 * sigmas)
+    similarity = torch.exp(-distance.square() / 2)
+    if weights is not None:
+        total = weights.sum(-1, keepdim=True).clamp(min=eps) if by_sum else weights.shape[-1]
+        similarity = similarity * (weights / total)
+    return similarity.sum(dim=-1)
 
 
 @MODELS.register_module()
@@ -53,13 +99,9 @@ class OKSLoss(nn.Module):
         self.norm_target_weight = norm_target_weight
         self.eps = eps
         self.loss_weight = loss_weight
-        if metainfo is not None:
-            from poise.structures.metainfo import parse_pose_metainfo
-
-            raw = metainfo if isinstance(metainfo, dict) else {"from_file": metainfo}
-            sigmas = parse_pose_metainfo(raw).get("sigmas")
-            if sigmas is not None:
-                self.register_buffer("sigmas", torch.as_tensor(sigmas))
+        sigmas = sigmas_of(metainfo)
+        if sigmas is not None:
+            self.register_buffer("sigmas", sigmas)
 
     def forward(
         self,
@@ -76,7 +118,7 @@ class OKSLoss(nn.Module):
             target_weight: (N, K).
             areas: (N,) areas of the instances in pixels.
         """
-        losses = _dissimilarity(self.compute_oks(output, target, target_weight, areas), self.mode)
+        losses = dissimilarity(self.compute_oks(output, target, target_weight, areas), self.mode)
         return reduce_loss(losses, self.reduction) * self.loss_weight
 
     def compute_oks(
@@ -87,21 +129,15 @@ class OKSLoss(nn.Module):
         areas: Tensor | None = None,
     ) -> Tensor:
         """Similarities (N,), or (...) of broadcast leading axes; arguments as `forward`."""
-        distance = vector_norm(output - target, dim=-1)
-        if areas is not None:
-            distance = distance / areas.sqrt().clamp(min=self.eps).unsqueeze(-1)
-        sigmas = getattr(self, "sigmas", None)
-        if sigmas is not None:
-            distance = distance / (2 * sigmas)
-        similarity = torch.exp(-distance.square() / 2)
-        if target_weight is not None:
-            total = (
-                target_weight.sum(dim=-1, keepdim=True).clamp(min=self.eps)
-                if self.norm_target_weight
-                else target_weight.shape[-1]
-            )
-            similarity = similarity * (target_weight / total)
-        return similarity.sum(dim=-1)
+        return keypoint_similarity(
+            output,
+            target,
+            target_weight,
+            areas,
+            getattr(self, "sigmas", None),
+            eps=self.eps,
+            by_sum=self.norm_target_weight,
+        )
 
 
 @MODELS.register_module(name="OksLoss", scope="mmyolo")
@@ -178,7 +214,7 @@ class IoULoss(nn.Module):
         from poise.structures.bbox import bbox_overlaps
 
         ious = bbox_overlaps(output, target, is_aligned=True).clamp(min=self.eps)
-        losses = _dissimilarity(ious, self.mode)
+        losses = dissimilarity(ious, self.mode)
         if target_weight is not None:
             losses = losses * spread(target_weight, losses)
         return reduce_loss(losses, self.reduction) * self.loss_weight

@@ -13,11 +13,22 @@ from torch import Tensor, nn
 
 from poise.errors import ArgumentError, ConfigError, DataError, nearest
 
-__all__ = ["REDUCTIONS", "WeightedLoss", "check_option", "reduce_loss", "require", "spread"]
+__all__ = [
+    "MODES",
+    "REDUCTIONS",
+    "WeightedLoss",
+    "check_option",
+    "dissimilarity",
+    "reduce_loss",
+    "require",
+    "spread",
+]
 
 _Value = TypeVar("_Value")
 
 REDUCTIONS = ("none", "mean", "sum")
+#: how `dissimilarity` turns a similarity into a loss
+MODES = ("linear", "square", "log")
 
 
 def check_option(owner: object, name: str, value: str, options: Collection[str]) -> str:
@@ -71,6 +82,13 @@ def reduce_loss(losses: Tensor, reduction: str) -> Tensor:
     if reduction == "mean":
         return losses.mean()
     return losses.sum() if reduction == "sum" else losses
+
+
+def dissimilarity(similarity: Tensor, mode: str, eps: float = 0.0) -> Tensor:
+    """Loss of similarities s in 0..1: "linear" 1 - s, "square" 1 - s**2, "log" -log(s + eps)."""
+    if mode == "linear":
+        return 1 - similarity
+    return 1 - similarity**2 if mode == "square" else -(similarity + eps).log()
 
 
 class WeightedLoss(nn.Module):

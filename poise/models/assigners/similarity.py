@@ -6,11 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.linalg import vector_norm
 
+from poise.losses.similarity import keypoint_similarity, sigmas_of
 from poise.registry import TASK_UTILS
 from poise.structures.bbox import bbox_overlaps
-from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["BBoxOverlaps2D", "PoseOKS"]
 
@@ -62,11 +61,7 @@ class PoseOKS:
     def __init__(
         self, metainfo: str | dict[str, Any] | None = "configs/_base_/datasets/coco.py"
     ) -> None:
-        sigmas = None
-        if metainfo is not None:
-            raw = metainfo if isinstance(metainfo, dict) else {"from_file": metainfo}
-            sigmas = parse_pose_metainfo(raw).get("sigmas")
-        self.sigmas = None if sigmas is None else torch.as_tensor(sigmas)
+        self.sigmas = sigmas_of(metainfo)
 
     @torch.no_grad()
     def __call__(
@@ -83,14 +78,11 @@ class PoseOKS:
             output: (..., K, 2) predicted, input space.
             target: (..., K, 2).
             target_weights: (..., K).
-            areas: areas of the targets in pixels, along the last leading axis.
+            areas: areas of the targets in pixels², along the last leading axis.
             eps: smallest size and weight.
         """
-        distance = vector_norm(output - target, dim=-1)
-        size = areas.reshape(*(1,) * (distance.ndim - 2), -1, 1).sqrt().clamp(min=eps)
-        distance = distance / size
         if self.sigmas is not None:
-            self.sigmas = self.sigmas.to(distance.device)
-            distance = distance / (2 * self.sigmas)
-        weights = target_weights / target_weights.sum(dim=-1, keepdim=True).clamp(min=eps)
-        return (torch.exp(-distance.square() / 2) * weights).sum(dim=-1)
+            self.sigmas = self.sigmas.to(output.device)
+        return keypoint_similarity(
+            output, target, target_weights, areas.flatten(), self.sigmas, eps=eps, by_sum=True
+        )

@@ -1,6 +1,6 @@
 """MoveNet's backbone: MobileNetV2 as TensorFlow pads it, batch norms folded away.
 
-Source: MoveNet (Google, 2021), model card; MobileNetV2 (Sandler 2018), table 2.
+Source: MoveNet (Google, 2021), model card; MobileNetV2 (Sandler 2018).
 """
 
 from __future__ import annotations
@@ -8,24 +8,15 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poise.layers import Conv2d
+from poise.layers import Conv2d, make_divisible
+from poise.models.backbones.base import maps_behind
+from poise.models.backbones.mobilenet_v2 import LAST_CHANNELS, MobileNetV2
 from poise.registry import MODELS
 
 __all__ = ["MoveNetBackbone", "SamePadConv2d"]
 
-#: (expansion, channels at width 1, blocks, stride of the first) of MobileNetV2's stages
-_STAGES = (
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-)
 #: Stages whose output the neck takes: strides 4, 8, 16; stride 32 comes after the last conv.
 _OUT_STAGES = (1, 2, 3)
-_LAST_CHANNELS = 1280
 
 
 class SamePadConv2d(Conv2d):
@@ -53,12 +44,6 @@ class SamePadConv2d(Conv2d):
 
 def _conv(c_in: int, c_out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Module:
     return SamePadConv2d(c_in, c_out, kernel, stride, groups=groups)
-
-
-def _width(channels: int, factor: float, divisor: int = 8) -> int:
-    """Channels at a width factor, a multiple of 8 and never under 90 % of the exact number."""
-    scaled = max(divisor, int(channels * factor + divisor / 2) // divisor * divisor)
-    return scaled + divisor if scaled < 0.9 * channels * factor else scaled
 
 
 class _InvertedResidual(nn.Module):
@@ -97,31 +82,24 @@ class MoveNetBackbone(nn.Module):
 
     def __init__(self, width: float = 1.75) -> None:
         super().__init__()
-        channels = _width(32, width)
+        channels = make_divisible(32 * width, 8)
         self.stem = _conv(3, channels, 3, 2)
         self.stages = nn.ModuleList()
-        self.out_channels: list[int] = []
-        for i, (expansion, base, blocks, stride) in enumerate(_STAGES):
-            out = _width(base, width)
-            stage = [
-                _InvertedResidual(
-                    channels if b == 0 else out, out, expansion, stride if b == 0 else 1
-                )
-                for b in range(blocks)
-            ]
-            self.stages.append(nn.Sequential(*stage))
+        widths = []
+        for expansion, base, blocks, stride in MobileNetV2.arch_settings:
+            out = make_divisible(base * width, 8)
+            shapes = [(channels, stride)] + [(out, 1)] * (blocks - 1)
+            self.stages.append(
+                nn.Sequential(*(_InvertedResidual(i, out, expansion, s) for i, s in shapes))
+            )
+            widths.append(out)
             channels = out
-            if i in _OUT_STAGES:
-                self.out_channels.append(out)
-        self.last = _conv(channels, _LAST_CHANNELS)
-        self.out_channels.append(_LAST_CHANNELS)
+        self.last = _conv(channels, LAST_CHANNELS)
+        #: channels of each map
+        self.out_channels = [*(widths[i] for i in _OUT_STAGES), LAST_CHANNELS]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) in -1..1 -> features at strides 4, 8, 16, 32."""
-        features = []
         x = F.relu6(self.stem(x))
-        for i, stage in enumerate(self.stages):
-            x = stage(x)
-            if i in _OUT_STAGES:
-                features.append(x)
+        *features, x = maps_behind(self.stages, x, (*_OUT_STAGES, len(self.stages) - 1))
         return (*features, F.relu6(self.last(x)))

@@ -62,21 +62,6 @@ class MoveNetHead(BaseHead):
         heatmaps, centers, regressions, offsets = (self.branches[name](x) for name in _BRANCHES)
         return heatmaps.sigmoid(), centers.sigmoid(), regressions, offsets
 
-    def test_outputs(
-        self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: Mapping[str, Any]
-    ) -> Any:
-        """Outputs that are decoded.
-
-        Raises:
-            ConfigError: flip test was asked for.
-        """
-        if test_cfg.get("flip_test"):
-            raise ConfigError(
-                "MoveNet has no flip test: its branches disagree under a mirror. "
-                "Set model.test_cfg.flip_test=False"
-            )
-        return self.forward(feats)
-
     def loss(self, feats: Sequence[Tensor], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """Refused.
 
