@@ -19,8 +19,13 @@ from poise.layers import BaseModule, constant_init
 from poise.zoo.variants import VARIANTS, variant_settings
 
 __all__ = [
+    "KAIMING_INIT",
+    "KAIMING_LINEAR_INIT",
+    "NORMAL_INIT",
+    "TOKEN_INIT",
     "BaseBackbone",
     "ShortForm",
+    "check_entries",
     "check_frozen_stages",
     "check_out_indices",
     "check_sides",
@@ -28,6 +33,30 @@ __all__ = [
     "maps_behind",
     "set_norm_eval",
     "zero_last_norms",
+]
+
+
+Config = Mapping[str, Any]
+
+#: start of most convolutional backbones
+KAIMING_INIT: list[Config] = [
+    {"type": "Kaiming", "layer": ["Conv2d"]},
+    {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
+]
+#: the same, of those that may have a classifier
+KAIMING_LINEAR_INIT: list[Config] = [
+    *KAIMING_INIT,
+    {"type": "Normal", "std": 0.01, "layer": ["Linear"]},
+]
+#: start of backbones that were made for poses
+NORMAL_INIT: list[Config] = [
+    {"type": "Normal", "std": 0.001, "layer": ["Conv2d"]},
+    {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
+]
+#: start of layers that work on tokens
+TOKEN_INIT: list[Config] = [
+    {"type": "TruncNormal", "std": 0.02, "layer": ["Linear"]},
+    {"type": "Constant", "val": 1, "layer": ["LayerNorm"]},
 ]
 
 
@@ -176,6 +205,31 @@ def is_pretrained(module: nn.Module) -> bool:
     """Whether `init_cfg` of a module is one dict that reads weights from a file."""
     cfg: Any = getattr(module, "init_cfg", None)
     return isinstance(cfg, Mapping) and str(cfg.get("type")).endswith("Pretrained")
+
+
+def check_entries(
+    owner: object, count: int, of: str, *, or_more: bool = False, **lists: Sequence[Any]
+) -> None:
+    """Raise ConfigError unless each of some lists of settings has `count` entries.
+
+    Args:
+        owner: network whose settings these are.
+        count: how many stages, sizes or the like it has.
+        of: what they are, for the error text.
+        or_more: further entries do no harm.
+        **lists: settings by their names.
+    """
+    wrong = {
+        name: list(values)
+        for name, values in lists.items()
+        if len(values) < count or (len(values) > count and not or_more)
+    }
+    if wrong:
+        got = ", ".join(f"{name}={values}" for name, values in wrong.items())
+        raise ConfigError(
+            f"{' and '.join(lists)} of {type(owner).__name__} must have an entry for each of the "
+            f"{count} {of}; got {got}"
+        )
 
 
 def check_frozen_stages(frozen_stages: int, stages: int) -> None:

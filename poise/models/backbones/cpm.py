@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from poise.errors import ConfigError
 from poise.layers import BaseModule, ConvModule, MaxPool2d
-from poise.models.backbones.base import BaseBackbone
+from poise.models.backbones.base import NORMAL_INIT, BaseBackbone
 from poise.registry import MODELS
 
 __all__ = ["CPM"]
@@ -81,10 +81,7 @@ class CPM(BaseBackbone):
         middle_channels: int = 32,
         num_stages: int = 6,
         norm_cfg: Config = BN,
-        init_cfg: Any = [  # noqa: B006 (never changed)
-            {"type": "Normal", "std": 0.001, "layer": ["Conv2d"]},
-            {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
-        ],
+        init_cfg: Any = NORMAL_INIT,
     ) -> None:
         super().__init__(init_cfg)
         if in_channels != 3 or num_stages < 1:

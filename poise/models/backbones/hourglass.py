@@ -10,18 +10,13 @@ from torch import Tensor, nn
 from poise.errors import ConfigError
 from poise.layers import BaseModule, ConvModule, MaxPool2d
 from poise.layers.residual import BasicBlock, ResLayer
-from poise.models.backbones.base import BaseBackbone, check_sides
+from poise.models.backbones.base import NORMAL_INIT, BaseBackbone, check_sides
 from poise.registry import MODELS
 
 __all__ = ["HourglassAENet", "HourglassNet"]
 
 Config = Mapping[str, Any]
 BN: Config = {"type": "BN", "requires_grad": True}
-
-_INIT: list[Config] = [
-    {"type": "Normal", "std": 0.001, "layer": ["Conv2d"]},
-    {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
-]
 
 
 def _check_stack(num_stacks: int, downsample_times: int, **lists: Sequence[int]) -> None:
@@ -99,7 +94,7 @@ class HourglassNet(BaseBackbone):
         stage_blocks: Sequence[int] = (2, 2, 2, 2, 2, 4),
         feat_channel: int = 256,
         norm_cfg: Config = BN,
-        init_cfg: Any = _INIT,
+        init_cfg: Any = NORMAL_INIT,
     ) -> None:
         super().__init__(init_cfg)
         sizes = {"stage_channels": stage_channels, "stage_blocks": stage_blocks}
@@ -201,7 +196,7 @@ class HourglassAENet(BaseBackbone):
         stage_channels: Sequence[int] = (256, 384, 512, 640, 768),
         feat_channels: int = 256,
         norm_cfg: Config = BN,
-        init_cfg: Any = _INIT,
+        init_cfg: Any = NORMAL_INIT,
     ) -> None:
         super().__init__(init_cfg)
         _check_stack(num_stacks, downsample_times, stage_channels=stage_channels)

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from poise.errors import ConfigError
 from poise.layers import BaseModule, build_conv_layer, build_norm_layer
 from poise.layers.residual import ResLayer, get_expansion
+from poise.models.backbones.base import check_entries
 
 __all__ = ["HRModule", "conv_norm", "make_exchange", "make_transition", "separable_norm"]
 
@@ -166,12 +166,7 @@ class HRModule(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         lists = {"num_blocks": num_blocks, "in_channels": in_channels, "num_channels": num_channels}
-        for name, values in lists.items():
-            if len(values) != num_branches:
-                raise ConfigError(
-                    f"{name} must have a number for each of the {num_branches} branches, "
-                    f"got {tuple(values)}"
-                )
+        check_entries(self, num_branches, "branches", **lists)
         self.num_branches = num_branches
         self.multiscale_output = multiscale_output
         self._cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}

@@ -21,7 +21,7 @@ from poise.layers.window_attention import (
     split_windows,
     window_padding,
 )
-from poise.models.backbones.base import ShortForm
+from poise.models.backbones.base import NORMAL_INIT, ShortForm
 from poise.models.backbones.hr_module import HRModule, separable_norm
 from poise.models.backbones.hrnet import HRNet
 from poise.registry import MODELS
@@ -250,10 +250,7 @@ class HRFormer(HRNet):
         with_cp: bool = False,
         zero_init_residual: bool = False,
         frozen_stages: int = -1,
-        init_cfg: Any = [  # noqa: B006 (never changed)
-            {"type": "Normal", "std": 0.001, "layer": ["Conv2d"]},
-            {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
-        ],
+        init_cfg: Any = NORMAL_INIT,
     ) -> None:
         stages = {n: dict(extra[n]) for n in ("stage2", "stage3", "stage4")}
         depths = [s["num_blocks"][0] * s["num_modules"] for s in stages.values()]

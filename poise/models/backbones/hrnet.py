@@ -11,6 +11,7 @@ from poise.errors import ConfigError
 from poise.layers import build_conv_layer, build_norm_layer
 from poise.layers.residual import BasicBlock, Bottleneck, ResLayer, get_expansion
 from poise.models.backbones.base import (
+    NORMAL_INIT,
     BaseBackbone,
     check_frozen_stages,
     check_sides,
@@ -65,10 +66,7 @@ class HRNet(BaseBackbone):
         with_cp: bool = False,
         zero_init_residual: bool = False,
         frozen_stages: int = -1,
-        init_cfg: Any = [  # noqa: B006 (never changed)
-            {"type": "Normal", "std": 0.001, "layer": ["Conv2d"]},
-            {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
-        ],
+        init_cfg: Any = NORMAL_INIT,
     ) -> None:
         super().__init__(init_cfg)
         check_frozen_stages(frozen_stages, 4)

@@ -19,7 +19,13 @@ from poise.layers import (
     interleave,
     maybe_checkpoint,
 )
-from poise.models.backbones.base import BaseBackbone, ShortForm, check_sides
+from poise.models.backbones.base import (
+    NORMAL_INIT,
+    BaseBackbone,
+    ShortForm,
+    check_entries,
+    check_sides,
+)
 from poise.models.backbones.hr_module import (
     conv_norm,
     make_exchange,
@@ -306,6 +312,9 @@ class LiteHRNet(BaseBackbone):
         norm_eval: keep batch norms on their running statistics in training.
         with_cp: recompute activations in the backward pass.
         init_cfg: how weights start.
+
+    Raises:
+        ConfigError: lists with fewer entries than `num_stages`.
     """
 
     channels_last = True
@@ -318,10 +327,7 @@ class LiteHRNet(BaseBackbone):
         norm_cfg: Config = BN,
         norm_eval: bool = False,
         with_cp: bool = False,
-        init_cfg: Any = [  # noqa: B006 (never changed)
-            {"type": "Normal", "std": 0.001, "layer": ["Conv2d"]},
-            {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
-        ],
+        init_cfg: Any = NORMAL_INIT,
     ) -> None:
         super().__init__(init_cfg)
         self.extra, self.norm_eval, self.with_cp = extra, norm_eval, with_cp
@@ -332,6 +338,7 @@ class LiteHRNet(BaseBackbone):
 
         self.stem = Stem(in_channels, **extra["stem"], **cfgs)
         self.num_stages = extra["num_stages"]
+        check_entries(self, self.num_stages, "stages", or_more=True, **extra["stages_spec"])
         channels = [self.stem.out_channels]
         self._multiple = 1
         for i in range(self.num_stages):

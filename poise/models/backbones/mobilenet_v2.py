@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from poise.errors import ConfigError
 from poise.layers import BaseModule, ConvModule, make_divisible, maybe_checkpoint
 from poise.models.backbones.base import (
+    KAIMING_INIT,
     BaseBackbone,
     check_frozen_stages,
     check_out_indices,
     freeze,
     maps_behind,
 )
-from poise.models.backbones.resnet import KAIMING_INIT
 from poise.registry import MODELS
 
 __all__ = ["MobileNetV2"]

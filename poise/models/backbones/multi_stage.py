@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from poise.errors import ConfigError
 from poise.layers import BaseModule, ConvModule, MaxPool2d
 from poise.layers.residual import Bottleneck
-from poise.models.backbones.base import BaseBackbone, is_pretrained
+from poise.models.backbones.base import KAIMING_LINEAR_INIT, BaseBackbone, is_pretrained
 from poise.models.weights import load_state_dict, read_state_dict
 from poise.registry import MODELS
 
@@ -27,12 +27,6 @@ BN: Config = {"type": "BN"}
 
 #: channels of the stem and of the map that one stage hands to the next
 TOP_CHANNELS = 64
-
-_INIT: list[Config] = [
-    {"type": "Kaiming", "layer": ["Conv2d"]},
-    {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
-    {"type": "Normal", "std": 0.01, "layer": ["Linear"]},
-]
 
 Skips = list[Tensor] | None
 
@@ -341,7 +335,7 @@ class MSPN(_MultiStage):
         num_blocks: Sequence[int] = (2, 2, 2, 2),
         norm_cfg: Config = BN,
         res_top_channels: int = TOP_CHANNELS,
-        init_cfg: Any = _INIT,
+        init_cfg: Any = KAIMING_LINEAR_INIT,
     ) -> None:
         super().__init__(init_cfg)
         shape = (unit_channels, num_stages, num_units, num_blocks, norm_cfg, res_top_channels)
@@ -392,7 +386,7 @@ class RSN(_MultiStage):
         norm_cfg: Config = BN,
         res_top_channels: int = TOP_CHANNELS,
         expand_times: int = 26,
-        init_cfg: Any = _INIT,
+        init_cfg: Any = KAIMING_LINEAR_INIT,
     ) -> None:
         super().__init__(init_cfg)
         block = partial(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
-from poise.errors import ConfigError
 from poise.layers import (
     BaseModule,
     Conv2d,
@@ -26,7 +24,14 @@ from poise.layers import (
 from poise.layers.drop import drop_path_rates
 from poise.layers.patches import PatchEmbed, nchw_to_nlc, nlc_to_nchw, picture_sides
 from poise.layers.transformer import MultiheadAttention
-from poise.models.backbones.base import BaseBackbone, ShortForm, is_pretrained
+from poise.models.backbones.base import (
+    TOKEN_INIT,
+    BaseBackbone,
+    ShortForm,
+    check_entries,
+    check_out_indices,
+    is_pretrained,
+)
 from poise.models.weights import load_state_dict, read_state_dict
 from poise.registry import MODELS
 
@@ -36,6 +41,8 @@ Config = Mapping[str, Any]
 LN: Config = {"type": "LN", "eps": 1e-6}
 GELU: Config = {"type": "GELU"}
 Size = tuple[int, int]
+
+_INIT: list[Config] = [*TOKEN_INIT, {"type": "Kaiming", "layer": ["Conv2d"]}]
 
 
 class MixFFN(BaseModule):
@@ -241,7 +248,7 @@ class PyramidVisionTransformer(BaseBackbone):
         init_cfg: how weights start.
 
     Raises:
-        ConfigError: lists of another length than `num_stages`.
+        ConfigError: lists of another length than `num_stages`, or no such stage.
     """
 
     def __init__(
@@ -268,18 +275,14 @@ class PyramidVisionTransformer(BaseBackbone):
         act_cfg: Config = GELU,
         norm_cfg: Config = LN,
         convert_weights: bool = True,
-        init_cfg: Any = [  # noqa: B006 (never changed)
-            {"type": "TruncNormal", "std": 0.02, "layer": ["Linear"]},
-            {"type": "Constant", "val": 1, "layer": ["LayerNorm"]},
-            {"type": "Kaiming", "layer": ["Conv2d"]},
-        ],
+        init_cfg: Any = _INIT,
     ) -> None:
         super().__init__(init_cfg)
-        lists = (num_layers, num_heads, patch_sizes, strides, sr_ratios)
-        if any(len(values) != num_stages for values in lists) or max(out_indices) >= num_stages:
-            raise ConfigError(
-                f"{num_stages} stages need as many entries in every list, got {lists}"
-            )
+        lists = {"num_layers": num_layers, "num_heads": num_heads, "patch_sizes": patch_sizes}
+        check_entries(self, num_stages, "stages", **lists, strides=strides, sr_ratios=sr_ratios)
+        others = {"paddings": paddings, "mlp_ratios": mlp_ratios}
+        check_entries(self, num_stages, "stages", or_more=True, **others)
+        check_out_indices(out_indices, num_stages)
         sides = picture_sides(pretrain_img_size)
         self.convert_weights, self.out_indices = convert_weights, out_indices
         rates = drop_path_rates(drop_path_rate, num_layers)
@@ -382,7 +385,7 @@ _PVT_RENAMES = (
 )
 
 
-def convert_pvt_keys(state: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
+def convert_pvt_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of the authors' programs under MMPose's names.
 
     Args:
@@ -390,7 +393,7 @@ def convert_pvt_keys(state: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
     """
     with_positions = any(k.startswith("pos_embed") for k in state)
     last_fc = "4." if any("dwconv" in k for k in state) else "3."
-    converted: OrderedDict[str, Tensor] = OrderedDict()
+    converted: dict[str, Tensor] = {}
     for key, value in state.items():
         top, _, rest = key.partition(".")
         name, stage = top.rstrip("0123456789"), top[-1]

@@ -10,7 +10,8 @@ import numpy as np
 from torch import nn
 
 from poise.errors import ArgumentError, ConfigError, nearest
-from poise.models.backbones.resnet import KAIMING_INIT, ResNet
+from poise.models.backbones.base import KAIMING_INIT
+from poise.models.backbones.resnet import ResNet
 from poise.registry import MODELS
 
 __all__ = ["RegNet"]

@@ -11,7 +11,9 @@ from poise.errors import ConfigError, UnknownNameError
 from poise.layers import ConvModule, MaxPool2d, build_conv_layer, build_norm_layer
 from poise.layers.residual import BasicBlock, Bottleneck, ResLayer, get_expansion
 from poise.models.backbones.base import (
+    KAIMING_INIT,
     BaseBackbone,
+    check_entries,
     check_frozen_stages,
     check_out_indices,
     freeze,
@@ -20,15 +22,9 @@ from poise.models.backbones.base import (
 )
 from poise.registry import MODELS
 
-__all__ = ["KAIMING_INIT", "ResNet", "ResNetV1d"]
+__all__ = ["ResNet", "ResNetV1d"]
 
 Config = Mapping[str, Any]
-
-#: start of most convolutional backbones
-KAIMING_INIT: list[Config] = [
-    {"type": "Kaiming", "layer": ["Conv2d"]},
-    {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
-]
 
 #: depth -> block, and how many of them each stage has
 Depths = Mapping[int, tuple[type[nn.Module], tuple[int, ...]]]
@@ -111,7 +107,9 @@ class ResNet(BaseBackbone):
             raise UnknownNameError(
                 f"invalid depth {depth} for {type(self).__name__}; there are {known}"
             )
-        _check_stages(num_stages, strides, dilations)
+        if not 1 <= num_stages <= 4:
+            raise ConfigError(f"num_stages must be 1 to 4, got {num_stages}")
+        check_entries(self, num_stages, "stages", strides=strides, dilations=dilations)
         check_out_indices(out_indices, num_stages)
         check_frozen_stages(frozen_stages, num_stages)
         self.depth, self.num_stages = depth, num_stages
@@ -195,17 +193,6 @@ class ResNet(BaseBackbone):
         """(B, 3, H, W) -> a map for each of `out_indices`, (B, C, H / stride, W / stride)."""
         stages = [getattr(self, name) for name in self.res_layers]
         return maps_behind(stages, self._stem(x), self.out_indices)
-
-
-def _check_stages(num_stages: int, strides: Sequence[int], dilations: Sequence[int]) -> None:
-    """Raise ConfigError unless there are 1 to 4 stages with a stride and a dilation each."""
-    if not 1 <= num_stages <= 4:
-        raise ConfigError(f"num_stages must be 1 to 4, got {num_stages}")
-    if not len(strides) == len(dilations) == num_stages:
-        raise ConfigError(
-            f"strides and dilations must have a number for each of the {num_stages} stages, "
-            f"got {tuple(strides)} and {tuple(dilations)}"
-        )
 
 
 @MODELS.register_module()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +22,14 @@ from poise.layers.window_attention import (
     split_windows,
     window_padding,
 )
-from poise.models.backbones.base import BaseBackbone, ShortForm, freeze, is_pretrained
+from poise.models.backbones.base import (
+    TOKEN_INIT,
+    BaseBackbone,
+    ShortForm,
+    check_entries,
+    freeze,
+    is_pretrained,
+)
 from poise.models.renames import rename_old_keys
 from poise.models.weights import load_state_dict, read_state_dict
 from poise.registry import MODELS
@@ -234,7 +240,7 @@ class SwinTransformer(BaseBackbone):
         init_cfg: how weights start.
 
     Raises:
-        ConfigError: patches that overlap.
+        ConfigError: patches that overlap, or lists that do not fit together.
     """
 
     def __init__(
@@ -261,12 +267,12 @@ class SwinTransformer(BaseBackbone):
         with_cp: bool = False,
         convert_weights: bool = False,
         frozen_stages: int = -1,
-        init_cfg: Any = [  # noqa: B006 (never changed)
-            {"type": "TruncNormal", "std": 0.02, "layer": ["Linear"]},
-            {"type": "Constant", "val": 1, "layer": ["LayerNorm"]},
-        ],
+        init_cfg: Any = TOKEN_INIT,
     ) -> None:
         super().__init__(init_cfg)
+        check_entries(
+            self, len(depths), "sizes", or_more=True, num_heads=num_heads, strides=strides
+        )
         if strides[0] != patch_size:
             raise ConfigError(f"Use non-overlapping patch embed: {strides[0]=} != {patch_size=}")
         sides = picture_sides(pretrain_img_size)
@@ -384,7 +390,7 @@ _RENAMES = (
 )
 
 
-def convert_swin_keys(state: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
+def convert_swin_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of the authors' program under MMPose's names.
 
     Mergers take their four neighbours in another order, so their weights are reordered.
@@ -392,7 +398,7 @@ def convert_swin_keys(state: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
     Args:
         state: keys such as `layers.0.blocks.0.attn.qkv.weight`.
     """
-    converted: OrderedDict[str, Tensor] = OrderedDict()
+    converted: dict[str, Tensor] = {}
     for key, value in state.items():
         if key.startswith("head"):
             continue

@@ -20,17 +20,18 @@ from poise.layers import (
 from poise.layers.attention import SelfAttention
 from poise.layers.drop import drop_path_rates
 from poise.layers.window_attention import attend_in_windows
-from poise.models.backbones.base import BaseBackbone, ShortForm, is_pretrained
+from poise.models.backbones.base import (
+    TOKEN_INIT,
+    BaseBackbone,
+    ShortForm,
+    check_entries,
+    is_pretrained,
+)
 from poise.registry import MODELS
 
 __all__ = ["UniFormer"]
 
 Config = Mapping[str, Any]
-START: list[Config] = [
-    {"type": "TruncNormal", "layer": "Linear", "std": 0.02, "bias": 0.0},
-    {"type": "Constant", "layer": "LayerNorm", "val": 1.0, "bias": 0.0},
-]
-
 #: in the hybrid form every so many blocks of the third stage see the whole map
 HYBRID_PERIOD = 4
 
@@ -170,7 +171,8 @@ class UniFormer(BaseBackbone):
         init_cfg: how weights start.
 
     Raises:
-        ConfigError: lists that have not one number for each of four stages.
+        ConfigError: lists that have not one number for each of four stages, or heads that do not
+            divide the channels.
     """
 
     def __init__(
@@ -194,13 +196,15 @@ class UniFormer(BaseBackbone):
         use_window: bool = False,
         use_hybrid: bool = False,
         window_size: int = 14,
-        init_cfg: Any = START,
+        init_cfg: Any = TOKEN_INIT,
     ) -> None:
         super().__init__(init_cfg)
-        if not len(depths) == len(embed_dims) == len(checkpoint_num) == 4:
+        lists = {"depths": depths, "embed_dims": embed_dims, "checkpoint_num": checkpoint_num}
+        check_entries(self, 4, "stages", **lists)
+        if any(width % head_dim for width in embed_dims[2:]):
             raise ConfigError(
-                "UniFormer has four stages; give depths, embed_dims and checkpoint_num four "
-                f"numbers each, got {list(depths)}, {list(embed_dims)}, {list(checkpoint_num)}"
+                f"the channels of UniFormer's third and fourth stage, {tuple(embed_dims[2:])}, "
+                f"must be multiples of {head_dim=}"
             )
         self.embed_dims, self.num_features = embed_dims, embed_dims
         self.checkpoint_num = tuple(checkpoint_num) if use_checkpoint else (0, 0, 0, 0)
@@ -233,7 +237,7 @@ class UniFormer(BaseBackbone):
     def init_weights(self) -> None:
         """Apply `init_cfg`; what a file does not fill starts as a cut Gaussian."""
         if is_pretrained(self):
-            initialize(self, START)
+            initialize(self, TOKEN_INIT)
         super().init_weights()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

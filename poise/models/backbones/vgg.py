@@ -9,7 +9,12 @@ from torch import Tensor, nn
 
 from poise.errors import ConfigError, UnknownNameError
 from poise.layers import ConvModule, MaxPool2d
-from poise.models.backbones.base import BaseBackbone, freeze
+from poise.models.backbones.base import (
+    KAIMING_LINEAR_INIT,
+    BaseBackbone,
+    check_entries,
+    freeze,
+)
 from poise.registry import MODELS
 
 __all__ = ["VGG"]
@@ -64,19 +69,15 @@ class VGG(BaseBackbone):
         norm_eval: bool = False,
         ceil_mode: bool = False,
         with_last_pool: bool = True,
-        init_cfg: Any = [  # noqa: B006 (never changed)
-            {"type": "Kaiming", "layer": ["Conv2d"]},
-            {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
-            {"type": "Normal", "std": 0.01, "layer": ["Linear"]},
-        ],
+        init_cfg: Any = KAIMING_LINEAR_INIT,
     ) -> None:
         super().__init__(init_cfg)
         if depth not in self.arch_settings:
-            raise UnknownNameError(f"invalid depth {depth} for VGG; {list(self.arch_settings)}")
-        if not 1 <= num_stages <= 5 or len(dilations) != num_stages:
-            raise ConfigError(
-                f"num_stages must be 1 to 5 with a dilation each, got {num_stages} and {dilations}"
-            )
+            known = ", ".join(map(str, self.arch_settings))
+            raise UnknownNameError(f"invalid depth {depth} for VGG; there are {known}")
+        if not 1 <= num_stages <= 5:
+            raise ConfigError(f"num_stages must be 1 to 5, got {num_stages}")
+        check_entries(self, num_stages, "stages", dilations=dilations)
         if out_indices is None:
             out_indices = (5,) if num_classes > 0 else (4,)
         if max(out_indices) > num_stages:

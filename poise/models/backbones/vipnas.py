@@ -10,18 +10,19 @@ from torch import Tensor
 from poise.layers import ConvModule, InvertedResidual
 from poise.layers.context import ContextBlock
 from poise.layers.residual import Bottleneck
-from poise.models.backbones.base import BaseBackbone, check_frozen_stages, freeze
+from poise.models.backbones.base import (
+    NORMAL_INIT,
+    BaseBackbone,
+    check_entries,
+    check_frozen_stages,
+    freeze,
+)
 from poise.models.backbones.resnet import ResNet
 from poise.registry import MODELS
 
 __all__ = ["ViPNAS_MobileNetV3", "ViPNAS_ResNet"]
 
 Config = Mapping[str, Any]
-
-_INIT: list[Config] = [
-    {"type": "Normal", "std": 0.001, "layer": ["Conv2d"]},
-    {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
-]
 
 #: gates of squeeze and excitation, (x + 1) / 2 as in MMCV 1.x
 SE_GATES: tuple[Config, Config] = (
@@ -94,6 +95,9 @@ class ViPNAS_ResNet(ResNet):  # noqa: N801 (MMPose's name)
         group: groups in each stage.
         att: global context in each stage.
         init_cfg: how weights start.
+
+    Raises:
+        ConfigError: lists that have not an entry for the stem and one for each stage.
     """
 
     arch_settings = {50: (ViPNASBottleneck, ())}
@@ -121,8 +125,10 @@ class ViPNAS_ResNet(ResNet):  # noqa: N801 (MMPose's name)
         ks: Sequence[int] = (7, 3, 5, 5, 5),
         group: Sequence[int | None] = (None, 16, 16, 16, 16),
         att: Sequence[bool | None] = (None, True, False, True, True),
-        init_cfg: Any = _INIT,
+        init_cfg: Any = NORMAL_INIT,
     ) -> None:
+        lists = {"wid": wid, "expan": expan, "dep": dep, "ks": ks, "group": group, "att": att}
+        check_entries(self, num_stages + 1, "stages and the stem", or_more=True, **lists)
         stages = [
             {
                 "num_blocks": dep[i],
@@ -175,6 +181,9 @@ class ViPNAS_MobileNetV3(BaseBackbone):  # noqa: N801 (MMPose's name)
         norm_eval: keep batch norms on their running statistics in training.
         with_cp: recompute activations in the backward pass.
         init_cfg: how weights start.
+
+    Raises:
+        ConfigError: a list that is shorter than `dep`.
     """
 
     def __init__(
@@ -192,9 +201,19 @@ class ViPNAS_MobileNetV3(BaseBackbone):  # noqa: N801 (MMPose's name)
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
-        init_cfg: Any = _INIT,
+        init_cfg: Any = NORMAL_INIT,
     ) -> None:
         super().__init__(init_cfg)
+        lists: dict[str, Sequence[Any]] = {
+            "wid": wid,
+            "expan": expan,
+            "ks": ks,
+            "group": group,
+            "att": att,
+        }
+        check_entries(
+            self, len(dep), "stages and the stem", or_more=True, **lists, stride=stride, act=act
+        )
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
         cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
         self.conv1 = ConvModule(

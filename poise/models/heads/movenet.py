@@ -30,6 +30,7 @@ class MoveNetHead(BaseHead):
         in_channels: channels of the feature map.
         out_channels: number of keypoints K.
         decoder: `MoveNetLabel` codec, as a config dict or built.
+        test_cfg: kept for configs; the estimator's counts.
     """
 
     def __init__(
