@@ -1,4 +1,4 @@
-"""Gated attention unit over any number of leading axes, as RTMO uses it."""
+"""Gated attention over any number of leading axes (RTMO), and its products (RTMPose, too)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,22 @@ from poise.layers.linear import Linear
 from poise.layers.scale import ChannelWiseScale, ScaleNorm
 from poise.layers.sine_position import SinePositionalEncoding
 
-__all__ = ["GAUEncoder"]
+__all__ = ["GAUEncoder", "squared_products"]
+
+
+def squared_products(query: Tensor, key: Tensor, width: int, bias: Tensor | None = None) -> Tensor:
+    """Weights (..., L, L) of attention: squares of rectified products, instead of a softmax.
+
+    So 2021, "Primer", arXiv 2109.08668; Hua 2022, arXiv 2202.10447, section 3.2.
+
+    Args:
+        query, key: (..., L, width).
+        width: of both.
+        bias: added to the products, (..., L, L).
+    """
+    products = query @ key.transpose(-1, -2)
+    products = products if bias is None else products + bias
+    return F.relu(products / math.sqrt(width)).square()
 
 
 class GAUEncoder(BaseModule):
@@ -99,7 +114,7 @@ class GAUEncoder(BaseModule):
             self._positioned(base * gamma + beta, pos_enc)
             for gamma, beta in zip(self.gamma, self.beta, strict=True)
         )
-        kernel = F.relu(query @ key.transpose(-1, -2) / math.sqrt(self.s)).square()
+        kernel = squared_products(query, key, self.s)
         if mask is not None:
             kernel = kernel * mask
         if self.dropout_rate > 0:

@@ -9,7 +9,20 @@ from torch import Tensor, nn
 
 from poise.errors import DataError
 
-__all__ = ["aggregate_paths", "check_halves"]
+__all__ = ["aggregate_paths", "check_halves", "check_maps"]
+
+
+def check_maps(neck: nn.Module, maps: Sequence[Tensor], count: int) -> None:
+    """Check that a backbone gives as many maps as a neck has input channels for.
+
+    Raises:
+        DataError: it gives more or fewer.
+    """
+    if len(maps) != count:
+        raise DataError(
+            f"{type(neck).__name__} expects {count} maps, got {len(maps)}; the backbone's "
+            "out_indices and the neck's in_channels should name the same ones"
+        )
 
 
 def aggregate_paths(

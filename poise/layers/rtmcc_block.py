@@ -6,14 +6,12 @@ ReLU attention and scale norm of RTMPose (Jiang 2023, arXiv 2303.07399).
 
 from __future__ import annotations
 
-import math
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
 from poise.layers.drop import DropPath
+from poise.layers.gau import squared_products
 from poise.layers.linear import Linear
 from poise.layers.scale import ChannelWiseScale, ScaleNorm
 
@@ -157,10 +155,8 @@ class RTMCCBlock(nn.Module):
 
     def _attend(self, inputs: Tensor | tuple[Tensor, ...]) -> Tensor:
         gate, value, query, key = self._project(inputs)
-        scores = query @ key.transpose(1, 2)
-        if self.use_rel_bias:
-            scores = scores + self.rel_pos_bias(query.shape[1], key.shape[1])
-        kernel = F.relu(scores / math.sqrt(self.s)).square()
+        bias = self.rel_pos_bias(query.shape[1], key.shape[1]) if self.use_rel_bias else None
+        kernel = squared_products(query, key, self.s, bias)
         if self.dropout_rate > 0:
             kernel = self.dropout(kernel)
         return self.o(gate * (kernel @ value))

@@ -208,7 +208,12 @@ def is_pretrained(module: nn.Module) -> bool:
 
 
 def check_entries(
-    owner: object, count: int, of: str, *, or_more: bool = False, **lists: Sequence[Any]
+    owner: object,
+    count: int,
+    of: str,
+    lists: Mapping[str, Sequence[Any]],
+    *,
+    or_more: bool = False,
 ) -> None:
     """Raise ConfigError unless each of some lists of settings has `count` entries.
 
@@ -216,8 +221,8 @@ def check_entries(
         owner: network whose settings these are.
         count: how many stages, sizes or the like it has.
         of: what they are, for the error text.
+        lists: settings by their names.
         or_more: further entries do no harm.
-        **lists: settings by their names.
     """
     wrong = {
         name: list(values)

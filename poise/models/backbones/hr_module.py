@@ -166,7 +166,7 @@ class HRModule(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         lists = {"num_blocks": num_blocks, "in_channels": in_channels, "num_channels": num_channels}
-        check_entries(self, num_branches, "branches", **lists)
+        check_entries(self, num_branches, "branches", lists)
         self.num_branches = num_branches
         self.multiscale_output = multiscale_output
         self._cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}

@@ -338,7 +338,7 @@ class LiteHRNet(BaseBackbone):
 
         self.stem = Stem(in_channels, **extra["stem"], **cfgs)
         self.num_stages = extra["num_stages"]
-        check_entries(self, self.num_stages, "stages", or_more=True, **extra["stages_spec"])
+        check_entries(self, self.num_stages, "stages", extra["stages_spec"], or_more=True)
         channels = [self.stem.out_channels]
         self._multiple = 1
         for i in range(self.num_stages):

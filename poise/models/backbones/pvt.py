@@ -279,9 +279,10 @@ class PyramidVisionTransformer(BaseBackbone):
     ) -> None:
         super().__init__(init_cfg)
         lists = {"num_layers": num_layers, "num_heads": num_heads, "patch_sizes": patch_sizes}
-        check_entries(self, num_stages, "stages", **lists, strides=strides, sr_ratios=sr_ratios)
-        others = {"paddings": paddings, "mlp_ratios": mlp_ratios}
-        check_entries(self, num_stages, "stages", or_more=True, **others)
+        lists |= {"strides": strides, "sr_ratios": sr_ratios}
+        check_entries(self, num_stages, "stages", lists)
+        lists = {"paddings": paddings, "mlp_ratios": mlp_ratios}
+        check_entries(self, num_stages, "stages", lists, or_more=True)
         check_out_indices(out_indices, num_stages)
         sides = picture_sides(pretrain_img_size)
         self.convert_weights, self.out_indices = convert_weights, out_indices

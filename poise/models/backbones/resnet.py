@@ -109,7 +109,8 @@ class ResNet(BaseBackbone):
             )
         if not 1 <= num_stages <= 4:
             raise ConfigError(f"num_stages must be 1 to 4, got {num_stages}")
-        check_entries(self, num_stages, "stages", strides=strides, dilations=dilations)
+        lists = {"strides": strides, "dilations": dilations}
+        check_entries(self, num_stages, "stages", lists)
         check_out_indices(out_indices, num_stages)
         check_frozen_stages(frozen_stages, num_stages)
         self.depth, self.num_stages = depth, num_stages

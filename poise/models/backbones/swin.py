@@ -270,9 +270,8 @@ class SwinTransformer(BaseBackbone):
         init_cfg: Any = TOKEN_INIT,
     ) -> None:
         super().__init__(init_cfg)
-        check_entries(
-            self, len(depths), "sizes", or_more=True, num_heads=num_heads, strides=strides
-        )
+        lists = {"num_heads": num_heads, "strides": strides}
+        check_entries(self, len(depths), "sizes", lists, or_more=True)
         if strides[0] != patch_size:
             raise ConfigError(f"Use non-overlapping patch embed: {strides[0]=} != {patch_size=}")
         sides = picture_sides(pretrain_img_size)

@@ -200,7 +200,7 @@ class UniFormer(BaseBackbone):
     ) -> None:
         super().__init__(init_cfg)
         lists = {"depths": depths, "embed_dims": embed_dims, "checkpoint_num": checkpoint_num}
-        check_entries(self, 4, "stages", **lists)
+        check_entries(self, 4, "stages", lists)
         if any(width % head_dim for width in embed_dims[2:]):
             raise ConfigError(
                 f"the channels of UniFormer's third and fourth stage, {tuple(embed_dims[2:])}, "

@@ -77,7 +77,7 @@ class VGG(BaseBackbone):
             raise UnknownNameError(f"invalid depth {depth} for VGG; there are {known}")
         if not 1 <= num_stages <= 5:
             raise ConfigError(f"num_stages must be 1 to 5, got {num_stages}")
-        check_entries(self, num_stages, "stages", dilations=dilations)
+        check_entries(self, num_stages, "stages", {"dilations": dilations})
         if out_indices is None:
             out_indices = (5,) if num_classes > 0 else (4,)
         if max(out_indices) > num_stages:

@@ -127,8 +127,15 @@ class ViPNAS_ResNet(ResNet):  # noqa: N801 (MMPose's name)
         att: Sequence[bool | None] = (None, True, False, True, True),
         init_cfg: Any = NORMAL_INIT,
     ) -> None:
-        lists = {"wid": wid, "expan": expan, "dep": dep, "ks": ks, "group": group, "att": att}
-        check_entries(self, num_stages + 1, "stages and the stem", or_more=True, **lists)
+        lists: Mapping[str, Sequence[Any]] = {
+            "wid": wid,
+            "expan": expan,
+            "dep": dep,
+            "ks": ks,
+            "group": group,
+            "att": att,
+        }
+        check_entries(self, num_stages + 1, "stages and the stem", lists, or_more=True)
         stages = [
             {
                 "num_blocks": dep[i],
@@ -204,16 +211,16 @@ class ViPNAS_MobileNetV3(BaseBackbone):  # noqa: N801 (MMPose's name)
         init_cfg: Any = NORMAL_INIT,
     ) -> None:
         super().__init__(init_cfg)
-        lists: dict[str, Sequence[Any]] = {
+        lists: Mapping[str, Sequence[Any]] = {
             "wid": wid,
             "expan": expan,
             "ks": ks,
             "group": group,
             "att": att,
+            "stride": stride,
+            "act": act,
         }
-        check_entries(
-            self, len(dep), "stages and the stem", or_more=True, **lists, stride=stride, act=act
-        )
+        check_entries(self, len(dep), "stages and the stem", lists, or_more=True)
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
         cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
         self.conv1 = ConvModule(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from poise.errors import ConfigError
 from poise.models.build import build_model
 from poise.models.estimators.base import BasePoseEstimator
-from poise.models.heads.targets import labels, simcc_accuracy
+from poise.models.heads.targets import labels
 from poise.models.progress import Progress
 from poise.registry import MODELS
 
@@ -159,18 +159,9 @@ class DWPoseDistiller(BasePoseEstimator):
         self, feats: Any, batch_data_samples: Sequence[Any]
     ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor], Tensor]:
         """Loss and accuracy of the student's head, its outputs, and the keypoint weights."""
-        head = self.student.head
-        outputs = head.forward(feats)
-        targets = (
-            labels(batch_data_samples, "keypoint_x_labels"),
-            labels(batch_data_samples, "keypoint_y_labels"),
-        )
-        weights = labels(batch_data_samples, "keypoint_weights")
-        losses = {
-            "loss_kpt": head.loss_module(outputs, targets, weights),
-            "acc_pose": simcc_accuracy(outputs, targets, head.simcc_split_ratio, weights),
-        }
-        return losses, outputs, weights
+        outputs = self.student.head.forward(feats)
+        losses = self.student.head.loss_of_outputs(outputs, batch_data_samples)
+        return losses, outputs, labels(batch_data_samples, "keypoint_weights")
 
     def predict(self, inputs: Tensor, data_samples: Sequence[Any]) -> Sequence[Any]:
         """The student's predictions; in the second stage on the teacher's features."""

@@ -76,12 +76,20 @@ class BaseHead(BaseModule):
     ) -> Any:
         """Outputs that are decoded, averaged with the mirrored ones if `flip_test` is set."""
         if self.unflip is None:
-            if test_cfg.get("flip_test", False):
-                raise ConfigError(
-                    f"{type(self).__name__} has no flip test; set test_cfg=dict(flip_test=False)"
-                )
+            self.refuse_flip_test(test_cfg)
             return dense(self.test_forward(feats))
         return dense(flip_test(self.test_forward, self.unflip, feats, batch_data_samples, test_cfg))
+
+    def refuse_flip_test(self, test_cfg: Mapping[str, Any]) -> None:
+        """Check that no flip test is asked of a head that cannot mirror its outputs.
+
+        Raises:
+            ConfigError: `flip_test` is set.
+        """
+        if test_cfg.get("flip_test", False):
+            raise ConfigError(
+                f"{type(self).__name__} has no flip test; set test_cfg=dict(flip_test=False)"
+            )
 
     def predict(
         self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: Mapping[str, Any] = {}

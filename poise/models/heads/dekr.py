@@ -13,6 +13,7 @@ from poise._arrays import as_numpy
 from poise.errors import ConfigError
 from poise.layers import (
     BaseModule,
+    BasicBlock,
     ConvModule,
     DeformConv2d,
     ModuleDict,
@@ -21,7 +22,6 @@ from poise.layers import (
     build_norm_layer,
 )
 from poise.metrics.functional import nearby_joints_nms
-from poise.models.backbones.resnet import BasicBlock
 from poise.models.flip import flip_heatmaps
 from poise.models.heads.base import BaseHead
 from poise.models.heads.defaults import HEATMAP_INIT, HEATMAP_LOSS
@@ -185,7 +185,7 @@ class DEKRHead(BaseHead):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.in_channels = in_channels
+        self.in_channels = in_channels = self.single_width(in_channels)
         self.num_keypoints = num_keypoints
         filters = num_heatmap_filters
         self.heatmap_conv_layers = Sequential(

@@ -297,6 +297,7 @@ class RTMOHead(YOLOXPoseHead):
 
         With `output_covariances` they have `keypoint_covariances` (N, K, 2, 2), input space.
         """
+        self.refuse_flip_test(test_cfg)
         covariances_wanted = test_cfg.get("output_covariances", False)
         maps = self.forward(feats)
         # no offsets here: they serve training only

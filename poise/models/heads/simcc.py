@@ -76,7 +76,12 @@ class BaseSimCCHead(BaseHead):
         Raises:
             DataError: the targets are of another number of keypoints.
         """
-        outputs = self.forward(feats)
+        return self.loss_of_outputs(self.forward(feats), batch_data_samples)
+
+    def loss_of_outputs(
+        self, outputs: tuple[Tensor, ...], batch_data_samples: Sequence[Any]
+    ) -> dict[str, Tensor]:
+        """`loss_kpt` and `acc_pose` of distributions over x and y, (B, K, bins) each."""
         targets = (
             labels(batch_data_samples, "keypoint_x_labels"),
             labels(batch_data_samples, "keypoint_y_labels"),

@@ -298,7 +298,11 @@ class YOLOXPoseHead(BaseHead):
         Returns:
             B `InstanceData` of arrays: `keypoints` (N, K, 2) and `bboxes` (N, 4) in input
             space, `keypoint_scores`, `keypoints_visible`, `bbox_scores`, `scores`, `labels`.
+
+        Raises:
+            ConfigError: `flip_test`, which the head does not know.
         """
+        self.refuse_flip_test(test_cfg)
         maps = self.forward(feats)
         outputs = self._outputs(maps[0], *map(flatten, maps))
         scores = outputs.scores.sigmoid() * outputs.objectness.sigmoid()

@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from poise.errors import ArgumentError, DataError
+from poise.errors import ArgumentError
 from poise.layers import BaseModule, ConvModule
+from poise.layers.paths import check_maps
 from poise.registry import MODELS
 
 __all__ = ["ChannelMapper"]
@@ -74,8 +75,7 @@ class ChannelMapper(BaseModule):
         Raises:
             DataError: another number of maps than `in_channels` says.
         """
-        if len(inputs) != len(self.convs):
-            raise DataError(f"ChannelMapper expects {len(self.convs)} maps, got {len(inputs)}")
+        check_maps(self, inputs, len(self.convs))
         outs = [conv(x) for conv, x in zip(self.convs, inputs, strict=True)]
         source = inputs[-1]
         for conv in self.extra_convs or ():

@@ -8,8 +8,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poise.errors import ArgumentError, ConfigError, DataError
+from poise.errors import ArgumentError, ConfigError
 from poise.layers import BaseModule, ConvModule
+from poise.layers.paths import check_maps
 from poise.registry import MODELS
 
 __all__ = ["FPN"]
@@ -99,8 +100,7 @@ class FPN(BaseModule):
         Raises:
             DataError: another number of maps than `in_channels` says.
         """
-        if len(inputs) != len(self.in_channels):
-            raise DataError(f"FPN expects {len(self.in_channels)} maps, got {len(inputs)}")
+        check_maps(self, inputs, len(self.in_channels))
         maps = [conv(inputs[i + self.start_level]) for i, conv in enumerate(self.lateral_convs)]
         for i in range(len(maps) - 1, 0, -1):
             target = {} if "scale_factor" in self.upsample_cfg else {"size": maps[i - 1].shape[2:]}

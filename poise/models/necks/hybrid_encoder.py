@@ -7,9 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from poise.errors import DataError
 from poise.layers import BaseModule, ConvModule, ModuleList
-from poise.layers.paths import aggregate_paths
+from poise.layers.paths import aggregate_paths, check_maps
 from poise.layers.rep_vgg import RepVGGBlock
 from poise.layers.sine_position import SinePositionalEncoding
 from poise.layers.transformer import DetrTransformerEncoder
@@ -154,8 +153,7 @@ class HybridEncoder(BaseModule):
         Raises:
             DataError: another number of maps than `in_channels` says.
         """
-        if len(inputs) != len(self.in_channels):
-            raise DataError(f"expected {len(self.in_channels)} maps, got {len(inputs)}")
+        check_maps(self, inputs, len(self.in_channels))
         maps = [project(x) for project, x in zip(self.input_proj, inputs, strict=True)]
         if self.num_encoder_layers > 0:
             for i, level in enumerate(self.use_encoder_idx):

@@ -8,10 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from poise.errors import DataError
 from poise.layers import BaseModule, ConvModule
 from poise.layers.csp import SWISH, YOLO_BN, CSPLayer, conv_class
-from poise.layers.paths import aggregate_paths
+from poise.layers.paths import aggregate_paths, check_maps
 from poise.models.backbones.csp import YOLO_INIT
 from poise.registry import MODELS
 
@@ -65,10 +64,7 @@ class _PAFPN(BaseModule):
 
     def _aggregate(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Both ways and the last convolutions."""
-        if len(inputs) != len(self.in_channels):
-            raise DataError(
-                f"{type(self).__name__} expects {len(self.in_channels)} maps, got {len(inputs)}"
-            )
+        check_maps(self, inputs, len(self.in_channels))
         outs = aggregate_paths(
             inputs,
             self.reduce_layers,

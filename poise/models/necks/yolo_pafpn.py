@@ -8,10 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from poise.errors import DataError
 from poise.layers import BaseModule, ConvModule
 from poise.layers.csp import SILU, YOLO_BN, CSPLayer, conv_class
-from poise.layers.paths import aggregate_paths
+from poise.layers.paths import aggregate_paths, check_maps
 from poise.models.backbones.base import freeze
 from poise.registry import MODELS
 
@@ -95,8 +94,7 @@ class YOLOPAFPN(BaseModule):
         Raises:
             DataError: another number of maps.
         """
-        if len(inputs) != len(self.in_channels):
-            raise DataError(f"YOLOXPAFPN expects {len(self.in_channels)} maps, got {len(inputs)}")
+        check_maps(self, inputs, len(self.in_channels))
         *coarser, finest = self.top_down_layers
         laterals = [self.reduce_layers[-1], *(pair[1] for pair in coarser)]  # type: ignore[index]
         downward = [*(pair[0] for pair in coarser), finest]  # type: ignore[index]

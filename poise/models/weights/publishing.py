@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from poise.errors import CheckpointError
 from poise.models.weights.reading import read_checkpoint, state_dict_of
-from poise.models.weights.saving import save_checkpoint
+from poise.models.weights.saving import save_checkpoint, stored
 from poise.models.weights.sources import locate
 
 __all__ = ["publish"]
@@ -65,7 +64,7 @@ def publish(
     weights = state_dict_of(content, str(path))
     if not average:
         weights = _plain_weights(content, weights, path)
-    state = OrderedDict((key, _stored(value, half=half)) for key, value in weights.items())
+    state = OrderedDict((key, stored(value, half=half)) for key, value in weights.items())
     # versions of the modules, by which old files are told from new ones
     state._metadata = getattr(weights, "_metadata", {})  # type: ignore[attr-defined]
     meta = content.get("meta") or {}
@@ -74,7 +73,8 @@ def publish(
     stem = path.stem if target is None or place.is_dir() else place.name.removesuffix(".pth")
     folder = place if target is None or place.is_dir() else place.parent
     draft = save_checkpoint({"state_dict": state, "meta": kept}, folder / f".{stem}.draft.pth")
-    digest = hashlib.sha256(draft.read_bytes()).hexdigest()[:DIGITS]
+    with draft.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
     today = datetime.datetime.now(datetime.UTC).strftime("_%Y%m%d") if date else ""
     return draft.replace(folder / f"{stem}-{digest}{today}.pth")
 
@@ -87,12 +87,6 @@ def _plain_weights(content: Mapping[str, Any], weights: Mapping[str, Any], path:
     plain = OrderedDict((key, other.get(_AVERAGED + key, value)) for key, value in weights.items())
     plain._metadata = getattr(weights, "_metadata", {})  # type: ignore[attr-defined]
     return plain
-
-
-def _stored(value: torch.Tensor, *, half: bool) -> torch.Tensor:
-    # a view would bring the whole of what it is a part of into the file
-    value = value.detach().cpu().clone()
-    return value.half() if half and value.dtype == torch.float32 else value
 
 
 def _inert(value: Any) -> Any:

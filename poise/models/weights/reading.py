@@ -80,9 +80,14 @@ def _why(path: Path) -> str:
         "it is cut off, or no file of weights",
     )
     expected = hash_in_name(path.name)
-    if expected and not hashlib.sha256(path.read_bytes()).hexdigest().startswith(expected):
+    if expected and not _digest(path).startswith(expected):
         said += f", and its SHA-256 does not begin with {expected} as its name says"
     return said
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _first(error: Exception) -> str:

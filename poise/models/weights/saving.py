@@ -17,7 +17,7 @@ import poise
 from poise._files import whole_file
 from poise.errors import CheckpointError
 
-__all__ = ["save_checkpoint"]
+__all__ = ["save_checkpoint", "stored"]
 
 
 def save_checkpoint(
@@ -59,6 +59,13 @@ def save_checkpoint(
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error}") from error
     return path
+
+
+def stored(value: torch.Tensor, *, half: bool) -> torch.Tensor:
+    """Tensor as it is written: on the CPU, by itself, with `half` float32 as 16 bits."""
+    # a view would bring the whole of what it is a part of into the file
+    value = value.detach().cpu().clone()
+    return value.half() if half and value.dtype == torch.float32 else value
 
 
 def _on_cpu(model: nn.Module) -> OrderedDict[str, torch.Tensor]:

@@ -10,13 +10,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import poise
 from poise.config import Config
 from poise.errors import CheckpointError
 from poise.models.weights.reading import read_checkpoint
-from poise.models.weights.saving import save_checkpoint
+from poise.models.weights.saving import save_checkpoint, stored
 from poise.models.weights.sources import locate
 from poise.models.weights.unpickle import Inert
 from poise.zoo.whole import CONFIG_KEY, SUFFIX
@@ -34,7 +32,6 @@ KEPT = (
     "test_cfg",
     "visualizer",
 )
-BLOCK_BYTES = 1 << 20
 
 
 def config_for(path: Path, content: Mapping[str, Any], given: str | None) -> tuple[Any, str]:
@@ -120,24 +117,17 @@ def convert(
     where = Path(target) if target is not None else path.with_suffix(SUFFIX)
     if where.suffix != SUFFIX:
         raise CheckpointError(f"a whole model is a file that ends in {SUFFIX}, got {where}")
-    state = {key: _stored(value, half=half) for key, value in network.state_dict().items()}
+    state = {key: stored(value, half=half) for key, value in network.state_dict().items()}
     held = {"dataset_meta": dict(network.dataset_meta), **meta}
     return save_checkpoint({"state_dict": state, "meta": held}, where)
-
-
-def _stored(value: torch.Tensor, *, half: bool) -> torch.Tensor:
-    value = value.detach().cpu()
-    return value.half() if half and value.dtype == torch.float32 else value
 
 
 def _provenance(
     path: Path, source: Any, content: Mapping[str, Any], origin: str, *, half: bool
 ) -> dict[str, Any]:
     """Where the weights are from."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
+        digest = hashlib.file_digest(file, "sha256")
     meta = content.get("meta") or {}
     found = {
         "source": str(source) if "://" in str(source) else path.name,

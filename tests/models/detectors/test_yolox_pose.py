@@ -103,7 +103,7 @@ def test_nobody_is_an_empty_result(tiny):
 
 
 def test_another_number_of_maps_is_refused():
-    with pytest.raises(DataError, match="YOLOXPAFPN expects 3 maps, got 2"):
+    with pytest.raises(DataError, match="YOLOPAFPN expects 3 maps, got 2"):
         YOLOPAFPN([8, 16, 32], 8)([torch.zeros(1, 8, 4, 4)] * 2)
 
 

@@ -22,6 +22,7 @@ from poise.models.heads import (
     RTMWHead,
     SimCCHead,
     ViPNASHead,
+    YOLOXPoseHead,
 )
 from poise.models.progress import Progress
 
@@ -211,6 +212,10 @@ def test_flip_test_of_a_symmetric_answer_changes_nothing(sample):
 def test_heads_that_cannot_be_mirrored_say_so(sample):
     with pytest.raises(ConfigError, match="BaseHead has no flip test"):
         BaseHead().test_outputs([], [sample()], {"flip_test": True})
+    strides = {"type": "MlvlPointGenerator", "strides": [8]}
+    one_stage = YOLOXPoseHead(K, prior_generator=strides, assigner={"type": "SimOTAAssigner"})
+    with pytest.raises(ConfigError, match="YOLOXPoseHead has no flip test"):
+        one_stage.predict([], [sample()], {"flip_test": True})
 
 
 def test_mspn_supervises_every_unit(sample):

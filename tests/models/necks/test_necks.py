@@ -141,5 +141,5 @@ class TestHybridEncoder:
             torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
     def test_faults_are_named(self, maps):
-        with pytest.raises(DataError, match="expected 3 maps"):
+        with pytest.raises(DataError, match="HybridEncoder expects 3 maps"):
             self.make()(maps[:2])

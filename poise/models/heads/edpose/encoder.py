@@ -20,12 +20,19 @@ __all__ = [
     "DeformableEncoder",
     "PositionEmbeddingSineHW",
     "inverse_sigmoid",
+    "pixel_centres",
     "sine_waves",
 ]
 
 LAYER_NORM: dict[str, Any] = {"type": "LN"}
 SIGMOID_EPS = 1e-3
 NORMALISE_EPS = 1e-6
+
+
+def pixel_centres(height: Any, width: Any, device: torch.device) -> Tensor:
+    """Centres (height * width, 2) of the pixels of a map as (x, y), row by row."""
+    x, y = (torch.arange(side, device=device) + 0.5 for side in (width, height))
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).flatten(0, 1)
 
 
 def inverse_sigmoid(x: Tensor, eps: float = SIGMOID_EPS) -> Tensor:
@@ -180,11 +187,7 @@ class DeformableEncoder(BaseModule):
         """(B, S, L, 2) centre of each pixel on each map, as a share of the whole map."""
         points = []
         for level, (height, width) in enumerate(map_sizes(spatial_shapes)):
-            y, x = (
-                torch.arange(side, device=valid_ratios.device) + 0.5 for side in (height, width)
-            )
-            grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
-            grid = torch.stack([grid_x.reshape(-1), grid_y.reshape(-1)], dim=-1)
+            grid = pixel_centres(height, width, valid_ratios.device)
             size = spatial_shapes[level].flip(0).to(valid_ratios)
             points.append(grid[None] / (valid_ratios[:, None, level] * size))
         return torch.cat(points, dim=1)[:, :, None] * valid_ratios[:, None]

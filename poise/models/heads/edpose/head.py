@@ -22,6 +22,7 @@ from poise.models.heads.edpose.encoder import (
     DeformableEncoder,
     PositionEmbeddingSineHW,
     inverse_sigmoid,
+    pixel_centres,
 )
 from poise.models.heads.edpose.out_head import EDPoseOutHead
 from poise.registry import KEYPOINT_CODECS, MODELS
@@ -312,10 +313,7 @@ class EDPoseHead(TransformerHead):
         ):
             inside = ~mask.unflatten(1, (rows, columns))
             size = torch.stack([inside[:, 0].sum(dim=1), inside[:, :, 0].sum(dim=1)], dim=-1)
-            y = torch.arange(rows, device=memory.device) + 0.5
-            x = torch.arange(columns, device=memory.device) + 0.5
-            grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).flatten(0, 1)
-            centers = grid[None] / size[:, None]
+            centers = pixel_centres(rows, columns, memory.device) / size[:, None]
             side = torch.full_like(centers, PROPOSAL_SIZE * 2.0**level)
             proposals.append(torch.cat([centers, side], dim=-1))
         boxes = torch.cat(proposals, dim=1)
@@ -342,8 +340,7 @@ class EDPoseHead(TransformerHead):
         Raises:
             ConfigError: `flip_test`, which ED-Pose does not know.
         """
-        if test_cfg.get("flip_test", False):
-            raise ConfigError("EDPoseHead has no flip test; set test_cfg=dict(flip_test=False)")
+        self.refuse_flip_test(test_cfg)
         logits, boxes, keypoints = self.forward(feats, batch_data_samples)
         sizes = np.array([sample.metainfo["input_size"] for sample in batch_data_samples])
         return self.decode(sizes, logits, boxes, keypoints)
