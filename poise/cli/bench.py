@@ -89,7 +89,9 @@ def _measured(
     for name in models:
         model, weights = _model_of(name)
         typer.echo(f"{name}: {weights}", err=True)
-        for backend, mode in track(ways, "measuring", console=console, transient=True):
+        for backend, mode in track(
+            _ways_of(model, ways), "measuring", console=console, transient=True
+        ):
             try:
                 inferencer = Inferencer(
                     model, device=device, detector=None, backend=backend, mode=mode
@@ -98,6 +100,19 @@ def _measured(
             except (ConfigError, MissingDependencyError) as error:
                 rows.append(Row(name, backend, mode, trouble=str(error)))
     return rows
+
+
+def _ways_of(model: Any, ways: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+    """Backends and modes of a model; exported files have no torch, and some one runtime only."""
+    from poise.inference.exported.opening import is_exported
+    from poise.runtimes import RUNTIMES, runtime_of
+
+    if not is_exported(model):
+        return ways
+    own = runtime_of(model)
+    alone = not str(model).endswith(".onnx")
+    pairs = [(own if alone or name not in RUNTIMES else name, mode) for name, mode in ways]
+    return list(dict.fromkeys(pairs))
 
 
 def _model_of(name: str) -> tuple[Any, str]:

@@ -37,7 +37,10 @@ Model = Annotated[
     str,
     typer.Option("--model", "-m", help="Model name, config or exported file; auto: the best here."),
 ]
-Weights = Annotated[str | None, typer.Option("--weights", "-w", help="Checkpoint of the model.")]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", "-w", help="Checkpoint of the model, or ONNX file of MMDeploy."),
+]
 Mode = Annotated[
     str,
     typer.Option(help="accurate, balanced (no flip test) or fast (also fewer detections)."),

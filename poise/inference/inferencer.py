@@ -111,11 +111,12 @@ class Inferencer:
                 f"there is no backend '{backend}'; expected one of "
                 f"{', '.join(BACKENDS)}{nearest(backend, BACKENDS)}"
             )
-        if is_exported(model):
+        if is_exported(model) or is_exported(weights):
             # without torch, and without importing it
-            self.backend = runtime_of(model) if backend == "torch" else backend
+            file, config = (model, None) if weights is None else (weights, model)
+            self.backend = runtime_of(file) if backend == "torch" else backend
             self.device: Any = "cpu"
-            self.model: Any = load_exported(model, self.backend, half=self.mode.half)
+            self.model: Any = load_exported(file, self.backend, half=self.mode.half, config=config)
             self._space_3d = self.model.space_3d
         else:
             self.device = pick_device(device)

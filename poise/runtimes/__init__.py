@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "lanes": "Lanes available_cores chosen_threads",
         "metadata": "METADATA_KEY read_metadata",
-        "sessions": "RUNTIMES OnnxRuntimeSession OpenVinoSession Session is_exported_name"
+        "sessions": "RUNTIMES OnnxRuntimeSession OpenVinoSession Session Signature is_exported_name"
         " open_onnx open_session runtime_of",
     },
 )

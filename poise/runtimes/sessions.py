@@ -6,7 +6,7 @@ import importlib
 import os
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -26,6 +26,7 @@ __all__ = [
     "OnnxRuntimeSession",
     "OpenVinoSession",
     "Session",
+    "Signature",
     "is_exported_name",
     "open_onnx",
     "open_session",
@@ -36,6 +37,20 @@ __all__ = [
 _RUNTIME_OF = {".onnx": "onnxruntime", ".xml": "openvino", ".pt2": "torch"}
 #: Crops per call: what fits a processor's cache is soonest done; GPUs want many.
 _BATCH_ON_CPU, _BATCH_ON_GPU = 8, 16
+
+
+class Signature(NamedTuple):
+    """Shapes of a network, None for what the file leaves open.
+
+    Attributes:
+        input: shape of the first input.
+        dtype: numpy's name of its type.
+        outputs: name -> shape, in the file's order.
+    """
+
+    input: tuple[int | None, ...]
+    dtype: str
+    outputs: dict[str, tuple[int | None, ...]]
 
 
 class Session(Protocol):
@@ -133,6 +148,14 @@ def open_onnx(path: Path, threads: int = 0) -> Any:
         raise CheckpointError(f"ONNX Runtime cannot read '{path}': {error}") from error
 
 
+def _sizes(shape: Any) -> tuple[int | None, ...]:
+    return tuple(size if isinstance(size, int) else None for size in shape)
+
+
+def _openvino_sizes(port: Any) -> tuple[int | None, ...]:
+    return _sizes(None if d.is_dynamic else d.get_length() for d in port.partial_shape)
+
+
 class OnnxRuntimeSession:
     """ONNX Runtime, on CUDA where its build has that, else on the CPU.
 
@@ -158,6 +181,14 @@ class OnnxRuntimeSession:
         with self._lanes.entered() as alone:
             session = self._session if alone else self._with_few_threads()
             return tuple(session.run(None, {self._input: pixels}))
+
+    def signature(self) -> Signature:
+        """What goes in and comes out."""
+        first = self._session.get_inputs()[0]
+        outputs = {o.name: _sizes(o.shape) for o in self._session.get_outputs()}
+        # ONNX Runtime writes "tensor(float16)"
+        kind = first.type.removeprefix("tensor(").removesuffix(")")
+        return Signature(_sizes(first.shape), {"float": "float32"}.get(kind, kind), outputs)
 
     def _with_few_threads(self) -> Any:
         """What runs calls that come while others are under way; made when the first one does."""
@@ -202,6 +233,14 @@ class OpenVinoSession:
             self._idle[None, True] = [self._request(None, alone=True)]
         except RuntimeError as error:
             raise CheckpointError(f"OpenVINO cannot read '{path}': {error}") from error
+
+    def signature(self) -> Signature:
+        """What goes in and comes out."""
+        first = self._model.inputs[0]
+        outputs = {o.get_any_name(): _openvino_sizes(o) for o in self._model.outputs}
+        return Signature(
+            _openvino_sizes(first), str(np.dtype(first.get_element_type().to_dtype())), outputs
+        )
 
     def _request(self, size: int | None, *, alone: bool) -> Any:
         """What runs one batch at a time, of one size or of any, on all threads or on a share."""

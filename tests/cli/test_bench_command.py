@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 import poise
+from poise.cli.bench import _ways_of
 from poise.cli.main import app
 from poise.errors import ArgumentError, ConfigError
 from poise.inference.speed import measure_speed
@@ -85,3 +86,10 @@ def test_numbers_must_be_positive():
     for options in ({"people": 0}, {"seconds": -1.0}, {"batch_size": 0}):
         with pytest.raises(ArgumentError, match=f"{next(iter(options))} must be greater than 0"):
             measure_speed(inferencer, **options)
+
+
+def test_exported_files_are_measured_with_what_runs_them():
+    ways = [("torch", "accurate"), ("onnxruntime", "accurate"), ("openvino", "fast")]
+    assert _ways_of("m.onnx", ways) == ways[1:]
+    assert _ways_of("m.xml", ways) == [("openvino", "accurate"), ("openvino", "fast")]
+    assert _ways_of("movenet-thunder", ways) == ways

@@ -176,7 +176,7 @@ def test_file_of_somebody_else_is_refused(tmp_path, file):
     del foreign.metadata_props[:]
     path = tmp_path / "foreign.onnx"
     onnx.save(foreign, str(path))
-    with pytest.raises(ConfigError, match="does not say what its keypoints are"):
+    with pytest.raises(ConfigError, match="says nothing of what it holds"):
         Inferencer(path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from poise.config import Config
 from poise.errors import ConfigError
 from poise.inference.exported.cache import export_cached
+from poise.inference.exported.deployed import deployed_session
 from poise.inference.exported.maps import ExportedMaps
 from poise.inference.exported.people import ExportedPeople, PictureSteps
 from poise.inference.exported.topdown import ExportedTopdown
@@ -151,23 +153,31 @@ def _unflip_by(
     return unflip
 
 
-def load_exported(path: str | os.PathLike[str], runtime: str, *, half: bool = False) -> Any:
+def load_exported(
+    path: str | os.PathLike[str], runtime: str, *, half: bool = False, config: Any = None
+) -> Any:
     """What stands for the model of an exported file: `dataset_meta`, `cfg`, `head.decoder`.
 
+    Args:
+        path: a file that `poise export` wrote, or MMDeploy (`deployed_session`).
+        runtime: what runs it.
+        half: as `open_session`.
+        config: the config of MMDeploy's model, where the file alone does not tell it.
+
     Raises:
-        ConfigError: the file was not written by Poise, by a later one, or finds no keypoints.
+        ConfigError: the file says nothing of what it holds, was written by a later Poise, or
+            finds no keypoints; a config beside a file of Poise, which says all itself.
     """
     from poise.registry import KEYPOINT_CODECS
 
-    session = open_session(path, runtime, half=half)
+    session: Any = open_session(path, runtime, half=half)
+    if not session.metadata:
+        session = deployed_session(Path(path), session, config)
+    elif config is not None:
+        raise ConfigError(f"'{path}' says itself what it holds; give it as the model, alone")
     about = session.metadata
     # files of before there were other kinds
-    kind = about.get("kind", "topdown" if "codec" in about else None)
-    if kind is None:
-        raise ConfigError(
-            f"'{path}' does not say what its keypoints are and how they are decoded; files that "
-            "poise.export.export_onnx writes do"
-        )
+    kind = about.get("kind", "topdown")
     if kind not in _NETWORKS:
         later = f"holds a '{kind}', which a later Poise has written"
         raise ConfigError(f"'{path}' {_ELSEWHERE.get(kind, later)}")

@@ -1,0 +1,292 @@
+"""Of a network that says nothing of itself: what its config says, or the files beside it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from poise.errors import ConfigError, DataError
+from poise.inference.networks.crops import pipeline_config
+from poise.structures.config_metainfo import dataset_meta_of
+from poise.structures.metainfo import parse_pose_metainfo
+from poise.zoo import load_config, models
+
+__all__ = ["Form", "Levels", "by_config", "by_files", "by_name"]
+
+_LOG = logging.getLogger(__name__)
+
+#: Number of keypoints -> the schema that models of so many have most often.
+_USUAL = {
+    17: "coco",
+    21: "coco_wholebody_hand",
+    26: "halpe26",
+    68: "300w",
+    98: "wflw",
+    106: "lapa",
+    133: "coco_wholebody",
+}
+#: RGB, of all top-down models but a few.
+_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+#: Of models that see whole pictures, where nothing says it.
+_SCORE_THRESHOLD = 0.1
+#: Doubles are suppressed in the file, so nobody is left out by number.
+_EVERYBODY = 10_000
+_GREY = (114, 114, 114)
+
+
+class Form(NamedTuple):
+    """What a network takes and gives; None for what its file leaves open.
+
+    Attributes:
+        kind: as in the metadata of exported files: "topdown" or "people".
+        outputs: their names, in the order in which they are read.
+        size: width and height of the input.
+        keypoints: K.
+        bins: of the SimCC vectors of x.
+    """
+
+    kind: str
+    outputs: tuple[str, ...]
+    size: tuple[int | None, int | None]
+    keypoints: int | None
+    bins: int | None = None
+
+
+class Levels(NamedTuple):
+    """How levels of pictures become inputs.
+
+    Attributes:
+        mean, std: (3,) of the channels in the network's order.
+        rgb: whether that is RGB.
+    """
+
+    mean: Sequence[float]
+    std: Sequence[float]
+    rgb: bool
+
+
+#: Metadata as exported files have it, and how levels become inputs.
+Origin = tuple[dict[str, Any], Levels]
+
+
+def by_config(path: Path, form: Form, config: Any) -> Origin:
+    """What a whole config says of a file.
+
+    Args:
+        path: the file.
+        form: what it takes and gives.
+        config: name of a model, path of a config file, or a `Config`.
+
+    Raises:
+        ConfigError: it is of another model, or does not say enough.
+    """
+    tree = load_config(config)
+    network = tree.get("model") or {}
+    head = network.get("head") or {}
+    about: dict[str, Any] = {
+        "kind": form.kind,
+        "dataset_meta": dataset_meta_of(tree),
+        "default_scope": tree.get("default_scope"),
+        "pipeline": pipeline_config(tree),
+    }
+    if form.kind == "people":
+        about["select"] = _select((network.get("test_cfg") or {}).get("score_thr"))
+    else:
+        about["codec"] = (head.get("pose_cfg") or head).get("decoder")
+    _check_fits(path, about, form, config)
+    given = network.get("data_preprocessor") or {}
+    mean, std = given.get("mean") or (0, 0, 0), given.get("std") or (1, 1, 1)
+    return about, Levels(mean, std, bool(given.get("bgr_to_rgb", False)))
+
+
+def _check_fits(path: Path, about: Mapping[str, Any], form: Form, config: Any) -> None:
+    codec, meta = about.get("codec"), about["dataset_meta"]
+    if meta is None or (codec is None and form.kind != "people"):
+        lacks = "whose keypoints they are" if meta is None else "how outputs are decoded"
+        raise ConfigError(f"{config} does not say {lacks}, so '{path}' cannot be used with it")
+    if form.keypoints not in (None, meta["num_keypoints"]):
+        raise ConfigError(
+            f"'{path}' has {form.keypoints} keypoints, but {config} has {meta['num_keypoints']}: "
+            "the file is of another model"
+        )
+    simcc = str((codec or {}).get("type")).endswith("SimCCLabel")
+    if codec is not None and simcc != (len(form.outputs) == 2):
+        raise ConfigError(
+            f"'{path}' gives {' and '.join(form.outputs)}, but {config} decodes by "
+            f"{codec.get('type')}: the file is of another model"
+        )
+    wanted = (codec or {}).get("input_size") or _fitted_size(about["pipeline"])
+    if wanted and any(n not in (None, m) for n, m in zip(form.size, wanted, strict=False)):
+        raise ConfigError(
+            f"'{path}' takes pictures of {form.size[0]} x {form.size[1]}, but {config} ones of "
+            f"{wanted[0]} x {wanted[1]} (width x height): the file is of another model"
+        )
+
+
+def _fitted_size(pipeline: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+    """Width and height of the whole pictures of a test pipeline; empty where it has none."""
+    return next((step["input_size"] for step in pipeline if "input_size" in step), ())
+
+
+def _select(score_threshold: float | None) -> dict[str, Any]:
+    """Who is a person among what a file gives, which has suppressed doubles."""
+    return {
+        "score_threshold": _SCORE_THRESHOLD if score_threshold is None else score_threshold,
+        "iou_threshold": None,
+        "candidates": _EVERYBODY,
+        "in_image": False,
+    }
+
+
+def by_name(path: Path, form: Form) -> Origin | None:
+    """What the config of a released model says, if a file's name is that of its weights.
+
+    Or the name of one of its folders, or what `detail.json` beside it names.
+
+    Raises:
+        DataError: a `detail.json` of another form.
+    """
+    known = {Path(m.weights).stem: m.name for m in models().values() if m.weights}
+    known |= {name: name for name in models()}
+    detail = _beside(path, "detail.json").get("codebase") or {}
+    if not isinstance(detail, Mapping):
+        raise DataError(
+            f"'{path.parent / 'detail.json'}' is not what MMDeploy writes: it should have a "
+            f"codebase with pth and config, not {detail!r}"
+        )
+    made_of = [str(detail[key]) for key in ("pth", "config") if detail.get(key)]
+    for text in (*made_of, path.name, *map(str, path.absolute().parents)):
+        name = known.get(Path(text).stem)
+        if name is None:
+            continue
+        try:
+            found = by_config(path, form, name)
+        except ConfigError as error:
+            _LOG.warning("%s; so '%s' is not heeded", error, text)
+            continue
+        _LOG.info("%s is taken for %s, by its name", path, name)
+        return found
+    return None
+
+
+def by_files(path: Path, form: Form) -> Origin:
+    """What `pipeline.json` beside a file says, and what most models have in common.
+
+    Raises:
+        ConfigError: that is not enough.
+        DataError: a `pipeline.json` of another form.
+    """
+    steps, decoding = _deployed_steps(path)
+    about: dict[str, Any] = {"kind": form.kind, "dataset_meta": _usual_meta(path, form)}
+    if form.kind == "people":
+        size = _known_size(path, form, ())
+        about["select"] = _select(decoding.get("score_thr"))
+        fit = {"type": "BottomupResize", "input_size": size, "pad_val": _GREY}
+        about["pipeline"] = [{"type": "LoadImage"}, fit, {"type": "PackPoseInputs"}]
+        levels = Levels((0, 0, 0), (1, 1, 1), rgb=False)
+    else:
+        # folders were released whose transforms have a size that is not the network's
+        size = _known_size(path, form, decoding.get("input_size") or ())
+        about["codec"] = _codec(path, form, size, decoding)
+        padding = steps.get("TopDownGetBboxCenterScale", {}).get("padding", 1.25)
+        udp = bool(steps.get("TopDownAffine", {}).get("use_udp", False))
+        about["pipeline"] = [
+            {"type": "LoadImage"},
+            {"type": "GetBBoxCenterScale", "padding": padding},
+            {"type": "TopdownAffine", "input_size": size, "use_udp": udp},
+            {"type": "PackPoseInputs"},
+        ]
+        levels = Levels(_MEAN, _STD, rgb=True)
+    norm = steps.get("Normalize")
+    if norm:
+        levels = Levels(norm["mean"], norm["std"], bool(norm.get("to_rgb", False)))
+    return about, levels
+
+
+def _deployed_steps(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Transforms by their type, and settings of the decoder, of `pipeline.json`."""
+    described = _beside(path, "pipeline.json")
+    try:
+        tasks = described["pipeline"]["tasks"] if described else []
+        steps = {step["type"]: step for task in tasks for step in task.get("transforms", ())}
+        decoding: dict[str, Any] = next((task["params"] for task in tasks if "params" in task), {})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"'{path.parent / 'pipeline.json'}' is not what MMDeploy writes beside a network: it "
+            f"should have pipeline.tasks with transforms of a type ({error!r})"
+        ) from error
+    return steps, decoding
+
+
+def _usual_meta(path: Path, form: Form) -> dict[str, Any]:
+    """Schema that the number of keypoints suggests."""
+    name = _USUAL.get(form.keypoints or 0)
+    if name is None:
+        number = "an unknown number of" if form.keypoints is None else form.keypoints
+        raise ConfigError(f"'{path}' has {number} keypoints, and nothing says which; {_hint(path)}")
+    _LOG.warning(
+        "%s has %d keypoints and does not say which; they are taken for those of %s. If they are "
+        "others, %s",
+        path,
+        form.keypoints,
+        name,
+        _hint(path),
+    )
+    return parse_pose_metainfo({"from_file": name})
+
+
+def _hint(path: Path) -> str:
+    return (
+        "give the config of its model, a file or a name: --model CONFIG.py --weights "
+        f"{path.name} (in Python Inferencer('CONFIG.py', '{path.name}'))"
+    )
+
+
+def _known_size(path: Path, form: Form, decoded: Sequence[int]) -> tuple[int, int]:
+    """Width and height of the input: the network's own, else the decoder's."""
+    width, height = form.size if None not in form.size else (*decoded, None, None)[:2]
+    if width is None or height is None:
+        raise ConfigError(
+            f"'{path}' takes pictures of any size, and nothing says which is right; {_hint(path)}"
+        )
+    return width, height
+
+
+def _codec(
+    path: Path, form: Form, size: tuple[int, int], decoding: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Config of the codec that decodes a top-down network's outputs."""
+    from poise.registry import KEYPOINT_CODECS
+
+    given = {**decoding, "input_size": size}
+    if len(form.outputs) == 2:
+        # a gaussian's width does not matter where vectors are read without DARK
+        given = {"sigma": 6.0, **given, "type": "SimCCLabel"}
+        if form.bins is not None:
+            given["simcc_split_ratio"] = form.bins / size[0]
+    maker: Any = KEYPOINT_CODECS.get(str(given.get("type")))
+    if maker is None:
+        raise ConfigError(
+            f"nothing says how the outputs of '{path}' become keypoints: there is no pipeline.json "
+            f"of MMDeploy beside it; {_hint(path)}"
+        )
+    taken = {"type", *inspect.signature(maker).parameters}
+    return {key: value for key, value in given.items() if key in taken}
+
+
+def _beside(path: Path, name: str) -> dict[str, Any]:
+    """A JSON file that MMDeploy writes beside the network; empty where there is none."""
+    file = path.parent / name
+    if not file.is_file():
+        return {}
+    try:
+        found = json.loads(file.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise DataError(f"'{file}' is no JSON file, as MMDeploy writes it: {error}") from error
+    if not isinstance(found, dict):
+        raise DataError(f"'{file}' should be a JSON object, as MMDeploy writes it")
+    return found
