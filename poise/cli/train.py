@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,18 +103,26 @@ def train(
     if amp is not None and amp not in _PRECISION:
         raise ConfigError(f"--amp is bf16 or fp16, got '{amp}'{nearest(amp, _PRECISION)}")
     own = OwnData(data_root, train_ann, val_ann, train_images, val_images, num_keypoints, category)
-    settings = (config, own, work_dir, resume, weights, max_epochs, batch_size, devices, nodes)
-    cfg = open_config(
-        config, options, trusted=trust_config, change=lambda read: _fit_to_data(read, *settings)
+    fit = partial(
+        _fit_to_data,
+        name=config,
+        own=own,
+        work_dir=work_dir,
+        resume=resume,
+        weights=weights,
+        settings={
+            "epochs": max_epochs,
+            "batch_size": batch_size,
+            "devices": _count(devices) * nodes,
+        },
     )
-    changes: dict[str, Any] = {}
-    if max_epochs is not None:
-        changes["train_cfg.max_epochs"] = max_epochs
-    if batch_size is not None:
-        changes["train_dataloader.batch_size"] = batch_size
-    if seed is not None:
-        changes["randomness.seed"] = seed
-    cfg.merge_from_dict(changes)
+    cfg = open_config(config, options, trusted=trust_config, change=fit)
+    changes = {
+        "train_cfg.max_epochs": max_epochs,
+        "train_dataloader.batch_size": batch_size,
+        "randomness.seed": seed,
+    }
+    cfg.merge_from_dict({key: value for key, value in changes.items() if value is not None})
     if frozen:
         cfg["freeze"] = frozen
     if synthetic:
@@ -144,15 +153,21 @@ def train(
         precision=_PRECISION[amp] if amp else None,
     )
     runner.train()
-    if runner.interrupted is not None and runner.is_main:
-        typer.echo(
-            f"stopped at iteration {runner.iter} of {runner.max_iters}; {runner.interrupted} is "
-            f"written. To go on:\n  {going_on(sys.argv[1:])}",
-            err=True,
-        )
-        raise typer.Exit(INTERRUPTED)
     if runner.is_main:
+        _tell_end(runner)
+
+
+def _tell_end(runner: Any) -> None:
+    """Say where a run ended; a stopped one has an exit status of its own."""
+    if runner.interrupted is None:
         typer.echo(f"trained {runner.iter} iterations: {runner.work_dir}")
+        return
+    typer.echo(
+        f"stopped at iteration {runner.iter} of {runner.max_iters}; {runner.interrupted} is "
+        f"written. To go on:\n  {going_on(sys.argv[1:])}",
+        err=True,
+    )
+    raise typer.Exit(INTERRUPTED)
 
 
 def going_on(args: list[str]) -> str:
@@ -240,15 +255,13 @@ def _find_rate(cfg: Any, accelerator: str, folder: Path) -> None:
 
 def _fit_to_data(
     cfg: Any,
+    *,
     name: str,
     own: Any,
     work_dir: Path | None,
     resume: str | None,
     weights: str | None,
-    epochs: int | None,
-    batch_size: int | None,
-    devices: str,
-    nodes: int,
+    settings: dict[str, Any],
 ) -> Any:
     """Config changed for the user's own data, with a line about each decision; else as it is."""
     if not own and weights is None:
@@ -273,9 +286,7 @@ def _fit_to_data(
         work_dir=folder,
         goes_on=goes_on,
         weights=weights,
-        epochs=epochs,
-        batch_size=batch_size,
-        devices=_count(devices) * nodes,
+        **settings,
     )
     for line in [*told, *said]:
         typer.echo(line, err=True)

@@ -102,7 +102,8 @@ class Evaluator:
             if getattr(error, "located", False):
                 raise
             kind = ConfigKeyError if isinstance(error, KeyError) else ConfigError
-            reason = str(error) if isinstance(error, ConfigError) else _reason(error)
+            mine = isinstance(error, ConfigError)
+            reason = str(error) if mine else f"{type(error).__name__}: {error}"
             try:
                 self.fail(node, f"`{shortened(node)}` fails: {reason}", kind)
             except ConfigError as located:
@@ -402,10 +403,6 @@ class Evaluator:
             self.fail(target, f"{len(values)} values cannot be given to {len(targets)} names")
         for one, item in zip(targets, values, strict=True):
             self.bind(one.value if isinstance(one, ast.Starred) else one, item)
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def shortened(node: ast.AST, limit: int = 80) -> str:

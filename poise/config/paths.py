@@ -201,9 +201,8 @@ def exported_names(package: str) -> frozenset[str]:
 
 
 def _exists(module: str) -> bool:
-    parent = module.rpartition(".")[0]
     try:
-        return importlib.util.find_spec(module) is not None and bool(parent)
+        return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
         return False
 

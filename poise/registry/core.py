@@ -249,7 +249,9 @@ class Registry:
             try:
                 return factory(**args)
             except TypeError as error:
-                _raise_argument_error(factory, args, cfg, error)
+                fault = argument_fault(factory, args, cfg)
+                if fault is not None:
+                    raise ArgumentError(fault) from error
                 _note(error, factory, cfg)
                 raise
             except Exception as error:
@@ -279,12 +281,12 @@ class Registry:
         known = {n for _, n in (*self._table, *self._added)} | self._torch_names()
         bare = name.replace("::", ".").rpartition(".")[2]
         elsewhere = [f"{s}.{n}" for s, n in (*self._table, *self._added) if n == bare and n != name]
-        hint = f"; it exists as '{elsewhere[0]}'" if elsewhere else nearest(bare, known - {bare})
+        variable = _VARIABLES.get(self.kind, self.kind.upper())
+        hint = f"; it exists as '{elsewhere[0]}'." if elsewhere else nearest(bare, known - {bare})
         return UnknownNameError(
-            f"'{name}' is not registered in {self.kind}{place}{hint.rstrip('?')}"
-            f"{'? ' if hint.endswith('?') else '. '}A class of your own needs the "
-            f"decorator @{_VARIABLES.get(self.kind, self.kind.upper())}.register_module() "
-            f"and its module an import (custom_imports in the config)"
+            f"'{name}' is not registered in {self.kind}{place}{hint or '.'} A class of your own "
+            f"needs the decorator @{variable}.register_module() and its module an import "
+            f"(custom_imports in the config)"
         )
 
 
@@ -311,15 +313,6 @@ def _note(error: BaseException, factory: Any, cfg: Mapping[str, Any]) -> None:
     """Say which object of the config was being built."""
     place = where(cfg, "type") or where(cfg)
     error.add_note(f"while building {getattr(factory, '__name__', factory)}{_at(place)}")
-
-
-def _raise_argument_error(
-    factory: Callable[..., Any], args: Mapping[str, Any], cfg: Mapping[str, Any], error: TypeError
-) -> None:
-    """Replace a TypeError about the arguments themselves; return where it is about another."""
-    text = argument_fault(factory, args, cfg)
-    if text is not None:
-        raise ArgumentError(text) from error
 
 
 def argument_fault(
@@ -364,12 +357,10 @@ def argument_fault(
     ]
     if extra:
         key = extra[0]
-        hint = nearest(key, set(takes) - set(args))
-        text = f"{name} does not take the argument '{key}'{_at(where(cfg, key))}{hint.rstrip('?')}"
-        text += "?" if hint else "."
+        hint = nearest(key, set(takes) - set(args)) or "."
+        text = f"{name} does not take the argument '{key}'{_at(where(cfg, key))}{hint}"
     else:
-        text = (
-            f"{name} needs the argument{'s' * (len(required) > 1)} {', '.join(map(repr, required))}"
-        )
-        text += f"{_at(where(cfg, 'type'))}."
+        lacking = ", ".join(map(repr, required))
+        plural = "s" if len(required) > 1 else ""
+        text = f"{name} needs the argument{plural} {lacking}{_at(where(cfg, 'type'))}."
     return f"{text} It takes: {', '.join(takes) or 'none'}"

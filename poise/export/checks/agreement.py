@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 
+from poise.export.checks.looking import detector_of
 from poise.export.plans.plan import made_pixels
 
 __all__ = ["Agreement", "agreement", "nearest_places", "shaken", "trial_pictures"]
@@ -118,11 +119,7 @@ def _places(picture: Array) -> Array:
 
 
 def _boxes(model: Any, pictures: Sequence[Array]) -> list[Found]:
-    from poise.inference.detectors import NetworkDetector
-    from poise.inference.detectors.exported import ExportedDetector
-
-    kind: Any = ExportedDetector if isinstance(model, Path) else NetworkDetector
-    found = kind(model, categories=None).detect(list(pictures))
+    found = detector_of(model, categories=None).detect(list(pictures))
     return [Found(boxes[:, :4].reshape(-1, 2, 2), boxes[:, 4:].repeat(2, 1)) for boxes in found]
 
 

@@ -13,7 +13,7 @@ from poise.export.checks.pictures import Pictures
 from poise.inference.networks.crops import BOX_STEPS, pipeline_config
 from poise.inference.sources.pictures import list_pictures, read_picture
 
-__all__ = ["Looker", "Seen", "Tick", "ignored", "looker_of", "needs_boxes"]
+__all__ = ["Looker", "Seen", "Tick", "detector_of", "ignored", "looker_of", "needs_boxes"]
 
 Array = np.ndarray
 Tick = Callable[[int], None]
@@ -197,6 +197,15 @@ def needs_boxes(model: Any) -> bool:
     return not names.isdisjoint(BOX_STEPS)
 
 
+def detector_of(subject: Any, **options: Any) -> Any:
+    """A detector, of a model (RTMDet, YOLOX) or of the path of its file."""
+    from poise.inference.detectors import NetworkDetector
+    from poise.inference.detectors.exported import ExportedDetector
+
+    kind: Any = ExportedDetector if isinstance(subject, Path) else NetworkDetector
+    return kind(subject, **options)
+
+
 def looker_of(
     subject: Any, kind: str | None, runtime: str | None = None, *, tick: Tick = ignored
 ) -> Looker:
@@ -220,9 +229,5 @@ def looker_of(
             OnnxDetector(subject) if isinstance(subject, Path) else NanoDetDetector(), tick
         )
     if kind == "boxes":
-        from poise.inference.detectors import NetworkDetector
-        from poise.inference.detectors.exported import ExportedDetector
-
-        detector: Any = ExportedDetector if isinstance(subject, Path) else NetworkDetector
-        return _Boxes(detector(subject), tick)
+        return _Boxes(detector_of(subject), tick)
     return _Poses(subject, runtime, tick)

@@ -84,10 +84,8 @@ class BadCaseAnalysisHook(Hook):
             return
         for sample in outputs or ():
             value = self.error_of(sample, data_batch, runner.test_evaluator.dataset_meta)
-            bad = value >= self.badcase_thr
-            if self.metric_type == "accuracy":
-                bad = value <= self.badcase_thr
-            if bad:
+            accuracy, limit = self.metric_type == "accuracy", self.badcase_thr
+            if value <= limit if accuracy else value >= limit:
                 self._keep(runner, sample, value)
 
     def error_of(self, sample: Any, data_batch: Any, dataset_meta: Any) -> float:

@@ -80,21 +80,15 @@ class EMAHook(Hook):
         else:
             self.average.copy_from(runner.model.state_dict())
 
-    def before_val_epoch(self, runner: Any) -> None:
-        """Put the averages into the model."""
-        self.average.swap(runner.model)
+    def _before_epoch(self, runner: Any, mode: str = "train") -> None:
+        """Put the averages into the model, to validate them."""
+        if mode != "train":
+            self.average.swap(runner.model)
 
-    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+    def _after_epoch(self, runner: Any, mode: str = "train") -> None:
         """Put the trained weights back."""
-        self.average.swap(runner.model)
-
-    def before_test_epoch(self, runner: Any) -> None:
-        """Put the averages into the model."""
-        self.average.swap(runner.model)
-
-    def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Put the trained weights back."""
-        self.average.swap(runner.model)
+        if mode != "train":
+            self.average.swap(runner.model)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Save the averages as the model."""

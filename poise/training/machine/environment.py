@@ -164,12 +164,11 @@ def process_group(
     elif chosen.type == "cuda" and chosen.index is None:
         chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK") or 0))
         torch.cuda.set_device(chosen)
-    if world == 1 or dist.is_initialized():
-        yield (
-            dist.get_rank() if dist.is_initialized() else 0,
-            dist.get_world_size() if dist.is_initialized() else 1,
-            chosen,
-        )
+    if dist.is_initialized():
+        yield dist.get_rank(), dist.get_world_size(), chosen
+        return
+    if world == 1:
+        yield 0, 1, chosen
         return
     gpu = chosen.type == "cuda"
     settings = distributed_settings(env_cfg, gpu=gpu)
