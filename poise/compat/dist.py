@@ -7,7 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 __all__ = [
+    "all_gather",
+    "all_reduce",
+    "all_reduce_dict",
     "barrier",
+    "broadcast",
+    "broadcast_object_list",
+    "collect_results",
     "get_dist_info",
     "get_rank",
     "get_world_size",
@@ -15,6 +21,7 @@ __all__ = [
     "is_main_process",
     "master_only",
     "reduce_mean",
+    "sync_random_seed",
 ]
 
 
@@ -67,12 +74,81 @@ def barrier(group: Any = None) -> None:
         distributed.barrier(group)
 
 
-def reduce_mean(tensor: Any) -> Any:
-    """Mean of a tensor over all processes; the tensor itself in a single one."""
+def all_reduce(data: Any, op: str = "sum", group: Any = None) -> None:
+    """Put the sum (or "mean", "max", "min", "product") over all processes into a tensor."""
     if not is_distributed():
-        return tensor
+        return
     from torch import distributed
 
-    total = tensor / get_world_size()
-    distributed.all_reduce(total)
-    return total
+    # not every backend has a mean
+    name = "SUM" if op == "mean" else op.upper()
+    distributed.all_reduce(data, getattr(distributed.ReduceOp, name), group)
+    if op == "mean":
+        data.div_(get_world_size(group))
+
+
+def reduce_mean(tensor: Any) -> Any:
+    """Mean of a tensor over all processes, a new tensor; the tensor itself in a single one."""
+    if not is_distributed():
+        return tensor
+    mean = tensor.clone()
+    all_reduce(mean, "mean")
+    return mean
+
+
+def all_reduce_dict(data: dict[str, Any], op: str = "sum", group: Any = None) -> None:
+    """`all_reduce` of each tensor in a dict."""
+    for name in sorted(data):
+        all_reduce(data[name], op, group)
+
+
+def all_gather(data: Any, group: Any = None) -> list[Any]:
+    """A tensor of each process, all of one shape."""
+    if not is_distributed():
+        return [data]
+    import torch
+
+    parts = [torch.empty_like(data) for _ in range(get_world_size(group))]
+    torch.distributed.all_gather(parts, data, group)
+    return parts
+
+
+def broadcast(data: Any, src: int = 0, group: Any = None) -> None:
+    """Put the tensor of process `src` into that of every process."""
+    if is_distributed():
+        from torch import distributed
+
+        distributed.broadcast(data, src, group)
+
+
+def broadcast_object_list(data: list[Any], src: int = 0, group: Any = None) -> None:
+    """Put the objects of process `src` into the list of every process."""
+    if is_distributed():
+        from torch import distributed
+
+        distributed.broadcast_object_list(data, src, group)
+
+
+def collect_results(
+    results: list[Any], size: int, device: str = "cpu", tmpdir: str | None = None
+) -> list[Any] | None:
+    """Results of all processes in the first one, in the order of the dataset; None in the others.
+
+    Args:
+        results: of this process.
+        size: number of samples in the dataset.
+        device: "cpu" or "gpu".
+        tmpdir: shared folder to pass files through instead of the network.
+    """
+    from poise.metrics.collecting import collect
+
+    return collect(results, size, device=device, folder=tmpdir)
+
+
+def sync_random_seed(group: Any = None) -> int:
+    """A random seed, the same in every process."""
+    import random
+
+    seed = [random.getrandbits(31)]
+    broadcast_object_list(seed, group=group)
+    return seed[0]

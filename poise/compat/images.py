@@ -22,11 +22,13 @@ __all__ = [
     "bgr2rgb",
     "gray2bgr",
     "imflip",
+    "imflip_",
     "imfrombytes",
     "imread",
     "imrescale",
     "imresize",
     "imwrite",
+    "rescale_size",
     "rgb2bgr",
 ]
 
@@ -127,6 +129,23 @@ def imresize(
     return resized, width / img.shape[1], height / img.shape[0]
 
 
+def rescale_size(
+    old_size: tuple[int, int], scale: float | tuple[int, int], return_scale: bool = False
+) -> Any:
+    """(width, height) of a picture that grows by a factor, or fits into (long, short) edges.
+
+    Returns:
+        The size; with `return_scale` the factor, too.
+
+    Raises:
+        ArgumentError: a factor that is not positive.
+    """
+    factor = rescaling_factor(old_size, scale)
+    # half a pixel up, as MMCV rounds
+    size = tuple(int(side * factor + 0.5) for side in old_size)
+    return (size, factor) if return_scale else size
+
+
 def imrescale(
     img: np.ndarray,
     scale: float | tuple[int, int],
@@ -134,18 +153,12 @@ def imrescale(
     interpolation: str = "bilinear",
     **options: Any,
 ) -> Any:
-    """Picture enlarged by a factor, or as large as fits into (long, short) edges.
-
-    Returns:
-        The picture; with `return_scale` the factor, too.
+    """Picture of the size that `rescale_size` gives; with `return_scale` the factor, too.
 
     Raises:
         ArgumentError: a factor that is not positive.
     """
-    height, width = img.shape[:2]
-    factor = rescaling_factor((width, height), scale)
-    # half a pixel up, as MMCV rounds
-    size = int(width * factor + 0.5), int(height * factor + 0.5)
+    size, factor = rescale_size((img.shape[1], img.shape[0]), scale, return_scale=True)
     resized = imresize(img, size, interpolation=interpolation)
     return (resized, factor) if return_scale else resized
 
@@ -153,6 +166,12 @@ def imrescale(
 def imflip(img: np.ndarray, direction: str = "horizontal") -> np.ndarray:
     """Picture mirrored: "horizontal", "vertical" or "diagonal"."""
     return flip_image(img, direction)
+
+
+def imflip_(img: np.ndarray, direction: str = "horizontal") -> np.ndarray:
+    """The same, written into the picture itself."""
+    img[...] = flip_image(img, direction)
+    return img
 
 
 def bgr2rgb(img: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ __all__ = [
     "digit_version",
     "is_abs",
     "is_list_of",
+    "is_method_overridden",
     "is_seq_of",
     "is_str",
     "is_tuple_of",
     "mkdir_or_exist",
     "register_all_modules",
+    "scandir",
     "to_1tuple",
     "to_2tuple",
     "to_3tuple",
@@ -84,6 +86,43 @@ def mkdir_or_exist(dir_name: str | Path, mode: int = 0o777) -> None:
     """Make a folder and those above it; nothing if it is there or the name is empty."""
     if str(dir_name):
         Path(dir_name).expanduser().mkdir(mode=mode, parents=True, exist_ok=True)
+
+
+def scandir(
+    dir_path: str | Path,
+    suffix: str | tuple[str, ...] | None = None,
+    recursive: bool = False,
+    case_sensitive: bool = True,
+) -> Iterator[str]:
+    """Paths of the files in a folder, relative to it, without those that begin with a dot.
+
+    Args:
+        dir_path: the folder.
+        suffix: how names end.
+        recursive: look into folders within it.
+        case_sensitive: whether `suffix` is.
+    """
+    root = Path(dir_path)
+    endings = (suffix,) if isinstance(suffix, str) else suffix or ("",)
+    for path in sorted(root.rglob("*") if recursive else root.iterdir()):
+        name, wanted = str(path.relative_to(root)), endings
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        if not case_sensitive:
+            name, wanted = name.lower(), tuple(ending.lower() for ending in endings)
+        if name.endswith(tuple(wanted)):
+            yield str(path.relative_to(root))
+
+
+def is_method_overridden(method: str, base_class: type, derived_class: Any) -> bool:
+    """Whether a class, or the class of an object, defines a method of its base class anew.
+
+    Example:
+        >>> is_method_overridden("__init__", object, Path)
+        True
+    """
+    own = derived_class if isinstance(derived_class, type) else type(derived_class)
+    return getattr(own, method) is not getattr(base_class, method)
 
 
 _STAGES = {"a": -3, "b": -2, "rc": -1, "dev": -4}

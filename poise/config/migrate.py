@@ -11,14 +11,19 @@ import io
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from poise.config.errors import ConfigSyntaxError, at
 from poise.config.paths import REPLACED, known_names, resolve, resolve_module
+from poise.config.unsupported import advice
 from poise.errors import nearest
 
 __all__ = ["Migration", "Unknown", "migrate_source"]
 
 WIDTH = 88
+
+#: Begins the comment at an import that stays; Python's traceback shows it when the import fails.
+MARK = "# not in Poise"
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,11 @@ def migrate_source(text: str, file: str = "<string>") -> Migration:
     """Source with its imports from MMPose, MMEngine and MMCV turned into Poise's.
 
     Names that one statement imports may go to several modules; those that Poise does not have
-    stay in an import from the old module and are listed. Imports from `mmpose.configs` stay, as
-    Poise's reader knows them.
+    stay in an import from the old module, with a comment that says what to use instead, and are
+    listed. Imports from `mmpose.configs` stay, as Poise's reader knows them.
+
+    A file in a copy of MMPose (a folder `mmpose` is in its path) may import relatively what is
+    MMPose's own; where such a module is not beside it, it becomes Poise's, too.
 
     Raises:
         ConfigSyntaxError: the source is not valid Python.
@@ -89,6 +97,9 @@ class _Migrator:
         self.result = Migration(text)
         self.comments = _comments(text)
         self.done: set[str] = set()
+        folders = Path(file).parts[:-1]
+        copies = [i for i, name in enumerate(folders) if name == "mmpose"]
+        self.package = folders[copies[-1] :] if copies else ()
         lines = self.source.splitlines(keepends=True)
         self.starts = [0]
         for line in lines:
@@ -110,63 +121,79 @@ class _Migrator:
     # -- from ... import ... --------------------------------------------------------------------
 
     def import_from(self, node: ast.ImportFrom) -> Iterator[_Edit]:
-        module = node.module or ""
-        if node.level or not _is_replaced(module) or module.startswith("mmpose.configs"):
+        module = self.replaced_module(node)
+        if module is None:
             return
+        # as it is written, where a name stays
+        here = "." * node.level + (node.module or "")
         groups: dict[str, list[str]] = {}
+        hints: list[str] = []
         for alias in node.names:
             target = _target(module, alias.name)
             if target is None:
-                self.unknown(
-                    node, f"{module}.{alias.name}", nearest(alias.name, known_names(module))
-                )
-                groups.setdefault(module, []).append(_as(alias.name, alias.asname))
+                hints.append(self.unknown(node, f"{module}.{alias.name}"))
+                groups.setdefault(here, []).append(_as(alias.name, alias.asname))
                 continue
             self.result.replaced += 1
             home, name = target
             visible = alias.asname or alias.name
             groups.setdefault(home, []).append(_as(name, None if visible == name else visible))
-        if list(groups) != [module]:
-            yield self.replacement(node, [_from(home, names) for home, names in groups.items()])
+        lines = {_from(home, names): "" for home, names in groups.items()}
+        if hints:
+            lines[_from(here, groups[here])] = _comment(hints)
+        if list(groups) != [here] or not self.marked(node):
+            yield self.replacement(node, lines)
+
+    def replaced_module(self, node: ast.ImportFrom) -> str | None:
+        """Full name of a module whose names Poise may have; None for others."""
+        module = node.module or ""
+        if node.level:
+            package = self.package[: max(0, len(self.package) - node.level + 1)]
+            folder = Path(self.file).parent.joinpath(*[".."] * (node.level - 1))
+            names = [module.replace(".", "/")] if module else [".", *(a.name for a in node.names)]
+            own = [folder / f"{n}.py" for n in names] + [folder / n / "__init__.py" for n in names]
+            if not package or any(file.is_file() for file in own):
+                return None
+            module = ".".join([*package, *filter(None, [module])])
+        return None if not _is_replaced(module) or module.startswith("mmpose.configs") else module
 
     # -- import ... -----------------------------------------------------------------------------
 
     def plain_import(self, node: ast.Import) -> Iterator[_Edit]:
-        lines: list[str] = []
-        changed = False
+        lines: dict[str, str] = {}
         for alias in node.names:
-            if not _is_replaced(alias.name):
-                lines.append(f"import {_as(alias.name, alias.asname)}")
-                continue
-            new, edits = self.uses(alias.asname or alias.name.split(".")[0], alias, node)
-            yield from edits
-            changed = changed or new != [f"import {_as(alias.name, alias.asname)}"]
-            lines += new
-        if changed:
+            if _is_replaced(alias.name):
+                new, edits = self.uses(alias.asname or alias.name.split(".")[0], alias, node)
+                lines |= new
+                yield from edits
+            else:
+                lines[_import(alias)] = ""
+        if lines != dict.fromkeys(map(_import, node.names), "") and not self.marked(node):
             yield self.replacement(node, lines)
 
-    def uses(self, bound: str, alias: ast.alias, node: ast.Import) -> tuple[list[str], list[_Edit]]:
-        """New import lines for a module imported whole, and edits where its names are used."""
-        old = f"import {_as(alias.name, alias.asname)}"
+    def uses(
+        self, bound: str, alias: ast.alias, node: ast.Import
+    ) -> tuple[dict[str, str], list[_Edit]]:
+        """New lines with their comments for a module imported whole, and edits of its uses."""
         module = resolve_module(alias.name)
         if module and alias.asname:
             self.result.replaced += 1
             for use, tail in _chains(self.tree, bound):
                 if _resolved_chain(alias.name, tail) is None:
-                    self.unknown_use(use, [alias.name, *tail])
-            return [f"import {module} as {alias.asname}"], []
-        imports: dict[str, None] = {}
+                    self.unknown(use, ".".join([alias.name, *tail]))
+            return {f"import {module} as {alias.asname}": ""}, []
+        imports: dict[str, str] = {}
         edits: list[_Edit] = []
+        hints: list[str] = []
         prefix = alias.name if alias.asname else bound
         for use, tail in _chains(self.tree, bound):
             found = _resolved_chain(prefix, tail)
             if found is None:
-                self.unknown_use(use, [prefix, *tail])
-                imports[old] = None
+                hints.append(self.unknown(use, ".".join([prefix, *tail])))
                 continue
             (home, name), used = found
             self.result.replaced += 1
-            imports[f"import {home}"] = None
+            imports[f"import {home}"] = ""
             end = use
             for _ in range(len(tail) - used):
                 end = end.value  # type: ignore[attr-defined]
@@ -175,9 +202,10 @@ class _Migrator:
             # another import of the same package has changed the uses already
             edits = []
         self.done.add(bound)
-        if not imports:
-            self.unknown(node, alias.name, "; nothing in this file uses it by its name")
-        return list(imports) or [old], edits
+        if hints:
+            imports[_import(alias)] = _comment(hints)
+        # where nothing uses the name, the import registers classes or asks what is installed
+        return imports or {"import poise": ""}, edits
 
     # -- places ---------------------------------------------------------------------------------
 
@@ -189,31 +217,38 @@ class _Migrator:
         """Byte after a node."""
         return self.starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
 
-    def replacement(self, node: ast.stmt, lines: list[str]) -> _Edit:
-        """Edit that puts new statements in a statement's place, with its inner comments."""
+    def rest(self, node: ast.stmt) -> str:
+        """What follows a statement on its last line."""
+        return self.source[self.end(node) :].split(b"\n", 1)[0].decode("utf-8")
+
+    def marked(self, node: ast.stmt) -> bool:
+        """Whether a statement has the comment that tells what Poise lacks."""
+        lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        return any(n in lines and text.startswith(MARK) for n, text in self.comments)
+
+    def replacement(self, node: ast.stmt, lines: dict[str, str]) -> _Edit:
+        """Edit that puts new statements in a statement's place, with their and its comments."""
         start, end = self.offset(node), self.end(node)
         before = self.source[self.starts[node.lineno - 1] : start].decode("utf-8")
-        if before.strip() or self.source[end:].lstrip(b" \t")[:1] == b";":
+        if before.strip() or self.rest(node).lstrip().startswith(";"):
             return _Edit(start, end, "; ".join(lines))
         inner = [
             comment
             for line, comment in self.comments
             if node.lineno <= line < (node.end_lineno or node.lineno)
         ]
-        wrapped = [_wrapped(line, len(before)) for line in dict.fromkeys(lines)]
+        wrapped = [_wrapped(line, comment, len(before)) for line, comment in lines.items()]
         text = f"\n{before}".join("\n".join(wrapped).split("\n"))
         return _Edit(start, end, f"{text}  {'  '.join(inner)}" if inner else text)
 
-    def unknown(self, node: ast.AST, name: str, hint: str) -> None:
-        """List a name that stays, once for each line."""
+    def unknown(self, node: ast.AST, name: str, hint: str = "") -> str:
+        """List a name that stays, once for each line; its hint."""
+        module, _, bare = name.rpartition(".")
+        hint = hint or advice(name) or nearest(bare, known_names(module))
         entry = Unknown(self.file, getattr(node, "lineno", 0), name, hint)
         if entry not in self.result.unknown:
             self.result.unknown.append(entry)
-
-    def unknown_use(self, node: ast.AST, parts: list[str]) -> None:
-        """List a use such as `mmengine.a.b` that stays."""
-        hint = nearest(parts[-1], known_names(parts[0])) if len(parts) > 1 else ""
-        self.unknown(node, ".".join(parts), hint)
+        return hint
 
 
 def _is_replaced(module: str) -> bool:
@@ -272,13 +307,22 @@ def _as(name: str, asname: str | None) -> str:
     return f"{name} as {asname}" if asname and asname != name else name
 
 
+def _import(alias: ast.alias) -> str:
+    return f"import {_as(alias.name, alias.asname)}"
+
+
 def _from(home: str, names: list[str]) -> str:
     return f"from {home} import {', '.join(names)}"
 
 
-def _wrapped(line: str, indent: int) -> str:
+def _comment(hints: list[str]) -> str:
+    return f"  {MARK}{''.join(dict.fromkeys(hints))}"
+
+
+def _wrapped(line: str, comment: str, indent: int) -> str:
     """An import, with one name a line in parentheses where it is too long for one line."""
     if len(line) + indent <= WIDTH or not line.startswith("from "):
-        return line
+        return line + comment
     head, _, names = line.partition(" import ")
-    return f"{head} import (\n" + "".join(f"    {n},\n" for n in names.split(", ")) + ")"
+    rows = "".join(f"    {name},\n" for name in names.split(", "))
+    return f"{head} import ({comment}\n{rows})"

@@ -11,11 +11,12 @@ import functools
 import importlib
 import importlib.util
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["REPLACED", "known_names", "resolve", "resolve_module"]
+__all__ = ["REPLACED", "and_parents", "known_names", "resolve", "resolve_module"]
 
-REPLACED = ("mmpose", "mmengine", "mmcv", "mmdet", "mmpretrain", "mmcls")
+REPLACED = ("mmpose", "mmengine", "mmcv", "mmdet", "mmpretrain", "mmcls", "xtcocotools")
 """Packages that Poise takes the place of."""
 
 _MODEL_PARTS = (
@@ -31,17 +32,24 @@ _PACKAGES: dict[str, str] = {
     "mmpose.datasets": "poise.datasets poise.transforms poise.registry",
     "mmpose.datasets.transforms": "poise.transforms",
     "mmpose.engine": "poise.training.hooks poise.training poise.training.optim",
+    "mmpose.engine.hooks": "poise.training.hooks poise.training.optim.averages",
+    "mmpose.engine.schedulers": "poise.training.optim.schedules",
     "mmpose.evaluation": "poise.metrics poise.metrics.functional",
     "mmpose.evaluation.functional": "poise.metrics.functional",
     "mmpose.models": _MODEL_PARTS,
     "mmpose.models.backbones.resnet": "poise.layers poise.models.backbones",
-    "mmpose.models.backbones.utils": "poise.layers",
+    "mmpose.models.backbones.csp_darknet": "poise.models.backbones poise.layers",
+    "mmpose.models.backbones.utils": "poise.layers poise.models.weights",
     "mmpose.models.builder": "poise.compat.builder",
+    "mmpose.models.heads.transformer_heads": "poise.models.heads poise.layers "
+    "poise.layers.deform_attention poise.models.heads.edpose.encoder",
     "mmpose.models.losses": "poise.losses",
     "mmpose.models.data_preprocessors": "poise.models.preprocessors",
     "mmpose.models.pose_estimators": "poise.models.estimators",
     "mmpose.models.task_modules": "poise.models.assigners",
-    "mmpose.models.utils": _BLOCKS,
+    "mmpose.models.utils": f"{_BLOCKS} poise.layers.gau poise.layers.sine_position "
+    "poise.models.heads.edpose.encoder poise.compat.models",
+    "mmpose.models.utils.realnvp": "poise.losses.rle",
     "mmpose.models.utils.rtmcc_block": "poise.layers.rtmcc_block poise.layers",
     "mmpose.models.utils.transformer": "poise.layers poise.layers.gau poise.layers.sine_position",
     "mmpose.registry": "poise.registry",
@@ -49,9 +57,9 @@ _PACKAGES: dict[str, str] = {
     "mmpose.structures.bbox": "poise.structures.bbox poise.geometry.boxes poise.geometry.warps",
     "mmpose.structures.keypoint": "poise.structures.keypoint poise.geometry.keypoints",
     "mmpose.utils": "poise.compat poise.geometry",
-    "mmpose.utils.typing": "poise.compat.typing poise.config",
+    "mmpose.utils.typing": "poise.compat.typing poise.config poise.structures typing",
     "mmpose.visualization": "poise.visualization",
-    "mmengine": "poise.config poise.compat poise.training.logs.message_hub",
+    "mmengine": "poise.config poise.compat poise.training.logs.message_hub poise.registry",
     "mmengine.config": "poise.config",
     "mmengine.dataset": "poise.datasets poise.transforms",
     "mmengine.dist": "poise.compat.dist",
@@ -60,18 +68,23 @@ _PACKAGES: dict[str, str] = {
     "mmengine.hooks": "poise.training.hooks poise.compat.typing",
     "mmengine.logging": "poise.training.logs.message_hub poise.training poise.compat.logging",
     "mmengine.model": "poise.layers poise.models.preprocessors poise.models.weights "
-    "poise.training.optim.averages",
-    "mmengine.optim": "poise.training poise.training.optim poise.training.optim.schedules",
-    "mmengine.registry": "poise.registry",
+    "poise.training.optim.averages poise.models.base_model poise.compat.models",
+    "mmengine.optim": "poise.training poise.training.optim poise.training.optim.schedules "
+    "poise.registry",
+    "mmengine.registry": "poise.registry poise.compat.scopes",
     "mmengine.runner": "poise.training poise.training.run.loops poise.training.run.checkpoint "
-    "poise.models.weights",
+    "poise.models.weights poise.compat.models",
     "mmengine.structures": "poise.structures",
     "mmengine.utils": "poise.compat.utils poise.compat.progress",
-    "mmengine.visualization": "poise.visualization",
+    "mmengine.visualization": "poise.visualization poise.training.logs.scalars",
     "mmcv": "poise.compat",
     "mmcv.cnn": "poise.layers",
-    "mmcv.ops": "poise.layers",
-    "mmcv.transforms": "poise.transforms",
+    "mmcv.cnn.bricks.transformer": "poise.layers poise.layers.deform_attention",
+    "mmcv.ops": "poise.layers poise.layers.deform_attention",
+    "mmcv.transforms": "poise.transforms poise.registry",
+    "xtcocotools": "poise.compat.coco",
+    "xtcocotools._mask": "pycocotools._mask",
+    "xtcocotools.mask": "pycocotools.mask",
 }
 
 #: MMDetection and MMPretrain register other classes under names of MMPose, so only these names
@@ -82,14 +95,25 @@ _ONLY: dict[str, dict[str, str]] = {
     "mmdet.engine.hooks": {"PipelineSwitchHook SyncNormHook": "poise.training.hooks"},
     "mmdet.models": {
         "CSPNeXt CSPDarknet": "poise.models.backbones",
+        "CSPLayer CSPNeXtBlock ChannelAttention DarknetBottleneck Focus SPPBottleneck": (
+            "poise.layers"
+        ),
         "RTMDet RTMDetSepBNHead YOLOX YOLOXHead": "poise.models.detectors",
     },
+    "mmdet.registry": {"DATASETS HOOKS METRICS MODELS TASK_UTILS TRANSFORMS": "poise.compat.mmdet"},
+    "mmdet.structures": {"DetDataSample OptSampleList SampleList": "poise.compat.mmdet"},
     "mmdet.utils": {
         "ConfigType OptConfigType MultiConfig OptMultiConfig InstanceList OptInstanceList "
         "reduce_mean": "poise.compat.typing poise.compat"
     },
-    "mmpretrain.models": {"VisionTransformer": "poise.models.backbones"},
-    "mmcls.models": {"VisionTransformer": "poise.models.backbones"},
+    **{
+        f"{package}.models": {
+            "VisionTransformer": "poise.models.backbones",
+            "resize_pos_embed": "poise.models.backbones.vision_transformer",
+            "to_2tuple": "poise.compat",
+        }
+        for package in ("mmpretrain", "mmcls")
+    },
 }
 
 #: Names that Poise calls otherwise.
@@ -106,6 +130,7 @@ _RENAMED: dict[str, str] = {
     **{
         f"mmpose.models.backbones.{old}": f"poise.models.backbones.{new}"
         for old, new in {
+            "hrnet.Bottleneck": "resnet:Bottleneck",
             "hrnet.HRModule": "hr_module:HRModule",
             "litehrnet.LiteHRModule": "lite_hrnet:LiteHRModule",
             "resnest.Bottleneck": "resnest:ResNeStBottleneck",
@@ -114,13 +139,22 @@ _RENAMED: dict[str, str] = {
         }.items()
     },
     "mmpose.models.utils.RTMCCBlock": "poise.layers.rtmcc_block:RTMCCBlock",
+    "mmpose.__version__": "poise:__version__",
+    "mmpose.models.backbones.utils.get_state_dict": "poise.models.weights:read_state_dict",
+    "mmpose.models.utils.check_and_update_config": "poise.models.estimators.outdated:modernise",
+    "mmpose.models.utils.rtmcc_block.rope": "poise.layers.rtmcc_block:rotary_embedding",
+    "mmengine.logging.HistoryBuffer": "poise.training.logs.message_hub:ScalarHistory",
     "mmengine.registry.build_from_cfg": "poise.compat.builder:build_from_cfg",
+    "mmengine.registry.build_model_from_cfg": "poise.compat.builder:build_from_cfg",
+    "mmengine.utils.ManagerMixin": "poise._named:Named",
     "mmengine.runner.LogProcessor": "poise.training.logs.log_processor:LogProcessor",
     "mmengine.utils.dl_utils.TORCH_VERSION": "torch:__version__",
     "mmpose.utils.adapt_mmdet_pipeline": "poise.apis:adapt_mmdet_pipeline",
-    "mmcv.cnn.Linear": "torch.nn:Linear",
-    "mmcv.cnn.Conv2d": "torch.nn:Conv2d",
-    "mmcv.cnn.MaxPool2d": "torch.nn:MaxPool2d",
+    **{
+        f"mmcv.cnn.{name}": f"torch.nn:{name}"
+        for name in ("Linear", "Conv2d", "Conv3d", "ConvTranspose2d", "MaxPool2d", "MaxPool3d")
+    },
+    "mmcv.cnn.MODELS": "poise.registry:MODELS",
     "mmengine.utils.dl_utils.parrots_wrapper._BatchNorm": "torch.nn.modules.batchnorm:_BatchNorm",
     "mmengine.utils.dl_utils.parrots_wrapper._InstanceNorm": (
         "torch.nn.modules.instancenorm:_InstanceNorm"
@@ -145,8 +179,9 @@ def resolve(dotted: str) -> str | None:
     """
     dotted = dotted.replace(":", ".")
     module, _, name = dotted.rpartition(".")
-    if dotted in _RENAMED:
-        return _RENAMED[dotted]
+    for around in and_parents(module):
+        if f"{around}.{name}" in _RENAMED:
+            return _RENAMED[f"{around}.{name}"]
     for package in _targets(module, name):
         if name in exported_names(package):
             return f"{package}:{name}"
@@ -169,13 +204,16 @@ def known_names(module: str) -> list[str]:
     return sorted({name for package in _targets(module, "") for name in exported_names(package)})
 
 
+def and_parents(module: str) -> Iterator[str]:
+    """A module and the packages around it."""
+    while module:
+        yield module
+        module = module.rpartition(".")[0]
+
+
 def _row(module: str, table: dict[str, str] | dict[str, dict[str, str]]) -> str | None:
     """Longest row of a table that is the module or a package around it."""
-    while module not in table:
-        module, dot, _ = module.rpartition(".")
-        if not dot:
-            return module if module in table else None
-    return module
+    return next((around for around in and_parents(module) if around in table), None)
 
 
 def _targets(module: str, name: str) -> list[str]:
@@ -194,10 +232,11 @@ def _targets(module: str, name: str) -> list[str]:
 
 @functools.cache
 def exported_names(package: str) -> frozenset[str]:
-    """`__all__` of a package; packages list their names without loading what they name."""
+    """`__all__` of a package; Poise's list their names without loading what they name."""
     if not _exists(package):
         return frozenset()
-    return frozenset(getattr(importlib.import_module(package), "__all__", ()))
+    module = importlib.import_module(package)
+    return frozenset(getattr(module, "__all__", dir(module)))
 
 
 def _exists(module: str) -> bool:

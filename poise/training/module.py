@@ -13,7 +13,8 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from poise.errors import ArgumentError, DataError
+from poise.errors import DataError
+from poise.models.base_model import parse_losses
 from poise.training.machine.memory import (
     BatchTooLargeError,
     explain_out_of_memory,
@@ -24,40 +25,12 @@ from poise.training.machine.sync_norm import join_norms
 from poise.training.optim.overflows import Overflows
 from poise.training.optim.wrappers import StepSettings
 
-__all__ = ["BatchStream", "PoseDataModule", "PoseModule", "parse_losses"]
+__all__ = ["BatchStream", "PoseDataModule", "PoseModule"]
 
 #: Samples that an error text names.
 _MAX_NAMED = 16
 #: Batches, more than any run has.
 _ENDLESS = 2**40
-
-
-def parse_losses(losses: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Sum of what is called a loss, and everything by name with the sum first.
-
-    Args:
-        losses: tensors or lists of tensors; a list is the sum of its means. Names that
-            contain "loss" count, others (accuracies) are only shown.
-
-    Raises:
-        ArgumentError: a value that is neither.
-    """
-    parsed: dict[str, Tensor] = {}
-    for name, value in losses.items():
-        if isinstance(value, Tensor):
-            parsed[name] = value.mean()
-        elif isinstance(value, (list, tuple)) and all(isinstance(v, Tensor) for v in value):
-            parsed[name] = sum(v.mean() for v in value)
-        else:
-            raise ArgumentError(
-                f"a head's loss() gives tensors or lists of tensors, '{name}' is {type(value)}"
-            )
-    total = sum(v for name, v in parsed.items() if "loss" in name)
-    if not isinstance(total, Tensor):
-        raise ArgumentError(
-            f"none of the values that loss() gave has 'loss' in its name: {sorted(parsed)}"
-        )
-    return total, {"loss": total, **parsed}
 
 
 class PoseModule(pl.LightningModule):
@@ -141,7 +114,8 @@ class PoseModule(pl.LightningModule):
     def _gradients(self, batch: Any, share: int) -> dict[str, Tensor]:
         """Add a batch's part of the gradients; its losses by name."""
         data = self.estimator.data_preprocessor(batch, True)
-        loss, shown = parse_losses(self.estimator(**data, mode="loss"))
+        parse = getattr(self.estimator, "parse_losses", parse_losses)
+        loss, shown = parse(self.estimator(**data, mode="loss"))
         if not torch.isfinite(loss):
             # a loss scale leaves the step out, and lowers itself
             if not self._overflows.expected:

@@ -4,6 +4,8 @@
 # ruff: noqa: E501
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,7 +109,10 @@ def test_long_imports_are_wrapped():
     [
         (
             "from mmpose.codecs import UDPHeatmap, UDPHeatmp",
-            "from poise.codecs import UDPHeatmap\nfrom mmpose.codecs import UDPHeatmp",
+            (
+                "from poise.codecs import UDPHeatmap\nfrom mmpose.codecs import UDPHeatmp"
+                "  # not in Poise; did you mean 'UDPHeatmap', 'DecoupledHeatmap' or 'Hand3DHeatmap'?"
+            ),
             (
                 "f.py, line 1: mmpose.codecs.UDPHeatmp has no counterpart in Poise; did you mean "
                 "'UDPHeatmap'"
@@ -115,13 +120,17 @@ def test_long_imports_are_wrapped():
         ),
         (
             "\nfrom mmpose.models import *",
-            "\nfrom mmpose.models import *",
+            "\nfrom mmpose.models import *  # not in Poise",
             "f.py, line 2: mmpose.m",
         ),
-        ("import mmpose", "import mmpose", "mmpose has no counterpart in Poise; nothing in this"),
+        (
+            "from mmengine.analysis import (\n    FlopAnalyzer)\n",
+            "from mmengine.analysis import FlopAnalyzer  # not in Poise; use poise.models.cost.cost\n",
+            "mmengine.analysis.FlopAnalyzer has no counterpart in Poise; use poise.models.cost.cost",
+        ),
         (
             "import mmengine\nmmengine.no.such(1)",
-            "import mmengine\nmmengine.no.such(1)",
+            "import mmengine  # not in Poise\nmmengine.no.such(1)",
             "f.py, line 2: mmengine.no.such has no counterpart",
         ),
         (
@@ -136,6 +145,40 @@ def test_unknown_names_stay_and_are_listed(text, left, message):
     assert done.text == left
     assert len(done.unknown) == 1
     assert message in str(done.unknown[0])
+    assert migrate_source(done.text, "f.py").text == left
+
+
+def test_what_fails_at_import_shows_what_to_use(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(migrate_source("from mmengine.infer import BaseInferencer").text)
+    text = subprocess.run([sys.executable, file], capture_output=True, text=True).stderr
+    assert "import BaseInferencer  # not in Poise; wrap poise.Inferencer" in text
+
+
+def test_an_import_that_nothing_uses_asks_for_poise():
+    assert migrate_source("try:\n    import mmdet\nexcept ImportError:\n    pass\n").text == (
+        "try:\n    import poise\nexcept ImportError:\n    pass\n"
+    )
+
+
+def test_files_of_a_copy_of_mmpose_import_relatively(tmp_path):
+    heads = tmp_path / "mmpose" / "models" / "heads"
+    heads.mkdir(parents=True)
+    (heads / "parts.py").touch()
+    text = (
+        "from ..utils.tta import flip_heatmaps\nfrom .base_head import BaseHead, Nothing\n"
+        "from .parts import Part\nfrom . import parts\nfrom .....far import away\n"
+        "from .. import HeatmapHead\n"
+    )
+    done = migrate_source(text, str(heads / "mine.py"))
+    assert done.text == (
+        "from poise.models.flip import flip_heatmaps\nfrom poise.models.heads import BaseHead\n"
+        "from .base_head import Nothing  # not in Poise\n"
+        "from .parts import Part\nfrom . import parts\nfrom .....far import away\n"
+        "from poise.models.heads import HeatmapHead\n"
+    )
+    assert [u.name for u in done.unknown] == ["mmpose.models.heads.base_head.Nothing"]
+    assert migrate_source(text, str(tmp_path / "elsewhere" / "mine.py")).text == text
 
 
 def test_faulty_python_is_named():

@@ -57,6 +57,26 @@ PLACES = {
     "mmdet.engine.hooks.PipelineSwitchHook": "poise.training.hooks:PipelineSwitchHook",
     "mmdet.datasets.transforms.YOLOXHSVRandomAug": "poise.transforms:YOLOXHSVRandomAug",
     "mmpose.models.builder.HEADS": "poise.registry:MODELS",
+    "mmpose.engine.hooks.ema_hook.ExpMomentumEMA": "poise.training.optim.averages:ExpMomentumEMA",
+    "mmpose.engine.schedulers.ConstantLR": "poise.training.optim.schedules:ConstantLR",
+    "mmpose.models.utils.realnvp.RealNVP": "poise.losses.rle:RealNVP",
+    "mmpose.models.utils.check_and_update_config.check_and_update_config": (
+        "poise.models.estimators.outdated:modernise"
+    ),
+    "mmpose.models.backbones.utils.utils.get_state_dict": "poise.models.weights:read_state_dict",
+    "mmpose.utils.typing.Optional": "typing:Optional",
+    "mmengine.optim.LinearLR": "poise.training.optim.schedules:LinearLR",
+    "mmengine.model.BaseModel": "poise.models.base_model:BaseModel",
+    "mmengine.model.utils.revert_sync_batchnorm": "poise.compat.models:revert_sync_batchnorm",
+    "mmengine.runner.checkpoint.CheckpointLoader": "poise.compat.models:CheckpointLoader",
+    "mmengine.registry.DefaultScope": "poise.compat.scopes:DefaultScope",
+    "mmcv.ops.MultiScaleDeformableAttention": (
+        "poise.layers.deform_attention:MultiScaleDeformableAttention"
+    ),
+    "mmdet.models.layers.csp_layer.CSPLayer": "poise.layers:CSPLayer",
+    "mmdet.registry.MODELS": "poise.compat.mmdet:MODELS",
+    "xtcocotools.coco.COCO": "poise.compat.coco:COCO",
+    "xtcocotools.mask.decode": "pycocotools.mask:decode",
 }
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
+from poise.models.base_model import BaseModel
 from poise.models.build import build_model
 from poise.models.estimators.base import BasePoseEstimator
 from poise.models.heads.targets import labels
@@ -81,11 +82,7 @@ class DWPoseDistiller(BasePoseEstimator):
         mmpose_faults: bool = True,
     ) -> None:
         # an estimator without parts of its own; teacher and student have them
-        nn.Module.__init__(self)
-        self.init_cfg, self._is_init = init_cfg, False
-        if data_preprocessor is None:
-            data_preprocessor = {"type": "mmengine.BaseDataPreprocessor"}
-        self.data_preprocessor = MODELS.build(data_preprocessor)
+        BaseModel.__init__(self, data_preprocessor, init_cfg)
         self.teacher = _model_of(teacher_cfg).eval().requires_grad_(False)
         self.teacher_pretrained = teacher_pretrained
         self.student = _model_of(student_cfg)

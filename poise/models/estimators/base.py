@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from poise.errors import ArgumentError, ConfigError, DataError
-from poise.layers import BaseModule
+from poise.models.base_model import BaseModel
 from poise.models.estimators.outdated import modernise
 from poise.models.layout import PictureNetwork, dense
 from poise.models.progress import Progress, share_progress
@@ -30,7 +30,7 @@ def _build_part(name: str, part: Any) -> nn.Module:
     return MODELS.build(part)
 
 
-class BasePoseEstimator(PictureNetwork, BaseModule):
+class BasePoseEstimator(PictureNetwork, BaseModel):
     """A backbone, perhaps a neck, a head, and what is done with their outputs.
 
     Every part may be a config dict or a built module.
@@ -72,10 +72,7 @@ class BasePoseEstimator(PictureNetwork, BaseModule):
         init_cfg: Any = None,
         metainfo: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(init_cfg)
-        if data_preprocessor is None:
-            data_preprocessor = {"type": "mmengine.BaseDataPreprocessor"}
-        self.data_preprocessor = _build_part("data_preprocessor", data_preprocessor)
+        super().__init__(data_preprocessor, init_cfg)
         self.metainfo = self._load_metainfo(metainfo)
         self.train_cfg = train_cfg or {}
         self.test_cfg = test_cfg or {}
@@ -274,63 +271,3 @@ class BasePoseEstimator(PictureNetwork, BaseModule):
                 "its predict() for `keypoint_covariances`"
             )
         return instances, fields or [None] * len(data_samples)
-
-    # ------------------------------------------------------------ training steps
-
-    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Tensor]:
-        """Preprocess, forward, backward and update, as a plain training loop does.
-
-        Args:
-            data: batch from the data loader.
-            optim_wrapper: object with `update_params(loss)`, or a torch optimizer.
-
-        Returns:
-            Values to log.
-        """
-        context = getattr(optim_wrapper, "optim_context", None)
-        with context(self) if context else nullcontext():
-            losses = self._run_forward(self.data_preprocessor(data, True), mode="loss")
-        total, log_vars = self.parse_losses(losses)
-        if hasattr(optim_wrapper, "update_params"):
-            optim_wrapper.update_params(total)
-        else:
-            optim_wrapper.zero_grad()
-            total.backward()
-            optim_wrapper.step()
-        return log_vars
-
-    def val_step(self, data: Any) -> Sequence[Any]:
-        """Predictions of a batch from the data loader."""
-        return self._run_forward(self.data_preprocessor(data, False), mode="predict")
-
-    def test_step(self, data: Any) -> Sequence[Any]:
-        """Predictions of a batch from the data loader."""
-        return self.val_step(data)
-
-    def _run_forward(self, data: Any, mode: str) -> Any:
-        if isinstance(data, Mapping):
-            return self(**data, mode=mode)
-        return self(*data, mode=mode)
-
-    def parse_losses(self, losses: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss to minimise, and all values to log.
-
-        Args:
-            losses: name -> tensor or list of tensors; each is averaged, lists are summed.
-
-        Returns:
-            Sum of all values with "loss" in their name, and `loss` with all the others.
-
-        Raises:
-            ArgumentError: a value is no tensor.
-        """
-        values: dict[str, Any] = {}
-        for name, value in losses.items():
-            parts = value if isinstance(value, (list, tuple)) else [value]
-            if not all(isinstance(part, Tensor) for part in parts):
-                raise ArgumentError(
-                    f"loss '{name}' should be a tensor or a list of tensors, got {value!r}"
-                )
-            values[name] = sum(part.mean() for part in parts)
-        total: Any = sum(value for name, value in values.items() if "loss" in name)
-        return total, {"loss": total, **values}

@@ -313,12 +313,14 @@ for _rule in _RULES:
         _name = f"{_rule.__name__}{_suffix}"
         if _name == "OneCycleMomentum":
             continue
+        __all__ += [_name]
         globals()[_name] = PARAM_SCHEDULERS.register_module(
             module=_factory(_rule, _name, _param),
             scope="mmpose" if _rule.__name__ in _OF_MMPOSE else "mmengine",
         )
 for _suffix, _param in _SETTINGS.items():
     _name = f"ReduceOnPlateau{_suffix}"
+    __all__ += [_name]
     globals()[_name] = PARAM_SCHEDULERS.register_module(
         module=_plateau(_param, _name), scope="mmengine"
     )

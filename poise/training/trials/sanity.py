@@ -13,9 +13,9 @@ import torch
 from poise.check.network import without_pretrained
 from poise.datasets.loader import spread_batch
 from poise.errors import DataError
+from poise.models.base_model import parse_losses
 from poise.registry import use_scope
 from poise.training.build import build_dataloader, build_model
-from poise.training.module import parse_losses
 from poise.training.runner import Runner
 
 __all__ = ["SanityReport", "check_by_overfitting"]

@@ -17,12 +17,12 @@ import torch
 from lightning.pytorch.tuner import Tuner
 
 from poise.errors import DataError
+from poise.models.base_model import parse_losses
 from poise.models.weights import load_checkpoint
 from poise.registry import use_scope
 from poise.training.build import build_dataloader, build_model
 from poise.training.machine.environment import memory_mb
 from poise.training.machine.speed import prepare_model
-from poise.training.module import parse_losses
 from poise.training.optim.wrappers import StepSettings, build_optimizer
 from poise.training.runner import Runner
 
