@@ -17,6 +17,7 @@ from typing import IO, TypeVar
 __all__ = [
     "files_below",
     "is_file",
+    "own_cache",
     "path_of_address",
     "patiently",
     "put_in_place",
@@ -144,6 +145,13 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file that no reader sees half of."""
     with whole_file(path) as place:
         place.write_bytes(data)
+
+
+def own_cache() -> Path:
+    """Folder for what can be made again: `$POISE_CACHE_DIR`, else `poise` in the user's cache."""
+    own = os.environ.get("POISE_CACHE_DIR")
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(own).expanduser() if own else Path(base).expanduser() / "poise"
 
 
 def path_of_address(address: str) -> str:

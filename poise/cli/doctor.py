@@ -106,11 +106,11 @@ def _folders(problems: list[str]) -> dict[str, str]:
     """Where downloads and caches go, what is there, and whether there is room."""
     import torch
 
-    from poise.datasets.cache import cache_folder
+    from poise._files import own_cache
 
     places = {
         "downloaded weights": Path(torch.hub.get_dir()) / "checkpoints",
-        "parsed annotations": cache_folder(),
+        "parsed annotations": own_cache(),
     }
     found = {}
     for name, folder in places.items():

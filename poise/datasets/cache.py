@@ -22,12 +22,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from poise._files import whole_file
+from poise._files import own_cache, whole_file
 from poise.datasets import columns as kinds
 from poise.datasets.records import Records
 from poise.datasets.safe_pickle import DataUnpickler
 
-__all__ = ["RecordCache", "cache_folder", "file_facts"]
+__all__ = ["RecordCache", "file_facts"]
 
 logger = logging.getLogger("poise.datasets")
 
@@ -91,7 +91,7 @@ class RecordCache:
             return None
         key = json.dumps([_code(), source, settings], default=str)
         name = f"{Path(ann_file).stem}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.records"
-        return cls(cache_folder() / "annotations" / name)
+        return cls(own_cache() / "annotations" / name)
 
     def read(self) -> tuple[Records, dict[str, Any]] | None:
         """Records and facts, `None` where there is no readable entry."""
@@ -132,13 +132,6 @@ def _code() -> str:
     for file in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def cache_folder() -> Path:
-    """Where Poise keeps what it can make again."""
-    own = os.environ.get("POISE_CACHE_DIR")
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(own).expanduser() if own else Path(base).expanduser() / "poise"
 
 
 def _layout(

@@ -2,5 +2,6 @@
 
 `opening` loads a file and says which network it is: `topdown`, `topdown_3d`, `people` (one-stage
 models) or `maps` (bottom-up models). `cache` exports torch models that a runtime shall run.
-`deployed` reads files of MMDeploy, and `origins` finds what these do not say.
+`deployed` reads files of MMDeploy, and `origins` finds what these do not say; `fetched` unpacks
+archives.
 """

@@ -6,9 +6,10 @@ import hashlib
 import importlib
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
+
+from poise._files import own_cache
 
 __all__ = ["export_cached"]
 
@@ -25,11 +26,7 @@ def export_cached(model: Any) -> Path:
 
     It lies in `$POISE_CACHE_DIR/exported`, else in the user's cache folder.
     """
-    folder = os.environ.get("POISE_CACHE_DIR")
-    if not folder:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        folder = f"{Path(base).expanduser()}/poise"
-    path = Path(folder) / "exported" / f"{_fingerprint(model)}.onnx"
+    path = own_cache() / "exported" / f"{_fingerprint(model)}.onnx"
     if not path.is_file():
         _LOG.info("exporting the network to %s", path)
         module, _, function = _EXPORTER.partition(":")

@@ -14,6 +14,7 @@ from poise.config import Config
 from poise.errors import ConfigError
 from poise.inference.exported.cache import export_cached
 from poise.inference.exported.deployed import deployed_session
+from poise.inference.exported.fetched import local_network
 from poise.inference.exported.maps import ExportedMaps
 from poise.inference.exported.people import ExportedPeople, PictureSteps
 from poise.inference.exported.topdown import ExportedTopdown
@@ -31,7 +32,9 @@ __all__ = ["exported_network", "is_exported", "load_exported"]
 
 def is_exported(model: Any) -> bool:
     """Whether a model is the path of an exported file."""
-    return isinstance(model, (str, os.PathLike)) and is_exported_name(model)
+    if not isinstance(model, (str, os.PathLike)):
+        return False
+    return is_exported_name(model) or Path(model).suffix.lower() == ".zip"
 
 
 def exported_network(
@@ -159,7 +162,8 @@ def load_exported(
     """What stands for the model of an exported file: `dataset_meta`, `cfg`, `head.decoder`.
 
     Args:
-        path: a file that `poise export` wrote, or MMDeploy (`deployed_session`).
+        path: a file that `poise export` wrote, or MMDeploy (`deployed_session`); or what
+            `local_network` makes one of.
         runtime: what runs it.
         half: as `open_session`.
         config: the config of MMDeploy's model, where the file alone does not tell it.
@@ -170,9 +174,10 @@ def load_exported(
     """
     from poise.registry import KEYPOINT_CODECS
 
+    path = local_network(path)
     session: Any = open_session(path, runtime, half=half)
     if not session.metadata:
-        session = deployed_session(Path(path), session, config)
+        session = deployed_session(path, session, config)
     elif config is not None:
         raise ConfigError(f"'{path}' says itself what it holds; give it as the model, alone")
     about = session.metadata

@@ -23,8 +23,9 @@ _LOG = logging.getLogger(__name__)
 OFFLINE_VARIABLE = "POISE_OFFLINE"
 
 #: files of torch and OpenMMLab end with the first digits of their SHA-256, perhaps with a date
-#: behind: name-788b5fa3.pth, name-e48f03d0_20230504.pth; a date alone is no hash
-_HASH = re.compile(r"[-_](?!20\d{6}\.)([a-f0-9]{7,})(?:[-_]\d{8})?\.[a-z]+$")
+#: behind: name-788b5fa3.pth, name-e48f03d0_20230504.pth; a date alone is no hash, and an exported
+#: network has the name of its weights, whose hash is not its own
+_HASH = re.compile(r"[-_](?!20\d{6}\.)([a-f0-9]{7,})(?:[-_]\d{8})?\.(?!zip|onnx)[a-z]+$")
 _PINNED = re.compile(r"sha256=([a-f0-9]{7,64})$")
 
 

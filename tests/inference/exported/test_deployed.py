@@ -3,15 +3,18 @@
 import json
 import logging
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import poise
-from poise.errors import ConfigError, DataError
+from poise.errors import CheckpointError, ConfigError, DataError, FileMissingError
 from poise.inference import Inferencer
 from poise.inference.exported import opening
+from poise.inference.exported.fetched import local_network
+from poise.models.weights import fetching
 from poise.runtimes import Signature
 from poise.zoo import find_model
 
@@ -156,6 +159,63 @@ def test_a_file_gives_what_its_model_gives(model, network, tmp_path, backend, kn
     assert np.mean(np.abs(found.keypoints - expected.keypoints) < 1e-2) > 0.95
     np.testing.assert_allclose(found.keypoint_scores, expected.keypoint_scores, atol=1e-3)
     assert ("taken for those of coco" in caplog.text) == (known_by == "pipeline")
+
+
+# ------------------------------------------------------------------------ archives
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("POISE_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "unpacked"
+
+
+def packed(path, *members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+def test_an_archive_is_unpacked_once(cache, tmp_path):
+    members = [("d/end2end.onnx", b"net"), ("d/pipeline.json", b"{}"), ("d/a.jpg", b"")]
+    archive = packed(tmp_path / "net-e48f03d0_20230504.zip", *members, ("detail.json", b""))
+    found = local_network(archive)
+    assert found.read_bytes() == b"net"
+    assert found.parent.name == "net-e48f03d0_20230504"
+    assert {file.name for file in found.parent.iterdir()} == {"end2end.onnx", "pipeline.json"}
+    found.write_bytes(b"kept")
+    assert local_network(archive).read_bytes() == b"kept"
+    # another archive in its place is another network
+    packed(archive, ("end2end.onnx", b"longer"))
+    assert local_network(archive).read_bytes() == b"longer"
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_an_archive_at_an_address_is_fetched(cache, tmp_path, monkeypatch):
+    archive = packed(tmp_path / "net.zip", ("end2end.onnx", b"net"))
+    asked = []
+    monkeypatch.setattr(fetching, "fetch", lambda url: asked.append(url) or archive)
+    assert local_network("https://host/net.zip").read_bytes() == b"net"
+    assert asked == ["https://host/net.zip"]
+    # the digits in such a name are those of the weights
+    assert fetching.hash_in_name("rtmpose-m-e48f03d0_20230504.zip") == ""
+
+
+def test_archives_without_just_one_network_are_refused(cache, tmp_path):
+    for members, text in [
+        ((), "holds nothing"),
+        ((("a.pth", b""),), r"holds a\.pth"),
+        ((("a.onnx", b""), ("b/c.onnx", b"")), r"holds a\.onnx, b/c\.onnx"),
+    ]:
+        with pytest.raises(CheckpointError, match=text):
+            local_network(packed(tmp_path / "net.zip", *members))
+    (tmp_path / "net.zip").write_bytes(b"PK no archive")
+    with pytest.raises(CheckpointError, match="is no zip archive"):
+        local_network(tmp_path / "net.zip")
+    with pytest.raises(FileMissingError, match="there is no archive"):
+        Inferencer(tmp_path / "other.zip")
+    assert list(cache.iterdir()) == []
 
 
 # ------------------------------------------------------------------------ forms of outputs
