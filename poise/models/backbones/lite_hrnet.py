@@ -284,12 +284,14 @@ class LiteHRModule(BaseModule):
         """Sums over branches, with the weights that released networks were trained with.
 
         In every sum the finest branch counts twice, and the sums after the first one see the
-        first sum in its place: the original program adds in place.
+        first sum in its place: the original program adds in place. It also computes the finest
+        branch's part twice, which in training moves the running statistics of its norms twice.
         """
         fused = []
         for to, row in enumerate(self.fuse_layers):
             terms = [m if p is None else p(m) for p, m in zip(row, maps, strict=True)]
-            total = terms[0] + terms[0]
+            repeat = self.training and row[0] is not None
+            total = terms[0] + (row[0](maps[0]) if repeat else terms[0])
             for term in terms[1:]:
                 total += term
             if to == 0:

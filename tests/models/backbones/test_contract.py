@@ -323,3 +323,18 @@ def test_mmdetections_resnet_numbers_its_layers_its_own_way():
     assert "layer1.0.downsample.0.weight" not in keys
     sizes = [m.shape[2:] for m in net.eval()(torch.rand(1, 3, 64, 64))]
     assert sizes == [(16, 16), (8, 8), (4, 4), (2, 2)]
+
+
+def test_the_exchange_of_lite_hrnet_moves_statistics_of_the_finest_branch_twice():
+    """As the training of the released networks did: there it is computed twice."""
+    net = MODELS.build({"type": "LiteHRNet", "extra": lite_extra("LITE")}).train()
+    net(torch.rand(2, 3, 64, 64))
+    steps = {
+        name: int(count)
+        for name, count in net.named_buffers()
+        if "fuse_layers" in name and name.endswith("num_batches_tracked")
+    }
+    twice = {name for name in steps if name.split("fuse_layers.")[1].split(".")[1] == "0"}
+    assert twice
+    assert {name for name, count in steps.items() if count == 2} == twice
+    assert set(steps.values()) == {1, 2}
