@@ -13,10 +13,12 @@ from poise.codecs.simcc_label import SimCCLabel
 from poise.errors import DataError
 from poise.registry import KEYPOINT_CODECS
 
-__all__ = ["SimCC3DLabel"]
+__all__ = ["DEFAULT_FOCAL", "SimCC3DLabel"]
 
 #: metres from the camera to the root where a sample has no depth: mean of the training sets
 MEAN_ROOT_DEPTH = 5.14388
+#: focal lengths in pixels where a sample has no camera: Human3.6M's first camera
+DEFAULT_FOCAL = (1145.04940459, 1143.78109572)
 #: metres before and behind the root that the bins of depth span: largest of the training sets
 DEPTH_REACH = 2.1744869
 

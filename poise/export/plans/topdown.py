@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from poise.codecs.simcc_3d_label import DEFAULT_FOCAL
 from poise.errors import ConfigError
 from poise.export.plans.description import describe_model
 from poise.export.plans.plan import FromPixels, Plan, made_pixels
@@ -64,7 +65,6 @@ def topdown_3d_plan(model: Any) -> Plan:
         ConfigError: another head, or `test_cfg.mode` other than "3d".
     """
     from poise.inference.networks.direct3d import space_of
-    from poise.models.estimators.topdown_3d import DEFAULT_FOCAL
 
     names = {
         "RTMW3DHead": ("simcc_x", "simcc_y", "simcc_z"),

@@ -123,9 +123,11 @@ def _form_of(path: Path, signature: Signature) -> Form:
         if {"dets", "keypoints"} <= shapes.keys():
             return Form("people", ("dets", "keypoints"), size, shapes["keypoints"][-2])
         first = shapes[names[0]]
-        if ranks == [3, 3] and first[1] == shapes[names[1]][1]:
-            axes = ("simcc_x", "simcc_y") if {"simcc_x", "simcc_y"} == set(names) else names
-            return Form("topdown", axes, size, first[1], shapes[axes[0]][2])
+        if ranks in ([3, 3], [3, 3, 3]) and len({shape[1] for shape in shapes.values()}) == 1:
+            # simcc_x, simcc_y, simcc_z, or names that say nothing, in this order
+            axes = tuple(sorted(names)) if "simcc_x" in shapes else names
+            kind = "topdown" if len(axes) == 2 else "topdown3d"
+            return Form(kind, axes, size, first[1], shapes[axes[0]][2])
         if ranks == [4] or (ranks == [3] and first[2] in range(2, 5)):
             return Form("topdown", names, size, first[1])
         if "labels" in shapes:
@@ -136,9 +138,10 @@ def _form_of(path: Path, signature: Signature) -> Form:
     listed = ", ".join(f"{name} {_text(shape)}" for name, shape in shapes.items())
     raise ConfigError(
         f"'{path}' says nothing of what it holds, and is no pose model of MMDeploy: it turns "
-        f"{_text(signature.input)} into {listed}. Expected pictures (B, 3, H, W), and simcc_x and "
-        "simcc_y (B, K, bins), heatmaps (B, K, H, W), coordinates (B, K, 2), or dets (B, N, 5) and "
-        "keypoints (B, N, K, 3). `poise export` writes files that say it themselves"
+        f"{_text(signature.input)} into {listed}. Expected pictures (B, 3, H, W), and simcc_x, "
+        "simcc_y and perhaps simcc_z (B, K, bins), heatmaps (B, K, H, W), coordinates (B, K, 2), "
+        "or dets (B, N, 5) and keypoints (B, N, K, 3). `poise export` writes files that say it "
+        "themselves"
     )
 
 

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from poise.codecs.simcc_3d_label import DEFAULT_FOCAL
 from poise.errors import ConfigError, DataError
 from poise.inference.networks.crops import pipeline_config
+from poise.inference.networks.direct3d import SPACE_CAMERA
 from poise.structures.config_metainfo import dataset_meta_of
 from poise.structures.metainfo import parse_pose_metainfo
 from poise.zoo import load_config, models
@@ -42,7 +44,7 @@ class Form(NamedTuple):
     """What a network takes and gives; None for what its file leaves open.
 
     Attributes:
-        kind: as in the metadata of exported files: "topdown" or "people".
+        kind: as in the metadata of exported files: "topdown", "topdown3d" or "people".
         outputs: their names, in the order in which they are read.
         size: width and height of the input.
         keypoints: K.
@@ -97,6 +99,9 @@ def by_config(path: Path, form: Form, config: Any) -> Origin:
         about["select"] = _select((network.get("test_cfg") or {}).get("score_thr"))
     else:
         about["codec"] = (head.get("pose_cfg") or head).get("decoder")
+    if form.kind == "topdown3d":
+        kind = str(head.get("type")).rpartition(".")[2]
+        about |= {"head": kind, "space_3d": SPACE_CAMERA, "focal": DEFAULT_FOCAL}
     _check_fits(path, about, form, config)
     given = network.get("data_preprocessor") or {}
     mean, std = given.get("mean") or (0, 0, 0), given.get("std") or (1, 1, 1)
@@ -113,17 +118,18 @@ def _check_fits(path: Path, about: Mapping[str, Any], form: Form, config: Any) -
             f"'{path}' has {form.keypoints} keypoints, but {config} has {meta['num_keypoints']}: "
             "the file is of another model"
         )
-    simcc = str((codec or {}).get("type")).endswith("SimCCLabel")
-    if codec is not None and simcc != (len(form.outputs) == 2):
+    vectors = {"SimCCLabel": 2, "SimCC3DLabel": 3}
+    wanted = vectors.get(str((codec or {}).get("type")).rpartition(".")[2], 1)
+    if codec is not None and len(form.outputs) != wanted:
         raise ConfigError(
             f"'{path}' gives {' and '.join(form.outputs)}, but {config} decodes by "
             f"{codec.get('type')}: the file is of another model"
         )
-    wanted = (codec or {}).get("input_size") or _fitted_size(about["pipeline"])
-    if wanted and any(n not in (None, m) for n, m in zip(form.size, wanted, strict=False)):
+    size = (codec or {}).get("input_size") or _fitted_size(about["pipeline"])
+    if size and any(n not in (None, m) for n, m in zip(form.size, size, strict=False)):
         raise ConfigError(
             f"'{path}' takes pictures of {form.size[0]} x {form.size[1]}, but {config} ones of "
-            f"{wanted[0]} x {wanted[1]} (width x height): the file is of another model"
+            f"{size[0]} x {size[1]} (width x height): the file is of another model"
         )
 
 
@@ -180,6 +186,8 @@ def by_files(path: Path, form: Form) -> Origin:
         ConfigError: that is not enough.
         DataError: a `pipeline.json` of another form.
     """
+    if form.kind == "topdown3d":
+        raise ConfigError(f"'{path}' has keypoints in 3D, and nothing says which; {_hint(path)}")
     steps, decoding = _deployed_steps(path)
     about: dict[str, Any] = {"kind": form.kind, "dataset_meta": _usual_meta(path, form)}
     if form.kind == "people":

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from poise.codecs.simcc_3d_label import DEFAULT_FOCAL
 from poise.errors import ConfigError
 from poise.models.estimators.outputs import to_image_space
 from poise.models.estimators.topdown import TopdownPoseEstimator
@@ -15,8 +16,6 @@ from poise.structures import InstanceData
 
 __all__ = ["TopdownPoseEstimator3D"]
 
-#: focal lengths in pixels where a sample has no camera: Human3.6M's first camera
-DEFAULT_FOCAL = (1145.04940459, 1143.78109572)
 MODES = ("2d", "3d", "vis")
 
 

@@ -280,6 +280,27 @@ def test_whole_pictures_come_out_in_image_space(stubbed, tmp_path, name):
     np.testing.assert_array_equal(stub.inputs[-1][0, :, 0, 0], [114, 114, 114])
 
 
+def test_three_vectors_are_keypoints_in_metres(stubbed, tmp_path):
+    name = "rtmw3d-l_8xb64_cocktail14-384x288"
+    sizes = {"output": 576, "1554": 768, "1556": 576}
+
+    def answer(inputs):
+        vectors = [np.zeros((len(inputs), 133, bins), np.float32) for bins in sizes.values()]
+        for vector, place in zip(vectors, (288, 384, 288), strict=True):
+            vector[..., place] = 1
+        return tuple(vectors)
+
+    stubbed((1, 3, 384, 288), answer, {key: (1, 133, bins) for key, bins in sizes.items()})
+    inferencer = Inferencer(name, tmp_path / "rtmw3d.onnx")
+    (result,) = inferencer(np.zeros((400, 300, 3), np.uint8), boxes=[[0, 0, 300, 400]])
+    # all in the middle of the picture and of the depth: right ahead, where the root is
+    np.testing.assert_allclose(result.keypoints, np.full((1, 133, 2), (150, 200)), atol=1e-3)
+    assert result.keypoints_3d.shape == (1, 133, 3)
+    np.testing.assert_allclose(result.keypoints_3d[..., 1], 5.14, atol=0.02)
+    with pytest.raises(ConfigError, match="has keypoints in 3D, and nothing says which"):
+        Inferencer(tmp_path / "end2end.onnx")
+
+
 # ------------------------------------------------------------------------ what goes wrong
 
 
