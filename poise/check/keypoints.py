@@ -80,8 +80,12 @@ def describe_content(
         swaps = (p.get("swap") for p in schemas.get(known)["keypoint_info"].values())
         return KeypointReport(meta, names, True, any(swaps), said)
     swap, mirrored, told = _swaps(names, content)
+    title = str(category.get("name", "mine"))
+    schema = _schema(title, names, swap, category.get("skeleton") or ())
+    if "joined" in category:
+        schema["categories"] = category["joined"]
     return KeypointReport(
-        _schema(str(category.get("name", "mine")), names, swap, category.get("skeleton") or ()),
+        schema,
         names,
         False,
         mirrored,
@@ -104,7 +108,8 @@ def _category(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
             "NAME takes one alone"
         )
     if OWN in named[0]:
-        return {**named[0], "name": "+".join(str(c.get("name")) for c in named)}
+        joined = [dict(id=c["id"], name=str(c.get("name")), keypoints=c[OWN]) for c in named]
+        return {**named[0], "name": "+".join(kind["name"] for kind in joined), "joined": joined}
     return named[0]
 
 

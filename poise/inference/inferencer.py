@@ -29,6 +29,7 @@ from poise.inference.pipeline.locating import DETECTOR_BATCH, located
 from poise.inference.pipeline.overlap import Timings, prefetched
 from poise.inference.pipeline.posing import posed
 from poise.inference.results.calibration import FITTED, Calibration, calibrate_covariances
+from poise.inference.results.categories import keep_own_keypoints
 from poise.inference.results.pose_result import PoseResult, empty_instances
 from poise.inference.results.probabilities import score_kind_of
 from poise.inference.sources.frame import Frame, Source
@@ -185,11 +186,12 @@ class Inferencer:
             inputs: path of a picture or video, folder, pattern with `*`, address of a picture, a
                 video or a stream, number of a camera, array (H, W, 3) uint8 in BGR order, PIL
                 image, or a list or an iterator of these.
-            boxes: people's boxes, xyxy pixels of the picture with or without a score:
-                (N, 4 or 5) for one picture or for all frames of a video, a list or an iterator
-                of such for several, a dict by path or file name, or a JSON file of them. A
-                picture with no box gets an empty result. None: the detector looks for them.
-                Models of whole pictures do not take boxes.
+            boxes: people's boxes, xyxy pixels of the picture, perhaps with a score and the id of a
+                category: (N, 4 to 6) for one picture or for all frames of a video, a list or an
+                iterator of such for several, a dict by path or file name, or a JSON file of them.
+                A picture with no box gets an empty result. None: the detector looks for them.
+                Models of whole pictures do not take boxes. Of a model over several skeletons,
+                only the keypoints of a box's category are given.
             batch_size: crops (or whole pictures) per network call, at most, from one or several
                 pictures. None: what is quickest: 16; on a CPU 8 of exported networks and 2 whole
                 pictures.
@@ -333,6 +335,7 @@ class Inferencer:
                 instances.set_field(np.zeros((0, count, 2, 2), np.float32), "keypoint_covariances")
         if covariances and self.calibration is not None:
             calibrate_covariances(instances, self.calibration)
+        keep_own_keypoints(instances, self.metainfo)
         frame = job.frame
         return PoseResult(
             job.image,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,14 +30,16 @@ def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         metainfo: 'dataset_name', 'keypoint_info' (id -> name, type, swap, color),
             'skeleton_info' (id -> link, color), 'joint_weights', 'sigmas', perhaps
-            'stats_info'; or 'from_file', the path or name of a schema that says all that.
+            'stats_info', and of data of several skeletons 'categories' (a dict with id, name and
+            names of keypoints for each); or 'from_file', the path or name of a schema that says
+            all that.
 
     Returns:
         'dataset_name', 'num_keypoints' (K), 'keypoint_id2name', 'keypoint_name2id',
         'upper_body_ids', 'lower_body_ids', 'flip_indices' (K), 'flip_pairs',
         'keypoint_colors' (K, 3) uint8, 'num_skeleton_links', 'skeleton_links',
         'skeleton_link_colors' (L, 3) uint8, 'dataset_keypoint_weights' and 'sigmas' float32 as
-        they were given, 'stats_info' where given.
+        they were given, 'stats_info' and 'categories' (keypoints as indices) where given.
 
     Raises:
         DataError: a part is missing.
@@ -97,12 +99,21 @@ def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
         "dataset_keypoint_weights": np.array(metainfo["joint_weights"], dtype=np.float32),
         "sigmas": np.array(metainfo["sigmas"], dtype=np.float32),
     }
+    return {**parsed, **_extras(metainfo, number)}
+
+
+def _extras(metainfo: Mapping[str, Any], number: Callable[[str, str], int]) -> dict[str, Any]:
+    """What only some schemas have; `number` is of a keypoint's name, and of where that stands."""
+    extras: dict[str, Any] = {}
     if "stats_info" in metainfo:
-        parsed["stats_info"] = {
-            name: np.array(value, dtype=np.float32)
-            for name, value in metainfo["stats_info"].items()
-        }
-    return parsed
+        stats = metainfo["stats_info"].items()
+        extras["stats_info"] = {name: np.array(value, dtype=np.float32) for name, value in stats}
+    if "categories" in metainfo:
+        extras["categories"] = [
+            {**kind, "keypoints": [number(name, "a category") for name in kind["keypoints"]]}
+            for kind in metainfo["categories"]
+        ]
+    return extras
 
 
 def _check_lengths(metainfo: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from poise._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "files": "BoxFile check_boxes read_boxes",
+        "files": "BoxFile Boxes check_boxes parse_boxes read_boxes",
         "given": "GivenBoxes",
         "propagation": "PoseBoxes interpolate_boxes",
     },

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from poise.errors import DataError
-from poise.inference.boxes.files import BoxFile, check_boxes, read_boxes
+from poise.inference.boxes.files import Boxes, BoxFile, parse_boxes, read_boxes
 from poise.inference.sources.frame import Frame, Source
 
 __all__ = ["GivenBoxes"]
@@ -66,16 +66,16 @@ class GivenBoxes:
         """
         for number, rows in enumerate(self._known):
             one = len(self._known) == 1
-            check_boxes(rows, where="boxes" if one else f"boxes of picture or frame {number}")
+            parse_boxes(rows, where="boxes" if one else f"boxes of picture or frame {number}")
         if self._by_name is not None:
             for source in sources:
                 found = self._by_name.required(source.info.name)
                 nested = source.info.moves and _is_nested(found)
                 for rows in found if nested else [found]:
-                    check_boxes(rows, where=f"boxes of {source.info.name}")
+                    parse_boxes(rows, where=f"boxes of {source.info.name}")
 
-    def of(self, frame: Frame, where: str) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes (N, 4) xyxy and scores (N,) of a picture; call it once for each, in order.
+    def of(self, frame: Frame, where: str) -> Boxes:
+        """Boxes of a picture; call it once for each, in order.
 
         Args:
             frame: the picture.
@@ -84,7 +84,7 @@ class GivenBoxes:
         Raises:
             DataError: wrong boxes, or none for this picture.
         """
-        return check_boxes(self._raw(frame, where), where=f"boxes of {where}")
+        return parse_boxes(self._raw(frame, where), where=f"boxes of {where}")
 
     def _raw(self, frame: Frame, where: str) -> Any:
         if self._same is not None:

@@ -82,6 +82,9 @@ class PoseBoxes:
         threshold: keypoints with a lower score do not count.
         lead: how much of the last step is added; 0: none.
 
+    Attributes:
+        kept: (P,) who of the people of the frame before `moved` gave boxes for.
+
     Example:
         >>> boxes = PoseBoxes()
         >>> pose = np.array([[[10.0, 10], [20, 50], [15, 30], [12, 40]]])
@@ -92,6 +95,7 @@ class PoseBoxes:
 
     def __init__(self, *, threshold: float = 0.3, lead: float = 1.0) -> None:
         self.threshold, self.lead = threshold, lead
+        self.kept: Array = np.zeros((0,), np.intp)
         self._margins: Array = np.zeros((0, 4))
         self._centers: Array = np.zeros((0, 2))
         self._scores: Array = np.zeros((0,))
@@ -135,7 +139,7 @@ class PoseBoxes:
                 f"expected the poses of the {len(self._margins)} people of the frame before, got "
                 f"{len(low)}"
             )
-        keep = np.flatnonzero(sure)
+        keep = self.kept = np.flatnonzero(sure)
         low, high, margins = low[keep], high[keep], np.nan_to_num(self._margins[keep])
         center = (low + high) / 2
         step = np.nan_to_num(center - self._centers[keep]) * self.lead

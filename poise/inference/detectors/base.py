@@ -32,7 +32,8 @@ class BatchDetector(Protocol):
 
         Returns:
             B arrays (N, 5) float32: x1, y1, x2, y2 in pixels of the picture, and a score, best
-            first; N is 0 where nobody is.
+            first; N is 0 where nobody is. Or (N, 6) with the id of a category, as the pose model
+            numbers them.
         """
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.inference.boxes.files import check_boxes
+from poise.inference.boxes.files import parse_boxes
 
 __all__ = ["CallableDetector", "FixedBoxes", "WholeImage"]
 
@@ -36,16 +36,15 @@ class FixedBoxes:
     """The same boxes in every picture, for a camera that stands still.
 
     Args:
-        boxes: (N, 4 or 5) xyxy in pixels, perhaps with a score.
+        boxes: (N, 4 to 6) xyxy in pixels, perhaps with a score and a category.
 
     Raises:
         DataError: boxes of a wrong form.
     """
 
     def __init__(self, boxes: Any) -> None:
-        found, scores = check_boxes(boxes)
-        self._boxes = np.concatenate((found, scores[:, None]), 1)
-        self.description = f"none: {len(found)} given boxes in every picture"
+        self._boxes = parse_boxes(boxes).rows()
+        self.description = f"none: {len(self._boxes)} given boxes in every picture"
 
     def detect(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The boxes, for each picture."""
@@ -56,7 +55,8 @@ class CallableDetector:
     """A user's function as a detector; its boxes are checked.
 
     Args:
-        function: picture (H, W, 3) uint8 BGR -> boxes (N, 4 or 5) xyxy, or nothing (None).
+        function: picture (H, W, 3) uint8 BGR -> boxes (N, 4 to 6) xyxy, perhaps with a score and
+            a category, or nothing (None).
     """
 
     def __init__(self, function: Callable[[np.ndarray], Any]) -> None:
@@ -77,5 +77,4 @@ class CallableDetector:
             found = np.zeros((0, 5), np.float32)
         elif hasattr(found, "cpu"):
             found = found.detach().cpu().numpy()
-        boxes, scores = check_boxes(found, where=f"what {self.description} returned")
-        return np.concatenate((boxes, scores[:, None]), 1)
+        return parse_boxes(found, where=f"what {self.description} returned").rows()

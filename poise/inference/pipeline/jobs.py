@@ -24,6 +24,7 @@ class Job:
         bboxes: (N, 4) xyxy, image space; None until somebody looked, and for models of whole
             pictures.
         bbox_scores: (N,).
+        categories: (N,) int64 of the boxes, where they came with some.
         follows: its boxes are still to follow from the poses of the frame before.
         detected: its boxes come from a detector, or from the caller.
     """
@@ -33,6 +34,7 @@ class Job:
         self.error: Exception | None = frame.error
         self.bboxes: np.ndarray | None = None
         self.bbox_scores = np.zeros((0,), np.float32)
+        self.categories: np.ndarray | None = None
         self.follows = False
         self.detected = True
         self._found: list[Poses] = []
@@ -49,9 +51,11 @@ class Job:
         source = self.frame.source
         return f"frame {self.frame.index} of {source.name}" if source.moves else source.name
 
-    def locate(self, boxes: np.ndarray, scores: np.ndarray) -> None:
-        """Say where to look: (N, 4) xyxy and (N,)."""
-        self.bboxes, self.bbox_scores = boxes, scores
+    def locate(
+        self, boxes: np.ndarray, scores: np.ndarray, categories: np.ndarray | None = None
+    ) -> None:
+        """Say where to look: (N, 4) xyxy, (N,), and perhaps (N,) what is there."""
+        self.bboxes, self.bbox_scores, self.categories = boxes, scores, categories
         self._expected = len(boxes)
 
     def look_at_all(self) -> None:
@@ -95,6 +99,8 @@ class Job:
         people = InstanceData(
             keypoints=keypoints, keypoint_scores=scores, bboxes=boxes, bbox_scores=box_scores
         )
+        if self.categories is not None:
+            people.set_field(self.categories, "categories")
         if in_space is not None:
             people.set_field(in_space, "keypoints_3d")
         covariances = _stack([poses.covariances for poses in self._found])

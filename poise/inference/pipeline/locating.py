@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from poise.errors import PoiseError
-from poise.inference.boxes.files import check_boxes
+from poise.inference.boxes.files import Boxes, parse_boxes
 from poise.inference.boxes.given import GivenBoxes
 from poise.inference.boxes.propagation import interpolate_boxes
 from poise.inference.pipeline.jobs import Job
@@ -118,7 +120,7 @@ class _Lookout:
             with self._timings.measure("detect", len(readable)):
                 found = self._detector.detect([job.image for job in readable])
             for job, boxes in zip(readable, found, strict=True):
-                job.locate(*check_boxes(boxes, where="the detector's boxes"))
+                job.locate(*parse_boxes(boxes, where="the detector's boxes"))
         except Exception as error:  # whatever a detector does wrong: the picture has it
             if len(readable) == 1:
                 error.add_note(f"while the detector looked at {readable[0].name}")
@@ -152,16 +154,36 @@ def _apart(one: Job, other: Job) -> bool:
 def _interpolate(before: Job, jobs: Sequence[Job], after: Job) -> None:
     """Boxes of the jobs between two that have theirs."""
     # a frame that could not be read has no boxes: then the other one's stand in
-    first, last = (job if job.bboxes is not None else None for job in (before, after))
+    first, last = (_boxes_of(job) for job in (before, after))
     first, last = first or last, last or first
     if first is None or last is None:
         return
     start, length = before.frame.index, after.frame.index - before.frame.index
-    places = interpolate_boxes(
-        first.bboxes,
-        last.bboxes,
-        [(job.frame.index - start) / length for job in jobs],
-        scores=(first.bbox_scores, last.bbox_scores),
-    )
-    for job, (boxes, scores) in zip(jobs, places, strict=True):
-        job.locate(boxes, scores)
+    fractions = [(job.frame.index - start) / length for job in jobs]
+    if first.categories is None or last.categories is None:
+        for job, place in zip(jobs, _between(first, last, fractions), strict=True):
+            job.locate(*place)
+        return
+    # nobody turns into something of another kind
+    kinds = np.union1d(first.categories, last.categories)
+    parts = [
+        _between(_of_kind(first, kind), _of_kind(last, kind), fractions) for kind in kinds.tolist()
+    ]
+    for job, *places in zip(jobs, *parts, strict=True):
+        boxes, scores = (np.concatenate(column) for column in zip(*places, strict=True))
+        job.locate(boxes, scores, np.repeat(kinds, [len(own[0]) for own in places]))
+
+
+def _boxes_of(job: Job) -> Boxes | None:
+    return None if job.bboxes is None else Boxes(job.bboxes, job.bbox_scores, job.categories)
+
+
+def _of_kind(boxes: Boxes, kind: int) -> Boxes:
+    own = boxes.categories == kind
+    return Boxes(boxes.xyxy[own], boxes.scores[own])
+
+
+def _between(
+    first: Boxes, last: Boxes, fractions: Sequence[float]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    return interpolate_boxes(first.xyxy, last.xyxy, fractions, scores=(first.scores, last.scores))

@@ -130,7 +130,8 @@ def _follow(before: Job | None, job: Job, boxes: PoseBoxes) -> None:
         return
     if before.detected:
         boxes.detected(before.bboxes, before.bbox_scores, found.keypoints, found.keypoint_scores)
-    job.locate(*boxes.moved(found.keypoints, found.keypoint_scores))
+    moved = boxes.moved(found.keypoints, found.keypoint_scores)
+    job.locate(*moved, None if before.categories is None else before.categories[boxes.kept])
     job.detected = False
 
 

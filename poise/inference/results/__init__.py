@@ -1,7 +1,8 @@
 """What an inference gives, and what can be made of it.
 
 `pose_result` is a picture's result; `calibration` and `probabilities` say what its scores mean,
-`covariances` what its covariances do, by what `labelled` lays side by side;
+`covariances` what its covariances do, by what `labelled` lays side by side; `categories` says which
+keypoints are whose;
 `reading` reads results that were written, `conversions` gives them to other libraries, and
 `sequences` lays people of several frames side by side.
 """

@@ -67,7 +67,8 @@ class PoseResult:
             `keypoint_scores` (N, K), `bboxes` (N, 4) xyxy, `bbox_scores` (N,). N may be 0.
             Trackers add `track_ids` (N,) int64, lifters `keypoints_3d` (N, K3, 3) float32,
             several cameras also `keypoint_errors` (N, K) pixels and `keypoint_views` (N, K);
-            where asked for, `keypoint_covariances` (N, K, 2, 2) float32, pixels².
+            where asked for, `keypoint_covariances` (N, K, 2, 2) float32, pixels²; where boxes came
+            with some, `categories` (N,) int64. A keypoint that a category does not have is NaN.
         metainfo: parsed schema: names, links, colours, sigmas.
         name: path of the file, or "array-3" for the fourth picture without one.
         error: why the picture could not be used; then `instances` is empty.
@@ -170,6 +171,11 @@ class PoseResult:
         return self.instances.get("track_ids")
 
     @property
+    def categories(self) -> np.ndarray | None:
+        """(N,) int64, ids of what the boxes are said to hold; None where nobody said it."""
+        return self.instances.get("categories")
+
+    @property
     def keypoints_3d(self) -> np.ndarray | None:
         """(N, K3, 3) float32 in `space_3d`; None where nothing lifted them."""
         return self.instances.get("keypoints_3d")
@@ -240,6 +246,8 @@ class PoseResult:
         if self.keypoint_covariances is not None:
             spread = _plain(self.keypoint_covariances, _COVARIANCE_DECIMALS)
             columns["keypoint_covariances"] = spread
+        if self.categories is not None:
+            columns["category_id"] = self.categories.tolist()
         if self.track_ids is not None:
             columns["track_id"] = self.track_ids.tolist()
         if self.keypoints_3d is not None:
@@ -254,12 +262,16 @@ class PoseResult:
         rows = split_instances(self.instances)
         for row in rows:
             row["bbox_score"] = float(row["bbox_score"])
+            if self.categories is not None:
+                # MMPose has no way to say that a keypoint is not there, and JSON no NaN
+                row["keypoints"] = np.nan_to_num(row["keypoints"]).tolist()
         return rows
 
     def to_rows(self) -> list[dict[str, Any]]:
         """A flat dict a person, for tables: `pandas.DataFrame(result.to_rows())`.
 
-        Keys: `image`, `frame`, `time`, `person`, `track_id`, `bbox_x1` ... `bbox_score`, and
+        Keys: `image`, `frame`, `time`, `person`, `track_id`, where boxes came with some
+        `category_id`, `bbox_x1` ... `bbox_score`, and
         `NAME_x`, `NAME_y`, `NAME_score` of each keypoint, then, where there are covariances,
         `NAME_var_x`, `NAME_cov_xy`, `NAME_var_y`; None where something is not known.
         """
@@ -268,7 +280,8 @@ class PoseResult:
         frame = self.frame_index if self.time is not None else None
         rows = []
         for person, (box, values) in enumerate(zip(self._boxes(), self._values(), strict=True)):
-            row = (self.name, frame, self.time, person, ids[person], *box, *values)
+            kind = () if self.categories is None else (int(self.categories[person]),)
+            row = (self.name, frame, self.time, person, ids[person], *kind, *box, *values)
             rows.append(dict(zip(columns, row, strict=True)))
         return rows
 
@@ -283,7 +296,8 @@ class PoseResult:
             parts += [
                 f"{name}_3d_{axis}" for name in keypoint_names(self.metainfo_3d) for axis in "xyz"
             ]
-        return ["image", "frame", "time", "person", "track_id", *_BOX_COLUMNS, *parts]
+        kind = [] if self.categories is None else ["category_id"]
+        return ["image", "frame", "time", "person", "track_id", *kind, *_BOX_COLUMNS, *parts]
 
     def _boxes(self) -> list[list[float]]:
         return np.concatenate((self.bboxes, self.bbox_scores[:, None]), 1).tolist()

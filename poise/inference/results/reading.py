@@ -125,8 +125,9 @@ def _instances(people: Sequence[Mapping[str, Any]], count: int, where: str) -> I
     if people and all("keypoint_covariances" in person for person in people):
         spread = _column(people, "keypoint_covariances", (count, 2, 2), where)
         fields.set_field(spread, "keypoint_covariances")
-    if people and all("track_id" in person for person in people):
-        fields.set_field(np.array([p["track_id"] for p in people], np.int64), "track_ids")
+    for name, key in {"track_ids": "track_id", "categories": "category_id"}.items():
+        if people and all(key in person for person in people):
+            fields.set_field(np.array([p[key] for p in people], np.int64), name)
     return fields
 
 

@@ -22,7 +22,8 @@ class CocoSink(FileSink):
 
     `image_id` counts the pictures (the frame's number in a video) and `file_name` tells which one
     it is; pictures whose names are numbers, as COCO's are, keep them. `score` is the box's score
-    times the mean keypoint score, as COCO's evaluation of poses is fed.
+    times the mean keypoint score, as COCO's evaluation of poses is fed. `category_id` is the box's,
+    1 where it came without.
     """
 
     suffix = "_coco.json"
@@ -68,6 +69,8 @@ def _detections(result: PoseResult, image_id: int) -> list[dict[str, Any]]:
             result.bbox_scores * scores.mean(1, dtype=np.float64), _DECIMALS + 3
         ).tolist(),
     }
+    if result.categories is not None:
+        columns["category_id"] = result.categories.tolist()
     if result.track_ids is not None:
         columns["track_id"] = result.track_ids.tolist()
     common = {"image_id": image_id, "file_name": Path(result.name).name, "category_id": 1}

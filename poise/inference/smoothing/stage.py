@@ -273,6 +273,8 @@ def _raw(result: PoseResult, stage: SmoothingStage) -> dict[str, Any]:
     boxes = np.asarray(fields.bboxes, float)
     out["boxes"], out["scores"] = boxes[named], scores[named]
     out["box_scores"] = np.asarray(fields.bbox_scores, float)[named]
+    if "categories" in fields:
+        out["categories"] = dict(zip(out["ids"].tolist(), fields.categories[named], strict=True))
     for name in stage.fields:
         if name not in fields:
             continue
@@ -298,6 +300,12 @@ def _insert(result: PoseResult, raw: Any, at: int, ids: Array, times: Array) -> 
     frames = list(raw)
     fields = result.instances
     extra: dict[str, Array] = {"track_ids": ids}
+    kinds: dict[int, int] = {i: k for f in frames for i, k in f.get("categories", {}).items()}
+    if kinds:
+        extra["categories"] = np.array([kinds[i] for i in ids.tolist()])
+        if "categories" not in fields:
+            # nobody else is here
+            fields.set_field(np.zeros(0, np.int64), "categories")
     sources = {
         "bboxes": "boxes",
         "bbox_scores": "box_scores",

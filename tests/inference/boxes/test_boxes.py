@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from poise.errors import DataError, FileMissingError
-from poise.inference.boxes.files import check_boxes, read_boxes
+from poise.inference.boxes.files import check_boxes, parse_boxes, read_boxes
 
 
 def test_boxes_without_score_have_score_one():
@@ -19,6 +19,13 @@ def test_fifth_number_is_the_score():
     boxes, scores = check_boxes(np.array([[0, 0, 10, 20, 0.5]]))
     assert boxes.tolist() == [[0, 0, 10, 20]]
     assert scores.tolist() == [0.5]
+
+
+def test_sixth_number_is_the_category():
+    found = parse_boxes([[0, 0, 10, 20, 0.5, 7], [1, 1, 2, 2, 1, 3]])
+    assert found.categories.tolist() == [7, 3]
+    assert found.rows().tolist() == [[0, 0, 10, 20, 0.5, 7], [1, 1, 2, 2, 1, 3]]
+    assert parse_boxes([[0, 0, 10, 20]]).categories is None
 
 
 def test_single_box_may_be_flat():
@@ -36,7 +43,8 @@ def test_no_boxes_are_zero_rows():
     [
         ([[10, 0, 5, 20]], r"box 0 is \[10.0, 0.0, 5.0, 20.0\]; expected finite x1 < x2"),
         ([[0, 0, 5, 5], [0, 0, float("nan"), 1]], "box 1 is"),
-        ([[1, 2, 3]], r"must have the shape \(N, 4\) or \(N, 5\).*got \(1, 3\)"),
+        ([[1, 2, 3]], r"must have the shape \(N, 4\), \(N, 5\) or \(N, 6\).*got \(1, 3\)"),
+        ([[1, 2, 3, 4, 1, 0.5]], "id of its category, a whole number"),
         ([["a", 2, 3, 4]], "must be numbers"),
     ],
 )

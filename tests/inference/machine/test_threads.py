@@ -72,7 +72,7 @@ def test_batches_on_threads_of_their_own_give_the_same():
         torch.set_num_threads(threads)
         inferencer = poise.Inferencer(model, device="cpu", mode="balanced", detector=None)
         results = inferencer(pictures, batch_size=2)
-        assert inferencer._network(False, heatmaps=False).lanes == threads
+        assert inferencer._network(False, False, False).lanes == threads
         found.append([(r.keypoints, r.keypoint_scores) for r in results])
         assert torch.get_num_threads() == threads
     torch.set_num_threads(before)

@@ -93,6 +93,27 @@ def test_pictures_share_calls_of_the_detector_also_where_it_skips_frames_of_vide
     assert [len(call) for call in detector.calls] == [4, 4, 1, 1, 1]
 
 
+class Kinds:
+    """A dog (3) and a hen (5) that change places within four frames."""
+
+    description = "mock"
+
+    def detect(self, images):
+        shifts = [2 * int(image[0, 0, 0]) for image in images]
+        return [
+            np.float32([[s, 0, s + 9, 19, 0.9, 3], [8 - s, 0, 17 - s, 19, 0.8, 5]]) for s in shifts
+        ]
+
+
+@pytest.mark.parametrize("source", [CLIP, CAMERA])
+def test_categories_go_with_the_boxes_of_frames_that_no_detector_saw(source):
+    jobs = run(frames(6, source), Network(), overlap=False, detector=Kinds(), every=4)
+    for job in jobs:
+        assert job.instances().categories.tolist() == [3, 5]
+    if source is CLIP:
+        assert [int(job.bboxes[0, 0]) for job in jobs] == [0, 2, 4, 6, 8, 10]
+
+
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_order_is_kept_and_nobody_is_lost(overlap, batch_size):

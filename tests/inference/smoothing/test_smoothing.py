@@ -239,6 +239,15 @@ def test_the_covariances_of_who_is_put_in_are_not_known():
     assert smooth[8].keypoint_covariances.shape == (1, 4, 2, 2)
 
 
+def test_who_is_put_in_is_what_it_was():
+    frames = [result(i, pose[None]) for i, pose in enumerate(wave(20))]
+    for frame in frames:
+        frame.instances.set_field(np.array([7]), "categories")
+    frames[9] = result(9, np.zeros((0, 4, 2)))
+    smooth = list(build_smoother("savgol")(iter(frames)))
+    assert [r.categories.tolist() for r in smooth[8:11]] == [[7]] * 3
+
+
 @pytest.mark.parametrize("method", ["one-euro", "savgol", "gaussian", "kalman"])
 def test_still_pictures_in_a_row_are_smoothed_as_frames_of_a_video(method):
     """Pictures of a folder have no times: they count as frames at 25 a second."""

@@ -16,6 +16,7 @@ from poise.cli.main import app
 from poise.data_tools import examine_predictions, open_dataset
 from poise.data_tools.formats import Reading, convert_annotations
 from poise.errors import ConfigError, DataError
+from poise.structures import parse_pose_metainfo
 from poise.training.own_data import OwnData, describe_keypoints, hold_out, prepare
 from poise.zoo import load_config
 
@@ -89,6 +90,17 @@ def test_annotations_leave_the_keypoints_of_others_unlabelled(file):
     assert not has_several_sets(found)
     # nothing to do for a second time
     assert one_set(found, source=file) == (found, [])
+
+
+def test_the_schema_says_which_keypoints_are_whose(file, tmp_path):
+    ([joined], _) = use_one_set([file], tmp_path / "new")
+    parsed = parse_pose_metainfo(describe_keypoints(joined).metainfo)
+    assert parsed["categories"] == [
+        {"id": 3, "name": "dog", "keypoints": [0, 1, 2, 3, 4]},
+        {"id": 5, "name": "hen", "keypoints": [5, 3, 6]},
+    ]
+    ([alone], _) = use_one_set([file], tmp_path / "new", "hen")
+    assert "categories" not in describe_keypoints(alone).metainfo
 
 
 def test_one_category_is_chosen(file, tmp_path):
