@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from poise.cli.tables import aligned
 from poise.errors import ArgumentError
 from poise.zoo.backbone_costs import TABLE_SIZE, known_costs, variant_names
 from poise.zoo.variants import SEQUENCES
@@ -138,10 +139,7 @@ def _print(rows: Sequence[Row], size: tuple[int, int], as_json: bool) -> None:
     for row in rows:
         work = "-" if row.gflops is None else f"{row.gflops:.2f}"
         cells.append((f"{row.family} {row.variant}", f"{row.parameters:.1f} M", work, row.call))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for name, parameters, work, call in cells:
-        line = f"{name:{widths[0]}}  {parameters:>{widths[1]}}  {work:>{widths[2]}}  {call}"
-        sys.stdout.write(f"{line}\n")
+    typer.echo("\n".join(aligned(cells, right=(1, 2))))
     refused = [row for row in rows if row.gflops is None and row.family not in SEQUENCES]
     if refused:
         typer.echo(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
+
+from poise.cli.tables import show_table
 
 if TYPE_CHECKING:
     from poise.export import Accuracy, Report
@@ -30,7 +31,9 @@ def tell(report: Report) -> None:
             )
             for row in report.outputs
         )
-        _show("file and model", ("output", "shape", "largest difference", "of its range"), rows)
+        show_table(
+            ("output", "shape", "largest difference", "of its range"), rows, "file and model"
+        )
     if report.poses is not None:
         found = report.poses
         typer.echo(
@@ -61,7 +64,7 @@ def _tell_accuracy(found: Accuracy) -> None:
             for name, (model, file) in found.figures.items()
         )
         title = f"{found.pictures} pictures, {found.people} poses"
-        _show(title, ("metric", "model", "file", "difference"), rows)
+        show_table(("metric", "model", "file", "difference"), rows, title)
     far = sorted(found.keypoints.items(), key=lambda item: -item[1].p95)[:_ROWS]
     shown = [item for item in found.keypoints.items() if item in far]
     rows = (
@@ -69,7 +72,7 @@ def _tell_accuracy(found: Accuracy) -> None:
     )
     left = len(found.keypoints) - len(shown)
     title = "file and model, pixels apart" + (f" (the {_ROWS} farthest)" if left else "")
-    _show(title, ("keypoint", "median", "95 %", "largest"), rows)
+    show_table(("keypoint", "median", "95 %", "largest"), rows, title)
     apart = found.apart
     typer.echo(
         f"{found.people} poses in {found.pictures} pictures: file and model are {apart.median:.2f} "
@@ -94,13 +97,3 @@ def _tell_times(report: Report) -> None:
                 "INT8 is no quicker here: keep 32 bits, try the other --backend, or measure on "
                 "the machine that the file is for"
             )
-
-
-def _show(title: str, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns, title=title)
-    for row in rows:
-        table.add_row(*map(str, row))
-    Console().print(table)

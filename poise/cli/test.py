@@ -14,6 +14,7 @@ import typer
 
 from poise.cli import run_options
 from poise.cli.options import Device
+from poise.cli.tables import show_table
 from poise.cli.train import open_config
 from poise.errors import ArgumentError
 
@@ -69,7 +70,7 @@ def test(
     metrics = runner.test(checkpoint, hooks=extra, device=device)
     if not runner.is_main:
         return
-    _show(metrics)
+    show_table(("metric", "value"), [(k, f"{float(v):.4f}") for k, v in metrics.items()])
     if out is not None:
         from poise.check.files import write_text
 
@@ -85,14 +86,3 @@ def _start_processes(count: int) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     own = [f"--nproc-per-node={count}", "-m", "poise.cli", *sys.argv[1:]]
     raise typer.Exit(subprocess.call([*command, *own]))
-
-
-def _show(metrics: dict[str, float]) -> None:
-    """Print a table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("metric", "value")
-    for name, value in metrics.items():
-        table.add_row(name, f"{float(value):.4f}")
-    Console().print(table)

@@ -13,6 +13,7 @@ import typer
 from poise.cli import zoo_files
 from poise.cli.backbones import backbones
 from poise.cli.options import add_commands
+from poise.cli.tables import aligned
 from poise.errors import ConfigError, UnknownNameError, nearest
 from poise.zoo.index import Model, models, require_model, spellings
 from poise.zoo.training_data import licence_note, training_data
@@ -110,10 +111,7 @@ def info(
     if as_json:
         typer.echo(json.dumps(_record(model), indent=2))
         return
-    lines = _lines(model)
-    width = max(len(label) for label, _ in lines)
-    for label, text in lines:
-        typer.echo(f"{label:{width}}  {text}")
+    typer.echo("\n".join(aligned(_lines(model))))
 
 
 add_commands(
@@ -223,10 +221,7 @@ def _print_models(found: list[Model], order: Order, data: str | None, *, as_json
             " ".join(model.aliases),
         )
         rows.append(row)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
-        typer.echo(line.rstrip())
+    typer.echo("\n".join(aligned(rows)))
 
 
 def _record(model: Model) -> dict[str, Any]:

@@ -199,7 +199,7 @@ def test_a_search_begins_with_the_weights_to_be_tuned(make_config, parts, tmp_pa
     given = parts.Regressor()
     torch.save({"state_dict": given.state_dict(), "meta": {}}, tmp_path / "given.pth")
     cfg = make_config(load_from=str(tmp_path / "given.pth"))
-    with _prepared(cfg, "cpu", 100) as (_, module, _):
+    with _prepared(cfg, "cpu") as (_, module, _):
         for name, tensor in module.estimator.state_dict().items():
             assert torch.equal(tensor, given.state_dict()[name]), name
 

@@ -146,9 +146,9 @@ def _speed(plan: Plan, session: Any) -> float:
     return model / max(_best_time(lambda: session(sample.numpy())), 1e-9)
 
 
-def _best_time(run: Any, rounds: int = 2) -> float:
+def _best_time(run: Any) -> float:
     times: list[float] = []
-    for _ in range(rounds):
+    for _ in range(2):
         start = process_time()
         run()
         times.append(process_time() - start)

@@ -76,21 +76,18 @@ class LoggerHook(Hook):
         line |= {"epoch": loop.epoch + 1, "iter": loop.iter + 1, "step": loop.iter + 1}
         runner.scalars.write(line, step=loop.iter + 1, group="train")
 
-    def after_val_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    def _after_iter(
+        self,
+        runner: Any,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+        mode: str = "train",
     ) -> None:
-        """Log how far a validation is."""
-        self._log_progress(runner, "val", batch_idx, len(runner.val_dataloader))
-
-    def after_test_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Log how far a test is."""
-        self._log_progress(runner, "test", batch_idx, len(runner.test_dataloader))
-
-    def _log_progress(self, runner: Any, mode: str, batch_idx: int, length: int) -> None:
+        """Log how far a validation or a test is."""
         if not self.every_n_inner_iters(batch_idx, self.interval):
             return
+        length = len(getattr(runner, f"{mode}_dataloader"))
         means = runner.log_processor.means(runner.message_hub, mode)
         eta = datetime.timedelta(seconds=int(means.get("time", 0.0) * (length - batch_idx - 1)))
         at = f"[{runner.epoch}]" if mode == "val" and runner.train_loop else ""

@@ -10,20 +10,18 @@ from poise.errors import DataError
 
 __all__ = ["hold_out"]
 
-#: share of the pictures that is held out
-SHARE = 0.1
+#: share of the pictures that is held out; the same ones in every run
+_SHARE, _SEED = 0.1, 0
 
 
-def hold_out(ann: Path, folder: Path, *, share: float = SHARE, seed: int = 0) -> tuple[Path, Path]:
+def hold_out(ann: Path, folder: Path) -> tuple[Path, Path]:
     """Two annotation files, of training and validation, made of one.
 
-    Whole pictures are held out, the same ones in every run with the same seed.
+    Whole pictures are held out, one at least.
 
     Args:
         ann: COCO file.
         folder: where the two are written.
-        share: of the pictures for validation; one picture at least.
-        seed: of the choice.
 
     Raises:
         DataError: fewer than two pictures.
@@ -32,7 +30,7 @@ def hold_out(ann: Path, folder: Path, *, share: float = SHARE, seed: int = 0) ->
     ids = sorted((image["id"] for image in content["images"]), key=str)
     if len(ids) < 2:
         raise DataError(f"{ann} has {len(ids)} picture, too few to hold some out; give --val-ann")
-    held = set(random.Random(seed).sample(ids, max(1, round(share * len(ids)))))
+    held = set(random.Random(_SEED).sample(ids, max(1, round(_SHARE * len(ids)))))
     written = []
     for part, wanted in (("train", set(ids) - held), ("val", held)):
         kept = dict(

@@ -20,6 +20,8 @@ from poise.training.runner import Runner
 
 __all__ = ["SanityReport", "check_by_overfitting"]
 
+#: Samples of the batch, and most steps that are made.
+_SAMPLES, _MAX_STEPS = 8, 300
 #: A network that can learn the samples loses more than this share of its loss.
 _FALL = 0.3
 #: Below this share nothing more is to be learned from going on.
@@ -68,18 +70,15 @@ class SanityReport:
         return "\n".join([*lines, f"{self.steps} steps in {self.seconds:.0f} s: {verdict}"])
 
 
-def check_by_overfitting(
-    cfg: Any, *, samples: int = 8, seconds: float = 60.0, max_steps: int = 300
-) -> SanityReport:
+def check_by_overfitting(cfg: Any, *, seconds: float = 60.0) -> SanityReport:
     """Train a config's model, from random weights, on one batch over and over.
 
-    Augmentation stays as the config has it, but each sample is made once.
+    The samples are spread over the data set. Augmentation stays as the config has it, but each
+    sample is made once.
 
     Args:
         cfg: whole config.
-        samples: of the batch, spread over the data set.
         seconds: after which no new step is begun.
-        max_steps: most steps that are made.
 
     Raises:
         DataError: the loss is not finite.
@@ -87,25 +86,25 @@ def check_by_overfitting(
     cfg = copy.deepcopy(cfg)
     loader_cfg = {
         **cfg["train_dataloader"],
-        "batch_size": samples,
+        "batch_size": _SAMPLES,
         "num_workers": 0,
         "drop_last": False,
     }
     runner = Runner(cfg)
     with use_scope(runner.scope):
         torch.manual_seed(runner.seed)
-        batch = spread_batch(build_dataloader(loader_cfg, "train_dataloader", runner), samples)
+        batch = spread_batch(build_dataloader(loader_cfg, "train_dataloader", runner), _SAMPLES)
         model = build_model({"model": without_pretrained(cfg["model"])}, init=True)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return _overfit(model.to(device).train(), batch, seconds, max_steps)
+        return _overfit(model.to(device).train(), batch, seconds)
 
 
-def _overfit(model: Any, batch: Any, seconds: float, max_steps: int) -> SanityReport:
+def _overfit(model: Any, batch: Any, seconds: float) -> SanityReport:
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(weights, lr=_LEARNING_RATE)
     rows: list[dict[str, float]] = []
     start = time.monotonic()
-    while len(rows) < max_steps and (not rows or time.monotonic() - start < seconds):
+    while len(rows) < _MAX_STEPS and (not rows or time.monotonic() - start < seconds):
         # the preprocessor may write into what it is given
         data = model.data_preprocessor(copy.deepcopy(batch), True)
         loss, shown = parse_losses(model(**data, mode="loss"))

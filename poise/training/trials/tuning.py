@@ -36,8 +36,8 @@ _UNSMOOTHED = 10
 _SMOOTHING = 0.98
 #: How far above the lowest loss, as a share of it, a rate still counts as good.
 _NEAR_LOWEST = 0.02
-#: Doublings that are tried at most.
-_TRIALS = 12
+#: First batch size that is tried, and how often it is doubled at most.
+_START, _TRIALS = 2, 12
 #: Share of the machine's free memory that a search on a CPU may fill, since going beyond does
 #: not raise an error there but ends processes.
 _SHARE = 0.8
@@ -144,28 +144,24 @@ class _Data(pl.LightningDataModule):
         return batch
 
 
-def find_batch_size(
-    cfg: Any, *, start: int = 2, budget: int | None = None, accelerator: str = "auto"
-) -> int:
+def find_batch_size(cfg: Any, *, accelerator: str = "auto") -> int:
     """Largest batch of a config's training that fits into memory (within a step of a search).
 
     Args:
         cfg: whole config.
-        start: first size that is tried; doubled while it fits, then narrowed down.
-        budget: MiB that may be used on a CPU; None for 80 % of what is free.
         accelerator: as Lightning takes it.
     """
-    with _prepared(cfg, accelerator, budget, max_epochs=-1) as (trainer, module, data):
+    with _prepared(cfg, accelerator) as (trainer, module, data):
         found = Tuner(trainer).scale_batch_size(
             module,
             datamodule=data,
             mode="binsearch",
             steps_per_trial=_STEPS,
-            init_val=start,
+            init_val=_START,
             max_trials=_TRIALS,
         )
         # data that are fewer than the batch end the search
-        return min(int(found or start), len(data.dataset))
+        return min(int(found or _START), len(data.dataset))
 
 
 def find_learning_rate(
@@ -188,7 +184,7 @@ def find_learning_rate(
     Raises:
         DataError: too few losses were finite.
     """
-    with _prepared(cfg, accelerator, None, max_epochs=-1) as (trainer, module, data):
+    with _prepared(cfg, accelerator) as (trainer, module, data):
         finder: Any = Tuner(trainer).lr_find(
             module,
             datamodule=data,
@@ -216,9 +212,7 @@ def _unbiased(losses: list[float]) -> list[float]:
 
 
 @contextmanager
-def _prepared(
-    cfg: Any, accelerator: str, budget: int | None, **settings: Any
-) -> Iterator[tuple[pl.Trainer, _Probe, _Data]]:
+def _prepared(cfg: Any, accelerator: str) -> Iterator[tuple[pl.Trainer, _Probe, _Data]]:
     """Trainer, module and data of a search, on one device; its files go away with it."""
     cfg = copy.deepcopy(cfg)
     runner = Runner(cfg)
@@ -239,10 +233,10 @@ def _prepared(
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
-            **settings,
+            max_epochs=-1,
         )
-        if budget is None and trainer.strategy.root_device.type == "cpu":
-            budget = int(_SHARE * _available_mb())
+        on_cpu = trainer.strategy.root_device.type == "cpu"
+        budget = int(_SHARE * _available_mb()) if on_cpu else None
         data = _Data(cfg["train_dataloader"], runner)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*does not have many workers.*")

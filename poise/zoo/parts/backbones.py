@@ -76,12 +76,11 @@ _NEXT_SIZES = {
 }
 
 
-def cspnext(size: str, *, norm: str = "SyncBN", weights: str | None = None) -> Backbone:
+def cspnext(size: str, *, weights: str | None = None) -> Backbone:
     """CSPNeXt of RTMDet (Lyu 2022), sizes tiny to x; the last of its five stages.
 
     Args:
         size: tiny, s, m, l or x; "t" is "tiny".
-        norm: type of the normalisation layers.
         weights: address of other weights than those of ImageNet.
     """
     deepen, widen, name = _NEXT_SIZES["tiny" if size == "t" else size]
@@ -94,7 +93,7 @@ def cspnext(size: str, *, norm: str = "SyncBN", weights: str | None = None) -> B
         widen_factor=widen,
         out_indices=(4,),
         channel_attention=True,
-        norm_cfg=dict(type=norm),
+        norm_cfg=dict(type="SyncBN"),
         act_cfg=dict(type="SiLU"),
         init_cfg=pretrained(weights or CSPNEXT_WEIGHTS + name, "backbone."),
     )

@@ -226,14 +226,14 @@ def combined(
     )
 
 
-def ubody(prefix: str, images: str, mode: str = "topdown") -> list[Tree]:
+def ubody(prefix: str, images: str) -> list[Tree]:
     """The scenes of UBody, a tenth of their frames each; `prefix` comes before "annotations"."""
     root = "data/" if prefix else "data/UBody/"
     return [
         dict(
             type="UBody2dDataset",
             data_root=root,
-            data_mode=mode,
+            data_mode="topdown",
             ann_file=f"{prefix}annotations/{scene}/train_annotations.json",
             data_prefix=dict(img=images),
             pipeline=[],

@@ -70,11 +70,11 @@ def adam(lr: float = 5e-4) -> Tree:
     return dict(optimizer=dict(type="Adam", lr=lr))
 
 
-def adamw(lr: float = 5e-4, decay: float = 0.01, custom_keys: str = "") -> Tree:
+def adamw(*, decay: float = 0.01, custom_keys: str) -> Tree:
     """AdamW of transformers, without decay for the parameters named in `custom_keys`."""
     keys = {key: dict(decay_mult=0.0) for key in custom_keys.split()}
     return dict(
-        optimizer=dict(type="AdamW", lr=lr, betas=(0.9, 0.999), weight_decay=decay),
+        optimizer=dict(type="AdamW", lr=5e-4, betas=(0.9, 0.999), weight_decay=decay),
         paramwise_cfg=dict(custom_keys=keys),
     )
 
