@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,6 +61,19 @@ def show(
     sys.stdout.write(cfg.dumps(f".{output.value}"))
 
 
+def _without_scopes(cfg: Config) -> Config:
+    """Config without the scopes that say what `default_scope` says: `mmpose::` bases get them."""
+    usual = cfg.get("default_scope")
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            scope = value.get("_scope_")
+            return {k: plain(v) for k, v in value.items() if k != "_scope_" or scope != usual}
+        return type(value)(map(plain, value)) if isinstance(value, (list, tuple)) else value
+
+    return Config(plain(cfg.to_dict()), filename=cfg.filename, cfg_text=cfg.text)
+
+
 @app.command()
 def diff(
     first: Annotated[str, typer.Argument(metavar="A", help="Config file or model name.")],
@@ -71,7 +84,9 @@ def diff(
 
     The exit status is 1 where something does.
     """
-    a, b = (load_config(source, trusted=trust_config) for source in (first, second))
+    a, b = (
+        _without_scopes(load_config(source, trusted=trust_config)) for source in (first, second)
+    )
     text = Config.diff(a, b, names=(first, second))
     if text:
         sys.stdout.write(f"{text}\n")

@@ -1,6 +1,7 @@
 """`poise config show` and `poise config diff`."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -9,6 +10,7 @@ from poise.cli.config import app
 from poise.config import Config
 from poise.errors import ConfigError, FileMissingError
 
+HEATMAPS = "body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192"
 run = CliRunner().invoke
 
 
@@ -45,6 +47,9 @@ def test_diff_prints_changes_and_says_so_by_its_status(files):
     assert "-lr = 1\n+lr = 2" in done.output
     same = run(app, ["diff", str(files / "a.py"), str(files / "a.py")])
     assert (same.exit_code, same.output) == (0, "")
+    (files / "mine.py").write_text(f"_base_ = 'mmpose::{HEATMAPS}.py'\n")
+    base = run(app, ["diff", str(files / "mine.py"), Path(HEATMAPS).name])
+    assert (base.exit_code, base.output) == (0, "")
     models = run(app, ["diff", "movenet-thunder", "movenet-lightning"])
     assert models.output.startswith("--- movenet-thunder\n+++ movenet-lightning\n")
 
