@@ -30,7 +30,7 @@ __all__ = ["SmoothingStage", "build_smoother", "smooth_sequence"]
 
 FILTERS: dict[str, Callable[..., Filter]] = {
     "one-euro": OneEuro,
-    "savitzky-golay": SavitzkyGolay,
+    "savgol": SavitzkyGolay,
     "gaussian": Gaussian,
     "kalman": Kalman,
 }
@@ -44,10 +44,10 @@ class _Alias(NamedTuple):
     renamed: Mapping[str, str] = {}
 
 
-_MMPOSE_SAVGOL = _Alias("savitzky-golay", {}, {"window_size": "window", "polyorder": "degree"})
+_MMPOSE_SAVGOL = _Alias("savgol", {}, {"window_size": "window", "polyorder": "degree"})
 #: The filters of MMPose 0.x had one frame as the unit of time.
 ALIASES = {
-    "savgol": _Alias("savitzky-golay"),
+    "savitzky-golay": _Alias("savgol"),
     "OneEuroFilter": _Alias("one-euro", {"min_cutoff": 0.004, "beta": 0.7, "unit": "frames"}),
     "SavgolFilter": _MMPOSE_SAVGOL,
     "SavizkyGolayFilter": _MMPOSE_SAVGOL,
@@ -338,7 +338,7 @@ def build_smoother(spec: Any) -> Any:
     """The smoothing stage that `spec` asks for.
 
     Args:
-        spec: "one-euro", "savitzky-golay" ("savgol"), "gaussian" or "kalman"; True: "one-euro";
+        spec: "one-euro", "savgol", "gaussian" or "kalman"; True: "one-euro";
             a dict with `type` and the options of the filter and of `SmoothingStage`; or a stage
             (a callable), which is returned as it is. MMPose's `OneEuroFilter`,
             `SavizkyGolayFilter` and `GaussianFilter` are known with their options.
@@ -357,13 +357,13 @@ def build_smoother(spec: Any) -> Any:
     if name == "SmoothNetFilter":
         raise ConfigError(
             "SmoothNetFilter is a network with weights of its own, which Poise does not have; "
-            "'savitzky-golay' or {'type': 'kalman', 'lag': 5} smooth without a network"
+            "'savgol' or {'type': 'kalman', 'lag': 5} smooth without a network"
         )
     if name not in FILTERS:
         choices = (*FILTERS, *ALIASES)
         hint = nearest(str(name), choices)
         raise ConfigError(
-            f"smoothing is one of {', '.join(FILTERS)} (or savgol), or a dict; got {name!r}{hint}"
+            f"smoothing is one of {', '.join(FILTERS)}, or a dict; got {name!r}{hint}"
         )
     options = {alias.renamed.get(key, key): value for key, value in options.items()}
     own = set(inspect.signature(SmoothingStage).parameters) - {"make"}
