@@ -29,6 +29,14 @@ def evaluate(
             "the test without it.",
         ),
     ] = None,
+    imports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import",
+            metavar="MODULE",
+            help="With metrics of your own, in this folder or on the Python path; may be repeated.",
+        ),
+    ] = None,
     annotations: Annotated[
         Path | None,
         typer.Option(help="COCO annotation file, instead of the one that the test used."),
@@ -94,11 +102,13 @@ def evaluate(
     """Evaluate predictions that were saved by a test, with any metrics."""
     from poise.check.files import write_text
     from poise.cli.bars import counted
+    from poise.config import apply_custom_imports
     from poise.data_tools.examining import examine_predictions
     from poise.report.evaluation import examination_lines
 
     if images is not None and page is None:
         raise ArgumentError("--images is the folder of the pictures for --page; give that, too")
+    apply_custom_imports({"custom_imports": {"imports": imports or []}})
     closer = bool(interval is not None or against is not None or breakdown or by or worst)
     with counted("drawing pictures") as tick:
         found = examine_predictions(

@@ -286,7 +286,7 @@ class Registry:
         return UnknownNameError(
             f"'{name}' is not registered in {self.kind}{place}{hint or '.'} A class of your own "
             f"needs the decorator @{variable}.register_module() and its module an import "
-            f"(custom_imports in the config)"
+            f"(custom_imports in the config, --import of poise eval)"
         )
 
 

@@ -116,8 +116,9 @@ class CaseBook:
         return sorted(self.cases, key=lambda c: -c.error)[:count]
 
     def best(self, count: int) -> list[Case]:
-        """The cases with the smallest errors, the best first."""
-        return sorted(self.cases, key=lambda c: c.error)[:count]
+        """The cases with the smallest errors, the best first; none that is among the worst."""
+        ranked = sorted(self.cases, key=lambda c: c.error)
+        return ranked[: max(0, min(count, len(ranked) - count))]
 
 
 def _array(values: Any) -> np.ndarray:

@@ -81,12 +81,20 @@ def examination_lines(found: Examination) -> Iterator[str]:
             yield from ("", f"{metric}: {table.title}")
             yield from text_table(
                 ["", *table.columns],
-                [[name, *map(shown, values)] for name, values in table.rows],
+                _cells(table.rows),
             )
             if table.about:
                 yield from textwrap.wrap(table.about, _WIDTH)
     for note in found.notes:
         yield from ("", note)
+
+
+def _cells(rows: Sequence[tuple[str, Sequence[float]]]) -> list[list[str]]:
+    columns = list(zip(*(values for _, values in rows), strict=True))
+    return [
+        [name, *(shown(v, column) for v, column in zip(values, columns, strict=True))]
+        for name, values in rows
+    ]
 
 
 def _figures(found: Examination) -> Iterator[str]:
@@ -128,13 +136,14 @@ def text_table(
         yield "  ".join(cells).rstrip()
 
 
-def shown(value: float) -> str:
-    """A figure; counts as whole numbers."""
+def shown(value: float, column: Sequence[float] = ()) -> str:
+    """A figure; counts as whole numbers, those of a column with the same decimals."""
     if math.isnan(value):
         return "-"
     if isinstance(value, (int, np.integer)):
         return f"{value:,}"
-    return f"{value:.4f}" if abs(value) < _LARGE else f"{value:,.1f}"
+    large = any(abs(v) >= _LARGE for v in (value, *column))
+    return f"{value:,.1f}" if large else f"{value:.4f}"
 
 
 def signed(value: float) -> str:

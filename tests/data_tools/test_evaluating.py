@@ -19,6 +19,7 @@ from poise.data_tools import evaluate_predictions, parse_metric
 from poise.errors import ArgumentError, DataError, FileMissingError, UnknownNameError
 from poise.metrics import Evaluator
 from poise.metrics.prediction_file import PredictionWriter, read_predictions
+from poise.registry import METRICS
 from poise.structures import InstanceData, PoseDataSample
 from poise.structures.metainfo import parse_pose_metainfo
 
@@ -266,6 +267,21 @@ def test_the_command_prints_a_table_and_json(tmp_path: Path) -> None:
     ]
     done = run(app, ["eval", str(file), "--json", "-m", "AUC", "--out", str(tmp_path / "f.json")])
     assert json.loads(done.stdout) == json.loads((tmp_path / "f.json").read_text())
+
+
+def test_a_metric_of_ones_own_is_imported_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(METRICS, "_added", dict(METRICS._added))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "metrics_of_mine.py").write_text(
+        "from poise.metrics import EPE\nfrom poise.registry import METRICS\n\n\n"
+        "@METRICS.register_module()\nclass Mine(EPE):\n    pass\n"
+    )
+    file = saved(tmp_path / "p.jsonl", [pose(1)], meta=meta_of("coco"), metrics=[{"type": "Mine"}])
+    done = CliRunner().invoke(app, ["eval", str(file), "--import", "metrics_of_mine"])
+    assert done.exit_code == 0, done.exception
+    assert done.output.splitlines()[1].split() == ["Mine", "EPE", "0.0000"]
 
 
 def test_a_setting_of_a_wrong_kind_names_its_metric(tmp_path: Path) -> None:

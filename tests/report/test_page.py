@@ -36,6 +36,7 @@ def test_distances_are_shares_of_the_longer_side(tmp_path):
     assert (ear.within, ear.median) == ((0.0, 0.5), pytest.approx(0.24))
     assert [c.name for c in book.worst(1)] == ["1"]
     assert [c.error for c in book.best(1)] == [pytest.approx((0.05 + 0.08) / 2)]
+    assert (len(book.worst(2)), book.best(2)) == (2, [])
 
 
 def test_keypoints_without_a_label_do_not_count(tmp_path):

@@ -25,7 +25,7 @@ from poise.metrics.pck import FIGURES, JhmdbPCKAccuracy, MpiiPCKAccuracy, PCKAcc
 __all__ = ["SUMMED", "Sums", "is_rising", "person_statistics", "sums_of"]
 
 #: figures with one of these in their name are better when smaller
-_FALLING = ("EPE", "NME", "MPJPE", "MRRPE", "error", "loss")
+_FALLING = ("EPE", "NME", "MPJPE", "MRRPE", "error", "loss", "distance")
 _HANDED = ("hand_right", "hand_known")
 
 Totals = Mapping[str, Array]
