@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "lanes": "Lanes available_cores chosen_threads",
+        "mmdeploy": "Levels read_detail read_pipeline",
         "metadata": "METADATA_KEY read_metadata",
         "sessions": "RUNTIMES OnnxRuntimeSession OpenVinoSession Session Signature is_exported_name"
         " open_onnx open_session runtime_of",

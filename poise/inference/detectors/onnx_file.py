@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from poise.errors import ArgumentError, DataError, FileMissingError
 from poise.inference.detectors.base import SelectingDetector
-from poise.runtimes import METADATA_KEY, open_onnx
+from poise.runtimes import METADATA_KEY, Levels, open_onnx, read_pipeline
 
 __all__ = ["OnnxDetector"]
 
 #: side of the input where the file leaves it open
 SIDE = 640
 GREY = 114
-#: BGR, of RTMDet
-RTMDET_MEAN, RTMDET_STD = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
+RTMDET = Levels((103.53, 116.28, 123.675), (57.375, 57.12, 58.395), rgb=False)
+#: pixels as they are
+YOLOX = Levels((0, 0, 0), (1, 1, 1), rgb=False)
+#: of the other YOLOs
+YOLO = Levels((0, 0, 0), (255, 255, 255), rgb=True)
+#: of a box's side in strides; pixels of decoded boxes go far beyond it
+LARGEST_LOGARITHM = 10.0
 #: overlap above which raw boxes of a YOLO are the same thing
 YOLO_IOU = 0.6
 
@@ -36,11 +42,12 @@ class OnnxDetector(SelectingDetector):
 
     - `dets` (B, N, 5: x1, y1, x2, y2, score) and `labels` (B, N), as MMDeploy writes RTMDet and
       YOLOX. `pipeline.json` beside the file, which MMDeploy writes too, says how pictures are
-      normalised; without it, as for RTMDet.
+      normalised; without it, as for RTMDet, or YOLOX where the file's name says so.
     - (B, N, 6: x1, y1, x2, y2, score, label), of YOLO networks that suppress doubles themselves.
     - what `poise export nanodet` writes.
     - (B, 4 + C, M) or (B, M, 4 + C): centre, size, and the scores of C classes, of YOLOv8 and
-      later; (B, M, 5 + C) with an objectness before the scores, of YOLOv5 (`objectness=True`).
+      later; (B, M, 5 + C) with an objectness before the scores, of YOLOv5 and YOLOX
+      (`objectness=True`), which differ in their number of boxes.
 
     Args:
         path: the file.
@@ -49,7 +56,8 @@ class OnnxDetector(SelectingDetector):
         categories: classes to keep; None keeps all.
         mean, std: subtracted and divided by, each channel in the order that the network takes.
         bgr: the network takes BGR; None: of RTMDet and YOLOX yes, of others no.
-        objectness: raw boxes carry an objectness; None: where the file names YOLOv5's 85 columns.
+        objectness: raw boxes carry an objectness; None: where there are
+            85 columns, for COCO's classes.
         threads: of ONNX Runtime; 0 lets it choose.
 
     Raises:
@@ -87,21 +95,23 @@ class OnnxDetector(SelectingDetector):
         self._session = open_onnx(path, threads)
         entry = self._session.get_inputs()[0]
         self._input, shape = entry.name, entry.shape
-        self._size = tuple(s if isinstance(s, int) else SIDE for s in (shape[3], shape[2]))
+        width, height = (s if isinstance(s, int) else SIDE for s in (shape[3], shape[2]))
+        self._size = width, height
         self._fixed_batch = shape[0] if isinstance(shape[0], int) else None
         self._half = "float16" in entry.type
         about = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}")
         self._padding = json.loads(about).get("padding", GREY)
         outputs = self._session.get_outputs()
-        self._read = _reader(outputs, objectness)
-        deployed = len(outputs) > 1
-        self._bgr = deployed if bgr is None else bgr
-        self._corner = deployed
-        if mean is None and deployed:
-            mean, std = _deployed_norm(path.parent / "pipeline.json") or (RTMDET_MEAN, RTMDET_STD)
-        self._mean = np.asarray(0 if mean is None else mean, np.float32)
-        self._std = np.asarray(255 if std is None else std, np.float32)
-        if self.iou_threshold is None and self._read in (_read_yolo, _read_objectness):
+        self._form = _form_of(outputs, objectness, self._size)
+        levels = self._form.levels
+        if len(outputs) > 1:
+            said = read_pipeline(path)
+            usual = YOLOX if "yolox" in path.name.lower() else RTMDET
+            levels = usual if said is None else said.levels or YOLOX
+        self._bgr = not levels.rgb if bgr is None else bgr
+        self._mean = np.asarray(levels.mean if mean is None else mean, np.float32)
+        self._std = np.asarray(levels.std if std is None else std, np.float32)
+        if self.iou_threshold is None and self._form.raw:
             self.iou_threshold = YOLO_IOU
         self.description = f"{path.name} (boxes with a score of {score_threshold:g} or more)"
 
@@ -118,7 +128,7 @@ class OnnxDetector(SelectingDetector):
         # a file of a fixed batch gets plain pictures in the places that are left
         batch = np.full((size, height, width, 3), self._padding, np.uint8)
         places = [
-            _fitted(image, out, centred=not self._corner)
+            _fitted(image, out, centred=self._form.centred)
             for image, out in zip(images, batch, strict=False)
         ]
         if not self._bgr:
@@ -128,29 +138,10 @@ class OnnxDetector(SelectingDetector):
         outputs = self._session.run(None, {self._input: np.ascontiguousarray(inputs, dtype)})
         results = []
         for i, (scale, corner) in enumerate(places):
-            boxes, scores, labels = self._read(outputs, i)
+            boxes, scores, labels = self._form.read(outputs, i)
             boxes = (boxes - np.tile(corner, 2)) / np.tile(scale, 2)
             results.append(self.select(boxes, scores, labels, images[i].shape))
         return results
-
-
-def _deployed_norm(path: Path) -> tuple[Any, Any] | None:
-    """(mean, std) of MMDeploy's `pipeline.json`; (0, 1) where it does not normalise."""
-    if not path.is_file():
-        return None
-    try:
-        tasks = json.loads(path.read_text(encoding="utf-8-sig"))["pipeline"]["tasks"]
-        steps = [step for task in tasks for step in task.get("transforms", ())]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"'{path}' is not a pipeline.json as MMDeploy writes it: {error}"
-        ) from error
-    for step in steps:
-        if step.get("type") == "Normalize":
-            mean, std = step["mean"], step["std"]
-            # written for the order after the swap
-            return (mean, std) if not step.get("to_rgb") else (mean[::-1], std[::-1])
-    return 0, 1
 
 
 def _fitted(image: np.ndarray, out: np.ndarray, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -164,21 +155,53 @@ def _fitted(image: np.ndarray, out: np.ndarray, *, centred: bool) -> tuple[np.nd
     return size / (width, height), corner
 
 
-def _reader(outputs: Sequence[Any], objectness: bool | None) -> Reader:
-    """How the outputs of a file are read, by their number and shapes."""
+class _Form(NamedTuple):
+    """How the outputs of a file are read, and how pictures get in.
+
+    Attributes:
+        read: outputs, and place of a picture in the batch -> its boxes.
+        raw: doubles are not suppressed.
+        centred: pictures are fitted into the middle; else into the upper left corner.
+        levels: how pictures are normalised, where no file beside it says so.
+    """
+
+    read: Reader
+    raw: bool
+    centred: bool
+    levels: Levels
+
+
+def _form_of(outputs: Sequence[Any], objectness: bool | None, size: tuple[int, int]) -> _Form:
+    """The form of a file, by the number of its outputs and their shapes."""
     shapes = [output.shape for output in outputs]
     if len(shapes) >= 2 and len(shapes[0]) == 3 and len(shapes[1]) == 2:
-        return _read_deployed
+        return _Form(_read_deployed, raw=False, centred=False, levels=RTMDET)
     if len(shapes) == 1 and len(shapes[0]) == 3:
-        if shapes[0][2] == 6 and objectness is None:
-            return _read_end_to_end
-        # YOLOv5 of COCO: 4 numbers of the box, objectness, 80 classes
-        return _read_objectness if objectness or shapes[0][2] == 85 else _read_yolo
+        places, columns = shapes[0][1:]
+        if columns == 6 and objectness is None:
+            return _Form(_read_end_to_end, raw=False, centred=True, levels=YOLO)
+        # 4 numbers of the box, objectness, 80 classes of COCO; YOLOv5 has three boxes a cell
+        if objectness or (columns == 85 and objectness is None):
+            cells = _cells(size)
+            if places == len(cells):
+                read = partial(_read_yolox, cells=cells)
+                return _Form(read, raw=True, centred=False, levels=YOLOX)
+            return _Form(_read_objectness, raw=True, centred=True, levels=YOLO)
+        return _Form(_read_yolo, raw=True, centred=True, levels=YOLO)
     raise DataError(
         f"the detector file gives the outputs "
         f"{', '.join(f'{o.name} {o.shape}' for o in outputs)}; expected dets (B, N, 5) and labels "
         "(B, N), or one output (B, N, 6), (B, 4 + classes, M) or (B, M, 5 + classes)"
     )
+
+
+def _cells(size: tuple[int, int]) -> np.ndarray:
+    """Column, row and stride (M, 3) of the cells of YOLOX's three maps, for an input (W, H)."""
+    grids = []
+    for stride in (8, 16, 32):
+        rows, columns = np.indices((size[1] // stride, size[0] // stride)).reshape(2, -1)
+        grids.append(np.stack([columns, rows, np.full(len(rows), stride)], axis=1))
+    return np.concatenate(grids).astype(np.float32)
 
 
 def _read_deployed(outputs: Sequence[np.ndarray], i: int) -> tuple[Any, Any, Any]:
@@ -200,6 +223,19 @@ def _read_yolo(outputs: Sequence[np.ndarray], i: int) -> tuple[Any, Any, Any]:
 
 def _read_objectness(outputs: Sequence[np.ndarray], i: int) -> tuple[Any, Any, Any]:
     rows = outputs[0][i].astype(np.float32)
+    return _corners(rows), rows[:, 5:].max(1) * rows[:, 4], rows[:, 5:].argmax(1)
+
+
+def _read_yolox(
+    outputs: Sequence[np.ndarray], i: int, *, cells: np.ndarray
+) -> tuple[Any, Any, Any]:
+    """Boxes by places within cells and logarithms of sizes; or as they are, if decoded already."""
+    rows = outputs[0][i].astype(np.float32)
+    if rows[:, 2:4].max(initial=0) < LARGEST_LOGARITHM:
+        stride = cells[:, 2:]
+        rows = rows.copy()
+        rows[:, :2] = (rows[:, :2] + cells[:, :2]) * stride
+        rows[:, 2:4] = np.exp(rows[:, 2:4]) * stride
     return _corners(rows), rows[:, 5:].max(1) * rows[:, 4], rows[:, 5:].argmax(1)
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from poise._arrays import Array
 from poise.errors import ConfigError
-from poise.inference.exported.origins import Form, Levels, by_config, by_files, by_name
-from poise.runtimes import Signature
+from poise.inference.exported.origins import Form, by_config, by_files, by_name
+from poise.runtimes import Levels, Signature
 
 __all__ = ["DeployedSession", "deployed_session"]
 

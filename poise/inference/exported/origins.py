@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from poise.codecs.simcc_3d_label import DEFAULT_FOCAL
-from poise.errors import ConfigError, DataError
+from poise.errors import ConfigError
 from poise.inference.networks.crops import pipeline_config
 from poise.inference.networks.direct3d import SPACE_CAMERA
+from poise.runtimes import Levels, read_detail, read_pipeline
+from poise.runtimes.mmdeploy import Deployed
 from poise.structures.config_metainfo import dataset_meta_of
 from poise.structures.metainfo import parse_pose_metainfo
 from poise.zoo import load_config, models
 
-__all__ = ["Form", "Levels", "by_config", "by_files", "by_name"]
+__all__ = ["Form", "by_config", "by_files", "by_name"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,8 +32,10 @@ _USUAL = {
     106: "lapa",
     133: "coco_wholebody",
 }
-#: RGB, of all top-down models but a few.
-_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+#: Of all top-down models but a few.
+_IMAGENET = Levels((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), rgb=True)
+#: Of models of whole pictures.
+_AS_THEY_ARE = Levels((0, 0, 0), (1, 1, 1), rgb=False)
 #: Of models that see whole pictures, where nothing says it.
 _SCORE_THRESHOLD = 0.1
 #: Doubles are suppressed in the file, so nobody is left out by number.
@@ -56,19 +59,6 @@ class Form(NamedTuple):
     size: tuple[int | None, int | None]
     keypoints: int | None
     bins: int | None = None
-
-
-class Levels(NamedTuple):
-    """How levels of pictures become inputs.
-
-    Attributes:
-        mean, std: (3,) of the channels in the network's order.
-        rgb: whether that is RGB.
-    """
-
-    mean: Sequence[float]
-    std: Sequence[float]
-    rgb: bool
 
 
 #: Metadata as exported files have it, and how levels become inputs.
@@ -158,14 +148,7 @@ def by_name(path: Path, form: Form) -> Origin | None:
     """
     known = {Path(m.weights).stem: m.name for m in models().values() if m.weights}
     known |= {name: name for name in models()}
-    detail = _beside(path, "detail.json").get("codebase") or {}
-    if not isinstance(detail, Mapping):
-        raise DataError(
-            f"'{path.parent / 'detail.json'}' is not what MMDeploy writes: it should have a "
-            f"codebase with pth and config, not {detail!r}"
-        )
-    made_of = [str(detail[key]) for key in ("pth", "config") if detail.get(key)]
-    for text in (*made_of, path.name, *map(str, path.absolute().parents)):
+    for text in (*read_detail(path), path.name, *map(str, path.absolute().parents)):
         name = known.get(Path(text).stem)
         if name is None:
             continue
@@ -188,14 +171,15 @@ def by_files(path: Path, form: Form) -> Origin:
     """
     if form.kind == "topdown3d":
         raise ConfigError(f"'{path}' has keypoints in 3D, and nothing says which; {_hint(path)}")
-    steps, decoding = _deployed_steps(path)
+    said = read_pipeline(path)
+    usual = _AS_THEY_ARE if said or form.kind == "people" else _IMAGENET
+    steps, decoding, levels = said or Deployed({}, {}, usual)
     about: dict[str, Any] = {"kind": form.kind, "dataset_meta": _usual_meta(path, form)}
     if form.kind == "people":
         size = _known_size(path, form, ())
         about["select"] = _select(decoding.get("score_thr"))
         fit = {"type": "BottomupResize", "input_size": size, "pad_val": _GREY}
         about["pipeline"] = [{"type": "LoadImage"}, fit, {"type": "PackPoseInputs"}]
-        levels = Levels((0, 0, 0), (1, 1, 1), rgb=False)
     else:
         # folders were released whose transforms have a size that is not the network's
         size = _known_size(path, form, decoding.get("input_size") or ())
@@ -208,26 +192,7 @@ def by_files(path: Path, form: Form) -> Origin:
             {"type": "TopdownAffine", "input_size": size, "use_udp": udp},
             {"type": "PackPoseInputs"},
         ]
-        levels = Levels(_MEAN, _STD, rgb=True)
-    norm = steps.get("Normalize")
-    if norm:
-        levels = Levels(norm["mean"], norm["std"], bool(norm.get("to_rgb", False)))
-    return about, levels
-
-
-def _deployed_steps(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Transforms by their type, and settings of the decoder, of `pipeline.json`."""
-    described = _beside(path, "pipeline.json")
-    try:
-        tasks = described["pipeline"]["tasks"] if described else []
-        steps = {step["type"]: step for task in tasks for step in task.get("transforms", ())}
-        decoding: dict[str, Any] = next((task["params"] for task in tasks if "params" in task), {})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"'{path.parent / 'pipeline.json'}' is not what MMDeploy writes beside a network: it "
-            f"should have pipeline.tasks with transforms of a type ({error!r})"
-        ) from error
-    return steps, decoding
+    return about, levels or usual
 
 
 def _usual_meta(path: Path, form: Form) -> dict[str, Any]:
@@ -284,17 +249,3 @@ def _codec(
         )
     taken = {"type", *inspect.signature(maker).parameters}
     return {key: value for key, value in given.items() if key in taken}
-
-
-def _beside(path: Path, name: str) -> dict[str, Any]:
-    """A JSON file that MMDeploy writes beside the network; empty where there is none."""
-    file = path.parent / name
-    if not file.is_file():
-        return {}
-    try:
-        found = json.loads(file.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise DataError(f"'{file}' is no JSON file, as MMDeploy writes it: {error}") from error
-    if not isinstance(found, dict):
-        raise DataError(f"'{file}' should be a JSON object, as MMDeploy writes it")
-    return found

@@ -295,9 +295,12 @@ def test_pipeline_of_mmdeploy_says_how_pictures_are_normalised(tmp_path):
     steps = [{"type": "Normalize", "mean": [1, 2, 3], "std": [4, 5, 6], "to_rgb": True}]
     note = tmp_path / "pipeline.json"
     note.write_text(json.dumps({"pipeline": {"tasks": [{"transforms": steps}]}}))
-    assert OnnxDetector(path)._mean.tolist() == [3, 2, 1]
+    detector = OnnxDetector(path)
+    assert (detector._mean.tolist(), detector._bgr) == ([1, 2, 3], False)
+    assert OnnxDetector(path, bgr=True)._bgr
     note.write_text(json.dumps({"pipeline": {"tasks": [{"transforms": []}]}}))
-    assert (OnnxDetector(path)._mean, OnnxDetector(path)._std) == (0, 1)
+    detector = OnnxDetector(path)
+    assert (detector._mean.tolist(), detector._std.tolist()) == ([0, 0, 0], [1, 1, 1])
     note.write_text("[]")
     with pytest.raises(DataError, match="is not a pipeline.json as MMDeploy writes it"):
         OnnxDetector(path)
@@ -319,6 +322,24 @@ def test_outputs_of_yolos_are_told_apart_by_their_shapes(tmp_path, tall, layout)
     (boxes,) = build_detector(str(path)).detect([tall])
     # centred in the input, at half its size
     assert boxes.tolist() == [[16, 32, 48, 96, np.float32(0.9)]]
+
+
+@pytest.mark.parametrize("decoded", [False, True])
+def test_raw_boxes_of_yolox_are_decoded(tmp_path, tall, decoded):
+    pytest.importorskip("onnxruntime", reason="needs ONNX Runtime")
+    rows = np.zeros((8 * 8 + 4 * 4 + 2 * 2, 85), np.float32)
+    # column 2, row 3 of the cells of 8 pixels; place within the cell, logarithm of the size
+    cell = 3 * 8 + 2
+    rows[cell, :6] = [0.5, 0.5, np.log(2), np.log(4), 0.9, 0.5]
+    if decoded:
+        rows[cell, :4] = [20, 28, 16, 32]
+    path = constant_graph(tmp_path / "yolox_l.onnx", {"output": rows[None]})
+    detector = OnnxDetector(path)
+    assert (detector._mean.tolist(), detector._std.tolist()) == ([0, 0, 0], [1, 1, 1])
+    assert detector._bgr
+    (boxes,) = detector.detect([tall])
+    # in the upper left corner of the input, at half its size
+    np.testing.assert_allclose(boxes, [[24, 24, 56, 88, 0.45]], rtol=1e-5)
 
 
 def test_onnx_files_of_another_kind_are_refused(tmp_path):

@@ -357,11 +357,15 @@ def test_a_name_that_does_not_fit_is_not_heeded(stubbed, tmp_path, caplog):
     ("name", "content", "text"),
     [
         ("pipeline.json", "{", "is no JSON file, as MMDeploy writes it"),
-        ("pipeline.json", "[]", "should be a JSON object"),
-        ("pipeline.json", '{"tasks": []}', "should have pipeline.tasks"),
-        ("pipeline.json", '{"pipeline": {"tasks": [{"transforms": [1]}]}}', "pipeline.tasks"),
-        ("detail.json", "7", "should be a JSON object"),
-        ("detail.json", '{"codebase": "mmpose"}', "should have a codebase"),
+        ("pipeline.json", "[]", "expected a JSON object"),
+        ("pipeline.json", '{"tasks": []}', "expected pipeline.tasks"),
+        (
+            "pipeline.json",
+            '{"pipeline": {"tasks": [{"transforms": [1]}]}}',
+            "expected pipeline.tasks",
+        ),
+        ("detail.json", "7", "expected a JSON object"),
+        ("detail.json", '{"codebase": "mmpose"}', "expected a codebase"),
     ],
 )
 def test_broken_files_beside_it_are_told(stubbed, tmp_path, name, content, text):
