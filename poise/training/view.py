@@ -19,7 +19,6 @@ from poise.training.logs.message_hub import MessageHub
 from poise.training.logs.scalars import ScalarWriter
 from poise.training.machine.environment import launch_rank
 from poise.training.optim.view import OptimizerView
-from poise.training.run.loops import TrainLoop
 from poise.transforms import Compose
 
 __all__ = ["RunView"]
@@ -59,7 +58,7 @@ class RunView:
         self.closing = contextlib.ExitStack()
         self.resuming = False
         self.interrupted: Path | None = None
-        self.train_loop: TrainLoop | Any = None
+        self.train_loop: Any = None
         self.val_loop: Any = None
         self.test_loop: Any = None
         self.hooks: list[Any] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +72,7 @@ class BadCaseAnalysisHook(Hook):
         self.metric: Any = registry.build(metric) if enable else None
 
     def after_test_iter(
-        self,
-        runner: Any,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence[Any] | None = None,
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Judge every sample of a batch, keep and draw the bad ones."""
         if not self.enable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +46,7 @@ class PoseVisualizationHook(Hook):
         self._drawn = 0
 
     def after_val_iter(
-        self,
-        runner: Any,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence[Any] | None = None,
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Draw the first sample of every `interval`-th batch."""
         step = runner.iter + batch_idx
@@ -60,11 +55,7 @@ class PoseVisualizationHook(Hook):
             self._draw(runner, outputs[0], Path(runner.log_dir) / "vis_image", "val", step)
 
     def after_test_iter(
-        self,
-        runner: Any,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence[Any] | None = None,
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Draw every sample."""
         if not self.enable:

@@ -31,8 +31,9 @@ class TrainLoop:
 
     `epoch` and `iter` count what is finished; `inner` the batches of the epoch that are
     finished; `validated` is the epoch (iteration) up to which validations are done. The engine
-    asks `batches()` for the next batch and reports each as done with `after_batch`; everything
-    that happens between two batches happens there.
+    asks `batches()` for the next batch and reports each as done with `after_batch()`; everything
+    that happens between two batches happens there. Subclasses have these two, and `max_epochs` and
+    `max_iters`, the length of the whole run.
 
     Args:
         runner: the run. dataloader: its training data.
@@ -62,16 +63,6 @@ class TrainLoop:
         self.stop_training = False
 
     @property
-    def max_epochs(self) -> int:
-        """Epochs of the whole run."""
-        raise NotImplementedError(f"{type(self).__name__} does not define `max_epochs`")
-
-    @property
-    def max_iters(self) -> int:
-        """Iterations of the whole run."""
-        raise NotImplementedError(f"{type(self).__name__} does not define `max_iters`")
-
-    @property
     def val_interval(self) -> int:
         """Distance of validations at the present position."""
         return self._intervals[bisect.bisect(self._milestones, self.position + 1) - 1]
@@ -91,14 +82,6 @@ class TrainLoop:
         """Whether no validation of what is trained so far is left to do."""
         # the batches of an epoch begin after the validation of the one before
         return (self.by_epoch and self.inner > 0) or self.validated >= self.position
-
-    def batches(self) -> Iterator[Any]:
-        """The batches from the present position to the end of the run."""
-        raise NotImplementedError(f"{type(self).__name__} does not define `batches`")
-
-    def after_batch(self) -> None:
-        """Count the batch that was trained on; end the epoch, validate, as is due."""
-        raise NotImplementedError(f"{type(self).__name__} does not define `after_batch`")
 
     def _validate_if_due(self, last: int) -> None:
         number = self.position
@@ -124,23 +107,18 @@ class EpochBasedTrainLoop(TrainLoop):
 
     def __init__(self, runner: Any, dataloader: Any, max_epochs: int, **kwargs: Any) -> None:
         super().__init__(runner, dataloader, **kwargs)
-        self._max_epochs = _whole(max_epochs, "max_epochs")
-
-    @property
-    def max_epochs(self) -> int:
-        """Epochs of the whole run."""
-        return self._max_epochs
+        self.max_epochs = _whole(max_epochs, "max_epochs")
 
     @property
     def max_iters(self) -> int:
         """Iterations of the whole run."""
-        return self._max_epochs * len(self.dataloader)
+        return self.max_epochs * len(self.dataloader)
 
     def batches(self) -> Iterator[Any]:
         """The batches of all epochs that are left."""
         # a run that was killed between the checkpoint of an epoch and the end of its validation
-        self._validate_if_due(self._max_epochs)
-        while self.epoch < self._max_epochs and not self.stop_training:
+        self._validate_if_due(self.max_epochs)
+        while self.epoch < self.max_epochs and not self.stop_training:
             self.runner.call_hook("before_train_epoch")
             self.runner.model.train()
             epoch = self.epoch
@@ -162,7 +140,7 @@ class EpochBasedTrainLoop(TrainLoop):
         self.inner = 0
         self.runner.call_hook("after_train_epoch")
         self.epoch += 1
-        self._validate_if_due(self._max_epochs)
+        self._validate_if_due(self.max_epochs)
 
 
 @LOOPS.register_module(scope="mmengine")
@@ -170,32 +148,24 @@ class IterBasedTrainLoop(TrainLoop):
     """`max_iters` batches, the data being gone over as often as it takes."""
 
     by_epoch = False
+    #: hooks see the run as a single epoch
+    max_epochs = 1
 
     def __init__(
         self, runner: Any, dataloader: Any, max_iters: int, val_interval: int = 1000, **kwargs: Any
     ) -> None:
         super().__init__(runner, dataloader, val_interval=val_interval, **kwargs)
-        self._max_iters = _whole(max_iters, "max_iters")
-
-    @property
-    def max_epochs(self) -> int:
-        """One: hooks see the run as a single epoch."""
-        return 1
-
-    @property
-    def max_iters(self) -> int:
-        """Iterations of the whole run."""
-        return self._max_iters
+        self.max_iters = _whole(max_iters, "max_iters")
 
     def batches(self) -> Iterator[Any]:
         """The batches that are left."""
-        self._validate_if_due(self._max_iters)
+        self._validate_if_due(self.max_iters)
         self.runner.call_hook("before_train_epoch")
         length = len(self.dataloader)
         for number in itertools.count(self.iter // length):
             self.inner = self.iter - number * length
             for batch in self._pass(number, self.inner):
-                if self.iter >= self._max_iters or self.stop_training:
+                if self.iter >= self.max_iters or self.stop_training:
                     return
                 self.runner.model.train()
                 yield batch
@@ -204,8 +174,8 @@ class IterBasedTrainLoop(TrainLoop):
         """Count the batch, and validate."""
         self.iter += 1
         self.inner += 1
-        self._validate_if_due(self._max_iters)
-        if self.iter >= self._max_iters:
+        self._validate_if_due(self.max_iters)
+        if self.iter >= self.max_iters:
             self.runner.call_hook("after_train_epoch")
 
 
