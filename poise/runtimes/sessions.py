@@ -93,9 +93,9 @@ def open_session(
             f"{', '.join(RUNTIMES)}{nearest(runtime, RUNTIMES)}"
         )
     path = Path(path)
-    own = runtime_of(path)
-    if own != runtime and (own not in RUNTIMES or path.suffix.lower() != ".onnx"):
-        raise ArgumentError(f"'{path}' is run by {own}, not by {runtime}")
+    fitting = RUNTIMES if path.suffix.lower() == ".onnx" else (runtime_of(path),)
+    if runtime not in fitting:
+        raise ArgumentError(f"'{path}' is run by {' or '.join(fitting)}, not by {runtime}")
     if not path.is_file():
         raise FileMissingError(f"there is no exported network '{path}'")
     session: Session = _SESSIONS[runtime](path, half=half)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from poise._arrays import Array
-from poise.errors import ArgumentError, DataError, nearest
+from poise.errors import DataError, nearest
 from poise.geometry.camera_model import Camera
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.tracking.tracker import NO_TRACK
 
 __all__ = ["PERSONS", "Seen", "View", "gather_view", "leading", "match_cameras"]
 
-#: Ways to say who of several people is meant, by the value that the person has most of.
-PERSONS = ("all", "confident", "largest")
 #: Rates that differ by more than this part are those of different clocks.
 _SAME_RATE = 0.01
 
@@ -212,15 +210,9 @@ def leading(view: View, by: str) -> dict[int, int]:
     Args:
         view: of one camera.
         by: "confident" (sum of the scores) or "largest" (area of the box).
-
-    Raises:
-        ArgumentError: another word.
     """
-    if by not in PERSONS[1:]:
-        raise ArgumentError(
-            f"person= is one of {', '.join(PERSONS)}, got {by!r}{nearest(by, PERSONS)}"
-        )
-    values = {t: _values(seen, by) for t, seen in view.frames.items() if len(seen.keypoints)}
+    worth_of = _WORTH[by]
+    values = {t: worth_of(seen) for t, seen in view.frames.items() if len(seen.keypoints)}
     total: dict[int, float] = {}
     for t, worth in values.items():
         ids = view.frames[t].ids
@@ -237,8 +229,16 @@ def leading(view: View, by: str) -> dict[int, int]:
     return chosen
 
 
-def _values(seen: Seen, by: str) -> Array:
-    if by == "confident":
-        return seen.scores.sum(-1)
+def _areas(seen: Seen) -> Array:
+    """(N,) square pixels of the boxes."""
     sides = np.nan_to_num(seen.boxes[:, 2:] - seen.boxes[:, :2]).clip(0)
     return sides.prod(-1)
+
+
+#: Way to say who of several people is meant -> the value that the person has most of.
+_WORTH: dict[str, Callable[[Seen], Array]] = {
+    "confident": lambda seen: seen.scores.sum(-1),
+    "largest": _areas,
+}
+#: What `person=` takes.
+PERSONS = ("all", *_WORTH)

@@ -97,12 +97,11 @@ class TopdownNetwork:
     def prepare(self, crops: Sequence[Crop]) -> tuple[WarpedCrops, Any]:
         """Warped crops, and on a CPU what the network takes."""
         if self._on_device:
-            warped = self._crops.warped_on(crops, self._model.data_preprocessor.device)
+            warped = self._crops.warped_on(crops, self._device)
             return warped, self._inputs(warped)
         warped = self._crops.warped(crops)
-        on_cpu = self._model.data_preprocessor.device.type == "cpu"
         # elsewhere bytes travel four times as fast as floats
-        return warped, self._inputs(warped) if on_cpu else None
+        return warped, self._inputs(warped) if self._device.type == "cpu" else None
 
     def _inputs(self, warped: WarpedCrops) -> Any:
         """Normalised pictures (B, 3, H, W) on the device."""

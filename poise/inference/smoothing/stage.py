@@ -351,7 +351,8 @@ def build_smoother(spec: Any) -> Any:
         return spec
     options = dict(spec) if isinstance(spec, Mapping) else {"type": spec}
     name = options.pop("type", True)
-    name = "one-euro" if name is True else name
+    # what is no text is named by the error below
+    name = "one-euro" if name is True else str(name)
     alias = ALIASES.get(name, _Alias(name))
     name = alias.name
     if name == "SmoothNetFilter":
@@ -361,9 +362,9 @@ def build_smoother(spec: Any) -> Any:
         )
     if name not in FILTERS:
         choices = (*FILTERS, *ALIASES)
-        hint = nearest(str(name), choices)
+        hint = nearest(name, choices)
         raise ConfigError(
-            f"smoothing is one of {', '.join(FILTERS)}, or a dict; got {name!r}{hint}"
+            f"smoothing is one of {', '.join(FILTERS)}, or a dict; got '{name}'{hint}"
         )
     options = {alias.renamed.get(key, key): value for key, value in options.items()}
     own = set(inspect.signature(SmoothingStage).parameters) - {"make"}

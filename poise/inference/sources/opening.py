@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -54,7 +54,7 @@ def open_sources(inputs: Any, *, timeout: float = 10.0) -> Iterator[Source]:
         elif isinstance(item, (str, os.PathLike)):
             yield from _from_text(os.fspath(item), timeout)
         else:
-            yield from (PictureSource(p) for p in list_pictures([item], first=i))
+            yield from map(_still, list_pictures([item], first=i))
 
 
 def check_files(sources: Iterable[Source]) -> None:
@@ -86,7 +86,7 @@ def _from_text(text: str, timeout: float) -> Iterator[Source]:
     if text == "-" and not Path(text).exists():
         raise DataError("'-' is no input; /dev/stdin reads a picture that another program sends")
     if "://" in text and scheme != "file":
-        yield from _from_address(text, scheme, timeout)
+        yield _from_address(text, scheme, timeout)
     elif text.isdecimal() and not Path(text).exists():
         yield CameraSource(int(text), timeout=timeout)
     else:
@@ -96,51 +96,41 @@ def _from_text(text: str, timeout: float) -> Iterator[Source]:
             if isinstance(path, Path) and path.suffix.lower() in VIDEO_SUFFIXES:
                 yield VideoSource(picture.name, path, picture.relative)
             else:
-                yield PictureSource(picture)
+                yield _still(picture)
 
 
-def _from_address(text: str, scheme: str, timeout: float) -> Iterator[Source]:
+def _from_address(text: str, scheme: str, timeout: float) -> Source:
     name = name_of_address(text, "picture")
     suffix = Path(urlsplit(text).path).suffix.lower()
-    if scheme not in _WEB:
-        yield StreamSource(text, timeout=timeout)
-    elif suffix in VIDEO_SUFFIXES:
-        yield VideoSource(text, text, name, timeout=timeout)
-    elif suffix in IMAGE_SUFFIXES:
-        yield WebPicture(text, name, timeout)
-    elif suffix in _PLAYLISTS:
-        yield StreamSource(text, timeout=timeout)
-    else:
-        yield WebPicture(text, name, timeout)
+    if scheme not in _WEB or suffix in _PLAYLISTS:
+        return StreamSource(text, timeout=timeout)
+    if suffix in VIDEO_SUFFIXES:
+        return VideoSource(text, text, name, timeout=timeout)
+    info = SourceInfo(text, "picture", name, frames=1)
+    return StillSource(info, lambda: fetch_picture(text, timeout=timeout))
 
 
-class PictureSource:
-    """One still picture."""
-
-    def __init__(self, picture: Picture) -> None:
-        self._picture = picture
-        path = picture.source if isinstance(picture.source, Path) else None
-        self.info = SourceInfo(picture.name, "picture", picture.relative, path, frames=1)
-
-    def frames(self) -> Iterator[Frame]:
-        """The picture; it is read now."""
-        try:
-            yield Frame(self.info, image=read_picture(self._picture))
-        except PoiseError as error:
-            yield Frame(self.info, error=error)
+def _still(picture: Picture) -> StillSource:
+    path = picture.source if isinstance(picture.source, Path) else None
+    info = SourceInfo(picture.name, "picture", picture.relative, path, frames=1)
+    return StillSource(info, lambda: read_picture(picture))
 
 
-class WebPicture:
-    """A picture behind an address."""
+class StillSource:
+    """One still picture.
 
-    def __init__(self, address: str, relative: Path, timeout: float) -> None:
-        self.info = SourceInfo(address, "picture", relative, frames=1)
-        self._timeout = timeout
+    Args:
+        info: where it comes from.
+        read: gives its pixels (H, W, 3) uint8 BGR, when they are asked for.
+    """
+
+    def __init__(self, info: SourceInfo, read: Callable[[], np.ndarray]) -> None:
+        self.info, self._read = info, read
 
     def frames(self) -> Iterator[Frame]:
-        """The picture; it is fetched now."""
+        """The picture; it is read or fetched now."""
         try:
-            raw = fetch_picture(self.info.name, timeout=self._timeout)
-            yield Frame(self.info, image=raw)
+            frame = Frame(self.info, image=self._read())
         except PoiseError as error:
-            yield Frame(self.info, error=error)
+            frame = Frame(self.info, error=error)
+        yield frame

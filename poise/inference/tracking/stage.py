@@ -163,7 +163,7 @@ def build_tracker(spec: Any = True) -> Any:
     name = options.pop("type", "poise") if isinstance(spec, Mapping) else spec
     if name is True or name == "poise":
         return TrackingStage(**options)
-    if name in LIBRARY_TRACKERS:
+    if isinstance(name, str) and name in LIBRARY_TRACKERS:
         return LibraryTrackingStage(name, **options)
     choices = ("poise", *LIBRARY_TRACKERS)
     hint = nearest(str(name), choices)
