@@ -202,7 +202,11 @@ def _print_models(found: list[Model], order: Order, data: str | None, *, as_json
     if order is Order.score and data is None:
         raise ConfigError("--sort score compares models on one dataset; add --data NAME")
     if not found and not as_json:
-        typer.echo("no model fits all of these options", err=True)
+        typer.echo(
+            "no model fits all of these options; sizes are width x height, 192x256 for 256x192 in "
+            "names",
+            err=True,
+        )
         raise typer.Exit(1)
     found = _sorted(found, order, data)
     if as_json:

@@ -145,7 +145,11 @@ def collect_predictions(
     evaluators: dict[str, Evaluator] = {}
     for metric, config in zip(wanted, configs, strict=True):
         name = metric if isinstance(metric, str) else str(config["type"])
-        evaluator = Evaluator(config)
+        try:
+            evaluator = Evaluator(config)
+        except UnknownNameError as error:
+            error.add_note("metrics of your own are imported by --import MODULE")
+            raise
         evaluator.dataset_meta = dict(header["meta"])
         evaluators[_unused(name, evaluators)] = evaluator
     leaves = {

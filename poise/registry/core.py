@@ -13,6 +13,7 @@ from poise.config import where
 from poise.config.custom_imports import allowed_imports
 from poise.config.paths import resolve as resolve_path
 from poise.errors import ArgumentError, ConfigError, PoiseError, UnknownNameError, nearest
+from poise.registry.old_names import OLD_NAMES
 from poise.registry.resolve import import_path, import_target
 from poise.registry.scope import PROJECT_PACKAGES, SCOPES, canonical, search_order, use_scope
 
@@ -281,12 +282,18 @@ class Registry:
         known = {n for _, n in (*self._table, *self._added)} | self._torch_names()
         bare = name.replace("::", ".").rpartition(".")[2]
         elsewhere = [f"{s}.{n}" for s, n in (*self._table, *self._added) if n == bare and n != name]
+        if bare in OLD_NAMES:
+            return UnknownNameError(
+                f"'{name}' is a name of MMPose 0.x{place}: '{OLD_NAMES[bare]}' in 1.x. Configs of "
+                "0.x are not read, their weights are: take the config of 1.x for the same model "
+                "(`poise zoo search WORDS`) and the old checkpoint"
+            )
         variable = _VARIABLES.get(self.kind, self.kind.upper())
         hint = f"; it exists as '{elsewhere[0]}'." if elsewhere else nearest(bare, known - {bare})
         return UnknownNameError(
             f"'{name}' is not registered in {self.kind}{place}{hint or '.'} A class of your own "
             f"needs the decorator @{variable}.register_module() and its module an import "
-            f"(custom_imports in the config, --import of poise eval)"
+            f"(custom_imports in the config)"
         )
 
 

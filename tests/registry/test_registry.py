@@ -3,7 +3,16 @@
 import pytest
 
 from poise.errors import ArgumentError, ConfigError, UnknownNameError
-from poise.registry import Registry, allow_imports, current_scope, use_scope
+from poise.registry import (
+    DATASETS,
+    MODELS,
+    TRANSFORMS,
+    Registry,
+    allow_imports,
+    current_scope,
+    use_scope,
+)
+from poise.registry.old_names import OLD_NAMES
 
 
 @pytest.fixture
@@ -52,6 +61,15 @@ def test_unknown_name_is_answered_with_the_nearest_and_the_kind(things):
         UnknownNameError, match=r"'Nett' is not registered in things; did you mean 'Net'\?"
     ):
         things.build(dict(type="Nett"))
+
+
+def test_names_of_the_years_before_lead_to_todays():
+    registries = (MODELS, DATASETS, TRANSFORMS)
+    for old, new in OLD_NAMES.items():
+        assert [r.get(old) for r in registries] == [None] * 3
+        assert any(r.get(new) is not None for r in registries), new
+    with pytest.raises(UnknownNameError, match=r"MMPose 0\.x: 'TopdownPoseEstimator' in 1\.x"):
+        MODELS.build(dict(type="TopDown"))
 
 
 def test_unknown_name_is_a_key_error_with_a_readable_text(things):

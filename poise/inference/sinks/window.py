@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Self
 
@@ -37,8 +39,9 @@ class Window:
         self.written: list[Path] = []
         self._draw = (options or SinkOptions()).draw or Drawer()
         try:
+            _need_screen()
             cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-        except cv2.error as error:
+        except (cv2.error, OSError) as error:
             raise MissingDependencyError(
                 "no window can be opened here: opencv-python-headless has none, and a computer "
                 "without a screen has none either. On a desktop: pip uninstall "
@@ -68,3 +71,15 @@ class Window:
 
     def __exit__(self, *details: object) -> None:
         self.close()
+
+
+def _need_screen() -> None:
+    """See that there is a screen: without one the full OpenCV ends the whole process.
+
+    Raises:
+        OSError: there is none.
+    """
+    if sys.platform == "linux" and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        raise OSError("neither DISPLAY nor WAYLAND_DISPLAY is set")

@@ -250,7 +250,10 @@ def test_mmposes_layout(tmp_path):
     assert person.keys() == {"keypoints", "keypoint_scores", "bbox", "bbox_score"}
 
 
-def test_window_says_what_to_install_where_there_is_none(tmp_path):
+def test_window_says_what_to_install_where_there_is_none(tmp_path, monkeypatch):
+    # the full OpenCV would end the process
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(MissingDependencyError, match="--save video or --save image"):
         sink("show", tmp_path)
 
