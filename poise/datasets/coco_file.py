@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from typing import Any
 from poise._collector import no_gc
 from poise._files import unzipped
 from poise.datasets.paths import require_file
-from poise.errors import DataError
+from poise.errors import DataError, PoiseError
 
-__all__ = ["CocoFile", "check_rows", "read_json"]
+__all__ = ["CocoFile", "check_rows", "explained", "read_json"]
 
 IDS_SHOWN = 5
+
+_IDS = ("id", "image_id")
 
 
 def read_json(path: str, what: str = "ann_file", *, owner: str = "The dataset") -> Any:
@@ -76,6 +79,26 @@ def _parsed(text: str, path: str, owner: str) -> Any:
             f"{owner}: {path} is not valid JSON: {error.msg}: line {error.lineno}, column "
             f"{error.colno} (character {error.pos:,} of {len(text):,}); {advice}"
         ) from error
+
+
+@contextmanager
+def explained(where: str) -> Iterator[None]:
+    """Say where it was that a field is missing or has another form than it should.
+
+    Example:
+        >>> with explained("mpii.json: person 4"):
+        ...     {"scale": 1.0}["center"]
+        Traceback (most recent call last):
+        poise.errors.DataError: mpii.json: person 4 has no `center`
+    """
+    try:
+        yield
+    except PoiseError:
+        raise
+    except KeyError as error:
+        raise DataError(f"{where} has no `{error.args[0]}`") from error
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise DataError(f"{where} cannot be read: {error}") from error
 
 
 class CocoFile:
@@ -157,6 +180,11 @@ class CocoFile:
         counts = Counter(ann["id"] for ann in self.annotations)
         return [i for i, n in counts.items() if n > 1]
 
+    def unlisted(self) -> list[Any]:
+        """Ids of annotations whose image is not in the file."""
+        others = [anns for i, anns in self.by_image.items() if i not in self.imgs]
+        return [ann["id"] for anns in others for ann in anns]
+
     def check_images(self) -> None:
         """Refuse pictures without a name, and two different ones under one id.
 
@@ -226,7 +254,8 @@ def check_rows(content: dict[str, Any], kind: str, *keys: str, where: str) -> li
         where: start of an error text.
 
     Raises:
-        DataError: names the first entry that is no object, or lacks a key.
+        DataError: names the first entry that is no object, lacks a key, or has an id that is no
+            number or text.
     """
     rows = content.get(kind) or []
     for i, row in enumerate(rows):
@@ -237,6 +266,11 @@ def check_rows(content: dict[str, Any], kind: str, *keys: str, where: str) -> li
         for key in keys:
             if key not in row:
                 raise DataError(f"{where}: entry {i} of `{kind}` has no `{key}`")
+            if key in _IDS and not isinstance(row[key], int | float | str):
+                raise DataError(
+                    f"{where}: entry {i} of `{kind}` has the `{key}` {row[key]}; expected a "
+                    "number or a text"
+                )
     return rows
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "invalid_reason",
     "invalid_reasons",
     "nan_instances",
+    "nan_people",
     "read_instances",
     "row",
 ]
@@ -73,9 +74,14 @@ class InstanceRule:
             if field not in ann:
                 return "without box" if field == self.box_field else "without keypoints"
         if self.flag is not None:
-            numbers = ann[self.keypoints[0]]
-            if not ann[self.flag] or max(numbers) <= 0:
-                return f"without {self.flag}"
+            field = self.keypoints[0]
+            try:
+                if not ann.get(self.flag) or max(ann.get(field) or [0]) <= 0:
+                    return f"without {self.flag}"
+            except TypeError as error:
+                raise DataError(
+                    f"annotation {ann.get('id')}: `{field}` must be a list of numbers"
+                ) from error
         return None
 
 
@@ -182,12 +188,28 @@ def invalid_reason(person: dict[str, Any]) -> str | None:
     return None
 
 
+#: Where NaN would turn the loss into NaN.
+FINITE = ("bbox", "keypoints", "keypoints_visible")
+
+
 def nan_instances(columns: Columns) -> np.ndarray:
     """`(N,)` bool: a coordinate of box or keypoints is NaN or infinite."""
     wrong = np.zeros(len(columns["keypoints"]), dtype=bool)
-    for name in ("bbox", "keypoints", "keypoints_visible"):
+    for name in FINITE:
         values = np.asarray(columns[name])
         wrong |= ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    return wrong
+
+
+def nan_people(people: Sequence[dict[str, Any]]) -> np.ndarray:
+    """`nan_instances` of N instances as dicts, which need not have all of the keys."""
+    wrong = np.zeros(len(people), dtype=bool)
+    for name in FINITE:
+        having = np.array([i for i, p in enumerate(people) if name in p], dtype=np.int64)
+        values = [np.ravel(np.asarray(people[i][name], dtype=np.float64)) for i in having]
+        finite = np.isfinite(np.concatenate([*values, np.empty(0)]))
+        places = np.repeat(having, [len(v) for v in values])
+        wrong[places[~finite]] = True
     return wrong
 
 
@@ -196,7 +218,13 @@ def _triples(
 ) -> np.ndarray:
     """`(N, K, 3)` float64."""
     parts = [_field(anns, name, source) for name in rule.keypoints]
-    rows = parts[0] if len(parts) == 1 else [list(chain(*p)) for p in zip(*parts, strict=True)]
+    rows = parts[0]
+    if len(parts) > 1:
+        try:
+            rows = [list(chain(*p)) for p in zip(*parts, strict=True)]
+        except TypeError:
+            # one is no list; it is named below
+            rows = list(zip(*parts, strict=True))
     numbers = None if num_keypoints is None else 3 * num_keypoints
     try:
         flat = np.array(rows, dtype=np.float64).reshape(len(rows), -1)
@@ -237,8 +265,8 @@ def _boxes(
 ) -> tuple[Columns, np.ndarray]:
     """Columns of the boxes, and the boxes `(N, 4)` xyxy in the precision areas come from."""
     if rule.box == "centre_scale":
-        centres = np.array(_field(anns, "center", source), dtype=np.float32).reshape(-1, 2)
-        sides = np.array(_field(anns, "scale", source), dtype=np.float32).reshape(-1, 1)
+        centres = _number_field(anns, "center", source).astype(np.float32)
+        sides = _number_field(anns, "scale", source).astype(np.float32)
         scales = np.repeat(sides, 2, axis=1) * np.float32(PIXELS_PER_SCALE)
         found = bbox_cs2xyxy(centres, scales)
         columns: Columns = {
@@ -260,15 +288,7 @@ def _clipped_boxes(
     rule: InstanceRule,
     source: str,
 ) -> np.ndarray:
-    rows = _field(anns, rule.box_field, source)
-    try:
-        xywh = np.array(rows, dtype=np.float64).reshape(len(rows), 4)
-    except (ValueError, TypeError) as error:
-        wrong = [a.get("id") for a, box in zip(anns, rows, strict=True) if not _is_box(box)]
-        raise DataError(
-            f"{source}: `{rule.box_field}` must be four numbers x, y, width, height; it is not "
-            f"in {len(wrong)} annotations (id {shown(wrong)})"
-        ) from error
+    xywh = _number_field(anns, rule.box_field, source)
     try:
         sizes = np.array([(i["width"], i["height"]) for i in images], dtype=np.float64)
     except KeyError as error:
@@ -281,13 +301,6 @@ def _clipped_boxes(
     corners = np.stack([corner, corner + xywh[:, 2:]], axis=1)
     # the last pixel has the index size - 1
     return np.clip(corners, 0, sizes[:, None] - 1).reshape(-1, 4)
-
-
-def _is_box(box: Any) -> bool:
-    try:
-        return np.asarray(box, dtype=np.float64).shape == (4,)
-    except (ValueError, TypeError):
-        return False
 
 
 def _counts(
@@ -313,7 +326,7 @@ class _Given(NamedTuple):
     def areas(self) -> np.ndarray:
         """`(N,)` float32: the field where it is there, else from the box."""
         given = [a.get("area", b) for a, b in zip(self.anns, _area(self.boxes), strict=True)]
-        return np.array(given, dtype=np.float32)
+        return _numbers(self.anns, given, "area", self.source)[:, 0].astype(np.float32)
 
     def categories(self) -> np.ndarray | list[Any]:
         values = _field(self.anns, "category_id", self.source)
@@ -351,3 +364,38 @@ def _field(anns: Sequence[dict[str, Any]], name: str, source: str) -> list[Any]:
         raise DataError(
             f"{source}: {len(lacking)} annotations have no `{name}` ({shown(lacking)})"
         ) from error
+
+
+#: field -> how many numbers it holds and how errors describe them; any other is a box
+_FORMS = {
+    "center": (2, "two numbers x, y"),
+    "scale": (1, "one number"),
+    "area": (1, "one number"),
+}
+_BOX_FORM = (4, "four numbers x, y, width, height")
+
+
+def _number_field(anns: Sequence[dict[str, Any]], name: str, source: str) -> np.ndarray:
+    return _numbers(anns, _field(anns, name, source), name, source)
+
+
+def _numbers(
+    anns: Sequence[dict[str, Any]], values: Sequence[Any], name: str, source: str
+) -> np.ndarray:
+    """`(N, width)` float64 from the values that N annotations have for a field."""
+    width, form = _FORMS.get(name, _BOX_FORM)
+    try:
+        return np.array(values, dtype=np.float64).reshape(len(values), width)
+    except (ValueError, TypeError) as error:
+        wrong = [a.get("id") for a, v in zip(anns, values, strict=True) if not _holds(v, width)]
+        raise DataError(
+            f"{source}: `{name}` must be {form}; it is not in {len(wrong)} annotations "
+            f"(id {shown(wrong)})"
+        ) from error
+
+
+def _holds(value: Any, width: int) -> bool:
+    try:
+        return np.asarray(value, dtype=np.float64).size == width
+    except (ValueError, TypeError):
+        return False

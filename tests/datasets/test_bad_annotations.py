@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import poise.datasets
 from poise.datasets import CocoDataset
 from poise.errors import DataError, FileMissingError
 
@@ -157,6 +158,73 @@ def test_nan_can_be_left_out_and_is_counted(coco: Any, person: Any) -> None:
     dataset = coco([person(1), bad], filter_cfg={"on_bad": "skip"})
     assert len(dataset) == 1
     assert dataset.report.dropped == {"with NaN": 1}
+
+
+def test_nan_that_is_counted_as_left_out_is_left_out_of_pictures_too(
+    coco: Any, person: Any
+) -> None:
+    bad = person(8, keypoints=[math.nan, 24, 2, 20, 30, 1, 0, 0, 0])
+    settings = {"filter_cfg": {"on_bad": "skip"}, "data_mode": "bottomup"}
+    dataset = coco([person(1), bad, person(9)], **settings)
+    assert dataset.get_data_info(0)["id"] == [1, 9]
+    assert dataset.report.dropped == {"with NaN": 1}
+    assert dataset.report.kept == 2
+
+
+@pytest.mark.parametrize("mode", ["topdown", "bottomup"])
+def test_nan_from_a_reader_of_your_own_is_an_error_too(coco: Any, person: Any, mode: str) -> None:
+    class Own(CocoDataset):
+        def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | None:
+            return super().parse_data_info(raw_data_info)
+
+    bad = person(8, keypoints=[math.nan, 24, 2, 20, 30, 1, 0, 0, 0])
+    with pytest.raises(DataError, match=r"NaN.*1 annotations \(id 8\).*on_bad"):
+        coco([person(1), bad], cls=Own, data_mode=mode)
+    skips = {"on_bad": "skip"}
+    dataset = coco([person(1), bad], cls=Own, data_mode=mode, filter_cfg=skips)
+    assert (dataset.report.dropped, dataset.report.kept) == ({"with NaN": 1}, 1)
+
+
+@pytest.mark.parametrize("kind", ["images", "annotations"])
+def test_an_id_must_be_a_number_or_text(coco: Any, person: Any, kind: str) -> None:
+    odd = {"annotations": [person(1), person([2])], "images": [person(1), person(2, image={})]}
+    with pytest.raises(DataError, match=r"ann\.json.*(\[2\]|\{\}).*a number or a text"):
+        coco(odd[kind])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("center", [1], r"`center` must be two numbers x, y; it is not in 1 annotations \(id 3\)"),
+        ("scale", "big", r"`scale` must be one number; it is not in 1 annotations \(id 3\)"),
+        ("area", "big", r"`area` must be one number; it is not in 1 annotations \(id 3\)"),
+    ],
+)
+def test_fields_that_are_not_numbers_name_the_annotation(
+    coco: Any, person: Any, field: str, value: Any, text: str
+) -> None:
+    people = [person(i, center=[50, 60], scale=0.5) for i in (1, 3)]
+    people[1][field] = value
+    kind = CocoDataset if field == "area" else poise.datasets.WFLWDataset
+    with pytest.raises(DataError, match=text):
+        coco(people, cls=kind)
+
+
+@pytest.mark.parametrize("keypoints", [None, [], "abc"])
+def test_faces_without_keypoints_are_counted_or_named(
+    coco: Any, person: Any, keypoints: Any
+) -> None:
+    def face(number: int, points: Any) -> dict[str, Any]:
+        more = {"face_valid": True, "face_box": [1, 2, 30, 40]}
+        return person(number, **more) | {"face_kpts": points}
+
+    people = [face(1, [5, 6, 1] * 3), face(2, keypoints)]
+    kind = poise.datasets.CocoWholeBodyFaceDataset
+    if keypoints == "abc":
+        with pytest.raises(DataError, match=r"annotation 2: `face_kpts` must be a list of numbers"):
+            coco(people, cls=kind)
+    else:
+        assert coco(people, cls=kind).report.dropped == {"without face_valid": 1}
 
 
 def test_nan_of_a_crowd_is_not_reported_since_it_is_left_out_anyway(coco: Any, person: Any) -> None:

@@ -150,17 +150,20 @@ def test_hands_of_whole_bodies_are_instances_of_their_own(coco: Any, person: Any
     assert dataset.report.dropped == {"crowd": 2, "without valid hand": 1}
 
 
-def test_hands_of_halpe_are_boxed_by_their_keypoints(coco: Any, person: Any) -> None:
+def test_hands_of_halpe_are_boxed_by_their_keypoints(coco: Any, person: Any, schema: Any) -> None:
     keypoints = [[0, 0, 0]] * 136
     keypoints[94:97] = [[10, 20, 2], [30, 25, 1], [99, 99, 0]]
     keypoints[120] = [7, 7, 2]
     flat = [number for triple in keypoints for number in triple]
-    dataset = coco([person(1, keypoints=flat)], cls=poise.datasets.HalpeHandDataset)
+    kind = {"cls": poise.datasets.HalpeHandDataset, "metainfo": schema(21)}
+    dataset = coco([person(1, keypoints=flat)], **kind)
     assert len(dataset) == 1
     assert dataset.get_data_info(0)["keypoints"].shape == (1, 21, 2)
     assert dataset.get_data_info(0)["bbox"].tolist() == [[10, 20, 30, 25]]
     with pytest.raises(DataError, match="annotation 1 has 3 keypoints, expected 136"):
-        coco([person(1)], cls=poise.datasets.HalpeHandDataset)
+        coco([person(1)], **kind)
+    with pytest.raises(DataError, match="a hand of annotation 1 has 21 keypoints, expected 3"):
+        coco([person(1, keypoints=flat)], cls=poise.datasets.HalpeHandDataset)
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,15 @@ def test_ubody_reads_sequences_from_coco_files(tmp_path: Path, schema: Any) -> N
     (tmp_path / "ubody.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"`keypoints` of the annotations \[10\]"):
         UBody3dDataset(**settings)
+    anns[1]["id"] = 10
+    (tmp_path / "ubody.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"1 annotation ids occur more than once .*\(10\)"):
+        UBody3dDataset(**settings)
+    del anns[0]
+    anns[1].pop("camera_param")
+    (tmp_path / "ubody.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"one of the annotations \[12\] has no `camera_param`"):
+        UBody3dDataset(**settings)
 
 
 def test_h3wb_uses_other_subjects_for_tests(tmp_path: Path, schema: Any) -> None:

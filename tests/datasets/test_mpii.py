@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +110,38 @@ def test_another_number_of_joints_is_refused(people: str, schema: Any) -> None:
         MpiiDataset(people, metainfo=schema(16))
 
 
-def test_trb_is_sorted_by_id_and_has_head_boxes(tmp_path: Path, schema: Any) -> None:
-    anns = [
-        {
-            "id": i,
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("center", None, "person 1 has no `center`"),
+        ("scale", "big", "person 1 cannot be read: .*big"),
+        ("joints", [[1, 2], [3]], "person 1 cannot be read"),
+        ("joints", [[np.nan, 2], [3, 4], [5, 6]], r"NaN.*1 annotations \(id 1\)"),
+        ("joints_vis", [1], "person 1 has 1 numbers in `joints_vis`, expected 3"),
+    ],
+)
+def test_a_person_that_cannot_be_read_is_named(
+    people: str, schema: Any, field: str, value: Any, text: str
+) -> None:
+    rows = json.loads(Path(people).read_text())
+    rows[1] = {k: v for k, v in {**rows[1], field: value}.items() if v is not None}
+    Path(people).write_text(json.dumps(rows))
+    with pytest.raises(DataError, match=text):
+        MpiiDataset(people, metainfo=schema())
+
+
+def test_a_file_of_another_form_is_refused(people: str, schema: Any) -> None:
+    Path(people).write_text('{"images": []}')
+    with pytest.raises(DataError, match=r"holds a dict, expected a list of people \(MPII's"):
+        MpiiDataset(people, metainfo=schema())
+
+
+@pytest.fixture
+def trb(tmp_path: Path, schema: Any) -> Callable[..., MpiiTrbDataset]:
+    """`trb(fields of each person, **arguments)`: a data set of people in picture 7."""
+
+    def make(*people: dict[str, Any], **arguments: Any) -> MpiiTrbDataset:
+        ann = {
             "image_id": 7,
             "center": [50, 60],
             "scale": 0.5,
@@ -121,11 +150,34 @@ def test_trb_is_sorted_by_id_and_has_head_boxes(tmp_path: Path, schema: Any) -> 
             "iscrowd": 0,
             "headbox": [1, 2, 3, 4],
         }
-        for i in (5, 2)
-    ]
-    path = tmp_path / "trb.json"
-    path.write_text(json.dumps({"images": [{"id": 7, "file_name": "7.jpg"}], "annotations": anns}))
-    dataset = MpiiTrbDataset(str(path), metainfo=schema())
+        images = [{"id": 7, "file_name": "7.jpg"}]
+        content = {"images": images, "annotations": [{**ann, **fields} for fields in people]}
+        path = tmp_path / "trb.json"
+        path.write_text(json.dumps(content))
+        return MpiiTrbDataset(str(path), metainfo=schema(), **arguments)
+
+    return make
+
+
+def test_trb_is_sorted_by_id_and_has_head_boxes(trb: Callable[..., MpiiTrbDataset]) -> None:
+    dataset = trb({"id": 5}, {"id": 2})
     assert [r["id"] for r in dataset.data_list] == [2, 5]
     assert dataset[0]["bbox"].tolist() == [[0, 10, 100, 110]]
     assert dataset[0]["headbox"].tolist() == [1, 2, 3, 4]
+
+
+def test_trb_counts_people_of_no_picture_and_names_bad_ones(
+    trb: Callable[..., MpiiTrbDataset],
+) -> None:
+    dataset = trb({"id": 1}, {"id": 2, "image_id": 9})
+    assert dataset.report.dropped == {"of an image that is not listed": 1}
+    with pytest.raises(DataError, match=r"1 annotation ids occur more than once \(1\)"):
+        trb({"id": 1}, {"id": 1})
+    dataset = trb({"id": 1}, {"id": 1}, filter_cfg={"on_bad": "skip"})
+    assert dataset.report.dropped == {"with a duplicated id": 1}
+    with pytest.raises(DataError, match="annotation 1 has 2 keypoints, expected 3"):
+        trb({"id": 1, "keypoints": [1, 2, 2] * 2})
+    with pytest.raises(DataError, match=r"annotation 1 cannot be read: .*x"):
+        trb({"id": 1, "center": "x"})
+    with pytest.raises(DataError, match=r"NaN.*\(id 1\)"):
+        trb({"id": 1, "keypoints": [np.nan, 2, 2] * 3})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -192,9 +193,12 @@ def hands(tmp_path: Path, schema: Any) -> Callable[..., Any]:
         "hand_type_valid": 1,
     }
 
-    def make(cls: Any, hand_type: str = "interacting", **settings: Any) -> Any:
+    def make(
+        cls: Any, hand_type: str = "interacting", *, people: Any = ({},), **settings: Any
+    ) -> Any:
         image = {"id": 1, "file_name": "1.jpg", "capture": 0, "camera": "c", "frame_idx": 9}
-        files["ann"] = {"images": [image], "annotations": [{**ann, "hand_type": hand_type}]}
+        annotations = [{**ann, "hand_type": hand_type, **fields} for fields in people]
+        files["ann"] = {"images": [image], "annotations": annotations}
         for name, content in files.items():
             (tmp_path / f"{name}.json").write_text(json.dumps(content))
         arguments = {"camera_param_file": "camera.json", "joint_file": "joint.json", **settings}
@@ -266,3 +270,24 @@ def test_missing_files_and_settings_are_named(hands: Any, cls: Any) -> None:
         hands(cls, use_gt_root_depth=False)
     with pytest.raises(DataError, match="Not support hand type: foot; expected one of right"):
         hands(cls, "foot")
+
+
+def test_hands_that_cannot_be_read_are_named(hands: Any) -> None:
+    with pytest.raises(DataError, match=r"annotation 3 cannot be read: "):
+        hands(InterHand3DDataset, people=[{"joint_valid": [1, 1]}])
+    with pytest.raises(DataError, match=r"annotation 3 cannot be read: "):
+        hands(InterHand3DDataset, people=[{"bbox": [1, 2]}])
+    with pytest.raises(DataError, match=r"NaN.*\(id 3\)"):
+        hands(InterHand3DDataset, people=[{"bbox": [1, 2, math.nan, 4]}])
+    with pytest.raises(DataError, match=r"1 annotation ids occur more than once \(3\)"):
+        hands(InterHand3DDataset, people=[{}, {}])
+    skips = {"on_bad": "skip"}
+    dataset = hands(InterHand3DDataset, people=[{}, {}], filter_cfg=skips)
+    assert dataset.report.dropped == {"with a duplicated id": 1}
+
+
+def test_a_video_frame_that_cannot_be_read_is_named(video: Any, tmp_path: Path) -> None:
+    path = tmp_path / "video.json"
+    path.write_text(path.read_text().replace('"nframes"', '"frames"'))
+    with pytest.raises(DataError, match="annotation 1 has no `nframes`"):
+        video(**FIXED)

@@ -68,6 +68,14 @@ def test_joint_errors_need_a_joint_and_a_known_alignment():
         F.keypoint_mpjpe(PRED, GT, ALL, "affine")
 
 
+def test_poses_with_nan_cannot_be_aligned():
+    gt = np.random.default_rng(0).random((2, 5, 3))
+    pred = gt.copy()
+    pred[1, 2] = np.nan
+    with pytest.raises(DataError, match=r"NaN or infinity .*P-MPJPE"):
+        F.keypoint_mpjpe(pred, gt, np.ones((2, 5), dtype=bool), "procrustes")
+
+
 @pytest.mark.parametrize(
     "broken", [(PRED[:1], GT, ALL), (PRED, GT, ALL[:, :2]), (PRED[0], GT[0], ALL)]
 )

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection, Draft
 from poise.data_tools.formats.grouping import LooseBox, LoosePoint, group_shapes, says_hidden
 from poise.data_tools.formats.reading import PICTURES, Box, Reading, picture_folder, picture_size
+from poise.datasets.coco_file import explained
 from poise.errors import DataError
 
 __all__ = ["read_cvat", "xml_file"]
@@ -76,7 +76,7 @@ def read_cvat(path: Path, reading: Reading) -> Annotations:
     folder, places = picture_folder((n for n, _, _ in content.pictures), around, reading.images)
     book = Collection(reading, file, folder)
     for name, size, shapes in content.pictures:
-        with _explained(file, name):
+        with explained(f"{file}: a shape of {name}"):
             _add(book, book.add_image(places.get(name, name), size), name, shapes)
     return book.finish(content.keypoints, content.links)
 
@@ -143,7 +143,7 @@ def _read_frames(
             book.found.drop("frames whose size is not known", name)
             continue
         between += sum(shape.get("keyframe") == "0" for shape in shown)
-        with _explained(file, name):
+        with explained(f"{file}: a shape of {name}"):
             _add(book, book.add_image(known, size, frame_id=frame), name, shown)
     if between:
         book.found.said.append(f"{between:,} shapes were put between key frames by CVAT")
@@ -153,15 +153,6 @@ def _read_frames(
             "them from CVAT, or say where they are with --images"
         )
     return book.finish(content.keypoints, content.links)
-
-
-@contextmanager
-def _explained(file: Path, where: str) -> Iterator[None]:
-    """What goes wrong with the shapes of a picture, as an error that names it."""
-    try:
-        yield
-    except (IndexError, ValueError) as error:
-        raise DataError(f"{file}: a shape of {where} cannot be read: {error}") from error
 
 
 def _add(book: Collection, image: int, where: str, shapes: Iterable[ET.Element]) -> None:

@@ -17,7 +17,7 @@ from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection
 from poise.data_tools.formats.grouping import LooseBox, LoosePoint, group_shapes, says_hidden
 from poise.data_tools.formats.reading import PICTURES, Box, Reading, picture_folder, picture_size
-from poise.datasets.coco_file import read_json
+from poise.datasets.coco_file import explained, read_json
 from poise.errors import DataError
 
 __all__ = ["read_label_studio"]
@@ -46,12 +46,10 @@ def read_label_studio(path: Path, reading: Reading) -> Annotations:
     book = Collection(reading, path, folder)
     for number, (task, name) in enumerate(zip(tasks, names, strict=True)):
         where = f"task {task.get('id', number)}"
-        try:
+        with explained(f"{path}: {where}"):
             results = _chosen(book, task, where)
             if results is not None:
                 _add(book, places.get(name, name), results, where)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{path}: {where}: {type(error).__name__}: {error}") from error
     return book.finish()
 
 

@@ -8,8 +8,7 @@ flag or attribute that says so, or X-AnyLabeling's `difficult`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection
 from poise.data_tools.formats.grouping import LooseBox, LoosePoint, group_shapes, says_hidden
 from poise.data_tools.formats.reading import Reading, picture_folder, picture_size
-from poise.datasets.coco_file import read_json
+from poise.datasets.coco_file import explained, read_json
 from poise.errors import DataError
 
 __all__ = ["has_shapes", "read_labelme", "shape_files"]
@@ -53,24 +52,15 @@ def read_labelme(path: Path, reading: Reading) -> Annotations:
     contents = [(file, read_json(str(file), owner="labelme's file")) for file in files]
     named = {}
     for file, content in contents:
-        with _explained(file):
+        with explained(f"labelme's file {file}"):
             named[file] = _picture_beside(file, content, home)
     around = (home, home / "images", home.parent)
     folder, places = picture_folder(named.values(), around, reading.images)
     book = Collection(reading, path, folder)
     for file, content in contents:
-        with _explained(file):
+        with explained(f"labelme's file {file}"):
             _read_file(book, file, content, places.get(named[file], named[file]))
     return book.finish()
-
-
-@contextmanager
-def _explained(file: Path) -> Iterator[None]:
-    """What goes wrong with the content of a file, as an error that names it."""
-    try:
-        yield
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{file} is no file of labelme: {type(error).__name__}: {error}") from error
 
 
 def _picture_beside(file: Path, content: Mapping[str, Any], home: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from poise.datasets.base.detections import PERSON_CATEGORY, detection_columns, r
 from poise.datasets.base.metainfo import PoseMetainfo
 from poise.datasets.base.modes import check_data_mode, check_topdown_test
 from poise.datasets.cache import RecordCache
-from poise.datasets.coco_file import CocoFile, shown
+from poise.datasets.coco_file import CocoFile, explained, shown
 from poise.datasets.grouping import group_by_image
 from poise.datasets.instances import (
     Columns,
@@ -21,6 +22,7 @@ from poise.datasets.instances import (
     invalid_reason,
     invalid_reasons,
     nan_instances,
+    nan_people,
     read_instances,
     row,
 )
@@ -190,9 +192,10 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
         else:
             instances, images = self._load_annotations()
             if self.data_mode == "topdown":
-                records = self._get_topdown_data_infos(instances)
+                records = self._without_nan(self._get_topdown_data_infos(instances))
+                self.report.kept = len(records)
             else:
-                records = self._get_bottomup_data_infos(instances, images)
+                records = self._get_bottomup_data_infos(self._without_nan(instances), images)
         if hasattr(self, "coco"):
             del self.coco
         return records
@@ -217,7 +220,9 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
         for reason, found in invalid_reasons(columns).items():
             self.report.drop(reason, _ids(columns, found))
             keep &= ~found
-        keep &= ~self._refuse_nan(columns, keep)
+        wrong = nan_instances(columns) & keep
+        self._refuse_nan(_ids(columns, wrong))
+        keep &= ~wrong
         self.report.kept = int(keep.sum())
         self._count_images({columns["img_id"][i] for i in np.flatnonzero(keep)})
         return pack_columns(select_columns(columns, np.flatnonzero(keep)))
@@ -234,7 +239,6 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
             return [], pictures
         if type(self).parse_data_info is BaseCocoStyleDataset.parse_data_info:
             columns = self._read_instances(anns, images)
-            self._refuse_nan(columns, np.ones(len(anns), dtype=bool))
             instances = [row(columns, i) for i in range(len(anns))]
         else:
             parsed = [
@@ -258,34 +262,59 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
         self.report.total = len(self.coco.annotations)
         if "categories" in self.coco.dataset:
             self._metainfo["CLASSES"] = list(self.coco.cats.values())
-        duplicated = self._refuse_duplicates()
+        self._refuse_duplicates()
         unchecked = type(self).parse_data_info is not BaseCocoStyleDataset.parse_data_info
         anns, images, pictures = [], [], []
         for img_id, image in self.coco.imgs.items():
             if self.sample_interval != 1 and img_id % self.sample_interval != 0:
-                outside = [ann["id"] for ann in self.coco.by_image.get(img_id, ())]
-                self.report.drop(f"outside sample_interval={self.sample_interval}", outside)
+                self._drop_outside_interval(img_id)
                 continue
-            image["img_id"] = img_id
-            image["img_path"] = join_path(self.data_prefix["img"], image["file_name"])
-            pictures.append(image)
-            for ann in self.coco.by_image.get(img_id, ()):
+            pictures.append(self._picture(img_id, image))
+            for ann in self._annotations_of(img_id):
                 refusal = None if unchecked else self.rule.refusal(ann)
-                if ann["id"] in duplicated and ann is not self.coco.anns[ann["id"]]:
-                    refusal = "with a duplicated id"
                 if refusal is not None:
                     self.report.drop(refusal, [ann["id"]])
                     continue
                 anns.append(ann)
                 images.append(image)
-        listed = self.coco.imgs
-        unlisted = [a["id"] for i, of in self.coco.by_image.items() if i not in listed for a in of]
-        self.report.drop("of an image that is not listed", unlisted)
+        self.report.drop("of an image that is not listed", self.coco.unlisted())
         self._need_keypoints(anns)
         self.report.images = len(pictures)
         return anns, images, pictures
 
-    def _refuse_duplicates(self) -> set[Any]:
+    def _picture(self, img_id: Any, image: dict[str, Any]) -> dict[str, Any]:
+        """An image of the file with its id and path under the names that records have."""
+        image["img_id"] = img_id
+        image["img_path"] = join_path(self.data_prefix["img"], image["file_name"])
+        return image
+
+    def _annotations_of(self, img_id: Any) -> list[dict[str, Any]]:
+        """Annotations of an image; of several with one id the last of the file, and it counts."""
+        anns = self.coco.by_image.get(img_id, [])
+        earlier = [ann["id"] for ann in anns if ann is not self.coco.anns[ann["id"]]]
+        if not earlier:
+            return anns
+        self.report.drop("with a duplicated id", earlier)
+        return [ann for ann in anns if ann is self.coco.anns[ann["id"]]]
+
+    def _drop_outside_interval(self, img_id: Any) -> None:
+        outside = [ann["id"] for ann in self.coco.by_image.get(img_id, ())]
+        self.report.drop(f"outside sample_interval={self.sample_interval}", outside)
+
+    def _reading(self, ann: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Errors of a field of an annotation name the file and the annotation."""
+        return explained(f"{type(self).__name__}: {self.ann_file}: annotation {ann.get('id')}")
+
+    def _check_keypoints(self, who: str, found: int, what: str = "keypoints") -> None:
+        """Refuse another number of keypoints than the schema's."""
+        expected = self.metainfo_size()
+        if expected not in (None, found):
+            raise DataError(
+                f"{type(self).__name__}: {self.ann_file}: {who} has {found} {what}, expected "
+                f"{expected} of the schema; is `metainfo` that of this file?"
+            )
+
+    def _refuse_duplicates(self) -> None:
         duplicated = self.coco.duplicated_ids()
         if duplicated and not self._skips_bad():
             raise DataError(
@@ -294,7 +323,6 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
                 'give every annotation its own id, or set filter_cfg=dict(on_bad="skip") to use '
                 "the last of each"
             )
-        return set(duplicated)
 
     def _need_keypoints(self, anns: Sequence[dict[str, Any]]) -> None:
         if anns or not self.report.total:
@@ -322,19 +350,24 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
             source=f"{type(self).__name__}: {self.ann_file}",
         )
 
-    def _refuse_nan(self, columns: Columns, kept: np.ndarray) -> np.ndarray:
-        """`(N,)` bool: to be left out for NaN."""
-        wrong = nan_instances(columns) & kept
-        if wrong.any() and not self._skips_bad():
-            ids = _ids(columns, wrong)
+    def _without_nan(self, people: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+        """The people without NaN; the others are an error, or counted."""
+        wrong = nan_people(people)
+        if not wrong.any():
+            return people
+        self._refuse_nan([people[i].get("id", i) for i in np.flatnonzero(wrong).tolist()])
+        return [person for person, bad in zip(people, wrong, strict=True) if not bad]
+
+    def _refuse_nan(self, ids: Sequence[Any]) -> None:
+        """An error for annotations with NaN, or their count."""
+        if ids and not self._skips_bad():
             raise DataError(
                 f"{type(self).__name__}: {self.ann_file}: NaN, null or infinity in the box or the "
                 f"keypoints of {len(ids)} annotations (id {shown(ids)}); one of them would turn "
                 'the loss into NaN. Correct them, or set filter_cfg=dict(on_bad="skip") to leave '
                 "them out"
             )
-        self.report.drop("with NaN", _ids(columns, wrong))
-        return wrong
+        self.report.drop("with NaN", ids)
 
     def _skips_bad(self) -> bool:
         return (self.filter_cfg or {}).get("on_bad") == "skip"

@@ -62,6 +62,8 @@ class _InterHandDataset(BaseCocoStyleDataset):
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         owner = type(self).__name__
         self.coco = CocoFile(self.ann_file or "", owner=owner)
+        self.coco.check_images()
+        self._refuse_duplicates()
         if "categories" in self.coco.dataset:
             self._metainfo["CLASSES"] = list(self.coco.cats.values())
         self.cameras = read_json(self.camera_param_file, "camera_param_file", owner=owner)
@@ -72,35 +74,27 @@ class _InterHandDataset(BaseCocoStyleDataset):
             self.rootnet = {str(r["annot_id"]): r for r in results}
         instances, images = [], []
         # here the interval counts images; their ids are not consecutive
-        for img_id, image in list(self.coco.imgs.items())[:: self.sample_interval]:
-            image["img_id"] = img_id
-            image["img_path"] = join_path(self.data_prefix["img"], image["file_name"])
-            images.append(image)
-            annotations = self.coco.by_image.get(img_id, [])
+        for number, (img_id, image) in enumerate(self.coco.imgs.items()):
+            if number % self.sample_interval:
+                self._drop_outside_interval(img_id)
+                continue
+            images.append(self._picture(img_id, image))
+            annotations = self._annotations_of(img_id)
             if not annotations:
                 continue
             first, *others = annotations
             self.report.drop("of an image that has one already", [a["id"] for a in others])
-            parsed = self.parse_data_info({"raw_ann_info": first, "raw_img_info": image})
+            with self._reading(first):
+                parsed = self.parse_data_info({"raw_ann_info": first, "raw_img_info": image})
             if parsed:
                 instances.append(parsed)
             else:
                 self.report.drop("without valid keypoints", [first["id"]])
-        self._count_unread({image["img_id"] for image in images})
+        self.report.drop("of an image that is not listed", self.coco.unlisted())
         self.report.total = len(self.coco.annotations)
         self.report.images = len(images)
         del self.cameras, self.joints, self.rootnet
         return instances, images
-
-    def _count_unread(self, read: set[Any]) -> None:
-        """Count annotations of pictures that were not read."""
-        for img_id, anns in self.coco.by_image.items():
-            if img_id in read:
-                continue
-            listed = img_id in self.coco.imgs
-            reason = f"outside sample_interval={self.sample_interval}"
-            ids = [ann["id"] for ann in anns]
-            self.report.drop(reason if listed else "of an image that is not listed", ids)
 
     def _hands(self, ann: dict[str, Any], image: dict[str, Any]) -> _Hands:
         """Both hands of a picture in the camera's coordinates."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from poise.datasets.base.coco_style import BaseCocoStyleDataset
 from poise.datasets.base.modes import check_topdown_test
-from poise.datasets.coco_file import read_json
+from poise.datasets.coco_file import CocoFile, explained, read_json
 from poise.datasets.instances import PIXELS_PER_SCALE
 from poise.datasets.options import options_of
 from poise.datasets.paths import join_path, require_file
@@ -70,10 +70,19 @@ class MpiiDataset(BaseCocoStyleDataset):
         super().__init__(ann_file=ann_file, bbox_file=bbox_file, data_mode=data_mode, **options)
 
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        anns = read_json(self.ann_file or "", owner=type(self).__name__)
+        owner = type(self).__name__
+        anns = read_json(self.ann_file or "", owner=owner)
+        if not isinstance(anns, list):
+            raise DataError(
+                f"{owner}: {self.ann_file} holds a {type(anns).__name__}, expected a list of "
+                "people (MPII's files as HRNet's authors wrote them)"
+            )
         heads = self._head_sizes(len(anns)) if self.headbox_file else None
         self.report.total = len(anns)
-        instances = [self._person(i, ann) for i, ann in enumerate(anns)]
+        instances = []
+        for i, ann in enumerate(anns):
+            with explained(f"{owner}: {self.ann_file}: person {i}"):
+                instances.append(self._person(i, ann))
         if heads is not None:
             for person, size in zip(instances, heads, strict=True):
                 person["head_size"] = size.reshape(1, 1)
@@ -90,7 +99,10 @@ class MpiiDataset(BaseCocoStyleDataset):
         bbox = bbox_cs2xyxy(center, scale)
         sides = bbox[:, 2:] - bbox[:, :2]
         joints = np.array(ann["joints"], dtype=np.float32).reshape(1, -1, 2)
-        self._check_joints(number, joints.shape[1])
+        visible = np.array(ann["joints_vis"]).reshape(1, -1)
+        who = f"person {number}"
+        self._check_keypoints(who, joints.shape[1], "joints")
+        self._check_keypoints(who, visible.shape[1], "numbers in `joints_vis`")
         return {
             "id": number,
             "img_id": int(ann["image"].split(".")[0]),
@@ -100,18 +112,10 @@ class MpiiDataset(BaseCocoStyleDataset):
             "bbox": bbox,
             "bbox_score": np.ones(1, dtype=np.float32),
             "keypoints": joints,
-            "keypoints_visible": np.array(ann["joints_vis"]).reshape(1, -1),
+            "keypoints_visible": visible,
             "area": np.maximum(sides[:, 0] * sides[:, 1] * np.float32(AREA_PER_BOX), 1.0),
             "category_id": ann.get("category_id", [1] * len(bbox)),
         }
-
-    def _check_joints(self, number: int, found: int) -> None:
-        expected = self._metainfo.get("num_keypoints", found)
-        if found != expected:
-            raise DataError(
-                f"{type(self).__name__}: {self.ann_file}: person {number} has {found} joints, "
-                f"expected {expected} of the schema; is `metainfo` that of this file?"
-            )
 
     def _head_sizes(self, people: int) -> np.ndarray:
         """Length `(N,)` that PCKh divides distances by, pixels."""
@@ -137,21 +141,30 @@ class MpiiTrbDataset(BaseCocoStyleDataset):
     METAINFO: dict[str, Any] = {"from_file": "configs/_base_/datasets/mpii_trb.py"}
 
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        content = read_json(self.ann_file or "", owner=type(self).__name__)
-        names = {image["id"]: image["file_name"] for image in content["images"]}
-        instances = [self._person(ann, names) for ann in content["annotations"]]
-        self.report.total = len(instances)
-        images = pictures_of(instances)
-        return sorted(instances, key=lambda person: person["id"]), images
+        self.coco = CocoFile(self.ann_file or "", owner=type(self).__name__)
+        self.coco.check_images()
+        self._refuse_duplicates()
+        self.report.total = len(self.coco.annotations)
+        self.report.drop("of an image that is not listed", self.coco.unlisted())
+        instances = []
+        for img_id, image in self.coco.imgs.items():
+            path = self._picture(img_id, image)["img_path"]
+            for ann in self._annotations_of(img_id):
+                with self._reading(ann):
+                    instances.append(self._person(ann, path))
+        with explained(f"{type(self).__name__}: {self.ann_file}: the order of ids"):
+            instances.sort(key=lambda person: person["id"])
+        return instances, pictures_of(instances)
 
-    def _person(self, ann: dict[str, Any], names: Mapping[Any, str]) -> dict[str, Any]:
+    def _person(self, ann: dict[str, Any], path: str) -> dict[str, Any]:
         center = np.array(ann["center"], dtype=np.float32)[None]
         scale = np.full((1, 2), ann["scale"], dtype=np.float32) * np.float32(PIXELS_PER_SCALE)
         triples = np.array(ann["keypoints"], dtype=np.float32).reshape(1, -1, 3)
+        self._check_keypoints(f"annotation {ann['id']}", triples.shape[1])
         person = {
             "id": ann["id"],
             "img_id": ann["image_id"],
-            "img_path": join_path(self.data_prefix["img"], names[ann["image_id"]]),
+            "img_path": path,
             "bbox_center": center,
             "bbox_scale": scale,
             "bbox": bbox_cs2xyxy(center, scale),

@@ -90,16 +90,19 @@ class PoseTrack18VideoDataset(BaseCocoStyleDataset):
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | None:
         """One annotation with the paths of its frame and of the neighbours."""
         ann, image = raw_data_info["raw_ann_info"], raw_data_info["raw_img_info"]
-        if COCO_RULE.refusal(ann) is not None or max(ann["keypoints"]) == 0:
+        if COCO_RULE.refusal(ann) is not None:
             return None
-        person = row(self._read_instances([ann], [image]), 0)
         kept = ("bbox", "bbox_score", "keypoints", "keypoints_visible", "num_keypoints", "id")
-        return {
-            "img_id": int(image["frame_id"]),
-            "img_path": self._frame_paths(image["file_name"], int(image["nframes"])),
-            **{key: person[key] for key in kept},
-            "frame_weights": self.frame_weights,
-        }
+        with self._reading(ann):
+            if max(ann["keypoints"]) == 0:
+                return None
+            person = row(self._read_instances([ann], [image]), 0)
+            return {
+                "img_id": int(image["frame_id"]),
+                "img_path": self._frame_paths(image["file_name"], int(image["nframes"])),
+                **{key: person[key] for key in kept},
+                "frame_weights": self.frame_weights,
+            }
 
     def _frame_paths(self, file_name: str, frames: int) -> list[str]:
         """Path of a frame, then those of its neighbours, cut to the ends of the video."""

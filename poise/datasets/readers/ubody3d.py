@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from poise.datasets.base.mocap import BaseMocapDataset
-from poise.datasets.coco_file import CocoFile
+from poise.datasets.coco_file import CocoFile, explained, shown
 from poise.datasets.options import options_of
 from poise.datasets.paths import join_path
 from poise.datasets.sequences import (
@@ -57,6 +57,14 @@ class UBody3dDataset(BaseMocapDataset):
 
     def _load_ann_file(self, ann_file: str) -> None:
         self.ann_data = CocoFile(ann_file, owner=type(self).__name__)
+        self.ann_data.check_images()
+        wrong = self.ann_data.duplicated_ids()
+        wrong += [i for i in self.ann_data.anns if not isinstance(i, int)]
+        if wrong:
+            raise DataError(
+                f"{type(self).__name__}: {ann_file}: {len(wrong)} annotation ids occur more than "
+                f"once or are no whole numbers ({shown(wrong)}); give every annotation its own id"
+            )
 
     def get_sequence_indices(self) -> list[list[int]]:
         """Annotation ids of each record, within one video."""
@@ -87,7 +95,10 @@ class UBody3dDataset(BaseMocapDataset):
 
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         self._metainfo["CLASSES"] = list(self.ann_data.cats.values())
-        instances = [self._sequence(i, ids) for i, ids in enumerate(self._windows().tolist())]
+        instances = []
+        for i, ids in enumerate(self._windows().tolist()):
+            with explained(f"{type(self).__name__}: {self.ann_file}: one of the annotations {ids}"):
+                instances.append(self._sequence(i, ids))
         images = []
         if self.data_mode == "bottomup":
             for img_id, image in self.ann_data.imgs.items():

@@ -8,7 +8,6 @@ import numpy as np
 
 from poise.datasets.base.coco_style import BaseCocoStyleDataset
 from poise.datasets.coco_file import CocoFile
-from poise.datasets.paths import join_path
 from poise.errors import DataError
 from poise.geometry import bbox_xywh2xyxy
 from poise.registry import DATASETS
@@ -33,23 +32,23 @@ class CocoWholeBodyHandDataset(BaseCocoStyleDataset):
 
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         self.coco = CocoFile(self.ann_file or "", owner=type(self).__name__)
+        self.coco.check_images()
         instances: list[dict[str, Any]] = []
         images: list[dict[str, Any]] = []
         for img_id, image in self.coco.imgs.items():
-            image["img_id"] = img_id
-            image["img_path"] = join_path(self.data_prefix["img"], image["file_name"])
-            images.append(image)
+            images.append(self._picture(img_id, image))
             for ann in self.coco.by_image.get(img_id, ()):
                 if ann["iscrowd"]:
                     self.report.drop("crowd", [ann["id"]] * len(SIDES))
                     continue
-                hands = self.hands_of(ann)
-                for triples, box in hands:
-                    instances.append(_hand(len(instances), ann, image, triples, box))
+                with self._reading(ann):
+                    hands = self.hands_of(ann)
+                    for triples, box in hands:
+                        self._check_keypoints(f"a hand of annotation {ann['id']}", len(triples))
+                        instances.append(_hand(len(instances), ann, image, triples, box))
                 # a person is counted once for each hand
                 self.report.drop("without valid hand", [ann["id"]] * (len(SIDES) - len(hands)))
-        unlisted = [a["id"] for a in self.coco.annotations if a["image_id"] not in self.coco.imgs]
-        self.report.drop("of an image that is not listed", unlisted * len(SIDES))
+        self.report.drop("of an image that is not listed", self.coco.unlisted() * len(SIDES))
         self.report.images = len(images)
         self.report.total = len(SIDES) * len(self.coco.annotations)
         return instances, images
@@ -57,7 +56,10 @@ class CocoWholeBodyHandDataset(BaseCocoStyleDataset):
     def hands_of(self, ann: dict[str, Any]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Keypoints `(K, 3)` with visibility and box `(4,)` xywh of each usable hand."""
         return [
-            (_numbers(ann[f"{side}hand_kpts"]).reshape(-1, 3), _numbers(ann[f"{side}hand_box"]))
+            (
+                _numbers(ann[f"{side}hand_kpts"]).reshape(-1, 3),
+                _numbers(ann[f"{side}hand_box"]).reshape(4),
+            )
             for side in SIDES
             if ann[f"{side}hand_valid"] and max(ann[f"{side}hand_kpts"]) > 0
         ]

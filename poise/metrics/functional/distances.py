@@ -138,9 +138,14 @@ def aligned(pred: Array, gt: Array, alignment: str) -> Array:
         alignment: 'none', 'scale' or 'procrustes', as in `keypoint_mpjpe`.
 
     Raises:
-        DataError: unknown alignment.
+        DataError: unknown alignment; NaN, which 'procrustes' cannot align.
     """
     if alignment == "procrustes":
+        if not (np.isfinite(pred).all() and np.isfinite(gt).all()):
+            raise DataError(
+                "NaN or infinity in the predicted or true poses, so they cannot be aligned by "
+                "'procrustes' (P-MPJPE, P-PCK, P-AUC); look at what the model puts out"
+            )
         return compute_similarity_transform(pred, gt)
     if alignment == "scale":
         return align_by_scale(pred, gt)
