@@ -46,10 +46,16 @@ def read_results(path: Any) -> Iterator[PoseResult]:
     file = Path(path)
     if not file.is_file():
         raise FileMissingError(f"there is no file '{file}' (looked in {Path.cwd()})")
+    return _results(file)
+
+
+def _results(file: Path) -> Iterator[PoseResult]:
+    entries = _entries(file)
+    number = 0
     try:
-        rate = _rate(file)
-        number = 0
-        for number, entry in enumerate(_entries(file), start=1):
+        first = list(itertools.islice(entries, 2))
+        rate = _rate(first)
+        for number, entry in enumerate(itertools.chain(first, entries), start=1):
             yield _result(entry, rate, f"{file}, line {number}")
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is no text; expected what --save jsonl writes") from error
@@ -72,10 +78,10 @@ def _entries(file: Path) -> Iterator[Any]:
                 ) from error
 
 
-def _rate(file: Path) -> float | None:
+def _rate(first: Sequence[Any]) -> float | None:
     """Frames a second by the first two frames."""
-    moments = [e for e in itertools.islice(_entries(file), 2) if isinstance(e, dict)]
-    times = [e["time"] for e in moments if isinstance(e.get("time"), (int, float))]
+    moments = (e.get("time") for e in first if isinstance(e, dict))
+    times = [time for time in moments if isinstance(time, (int, float))]
     return 1 / (times[1] - times[0]) if len(times) == 2 and times[1] > times[0] else None
 
 

@@ -1,7 +1,7 @@
 """Calm keypoints: filters over time, and short gaps filled in.
 
-`stage` smooths results, frame by frame or late; `filters` are what it may smooth with, `gaps` fills
-in what was missed.
+`build` makes a stage of whatever a caller names; `stage` smooths results, frame by frame or late;
+`filters` are what it may smooth with, `gaps` fills in what was missed.
 """
 
 from poise._lazy import attach
@@ -9,7 +9,8 @@ from poise._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "build": "build_smoother smooth_sequence",
         "filters": "Gaussian Kalman OneEuro SavitzkyGolay",
-        "stage": "SmoothingStage build_smoother smooth_sequence",
+        "stage": "SmoothingStage",
     },
 )

@@ -133,6 +133,12 @@ def test_a_file_without_results_is_an_error_and_a_cut_one_a_warning(written, tmp
     written.write_text(written.read_text()[:-40])
     assert len(list(read_results(written))) == 19
     assert "line 20 is cut off and left out" in caplog.text
+    caplog.clear()
+    written.write_text("".join(written.read_text().splitlines(keepends=True)[:2])[:-40])
+    assert len(list(read_results(written))) == 1
+    assert caplog.text.count("line 2 is cut off and left out") == 1
+    with pytest.raises(FileMissingError, match="no file 'nowhere.jsonl'"):
+        read_results("nowhere.jsonl")
 
 
 @pytest.mark.parametrize(
