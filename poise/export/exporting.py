@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from poise.errors import ArgumentError, ConfigError
+from poise.errors import ArgumentError, ConfigError, DataError
 from poise.export.checks.accuracy import MAX_DROP, MAX_DROP_INT8, Trial
 from poise.export.checks.looking import Tick, ignored, looker_of
 from poise.export.checks.parity import TOLERANCE, TOLERANCE_HALF, Report, compare
@@ -84,7 +84,7 @@ def export_model(
     Raises:
         ConfigError: a model that cannot be exported, or one whose file says something else.
         ArgumentError: an unknown ending, or options that exclude each other.
-        DataError: pictures that are not there, or that show nobody.
+        DataError: pictures that are not there, or that show nobody; a full disk.
         MissingDependencyError: the packages that the form needs are not installed.
     """
     path = Path(path)
@@ -202,6 +202,11 @@ def _whole_files(path: Path) -> Iterator[Path]:
         # the file of the name itself last: who sees it sees all
         for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):
             file.replace(path.parent / file.name)
+    except OSError as error:
+        if error.filename is None:
+            # of a full disk the system says no name
+            raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

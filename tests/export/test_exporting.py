@@ -1,5 +1,7 @@
 """Exported networks say what the model says; files need no torch."""
 
+import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 import poise
-from poise.errors import ConfigError, FileMissingError, UnknownNameError
+from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError
 from poise.export import export_detector, export_onnx
 from poise.inference import Inferencer
 from poise.runtimes import open_session
@@ -185,6 +187,16 @@ def test_export_that_differs_is_not_kept(model, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="gives another 'output_0' than the model"):
         export_onnx(model, tmp_path / "bad.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_names_the_file_and_leaves_nothing(model, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("poise.export.exporting.writer_of", lambda _: full)
+    with pytest.raises(DataError, match=r"cannot write .*m\.onnx: No space left"):
+        export_onnx(model, tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("flip_test", [False, True])
