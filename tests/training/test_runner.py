@@ -362,6 +362,21 @@ def test_a_loss_that_is_not_finite_stops_with_the_samples_named(make_config, par
 
 
 @pytest.mark.parametrize("bad", [None, 5])
+def test_the_log_is_left_as_it_was_found(make_config, parts, bad):
+    logger, mine = logging.getLogger("poise"), logging.NullHandler()
+    logger.addHandler(mine)
+    logger.setLevel("WARNING")
+    data = {"batch_size": 4, "dataset": parts.Points(bad=bad)}
+    config = make_config(train_dataloader=data, log_level="INFO")
+    with pytest.raises(DataError) if bad else contextlib.nullcontext():
+        run(config)
+    assert (logger.handlers, logger.level) == ([mine], logging.WARNING)
+    assert logger.propagate
+    (log,) = files.Path(config["work_dir"]).rglob("*.log")
+    assert "Checkpoints go to" in log.read_text()
+
+
+@pytest.mark.parametrize("bad", [None, 5])
 def test_loggers_are_closed_and_told_how_the_run_ended(make_config, parts, bad):
     told = []
 

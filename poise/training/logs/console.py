@@ -23,13 +23,12 @@ _LINE = "%(asctime)s %(levelname).1s %(message)s"
 def open_log(runner: Any) -> None:
     """Send the log of the run to the terminal and to `log_dir/TIMESTAMP.log`.
 
-    Also writes the config and `environment.json` to the work folder, and what it runs on to
-    the log.
+    When the run is over, the log goes where it went before. Also writes the config and
+    `environment.json` to the work folder, and what it runs on to the log.
     """
     logger = logging.getLogger("poise")
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-        handler.close()
+    runner.closing.callback(_put_back, logger, logger.handlers, logger.level, logger.propagate)
+    logger.handlers = []
     logger.setLevel(runner.cfg.get("log_level") or "INFO")
     logger.propagate = False
     if not runner.is_main:
@@ -64,3 +63,12 @@ def open_log(runner: Any) -> None:
         torch.get_num_threads(),
         runner.seed,
     )
+
+
+def _put_back(
+    logger: logging.Logger, handlers: list[logging.Handler], level: int, propagate: bool
+) -> None:
+    for handler in logger.handlers:
+        handler.close()
+    logger.handlers, logger.propagate = handlers, propagate
+    logger.setLevel(level)
