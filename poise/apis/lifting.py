@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from poise.errors import DataError
-from poise.inference.lifting.poses import average_place, lifter_item, moved_to
-from poise.schemas import conversions
+from poise.inference.lifting.poses import average_place, conversion_to, lifter_item, moved_to
 from poise.structures import PoseDataSample, convert_keypoints
 
 __all__ = [
@@ -56,17 +55,11 @@ def convert_keypoint_definition(
     if pose_det_dataset in _UNCHANGED:
         return keypoints
     try:
-        mapping = conversions.find(pose_det_dataset, "h36m")
+        mapping = conversion_to("h36m", pose_det_dataset)
     except DataError as error:
         raise UnsupportedConversionError(
             f"unsupported conversion from {pose_det_dataset} to {pose_lift_dataset}: {error}"
         ) from error
-    lacking = [joint.name for joint in mapping.joints if joint.kind == "missing"]
-    if lacking:
-        raise UnsupportedConversionError(
-            f"unsupported conversion from {pose_det_dataset} to {pose_lift_dataset}: nothing gives "
-            f"{', '.join(lacking)}"
-        )
     converted, _ = convert_keypoints(keypoints[:, : len(mapping.source_names)], mapping=mapping)
     return converted
 

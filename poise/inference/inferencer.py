@@ -79,6 +79,9 @@ class Inferencer:
     Attributes:
         choice: why "auto" took this model, in words.
         weights: as given; None: the model's own.
+        model: the estimator, or what stands for it in an exported file.
+        metainfo: parsed schema of its keypoints.
+        needs_boxes: whether it takes one person at a time.
         device: torch device.
         timings: what each stage of the last `predict` took.
 
@@ -131,7 +134,6 @@ class Inferencer:
         self.timings = Timings()
         self._crops = _checked_crops(crops)
         pipeline = read_test_pipeline(self.model.cfg)
-        #: whether the model takes one person at a time, and so needs boxes
         self.needs_boxes = any(type(step).__name__ in BOX_STEPS for step in pipeline)
         self._make_batch = crop_maker(pipeline, self.metainfo)
         self._score_kind = score_kind_of(

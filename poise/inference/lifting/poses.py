@@ -8,8 +8,18 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
+from poise.errors import DataError
+from poise.schemas import conversions
 
-__all__ = ["SPACE_3D", "average_place", "box_places", "lifter_item", "moved_to", "upright"]
+__all__ = [
+    "SPACE_3D",
+    "average_place",
+    "box_places",
+    "conversion_to",
+    "lifter_item",
+    "moved_to",
+    "upright",
+]
 
 #: What `upright` gives, in words.
 SPACE_3D = (
@@ -73,6 +83,26 @@ def lifter_item(
     if image_size is not None:
         results["camera_param"] = {"w": image_size[0], "h": image_size[1]}
     return {**results, **metainfo}
+
+
+def conversion_to(target: str, source: str) -> conversions.Mapping:
+    """How the keypoints of a 2D model become those that a lifter takes.
+
+    Args:
+        target: schema of the lifter.
+        source: schema of the 2D model.
+
+    Raises:
+        DataError: nothing gives some of them.
+    """
+    mapping = conversions.find(source, target)
+    lacking = [joint.name for joint in mapping.joints if joint.kind == "missing"]
+    if lacking:
+        raise DataError(
+            f"poses of '{source}' cannot be lifted by a network for '{target}': nothing gives "
+            f"{', '.join(lacking)}; choose a 2D model of whole people, such as one of coco"
+        )
+    return mapping
 
 
 def upright(poses: Array, *, rebase: bool = True) -> Array:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
-from poise.errors import ArgumentError, ConfigError, DataError, nearest
+from poise.errors import ArgumentError, ConfigError, nearest
 from poise.inference.lifting.networks import ExportedLifter, LifterNetwork, TorchLifter
 from poise.inference.lifting.poses import (
     SPACE_3D,
     average_place,
+    conversion_to,
     lifter_item,
     moved_to,
     upright,
@@ -24,7 +25,6 @@ from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.sequences import video_of
 from poise.inference.tracking.stage import with_ids
 from poise.runtimes import is_exported_name
-from poise.schemas import conversions
 from poise.structures import convert_keypoints
 
 __all__ = ["LiftingStage", "build_lifter", "is_lifter"]
@@ -127,13 +127,7 @@ class LiftingStage:
         target = str(self.metainfo.get("dataset_name", ""))
         if source == target or (source, target) in _SAME_KEYPOINTS:
             return points, scores
-        mapping = conversions.find(source, "coco_wholebody" if target == "h3wb" else target)
-        lacking = [joint.name for joint in mapping.joints if joint.kind == "missing"]
-        if lacking:
-            raise DataError(
-                f"poses of '{source}' cannot be lifted by a network for '{target}': nothing gives "
-                f"{', '.join(lacking)}; choose a 2D model of whole people, such as one of coco"
-            )
+        mapping = conversion_to("coco_wholebody" if target == "h3wb" else target, source)
         derived = [joint.name for joint in mapping.joints if joint.kind == "derived"]
         if derived and source not in self._told:
             self._told.add(source)

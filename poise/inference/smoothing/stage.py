@@ -175,7 +175,7 @@ class _Buffer:
         out[rows] = np.where(wanted[order], smooth[order], out[rows])
         result.instances.set_field(out, name)
         if name == "keypoints":
-            scores = gather([(f["ids"], f["scores"]) for f in frames], ids)[..., None]
+            scores = gather([(f["ids"], f["keypoint_scores"]) for f in frames], ids)[..., None]
             line, _ = fill_gaps(
                 times, scores, known, at, max_gap=self.stage.max_gap, hold=not self.stage.lag
             )
@@ -237,8 +237,8 @@ def _raw(result: PoseResult, stage: SmoothingStage) -> dict[str, Any]:
     out: dict[str, Any] = {"ids": ids[named]}
     scores = np.asarray(fields.keypoint_scores, float)
     boxes = np.asarray(fields.bboxes, float)
-    out["boxes"], out["scores"] = boxes[named], scores[named]
-    out["box_scores"] = np.asarray(fields.bbox_scores, float)[named]
+    out["bboxes"], out["keypoint_scores"] = boxes[named], scores[named]
+    out["bbox_scores"] = np.asarray(fields.bbox_scores, float)[named]
     if "categories" in fields:
         out["categories"] = dict(zip(out["ids"].tolist(), fields.categories[named], strict=True))
     for name in stage.fields:
@@ -272,15 +272,9 @@ def _insert(result: PoseResult, raw: Any, at: int, ids: Array, times: Array) -> 
         if "categories" not in fields:
             # nobody else is here
             fields.set_field(np.zeros(0, np.int64), "categories")
-    sources = {
-        "bboxes": "boxes",
-        "bbox_scores": "box_scores",
-        "keypoint_scores": "scores",
-        "keypoints": "keypoints",
-    }
-    for name, key in sources.items():
+    for name in ("bboxes", "bbox_scores", "keypoint_scores", "keypoints"):
         width = int(np.prod(np.shape(fields[name])[1:]))
-        flat = [(f["ids"], f[key].reshape(len(f["ids"]), width)) for f in frames]
+        flat = [(f["ids"], f[name].reshape(len(f["ids"]), width)) for f in frames]
         values = gather(flat, ids)[:, :, None]
         known = np.asarray(np.isfinite(values).all(-1))
         line, _ = fill_gaps(times, values, known, at, max_gap=len(frames), hold=False)
