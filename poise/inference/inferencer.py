@@ -238,13 +238,14 @@ class Inferencer:
                 given.check(sources)
         flips = self.flip_test if flip_test is None else flip_test
         covariances = self.covariances if covariances is None else covariances
-        network = self._network(flips, heatmaps, covariances)
+        self._check_network(flips, heatmaps, covariances)
         every = self.mode.detector_every if detector_every is None else detector_every
-        batch_size = network.batch_size if batch_size is None else batch_size
 
         def results() -> Iterator[PoseResult]:
+            network = self._network(flips, heatmaps, covariances)
+            size = network.batch_size if batch_size is None else batch_size
             jobs = self._jobs(
-                sources, given, network, every=every, batch_size=batch_size, overlap=count != 1
+                sources, given, network, every=every, batch_size=size, overlap=count != 1
             )
             plain = (
                 self._result(job, keypoint_threshold, covariances, keep_going=keep_going)
@@ -298,6 +299,15 @@ class Inferencer:
         if overlap and detector is not None:
             jobs = prefetched(jobs, waiting, "detect")
         return posed(jobs, network, batch_size=batch_size, timings=timings, overlap=overlap)
+
+    def _check_network(self, flip_test: bool | None, heatmaps: bool, covariances: bool) -> None:
+        """Tell what the network cannot do, before it is rearranged or exported, which runs it."""
+        if hasattr(self.model, "session"):
+            self._network(flip_test, heatmaps, covariances)
+        elif covariances:
+            head = getattr(self.model, "head", None)
+            # heads of other kinds are found out when they have predicted
+            getattr(head, "require_covariances", lambda: None)()
 
     def _network(self, flip_test: bool | None, heatmaps: bool, covariances: bool) -> Network:
         """Network with or without the flip test, and what else is wanted of it."""

@@ -132,6 +132,17 @@ def test_nothing_is_read_before_the_first_result_is_asked_for(inferencer, photo,
     assert len(came) == 3, "the generator, its picture, the file"
 
 
+@pytest.mark.parametrize("mode", ["accurate", "balanced"])
+def test_no_network_runs_before_the_first_result_is_asked_for(mode, photo):
+    inferencer = Inferencer("movenet-lightning", device="cpu", detector=None, mode=mode)
+    ran = []
+    inferencer.model.backbone.register_forward_hook(lambda *_: ran.append(1))
+    results = inferencer.predict(photo)
+    assert not ran
+    next(results)
+    assert ran
+
+
 def pipeline_threads():
     return [t for t in threading.enumerate() if t.name.startswith("poise-") and t.is_alive()]
 
