@@ -214,15 +214,15 @@ def fit_calibration(scores: np.ndarray, right: np.ndarray, source: str = "") -> 
     groups = np.array_split(order, max(2, min(_KNOTS, len(scores) // _PER_KNOT)))
     knots = np.array([scores[group].mean() for group in groups])
     means = np.array([right[group].mean() for group in groups])
-    # groups of equal scores are one knot
-    knots, first = np.unique(knots, return_inverse=True)
+    # groups of scores that are equal as written are one knot
+    knots, first = np.unique(knots.round(4), return_inverse=True)
     counts = np.bincount(first)
     chances = isotonic_regression(np.bincount(first, means) / counts, weights=counts).x
     if knots[0] > 0:
         # below what was seen, scores of 0 are keypoints that are not there
         knots, chances = np.append(0, knots), np.append(0, chances)
     return Calibration(
-        tuple(knots.round(4).tolist()), tuple(chances.clip(0, 1).round(4).tolist()), source
+        tuple(knots.tolist()), tuple(chances.clip(0, 1).round(4).tolist()), source
     )
 
 

@@ -57,6 +57,9 @@ def test_equal_scores_share_a_knot():
     fitted = fit_calibration(np.repeat([0.2, 0.8], 300), np.tile([True, False, False], 200))
     assert fitted.scores == (0, 0.2, 0.8)
     assert fitted.chances == pytest.approx((0, 1 / 3, 1 / 3), abs=1e-3)
+    # of a network that was hardly trained
+    tiny = fit_calibration(np.linspace(-2e-4, 2e-4, 600), np.tile([True, False, False], 200))
+    assert len(set(tiny.scores)) == len(tiny.scores)
 
 
 def test_right_is_within_the_labellers_deviation():
