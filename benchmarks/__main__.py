@@ -122,7 +122,8 @@ BENCHMARKS = {
 
 def listing() -> str:
     """The names with what they measure."""
-    return "\n".join(f"  {name:16}{b.says}" for name, b in BENCHMARKS.items())
+    width = max(map(len, BENCHMARKS))
+    return "\n".join(f"  {name:{width}}  {b.says}" for name, b in BENCHMARKS.items())
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -161,6 +161,11 @@ def _tell_end(runner: Any) -> None:
     """Say where a run ended; a stopped one has an exit status of its own."""
     if runner.interrupted is None:
         typer.echo(f"trained {runner.iter} iterations: {runner.work_dir}")
+        best = runner.message_hub.get_info("best_ckpt")
+        if best:
+            config = Path(runner.work_dir) / f"{runner.experiment_name}.py"
+            command = shlex.join(["poise", "predict", "-m", str(config), "-w", str(best)])
+            typer.echo(f"the best of it on pictures: {command} PICTURES")
         return
     typer.echo(
         f"stopped at iteration {runner.iter} of {runner.max_iters}; {runner.interrupted} is "

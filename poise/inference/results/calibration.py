@@ -221,9 +221,7 @@ def fit_calibration(scores: np.ndarray, right: np.ndarray, source: str = "") -> 
     if knots[0] > 0:
         # below what was seen, scores of 0 are keypoints that are not there
         knots, chances = np.append(0, knots), np.append(0, chances)
-    return Calibration(
-        tuple(knots.tolist()), tuple(chances.clip(0, 1).round(4).tolist()), source
-    )
+    return Calibration(tuple(knots.tolist()), tuple(chances.clip(0, 1).round(4).tolist()), source)
 
 
 def calibration_error(chances: np.ndarray, right: np.ndarray, bins: int = 12) -> float:
