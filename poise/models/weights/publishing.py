@@ -10,11 +10,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from poise.errors import CheckpointError
 from poise.models.weights.reading import read_checkpoint, state_dict_of
-from poise.models.weights.saving import save_checkpoint, stored
+from poise.models.weights.saving import plain_values, save_checkpoint, stored
 from poise.models.weights.sources import locate
 
 __all__ = ["publish"]
@@ -68,7 +66,7 @@ def publish(
     # versions of the modules, by which old files are told from new ones
     state._metadata = getattr(weights, "_metadata", {})  # type: ignore[attr-defined]
     meta = content.get("meta") or {}
-    kept = {key: _inert(meta[key]) for key in KEPT_META if key in meta}
+    kept = {key: plain_values(meta[key]) for key in KEPT_META if key in meta}
     place = Path(target).expanduser() if target is not None else path.parent
     stem = path.stem if target is None or place.is_dir() else place.name.removesuffix(".pth")
     folder = place if target is None or place.is_dir() else place.parent
@@ -87,14 +85,3 @@ def _plain_weights(content: Mapping[str, Any], weights: Mapping[str, Any], path:
     plain = OrderedDict((key, other.get(_AVERAGED + key, value)) for key, value in weights.items())
     plain._metadata = getattr(weights, "_metadata", {})  # type: ignore[attr-defined]
     return plain
-
-
-def _inert(value: Any) -> Any:
-    """A value of plain kinds, which any reader of checkpoints opens."""
-    if isinstance(value, Mapping):
-        return {key: _inert(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_inert, value))
-    if isinstance(value, np.generic):
-        return value.item()
-    return value

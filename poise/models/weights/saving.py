@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -90,12 +91,21 @@ def _safetensors_writer(content: Mapping[str, Any]) -> Callable[[Path], None]:
     # the format refuses views that share memory
     tensors = {k: v.contiguous().clone() for k, v in content["state_dict"].items()}
     texts = {
-        k: v if isinstance(v, str) else json.dumps(v, default=_plain)
+        k: v if isinstance(v, str) else json.dumps(v, default=_json_form)
         for k, v in content.get("meta", {}).items()
     }
     return lambda target: save_file(tensors, target, texts)
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
+    """Mappings as dicts and NumPy's numbers as Python's, at any depth: what every reader opens."""
+    if isinstance(value, Mapping):
+        return {key: plain_values(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(plain_values, value))
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _json_form(value: Any) -> Any:
     """JSON form of arrays and sets."""
     return value.tolist() if hasattr(value, "tolist") else list(value)

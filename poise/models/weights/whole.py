@@ -14,7 +14,7 @@ import poise
 from poise.config import Config
 from poise.errors import CheckpointError
 from poise.models.weights.reading import read_checkpoint
-from poise.models.weights.saving import save_checkpoint, stored
+from poise.models.weights.saving import plain_values, save_checkpoint, stored
 from poise.models.weights.sources import locate
 from poise.models.weights.unpickle import Inert
 from poise.zoo.whole import CONFIG_KEY, SUFFIX
@@ -69,15 +69,7 @@ def _config_in(held: Any) -> Config | None:
     if isinstance(held, Inert) and isinstance(held.state, tuple) and held.state:
         # such an object keeps its settings first
         held = held.state[0]
-    return Config(_plain(held)) if isinstance(held, Mapping) and held else None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_plain, value))
-    return value
+    return Config(plain_values(held)) if isinstance(held, Mapping) and held else None
 
 
 def convert(
