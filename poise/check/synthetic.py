@@ -143,7 +143,7 @@ def _keypoints_of(settings: Settings, kind: str) -> list[str]:
             f"no made-up data for {kind}: neither its config nor its class says how many "
             "keypoints it has (metainfo)"
         )
-    return list(parse_pose_metainfo(dict(meta))["keypoint_id2name"].values())
+    return list(parse_pose_metainfo(meta)["keypoint_id2name"].values())
 
 
 # ---------------------------------------------------------------------- pictures

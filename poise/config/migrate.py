@@ -198,9 +198,8 @@ class _Migrator:
             for _ in range(len(tail) - used):
                 end = end.value  # type: ignore[attr-defined]
             edits.append(_Edit(self.offset(end), self.end(end), f"{home}.{name}"))
-        if bound in self.done:
-            # another import of the same package has changed the uses already
-            edits = []
+        # another import of the same package may have changed the uses already
+        edits = [] if bound in self.done else edits
         self.done.add(bound)
         if hints:
             imports[_import(alias)] = _comment(hints)
@@ -241,10 +240,10 @@ class _Migrator:
         text = f"\n{before}".join("\n".join(wrapped).split("\n"))
         return _Edit(start, end, f"{text}  {'  '.join(inner)}" if inner else text)
 
-    def unknown(self, node: ast.AST, name: str, hint: str = "") -> str:
+    def unknown(self, node: ast.AST, name: str) -> str:
         """List a name that stays, once for each line; its hint."""
         module, _, bare = name.rpartition(".")
-        hint = hint or advice(name) or nearest(bare, known_names(module))
+        hint = advice(name) or nearest(bare, known_names(module))
         entry = Unknown(self.file, getattr(node, "lineno", 0), name, hint)
         if entry not in self.result.unknown:
             self.result.unknown.append(entry)

@@ -39,7 +39,9 @@ _PACKAGES: dict[str, str] = {
     "mmpose.models": _MODEL_PARTS,
     "mmpose.models.backbones.resnet": "poise.layers poise.models.backbones",
     "mmpose.models.backbones.csp_darknet": "poise.models.backbones poise.layers",
+    "mmpose.models.backbones.seresnet": "poise.models.backbones poise.layers",
     "mmpose.models.backbones.utils": "poise.layers poise.models.weights",
+    "mmpose.models.backbones.vipnas_resnet": "poise.models.backbones poise.layers",
     "mmpose.models.builder": "poise.compat.builder",
     "mmpose.models.heads.transformer_heads": "poise.models.heads poise.layers "
     "poise.layers.deform_attention poise.models.heads.edpose.encoder",
@@ -130,9 +132,12 @@ _RENAMED: dict[str, str] = {
     **{
         f"mmpose.models.backbones.{old}": f"poise.models.backbones.{new}"
         for old, new in {
+            "hrformer.HRFomerModule": "hrformer:HRFormerModule",
             "hrnet.Bottleneck": "resnet:Bottleneck",
             "hrnet.HRModule": "hr_module:HRModule",
             "litehrnet.LiteHRModule": "lite_hrnet:LiteHRModule",
+            "shufflenet_v1.ShuffleUnit": "shufflenet:ShuffleUnit",
+            "shufflenet_v2.InvertedResidual": "shufflenet:ShuffleUnitV2",
             "resnest.Bottleneck": "resnest:ResNeStBottleneck",
             "resnext.Bottleneck": "resnext:Bottleneck",
             "vipnas_resnet.ViPNAS_Bottleneck": "vipnas:ViPNASBottleneck",
@@ -146,6 +151,7 @@ _RENAMED: dict[str, str] = {
     "mmengine.logging.HistoryBuffer": "poise.training.logs.message_hub:ScalarHistory",
     "mmengine.registry.build_from_cfg": "poise.compat.builder:build_from_cfg",
     "mmengine.registry.build_model_from_cfg": "poise.compat.builder:build_from_cfg",
+    "mmengine.runner.checkpoint._load_checkpoint": "poise.models.weights:read_checkpoint",
     "mmengine.utils.ManagerMixin": "poise._named:Named",
     "mmengine.runner.LogProcessor": "poise.training.logs.log_processor:LogProcessor",
     "mmengine.utils.dl_utils.TORCH_VERSION": "torch:__version__",
@@ -169,7 +175,7 @@ def resolve(dotted: str) -> str | None:
 
     Args:
         dotted: module and name, such as "mmpose.models.backbones.base_backbone.BaseBackbone";
-            the last dot may be a colon.
+            the last dot may be a colon. Public names of Poise lead to themselves.
 
     Example:
         >>> resolve("mmengine.structures.InstanceData")
@@ -177,8 +183,9 @@ def resolve(dotted: str) -> str | None:
         >>> resolve("mmpose.registry.NOTHING") is None
         True
     """
-    dotted = dotted.replace(":", ".")
-    module, _, name = dotted.rpartition(".")
+    module, _, name = dotted.replace(":", ".").rpartition(".")
+    if module.startswith("poise."):
+        return f"{module}:{name}" if name in exported_names(module) else None
     for around in and_parents(module):
         if f"{around}.{name}" in _RENAMED:
             return _RENAMED[f"{around}.{name}"]

@@ -6,7 +6,7 @@ import functools
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from poise.config import where
@@ -98,6 +98,11 @@ class Registry:
             return [n for s, n in keys if s == canonical(scope)]
         return [f"{s}.{n}" for s, n in keys]
 
+    @property
+    def module_dict(self) -> Mapping[str, Any]:
+        """Objects by their bare names, of this scope; each loads when it is asked for."""
+        return _Names(self)
+
     # ------------------------------------------------------------------ look up
 
     def get(self, name: str, *, scope: str | None = None) -> Any | None:
@@ -116,7 +121,9 @@ class Registry:
             return self._lookup(canonical(prefix), bare)
         target = resolve_path(f"{prefix}.{bare}")
         if target is not None:
-            return import_target(target)
+            found = import_target(target)
+            # of functions only those that are registered: a config must not call any it likes
+            return found if inspect.isclass(found) or found is self._find_bare(bare, None) else None
         top = canonical(prefix.split(".", 1)[0])
         if top in SCOPES and top != "torch":
             return self._lookup(top, bare)
@@ -295,6 +302,25 @@ class Registry:
             f"needs the decorator @{variable}.register_module() and its module an import "
             f"(custom_imports in the config)"
         )
+
+
+class _Names(Mapping[str, Any]):
+    """A registry as a mapping, as MMEngine's users know its `module_dict`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._names = registry.names(registry.scope)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._registry.get(f"{self._registry.scope}.{name}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 class DuplicateNameError(PoiseError, KeyError):

@@ -76,6 +76,11 @@ class RunView:
         return self.rank == 0
 
     @property
+    def distributed(self) -> bool:
+        """Whether several processes run."""
+        return self.world_size > 1
+
+    @property
     def epoch(self) -> int:
         """Epochs finished."""
         return self.train_loop.epoch if self.train_loop else 0

@@ -311,6 +311,16 @@ class PoseLocalVisualizer(Named):
                 folder = Path(self.save_dir) / "vis_data" / "vis_image"
                 write_picture(image, folder / f"{name}_{step}.png")
 
+    def add_scalars(self, scalar_dict: Mapping[str, Any], step: int = 0, **kwargs: Any) -> None:
+        """Give figures by name to the backends that take any."""
+        for backend in self.vis_backends:
+            if hasattr(backend, "add_scalars"):
+                backend.add_scalars(scalar_dict, step=step)
+
+    def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
+        """Give one figure to the backends that take any."""
+        self.add_scalars({name: value}, step)
+
     def show(
         self, drawn_img: Array | None = None, win_name: str = "image", wait_time: float = 0
     ) -> None:

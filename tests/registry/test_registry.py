@@ -4,6 +4,7 @@ import pytest
 
 from poise.errors import ArgumentError, ConfigError, UnknownNameError
 from poise.registry import (
+    ALL,
     DATASETS,
     MODELS,
     TRANSFORMS,
@@ -172,10 +173,36 @@ def test_dotted_path_of_a_foreign_package_needs_leave(things):
     assert things.build(dict(type="fractions.Fraction", numerator=1)) == 1
 
 
-@pytest.mark.parametrize("path", ["torch.hub.load", "os.system", "torch.nn.functional.relu"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "torch.hub.load",
+        "os.system",
+        "torch.nn.functional.relu",
+        "mmengine.fileio.dump",
+        "poise.compat.fileio.dump",
+    ],
+)
 def test_config_cannot_name_functions_that_run_code(things, path):
     with pytest.raises((ConfigError, UnknownNameError)):
         things.build(dict(type=path))
+
+
+def test_classes_are_found_at_the_places_that_migrate_writes():
+    heads, schedules = ALL["models"], ALL["param_schedulers"]
+    assert heads.get("poise.models.heads.HeatmapHead") is heads.get("HeatmapHead")
+    # a function, but a registered one
+    linear = schedules.get("poise.training.optim.schedules.LinearLR")
+    assert linear is schedules.get("mmengine.optim.LinearLR") is schedules.get("LinearLR")
+
+
+def test_names_are_a_mapping_as_in_mmengine(things):
+    assert "Net" in things.module_dict
+    assert "Other" not in things.module_dict
+    assert things.module_dict["Net"] is things.get("Net")
+    assert "HeatmapHead" in ALL["models"].module_dict
+    assert list(things.module_dict) == ["Net"]
+    assert len(things.module_dict) == 1
 
 
 def test_parent_is_asked_for_names_a_registry_lacks(things):

@@ -115,6 +115,9 @@ def test_backends_get_the_picture(meta, image, sample, tmp_path):
         def add_image(self, name, image, step=0):
             self.seen = (name, image.shape, step)
 
+        def add_scalars(self, scalars, step=0):
+            self.figures = (scalars, step)
+
     backend = Backend()
     visualizer = PoseLocalVisualizer(
         vis_backends=[backend, {"type": "LocalVisBackend"}], save_dir=tmp_path
@@ -123,6 +126,8 @@ def test_backends_get_the_picture(meta, image, sample, tmp_path):
     visualizer.add_datasample("x", image, sample, draw_gt=False, step=3)
     assert backend.seen == ("x", (120, 160, 3), 3)
     assert (tmp_path / "vis_data" / "vis_image" / "x_3.png").is_file()
+    visualizer.add_scalar("lr", 0.5, step=7)
+    assert backend.figures == ({"lr": 0.5}, 7)
 
 
 def test_boxes_carry_their_class(visualizer, image, sample):
