@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
-from poise.errors import ArgumentError, ConfigError, nearest
+from poise.errors import ArgumentError, ConfigError
 from poise.inference.lifting.networks import ExportedLifter, LifterNetwork, TorchLifter
 from poise.inference.lifting.poses import (
     SPACE_3D,
@@ -24,6 +24,7 @@ from poise.inference.lifting.poses import (
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.sequences import video_of
 from poise.inference.tracking.stage import with_ids
+from poise.inference.unknown import check_options
 from poise.runtimes import is_exported_name
 from poise.structures import convert_keypoints
 
@@ -287,10 +288,7 @@ def build_lifter(spec: Any, device: Any = "cpu") -> Any:
     if "type" in options:
         # a whole config in the form of a dict
         options = {"model": spec}
-    known = ("model", "weights", "window", "normalize", "rebase")
-    for name in options:
-        if name not in known:
-            raise ArgumentError(f"lift= has no option '{name}'{nearest(name, known)}")
+    check_options(options, ("model", "weights", "window", "normalize", "rebase"), "lift=")
     model, weights = options.pop("model"), options.pop("weights", None)
     if isinstance(model, (str, os.PathLike)) and is_exported_name(model):
         if weights is not None:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from poise._arrays import Array
-from poise.errors import ArgumentError, ConfigError, DataError, nearest
+from poise.errors import ConfigError, DataError, nearest
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.smoothing.filters import Filter, Gaussian, Kalman, OneEuro, SavitzkyGolay
 from poise.inference.smoothing.stage import DEFAULT_FPS, SmoothingStage
+from poise.inference.unknown import check_options
 from poise.structures import InstanceData
 
 __all__ = ["build_smoother", "smooth_sequence"]
@@ -83,11 +84,7 @@ def build_smoother(spec: Any) -> Any:
         # the filter's own lag; the stage waits as long
         own.discard("lag")
     of_filter = {**alias.settings, **{k: v for k, v in options.items() if k not in own}}
-    known = list(inspect.signature(FILTERS[name]).parameters)
-    for key in of_filter:
-        if key not in known:
-            hint = nearest(key, [*known, *own])
-            raise ArgumentError(f"{name} has no option '{key}'{hint}")
+    check_options(options, [*inspect.signature(FILTERS[name]).parameters, *sorted(own)], name)
     make = functools.partial(FILTERS[name], **of_filter)
     return SmoothingStage(make, **{k: v for k, v in options.items() if k in own})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from poise._lazy import needed
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.sequences import video_of
 from poise.inference.tracking.tracker import NO_TRACK
+from poise.inference.unknown import check_options
 
 __all__ = ["LIBRARY_TRACKERS", "LibraryTrackingStage"]
 
@@ -31,6 +33,7 @@ class LibraryTrackingStage:
 
     Raises:
         MissingDependencyError: the package is not installed.
+        ArgumentError: an option that the tracker has not.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
@@ -40,6 +43,7 @@ class LibraryTrackingStage:
         )
         self._detections = needed("supervision", text).Detections
         self._make = getattr(needed("trackers", text), LIBRARY_TRACKERS[name])
+        check_options(options, inspect.signature(self._make).parameters, f"track='{name}'")
         self._options = options
 
     def __call__(self, results: Iterator[PoseResult]) -> Iterator[PoseResult]:

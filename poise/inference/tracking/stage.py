@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import ArgumentError, ConfigError, DataError, nearest
+from poise.errors import ConfigError, DataError, nearest
 from poise.geometry import bbox_overlaps
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.sequences import video_of
 from poise.inference.tracking.tracker import PoseTracker
+from poise.inference.unknown import check_options
 
 __all__ = ["Follow", "TrackingStage", "build_tracker", "with_ids"]
 
@@ -88,10 +89,7 @@ class TrackingStage:
         self.follow = follow if isinstance(follow, Follow) or follow is None else _follow(follow)
         if self.follow is not None:
             options.setdefault("buffer", _FOLLOW_BUFFER)
-        known = inspect.signature(PoseTracker).parameters
-        for name in options:
-            if name not in known:
-                raise ArgumentError(f"a tracker has no option '{name}'{nearest(name, known)}")
+        check_options(options, inspect.signature(PoseTracker).parameters, "a tracker")
         self.options = options
         # wrong values are told before the first frame is read
         PoseTracker(**options)

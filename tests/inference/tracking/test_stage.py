@@ -1,6 +1,8 @@
 """Ids in a stream of results, and following one person."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -89,6 +91,19 @@ def test_nobody_at_the_point_gives_nobody_until_somebody_comes():
 def test_wrong_settings_are_told_before_the_first_frame(spec, kind, says):
     with pytest.raises(kind, match=says):
         build_tracker(spec)
+
+
+def test_options_of_the_librarys_trackers_are_checked(monkeypatch):
+    class Tracker:
+        def __init__(self, lost_track_buffer=30):
+            self.lost_track_buffer = lost_track_buffer
+
+    library = SimpleNamespace(ByteTrackTracker=Tracker)
+    monkeypatch.setitem(sys.modules, "trackers", library)
+    monkeypatch.setitem(sys.modules, "supervision", SimpleNamespace(Detections=dict))
+    build_tracker({"type": "bytetrack", "lost_track_buffer": 5})
+    with pytest.raises(ArgumentError, match="did you mean 'lost_track_buffer'"):
+        build_tracker({"type": "bytetrack", "lost_track_bufer": 5})
 
 
 def test_trackers_of_the_library_give_ids_too():
