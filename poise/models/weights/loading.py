@@ -19,6 +19,7 @@ from poise.models.weights.reading import (
     strip_prefix,
     unwrap,
 )
+from poise.models.weights.vision_names import with_our_names
 
 __all__ = ["LoadReport", "load_checkpoint", "load_state_dict", "named_for", "not_finite"]
 
@@ -262,7 +263,8 @@ def named_for(
         state: weights of a file.
         revise_keys: as of `load_checkpoint`.
     """
-    bare = unwrap(state, expected)
+    expected = list(expected)
+    bare = with_our_names(unwrap(state, expected), expected)
     weights = OrderedDict(bare)
     for pattern, replacement in revise_keys:
         weights = OrderedDict((re.sub(pattern, replacement, k), v) for k, v in weights.items())
