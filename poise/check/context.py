@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,10 +12,22 @@ from poise.check.report import Finding, Level
 from poise.config import Config, where
 from poise.registry import DATASETS, MODELS, use_scope
 
-__all__ = ["PARTS", "Check", "Context", "bare_type", "datasets_of", "finding_of", "own_format"]
+__all__ = [
+    "PARTS",
+    "Check",
+    "Context",
+    "bare_type",
+    "datasets_of",
+    "finding_of",
+    "metrics_of",
+    "own_format",
+]
 
 #: parts of a run that have data
 PARTS = ("train", "val", "test")
+
+#: settings of a part of a config, and their path in it
+Found: TypeAlias = tuple[MutableMapping[str, Any], tuple[Any, ...]]
 
 
 @dataclass
@@ -145,14 +157,24 @@ def own_format(cfg: Mapping[str, Any]) -> bool:
     )
 
 
-def datasets_of(tree: Any, path: tuple[Any, ...]) -> Iterator[tuple[Mapping[str, Any], Any]]:
+def datasets_of(tree: Any, path: tuple[Any, ...]) -> Iterator[Found]:
     """Data sets that read files, at any depth of mixtures, each with its path in the config."""
     if isinstance(tree, (list, tuple)):
         for i, part in enumerate(tree):
             yield from datasets_of(part, (*path, i))
-    elif isinstance(tree, Mapping):
+    elif isinstance(tree, MutableMapping):
         inner = next((key for key in ("datasets", "dataset") if tree.get(key)), None)
         if "ann_file" in tree or inner is None:
             yield tree, path
         else:
             yield from datasets_of(tree[inner], (*path, inner))
+
+
+def metrics_of(tree: Any, path: tuple[Any, ...]) -> Iterator[Found]:
+    """Metrics of an evaluator, with those inside others, each with its path in the config."""
+    if isinstance(tree, (list, tuple)):
+        for i, part in enumerate(tree):
+            yield from metrics_of(part, (*path, i))
+    elif isinstance(tree, MutableMapping):
+        yield tree, path
+        yield from metrics_of(tree.get("metrics"), (*path, "metrics"))

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from poise.check.annotations import AnnotationFile
-from poise.check.context import Context, bare_type, datasets_of, finding_of, own_format
+from poise.check.context import (
+    Context,
+    bare_type,
+    datasets_of,
+    finding_of,
+    metrics_of,
+    own_format,
+)
 from poise.check.records import check_data
 from poise.check.report import Finding, Level
 from poise.datasets.loader import build_dataset
@@ -203,7 +210,9 @@ def check_files_of_metrics(context: Context) -> Iterator[Finding]:
     """Annotation files of metrics are there, and those of the data that they judge."""
     for part in context.distinct:
         files = {_plain(s.file) for s in _sources(context, part)}
-        for metric, path in _metrics(context.tree.get(f"{part}_evaluator"), (f"{part}_evaluator",)):
+        for metric, path in metrics_of(
+            context.tree.get(f"{part}_evaluator"), (f"{part}_evaluator",)
+        ):
             file = metric.get("ann_file")
             if not isinstance(file, str) or not file:
                 continue
@@ -220,15 +229,6 @@ def check_files_of_metrics(context: Context) -> Iterator[Finding]:
                     expected=" or ".join(sorted(files)),
                     found=file,
                 )
-
-
-def _metrics(tree: Any, path: tuple[Any, ...]) -> Iterator[tuple[Mapping[str, Any], Any]]:
-    if isinstance(tree, (list, tuple)):
-        for i, part in enumerate(tree):
-            yield from _metrics(part, (*path, i))
-    elif isinstance(tree, Mapping):
-        yield tree, path
-        yield from _metrics(tree.get("metrics"), (*path, "metrics"))
 
 
 def _plain(file: str) -> str:

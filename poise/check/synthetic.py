@@ -10,13 +10,14 @@ import copy
 import itertools
 import json
 import pickle
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from poise.check.context import datasets_of, metrics_of
 from poise.errors import ConfigError
 from poise.registry import DATASETS, use_scope
 from poise.visualization.visualizer import write_picture
@@ -58,24 +59,13 @@ def use_synthetic_data(cfg: Any, folder: str | Path, *, seed: int = 0) -> Any:
             dataset = (cfg.get(f"{split}_dataloader") or {}).get("dataset")
             # pipelines of mixtures are above the data sets that read files
             _read_locally(dataset)
-            for settings in _datasets(dataset):
-                made.replace(settings)
-            for settings in _metrics(cfg.get(f"{split}_evaluator")):
+            for settings, _ in datasets_of(dataset, ()):
+                if "ann_file" in settings:
+                    made.replace(settings)
+            for settings, _ in metrics_of(cfg.get(f"{split}_evaluator"), ()):
                 if settings.get("ann_file"):
                     settings["ann_file"] = made.file_instead_of(settings["ann_file"])
     return cfg
-
-
-def _datasets(tree: Any) -> Iterator[Settings]:
-    """Configs of data sets that read a file, at any depth of mixtures."""
-    if isinstance(tree, (list, tuple)):
-        for part in tree:
-            yield from _datasets(part)
-    elif isinstance(tree, MutableMapping):
-        if "ann_file" in tree:
-            yield tree
-        else:
-            yield from _datasets(tree.get("datasets") or tree.get("dataset"))
 
 
 def _read_locally(tree: Any) -> None:
@@ -87,15 +77,6 @@ def _read_locally(tree: Any) -> None:
         tree.pop("backend_args", None)
         for value in tree.values():
             _read_locally(value)
-
-
-def _metrics(tree: Any) -> Iterator[Settings]:
-    if isinstance(tree, (list, tuple)):
-        for part in tree:
-            yield from _metrics(part)
-    elif isinstance(tree, MutableMapping):
-        yield tree
-        yield from _metrics(tree.get("metrics"))
 
 
 class _Maker:

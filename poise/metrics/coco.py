@@ -198,17 +198,13 @@ class CocoMetric(BaseMetric):
             return self._figures(results)
 
     def _figures(self, results: list[tuple[PoseBatch, int]]) -> dict[str, Any]:
-        meta = self.dataset_meta
-        if meta is None:
-            raise DataError(f"{type(self).__name__} needs `dataset_meta` before it can evaluate")
-        truth = self.coco
-        if truth is None and not self.format_only:
-            truth = self._truth_of_samples([b.truths[i] for b, i in results if b.truths], meta)
+        meta = self._needed_meta()
         poses = self._poses(results, meta)
         if self.outfile_prefix is not None:
             write_json(f"{self.outfile_prefix}.keypoints.json", self._result_rows(poses))
-        if truth is None:
+        if self.coco is None and self.format_only:
             return {}
+        truth = self._truth_for(results, meta)
         return self.summary(self._matches(truth, poses, self._sigmas(meta)))
 
     def comparison(self, results: list[Any]) -> Comparison:
@@ -220,14 +216,22 @@ class CocoMetric(BaseMetric):
         Raises:
             DataError: there are no annotations, or as in `compute_metrics`.
         """
-        meta = self.dataset_meta
-        if meta is None:
+        meta = self._needed_meta()
+        truth, poses = self._truth_for(results, meta), self._poses(results, meta)
+        return Comparison(truth, poses, self._detections(truth, poses), self._sigmas(meta))
+
+    def _needed_meta(self) -> Mapping[str, Any]:
+        if self.dataset_meta is None:
             raise DataError(f"{type(self).__name__} needs `dataset_meta` before it can evaluate")
-        truth = self.coco
-        if truth is None:
-            truth = self._truth_of_samples([b.truths[i] for b, i in results if b.truths], meta)
-        poses, sigmas = self._poses(results, meta), self._sigmas(meta)
-        return Comparison(truth, poses, self._detections(truth, poses), sigmas)
+        return self.dataset_meta
+
+    def _truth_for(
+        self, results: list[tuple[PoseBatch, int]], meta: Mapping[str, Any]
+    ) -> CocoTruth:
+        """Of the annotation file, or without one of the samples."""
+        if self.coco is not None:
+            return self.coco
+        return self._truth_of_samples([b.truths[i] for b, i in results if b.truths], meta)
 
     def summary(self, evaluation: OksEvaluation) -> dict[str, float]:
         """The figures of matches, as `iou_type` says, without the prefix."""

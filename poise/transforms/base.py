@@ -48,7 +48,8 @@ class BaseTransform(ABC):
 def _missing_text(transform: str, key: str, results: dict[str, Any]) -> str:
     keys = [str(k) for k in results]
     return (
-        f"{transform} needs results['{key}'], which is not there{nearest(key, keys)}. "
+        f"{transform} needs results['{key}'], which is not there. "
         f"'{key}' usually comes from {GIVEN_BY[key]}; is that step missing, or after "
         f"{transform}? Keys present: {', '.join(sorted(keys)) or 'none'}"
+        f"{nearest(key, keys)}"
     )

@@ -170,10 +170,8 @@ class BottomupRandomChoiceResize(BaseTransform):
         place = int(np.random.randint(len(self.scales)))
         return self.scales[place], place
 
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Change `img`, `img_shape`, `bbox`, `keypoints`; add `scale_factor`, `scale_idx`,
-        `input_size`, `input_center`, `input_scale`.
-        """
+    def _resize_image(self, results: dict[str, Any]) -> Any:
+        """Change `img`, `img_shape`; add `scale_factor`, `scale_idx`; return the drawn size."""
         wanted, results["scale_idx"] = self._random_select()
         before = results["img"]
         resize = rescale_image if self.keep_ratio else resize_image
@@ -181,7 +179,14 @@ class BottomupRandomChoiceResize(BaseTransform):
         height, width = image.shape[:2]
         factor = (width / before.shape[1], height / before.shape[0])
         results.update(img=image, img_shape=(height, width), scale_factor=factor)
+        return wanted
 
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Change `img`, `img_shape`, `bbox`, `keypoints`; add `scale_factor`, `scale_idx`,
+        `input_size`, `input_center`, `input_scale`.
+        """
+        self._resize_image(results)
+        (height, width), factor = results["img_shape"], results["scale_factor"]
         original = results["ori_shape"] if self.mmpose_faults else results["ori_shape"][::-1]
         results["input_size"] = (height, width) if self.mmpose_faults else (width, height)
         results["input_scale"] = np.array(original, np.float32)
@@ -221,12 +226,6 @@ class RandomChoiceResize(BottomupRandomChoiceResize):
         """Change `img` and `img_shape`; add `scale_factor`, `scale_idx`, `scale`, `keep_ratio`."""
         if not self.mmpose_faults:
             return super().transform(results)
-        wanted, results["scale_idx"] = self._random_select()
-        before = results["img"]
-        resize = rescale_image if self.keep_ratio else resize_image
-        image = resize(before, wanted, self.backend)
-        height, width = image.shape[:2]
-        factor = (width / before.shape[1], height / before.shape[0])
-        results.update(img=image, img_shape=(height, width), scale_factor=factor)
+        wanted = self._resize_image(results)
         results.update(scale=wanted, keep_ratio=self.keep_ratio)
         return results

@@ -9,6 +9,7 @@ distributed exponentially with the mean sigma², whose median is ln 2 of it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,16 +55,7 @@ def robust_sigmas(squares: Array) -> list[Sigma]:
     Args:
         squares: (N, K) d² / s², NaN where there is no pair.
     """
-    found = []
-    for column in squares.T:
-        known = column[~np.isnan(column)]
-        if not len(known):
-            found.append(Sigma(math.nan, math.nan, 0))
-            continue
-        value = _robust(known)
-        error = value / (2 * math.log(2) * math.sqrt(len(known)))
-        found.append(Sigma(value, error, len(known)))
-    return found
+    return _by_keypoint(squares, _robust_sigma)
 
 
 def mean_sigmas(squares: Array) -> list[Sigma]:
@@ -74,19 +66,7 @@ def mean_sigmas(squares: Array) -> list[Sigma]:
     Args:
         squares: (N, K) d² / s² of labels from the true place, NaN where there is none.
     """
-    found = []
-    for column in squares.T:
-        known = column[~np.isnan(column)]
-        if not len(known):
-            found.append(Sigma(math.nan, math.nan, 0))
-            continue
-        limit = (_OUTLIER * _robust(known)) ** 2
-        # where most labels are copies of each other the median is 0 and says nothing
-        kept = known[known <= limit] if limit > 0 else known
-        value = float(np.sqrt(kept.mean()))
-        error = value / (2 * math.sqrt(len(kept)))
-        found.append(Sigma(value, error, len(kept), len(known) - len(kept)))
-    return found
+    return _by_keypoint(squares, _mean_sigma)
 
 
 def repeated_distances(first: Array, second: Array, areas: Array) -> Array:
@@ -103,6 +83,25 @@ def repeated_distances(first: Array, second: Array, areas: Array) -> Array:
     squared = np.square(first[..., :2] - second[..., :2]).sum(axis=-1) / 2
     both = (first[..., 2] > 0) & (second[..., 2] > 0) & (areas > 0)[:, None]
     return np.where(both, squared / np.where(areas > 0, areas, 1)[:, None], np.nan)
+
+
+def _by_keypoint(squares: Array, sigma_of: Callable[[Array], Sigma]) -> list[Sigma]:
+    columns = (column[~np.isnan(column)] for column in squares.T)
+    return [sigma_of(c) if len(c) else Sigma(math.nan, math.nan, 0) for c in columns]
+
+
+def _robust_sigma(squares: Array) -> Sigma:
+    value = _robust(squares)
+    return Sigma(value, value / (2 * math.log(2) * math.sqrt(len(squares))), len(squares))
+
+
+def _mean_sigma(squares: Array) -> Sigma:
+    limit = (_OUTLIER * _robust(squares)) ** 2
+    # where most labels are copies of each other the median is 0 and says nothing
+    kept = squares[squares <= limit] if limit > 0 else squares
+    value = float(np.sqrt(kept.mean()))
+    error = value / (2 * math.sqrt(len(kept)))
+    return Sigma(value, error, len(kept), len(squares) - len(kept))
 
 
 def _robust(squares: Array) -> float:
