@@ -166,6 +166,13 @@ def _describe(module: nn.Module, where: str, report: LoadReport) -> str:
     )
 
 
+def _describe_taken(module: nn.Module, where: str, report: LoadReport) -> str:
+    """What was not taken; layers of another shape alone are what training on own keypoints has."""
+    if report.missing or report.unexpected or report.other:
+        return _describe(module, where, report)
+    return f"{where} fits {type(module).__name__} but for {report.summary}\n{report}"
+
+
 def _table(keys: Iterable[str], report: LoadReport) -> str:
     """How many tensors of each part of the model were taken, re-initialised, ignored."""
     fresh = {*report.missing, *report.mismatched}
@@ -242,7 +249,7 @@ def load_checkpoint(
     if report:
         (logger if isinstance(logger, logging.Logger) else _LOG).warning(
             "%s\n%s%s",
-            _describe(model, where, report),
+            _describe_taken(model, where, report),
             _table(wanted, report),
             "\nWhat is re-initialised has its first, untrained values"
             if report.missing or report.mismatched
