@@ -135,11 +135,14 @@ def export(
         )
     tell(report)
     use = _USED_BY.get(read_metadata(out).get("kind", "boxes"), "--model")
+    # nanodet's file is one of YOLO's kind, which is read as ONNX alone
+    read = model != "nanodet" or out.suffix == ".onnx"
+    how = f"; poise predict PICTURE {use} {out}" if read else "; for programs of your own"
     # OpenVINO's weights lie beside the file
     files = [out, *([out.with_suffix(".bin")] if out.suffix == ".xml" else [])]
     size = sum(file.stat().st_size for file in files) / 1e6
     written = " and ".join(map(str, files))
-    typer.echo(f"{written}, {size:.1f} MB; poise predict PICTURE {use} {out}")
+    typer.echo(f"{written}, {size:.1f} MB{how}")
 
 
 def _pictures(source: Path | None, network: Any, images: Path | None) -> Any:

@@ -23,6 +23,14 @@ def test_exported_model_finds_the_pose(tmp_path):
     assert result.visible.sum() > 8
 
 
+def test_only_a_command_that_works_is_advised(tmp_path):
+    for ending, advised in ((".onnx", True), (".pt2", False)):
+        args = ["export", "nanodet", "--no-check", "--out", str(tmp_path / f"n{ending}")]
+        done = CliRunner().invoke(app, args)
+        assert done.exit_code == 0, done.output
+        assert ("poise predict PICTURE --detector" in done.output) == advised
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
