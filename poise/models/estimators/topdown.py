@@ -71,11 +71,14 @@ class TopdownPoseEstimator(BasePoseEstimator):
         return self.add_pred_to_datasample(instances, fields, data_samples)
 
     def check_input_size(self, inputs: Tensor) -> None:
-        """Codec and crops should have the same size, or all coordinates are off."""
+        """Codec and crops should have the same size, padding apart, or all coordinates are off."""
         size = getattr(getattr(self.head, "decoder", None), "input_size", None)
         if self.with_head and size is not None and isinstance(inputs, Tensor):
             height, width = inputs.shape[-2:]
-            if inputs.ndim == 4 and tuple(size[:2]) != (width, height):
+            sizes = {(size[1], size[0])}
+            if hasattr(self.data_preprocessor, "padded_size"):
+                sizes.add(self.data_preprocessor.padded_size(size[1], size[0]))
+            if inputs.ndim == 4 and (height, width) not in sizes:
                 raise ConfigError(
                     f"the codec {type(self.head.decoder).__name__} has "
                     f"input_size={tuple(size)}, but the pictures are {width} x {height} (width "

@@ -102,6 +102,22 @@ def test_a_codec_of_another_input_size_is_refused(model, sample):
         model(torch.zeros(1, 3, 64, 32), [sample()], mode="predict")
 
 
+def test_padded_crops_are_no_other_size(pictures, sample):
+    cfg = {"type": "PoseDataPreprocessor", "pad_size_divisor": 40}
+    model = TopdownPoseEstimator(
+        Backbone(), head=head(), data_preprocessor=cfg, test_cfg={"output_heatmaps": True}
+    ).eval()
+    plain = model(pictures, [sample(), sample()], mode="predict")[1]
+    batch = model.data_preprocessor(
+        {"inputs": list(pictures), "data_samples": [sample(), sample()]}
+    )
+    assert batch["inputs"].shape == (2, 3, 80, 80)
+    padded = model(**batch, mode="predict")[1]
+    maps = padded.pred_fields.heatmaps
+    assert maps.shape == (K, 20, 20)
+    torch.testing.assert_close(maps[:, :16, :12], plain.pred_fields.heatmaps)
+
+
 def test_modes_and_missing_samples_are_checked(model, pictures):
     with pytest.raises(ConfigError, match="mode should be one of"):
         model(pictures, mode="train")
