@@ -6,6 +6,8 @@ ReLU attention and scale norm of RTMPose (Jiang 2023, arXiv 2303.07399).
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -86,7 +88,10 @@ class RTMCCBlock(nn.Module):
         super().__init__()
         if attn_type not in ("self-attn", "cross-attn"):
             raise ConfigError(f"attn_type should be 'self-attn' or 'cross-attn', got {attn_type!r}")
-        activation = _ACTIVATIONS.get(act_fn) if isinstance(act_fn, str) else act_fn
+        activation: Any = act_fn
+        if isinstance(act_fn, str):
+            # configs that import it say torch.nn.SiLU
+            activation = _ACTIVATIONS.get(act_fn.removeprefix("torch.nn."))
         if activation is None or activation not in _ACTIVATIONS.values():
             raise ConfigError(f"act_fn should be one of {list(_ACTIVATIONS)}, got {act_fn!r}")
         self.s = s

@@ -9,6 +9,7 @@ from poise.codecs import (
     SimCCLabel,
 )
 from poise.errors import ConfigError, DataError
+from poise.layers.rtmcc_block import RTMCCBlock
 from poise.models.heads import (
     BaseHead,
     CPMHead,
@@ -300,3 +301,8 @@ def test_simcc_heads_say_how_sharp_their_loss_is():
     head = SimCCHead(8, K, **SIMCC, deconv_out_channels=None, loss=loss, decoder=simcc_codec())
     assert head.covariance_options() == {"beta": 3.0}
     assert HeatmapHead(8, K, None).covariance_options() == {}
+
+
+@pytest.mark.parametrize("name", ["SiLU", "torch.nn.SiLU", torch.nn.SiLU])
+def test_activations_of_gated_attention_may_be_imported_in_a_config(name):
+    assert isinstance(RTMCCBlock(4, 8, 8, act_fn=name).act_fn, torch.nn.SiLU)
