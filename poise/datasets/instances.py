@@ -205,11 +205,12 @@ def nan_people(people: Sequence[dict[str, Any]]) -> np.ndarray:
     """`nan_instances` of N instances as dicts, which need not have all of the keys."""
     wrong = np.zeros(len(people), dtype=bool)
     for name in FINITE:
-        having = np.array([i for i, p in enumerate(people) if name in p], dtype=np.int64)
-        values = [np.ravel(np.asarray(people[i][name], dtype=np.float64)) for i in having]
-        finite = np.isfinite(np.concatenate([*values, np.empty(0)]))
-        places = np.repeat(having, [len(v) for v in values])
-        wrong[places[~finite]] = True
+        having = [i for i, person in enumerate(people) if name in person]
+        values = [np.ravel(people[i][name]) for i in having]
+        finite = np.isfinite(np.concatenate([np.empty(0), *values]).astype(np.float64))
+        if not finite.all():
+            places = np.repeat(having, [len(v) for v in values])
+            wrong[places[~finite]] = True
     return wrong
 
 
