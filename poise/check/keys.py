@@ -31,6 +31,7 @@ RUN_KEYS = (
     "default_hooks",
     "default_scope",
     "env_cfg",
+    "experiment_name",
     "find_unused_parameters",
     "freeze",
     "load_from",
