@@ -143,27 +143,35 @@ def test_no_network_runs_before_the_first_result_is_asked_for(mode, photo):
     assert ran
 
 
+@pytest.fixture
 def pipeline_threads():
-    return [t for t in threading.enumerate() if t.name.startswith("poise-") and t.is_alive()]
+    """The pipeline's threads that began in this test and have not ended."""
+    others = set(threading.enumerate())
+
+    def alive():
+        threads = set(threading.enumerate()) - others
+        return [t for t in threads if t.name.startswith("poise-") and t.is_alive()]
+
+    return alive
 
 
-def ended_threads():
-    """Whether the pipeline's threads end; those of a pool do so once their call is done."""
+def ended(pipeline_threads):
+    """Whether the threads end; those of a pool do so once their call is done."""
     for thread in pipeline_threads():
         thread.join(timeout=30)
     return not pipeline_threads()
 
 
-def test_pipeline_ends_with_its_iterator(inferencer, photo):
+def test_pipeline_ends_with_its_iterator(inferencer, photo, pipeline_threads):
     results = inferencer.predict(itertools.repeat(photo), batch_size=1)
     next(results)
     assert pipeline_threads()
     results.close()
-    assert ended_threads()
+    assert ended(pipeline_threads)
     assert list(results) == []
 
 
-def test_pipeline_ends_with_an_error_that_is_kept(inferencer, photo, tmp_path):
+def test_pipeline_ends_with_an_error_that_is_kept(inferencer, photo, tmp_path, pipeline_threads):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
     inputs = itertools.chain([photo, broken], itertools.repeat(photo))
@@ -171,7 +179,7 @@ def test_pipeline_ends_with_an_error_that_is_kept(inferencer, photo, tmp_path):
     with pytest.raises(DataError) as kept:
         list(results)
     assert kept.traceback
-    assert ended_threads()
+    assert ended(pipeline_threads)
 
 
 def test_config_file_of_a_detector_is_refused_like_its_name(tmp_path):
