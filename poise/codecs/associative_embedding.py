@@ -11,12 +11,12 @@ import numpy as np
 from poise._arrays import as_numpy, is_tensor
 from poise.codecs.arrays import Array, keypoint_labels_of, size_pair
 from poise.codecs.base import BaseKeypointCodec
+from poise.codecs.utils.blur import dilate_maps
 from poise.codecs.utils.gaussian_heatmap import (
     generate_gaussian_heatmaps,
     generate_udp_gaussian_heatmaps,
 )
 from poise.codecs.utils.grouping import fill_missing, group_keypoints_by_tags
-from poise.codecs.utils.post_processing import dilate_maps
 from poise.codecs.utils.refinement import (
     refine_keypoints,
     refine_keypoints_dark_udp,

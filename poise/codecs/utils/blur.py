@@ -1,4 +1,4 @@
-"""Gaussian blurs of many maps by one OpenCV call.
+"""Gaussian blurs, and the largest neighbours, of many maps by one OpenCV call.
 
 Maps are laid one below the other with blank rows between them, as a single tall picture: the
 filter then runs once instead of once per keypoint, with the same arithmetic on each map.
@@ -17,6 +17,7 @@ from poise.errors import DataError
 __all__ = [
     "blur_maps",
     "blur_matrix",
+    "dilate_maps",
     "gaussian_blur",
     "gaussian_blur1d",
     "gaussian_taps",
@@ -126,3 +127,18 @@ def blur_matrix(length: int, kernel: int, *, mirror: bool = False) -> Array:
 def _check_kernel(kernel: int) -> None:
     if kernel % 2 != 1:
         raise DataError(f"a blur kernel has an odd size, got {kernel}; try {kernel + 1}")
+
+
+def dilate_maps(heatmaps: Array, kernel_size: int) -> Array:
+    """Maximum over a square neighbourhood of each pixel of maps (..., H, W) float."""
+    H, W = heatmaps.shape[-2:]
+    stack = heatmaps.reshape(-1, H, W)
+    if stack.size == 0:
+        return heatmaps
+    border = kernel_size // 2
+    # rows between the maps that never win
+    tall = np.full((len(stack), H + border, W), -np.inf, dtype=np.float32)
+    tall[:, :H] = stack
+    square = np.ones((kernel_size, kernel_size), dtype=np.uint8)
+    wide = cv2.dilate(tall.reshape(-1, W), square)
+    return np.asarray(wide).reshape(tall.shape)[:, :H].reshape(heatmaps.shape)

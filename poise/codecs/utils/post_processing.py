@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
 from poise._arrays import is_tensor
 from poise.codecs.arrays import Array
-from poise.codecs.utils.blur import gaussian_blur, gaussian_blur1d
+from poise.codecs.utils.blur import dilate_maps, gaussian_blur, gaussian_blur1d
 from poise.errors import DataError
 
 __all__ = [
@@ -160,18 +159,3 @@ def batch_heatmap_nms(batch_heatmaps: Any, kernel_size: int = 5) -> Any:
 
         return suppress_slopes(batch_heatmaps, kernel_size)
     return batch_heatmaps * (batch_heatmaps == dilate_maps(batch_heatmaps, kernel_size))
-
-
-def dilate_maps(heatmaps: Array, kernel_size: int) -> Array:
-    """Maximum over a square neighbourhood of each pixel of maps (..., H, W) float."""
-    H, W = heatmaps.shape[-2:]
-    stack = heatmaps.reshape(-1, H, W)
-    if stack.size == 0:
-        return heatmaps
-    border = kernel_size // 2
-    # as in `blur`: one tall picture, rows between the maps that never win
-    tall = np.full((len(stack), H + border, W), -np.inf, dtype=np.float32)
-    tall[:, :H] = stack
-    square = np.ones((kernel_size, kernel_size), dtype=np.uint8)
-    wide = cv2.dilate(tall.reshape(-1, W), square)
-    return np.asarray(wide).reshape(tall.shape)[:, :H].reshape(heatmaps.shape)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from poise.codecs.utils.post_processing import dilate_maps
+from poise.codecs.utils.blur import dilate_maps
 
 __all__ = ["cap_at_one", "maximum", "patches", "simcc_maximum", "suppress_slopes"]
 
