@@ -118,7 +118,7 @@ def is_method_overridden(method: str, base_class: type, derived_class: Any) -> b
     """Whether a class, or the class of an object, defines a method of its base class anew.
 
     Example:
-        >>> is_method_overridden("__init__", object, Path)
+        >>> is_method_overridden("__repr__", object, Path)
         True
     """
     own = derived_class if isinstance(derived_class, type) else type(derived_class)
