@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import os
 import re
 import secrets
 import time
 import urllib.parse
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 __all__ = [
+    "BROKEN_ZIP",
     "files_below",
     "is_file",
     "own_cache",
@@ -29,6 +32,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+#: What reading a spoiled zip archive raises.
+BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 #: Times that something is tried, and seconds between two of them.
 _TRIES, _PAUSE = 10, 0.1
 

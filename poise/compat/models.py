@@ -32,7 +32,7 @@ def is_model_wrapper(model: nn.Module) -> bool:
 class _BatchNorm(nn.modules.batchnorm._BatchNorm):
     """A batch norm of maps of any number of axes, as the synchronised one is."""
 
-    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's name
+    def _check_input_dim(self, *_: Tensor) -> None:
         """Any is right."""
 
 

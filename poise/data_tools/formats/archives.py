@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import lzma
 import shutil
 import stat
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from poise._files import BROKEN_ZIP
 from poise.data_tools.formats.reading import PICTURES
 from poise.errors import DataError
 
@@ -24,8 +23,6 @@ _MOST_FILES = 2_000_000
 #: more than that is a bomb where it also unpacks to so many times its size
 _SUSPECT_BYTES, _MOST_TIMES = 1 << 30, 100
 _COPIED = 1 << 20
-#: what reading a spoiled archive raises
-_BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 
 
 def is_archive(path: Path) -> bool:
@@ -55,7 +52,7 @@ def unpack(path: Path, into: Path) -> tuple[Path, str]:
             for member, name in members:
                 _extract(archive, member, into / name)
             left = sum(not m.is_dir() for m in archive.infolist()) - len(members)
-    except _BROKEN as error:
+    except BROKEN_ZIP as error:
         raise DataError(f"{path} is a broken archive: {error}; pack it anew") from error
     except RuntimeError as error:  # what zipfile says of encrypted files
         raise DataError(f"{path} cannot be unpacked: {error}") from error

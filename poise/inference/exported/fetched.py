@@ -6,18 +6,16 @@ import hashlib
 import os
 import shutil
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from poise._files import own_cache
+from poise._files import BROKEN_ZIP, own_cache
 from poise.errors import CheckpointError, FileMissingError
 
 __all__ = ["local_network"]
 
 #: What of an archive is unpacked: the network, and what says how it is used.
 _WANTED = (".onnx", ".json")
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 
 def local_network(source: str | os.PathLike[str]) -> Path:
@@ -54,15 +52,18 @@ def _unpacked(archive: Path) -> Path:
     folder = own_cache() / "unpacked" / key.hexdigest()[:12] / archive.stem
     if not folder.is_dir():
         partial = own_cache() / "unpacked" / f".{key.hexdigest()[:12]}.{os.getpid()}"
-        partial.mkdir(parents=True, exist_ok=True)
         try:
+            partial.mkdir(parents=True, exist_ok=True)
             _extract(archive, partial)
             folder.parent.mkdir(exist_ok=True)
             partial.rename(folder)
-        except OSError:
+        except OSError as error:
             # of several processes one comes first
             if not folder.is_dir():
-                raise
+                raise CheckpointError(
+                    f"cannot unpack '{archive}' into {folder}: {error.strerror or error}; "
+                    "POISE_CACHE_DIR names another folder"
+                ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return next(folder.glob("*.onnx"))
@@ -82,7 +83,10 @@ def _extract(archive: Path, folder: Path) -> None:
                 if member.parent == network.parent and member.suffix.lower() in _WANTED:
                     with file.open(name) as source, (folder / member.name).open("wb") as target:
                         shutil.copyfileobj(source, target)
-    except _BROKEN as error:
+    except CheckpointError:
+        raise
+    # RuntimeError is what zipfile says of encrypted files
+    except (*BROKEN_ZIP, RuntimeError) as error:
         raise CheckpointError(f"'{archive}' is no zip archive that can be read: {error}") from error
 
 

@@ -18,6 +18,7 @@ from poise.models.weights.reading import (
     state_dict_of,
     strip_prefix,
     unwrap,
+    with_versions,
 )
 from poise.models.weights.vision_names import with_our_names
 
@@ -275,9 +276,7 @@ def named_for(
     weights = OrderedDict(bare)
     for pattern, replacement in revise_keys:
         weights = OrderedDict((re.sub(pattern, replacement, k), v) for k, v in weights.items())
-    # module versions, which renames go by
-    weights._metadata = getattr(bare, "_metadata", {})  # type: ignore[attr-defined]
-    return weights
+    return with_versions(weights, getattr(bare, "_metadata", None))
 
 
 def not_finite(weights: Mapping[str, Tensor]) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from poise.errors import CheckpointError
-from poise.models.weights.reading import read_checkpoint, state_dict_of
+from poise.models.weights.reading import read_checkpoint, state_dict_of, with_versions
 from poise.models.weights.saving import plain_values, save_checkpoint, stored
 from poise.models.weights.sources import locate
 
@@ -62,9 +62,9 @@ def publish(
     weights = state_dict_of(content, str(path))
     if not average:
         weights = _plain_weights(content, weights, path)
-    state = OrderedDict((key, stored(value, half=half)) for key, value in weights.items())
+    written = OrderedDict((key, stored(value, half=half)) for key, value in weights.items())
     # versions of the modules, by which old files are told from new ones
-    state._metadata = getattr(weights, "_metadata", {})  # type: ignore[attr-defined]
+    state = with_versions(written, getattr(weights, "_metadata", None))
     meta = content.get("meta") or {}
     kept = {key: plain_values(meta[key]) for key in KEPT_META if key in meta}
     place = Path(target).expanduser() if target is not None else path.parent
@@ -83,5 +83,4 @@ def _plain_weights(content: Mapping[str, Any], weights: Mapping[str, Any], path:
     if not isinstance(other, Mapping):
         raise CheckpointError(f"{path} has no averaged weights, so there is nothing to choose")
     plain = OrderedDict((key, other.get(_AVERAGED + key, value)) for key, value in weights.items())
-    plain._metadata = getattr(weights, "_metadata", {})  # type: ignore[attr-defined]
-    return plain
+    return with_versions(plain, getattr(weights, "_metadata", None))

@@ -19,7 +19,13 @@ from poise.models.weights import unpickle
 from poise.models.weights.fetching import hash_in_name
 from poise.models.weights.sources import locate
 
-__all__ = ["read_checkpoint", "read_state_dict", "state_dict_of", "strip_prefix"]
+__all__ = [
+    "read_checkpoint",
+    "read_state_dict",
+    "state_dict_of",
+    "strip_prefix",
+    "with_versions",
+]
 
 #: keys under which programs keep the weights in their files
 _CONTAINERS = ("state_dict", "model_state_dict", "model", "module", "network", "params")
@@ -158,10 +164,10 @@ def state_dict_of(checkpoint: Mapping[str, Any], where: str = "checkpoint") -> d
             f"No state_dict found in {where}: it holds {keys}; expected tensors, or a dict of "
             f"them under one of {', '.join(_CONTAINERS)}"
         )
-    return _with_versions(state, getattr(found, "_metadata", None))
+    return with_versions(state, getattr(found, "_metadata", None))
 
 
-def _with_versions(state: OrderedDict[str, Tensor], metadata: Any) -> OrderedDict[str, Tensor]:
+def with_versions(state: OrderedDict[str, Tensor], metadata: Any) -> OrderedDict[str, Tensor]:
     """Attach module versions to a state dict, as torch does."""
     state._metadata = dict(metadata or {})  # type: ignore[attr-defined]
     return state
@@ -194,7 +200,7 @@ def strip_prefix(
         for k, v in state.items()
         if k.startswith(head) or not only
     )
-    return _with_versions(kept, versions)
+    return with_versions(kept, versions)
 
 
 def unwrap(state: Mapping[str, Tensor], expected: Iterable[str]) -> Mapping[str, Tensor]:

@@ -17,6 +17,7 @@ from torch import nn
 import poise
 from poise._files import whole_file
 from poise.errors import CheckpointError
+from poise.models.weights.reading import with_versions
 
 __all__ = ["save_checkpoint", "stored"]
 
@@ -73,8 +74,7 @@ def _on_cpu(model: nn.Module) -> OrderedDict[str, torch.Tensor]:
     """State dict on the CPU, with the versions of its modules."""
     state = model.state_dict()
     cpu = OrderedDict((k, v.detach().cpu()) for k, v in state.items())
-    cpu._metadata = getattr(state, "_metadata", OrderedDict())  # type: ignore[attr-defined]
-    return cpu
+    return with_versions(cpu, getattr(state, "_metadata", None))
 
 
 def _meta_of(model: nn.Module) -> dict[str, Any]:

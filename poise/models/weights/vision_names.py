@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from poise.models.weights.reading import with_versions
+
 __all__ = ["with_our_names"]
 
 #: A key of the models that are meant, and of each naming that is known.
@@ -65,8 +67,7 @@ def with_our_names(state: Mapping[str, Tensor], expected: Iterable[str]) -> Mapp
     if not any(key.endswith("cls_token") for key in state):
         for key in [key for key in renamed if key.endswith("pos_embed")]:
             renamed[key] = renamed[key][:, 1:] + renamed[key][:, :1]
-    renamed._metadata = getattr(state, "_metadata", {})  # type: ignore[attr-defined]
-    return renamed
+    return with_versions(renamed, getattr(state, "_metadata", None))
 
 
 def _renamed(

@@ -218,6 +218,22 @@ def test_archives_without_just_one_network_are_refused(cache, tmp_path):
     assert list(cache.iterdir()) == []
 
 
+def test_an_encrypted_archive_and_a_cache_that_is_no_folder_are_told(cache, tmp_path, monkeypatch):
+    archive = packed(tmp_path / "net.zip", ("end2end.onnx", b"net"))
+    content = bytearray(archive.read_bytes())
+    # the flag of encryption, in the file's own header and in the directory
+    for header, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(header) + place] |= 1
+    secret = tmp_path / "secret.zip"
+    secret.write_bytes(content)
+    with pytest.raises(CheckpointError, match="encrypted"):
+        local_network(secret)
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("POISE_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(CheckpointError, match="cannot unpack .* POISE_CACHE_DIR names another"):
+        local_network(archive)
+
+
 # ------------------------------------------------------------------------ forms of outputs
 
 
