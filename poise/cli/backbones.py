@@ -11,8 +11,8 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from poise.cli.tables import aligned
 from poise.errors import ArgumentError
+from poise.report.text import aligned
 from poise.zoo.backbone_costs import TABLE_SIZE, known_costs, variant_names
 from poise.zoo.variants import SEQUENCES
 

@@ -13,8 +13,8 @@ import typer
 from poise.cli import zoo_files
 from poise.cli.backbones import backbones
 from poise.cli.options import add_commands
-from poise.cli.tables import aligned
 from poise.errors import ConfigError, UnknownNameError, nearest
+from poise.report.text import aligned
 from poise.zoo.index import Model, models, require_model, spellings
 from poise.zoo.training_data import licence_note, training_data
 from poise.zoo.weights import default_weights

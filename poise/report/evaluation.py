@@ -13,6 +13,7 @@ import numpy as np
 
 from poise.metrics.analysis.bootstrap import Difference, Interval
 from poise.metrics.analysis.tables import Table
+from poise.report.text import aligned
 
 __all__ = ["Examination", "examination_lines"]
 
@@ -123,17 +124,9 @@ def _differences(what: str, rows: Mapping[str, Difference], level: float) -> Ite
     yield from text_table([*head, "better in"], cells)
 
 
-def text_table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1
-) -> Iterator[str]:
+def text_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
     """Lines of a table; the first columns stand at the left, numbers at the right."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
-        cells = [
-            f"{cell:<{width}}" if place < left else f"{cell:>{width}}"
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
+    return aligned([head, *rows], right=range(left, len(head)))
 
 
 def shown(value: float, column: Sequence[float] = ()) -> str:
