@@ -23,10 +23,16 @@ def convert(
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="File to write; for YOLO's form a folder will do.")
+        Path,
+        typer.Option("--out", "-o", help="File to write; a folder for labelling tools and YOLO."),
     ],
     form: Annotated[
-        str | None, typer.Option("--to", help="coco, yolo or jsonl; by the ending without it.")
+        str | None,
+        typer.Option(
+            "--to",
+            help="coco, yolo, jsonl, labelme, cvat, label-studio, deeplabcut or sleap; by the "
+            "ending without it.",
+        ),
     ] = None,
     source_form: Annotated[
         str | None,
@@ -57,7 +63,10 @@ def convert(
         str | None, typer.Option(help="Of Label Studio: id or mail address of whose work counts.")
     ] = None,
     predicted: Annotated[
-        bool, typer.Option("--predicted", help="Of SLEAP: also predictions nobody corrected.")
+        bool,
+        typer.Option(
+            "--predicted", help="Of SLEAP and Label Studio: also predictions nobody corrected."
+        ),
     ] = False,
     save_pictures: Annotated[
         Path | None, typer.Option(help="Of SLEAP: write the labelled frames into this folder.")
@@ -73,6 +82,9 @@ def convert(
         float,
         typer.Option(help="Around the keypoints where a box is made, of their longer side."),
     ] = 0.1,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite labels that are in a tool's form there.")
+    ] = False,
 ) -> None:
     """Write annotations in another form, or with the keypoints of another skeleton."""
     from poise.data_tools.audit import doubtful_ids
@@ -97,6 +109,7 @@ def convert(
         to_schema=to_schema,
         derived=derived,
         without=set() if without is None else doubtful_ids(without, without_least),
+        replace=force,
     )
     sys.stdout.write(
         f"{len(found.images):,} pictures, {found.kept:,} people, {len(found.names)} keypoints"

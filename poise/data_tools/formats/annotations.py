@@ -39,6 +39,8 @@ class Annotations:
         said: what was made or guessed, for people; one sentence each.
         folder: that names of pictures are relative to, where it is known.
         kept: people that were written.
+        proposed_by: name of the model whose proposals these are, to be corrected by people; None
+            for labels. Of such, keypoints with visibility 0 may still have a place.
     """
 
     images: list[dict[str, Any]]
@@ -53,6 +55,7 @@ class Annotations:
     said: list[str] = field(default_factory=list)
     folder: Path | None = None
     kept: int = 0
+    proposed_by: str | None = None
 
     def drop(self, reason: str, where: Any) -> None:
         """Count something that could not be kept."""

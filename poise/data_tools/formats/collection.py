@@ -208,8 +208,11 @@ class Collection:
         count = len(pairs) // 2
         found.said.append(f"left and right: {count} {'pair' if count == 1 else 'pairs'} {told}")
         found.swap = [names.index(pairs.get(name, name)) for name in names]
+        # categories of the same keypoints say their links once each
         found.skeleton = [
-            (names.index(a), names.index(b)) for a, b in links if a in names and b in names
+            (names.index(a), names.index(b))
+            for a, b in dict.fromkeys(links)
+            if a in names and b in names
         ]
 
     def _triples(self, draft: Draft, place: Mapping[str, int]) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from poise.errors import DataError
 
 __all__ = ["read_cvat", "xml_file"]
 
+#: what follows the skeleton's name in the label of its box: CVAT takes a name once
+BOX_LABEL = " box"
 #: name of the file in an export
 FILE = "annotations.xml"
 #: name of a frame's picture in an export, without ending
@@ -77,7 +79,8 @@ def read_cvat(path: Path, reading: Reading) -> Annotations:
     book = Collection(reading, file, folder)
     for name, size, shapes in content.pictures:
         with explained(f"{file}: a shape of {name}"):
-            _add(book, book.add_image(places.get(name, name), size), name, shapes)
+            image = book.add_image(places.get(name, name), size)
+            _add(book, image, name, shapes, content.keypoints)
     return book.finish(content.keypoints, content.links)
 
 
@@ -144,7 +147,8 @@ def _read_frames(
             continue
         between += sum(shape.get("keyframe") == "0" for shape in shown)
         with explained(f"{file}: a shape of {name}"):
-            _add(book, book.add_image(known, size, frame_id=frame), name, shown)
+            image = book.add_image(known, size, frame_id=frame)
+            _add(book, image, name, shown, content.keypoints)
     if between:
         book.found.said.append(f"{between:,} shapes were put between key frames by CVAT")
     if not pictures:
@@ -155,8 +159,14 @@ def _read_frames(
     return book.finish(content.keypoints, content.links)
 
 
-def _add(book: Collection, image: int, where: str, shapes: Iterable[ET.Element]) -> None:
-    """Take in the people of a picture or frame."""
+def _add(
+    book: Collection,
+    image: int,
+    where: str,
+    shapes: Iterable[ET.Element],
+    skeletons: Container[str],
+) -> None:
+    """Take in the people of a picture or frame; `skeletons` are their labels."""
     people: list[tuple[str | None, Draft]] = []
     points: list[LoosePoint] = []
     boxes: list[LooseBox] = []
@@ -178,7 +188,7 @@ def _add(book: Collection, image: int, where: str, shapes: Iterable[ET.Element])
                 named = {f"keypoint_{n}": (*s, _seen(shape)) for n, s in enumerate(spots)}
                 people.append((group, Draft(named, None, label, place, more)))
         elif shape.tag == "box":
-            boxes.append(LooseBox(label, _edges(shape), group, more))
+            boxes.append(LooseBox(_owner(label, skeletons), _edges(shape), group, more))
         else:
             book.found.drop(f"shapes of the kind {shape.tag}", place)
     left = _give_boxes(people, boxes)
@@ -200,6 +210,12 @@ def _give_boxes(people: list[tuple[str | None, Draft]], boxes: list[LooseBox]) -
             draft.box = best.box
             left.remove(best)
     return left
+
+
+def _owner(label: str, skeletons: Container[str]) -> str:
+    """The category of a box: its label, or the skeleton's that it is made for."""
+    name = label.removesuffix(BOX_LABEL)
+    return name if name in skeletons else label
 
 
 def _group(shape: ET.Element) -> str | None:

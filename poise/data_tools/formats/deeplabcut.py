@@ -19,7 +19,7 @@ from poise.data_tools.formats.hdf_tables import Table, read_table
 from poise.data_tools.formats.reading import Reading, picture_folder, picture_size
 from poise.errors import DataError
 
-__all__ = ["label_files", "read_deeplabcut"]
+__all__ = ["label_files", "read_config", "read_deeplabcut"]
 
 #: names of tables of labels
 LABELS = "CollectedData*"
@@ -72,7 +72,7 @@ def read_deeplabcut(path: Path, reading: Reading) -> Annotations:
     folder, files = label_files(path)
     if not files:
         raise DataError(f"{path} has no labels of DeepLabCut (labeled-data/*/{LABELS}.csv or .h5)")
-    project = _read_config(folder / "config.yaml")
+    project = read_config(folder / "config.yaml")
     mine = [f for f in files if f.stem == f"CollectedData_{project.scorer}"] or files
     tables = [(file, _read(file)) for file in mine]
     names = [row for _, table in tables for row in table.rows]
@@ -96,7 +96,12 @@ def _individual(column: tuple[str, ...]) -> str:
     return column[1] if len(column) == len(_HEADING) else ""
 
 
-def _read_config(file: Path) -> _Project:
+def read_config(file: Path) -> _Project:
+    """What a `config.yaml` says; nothing where there is none.
+
+    Raises:
+        DataError: a broken one.
+    """
     if not file.is_file():
         return _Project()
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from poise.data_tools.formats.collection import Draft
 
-__all__ = ["LooseBox", "LoosePoint", "group_shapes", "says_hidden"]
+__all__ = ["HIDING", "LooseBox", "LoosePoint", "group_shapes", "says_hidden"]
 
 #: a point this far outside of a box, in parts of its longer side, still belongs to it
 REACH = 0.1

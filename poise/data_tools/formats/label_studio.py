@@ -6,23 +6,32 @@ that it was put under or is related to, else to the smallest one around it.
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+from xml.etree import ElementTree as ET
 
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection
 from poise.data_tools.formats.grouping import LooseBox, LoosePoint, group_shapes, says_hidden
 from poise.data_tools.formats.reading import PICTURES, Box, Reading, picture_folder, picture_size
+from poise.data_tools.formats.shown import Shown, category_keypoints, link_to, shown_people
 from poise.datasets.coco_file import explained, read_json
 from poise.errors import DataError
 
-__all__ = ["read_label_studio"]
+__all__ = ["label_studio_files", "read_label_studio"]
 
+#: what is written: tasks, and the labelling interface for them
+TASKS, INTERFACE = "tasks.json", "labeling_interface.xml"
+#: address of a picture in a local storage
+_LOCAL = "/data/local-files/?d="
 _PERCENT = 100
+#: size of a keypoint's dot, per cent of the picture
+_DOT = 0.5
 #: types of results that name a region
 _POINTS, _BOXES = "keypointlabels", "rectanglelabels"
 
@@ -32,7 +41,7 @@ def read_label_studio(path: Path, reading: Reading) -> Annotations:
 
     Args:
         path: the file.
-        reading: `schema`, `images`, `category`, `annotator`, `margin`.
+        reading: `schema`, `images`, `category`, `annotator`, `predicted`, `margin`.
 
     Raises:
         DataError: no such file, or a broken one.
@@ -68,7 +77,7 @@ def _picture_name(task: Mapping[str, Any]) -> str:
 
 def _chosen(book: Collection, task: Mapping[str, Any], where: str) -> list[Any] | None:
     """Results of the annotator whose work counts; None where there are none."""
-    if "annotations" not in task and "completions" not in task:
+    if not {"annotations", "completions", "predictions"} & task.keys():
         return _of_minimal(task)
     done = list(task.get("annotations") or task.get("completions") or ())
     kept = [a for a in done if not a.get("was_cancelled")]
@@ -76,6 +85,9 @@ def _chosen(book: Collection, task: Mapping[str, Any], where: str) -> list[Any] 
         book.found.drop("annotations that were cancelled", where)
     wanted = book.reading.annotator
     mine = [a for a in kept if wanted is None or wanted in _names_of(a.get("completed_by"))]
+    proposed = list(task.get("predictions") or ()) if book.reading.predicted else []
+    if not mine and proposed:
+        return list(proposed[-1].get("result") or ())
     if not mine:
         about = "annotations" if wanted is None else f"annotations of {wanted}"
         book.found.drop(f"tasks without {about}", where)
@@ -175,3 +187,87 @@ def _box(value: Mapping[str, Any], size: tuple[float, float]) -> Box:
     across = [0, width * cos, -height * sin, width * cos - height * sin]
     down = [0, width * sin, height * cos, width * sin + height * cos]
     return left + min(across), top + min(down), left + max(across), top + max(down)
+
+
+def label_studio_files(found: Annotations, out: Path) -> dict[Path, bytes]:
+    """Tasks to import, and the labelling interface of the project.
+
+    Pictures are named as files of a local storage whose root is above their folder.
+
+    Args:
+        found: annotations; what a model proposes become predictions, which people take over.
+        out: folder, or the .json file in it.
+    """
+    file = out if out.suffix == ".json" else out / TASKS
+    home = file.parent.resolve()
+    key = "annotations" if found.proposed_by is None else "predictions"
+    tasks: list[dict[str, Any]] = []
+    for image, people in shown_people(found):
+        way, above = link_to(found, image["file_name"], home), home.name
+        if way.startswith("..") and found.folder is not None:
+            way, above = image["file_name"], found.folder.resolve().name
+        results = [result for person in people for result in _results(image, person)]
+        done: dict[str, Any] = {"result": results}
+        if found.proposed_by is not None:
+            scores = [p.about["score"] for p in people if "score" in p.about]
+            done |= {"model_version": found.proposed_by, "score": min(scores, default=0.0)}
+        address = f"{_LOCAL}{quote(PurePosixPath(above, way).as_posix())}"
+        known = [done] if found.proposed_by is None or people else []
+        tasks.append({"data": {"image": address}, key: known})
+    return {
+        file: json.dumps(tasks, indent=1).encode(),
+        file.with_name(INTERFACE): _interface(found).encode(),
+    }
+
+
+def _results(image: Mapping[str, Any], person: Shown) -> list[dict[str, Any]]:
+    """Regions of a person: the box, and under it the keypoints."""
+    width, height = image["width"], image["height"]
+    across, down = _PERCENT / width, _PERCENT / height
+    common = {
+        "to_name": "image",
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+    }
+    left, top, right, bottom = person.box
+    edges = {"x": left * across, "y": top * down, "rotation": 0}
+    sides = {"width": (right - left) * across, "height": (bottom - top) * down}
+    number = f"person{person.number}"
+    found = [
+        {
+            **common,
+            "id": number,
+            "type": _BOXES,
+            "from_name": "box",
+            "value": {**edges, **sides, _BOXES: [person.label]},
+        }
+    ]
+    for name, x, y, hidden in person.labelled:
+        own = {**common, "id": f"{number}-{name}", "parentID": number}
+        spot = {"x": x * across, "y": y * down, "width": _DOT}
+        found.append(
+            {**own, "type": _POINTS, "from_name": "keypoint", "value": {**spot, _POINTS: [name]}}
+        )
+        if hidden:
+            value = {**spot, "choices": ["hidden"]}
+            found.append({**own, "type": "choices", "from_name": "seen", "value": value})
+    return found
+
+
+def _interface(found: Annotations) -> str:
+    """The labelling interface, as XML."""
+    view = ET.Element("View")
+    ET.SubElement(view, "Image", {"name": "image", "value": "$image", "zoom": "true"})
+    for kind, name, labels in (
+        ("RectangleLabels", "box", category_keypoints(found)),
+        ("KeyPointLabels", "keypoint", found.names),
+    ):
+        group = ET.SubElement(view, kind, {"name": name, "toName": "image"})
+        for label in labels:
+            ET.SubElement(group, "Label", {"value": label})
+    about = {"name": "seen", "toName": "image", "perRegion": "true", "whenTagName": "keypoint"}
+    choices = ET.SubElement(view, "Choices", about)
+    ET.SubElement(choices, "Choice", {"value": "hidden"})
+    ET.indent(view)
+    return ET.tostring(view, encoding="unicode") + "\n"

@@ -8,6 +8,7 @@ flag or attribute that says so, or X-AnyLabeling's `difficult`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,28 @@ from typing import Any
 from poise._files import files_below
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection
-from poise.data_tools.formats.grouping import LooseBox, LoosePoint, group_shapes, says_hidden
+from poise.data_tools.formats.grouping import (
+    HIDING,
+    LooseBox,
+    LoosePoint,
+    group_shapes,
+    says_hidden,
+)
 from poise.data_tools.formats.reading import Reading, picture_folder, picture_size
+from poise.data_tools.formats.shown import (
+    Shown,
+    check_apart,
+    link_to,
+    place_below,
+    shown_people,
+)
 from poise.datasets.coco_file import explained, read_json
 from poise.errors import DataError
 
-__all__ = ["has_shapes", "read_labelme", "shape_files"]
+__all__ = ["has_shapes", "labelme_files", "read_labelme", "shape_files"]
+
+#: of the files that are written: the form has been the same since
+VERSION = "5.0.0"
 
 
 def shape_files(path: Path) -> list[Path]:
@@ -104,3 +121,57 @@ def _hidden(shape: Mapping[str, Any]) -> bool:
     said["difficult"] = shape.get("difficult")
     said["description"] = shape.get("description")
     return says_hidden(said)
+
+
+def labelme_files(found: Annotations, out: Path) -> dict[Path, bytes]:
+    """A file for each picture, by its name below a folder.
+
+    labelme shows them where they lie beside the pictures. A picture in which a model finds nobody
+    has none: it would read as one in which somebody saw that nobody is there.
+
+    Args:
+        found: annotations.
+        out: folder.
+    """
+    pictures = [
+        (place_below(out, image["file_name"]).with_suffix(".json"), image, people)
+        for image, people in shown_people(found)
+        if people or found.proposed_by is None
+    ]
+    check_apart((place, image["file_name"]) for place, image, _ in pictures)
+    return {
+        place: json.dumps(
+            {
+                "version": VERSION,
+                "flags": {},
+                "shapes": [shape for person in people for shape in _shapes(person)],
+                "imagePath": link_to(found, image["file_name"], place.parent),
+                "imageData": None,
+                "imageHeight": image["height"],
+                "imageWidth": image["width"],
+            },
+            indent=1,
+        ).encode()
+        for place, image, people in pictures
+    }
+
+
+def _shapes(person: Shown) -> list[dict[str, Any]]:
+    """The box, and the keypoints that have a label, in one group."""
+    left, top, right, bottom = person.box
+    corners = [[left, top], [right, bottom]]
+    drawn: list[tuple[str, str, Any, dict[str, bool]]] = [("rectangle", person.label, corners, {})]
+    # the flag is there in either case, so that its box can be ticked
+    drawn += [("point", n, [[x, y]], {HIDING[0]: h}) for n, x, y, h in person.labelled]
+    return [
+        {
+            "label": label,
+            "points": points,
+            "group_id": person.number,
+            "description": "",
+            "shape_type": kind,
+            "flags": flags,
+            "mask": None,
+        }
+        for kind, label, points, flags in drawn
+    ]

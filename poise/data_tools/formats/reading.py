@@ -33,7 +33,8 @@ class Reading:
         part: of YOLO's form: "train", "val" or "test".
         category: only the people, animals or things of this label.
         annotator: of Label Studio's form: whose work counts where several did the same task.
-        predicted: of SLEAP's form: also what the tool predicted and nobody corrected.
+        predicted: of the forms of SLEAP and Label Studio: also what a model predicted and nobody
+            corrected.
         save_pictures: of SLEAP's form: folder for the labelled frames of videos.
         margin: around the keypoints where there is no box, in parts of the longer side that they
             span.

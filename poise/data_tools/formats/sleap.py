@@ -21,15 +21,15 @@ from poise.data_tools.formats.reading import Reading, picture_folder, picture_si
 from poise.data_tools.formats.sleap_frames import FrameNames, save_frames
 from poise.errors import DataError
 
-__all__ = ["read_sleap"]
+__all__ = ["BY_HAND", "LINK", "PREDICTED", "SYMMETRY", "read_sleap"]
 
 #: files of earlier forms count pixels from their corner, later ones from their centre
 CENTRED_SINCE = 1.1
 _CORNER_SHIFT = 0.5
 #: kinds of instances
-_BY_HAND, _PREDICTED = 0, 1
+BY_HAND, PREDICTED = 0, 1
 #: kinds of edges of a skeleton
-_LINK, _SYMMETRY = 1, 2
+LINK, SYMMETRY = 1, 2
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,14 @@ def _read(file: Any, path: Path, reading: Reading) -> Annotations:
     book = Collection(reading, path, folder)
     shift = _CORNER_SHIFT if about.get("format_id", 1.0) < CENTRED_SINCE else 0.0
     instances = file["instances"][()]
-    tables = {_BY_HAND: file["points"][()], _PREDICTED: file["pred_points"][()]}
-    corrected = set(instances["from_predicted"][instances["instance_type"] == _BY_HAND].tolist())
+    tables = {BY_HAND: file["points"][()], PREDICTED: file["pred_points"][()]}
+    corrected = set(instances["from_predicted"][instances["instance_type"] == BY_HAND].tolist())
     for frame, key, name in zip(frames, keys, wanted, strict=True):
         rows = instances[int(frame["instance_id_start"]) : int(frame["instance_id_end"])]
         drafts = [
             _draft(row, tables, skeletons, shift, name)
             for row in rows
-            if row["instance_type"] == _BY_HAND
+            if row["instance_type"] == BY_HAND
             or (reading.predicted and int(row["instance_id"]) not in corrected)
         ]
         left = len(rows) - len(drafts)
@@ -140,7 +140,7 @@ def _draft(
         if np.isfinite(point["x"]) and np.isfinite(point["y"])
     }
     more: dict[str, Any] = {"track_id": int(row["track"])} if row["track"] >= 0 else {}
-    if kind == _PREDICTED:
+    if kind == PREDICTED:
         more["score"] = round(float(row["score"]), 4)
     return Draft(found, None, skeleton.name, where, more)
 
@@ -154,7 +154,7 @@ def _skeleton(graph: Mapping[str, Any], names: list[str]) -> _Skeleton:
     links, pairs = [], {}
     for source, target, kind in _edges(graph["links"]):
         a, b = names[source], names[target]
-        if kind == _SYMMETRY:
+        if kind == SYMMETRY:
             pairs[a], pairs[b] = b, a
         else:
             links.append((a, b))
@@ -172,5 +172,5 @@ def _edges(links: list[Mapping[str, Any]]) -> Iterator[tuple[int, int, int]]:
             yield int(link["source"]), int(link["target"]), kinds[-1]
         else:
             number = int(kind.get("py/id", 0))
-            known = kinds[number - 1] if 0 < number <= len(kinds) else _LINK
+            known = kinds[number - 1] if 0 < number <= len(kinds) else LINK
             yield int(link["source"]), int(link["target"]), known

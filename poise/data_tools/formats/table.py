@@ -12,12 +12,16 @@ from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.archives import is_archive, unpack
 from poise.data_tools.formats.coco import read_coco_file, write_coco_file
 from poise.data_tools.formats.cvat import read_cvat
+from poise.data_tools.formats.cvat_files import cvat_files
 from poise.data_tools.formats.deeplabcut import read_deeplabcut
+from poise.data_tools.formats.deeplabcut_files import deeplabcut_files
 from poise.data_tools.formats.json_lines import read_json_lines, write_json_lines
-from poise.data_tools.formats.label_studio import read_label_studio
-from poise.data_tools.formats.labelme import read_labelme
-from poise.data_tools.formats.reading import Reading
+from poise.data_tools.formats.label_studio import label_studio_files, read_label_studio
+from poise.data_tools.formats.labelme import labelme_files, read_labelme
+from poise.data_tools.formats.reading import Reading, picture_folder
+from poise.data_tools.formats.shown import write_files
 from poise.data_tools.formats.sleap import read_sleap
+from poise.data_tools.formats.sleap_files import sleap_files
 from poise.data_tools.formats.yolo import read_yolo, write_yolo
 from poise.errors import ArgumentError, DataError, FileMissingError, nearest
 
@@ -33,6 +37,10 @@ __all__ = [
 
 Reader = Callable[[Path, Reading], Annotations]
 Writer = Callable[[Annotations, Path], list[Path]]
+#: files and what is to be in them
+Maker = Callable[[Annotations, Path], dict[Path, bytes]]
+#: more files than that are named by their folder
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,9 @@ class Form:
         fits: whether a file or folder has this form, by what is in it.
         read: reader of a file or folder.
         endings: of files that are written.
-        write: writer; None where Poise only reads.
+        write: writer of a form for training, which replaces what is there.
+        make: of one that people correct by hand, whose files are not replaced unasked; every form
+            has one or the other.
     """
 
     about: str
@@ -52,17 +62,25 @@ class Form:
     read: Reader
     endings: tuple[str, ...] = ()
     write: Writer | None = None
+    make: Maker | None = None
 
 
 #: name -> form; the first that fits is taken
 FORMS: dict[str, Form] = {
-    "deeplabcut": Form("project or CollectedData_*", told_by.is_deeplabcut, read_deeplabcut),
+    "deeplabcut": Form(
+        "project or CollectedData_*",
+        told_by.is_deeplabcut,
+        read_deeplabcut,
+        make=deeplabcut_files,
+    ),
     "yolo": Form("data.yaml", told_by.is_yolo, read_yolo, (".yaml", ".yml"), write_yolo),
     "jsonl": Form(".jsonl", told_by.is_json_lines, read_json_lines, (".jsonl",), write_json_lines),
-    "cvat": Form("annotations.xml", told_by.is_cvat, read_cvat),
-    "sleap": Form(".slp", told_by.is_sleap, read_sleap),
-    "labelme": Form("folder of .json files", told_by.is_labelme, read_labelme),
-    "label-studio": Form(".json export", told_by.is_label_studio, read_label_studio),
+    "cvat": Form("annotations.xml", told_by.is_cvat, read_cvat, (".xml",), make=cvat_files),
+    "sleap": Form(".slp", told_by.is_sleap, read_sleap, (".slp",), make=sleap_files),
+    "labelme": Form("folder of .json files", told_by.is_labelme, read_labelme, make=labelme_files),
+    "label-studio": Form(
+        ".json export", told_by.is_label_studio, read_label_studio, make=label_studio_files
+    ),
     "coco": Form(".json", told_by.is_coco, read_coco_file, (".json",), write_coco_file),
 }
 
@@ -110,37 +128,51 @@ def read_annotations(
     return FORMS[find_form(path, form)].read(path, reading or Reading())
 
 
-def write_annotations(found: Annotations, out: Path, form: str | None = None) -> list[Path]:
+def write_annotations(
+    found: Annotations, out: Path, form: str | None = None, *, replace: bool = False
+) -> list[Path]:
     """Write annotations.
 
     Args:
         found: what is written; what has no place in the form is counted in its `lost`.
-        out: file, or folder for YOLO's form.
+        out: file, or folder for forms of several files.
         form: a name of `FORMS`; by the file's ending without it.
+        replace: overwrite files of labelling tools, too.
 
     Returns:
         What was written.
 
     Raises:
-        ArgumentError: an unknown form, or one that is only read.
+        ArgumentError: an unknown form.
+        DataError: labels of a tool are there already.
     """
-    written = {name: form for name, form in FORMS.items() if form.write is not None}
-    if form is None:
-        form = next((name for name, f in written.items() if out.suffix in f.endings), None)
-        if form is None:
-            raise ArgumentError(
-                f"the ending of {out} does not say the form; give --to {' or '.join(written)}"
-            )
-    writer = written[form].write if form in written else None
-    if writer is None:
-        raise ArgumentError(
-            f"there is no form '{form}' to write; there are {', '.join(written)}"
-            f"{nearest(form, written)}"
-        )
+    form = _form_to_write(out, form)
     before = found.lost.total()
-    files = writer(found, out)
+    make, write = FORMS[form].make, FORMS[form].write
+    if make is not None:
+        contents = make(found, out)
+        write_files(contents, replace=replace)
+        files = list(contents) if len(contents) <= _NAMED else [out]
+    elif write is not None:
+        files = write(found, out)
     found.kept = len(found.people) - (found.lost.total() - before)
     return files
+
+
+def _form_to_write(out: Path, form: str | None) -> str:
+    """Name of the form; errors as of `write_annotations`."""
+    if form is None:
+        form = next((name for name, f in FORMS.items() if out.suffix in f.endings), None)
+    if form is None:
+        raise ArgumentError(
+            f"the ending of {out} does not say the form; give --to {' or '.join(FORMS)}"
+        )
+    if form not in FORMS:
+        raise ArgumentError(
+            f"there is no form '{form}' to write; there are {', '.join(FORMS)}"
+            f"{nearest(form, FORMS)}"
+        )
+    return form
 
 
 def labels_in(folder: Path) -> Path:
@@ -178,6 +210,7 @@ def convert_annotations(
     to_schema: str | None = None,
     derived: bool = False,
     without: Collection[Any] = (),
+    replace: bool = False,
 ) -> tuple[Annotations, list[Path]]:
     """Read annotations and write them in another form, with other keypoints, or both.
 
@@ -188,6 +221,7 @@ def convert_annotations(
         to_schema: name of the schema whose keypoints are written.
         derived: of `to_schema` also keypoints that are made of others.
         without: ids of annotations that are left out.
+        replace: as in `write_annotations`.
 
     Returns:
         what was written, and the files.
@@ -211,4 +245,12 @@ def convert_annotations(
                 "give --schema"
             )
         found = found.converted(to_schema, derived=derived)
-    return found, write_annotations(found, out, form)
+    form = _form_to_write(out, form)
+    if found.folder is None and FORMS[form].make is not None:
+        # tools want to know where pictures lie
+        around = [path.parent, path.parent.parent]
+        around += [folder / "images" for folder in around]
+        names = [image["file_name"] for image in found.images]
+        folder, places = picture_folder(names, around, (reading or Reading()).images)
+        found.folder = folder if places else None
+    return found, write_annotations(found, out, form, replace=replace)
