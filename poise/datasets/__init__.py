@@ -22,7 +22,9 @@ __getattr__, __dir__, __all__ = attach(
         "collate": "default_collate pseudo_collate",
         "instances": "InstanceRule",
         "loader": "build_dataloader build_dataset worker_init_fn",
-        "mixtures": "ClassBalancedDataset CombinedDataset ConcatDataset RepeatDataset",
+        "mixtures": "ClassBalancedDataset CombinedDataset ConcatDataset MultiImageMixDataset "
+        "RepeatDataset",
+        "readers.boxes": "DetectionCocoDataset",
         "readers.deepfashion": "DeepFashionDataset",
         "readers.human36m": "H36MWholeBodyDataset Human36mDataset",
         "readers.interhand": "InterHand2DDoubleDataset InterHand3DDataset",

@@ -18,6 +18,7 @@ __all__ = [
     "ConstantColumn",
     "PickleColumn",
     "PoolColumn",
+    "RaggedColumn",
     "ScalarColumn",
     "TextColumn",
     "WindowColumn",

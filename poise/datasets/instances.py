@@ -22,10 +22,13 @@ from poise.geometry.boxes import AREA_PER_BOX, bbox_cs2xyxy
 __all__ = [
     "Columns",
     "InstanceRule",
+    "field_of",
+    "image_sizes",
     "invalid_reason",
     "invalid_reasons",
     "nan_instances",
     "nan_people",
+    "numbers_of",
     "read_instances",
     "row",
 ]
@@ -121,7 +124,7 @@ def read_instances(
         keypoints = triples[..., :2] + np.float32(rule.offset) if rule.offset else triples[..., :2]
     boxes, exact_boxes = _boxes(anns, images, rule, source)
     columns: Columns = {
-        "img_id": _field(anns, "image_id", source),
+        "img_id": field_of(anns, "image_id", source),
         "img_path": [
             i["img_path"] if "img_path" in i else join_path(image_root, i["file_name"])
             for i in images
@@ -132,12 +135,12 @@ def read_instances(
         "keypoints": np.ascontiguousarray(keypoints[:, None]),
         "keypoints_visible": _visible(triples[..., 2], exact=rule.exact)[:, None],
         "iscrowd": [a.get("iscrowd", 0) for a in anns],
-        "id": _field(anns, "id", source),
+        "id": field_of(anns, "id", source),
     }
     given = _Given(anns, images, exact_boxes, source)
     for name in rule.extras + (rule.test_extras if test_mode else ()):
         known = name in _EXTRAS
-        columns.update(_EXTRAS[name](given) if known else {name: _field(anns, name, source)})
+        columns.update(_EXTRAS[name](given) if known else {name: field_of(anns, name, source)})
     return columns
 
 
@@ -218,7 +221,7 @@ def _triples(
     anns: Sequence[dict[str, Any]], rule: InstanceRule, num_keypoints: int | None, source: str
 ) -> np.ndarray:
     """`(N, K, 3)` float64."""
-    parts = [_field(anns, name, source) for name in rule.keypoints]
+    parts = [field_of(anns, name, source) for name in rule.keypoints]
     rows = parts[0]
     if len(parts) > 1:
         try:
@@ -290,18 +293,32 @@ def _clipped_boxes(
     source: str,
 ) -> np.ndarray:
     xywh = _number_field(anns, rule.box_field, source)
+    sizes = image_sizes(images, source)
+    corner = xywh[:, :2] + rule.offset
+    corners = np.stack([corner, corner + xywh[:, 2:]], axis=1)
+    # the last pixel has the index size - 1
+    return np.clip(corners, 0, sizes[:, None] - 1).reshape(-1, 4)
+
+
+def image_sizes(images: Sequence[dict[str, Any]], source: str) -> np.ndarray:
+    """`(N, 2)` float64, width and height of images as the file gives them.
+
+    Args:
+        images: N images.
+        source: the file, for error texts.
+
+    Raises:
+        DataError: an image lacks one; names it.
+    """
     try:
-        sizes = np.array([(i["width"], i["height"]) for i in images], dtype=np.float64)
+        sizes = [(i["width"], i["height"]) for i in images]
     except KeyError as error:
         lacking = next(i for i in images if error.args[0] not in i)
         raise DataError(
             f"{source}: image {lacking.get('id')} has no `{error.args[0]}`, which boxes are cut "
             "to; `poise data convert FILE -o NEW.json` reads sizes from the pictures"
         ) from error
-    corner = xywh[:, :2] + rule.offset
-    corners = np.stack([corner, corner + xywh[:, 2:]], axis=1)
-    # the last pixel has the index size - 1
-    return np.clip(corners, 0, sizes[:, None] - 1).reshape(-1, 4)
+    return np.array(sizes, dtype=np.float64).reshape(-1, 2)
 
 
 def _counts(
@@ -309,7 +326,7 @@ def _counts(
 ) -> list[Any]:
     """Labelled keypoints of each instance: as the file says, or those not at the origin."""
     if rule.count == "field":
-        return _field(anns, "num_keypoints", source)
+        return field_of(anns, "num_keypoints", source)
     counted = np.count_nonzero(keypoints.max(axis=2), axis=1).tolist()
     if rule.count == "counted":
         return counted
@@ -327,10 +344,10 @@ class _Given(NamedTuple):
     def areas(self) -> np.ndarray:
         """`(N,)` float32: the field where it is there, else from the box."""
         given = [a.get("area", b) for a, b in zip(self.anns, _area(self.boxes), strict=True)]
-        return _numbers(self.anns, given, "area", self.source)[:, 0].astype(np.float32)
+        return numbers_of(self.anns, given, "area", self.source)[:, 0].astype(np.float32)
 
     def categories(self) -> np.ndarray | list[Any]:
-        values = _field(self.anns, "category_id", self.source)
+        values = field_of(self.anns, "category_id", self.source)
         plain = all(type(v) is int for v in values)
         return np.array(values) if plain else [np.array(v) for v in values]
 
@@ -357,7 +374,12 @@ def _area(boxes: np.ndarray) -> np.ndarray:
     return np.maximum(sides[:, 0] * sides[:, 1] * AREA_PER_BOX, 1.0)
 
 
-def _field(anns: Sequence[dict[str, Any]], name: str, source: str) -> list[Any]:
+def field_of(anns: Sequence[dict[str, Any]], name: str, source: str) -> list[Any]:
+    """What N annotations have for a field.
+
+    Raises:
+        DataError: some lack it; names them.
+    """
     try:
         return [a[name] for a in anns]
     except KeyError as error:
@@ -377,13 +399,17 @@ _BOX_FORM = (4, "four numbers x, y, width, height")
 
 
 def _number_field(anns: Sequence[dict[str, Any]], name: str, source: str) -> np.ndarray:
-    return _numbers(anns, _field(anns, name, source), name, source)
+    return numbers_of(anns, field_of(anns, name, source), name, source)
 
 
-def _numbers(
+def numbers_of(
     anns: Sequence[dict[str, Any]], values: Sequence[Any], name: str, source: str
 ) -> np.ndarray:
-    """`(N, width)` float64 from the values that N annotations have for a field."""
+    """`(N, width)` float64 from the values that N annotations have for a field.
+
+    Raises:
+        DataError: a value is no list of so many numbers; names the annotations.
+    """
     width, form = _FORMS.get(name, _BOX_FORM)
     try:
         return np.array(values, dtype=np.float64).reshape(len(values), width)

@@ -17,8 +17,15 @@ from poise.datasets.base.metainfo import PoseMetainfo
 from poise.errors import ArgumentError, DataError
 from poise.registry import DATASETS
 from poise.structures.metainfo import parse_pose_metainfo
+from poise.transforms.compose import Compose
 
-__all__ = ["ClassBalancedDataset", "CombinedDataset", "ConcatDataset", "RepeatDataset"]
+__all__ = [
+    "ClassBalancedDataset",
+    "CombinedDataset",
+    "ConcatDataset",
+    "MultiImageMixDataset",
+    "RepeatDataset",
+]
 
 
 class OutOfRangeError(DataError, IndexError):
@@ -212,6 +219,75 @@ class ClassBalancedDataset(_Mixture):
         return self.dataset, self.repeat_indices[idx]
 
 
+@DATASETS.register_module(scope="mmdet")
+class MultiImageMixDataset(_Mixture):
+    """A data set with further steps that may mix several of its samples, such as Mosaic.
+
+    Args:
+        dataset: data set or its config; its own pipeline loads picture and annotations.
+        pipeline: the further steps.
+        skip_type_keys: names of steps to leave out, such as "Mosaic".
+        max_refetch: how often a step that drops a sample is tried again.
+        lazy_init: load annotations at the first use.
+
+    Raises:
+        DataError: a step dropped a sample each time.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        pipeline: Sequence[dict[str, Any] | Callable[..., Any]],
+        skip_type_keys: Sequence[str] | None = None,
+        max_refetch: int = 15,
+        lazy_init: bool = False,
+    ) -> None:
+        self.dataset = _built(dataset, "MultiImageMixDataset")
+        self.pipeline = list(zip(map(_type_key, pipeline), Compose(pipeline), strict=True))
+        self.update_skip_type_keys(skip_type_keys or ())
+        self.max_refetch = max_refetch
+        self._metainfo = self.dataset.metainfo
+        if not lazy_init:
+            self.full_init()
+
+    def update_skip_type_keys(self, skip_type_keys: Sequence[str]) -> None:
+        """Leave out these steps from now on."""
+        self.skip_type_keys = tuple(skip_type_keys)
+
+    def _load(self) -> None:
+        self.dataset.full_init()
+        self._metainfo = self.dataset.metainfo
+
+    @force_full_init
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Sample `idx` after the data set's own pipeline, before the further steps."""
+        info: dict[str, Any] = self.dataset[_positive(idx, len(self), "MultiImageMixDataset")]
+        return info
+
+    def __getitem__(self, idx: int) -> Any:
+        results = self.get_data_info(idx) | {"dataset": self}
+        for key, step in self.pipeline:
+            if key not in self.skip_type_keys:
+                results = self._after(step, results)
+        return results
+
+    def _after(self, step: Callable[..., Any], results: dict[str, Any]) -> dict[str, Any]:
+        for _ in range(self.max_refetch):
+            # a step may change what it gets before it drops the sample
+            changed: dict[str, Any] | None = step(dict(results))
+            if changed is not None:
+                return changed
+        raise DataError(
+            f"MultiImageMixDataset: {type(step).__name__} dropped a sample {self.max_refetch} "
+            "times (`max_refetch`); a step that does so for pictures without boxes needs a data "
+            "set with filter_cfg=dict(filter_empty_gt=True)"
+        )
+
+
 @DATASETS.register_module()
 class CombinedDataset(PoseMetainfo, BaseDataset):
     """Data sets with different keypoints under one schema; each converts to it by its pipeline.
@@ -306,6 +382,12 @@ def _built(dataset: Any, owner: str) -> Any:
     raise ArgumentError(
         f"{owner}: expected data sets or their configs, got {type(dataset).__name__}"
     )
+
+
+def _type_key(step: Any) -> str:
+    """Name of a step as configs have it."""
+    kind = step.get("type", "") if isinstance(step, dict) else type(step)
+    return kind if isinstance(kind, str) else kind.__name__
 
 
 def _positive(idx: int, size: int, owner: str) -> int:

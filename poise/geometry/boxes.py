@@ -18,12 +18,15 @@ from poise.errors import DataError, nearest
 
 __all__ = [
     "AREA_PER_BOX",
+    "BOX_MARGIN",
+    "Box",
     "FLIPPED_AXES",
     "bbox_clip_border",
     "bbox_corner2xywh",
     "bbox_corner2xyxy",
     "bbox_cs2xywh",
     "bbox_cs2xyxy",
+    "bbox_of_keypoints",
     "bbox_overlaps",
     "bbox_xywh2corner",
     "bbox_xywh2cs",
@@ -31,12 +34,17 @@ __all__ = [
     "bbox_xyxy2corner",
     "bbox_xyxy2cs",
     "bbox_xyxy2xywh",
+    "box_around",
     "check_choice",
     "flip_bbox",
 ]
 
 #: share of its box that a person covers, where no mask gives the area (CrowdPose, AIC)
 AREA_PER_BOX = 0.53
+#: around keypoints that have no box, part of the longer side of what they span
+BOX_MARGIN = 0.1
+#: left, top, right, bottom; image space
+Box = tuple[float, float, float, float]
 
 # corner -> which entries of an xyxy box are its x and y
 _CORNERS = ((0, 1), (0, 3), (2, 1), (2, 3))
@@ -251,6 +259,40 @@ def bbox_overlaps(
     hull = xp.maximum(first[..., 2:], second[..., 2:]) - xp.minimum(first[..., :2], second[..., :2])
     hull_area = hull.clip(min=0).prod(-1).clip(min=eps)
     return ratio - (hull_area - area) / hull_area
+
+
+def box_around(points: Array, size: tuple[int, int], margin: float = BOX_MARGIN) -> Box:
+    """Box xyxy around keypoints (N, 2), inside of the picture as far as they are."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    # one keypoint, or several at a place, still need a box of some size
+    around = max(margin * float((high - low).max()), 1.0)
+    left_top = np.maximum(low - around, np.minimum(low, 0))
+    right_bottom = np.minimum(high + around, np.maximum(high, size))
+    left, top = left_top.tolist()
+    right, bottom = right_bottom.tolist()
+    return left, top, right, bottom
+
+
+def bbox_of_keypoints(
+    triples: Any, size: tuple[int, int], margin: float = BOX_MARGIN
+) -> list[float] | None:
+    """Box xywh around the labelled ones of keypoints; None where none is labelled.
+
+    Args:
+        triples: x, y and visibility of K keypoints, 3 K numbers in a row as COCO writes them.
+        size: (width, height) of the picture, which the margin does not leave.
+        margin: as of `box_around`.
+
+    Example:
+        >>> bbox_of_keypoints([10, 20, 2, 30, 25, 1, 0, 0, 0], (100, 100))
+        [8.0, 18.0, 24.0, 9.0]
+    """
+    points = np.asarray(triples, np.float64).reshape(-1, 3)
+    seen = points[points[:, 2] > 0, :2]
+    if not len(seen):
+        return None
+    left, top, right, bottom = box_around(seen, size, margin)
+    return [left, top, right - left, bottom - top]
 
 
 def _boxes(bbox: Any) -> Array:

@@ -28,8 +28,10 @@ __getattr__, __dir__, __all__ = attach(
         "filtering": "FilterAnnotations",
         "mixing": "MixImageTransform Mosaic YOLOXMixUp",
         "detection": "LoadAnnotations PackDetInputs PackDetPoseInputs Pad PoseToDetConverter "
-        "Resize",
-        "yolo": "DetectionRandomFlip FilterDetPoseAnnotations RandomAffine YOLOMixUp YOLOMosaic",
+        "RandomResize Resize",
+        "detection_mixing": "CachedMixUp CachedMosaic DetectionMixUp DetectionMosaic",
+        "yolo": "DetectionFilterAnnotations DetectionRandomFlip FilterDetPoseAnnotations "
+        "RandomAffine YOLOMixUp YOLOMosaic",
         "wrappers": "RandomApply RandomChoice",
     },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from poise.errors import DataError, nearest
@@ -39,6 +40,14 @@ class BaseTransform(ABC):
             if isinstance(error, DataError) or key not in GIVEN_BY or key in results:
                 raise
             raise MissingKeyError(_missing_text(type(self).__name__, key, results)) from error
+
+    # not abstract: most steps do not care
+    def follow(self, earlier: Sequence[Any]) -> None:  # noqa: B027
+        """Hear from the pipeline which steps come before this one.
+
+        Args:
+            earlier: they, first to last.
+        """
 
     @abstractmethod
     def transform(self, results: dict[str, Any]) -> Any:

@@ -16,10 +16,20 @@ __all__ = ["BottomupRandomCrop"]
 _CROP_TYPES = ("relative_range", "relative", "absolute", "absolute_range")
 
 #: columns of the annotations, one entry a person, that follow the boxes
-_PER_PERSON = ("bbox_score", "id", "category_id", "raw_ann_info", "iscrowd")
+_PER_PERSON = (
+    "bbox_score",
+    "bbox_label",
+    "ignore_flag",
+    "id",
+    "category_id",
+    "raw_ann_info",
+    "iscrowd",
+)
 
 
+# the same steps as MMDetection's class
 @TRANSFORMS.register_module()
+@TRANSFORMS.register_module(name="RandomCrop", scope="mmdet")
 class BottomupRandomCrop(BaseTransform):
     """Crop at random; people whose box lies outside are dropped.
 

@@ -37,6 +37,9 @@ class Compose(BaseTransform):
         if not isinstance(transforms, Sequence):
             transforms = [transforms]
         self.transforms = [_build(item, place) for place, item in enumerate(transforms)]
+        for place, step in enumerate(self.transforms):
+            if isinstance(step, BaseTransform):
+                step.follow(self.transforms[:place])
 
     def __iter__(self) -> Iterator[Callable[[dict[str, Any]], Any]]:
         return iter(self.transforms)

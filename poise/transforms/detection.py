@@ -16,6 +16,7 @@ from poise.transforms.base import BaseTransform
 from poise.transforms.image import rescale_image, resize_image
 from poise.transforms.mixing import clipped
 from poise.transforms.packing import image_to_tensor
+from poise.transforms.randomness import cache_randomness
 
 __all__ = [
     "LoadAnnotations",
@@ -23,6 +24,7 @@ __all__ = [
     "PackDetPoseInputs",
     "Pad",
     "PoseToDetConverter",
+    "RandomResize",
     "Resize",
 ]
 
@@ -37,6 +39,8 @@ _META_KEYS = (
     "flip",
     "flip_direction",
 )
+#: columns of pose data sets that boxes alone do without
+_OF_POSES = ("keypoints", "keypoints_visible", "bbox_score", "category_id", "area")
 
 
 @TRANSFORMS.register_module(scope="mmdet")
@@ -163,27 +167,88 @@ class Pad(BaseTransform):
         return target[0] - height, target[1] - width
 
 
-@TRANSFORMS.register_module(scope="mmdet")
-class LoadAnnotations(BaseTransform):
-    """Leaves everything as it is: released test pipelines name it, and there is nothing to load.
-
-    Detectors are used, not trained or scored, so no step needs the boxes of annotations.
+@TRANSFORMS.register_module(scope="mmcv")
+class RandomResize(BaseTransform):
+    """`Resize` to a random size.
 
     Args:
-        **options: MMDetection's (`with_bbox` ...), without effect.
+        scale: (width, height), or two of them between which both are drawn.
+        ratio_range: with one `scale`, smallest and largest factor on it.
+        resize_type: the step that resizes.
+        **resize_kwargs: its further arguments, such as `keep_ratio`.
+
+    Raises:
+        ConfigError: one size without `ratio_range`, or another number of sizes than two.
+    """
+
+    def __init__(
+        self,
+        scale: Sequence[Any],
+        ratio_range: tuple[float, float] | None = None,
+        resize_type: str = "Resize",
+        **resize_kwargs: Any,
+    ) -> None:
+        self.one = not isinstance(scale[0], (list, tuple))
+        if len(scale) != 2 or (self.one and ratio_range is None):
+            raise ConfigError(
+                "RandomResize takes scale=(width, height) with ratio_range=(low, high), or two "
+                f"sizes, got {scale=} and {ratio_range=}"
+            )
+        self.scale, self.ratio_range = tuple(scale), ratio_range
+        self.resize = TRANSFORMS.build({"type": resize_type, "scale": 1, **resize_kwargs})
+
+    @cache_randomness
+    def _random_scale(self) -> tuple[int, int]:
+        """Draw (width, height)."""
+        if self.one and self.ratio_range is not None:
+            low, high = self.ratio_range
+            ratio = np.random.random_sample() * (high - low) + low
+            return int(self.scale[0] * ratio), int(self.scale[1] * ratio)
+        sides = [sorted(pair) for pair in zip(*self.scale, strict=True)]
+        width, height = (int(np.random.randint(low, high + 1)) for low, high in sides)
+        return width, height
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """As `Resize`, which writes `scale`, too."""
+        self.resize.scale = self._random_scale()
+        resized: dict[str, Any] = self.resize(results)
+        return resized
+
+
+@TRANSFORMS.register_module(scope="mmdet")
+class LoadAnnotations(BaseTransform):
+    """Boxes as the following steps take them: `bbox`, `bbox_label`, `ignore_flag`.
+
+    The records of `mmdet.CocoDataset` have them so, and pictures without annotations stay as they
+    are. The people of a pose data set are boxes of one class, with the label 0. Records with a
+    list of `instances`, MMDetection's form, are read, too.
+
+    Args:
+        **options: MMDetection's (`with_bbox` ...), without effect: there are boxes and no masks.
     """
 
     def __init__(self, **options: Any) -> None:
         self.options = options
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Give back what came."""
+        """Complete the three columns; keypoints are left behind."""
+        if "instances" in results and "bbox" not in results:
+            things = results.pop("instances")
+            results["bbox"] = np.array([t["bbox"] for t in things], np.float32).reshape(-1, 4)
+            results["bbox_label"] = np.array([t["bbox_label"] for t in things], np.int64)
+            results["ignore_flag"] = np.array([t["ignore_flag"] for t in things], bool)
+        elif results.get("bbox") is not None and "bbox_label" not in results:
+            count = len(results["bbox"])
+            results["bbox_label"] = np.zeros(count, np.int64)
+            results["ignore_flag"] = np.zeros(count, bool)
+            for key in _OF_POSES:
+                results.pop(key, None)
         return results
 
 
 @TRANSFORMS.register_module(scope="mmdet")
 class PackDetInputs(BaseTransform):
-    """Last step: picture -> `inputs` tensor (3, H, W), what is known of it -> `data_samples`.
+    """Last step: picture -> `inputs` tensor (3, H, W), boxes and facts -> `data_samples`.
 
     Args:
         meta_keys: keys of `results` that become metainfo, where they are there.
@@ -193,12 +258,20 @@ class PackDetInputs(BaseTransform):
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Give `inputs` and `data_samples`."""
+        """Give `inputs` and `data_samples`.
+
+        Where there are annotations, the samples have `gt_instances`, with `bboxes` (N, 4) float32
+        xyxy, input space, and `labels` (N,) int64; `ignored_instances` has the same of crowds.
+        """
         meta = {key: results[key] for key in self.meta_keys if key in results}
-        return {
-            "inputs": image_to_tensor(results["img"]),
-            "data_samples": PoseDataSample(metainfo=meta),
-        }
+        sample = PoseDataSample(metainfo=meta)
+        if "bbox_label" in results:
+            ignored = results["ignore_flag"]
+            for name, rows in (("gt_instances", ~ignored), ("ignored_instances", ignored)):
+                boxes = results["bbox"][rows].astype(np.float32)
+                found = InstanceData(bboxes=boxes, labels=results["bbox_label"][rows])
+                setattr(sample, name, found.to_tensor())
+        return {"inputs": image_to_tensor(results["img"]), "data_samples": sample}
 
 
 @TRANSFORMS.register_module(scope="mmyolo")

@@ -9,10 +9,9 @@ import numpy as np
 from poise.errors import ArgumentError
 from poise.registry import TRANSFORMS
 from poise.transforms.base import BaseTransform
+from poise.transforms.mixing import count_of, pick_rows
 
 __all__ = ["FilterAnnotations"]
-
-_COLUMNS = ("bbox", "bbox_score", "category_id", "keypoints", "keypoints_visible", "area")
 
 
 @TRANSFORMS.register_module()
@@ -52,7 +51,7 @@ class FilterAnnotations(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Shorten `bbox`, `bbox_score`, `category_id`, `keypoints`, `keypoints_visible`, `area`."""
-        count = len(results["keypoints"])
+        count = count_of(results)
         if count == 0:
             return results
         keep = np.ones(count, bool)
@@ -67,9 +66,7 @@ class FilterAnnotations(BaseTransform):
             keep &= visible.sum(axis=1) >= self.min_kpt_vis
         if self.keep_empty and not keep.any():
             return None
-        for key in _COLUMNS:
-            if key in results:
-                results[key] = results[key][keep]
+        pick_rows(results, keep)
         return results
 
     def __repr__(self) -> str:

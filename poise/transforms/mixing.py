@@ -19,10 +19,28 @@ from poise.transforms.image import flip_image, resize_image
 from poise.transforms.randomness import cache_randomness
 from poise.transforms.topdown import checked_size
 
-__all__ = ["MixImageTransform", "Mosaic", "YOLOXMixUp", "clipped"]
+__all__ = [
+    "COLUMNS",
+    "MixImageTransform",
+    "Mosaic",
+    "YOLOXMixUp",
+    "clipped",
+    "count_of",
+    "drop_outside",
+    "pick_rows",
+]
 
 #: annotation columns that are put together, one entry a person
-COLUMNS = ("bbox", "bbox_score", "category_id", "keypoints", "keypoints_visible", "area")
+COLUMNS = (
+    "bbox",
+    "bbox_score",
+    "bbox_label",
+    "ignore_flag",
+    "category_id",
+    "keypoints",
+    "keypoints_visible",
+    "area",
+)
 
 
 class MixImageTransform(BaseTransform):
@@ -38,6 +56,8 @@ class MixImageTransform(BaseTransform):
 
     #: how many further samples are drawn
     num_aux_image: int
+    #: how often another one is drawn in place of one that `pre_transform` drops
+    redraws = 0
 
     def __init__(self, pre_transform: Sequence[Any] | None = None, prob: float = 1.0) -> None:
         self.prob = prob
@@ -61,22 +81,29 @@ class MixImageTransform(BaseTransform):
 
     def _get_mixed_data_list(self, dataset: Any) -> list[dict[str, Any]]:
         """Draw `num_aux_image` samples."""
-        drawn = [int(np.random.randint(0, len(dataset))) for _ in range(self.num_aux_image)]
-        samples = [dataset.get_data_info(index) for index in drawn]
+        drawn = [self._draw(dataset) for _ in range(self.num_aux_image)]
+        return [self._loaded(dataset, index, sample) for index, sample in drawn]
+
+    def _draw(self, dataset: Any) -> tuple[int, dict[str, Any]]:
+        """Draw a sample; also gives its number."""
+        index = int(np.random.randint(0, len(dataset)))
+        return index, dataset.get_data_info(index)
+
+    def _loaded(self, dataset: Any, index: int, sample: dict[str, Any]) -> dict[str, Any]:
+        """The sample, or another one that is drawn for it, after `pre_transform`."""
         if self.pre_transform is None:
-            return samples
-        loaded = []
-        for index, sample in zip(drawn, samples, strict=True):
-            sample["dataset"] = dataset
-            sample = self.pre_transform(sample)
-            if sample is None:
-                raise DataError(
-                    f"pre_transform of {type(self).__name__} dropped sample {index}; only steps "
-                    "that always give a sample can be there (LoadImage without ignore_empty)"
-                )
-            sample.pop("dataset", None)
-            loaded.append(sample)
-        return loaded
+            return sample
+        for left in reversed(range(self.redraws + 1)):
+            loaded: dict[str, Any] | None = self.pre_transform(sample | {"dataset": dataset})
+            if loaded is not None:
+                loaded.pop("dataset", None)
+                return loaded
+            if left:
+                index, sample = self._draw(dataset)
+        raise DataError(
+            f"pre_transform of {type(self).__name__} dropped sample {index}; only steps "
+            "that always give a sample can be there (LoadImage without ignore_empty)"
+        )
 
     def _auxiliaries(self, results: dict[str, Any]) -> list[dict[str, Any]]:
         samples: list[dict[str, Any]] = results.pop("mixed_data_list")
@@ -108,6 +135,24 @@ def clipped(columns: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     return columns
 
 
+def count_of(results: dict[str, Any]) -> int:
+    """How many people or things are annotated."""
+    return len(results["keypoints" if "keypoints" in results else "bbox"])
+
+
+def pick_rows(results: dict[str, Any], rows: np.ndarray) -> None:
+    """Keep some of the annotated people or things: `rows` is (N,) bool."""
+    for key in COLUMNS:
+        if key in results:
+            results[key] = results[key][rows]
+
+
+def drop_outside(results: dict[str, Any], size: tuple[int, int]) -> None:
+    """Drop those whose box (N, 4) has nothing of a picture of (width, height)."""
+    boxes = results["bbox"]
+    pick_rows(results, (boxes[:, :2] < size).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
+
+
 def _placed(sample: dict[str, Any], factor: float, offset: tuple[int, int]) -> dict[str, Any]:
     """Columns of a sample whose picture is scaled by `factor` and moved by `offset` (x, y)."""
     columns: dict[str, Any] = {key: sample[key] for key in COLUMNS if key in sample}
@@ -132,7 +177,7 @@ class Mosaic(MixImageTransform):
     Args:
         img_scale: (width, height) that each picture is fitted into.
         center_range: limits of the point, as parts of `img_scale`.
-        pad_val: grey level.
+        pad_val: grey level, or levels of blue, green and red.
         pre_transform, prob: see `MixImageTransform`.
     """
 
@@ -142,7 +187,7 @@ class Mosaic(MixImageTransform):
         self,
         img_scale: tuple[int, int] = (640, 640),
         center_range: tuple[float, float] = (0.5, 1.5),
-        pad_val: float = 114.0,
+        pad_val: float | Sequence[float] = 114.0,
         pre_transform: Sequence[Any] | None = None,
         prob: float = 1.0,
     ) -> None:
@@ -228,7 +273,7 @@ class YOLOXMixUp(MixImageTransform):
         img_scale: (width, height) that the other picture is fitted into.
         ratio_range: limits of the random factor on it.
         flip_ratio: the other picture is flipped with probability 1 - flip_ratio.
-        pad_val: grey level around it.
+        pad_val: grey level around it, or levels of blue, green and red.
         bbox_clip_border: has no effect, as in MMPose: boxes are always clipped.
         pre_transform, prob: see `MixImageTransform`.
     """
@@ -242,7 +287,7 @@ class YOLOXMixUp(MixImageTransform):
         img_scale: tuple[int, int] = (640, 640),
         ratio_range: tuple[float, float] = (0.5, 1.5),
         flip_ratio: float = 0.5,
-        pad_val: float = 114.0,
+        pad_val: float | Sequence[float] = 114.0,
         bbox_clip_border: bool = True,
         pre_transform: Sequence[Any] | None = None,
         prob: float = 1.0,
@@ -273,7 +318,7 @@ class YOLOXMixUp(MixImageTransform):
     def apply_mix(self, results: dict[str, Any]) -> dict[str, Any]:
         """Change `img`, `img_shape` (with channels) and the annotation columns."""
         (other,) = self._auxiliaries(results)
-        if len(other["keypoints"]) == 0:
+        if count_of(other) == 0:
             return results
         image = results["img"]
         size = (image.shape[1], image.shape[0])
@@ -295,7 +340,7 @@ class YOLOXMixUp(MixImageTransform):
         fitted = resize_image(image, (int(image.shape[1] * factor), int(image.shape[0] * factor)))
         # a level with a point makes the canvas float64: fractions are cut off only at the end; a
         # whole number leaves it in whole levels, which the resize rounds
-        dtype = np.result_type(image.dtype, self.pad_val)
+        dtype = np.float64 if np.asarray(self.pad_val).dtype.kind == "f" else image.dtype
         canvas = np.full((height, width, 3), self.pad_val, dtype)
         canvas[: fitted.shape[0], : fitted.shape[1]] = fitted
         size = (int(width * draw.factor), int(height * draw.factor))
@@ -310,9 +355,10 @@ class YOLOXMixUp(MixImageTransform):
         if draw.flip:
             size = size[0] + self.mirror_offset, size[1] + self.mirror_offset
             columns["bbox"] = flip_bbox(columns["bbox"], size, "xyxy")
-            columns["keypoints"], columns["keypoints_visible"] = flip_keypoints(
-                columns["keypoints"], columns["keypoints_visible"], size, other["flip_indices"]
-            )
+            if "keypoints" in columns:
+                columns["keypoints"], columns["keypoints_visible"] = flip_keypoints(
+                    columns["keypoints"], columns["keypoints_visible"], size, other["flip_indices"]
+                )
         left, top = draw.crop
         return _placed(columns, 1.0, (-left, -top))
 
@@ -325,7 +371,10 @@ class YOLOXMixUp(MixImageTransform):
 
 
 def _cropped(
-    layer: np.ndarray, corner: tuple[int, int], size: tuple[int, int], pad_val: float
+    layer: np.ndarray,
+    corner: tuple[int, int],
+    size: tuple[int, int],
+    pad_val: float | Sequence[float],
 ) -> np.ndarray:
     """Part of `layer` of (width, height) at `corner` (x, y), padded right and below."""
     left, top = corner
@@ -333,9 +382,8 @@ def _cropped(
     below, right = size[1] - part.shape[0], size[0] - part.shape[1]
     if not below and not right:
         return part
-    return cv2.copyMakeBorder(
-        part, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(int(pad_val),) * 3
-    )
+    levels = np.broadcast_to(pad_val, 3).astype(int).tolist()
+    return cv2.copyMakeBorder(part, 0, below, 0, right, cv2.BORDER_CONSTANT, value=levels)
 
 
 def _average(one: np.ndarray, two: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Training steps of MMPose's `projects/yolox_pose`, which MMYOLO and MMDetection bring along.
+"""Training steps of MMPose's `projects/yolox_pose` and of detectors, from MMYOLO and MMDetection.
 
 Where MMPose's own steps count pixel centres, these count from the border of the picture: the mirror
 image of x is w - x, not w - 1 - x.
@@ -19,25 +19,28 @@ from poise.structures.bbox import bbox_corner2xyxy, bbox_xyxy2corner, get_pers_w
 from poise.transforms.base import BaseTransform
 from poise.transforms.filtering import FilterAnnotations
 from poise.transforms.flip import RandomFlip
-from poise.transforms.mixing import COLUMNS, Mosaic, YOLOXMixUp, clipped
+from poise.transforms.mixing import Mosaic, YOLOXMixUp, clipped, drop_outside
 from poise.transforms.randomness import cache_randomness
 
 __all__ = [
+    "DetectionFilterAnnotations",
     "DetectionRandomFlip",
     "FilterDetPoseAnnotations",
     "RandomAffine",
     "YOLOMixUp",
     "YOLOMosaic",
+    "always_clips",
 ]
 
 Range = tuple[float, float]
 
 
-def _always_clips(owner: object, bbox_clip_border: bool) -> None:
+def always_clips(owner: object, bbox_clip_border: bool) -> None:
+    """Raise a ConfigError where boxes should not be clipped to the picture."""
     if not bbox_clip_border:
         raise ConfigError(
-            f"{type(owner).__name__} clips boxes to the picture; bbox_clip_border=False, which "
-            "keeps what lies outside, is not for poses"
+            f"{type(owner).__name__} clips boxes to the picture; leave out "
+            "bbox_clip_border=False, which would keep what lies outside"
         )
 
 
@@ -64,7 +67,7 @@ class YOLOMosaic(Mosaic):
         prob: float = 1.0,
     ) -> None:
         super().__init__(img_scale, center_ratio_range, pad_val, pre_transform, prob)
-        _always_clips(self, bbox_clip_border)
+        always_clips(self, bbox_clip_border)
 
 
 @TRANSFORMS.register_module(name="YOLOXMixUp", scope="mmyolo")
@@ -83,7 +86,7 @@ class YOLOMixUp(YOLOXMixUp):
 
     def __init__(self, *args: Any, bbox_clip_border: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _always_clips(self, bbox_clip_border)
+        always_clips(self, bbox_clip_border)
 
     @staticmethod
     def _draw_corner(margin: int) -> int:
@@ -178,18 +181,39 @@ class RandomAffine(BaseTransform):
     ) -> None:
         boxes = bbox_corner2xyxy(warp_points(bbox_xyxy2corner(results["bbox"]), matrix))
         results["bbox"] = boxes
-        results["keypoints"] = warp_points(results["keypoints"], matrix)
-        if self.bbox_clip_border:
+        if "keypoints" in results:
+            results["keypoints"] = warp_points(results["keypoints"], matrix)
             results["keypoints_visible"] = results["keypoints_visible"].copy()
+        if self.bbox_clip_border:
             clipped(results, size)
-        inside = (boxes[:, :2] < size).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
-        for key in COLUMNS:
-            if key in results:
-                results[key] = results[key][inside]
+        drop_outside(results, size)
+
+
+class _FilterByBox(FilterAnnotations):
+    """`FilterAnnotations` with MMDetection's arguments."""
+
+    #: also drop people without visible keypoints
+    looks_at_keypoints = False
+
+    def __init__(
+        self,
+        min_gt_bbox_wh: Range = (1, 1),
+        min_gt_mask_area: int = 1,
+        by_box: bool = True,
+        by_mask: bool = False,
+        keep_empty: bool = True,
+    ) -> None:
+        if not by_box or by_mask:
+            raise ConfigError(
+                f"{type(self).__name__} looks at boxes, there are no masks: by_box=True and "
+                f"by_mask=False, got {by_box=}, {by_mask=}"
+            )
+        keypoints = self.looks_at_keypoints
+        super().__init__(min_gt_bbox_wh, by_box=True, by_kpt=keypoints, keep_empty=keep_empty)
 
 
 @TRANSFORMS.register_module(scope="mmyolo")
-class FilterDetPoseAnnotations(FilterAnnotations):
+class FilterDetPoseAnnotations(_FilterByBox):
     """`FilterAnnotations` by box and visible keypoints, with MMDetection's arguments.
 
     Args:
@@ -202,17 +226,9 @@ class FilterDetPoseAnnotations(FilterAnnotations):
         ConfigError: another choice of tests.
     """
 
-    def __init__(
-        self,
-        min_gt_bbox_wh: Range = (1, 1),
-        min_gt_mask_area: int = 1,
-        by_box: bool = True,
-        by_mask: bool = False,
-        keep_empty: bool = True,
-    ) -> None:
-        if not by_box or by_mask:
-            raise ConfigError(
-                "FilterDetPoseAnnotations looks at boxes and keypoints: by_box=True and "
-                f"by_mask=False, got {by_box=}, {by_mask=}"
-            )
-        super().__init__(min_gt_bbox_wh, by_box=True, keep_empty=keep_empty)
+    looks_at_keypoints = True
+
+
+@TRANSFORMS.register_module(name="FilterAnnotations", scope="mmdet")
+class DetectionFilterAnnotations(_FilterByBox):
+    """`FilterAnnotations` by box alone; arguments as of `FilterDetPoseAnnotations`."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.data_tools.formats.reading import Reading, box_around, picture_folder, picture_size
+from poise.data_tools.formats.reading import Reading, picture_folder, picture_size
+from poise.geometry.boxes import bbox_of_keypoints
 
 __all__ = ["mended"]
 
@@ -124,13 +125,10 @@ def _mend_box(
     size = sizes.get(person.get("image_id"))
     if person.get("bbox") or not person.get("keypoints") or not size or not all(size):
         return
-    points = np.reshape(person["keypoints"], (-1, _TRIPLE))
-    seen = points[points[:, 2] > 0, :2]
-    if not len(seen):
-        return
-    left, top, right, bottom = box_around(seen, size, margin)
-    person["bbox"] = [left, top, right - left, bottom - top]
-    did["boxes, around the keypoints"] += 1
+    box = bbox_of_keypoints(person["keypoints"], size, margin)
+    if box is not None:
+        person["bbox"] = box
+        did["boxes, around the keypoints"] += 1
 
 
 def _number(people: list[dict[str, Any]], did: Counter[str]) -> None:

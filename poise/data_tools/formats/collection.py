@@ -12,8 +12,9 @@ import numpy as np
 from poise import schemas
 from poise.check.categories import OWN, join_names
 from poise.data_tools.formats.annotations import Annotations, new_annotation
-from poise.data_tools.formats.reading import Box, Reading, box_around
+from poise.data_tools.formats.reading import Reading
 from poise.errors import DataError
+from poise.geometry.boxes import Box, box_around
 from poise.schemas.sides import other_sides, plain_name
 from poise.structures.metainfo import parse_pose_metainfo
 

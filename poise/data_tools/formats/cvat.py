@@ -17,9 +17,10 @@ from xml.etree import ElementTree as ET
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection, Draft
 from poise.data_tools.formats.grouping import LooseBox, LoosePoint, group_shapes, says_hidden
-from poise.data_tools.formats.reading import PICTURES, Box, Reading, picture_folder, picture_size
+from poise.data_tools.formats.reading import PICTURES, Reading, picture_folder, picture_size
 from poise.datasets.coco_file import explained
 from poise.errors import DataError
+from poise.geometry.boxes import Box
 
 __all__ = ["read_cvat", "xml_file"]
 

@@ -7,17 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from poise.errors import ArgumentError, FileMissingError
+from poise.geometry.boxes import BOX_MARGIN
 
-__all__ = ["PICTURES", "Box", "Reading", "box_around", "picture_folder", "picture_size"]
+__all__ = ["PICTURES", "Reading", "picture_folder", "picture_size"]
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-#: part of the longer side of what the keypoints span
-BOX_MARGIN = 0.1
-#: left, top, right, bottom; image space
-Box = tuple[float, float, float, float]
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 #: EXIF's tag of the orientation, and its values that exchange width and height
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
@@ -119,15 +114,3 @@ def picture_size(path: Path) -> tuple[int, int] | None:
     except (OSError, UnidentifiedImageError, ValueError):
         return None
     return (height, width) if turned else (width, height)
-
-
-def box_around(points: np.ndarray, size: tuple[int, int], margin: float) -> Box:
-    """Box xyxy around keypoints (N, 2), inside of the picture as far as they are."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    # one keypoint, or several at a place, still need a box of some size
-    around = max(margin * float((high - low).max()), 1.0)
-    left_top = np.maximum(low - around, np.minimum(low, 0))
-    right_bottom = np.minimum(high + around, np.maximum(high, size))
-    left, top = left_top.tolist()
-    right, bottom = right_bottom.tolist()
-    return left, top, right, bottom

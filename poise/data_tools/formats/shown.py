@@ -15,8 +15,8 @@ import numpy as np
 from poise._files import write_whole
 from poise.check.categories import OWN
 from poise.data_tools.formats.annotations import NUMBERS, Annotations
-from poise.data_tools.formats.reading import Box
 from poise.errors import DataError
+from poise.geometry.boxes import Box
 
 __all__ = [
     "Shown",

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import numpy as np
 
+from poise.datasets.base.bad_annotations import BadAnnotations
 from poise.datasets.base.dataset import BaseDataset, force_full_init
 from poise.datasets.base.detections import PERSON_CATEGORY, detection_columns, read_detections
 from poise.datasets.base.metainfo import PoseMetainfo
 from poise.datasets.base.modes import check_data_mode, check_topdown_test
 from poise.datasets.cache import RecordCache
-from poise.datasets.coco_file import CocoFile, explained, shown
+from poise.datasets.coco_file import CocoFile
 from poise.datasets.grouping import group_by_image
 from poise.datasets.instances import (
     Columns,
@@ -44,7 +44,7 @@ COCO_RULE = InstanceRule(
 
 
 @DATASETS.register_module()
-class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
+class BaseCocoStyleDataset(PoseMetainfo, BadAnnotations, BaseDataset):
     """Reader of COCO's keypoint format, and base of those of your own.
 
     A subclass sets `METAINFO`, and `rule` where its annotations differ from COCO's; or it
@@ -288,22 +288,9 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
         image["img_path"] = join_path(self.data_prefix["img"], image["file_name"])
         return image
 
-    def _annotations_of(self, img_id: Any) -> list[dict[str, Any]]:
-        """Annotations of an image; of several with one id the last of the file, and it counts."""
-        anns = self.coco.by_image.get(img_id, [])
-        earlier = [ann["id"] for ann in anns if ann is not self.coco.anns[ann["id"]]]
-        if not earlier:
-            return anns
-        self.report.drop("with a duplicated id", earlier)
-        return [ann for ann in anns if ann is self.coco.anns[ann["id"]]]
-
     def _drop_outside_interval(self, img_id: Any) -> None:
         outside = [ann["id"] for ann in self.coco.by_image.get(img_id, ())]
         self.report.drop(f"outside sample_interval={self.sample_interval}", outside)
-
-    def _reading(self, ann: Mapping[str, Any]) -> AbstractContextManager[None]:
-        """Errors of a field of an annotation name the file and the annotation."""
-        return explained(f"{type(self).__name__}: {self.ann_file}: annotation {ann.get('id')}")
 
     def _check_keypoints(self, who: str, found: int, what: str = "keypoints") -> None:
         """Refuse another number of keypoints than the schema's."""
@@ -312,16 +299,6 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
             raise DataError(
                 f"{type(self).__name__}: {self.ann_file}: {who} has {found} {what}, expected "
                 f"{expected} of the schema; is `metainfo` that of this file?"
-            )
-
-    def _refuse_duplicates(self) -> None:
-        duplicated = self.coco.duplicated_ids()
-        if duplicated and not self._skips_bad():
-            raise DataError(
-                f"{type(self).__name__}: {self.ann_file}: {len(duplicated)} annotation ids occur "
-                f"more than once ({shown(duplicated)}), so results cannot be matched to people; "
-                'give every annotation its own id, or set filter_cfg=dict(on_bad="skip") to use '
-                "the last of each"
             )
 
     def _need_keypoints(self, anns: Sequence[dict[str, Any]]) -> None:
@@ -357,20 +334,6 @@ class BaseCocoStyleDataset(PoseMetainfo, BaseDataset):
             return people
         self._refuse_nan([people[i].get("id", i) for i in np.flatnonzero(wrong).tolist()])
         return [person for person, bad in zip(people, wrong, strict=True) if not bad]
-
-    def _refuse_nan(self, ids: Sequence[Any]) -> None:
-        """An error for annotations with NaN, or their count."""
-        if ids and not self._skips_bad():
-            raise DataError(
-                f"{type(self).__name__}: {self.ann_file}: NaN, null or infinity in the box or the "
-                f"keypoints of {len(ids)} annotations (id {shown(ids)}); one of them would turn "
-                'the loss into NaN. Correct them, or set filter_cfg=dict(on_bad="skip") to leave '
-                "them out"
-            )
-        self.report.drop("with NaN", ids)
-
-    def _skips_bad(self) -> bool:
-        return (self.filter_cfg or {}).get("on_bad") == "skip"
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | None:
         """One annotation as a record.

@@ -26,7 +26,9 @@ def _main_process_says(values: tuple[int, int], device: torch.device) -> tuple[i
     return int(shared[0]), int(shared[1])
 
 
+# MMPose's and MMDetection's
 @MODELS.register_module()
+@MODELS.register_module(scope="mmdet")
 class BatchSyncRandomResize(nn.Module):
     """Multi-scale training: every few iterations all processes draw another input size.
 
@@ -73,6 +75,11 @@ class BatchSyncRandomResize(nn.Module):
         }
         sample.set_metainfo({**shapes, "batch_input_shape": self._input_size})
         if "gt_instance_labels" not in sample:
+            # a detector learns from the boxes themselves
+            for name in ("gt_instances", "ignored_instances"):
+                if "bboxes" in sample.get(name, ()):
+                    boxes = sample.get(name).bboxes
+                    boxes *= boxes.new_tensor([scale_x, scale_y, scale_x, scale_y])
             return
         labels = sample.gt_instance_labels
         if "bboxes" in labels:

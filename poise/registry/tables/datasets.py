@@ -27,6 +27,10 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.datasets.base.dataset": "BaseDataset",
         "poise.datasets.mixtures": "ClassBalancedDataset ConcatDataset RepeatDataset",
     },
+    "mmdet": {
+        "poise.datasets.mixtures": "MultiImageMixDataset",
+        "poise.datasets.readers.boxes": "CocoDataset=DetectionCocoDataset",
+    },
     "mmyolo": {
         "poise.datasets.catalog": "CocoDataset",
     },

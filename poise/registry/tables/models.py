@@ -119,6 +119,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.detectors.rtmdet_head": "RTMDetSepBNHead",
         "poise.models.detectors.single_stage": "RTMDet YOLOX",
         "poise.models.detectors.yolox_head": "YOLOXHead",
+        "poise.models.preprocessors.batch_resize": "BatchSyncRandomResize",
         "poise.models.preprocessors.detection": "DetDataPreprocessor",
     },
     # what MMPose's projects/yolox_pose takes from MMYOLO, and adds to it

@@ -21,13 +21,18 @@ TABLE: dict[str, dict[str, str]] = {
     "mmcv": {
         "poise.transforms.bottomup_resize": "RandomChoiceResize",
         "poise.transforms.compose": "Compose",
+        "poise.transforms.detection": "RandomResize",
         "poise.transforms.loading": "LoadImageFromFile",
         "poise.transforms.wrappers": "RandomApply RandomChoice",
     },
     "mmdet": {
         "poise.transforms.color": "YOLOXHSVRandomAug",
+        "poise.transforms.bottomup_crop": "RandomCrop=BottomupRandomCrop",
         "poise.transforms.detection": "LoadAnnotations PackDetInputs Pad Resize",
-        "poise.transforms.yolo": "RandomAffine RandomFlip=DetectionRandomFlip",
+        "poise.transforms.detection_mixing": "CachedMixUp CachedMosaic MixUp=DetectionMixUp "
+        "Mosaic=DetectionMosaic",
+        "poise.transforms.yolo": "FilterAnnotations=DetectionFilterAnnotations RandomAffine "
+        "RandomFlip=DetectionRandomFlip",
     },
     "mmyolo": {
         "poise.transforms.detection": "PackDetPoseInputs PoseToDetConverter",
