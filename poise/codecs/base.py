@@ -155,14 +155,8 @@ class BaseKeypointCodec(metaclass=ABCMeta):
 
     def _has_own(self, name: str, *, beside: str) -> bool:
         """Whether a class up to this one has a method `name` at least as near as `beside`."""
-        for cls in type(self).__mro__:
-            if cls is BaseKeypointCodec:
-                return False
-            if name in cls.__dict__:
-                return True
-            if beside in cls.__dict__:
-                return False
-        return False
+        nearest = next(c for c in type(self).__mro__ if {name, beside} & c.__dict__.keys())
+        return nearest is not BaseKeypointCodec and name in nearest.__dict__
 
 
 class OnePersonCodec(BaseKeypointCodec):

@@ -155,6 +155,15 @@ def test_decoupled_round_trip(people, limit):
     assert scores.max() == 0.5
 
 
+def test_decoupled_roots_stay_on_the_map():
+    codec = DecoupledHeatmap(**SIZES)
+    corners = np.array([[0, 0], [0, 252], [252, 0], [252, 252]], np.float32)
+    boxes = np.tile(np.float32([0, 0, 0, 40, 40, 0, 40, 40]), (4, 1))
+    for _ in range(8):
+        pixels = codec.encode(corners[:, None], bbox=boxes)["instance_coords"]
+        assert set(np.minimum(pixels, 63 - pixels).flat) <= {0, 1}
+
+
 def test_decoupled_without_people_is_empty():
     codec = DecoupledHeatmap(**SIZES)
     encoded = codec.encode(np.zeros((2, 17, 2), np.float32), np.zeros((2, 17), np.float32))

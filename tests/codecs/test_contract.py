@@ -15,7 +15,9 @@ from poise.codecs import (
     RegressionLabel,
     SimCCLabel,
     UDPHeatmap,
+    YOLOXPoseAnnotationProcessor,
 )
+from poise.codecs.arrays import is_device_tensor
 from poise.errors import DataError
 from poise.registry import KEYPOINT_CODECS
 from poise.registry.tables.codecs import TABLE
@@ -114,8 +116,21 @@ def test_a_subclass_that_overrides_decode_alone_does_not_decode_batches():
             keypoints, scores = super().decode(encoded)
             return keypoints + 1, scores
 
+    class Same(MSRAHeatmap):
+        pass
+
     assert not Shifted(sigma=2, **SIZES).support_batch_decoding
     assert not DecoupledHeatmap(**SIZES).support_batch_decoding
+    assert not YOLOXPoseAnnotationProcessor().support_batch_decoding
+    assert Same(sigma=2, **SIZES).support_batch_decoding
+    assert Same(sigma=2, **SIZES).support_batch_encoding
+
+
+def test_numpy_reaches_what_is_on_the_cpu():
+    torch = pytest.importorskip("torch")
+    assert not is_device_tensor(torch.zeros(1))
+    assert not is_device_tensor(np.zeros(1))
+    assert is_device_tensor(torch.zeros(1, device="meta"))
 
 
 def test_batch_decode_of_a_codec_without_it_says_what_to_do():

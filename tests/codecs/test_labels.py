@@ -162,18 +162,40 @@ def test_motionbert_target_is_relative_to_the_root(rng):
         MotionBERTLabel(17, mode="validate")
 
 
-def test_hand_volume_peaks_at_the_keypoint():
+SMALL_HAND = {
+    "image_size": (128, 96),
+    "heatmap_size": (32, 24, 16),
+    "depth_size": 16,
+    "heatmap3d_depth_bound": 200.0,
+    "heatmap_size_root": 32,
+    "root_heatmap_size": 32,
+    "root_depth_bound": 100.0,
+}
+
+
+@pytest.mark.parametrize("options", [{}, SMALL_HAND])
+def test_hand_volume_peaks_at_the_keypoint(options):
     keypoints = np.array([[[100.0, 60.0, 50.0]] * 42], np.float32)
-    codec = Hand3DHeatmap()
+    codec = Hand3DHeatmap(**options)
     encoded = codec.encode(
         keypoints, None, None, 40.0, 1.0, np.array([[1, 0]]), np.ones(1), None, None
     )
     decoded, _, depth, hands = codec.decode(
-        encoded["heatmaps"].reshape(42, 64, 64, 64), encoded["root_depth"], np.array([0.3, -0.2])
+        encoded["heatmaps"].reshape(42, *codec.heatmap_size[::-1]),
+        encoded["root_depth"],
+        np.array([0.3, -0.2]),
     )
     np.testing.assert_allclose(decoded, keypoints, atol=6.3)
     np.testing.assert_allclose(depth, [40], atol=1e-3)
     assert hands.tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize(("depth", "known"), [(-201, 0), (-200, 1), (200, 1), (201, 0)])
+def test_roots_out_of_reach_have_no_depth(depth, known):
+    codec = Hand3DHeatmap(image_size=(32, 32), heatmap_size=(8, 8, 8))
+    nobody = np.zeros((1, 4, 3), np.float32)
+    encoded = codec.encode(nobody, None, None, depth, 1.0, None, None, None, None)
+    assert encoded["root_depth_weight"].tolist() == [known]
 
 
 def test_root_depth_of_a_float32_scalar_is_computed_in_float64():
@@ -222,6 +244,17 @@ def test_boxes_grow_around_keypoints_in_whole_pixels():
     assert encoded["bbox"].tolist() == [[5, 10, 50, 20]]
 
 
+def test_visibility_with_weights_beside_it_is_the_first_of_both():
+    keypoints = np.array([[[5, 15], [99, 12]]], np.float32)
+    visible = np.array([[[1, 0], [0, 1]]], np.float32)
+    processor = YOLOXPoseAnnotationProcessor(expand_bbox=True)
+    boxes = np.array([[10, 10, 20, 20]], np.float32)
+    encoded = processor.encode(keypoints, visible, boxes)
+    assert {key: value.tolist() for key, value in encoded.items()} == {"bbox": [[5, 10, 20, 20]]}
+    encoded = processor.encode(keypoints, None, boxes)
+    assert encoded["bbox"].tolist() == [[5, 10, 99, 20]]
+
+
 def test_edpose_keeps_the_best_people(rng):
     codec = EDPoseLabel(num_select=2, num_keypoints=1)
     logits = np.array([[0.1], [0.9], [0.5]])
@@ -231,6 +264,18 @@ def test_edpose_keeps_the_best_people(rng):
     assert scores.tolist() == [[0.9], [0.5]]
     assert keypoints.tolist() == [[[100, 50]], [[50, 100]]]
     assert out[0].tolist() == [50, 25, 150, 75]
+
+
+def test_edpose_ranks_pairs_of_person_and_class():
+    logits = np.array([[0.1, 0.9], [0.4, 0.5]])
+    boxes = np.array([[0.5, 0.5, 0.25, 0.25], [0.25, 0.5, 0.5, 0.5]])
+    places = np.tile(np.array([[0.125], [0.75]]), 3 * 17)
+    out, keypoints, scores = EDPoseLabel(num_select=3).decode(
+        np.array([16, 16]), logits, boxes, places
+    )
+    assert scores[:, 0].tolist() == [0.9, 0.5, 0.4]
+    assert out.tolist() == [[6, 6, 10, 10], [0, 4, 8, 12], [0, 4, 8, 12]]
+    assert keypoints[:, 16].tolist() == [[2, 2], [12, 12], [12, 12]]
 
 
 def test_normalized_simcc_labels_are_divided_in_single_precision():
