@@ -9,6 +9,7 @@ from poise.codecs import (
     MegviiHeatmap,
     MSRAHeatmap,
     RegressionLabel,
+    SimCC3DLabel,
     SimCCLabel,
     UDPHeatmap,
 )
@@ -130,3 +131,17 @@ def test_simcc_refinement_looks_at_the_bins_that_a_padded_vector_has(rng):
             slope = 0.5 * (line[c + 1] - line[c - 1])
             curvature = 1e-9 + 0.25 * (line[c + 2] - 2 * line[c] + line[c - 2])
             np.testing.assert_allclose(found[n, k], slope / curvature, rtol=1e-5)
+
+
+def test_an_axis_of_people_is_kept(rng):
+    x, y, z = (rng.random((2, 3, 5, n), dtype=np.float32) for n in (96, 128, 64))
+    for codec, outputs in (
+        (RegressionLabel(INPUT), (x[..., :4],)),
+        (SimCCLabel((48, 64)), (x, y)),
+        (SimCC3DLabel((48, 64, 32)), (x, y, z)),
+    ):
+        people = codec.batch_decode(*outputs)
+        alone = codec.batch_decode(*(part[:, 1] for part in outputs))
+        for ours, expected in zip(people, alone, strict=True):
+            assert ours.shape[:3] == (2, 3, 5)
+            np.testing.assert_array_equal(ours[:, 1:2], expected)
