@@ -139,6 +139,15 @@ def test_keypoint_scores_of_large_steep_maps_round_as_grid_sample_does():
     torch.testing.assert_close(scores, expected.reshape(5, 40).T, rtol=0, atol=1e-4)
 
 
+def test_keypoint_scores_of_arrays_are_those_of_tensors(rng):
+    maps = rng.random((17, 24, 40), dtype=np.float32)
+    places = rng.uniform(-3, 43, (50, 17, 2)).astype(np.float32)
+    codec = SPR(**SIZES)
+    ours = codec.get_keypoint_scores(maps, places)
+    expected = codec.get_keypoint_scores(torch.from_numpy(maps), torch.from_numpy(places))
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("limit", [30, 2])
 def test_decoupled_round_trip(people, limit):
     codec = DecoupledHeatmap(encode_max_instances=limit, **SIZES)

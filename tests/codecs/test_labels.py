@@ -66,6 +66,14 @@ def test_simcc_drops_what_is_out_of_reach(person, smoothing):
     assert labels["keypoint_weights"][0].tolist() == [0.0] * 3 + [1.0] * 14
 
 
+def test_simcc_without_a_bell_needs_the_bin_itself():
+    places = np.array([[[-0.5, 9], [0, 9], [191.5, 9], [192, 9], [9, -0.5], [9, 256]]])
+    labels = SimCCLabel((192, 256), "standard").encode(places)
+    assert labels["keypoint_weights"].tolist() == [[0, 1, 1, 0, 0, 0]]
+    assert labels["keypoint_x_labels"][0, :, 0].tolist() == [0, 1, 0, 0, 0, 0]
+    assert labels["keypoint_x_labels"][0, :, -1].tolist() == [0, 0, 1, 0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
