@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from poise.codecs import SPR, AssociativeEmbedding, DecoupledHeatmap
+from poise.codecs.utils.assignment import assign_rows
 from poise.codecs.utils.grouping import group_keypoints_by_tags
 from poise.errors import ConfigError, DataError
 
@@ -94,6 +95,39 @@ def test_grouping_prefers_the_nearest_tag_and_opens_groups_for_strangers():
     assert groups[2, 1, :2].tolist() == [6, 7]
     assert not groups[0, 1].any()
     assert len(group_keypoints_by_tags(vals, tags, locs, [0, 1], 0.1, max_groups=2)) == 2
+
+
+def grouped_one_by_one(vals, tags, locs):
+    """Groups by the first component of their founder's tag, candidate after candidate."""
+    members, known = {}, {}
+    for kind, candidates in enumerate(vals):
+        chosen = np.flatnonzero(candidates > 0.1)
+        keys, means = list(known), [np.mean(each, axis=0) for each in known.values()]
+        away = np.array([[np.linalg.norm(tags[kind, m] - mean) for mean in means] for m in chosen])
+        away = away.reshape(len(chosen), len(means))
+        cost = np.full((len(chosen), max(away.shape)), 1e10)
+        cost[:, : len(means)] = np.round(away) * 100 - candidates[chosen, None]
+        for row, column in enumerate(assign_rows(cost) if len(chosen) else ()):
+            tag = tags[kind, chosen[row]]
+            if column < len(means) and away[row, column] < 1:
+                key = keys[column]
+                known[key].append(tag)
+            else:
+                key = tag[0]
+                known[key] = [tag]
+            pose = members.setdefault(key, np.zeros((len(vals), 3), np.float32))
+            pose[kind] = [*locs[kind, chosen[row]], candidates[chosen[row]]]
+    return np.array(list(members.values()))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_groups_of_a_crowd_are_those_that_form_one_by_one(seed):
+    rng = np.random.default_rng(seed)
+    vals = rng.random((5, 14))
+    tags = rng.integers(0, 12, (5, 14, 2)) * 0.75
+    locs = rng.integers(0, 64, (5, 14, 2))
+    groups = group_keypoints_by_tags(vals, tags, locs, range(5), 0.1)
+    np.testing.assert_allclose(groups, grouped_one_by_one(vals, tags, locs), rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["array", "tensor"])

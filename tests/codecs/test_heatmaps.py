@@ -10,16 +10,19 @@ from poise.codecs.utils import (
     generate_displacement_heatmap,
     generate_gaussian_heatmaps,
     generate_instance_heatmaps,
+    generate_offset_heatmap,
     generate_udp_gaussian_heatmaps,
     generate_unbiased_gaussian_heatmaps,
     get_heatmap_3d_maximum,
     get_heatmap_maximum,
+    get_instance_bbox,
     get_instance_root,
     get_simcc_maximum,
     refine_keypoints_dark,
     refine_keypoints_dark_udp,
 )
 from poise.codecs.utils.gaussian_heatmap import Gaussians
+from poise.codecs.utils.offset_heatmap import generate_instance_offset_heatmaps
 from poise.errors import ConfigError, DataError
 
 
@@ -217,6 +220,10 @@ def test_roots_are_centres_of_what_is_visible():
     roots, seen = get_instance_root(keypoints, visible, "kpt_center")
     assert roots.tolist() == [[2, 0], [0, 0]]
     assert seen.tolist() == [1, 0]
+    assert get_instance_bbox(keypoints, visible).tolist() == [[0, 0, 4, 0], [0, 0, 0, 0]]
+    roots, seen = get_instance_root(keypoints, None, "bbox_center")
+    assert roots.tolist() == [[50, 50], [2, 2]]
+    assert seen.tolist() == [1, 1]
     with pytest.raises(DataError, match="'kpt_center' or 'bbox_center', but got 'middle'"):
         get_instance_root(keypoints, visible, "middle")
 
@@ -224,3 +231,17 @@ def test_roots_are_centres_of_what_is_visible():
 def test_wrong_options_name_the_right_ones():
     with pytest.raises(ConfigError, match='"gaussian", "combined"'):
         UDPHeatmap((192, 256), (48, 64), heatmap_type="disk")
+
+
+def test_of_several_people_the_last_labelled_has_the_offsets(rng):
+    places = rng.uniform(0, 24, (3, 4, 2))
+    visible = np.array([[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]], np.float32)
+    maps, weights = generate_offset_heatmap((24, 20), places, visible, 0.1)
+    own, _ = generate_instance_offset_heatmaps((24, 20), places, visible, 0.1)
+    own = own.reshape(3, 4, 3, 20, 24)
+    expected = [own[2, 0], own[1, 1], own[0, 2], own[0, 3]]
+    np.testing.assert_array_equal(maps.reshape(4, 3, 20, 24), expected)
+    np.testing.assert_array_equal(weights, visible)
+    nobody, _ = generate_offset_heatmap((24, 20), places[:0], visible[:0], 0.1)
+    assert nobody.shape == (12, 20, 24)
+    assert not nobody.any()

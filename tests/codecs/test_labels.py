@@ -13,6 +13,8 @@ from poise.codecs import (
     VideoPoseLifting,
     YOLOXPoseAnnotationProcessor,
 )
+from poise.codecs.utils import camera_to_image_coord
+from poise.codecs.utils.lifting import around_root, without_joint
 from poise.errors import ArgumentError, ConfigError, DataError
 
 CAMERA = {
@@ -293,3 +295,33 @@ def test_normalized_simcc_labels_are_divided_in_single_precision():
     bell = np.exp(-(steps**2) / (2 * 7.0**2)) / np.float32(7.0 * np.sqrt(np.pi * 2))
     assert bell.dtype == np.float32
     np.testing.assert_array_equal(labels["keypoint_x_labels"][0, 0], bell)
+
+
+def test_poses_in_the_picture_keep_their_proportions_at_the_root():
+    camera = {"f": np.array([2000.0, 1000.0]), "c": np.array([500.0, 250.0])}
+    poses = np.array([[[0, 0, 2], [1, -1, 4]], [[0, 0, 4], [1, -1, 2]]], np.float64)
+    places, factors = camera_to_image_coord(0, poses, camera)
+    # the probe of two units is 2 / depth * 2 wide, and a thousandth is added
+    width = np.array([2.001, 1.001])
+    np.testing.assert_allclose(factors, 2 / width)
+    np.testing.assert_allclose(places[:, 0], [[0.5, 0.25, 0]] * 2)
+    np.testing.assert_allclose(places[:, 1, :2], [[1, 0], [1.5, -0.25]])
+    np.testing.assert_allclose(places[:, 1, 2], width / 2 * [2, -2])
+
+
+def test_roots_that_a_pose_lacks_are_refused():
+    pose = np.arange(6.0).reshape(1, 2, 3)
+    moved, root = around_root(pose, [1])
+    assert root.tolist() == [[3, 4, 5]]
+    assert moved.tolist() == [[[-3, -3, -3], [0, 0, 0]]]
+    for bad, joint in ((pose, 2), (np.zeros(3), 0)):
+        with pytest.raises(DataError, match=f"more than {joint} joints"):
+            around_root(bad, [joint])
+
+
+def test_weights_with_an_axis_of_their_own_lose_the_joint_too():
+    weight = np.array([[1.0, 2.0]])
+    for given in (weight, weight[..., None]):
+        pose, rest = without_joint(np.arange(6.0).reshape(1, 2, 3), given, 0)
+        assert pose.tolist() == [[[3, 4, 5]]]
+        assert rest.tolist() == given[:, 1:].tolist()

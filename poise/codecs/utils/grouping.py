@@ -62,9 +62,6 @@ def group_keypoints_by_tags(
         response = vals[kind][chosen]
         members = np.concatenate((locs[kind][chosen], response[:, None]), axis=1)
         tag = tags[kind][chosen]
-        if groups.empty:
-            groups.found(kind, members, tag)
-            continue
         distance = np.linalg.norm(tag[:, None].astype(np.float64) - groups.means(), axis=2)
         cost = np.round(distance) * TAG_COST - response[:, None].astype(np.float64)
         column = _assign(cost)
@@ -87,10 +84,6 @@ class _Groups:
         self.tag_sum = np.zeros((8, tag_size), dtype=np.float32)
         self.tag_count = np.zeros(8, dtype=np.float32)
 
-    @property
-    def empty(self) -> bool:
-        return not self.row
-
     def means(self) -> Array:
         """Mean tags (G, L) of the groups."""
         G = len(self.row)
@@ -107,9 +100,6 @@ class _Groups:
 
     def join(self, kind: int, members: Array, tags: Array, column: Array, near: Array) -> None:
         """Add members (M, 3) to the groups `column` (M,) where `near`; the others found groups."""
-        if near.all():
-            self._add(kind, members, tags, column)
-            return
         keys = tags[:, 0].tolist()
         if any(keys[i] in self.row for i in np.flatnonzero(~near).tolist()):
             # a founder takes over a group that others may join: what comes last counts

@@ -32,22 +32,20 @@ def get_instance_root(
         raise DataError(
             f"the value of `root_type` must be 'kpt_center' or 'bbox_center', but got '{root_type}'"
         )
-    seen, anyone = _seen(keypoints, keypoints_visible)
+    seen = _seen(keypoints, keypoints_visible)
     if root_type == "kpt_center":
         count = np.maximum(seen.sum(axis=1), 1)
         middle = np.where(seen[..., None], keypoints, 0).sum(axis=1) / count[:, None]
     else:
         low, high = _extent(keypoints, seen)
         middle = (high + low) / 2.0
-    roots = np.where(anyone[:, None], middle, 0).astype(np.float32)
-    return roots, anyone.astype(np.float32)
+    return middle.astype(np.float32), np.asarray(seen.any(axis=1), dtype=np.float32)
 
 
 def get_instance_bbox(keypoints: Array, keypoints_visible: Array | None = None) -> Array:
     """Boxes (N, 4) float32 xyxy around visible keypoints; zeros for people without any."""
-    seen, anyone = _seen(keypoints, keypoints_visible)
-    box = np.concatenate(_extent(keypoints, seen), axis=-1)
-    return np.where(anyone[:, None], box, 0).astype(np.float32)
+    extent = _extent(keypoints, _seen(keypoints, keypoints_visible))
+    return np.concatenate(extent, axis=-1).astype(np.float32)
 
 
 def get_diagonal_lengths(keypoints: Array, keypoints_visible: Array | None = None) -> Array:
@@ -56,17 +54,15 @@ def get_diagonal_lengths(keypoints: Array, keypoints_visible: Array | None = Non
     return np.asarray(np.sqrt(np.power(high - low, 2).sum(axis=1)))
 
 
-def _seen(keypoints: Array, keypoints_visible: Array | None) -> tuple[Array, Array]:
-    """Which keypoints (N, K) count, and which people (N,) have one."""
+def _seen(keypoints: Array, keypoints_visible: Array | None) -> Array:
+    """Which keypoints (N, K) count."""
     if keypoints_visible is None:
-        seen = np.ones(keypoints.shape[:2], dtype=bool)
-    else:
-        seen = keypoints_visible > 0
-    return seen, np.asarray(seen.any(axis=1))
+        return np.ones(keypoints.shape[:2], dtype=bool)
+    return np.asarray(keypoints_visible > 0)
 
 
 def _extent(keypoints: Array, seen: Array) -> tuple[Array, Array]:
-    """Smallest and largest coordinates (N, 2) of the seen keypoints."""
+    """Smallest and largest coordinates (N, 2) of the seen keypoints; zeros where none is."""
     mask = np.broadcast_to(seen[..., None], keypoints.shape)
     low = keypoints.min(axis=1, where=mask, initial=np.inf)
     high = keypoints.max(axis=1, where=mask, initial=-np.inf)
