@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import poise
+from poise._failures import Failure
 from poise.cli.interrupts import INTERRUPTED
 from poise.errors import PoiseError, nearest
 
@@ -163,48 +164,47 @@ def fill_bare_options(args: list[str]) -> list[str]:
     return filled
 
 
-def _text(error: Exception) -> str:
-    """Text of an error; of one from a data worker, without the traceback that torch puts in."""
-    if isinstance(error, OSError) and not isinstance(error, PoiseError):
-        return _of_system(error)
-    text = str(error)
-    kind = type(error)
-    if "Original Traceback (most recent call last)" not in text:
-        return text
-    _, found, last = text.rpartition(f"{kind.__module__}.{kind.__qualname__}: ")
-    return last.rstrip() if found else text
-
-
 def _of_system(error: OSError) -> str:
     """What the system refused, and at which file."""
     reason = error.strerror or str(error) or type(error).__name__
     return f"{reason}: '{error.filename}'" if error.filename else reason
 
 
+def _told(error: Exception) -> str | None:
+    """An error for people; None for a fault of Poise itself, whose traceback is wanted."""
+    failure = Failure(error)
+    lines = [failure.text, *failure.lines()]
+    if isinstance(error, OSError) and not isinstance(error, PoiseError) and not failure.frames:
+        lines[0] = _of_system(error)
+    elif failure.frames:
+        lines.append("POISE_TRACEBACK=1 shows the whole traceback")
+    elif isinstance(error, (TypeError, ValueError, KeyError, AttributeError)) and not isinstance(
+        error, PoiseError
+    ):
+        # a class got a setting it cannot use; the notes say where the config builds it
+        if not any(note.startswith("while building") for note in failure.notes):
+            return None
+        lines.append(
+            "  is a setting there of the wrong kind? POISE_TRACEBACK=1 shows where it failed"
+        )
+    elif not isinstance(error, (PoiseError, OSError)):
+        return None
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Run the command line; errors meant for people are shown as one text, without a traceback.
 
-    `POISE_TRACEBACK=1` shows the traceback, for reports of faults in Poise itself.
+    `POISE_TRACEBACK=1` shows the traceback, as faults of Poise itself do.
     """
     if getattr(sys.stdout, "errors", None) == "strict":
         # in a file or pipe, Windows writes few letters: names of files may have others
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         app(fill_bare_options(sys.argv[1:]), prog_name="poise")
-    except (PoiseError, OSError) as error:
-        if os.environ.get("POISE_TRACEBACK"):
+    except Exception as error:
+        text = None if os.environ.get("POISE_TRACEBACK") else _told(error)
+        if text is None:
             raise
-        notes = "".join(f"\n  {n}" for n in getattr(error, "__notes__", ()))
-        sys.stderr.write(f"error: {_text(error)}{notes}\n")
-        raise SystemExit(1) from None
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        # a class got a setting it cannot use; the notes say where the config builds it
-        building = [n for n in getattr(error, "__notes__", ()) if n.startswith("while building")]
-        if not building or os.environ.get("POISE_TRACEBACK"):
-            raise
-        sys.stderr.write(
-            f"error: {type(error).__name__}: {error}\n"
-            + "".join(f"  {n}\n" for n in building)
-            + "  is a setting there of the wrong kind? POISE_TRACEBACK=1 shows where it failed\n"
-        )
+        sys.stderr.write(f"error: {text}\n")
         raise SystemExit(1) from None

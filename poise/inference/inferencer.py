@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._failures import own_line
 from poise.errors import DataError, UnknownNameError, nearest
 from poise.inference.boxes.given import GivenBoxes
 from poise.inference.detectors import WholeImage, build_detector
@@ -354,7 +355,7 @@ class Inferencer:
             instances,
             self.metainfo,
             frame.source.name,
-            error=None if job.error is None else str(job.error),
+            error=None if job.error is None else own_line(job.error),
             frame_index=frame.index,
             time=frame.time,
             source=frame.source,

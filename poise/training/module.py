@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from poise._failures import noting
 from poise.errors import DataError
 from poise.models.base_model import parse_losses
 from poise.training.machine.memory import (
@@ -24,11 +25,12 @@ from poise.training.machine.sharding import shard
 from poise.training.machine.sync_norm import join_norms
 from poise.training.optim.overflows import Overflows
 from poise.training.optim.wrappers import StepSettings
+from poise.training.run.naming import listed, position_of, sample_names
 
 __all__ = ["BatchStream", "PoseDataModule", "PoseModule"]
 
-#: Samples that an error text names.
-_MAX_NAMED = 16
+#: Samples that the error of a loss names, and a note about any other fault.
+_MAX_NAMED, _MAX_NOTED = 16, 3
 #: Batches, more than any run has.
 _ENDLESS = 2**40
 
@@ -106,16 +108,17 @@ class PoseModule(pl.LightningModule):
     def _step(self) -> None:
         """Move the weights; with a loss scale only where the gradients are finite."""
         optimizer: Any = self.optimizers()
-        scale = self._overflows.step(optimizer.step, where=_position(self.runner))
+        scale = self._overflows.step(optimizer.step, where=position_of(self.runner))
         optimizer.zero_grad()
         if scale is not None:
             self.runner.message_hub.update_scalar("train/loss_scale", scale)
 
     def _gradients(self, batch: Any, share: int) -> dict[str, Tensor]:
         """Add a batch's part of the gradients; its losses by name."""
-        data = self.estimator.data_preprocessor(batch, True)
-        parse = getattr(self.estimator, "parse_losses", parse_losses)
-        loss, shown = parse(self.estimator(**data, mode="loss"))
+        with noting(lambda: f"while training at {position_of(self.runner)}, {_some(batch)}"):
+            data = self.estimator.data_preprocessor(batch, True)
+            parse = getattr(self.estimator, "parse_losses", parse_losses)
+            loss, shown = parse(self.estimator(**data, mode="loss"))
         if not torch.isfinite(loss):
             # a loss scale leaves the step out, and lowers itself
             if not self._overflows.expected:
@@ -216,25 +219,13 @@ def _not_finite(shown: Mapping[str, Tensor], batch: Any, runner: Any) -> DataErr
         json.dumps({**position, "losses": shown_plain, "samples": names}, indent=1),
         encoding="utf-8",
     )
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     return DataError(
-        f"the loss is not a finite number at {_position(runner)}: {values}. Samples of the batch: "
-        f"{', '.join(names[:_MAX_NAMED])}{more} (all of them: {saved}). "
+        f"the loss is not a finite number at {position_of(runner)}: {values}. Samples of the "
+        f"batch: {listed(names, _MAX_NAMED)} (all of them: {saved}). "
         "Look at their annotations, lower the learning rate, or limit gradients "
         "with optim_wrapper.clip_grad=dict(max_norm=1)"
     )
 
 
-def _position(runner: Any) -> str:
-    return f"epoch {runner.epoch + 1}, iteration {runner.iter + 1}"
-
-
-def sample_names(batch: Any) -> list[str]:
-    """What tells the samples of a batch: annotation ids, or paths of their pictures."""
-    samples: Sequence[Any] = batch.get("data_samples", []) if isinstance(batch, Mapping) else []
-    names = []
-    for sample in samples:
-        meta = getattr(sample, "metainfo", {})
-        parts = [f"{k} {meta[k]}" for k in ("id", "img_id", "img_path") if meta.get(k) is not None]
-        names.append(" ".join(parts) or "unnamed")
-    return names
+def _some(batch: Any) -> str:
+    return listed(sample_names(batch), _MAX_NOTED)

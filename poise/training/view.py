@@ -159,7 +159,11 @@ class RunView:
     def call_hook(self, point: str, **kwargs: Any) -> None:
         """Run every hook's method of this name."""
         for hook in self.hooks:
-            getattr(hook, point)(self, **kwargs)
+            try:
+                getattr(hook, point)(self, **kwargs)
+            except Exception as error:
+                error.add_note(f"in the hook {type(hook).__name__}, {point}")
+                raise
 
     def register_hook(self, hook: Any, priority: int | str | None = None) -> None:
         """Add a hook, behind those of the same priority."""

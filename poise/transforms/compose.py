@@ -56,7 +56,11 @@ class Compose(BaseTransform):
                     f"returned {type(results).__name__}, but the next step, {_name(step)}, needs "
                     "a dict; return results, or None to drop the sample"
                 )
-            results = step(results)
+            try:
+                results = step(results)
+            except Exception as error:
+                error.add_note(f"in step {place} of the pipeline, {_name(step)}")
+                raise
             if results is None:
                 return None
         return results

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from poise._collector import no_gc
+from poise._failures import noting
 from poise.datasets.base.unreadable import UnreadableImages, image_problem
 from poise.datasets.coco_file import read_json
 from poise.datasets.paths import is_absolute, join_path
@@ -252,7 +253,7 @@ class BaseDataset:
         if self.test_mode:
             self._fetched = []
             try:
-                sample = self.prepare_data(idx)
+                sample = self._sample(idx)
             except PoiseError as error:
                 if any(image_problem(path) for path in self._fetched):
                     error.add_note(
@@ -279,10 +280,17 @@ class BaseDataset:
             "the transforms"
         ) from self._last_error
 
+    def _sample(self, idx: int) -> Any:
+        owner = type(self).__name__
+        with noting(
+            lambda: " ".join((f"while making sample {idx} of {owner}", *self._fetched[:1]))
+        ):
+            return self.prepare_data(idx)
+
     def _try_sample(self, idx: int) -> Any:
         self._fetched = []
         try:
-            return self.prepare_data(idx)
+            return self._sample(idx)
         except Exception as error:
             # an image that cannot be read is no reason to end a training of days; any other
             # fault is, so the images are looked at rather than the kind of exception

@@ -6,13 +6,15 @@ import json
 import logging
 import platform
 import sys
+import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import poise
-from poise.errors import ConfigError
+from poise.errors import ConfigError, PoiseError
 from poise.training.machine.environment import describe_environment
 
 __all__ = ["open_log"]
@@ -54,6 +56,7 @@ def open_log(runner: Any) -> None:
     )
     environment = json.dumps(describe_environment(), indent=1)
     (Path(runner.work_dir) / "environment.json").write_text(environment + "\n", encoding="utf-8")
+    runner.closing.push(partial(_keep_traceback, folder / f"{runner.timestamp}.log"))
     logger.info(
         "Poise %s, torch %s, Python %s, %s, %d threads, seed %d",
         poise.__version__,
@@ -63,6 +66,18 @@ def open_log(runner: Any) -> None:
         torch.get_num_threads(),
         runner.seed,
     )
+
+
+def _keep_traceback(
+    path: Path, kind: type[BaseException] | None, error: BaseException | None, _: Any
+) -> None:
+    """Write the traceback of what ends a run to its log file, and only there."""
+    if not isinstance(error, Exception):
+        return
+    with path.open("a", encoding="utf-8") as log:
+        log.writelines(traceback.format_exception(error))
+    if not isinstance(error, PoiseError):
+        error.add_note(f"the whole traceback is in {path}")
 
 
 def _put_back(

@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
+from poise._failures import noting
 from poise.config.known import check_known
 from poise.errors import ConfigError
 from poise.metrics.evaluator import meta_for_metrics
 from poise.registry import LOOPS
+from poise.training.run.naming import listed, position_of, sample_names
 
 __all__ = [
     "EpochBasedTrainLoop",
@@ -24,6 +26,9 @@ __all__ = [
     "ValLoop",
     "build_train_loop",
 ]
+
+#: Samples that a note about a fault names.
+_MAX_NAMED = 3
 
 
 class TrainLoop:
@@ -92,6 +97,10 @@ class TrainLoop:
 
     def _pass(self, number: int, start: int) -> Iterator[Any]:
         """One pass over the data, the `number`-th shuffle, from batch `start` on."""
+        with noting(lambda: f"while loading the batch of {position_of(self.runner)}"):
+            yield from self._placed(number, start)
+
+    def _placed(self, number: int, start: int) -> Iterator[Any]:
         if hasattr(self.dataloader, "place"):
             self.dataloader.place(number, start)
             return iter(self.dataloader)
@@ -222,7 +231,10 @@ class EvalLoop:
     @torch.no_grad()
     def _predict(self, batch: Any) -> Any:
         device = self.runner.device
-        with torch.autocast(device.type, enabled=self.fp16):
+        with (
+            torch.autocast(device.type, enabled=self.fp16),
+            noting(lambda: f"while predicting {listed(sample_names(batch), _MAX_NAMED)}"),
+        ):
             data = self.runner.model.data_preprocessor(batch, False)
             return self.runner.model(**data, mode="predict")
 
