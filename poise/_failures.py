@@ -68,8 +68,8 @@ class Failure:
             name, _, first = kept[start].partition(": ")
             rest = kept[start + 1 :]
             self.notes = [*(line for line in rest if line.startswith(_NOTES)), *self.notes]
-            message = [line for line in rest if not line.startswith(_NOTES)]
-            self.text = "\n".join([_named(name, first), *message])
+            told = [line for line in rest if not line.startswith(_NOTES)]
+            self.text = "\n".join([_named(name, first), *told])
         elif isinstance(error, PoiseError):
             self.text = message
         else:

@@ -316,3 +316,48 @@ def test_h3wb_uses_other_subjects_for_tests(tmp_path: Path, schema: Any) -> None
     np.savez(tmp_path / "h3wb.npz", train_data=np.zeros(1))
     with pytest.raises(DataError, match=r"has no metadata, bbox \(it has: train_data\)"):
         H36MWholeBodyDataset(**settings)
+
+
+# numbers that are none ---------------------------------------------------------------------
+
+
+def spoil(path: Path, name: str, frame: int, value: float) -> None:
+    """Put a number into an array of the annotation file, or of a file of arrays."""
+    if path.suffix == ".npy":
+        array = np.load(path).astype(float)
+        array[frame] = value
+        np.save(path, array)
+        return
+    content = dict(np.load(path))
+    content[name][frame, 0, 0] = value
+    np.savez(path, **content)
+
+
+@pytest.mark.parametrize(
+    ("file", "array", "part", "settings"),
+    [
+        ("ann.npz", "part", "keypoints", {}),
+        ("ann.npz", "S", "keypoints_3d", {}),
+        ("ann.npz", "S", "keypoints_3d", {"data_mode": "bottomup"}),
+        (
+            "found.npy",
+            "",
+            "keypoints",
+            {"keypoint_2d_src": "detection", "keypoint_2d_det_file": "found.npy"},
+        ),
+        ("factor.npy", "", "factor", {"factor_file": "factor.npy"}),
+    ],
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_none_are_told_or_left_out(
+    capture: Any, tmp_path: Path, file: str, array: str, part: str, settings: Any, value: float
+) -> None:
+    spoil(tmp_path / file, array, 5, value)
+    with pytest.raises(
+        DataError, match=rf"NaN or infinity in 2 sequences .* first in {part} of S1_Sit"
+    ):
+        capture(seq_len=3, **settings)
+    dataset = capture(seq_len=3, filter_cfg={"on_bad": "skip"}, **settings)
+    assert frames(dataset) == [[6, 7, 8], [7, 8, 9], [0, 1, 2], [1, 2, 3]]
+    assert dataset.report.dropped["with NaN"] == 2
+    assert dataset.report.kept == 4

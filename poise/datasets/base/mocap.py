@@ -12,7 +12,7 @@ import numpy as np
 from poise.datasets.base.dataset import BaseDataset
 from poise.datasets.base.metainfo import PoseMetainfo
 from poise.datasets.base.modes import check_data_mode
-from poise.datasets.coco_file import read_json
+from poise.datasets.coco_file import read_json, shown
 from poise.datasets.columns import (
     ArrayColumn,
     Column,
@@ -34,6 +34,8 @@ from poise.transforms.image import stored_image
 __all__ = ["BaseMocapDataset"]
 
 Frames = list[list[int]]
+#: Parts of a record in which one number that is not finite would turn the loss into NaN.
+_FINITE = ("keypoints", "keypoints_3d", "factor", "bbox")
 
 
 @DATASETS.register_module()
@@ -134,6 +136,7 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
         else:
             instances, images = self._load_annotations()
             self.report.total = len(instances)
+            instances = self._finite(instances)
             if self.data_mode == "topdown":
                 records = self._get_topdown_data_infos(instances)
             else:
@@ -287,14 +290,42 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
 
     def _valid(self, records: Records) -> Records:
         """Sequences with a keypoint inside the picture, as `_is_valid_instance` has it."""
-        column = records.columns.get("keypoints")
         self.report.total = len(records)
+        columns = [records.columns.get(name) for name in _FINITE]
+        bad = np.zeros(len(records), bool)
+        for column in columns:
+            if isinstance(column, WindowColumn):
+                bad |= _not_finite(column.values)[column.windows].any(axis=1)
+        if bad.any():
+            self._refuse_nan(records.select(np.flatnonzero(bad)))
+            records = records.select(np.flatnonzero(~bad))
+        column = records.columns.get("keypoints")
         if not isinstance(column, WindowColumn):
             return records
         highest = column.values.reshape(len(column.values), -1).max(axis=1)
         valid = ~(highest[column.windows].max(axis=1) <= 0)
         self.report.drop("without keypoints in the picture", np.flatnonzero(~valid).tolist())
         return records if valid.all() else records.select(np.flatnonzero(valid))
+
+    def _finite(self, sequences: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The sequences without NaN, as `_valid` has them."""
+        bad = [any(_not_finite(s[k]).any() for k in _FINITE if k in s) for s in sequences]
+        self._refuse_nan([s for s, wrong in zip(sequences, bad, strict=True) if wrong])
+        return [s for s, wrong in zip(sequences, bad, strict=True) if not wrong]
+
+    def _refuse_nan(self, sequences: Iterable[Mapping[str, Any]]) -> None:
+        """An error for sequences with NaN, or their count."""
+        wrong = {sequence["id"]: sequence for sequence in sequences}
+        if wrong and not self._skips_bad():
+            first = next(iter(wrong.values()))
+            parts = [k for k in _FINITE if k in first and _not_finite(first[k]).any()]
+            raise DataError(
+                f"{type(self).__name__}: {self.ann_file}: NaN or infinity in {len(wrong)} "
+                f"sequences (number {shown(list(wrong))}), first in {' and '.join(parts)} of "
+                f"{first['img_paths'][0]} ...; one of them would turn the loss into NaN. Correct "
+                'them, or set filter_cfg=dict(on_bad="skip") to leave these sequences out'
+            )
+        self.report.drop("with NaN", wrong)
 
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Read `ann_data`.
@@ -373,3 +404,9 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
                 if image["img_id"] not in used
             ]
         return records
+
+
+def _not_finite(values: Any) -> np.ndarray:
+    """`(N,)` whether a row of `values` `(N, ...)` has a number that is none."""
+    array = np.asarray(values)
+    return ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
