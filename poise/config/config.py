@@ -90,7 +90,8 @@ class Config:
         """Read a config file and its bases as data; nothing in them is run.
 
         Args:
-            filename: .py, .json, .yaml or .yml file.
+            filename: .py, .json, .yaml or .yml file; MMPose's path of a config, such as
+                `configs/body_2d_keypoint/...`, also where that file is not on this machine.
             use_predefined_variables: fill in `{{ fileDirname }}`, `{{ fileBasename }}`,
                 `{{ fileBasenameNoExtension }}` and `{{ fileExtname }}`.
             import_custom_modules: accepted for MMEngine's sake; `custom_imports` are applied

@@ -77,6 +77,7 @@ class Reader:
             FileMissingError: no such file, and no source knows its name.
             ConfigError: anything wrong in the file or its bases.
         """
+        given = path.as_posix()
         path = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - keeps symlinks' names
         asking = f"{at(*asked_by)}: " if asked_by else ""
         if path.suffix.lower() not in SUFFIXES:
@@ -85,7 +86,7 @@ class Reader:
                 f"{', '.join(SUFFIXES)}{', or the name of a model' if asking else ''}"
             )
         if not path.is_file():
-            return self._not_on_disk(path, asking)
+            return self._not_on_disk(path, given, asking)
         if path in self._open:
             chain = " -> ".join(map(str, [*self._open[self._open.index(path) :], path]))
             raise ConfigError(f"{asking}config files inherit from each other in a circle: {chain}")
@@ -95,15 +96,18 @@ class Reader:
         finally:
             self._open.pop()
 
-    def _not_on_disk(self, path: Path, asking: str) -> ReadFile:
-        found = sources.from_sources(str(path)) if asking else None
+    def _not_on_disk(self, path: Path, given: str, asking: str) -> ReadFile:
+        # where nobody asks for a base, only what begins as a name of the zoo is one
+        asked = str(path) if asking else given if sources.is_name(given) else ""
+        found = sources.from_sources(asked)
         if found:
             return ReadFile(ConfigDict(found[1]))
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         what = "base config" if asking else "config file"
-        raise FileMissingError(
-            f"{asking}{what} '{path}' does not exist{nearest(path.name, siblings)}"
-        )
+        hint = nearest(path.name, siblings)
+        if not asking and sources.from_sources(f"configs/{path.name}"):
+            hint = f"; '{path.stem}' is a model of the zoo: poise.load_config('{path.stem}')"
+        raise FileMissingError(f"{asking}{what} '{path}' does not exist{hint}")
 
     def _text_of(self, path: Path) -> str:
         try:

@@ -16,7 +16,7 @@ from typing import Any
 
 from poise.errors import ConfigError
 
-__all__ = ["add_source", "from_sources", "installed_file", "module_file"]
+__all__ = ["add_source", "from_sources", "installed_file", "is_name", "module_file"]
 
 _SOURCES: dict[str, str] = {
     "mmpose::": "poise.zoo:source",
@@ -41,6 +41,11 @@ def add_source(prefix: str, target: str) -> None:
             None where it does not know the name.
     """
     _SOURCES[prefix] = target
+
+
+def is_name(asked: str) -> bool:
+    """Whether a text begins as the names do that a source answers for."""
+    return asked.startswith(tuple(_SOURCES))
 
 
 def from_sources(asked: str) -> tuple[str, Mapping[Any, Any]] | None:

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+import poise
 from poise.config import Config, ConfigDict, add_source, where
 from poise.config.sources import _SOURCES
 from poise.errors import ConfigError, FileMissingError
@@ -149,6 +150,27 @@ def test_a_missing_base_names_the_asking_file_and_the_nearest(write):
 def test_a_missing_file_is_a_file_not_found_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config file '.*none\.py' does not exist"):
         Config.fromfile(tmp_path / "none.py")
+
+
+def test_mmposes_path_of_a_config_needs_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = "configs/hand_2d_keypoint/rtmpose/hand5/rtmpose-m_8xb256-210e_hand5-256x256.py"
+    config = Config.fromfile(path)
+    assert config.to_dict() == poise.load_config(path).to_dict()
+    with pytest.raises(FileMissingError, match=r"config file '.*nothing\.py' does not exist$"):
+        Config.fromfile("configs/hand_2d_keypoint/nothing.py")
+    # a file that is there wins
+    file = tmp_path / path
+    file.parent.mkdir(parents=True)
+    file.write_text("a = 1")
+    assert Config.fromfile(path).to_dict() == {"a": 1}
+
+
+@pytest.mark.parametrize("folder", ["", "my_configs"])
+def test_a_missing_file_with_a_models_name_says_how_to_get_it(tmp_path, folder):
+    name = "rtmpose-m_8xb256-210e_hand5-256x256"
+    with pytest.raises(FileMissingError, match=rf"zoo: poise\.load_config\('{name}'\)"):
+        Config.fromfile(tmp_path / folder / f"{name}.py")
 
 
 @pytest.mark.parametrize(
