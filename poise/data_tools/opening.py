@@ -20,6 +20,7 @@ from poise.data_tools.formats.table import labels_in
 from poise.data_tools.own_labels import as_coco_file, is_foreign
 from poise.datasets import build_dataset
 from poise.datasets.coco_file import read_json
+from poise.datasets.report import reports_of
 from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError, nearest
 from poise.registry import DATASETS
 
@@ -77,7 +78,7 @@ def open_dataset(
     common = {"schema": schema, "mode": mode, "settings": settings}
     if is_archive(path):
         more = {"kind": kind, "images": images, "part": part, "category": category}
-        return _opened_copy(partial(_unpacked, path), **common, **more)
+        return _opened_copy(path, partial(_unpacked, path), **common, **more)
     if kind is None and is_foreign(path):
         reading = Reading(
             schema=schema,
@@ -85,9 +86,9 @@ def open_dataset(
             part=part,
             category=category,
         )
-        return _opened_copy(partial(_as_coco, path, reading), **common)
+        return _opened_copy(path, partial(_as_coco, path, reading), **common)
     if kind is None and (category is not None or _has_several_sets(path)):
-        return _opened_copy(partial(_as_one_set, path, category, images), **common)
+        return _opened_copy(path, partial(_as_one_set, path, category, images), **common)
     if part not in PARTS:
         raise ConfigError(f"a config has the parts {', '.join(PARTS)}, got '{part}'")
     if images is not None and not Path(images).is_dir():
@@ -122,8 +123,8 @@ def open_dataset(
 _Writer = Callable[[Path], tuple[Path, list[str], dict[str, Any]]]
 
 
-def _opened_copy(write: _Writer, **options: Any) -> Any:
-    """A data set of files that are written for it and live as long as it."""
+def _opened_copy(path: Path, write: _Writer, **options: Any) -> Any:
+    """A data set of files that are written for it and live as long as it; reports name `path`."""
     folder = Path(tempfile.mkdtemp(prefix="poise-labels-"))
     try:
         file, told, more = write(folder)
@@ -133,13 +134,15 @@ def _opened_copy(write: _Writer, **options: Any) -> Any:
         raise
     # what was made, guessed and left out on the way, for whoever shows the data set
     found.imported = [*told, *getattr(found, "imported", ())]
+    for report in reports_of(found):
+        report.source = str(path)
     weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
     return found
 
 
 def _unpacked(path: Path, folder: Path) -> tuple[Path, list[str], dict[str, Any]]:
     home, sentence = unpack(path, folder)
-    return labels_in(home), [sentence], {}
+    return labels_in(home), [sentence.replace(str(folder), "a temporary folder")], {}
 
 
 def _as_coco(path: Path, reading: Reading, folder: Path) -> tuple[Path, list[str], dict[str, Any]]:

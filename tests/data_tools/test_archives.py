@@ -98,6 +98,9 @@ def test_data_commands_open_them(packed: Any, tmp_path: Path, kind: str) -> None
     assert not place.exists()
     done = run(app, ["draw", str(source), "-o", str(tmp_path / "sheet.png"), "-n", "1"])
     assert done.exit_code == 0, done.output
+    done = run(app, ["stats", str(source)])
+    assert f"{source}: kept 1 of 1" in done.stdout
+    assert "poise-labels" not in done.output
     done = run(app, ["check", str(source), "--open-pictures"])
     assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "nothing found")
 
