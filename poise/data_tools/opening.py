@@ -18,7 +18,7 @@ from poise.data_tools.formats.archives import is_archive, unpack
 from poise.data_tools.formats.reading import Reading
 from poise.data_tools.formats.table import labels_in
 from poise.data_tools.own_labels import as_coco_file, is_foreign
-from poise.datasets import build_dataset
+from poise.datasets import BaseMocapDataset, build_dataset
 from poise.datasets.coco_file import read_json
 from poise.datasets.report import reports_of
 from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError, nearest
@@ -116,7 +116,7 @@ def open_dataset(
         cfg = {**cfg, **({"type": kind} if kind else {})}
     cfg = {**cfg, **changes}
     _check_kind(cfg["type"])
-    return build_dataset(_without_pipelines(cfg, outermost=True))
+    return build_dataset(_to_look_at(cfg, outermost=True))
 
 
 #: writes into a folder; gives the file to open, what was done, and arguments of `open_dataset`
@@ -273,9 +273,16 @@ def _check_kind(kind: Any) -> None:
         raise UnknownNameError(f"there is no data set class '{kind}'{nearest(kind, known)}")
 
 
-def _without_pipelines(cfg: dict[str, Any], *, outermost: bool = False) -> dict[str, Any]:
-    """The config with only the transforms of mixtures' members that renumber keypoints."""
+def _to_look_at(cfg: dict[str, Any], *, outermost: bool = False) -> dict[str, Any]:
+    """The config with only the transforms of mixtures' members that renumber keypoints.
+
+    Numbers of motion capture that are none stay, for audits to find them.
+    """
     kept = dict(cfg)
+    named = kept.get("type")
+    kind = DATASETS.get(named) if isinstance(named, str) else named
+    if isinstance(kind, type) and issubclass(kind, BaseMocapDataset):
+        kept["filter_cfg"] = {"on_bad": "keep", **(kept.get("filter_cfg") or {})}
     if outermost and "pipeline" in kept:
         kept["pipeline"] = []
     elif "pipeline" in kept:
@@ -284,7 +291,7 @@ def _without_pipelines(cfg: dict[str, Any], *, outermost: bool = False) -> dict[
     for key in ("dataset", "datasets"):
         value = kept.get(key)
         if isinstance(value, dict):
-            kept[key] = _without_pipelines(value)
+            kept[key] = _to_look_at(value)
         elif isinstance(value, list):
-            kept[key] = [_without_pipelines(member) for member in value]
+            kept[key] = [_to_look_at(member) for member in value]
     return kept

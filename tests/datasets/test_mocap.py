@@ -361,3 +361,6 @@ def test_numbers_that_are_none_are_told_or_left_out(
     assert frames(dataset) == [[6, 7, 8], [7, 8, 9], [0, 1, 2], [1, 2, 3]]
     assert dataset.report.dropped["with NaN"] == 2
     assert dataset.report.kept == 4
+    kept = capture(seq_len=3, filter_cfg={"on_bad": "keep"}, **settings)
+    assert len(kept) == 6
+    assert "2 sequences have NaN or infinity" in str(kept.report)

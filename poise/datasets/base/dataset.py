@@ -175,10 +175,6 @@ class BaseDataset:
             raw_data_info[key] = join_path(prefix, raw_data_info[key])
         return raw_data_info
 
-    def _skips_bad(self) -> bool:
-        """Whether records with wrong numbers are left out and counted, or an error."""
-        return (self.filter_cfg or {}).get("on_bad") == "skip"
-
     def filter_data(self) -> Sequence[dict[str, Any]]:
         """The records to keep; override to use `filter_cfg`. Here: all."""
         return self.data_list

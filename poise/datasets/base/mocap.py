@@ -55,6 +55,8 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
         subset_frac: share of the sequences to use, a run of them that starts at random.
         camera_param_file: pickle (of plain data) or JSON file of camera parameters.
         data_mode: `topdown`, a record for each sequence; `bottomup`, one for each set of frames.
+        filter_cfg: `on_bad` says what becomes of sequences with NaN or infinity: an error without
+            it, "skip" leaves them out and counts them, "keep" counts them.
 
     The others are those of `BaseDataset`.
 
@@ -141,7 +143,7 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
                 records = self._get_topdown_data_infos(instances)
             else:
                 records = self._get_bottomup_data_infos(instances, images)
-        self.report.note = self._unused_frames()
+        self.report.note = "; ".join(filter(None, (self.report.note, self._unused_frames())))
         self.ann_data = None
         self.report.kept = len(records)
         if not len(records):
@@ -292,13 +294,12 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
         """Sequences with a keypoint inside the picture, as `_is_valid_instance` has it."""
         self.report.total = len(records)
         columns = [records.columns.get(name) for name in _FINITE]
-        bad = np.zeros(len(records), bool)
+        good = np.ones(len(records), bool)
         for column in columns:
             if isinstance(column, WindowColumn):
-                bad |= _not_finite(column.values)[column.windows].any(axis=1)
-        if bad.any():
-            self._refuse_nan(records.select(np.flatnonzero(bad)))
-            records = records.select(np.flatnonzero(~bad))
+                good &= ~_not_finite(column.values)[column.windows].any(axis=1)
+        if not good.all() and not self._keeps(records.select(np.flatnonzero(~good))):
+            records = records.select(np.flatnonzero(good))
         column = records.columns.get("keypoints")
         if not isinstance(column, WindowColumn):
             return records
@@ -310,13 +311,18 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
     def _finite(self, sequences: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The sequences without NaN, as `_valid` has them."""
         bad = [any(_not_finite(s[k]).any() for k in _FINITE if k in s) for s in sequences]
-        self._refuse_nan([s for s, wrong in zip(sequences, bad, strict=True) if wrong])
+        if self._keeps([s for s, wrong in zip(sequences, bad, strict=True) if wrong]):
+            return sequences
         return [s for s, wrong in zip(sequences, bad, strict=True) if not wrong]
 
-    def _refuse_nan(self, sequences: Iterable[Mapping[str, Any]]) -> None:
-        """An error for sequences with NaN, or their count."""
+    def _keeps(self, sequences: Iterable[Mapping[str, Any]]) -> bool:
+        """Count sequences with NaN; whether they stay, which is an error unless it is asked for."""
         wrong = {sequence["id"]: sequence for sequence in sequences}
-        if wrong and not self._skips_bad():
+        policy = (self.filter_cfg or {}).get("on_bad")
+        if policy == "keep":
+            self.report.note = f"{len(wrong):,} sequences have NaN or infinity" if wrong else ""
+            return True
+        if wrong and policy != "skip":
             first = next(iter(wrong.values()))
             parts = [k for k in _FINITE if k in first and _not_finite(first[k]).any()]
             raise DataError(
@@ -326,6 +332,7 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
                 'them, or set filter_cfg=dict(on_bad="skip") to leave these sequences out'
             )
         self.report.drop("with NaN", wrong)
+        return False
 
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Read `ann_data`.
