@@ -4,7 +4,7 @@
 is a training step. `hooks` act at named points of a run, `run` has its loops and checkpoints,
 `optim` what moves the weights, `logs` what it tells, `machine` what it takes of the computer;
 `trials` are short runs before the long one, `own_data` fits a released config to one's own data.
-`schedules` is another path to those of `optim`.
+`naming` is how texts call places and samples, `schedules` another path to those of `optim`.
 """
 
 from poise._lazy import attach

@@ -23,9 +23,9 @@ from poise.training.machine.memory import (
 )
 from poise.training.machine.sharding import shard
 from poise.training.machine.sync_norm import join_norms
+from poise.training.naming import listed, position_of, sample_names
 from poise.training.optim.overflows import Overflows
 from poise.training.optim.wrappers import StepSettings
-from poise.training.run.naming import listed, position_of, sample_names
 
 __all__ = ["BatchStream", "PoseDataModule", "PoseModule"]
 

@@ -15,7 +15,7 @@ from poise.config.known import check_known
 from poise.errors import ConfigError
 from poise.metrics.evaluator import meta_for_metrics
 from poise.registry import LOOPS
-from poise.training.run.naming import listed, position_of, sample_names
+from poise.training.naming import listed, position_of, sample_names
 
 __all__ = [
     "EpochBasedTrainLoop",
