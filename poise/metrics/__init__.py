@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "base": "BaseMetric DumpResults",
         "evaluator": "Evaluator MultiDatasetEvaluator",
         "coco": "CocoMetric",
+        "coco_box": "DetectionCocoMetric",
         "coco_wholebody": "CocoWholeBodyMetric",
         "keypoint_2d": "AUC EPE NME",
         "pck": "JhmdbPCKAccuracy MpiiPCKAccuracy PCKAccuracy",

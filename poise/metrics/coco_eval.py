@@ -4,8 +4,6 @@ The rules are those of COCO's own evaluation (https://cocodataset.org/#keypoints
 extensions for CrowdPose and whole bodies: detections of a picture are matched to annotations
 from the highest score down, at ten OKS thresholds; annotations without visible keypoints,
 crowds, and those outside of an area range are ignored, as are detections that match them.
-Pictures do not depend on each other, so detections of equal rank are matched in all pictures
-at once.
 """
 
 from __future__ import annotations
@@ -17,11 +15,19 @@ import numpy as np
 from poise._arrays import Array
 from poise.errors import DataError
 from poise.metrics.coco_truth import CocoTruth
+from poise.metrics.matching import (
+    RECALL_POINTS,
+    best_of_each_group,
+    match,
+    mean_of_existing,
+    pairs_of_groups,
+    rank_in_group,
+    sampled_precision,
+)
 
 __all__ = ["CandidatePairs", "Detections", "OksEvaluation", "candidate_pairs", "evaluate_oks"]
 
 OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 # detections per picture and category that count
 MAX_DETECTIONS = 20
 # square pixels: all, medium, large
@@ -107,17 +113,8 @@ class OksEvaluation:
         final = np.zeros(len(OKS_THRESHOLDS))
         for level in range(len(OKS_THRESHOLDS)):
             counts = ~self.ignored[area, level][rows]
-            # recall rises at hits only and precision falls between them: they are the curve
             hits = np.flatnonzero(self.matched[area, level][rows] & counts)
-            number = np.arange(1, len(hits) + 1)
-            recall = number / total
-            precision = number / (np.cumsum(counts)[hits] + _EPS)
-            # the envelope: the best precision at this recall or beyond
-            precision = np.maximum.accumulate(precision[::-1])[::-1]
-            place = np.searchsorted(recall, RECALL_POINTS, side="left")
-            reached = place < len(hits)
-            sampled[level, reached] = precision[place[reached]]
-            final[level] = len(hits) / total
+            sampled[level], final[level] = sampled_precision(np.cumsum(counts)[hits], total)
         return sampled, final
 
     def summarize(self) -> dict[str, float]:
@@ -125,11 +122,11 @@ class OksEvaluation:
         curves = [self.curves(area) for area in (ALL, MEDIUM, LARGE)]
         figures: dict[str, float] = {}
         for name, which in (("AP", 0), ("AR", 1)):
-            figures[name] = _mean(curves[ALL][which])
-            figures[f"{name} .5"] = _mean(curves[ALL][which][:, 0])
-            figures[f"{name} .75"] = _mean(curves[ALL][which][:, 5])
-            figures[f"{name} (M)"] = _mean(curves[MEDIUM][which])
-            figures[f"{name} (L)"] = _mean(curves[LARGE][which])
+            figures[name] = mean_of_existing(curves[ALL][which])
+            figures[f"{name} .5"] = mean_of_existing(curves[ALL][which][:, 0])
+            figures[f"{name} .75"] = mean_of_existing(curves[ALL][which][:, 5])
+            figures[f"{name} (M)"] = mean_of_existing(curves[MEDIUM][which])
+            figures[f"{name} (L)"] = mean_of_existing(curves[LARGE][which])
         return figures
 
     def summarize_crowd(self, easy_below: float = 0.2, hard_from: float = 0.8) -> dict[str, float]:
@@ -153,9 +150,9 @@ class OksEvaluation:
         precision, recall = self.curves(ALL)
         figures: dict[str, float] = {}
         for name, values in (("AP", precision), ("AR", recall)):
-            figures[name] = _mean(values)
-            figures[f"{name} .5"] = _mean(values[:, 0])
-            figures[f"{name} .75"] = _mean(values[:, 5])
+            figures[name] = mean_of_existing(values)
+            figures[f"{name} .5"] = mean_of_existing(values[:, 0])
+            figures[f"{name} .75"] = mean_of_existing(values[:, 5])
         for letter, images in (
             ("E", index < easy_below),
             ("M", (index >= easy_below) & (index < hard_from)),
@@ -183,13 +180,14 @@ def evaluate_oks(truth: CocoTruth, detections: Detections, sigmas: Array) -> Oks
         [truth.ignore | (area < low) | (area > high) for low, high in AREA_RANGES]
     )
     close = np.flatnonzero(oks >= OKS_THRESHOLDS[0])
-    matched, spoiled = _match(
+    matched, spoiled = match(
         truth.crowd,
         truth_ignored,
         oks[close],
         pairs.person[close],
         pairs.detection[close],
         pairs.rank,
+        OKS_THRESHOLDS,
     )
     outside = np.stack([(size < low) | (size > high) for low, high in AREA_RANGES])
     ignored = spoiled | (~matched & outside[:, None])
@@ -221,7 +219,7 @@ class CandidatePairs:
     @property
     def rank(self) -> Array:
         """(N,) place of each detection among those of its group: 0, 1, ..."""
-        return _rank(self.group)
+        return rank_in_group(self.group)
 
 
 def candidate_pairs(truth: CocoTruth, detections: Detections, sigmas: Array) -> CandidatePairs:
@@ -238,13 +236,7 @@ def candidate_pairs(truth: CocoTruth, detections: Detections, sigmas: Array) -> 
             " belong to these annotations and this model?"
         )
     kept, group = _best_of_each_group(detections, len(truth.image_ids))
-    order = np.argsort(truth.group, kind="stable")
-    annotated = np.bincount(truth.group, minlength=int(group[-1]) + 1 if len(group) else 0)
-    number = annotated[group]
-    first = (np.cumsum(annotated) - annotated)[group]
-    start = np.cumsum(number) - number
-    pair_d = np.repeat(np.arange(len(group)), number)
-    pair_g = order[np.repeat(first - start, number) + np.arange(len(pair_d))]
+    pair_d, pair_g = pairs_of_groups(truth.group, group)
     oks = _oks_of_pairs(truth, detections, pair_g, kept[pair_d], sigmas)
     return CandidatePairs(kept, group, pair_d, pair_g, oks)
 
@@ -254,17 +246,8 @@ def _best_of_each_group(detections: Detections, images: int) -> tuple[Array, Arr
     # a detection without any positive keypoint score says nothing
     rows = np.flatnonzero((detections.category >= 0) & detections.seen)
     group = (detections.category * images + detections.image)[rows]
-    order = np.lexsort((-detections.score[rows], group))
-    order = order[_rank(group[order]) < MAX_DETECTIONS]
+    order = best_of_each_group(group, detections.score[rows], MAX_DETECTIONS)
     return rows[order], group[order]
-
-
-def _rank(group: Array) -> Array:
-    """Place of each row among those of its group, which stand side by side: 0, 1, ..."""
-    place = np.arange(len(group))
-    begins = np.ones(len(group), bool)
-    begins[1:] = group[1:] != group[:-1]
-    return np.asarray(place - np.maximum.accumulate(np.where(begins, place, 0)))
 
 
 def _oks_of_pairs(
@@ -299,72 +282,3 @@ def _oks_of_pairs(
         error = (squares[0] + squares[1]) / variance / (truth.area[g] + _EPS)[:, None] / 2
         oks[begin : begin + _PAIRS] = (np.exp(-error) * visible[g]).sum(1) / number[g]
     return oks
-
-
-def _match(
-    crowd: Array, ignore: Array, oks: Array, pair_g: Array, pair_d: Array, rank: Array
-) -> tuple[Array, Array]:
-    """Which detections (A, T, M) find an annotation, and which only find an ignored one.
-
-    Args:
-        crowd: (G,) bool.
-        ignore: (A, G) bool, in each area range.
-        oks: (P,) of the pairs that can match, those of a detection side by side.
-        pair_g: (P,) their annotations, those of a detection in their order in the file.
-        pair_d: (P,) their detections, ascending.
-        rank: (M,) place of the detection in its group, best first.
-    """
-    A, G = ignore.shape
-    T = len(OKS_THRESHOLDS)
-    matched = np.zeros((A, T, len(rank)), bool)
-    spoiled = np.zeros_like(matched)
-    # one annotation more than there are: where detections without a match leave their mark
-    taken = np.zeros((A, T, G + 1), bool)
-    area, level = np.arange(A)[:, None, None], np.arange(T)[:, None]
-    limits = np.minimum(OKS_THRESHOLDS, 1 - 1e-10)[:, None]
-    number = np.bincount(pair_d, minlength=len(rank))
-    start = np.cumsum(number) - number
-
-    def free_at(pairs: Array) -> Array:
-        gts = pair_g[pairs]
-        return (~taken[:, :, gts] | crowd[gts]) & (oks[pairs] >= limits)
-
-    for place in range(int(rank.max(initial=-1)) + 1):
-        there = rank == place
-        # most have one candidate, so there is nothing to choose
-        rows = np.flatnonzero(there & (number == 1))
-        gts = pair_g[start[rows]]
-        free = free_at(start[rows])
-        matched[:, :, rows] = free
-        spoiled[:, :, rows] = free & ignore[:, None, gts]
-        taken[:, :, gts] |= free
-        rows = np.flatnonzero(there & (number > 1))
-        # those with many candidates stand first, so each step goes through fewer
-        rows = rows[np.argsort(-number[rows], kind="stable")]
-        best = np.full((A, T, len(rows)), -1.0)
-        best_ignored = np.full_like(best, -1.0)
-        chosen, chosen_ignored = (np.full(best.shape, G) for _ in range(2))
-        for column in range(int(number[rows].max(initial=0))):
-            pairs = start[rows[: np.searchsorted(-number[rows], -column)]] + column
-            value, gts, free = oks[pairs], pair_g[pairs], free_at(pairs)
-            # annotations that count come first; among equals the later one wins, as in COCO
-            for counts, top, which in (
-                (~ignore[:, None, gts], best, chosen),
-                (ignore[:, None, gts], best_ignored, chosen_ignored),
-            ):
-                width = len(pairs)
-                better = free & counts & (value >= top[..., :width])
-                np.copyto(top[..., :width], value, where=better)
-                np.copyto(which[..., :width], gts, where=better)
-        counted, other = chosen < G, chosen_ignored < G
-        matched[:, :, rows] = counted | other
-        spoiled[:, :, rows] = other & ~counted
-        taken[area, level, np.where(counted, chosen, chosen_ignored)] = True
-        taken[:, :, G] = False
-    return matched, spoiled
-
-
-def _mean(values: Array) -> float:
-    """Mean of what exists, -1 where nothing does."""
-    there = values[values > -1]
-    return float(there.mean()) if there.size else -1.0

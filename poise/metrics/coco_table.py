@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
@@ -43,11 +43,13 @@ class CocoTable:
             row per annotation, where all have the same count of numbers.
         images: 'id' and 'crowdIndex' -> values.
         categories: ids; empty where the file names none.
+        category_names: their names, None for those without one.
     """
 
     annotations: dict[str, list[Any] | NDArray[Any]]
     images: dict[str, list[Any]]
     categories: list[Any]
+    category_names: list[Any] = field(default_factory=list)
 
     @classmethod
     def from_coco(
@@ -73,7 +75,7 @@ class CocoTable:
         return cls(
             annotations={name: [a.get(name, ABSENT) for a in annotations] for name in fields},
             images={name: [i.get(name, ABSENT) for i in images] for name in ("id", "crowdIndex")},
-            categories=[category["id"] for category in coco.get("categories") or []],
+            **_categories(coco.get("categories")),
         )
 
     def rows(self, chosen: Iterable[bool]) -> CocoTable:
@@ -87,7 +89,7 @@ class CocoTable:
             else list(itertools.compress(values, chosen))
             for name, values in self.annotations.items()
         }
-        return CocoTable(kept, self.images, self.categories)
+        return replace(self, annotations=kept)
 
 
 def read_coco_table(path: str | Path, keypoint_fields: Sequence[str]) -> CocoTable:
@@ -112,7 +114,7 @@ def read_coco_table(path: str | Path, keypoint_fields: Sequence[str]) -> CocoTab
     return CocoTable(
         annotations={**columns, **numbers},
         images={n: list(map(attrgetter(n), content.images)) for n in ("id", "crowdIndex")},
-        categories=[category["id"] for category in content.categories or []],
+        **_categories(content.categories),
     )
 
 
@@ -139,6 +141,14 @@ def _parsed(raw: bytes, path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DataError(f"annotation file {path} holds a {type(content).__name__}, not an object")
     return content
+
+
+def _categories(entries: Sequence[Mapping[str, Any]] | None) -> dict[str, list[Any]]:
+    listed = entries or ()
+    return {
+        "categories": [category["id"] for category in listed],
+        "category_names": [category.get("name") for category in listed],
+    }
 
 
 @lru_cache(maxsize=8)

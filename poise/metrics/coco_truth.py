@@ -15,7 +15,9 @@ from poise.geometry.boxes import AREA_PER_BOX
 from poise.metrics.coco_table import ABSENT, CocoTable
 from poise.metrics.functional.mapping import transform_ann
 
-__all__ = ["CocoTruth", "coco_from_samples"]
+__all__ = ["CocoTruth", "coco_from_samples", "crowds", "placed"]
+
+Columns = Mapping[str, "list[Any] | Array"]
 
 
 @dataclass(frozen=True)
@@ -102,16 +104,8 @@ class CocoTruth:
         Raises:
             DataError: an annotation lacks a field, or has another number of keypoints.
         """
-        images = sorted(set(table.images["id"]))
-        image_row = {key: row for row, key in enumerate(images)}
         categories = sorted(set(table.categories or table.annotations["category_id"]))
-        category_row = {key: row for row, key in enumerate(categories)}
-        image = np.array([image_row.get(key, -1) for key in table.annotations["image_id"]], int)
-        category = np.array(
-            [category_row.get(key, -1) for key in table.annotations["category_id"]], int
-        )
-        known = (image >= 0) & (category >= 0)
-        anns = table.annotations if known.all() else table.rows(known.tolist()).annotations
+        anns, images, image, category = placed(table, categories)
         _check(anns, source, use_area, crowd_pose, keypoint_fields)
         keypoints = _keypoints(anns, source, keypoint_fields, converter)
         bbox = _numbers(anns["bbox"]).reshape(-1, 4)
@@ -123,22 +117,49 @@ class CocoTruth:
             unseen = np.array(anns["num_keypoints"], int) == 0
             if converter is not None:
                 unseen = np.full(len(unseen), converter["num_keypoints"] == 0)
-        # AI Challenger's file has no such field
-        crowd = np.array([flag is not ABSENT and bool(flag) for flag in anns["iscrowd"]], bool)
+        crowd = crowds(anns)
         return cls(
             image_ids=images,
             category_ids=categories,
-            image=image[known],
-            category=category[known],
+            image=image,
+            category=category,
             keypoints=keypoints,
             bbox=bbox,
             area=area,
             range_area=area,
             crowd=crowd,
             ignore=crowd | unseen,
-            crowd_index=_crowd_index(table.images, image_row),
+            crowd_index=_crowd_index(table.images, images),
             ids=list(anns["id"]),
         )
+
+
+def placed(table: CocoTable, categories: Sequence[Any]) -> tuple[Columns, list[Any], Array, Array]:
+    """Annotations of the listed pictures and of some categories.
+
+    Args:
+        table: all annotations.
+        categories: ids.
+
+    Returns:
+        fields of G annotations, ids of I pictures, ascending, and for each annotation (G,) the row
+        of its picture and of its category.
+    """
+    images = sorted(set(table.images["id"]))
+    row_of = ({key: row for row, key in enumerate(ids)} for ids in (images, categories))
+    image, category = (
+        np.array([rows.get(key, -1) for key in table.annotations[name]], int)
+        for rows, name in zip(row_of, ("image_id", "category_id"), strict=True)
+    )
+    known = (image >= 0) & (category >= 0)
+    anns = table.annotations if known.all() else table.rows(known.tolist()).annotations
+    return anns, images, image[known], category[known]
+
+
+def crowds(anns: Columns) -> Array:
+    """(G,) bool: which annotations are crowds."""
+    # AI Challenger's file has no such field
+    return np.array([flag is not ABSENT and bool(flag) for flag in anns["iscrowd"]], bool)
 
 
 def coco_from_samples(
@@ -187,7 +208,7 @@ def coco_from_samples(
 
 
 def _check(
-    anns: Mapping[str, list[Any] | Array],
+    anns: Columns,
     source: str,
     use_area: bool,
     crowd_pose: bool,
@@ -205,14 +226,14 @@ def _check(
         raise DataError(f"annotation {_id(anns, row)} of {source} lacks {lacking}{hint}")
 
 
-def _id(anns: Mapping[str, list[Any] | Array], row: int) -> Any:
+def _id(anns: Columns, row: int) -> Any:
     """Id of an annotation, None where it has none."""
     found = anns["id"][row]
     return None if found is ABSENT else found
 
 
 def _keypoints(
-    anns: Mapping[str, list[Any] | Array],
+    anns: Columns,
     source: str,
     fields: Sequence[str],
     converter: Mapping[str, Any] | None,
@@ -247,9 +268,10 @@ def _numbers(rows: Array | Sequence[Sequence[float]]) -> Array:
     return np.fromiter(itertools.chain.from_iterable(rows), np.float64)
 
 
-def _crowd_index(images: Mapping[str, list[Any]], row: Mapping[Any, int]) -> Array | None:
+def _crowd_index(images: Mapping[str, list[Any]], image_ids: Sequence[Any]) -> Array | None:
     if not images["id"] or ABSENT in images["crowdIndex"]:
         return None
+    row = {key: place for place, key in enumerate(image_ids)}
     index = np.zeros(len(row))
     index[[row[key] for key in images["id"]]] = images["crowdIndex"]
     return index

@@ -15,12 +15,8 @@ import numpy as np
 
 from poise._arrays import Array
 from poise.metrics.analysis.bootstrap import Statistic
-from poise.metrics.coco_eval import (
-    AREA_RANGES,
-    OKS_THRESHOLDS,
-    RECALL_POINTS,
-    OksEvaluation,
-)
+from poise.metrics.coco_eval import AREA_RANGES, OKS_THRESHOLDS, OksEvaluation
+from poise.metrics.matching import RECALL_POINTS
 
 __all__ = ["WeightedEvaluation", "oks_statistic"]
 

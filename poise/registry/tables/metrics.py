@@ -11,6 +11,9 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.metrics.posetrack18": "PoseTrack18Metric",
         "poise.metrics.pck": "JhmdbPCKAccuracy MpiiPCKAccuracy PCKAccuracy",
     },
+    "mmdet": {
+        "poise.metrics.coco_box": "CocoMetric=DetectionCocoMetric",
+    },
     "mmengine": {
         "poise.metrics.base": "DumpResults",
     },

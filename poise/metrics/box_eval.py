@@ -1,0 +1,253 @@
+"""Average precision and recall of boxes by intersection over union, as COCO defines them.
+
+The rules are those of COCO's own evaluation (https://cocodataset.org/#detection-eval); `matching`
+has what boxes share with poses. A crowd swallows the detections inside it: it is compared by the
+part of the detection that it covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from poise._arrays import Array
+from poise.errors import DataError
+from poise.geometry.boxes import bbox_of_keypoints
+from poise.metrics.coco_table import ABSENT, CocoTable
+from poise.metrics.coco_truth import crowds, placed
+from poise.metrics.matching import (
+    RECALL_POINTS,
+    best_of_each_group,
+    match,
+    mean_of_existing,
+    pairs_of_groups,
+    rank_in_group,
+    sampled_precision,
+)
+
+__all__ = ["ALL", "AREA_RANGES", "BoxEvaluation", "BoxTruth", "BoxesFound", "evaluate_boxes"]
+
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+# square pixels: all, small, medium, large
+AREA_RANGES = ((0.0, 1e10), (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e10))
+ALL = 0
+
+
+@dataclass(frozen=True)
+class BoxTruth:
+    """Annotated boxes as columns.
+
+    Attributes:
+        image_ids: I ids, ascending.
+        image: (G,) row in `image_ids`.
+        category: (G,) row of the category, of C.
+        categories: C.
+        bbox: (G, 4) xywh, image space.
+        area: (G,) square pixels, what the area ranges go by.
+        crowd: (G,) bool.
+    """
+
+    image_ids: list[Any]
+    image: Array
+    category: Array
+    categories: int
+    bbox: Array
+    area: Array
+    crowd: Array
+
+    @classmethod
+    def from_table(cls, table: CocoTable, categories: Sequence[Any], *, source: str) -> BoxTruth:
+        """Columns of the annotations of some categories.
+
+        Args:
+            table: the annotations' fields.
+            categories: C ids.
+            source: where they come from, for error texts.
+
+        Raises:
+            DataError: an annotation has no box, or one that is not four numbers.
+        """
+        anns, images, image, category = placed(table, categories)
+        odd = [row for row, box in enumerate(anns["bbox"]) if box is ABSENT or len(box) != 4]
+        if odd:
+            raise DataError(
+                f"annotation {anns['id'][odd[0]]} of {source} has no `bbox` of four numbers"
+            )
+        boxes = np.array(anns["bbox"], np.float64).reshape(-1, 4)
+        of_boxes = (boxes[:, 2] * boxes[:, 3]).tolist()
+        pairs = zip(anns["area"], of_boxes, strict=True)
+        area = [box if given is ABSENT else given for given, box in pairs]
+        return cls(
+            image_ids=images,
+            image=image,
+            category=category,
+            categories=len(categories),
+            bbox=boxes,
+            area=np.array(area, np.float64),
+            crowd=crowds(anns),
+        )
+
+
+@dataclass(frozen=True)
+class BoxesFound:
+    """Detections as columns.
+
+    Attributes:
+        image: (M,) row of the picture in `BoxTruth.image_ids`.
+        category: (M,) row of the category.
+        bbox: (M, 4) xywh, image space, float64.
+        score: (M,).
+    """
+
+    image: Array
+    category: Array
+    bbox: Array
+    score: Array
+
+
+@dataclass(frozen=True)
+class BoxEvaluation:
+    """Matches of all detections, from which curves at any number of detections are made.
+
+    Attributes:
+        truth: the annotations.
+        thresholds: (T,).
+        limits: numbers of detections a picture and category, ascending.
+        begins: (C + 1,) where the detections of each category begin, the best score first.
+        rank: (M,) place among those of the picture and category.
+        matched: (A, T, M) bool: has an annotation at area range and threshold.
+        ignored: (A, T, M) bool: does not count there.
+        truth_ignored: (A, G) bool.
+    """
+
+    truth: BoxTruth
+    thresholds: Array
+    limits: tuple[int, ...]
+    begins: Array
+    rank: Array
+    matched: Array
+    ignored: Array
+    truth_ignored: Array
+
+    def curves(self, area: int = ALL, limit: int | None = None) -> tuple[Array, Array]:
+        """Precision (C, T, 101) at the recall points and final recall (C, T), per category.
+
+        -1 marks categories without annotations that count.
+
+        Args:
+            area: place in `AREA_RANGES`.
+            limit: how many detections of a picture and category count; the largest if None.
+        """
+        C, T = self.truth.categories, len(self.thresholds)
+        precision = np.full((C, T, len(RECALL_POINTS)), -1.0)
+        recall = np.full((C, T), -1.0)
+        totals = np.bincount(self.truth.category[~self.truth_ignored[area]], minlength=C)
+        among = self.rank < (self.limits[-1] if limit is None else limit)
+        for level in range(T):
+            counts = ~self.ignored[area, level] & among
+            hits = np.flatnonzero(self.matched[area, level] & counts)
+            seen = np.concatenate(([0], np.cumsum(counts)))
+            ends = np.searchsorted(hits, self.begins)
+            for c in np.flatnonzero(totals):
+                own = seen[hits[ends[c] : ends[c + 1]] + 1] - seen[self.begins[c]]
+                precision[c, level], recall[c, level] = sampled_precision(own, int(totals[c]))
+        return precision, recall
+
+    def summarize(self) -> dict[str, float]:
+        """The twelve figures of the COCO box task under MMDetection's names; -1 where none is.
+
+        As in COCO's own tool, "mAP" is that of 100 detections a picture and category, whatever
+        `limits` are; "AR@100", "AR@300" and "AR@1000" stand for the three of them.
+        """
+        middle, high = (np.isclose(self.thresholds, level) for level in (0.5, 0.75))
+        sizes = [self.curves(area) for area in range(len(AREA_RANGES))]
+        precision = sizes[ALL][0]
+        usual = self.curves(limit=100)[0] if 100 in self.limits else np.empty(0)
+        figures = {
+            "mAP": mean_of_existing(usual),
+            "mAP_50": mean_of_existing(precision[:, middle]),
+            "mAP_75": mean_of_existing(precision[:, high]),
+        }
+        for letter, (precision, _) in zip("sml", sizes[1:], strict=True):
+            figures[f"mAP_{letter}"] = mean_of_existing(precision)
+        for name, limit in zip((100, 300, 1000), self.limits, strict=True):
+            figures[f"AR@{name}"] = mean_of_existing(self.curves(limit=limit)[1])
+        for letter, (_, recall) in zip("sml", sizes[1:], strict=True):
+            figures[f"AR_{letter}@1000"] = mean_of_existing(recall)
+        return figures
+
+
+def evaluate_boxes(
+    truth: BoxTruth,
+    found: BoxesFound,
+    *,
+    limits: Sequence[int] = (1, 10, 100),
+    thresholds: Array = IOU_THRESHOLDS,
+) -> BoxEvaluation:
+    """Match detections to annotations at every threshold and area range.
+
+    Args:
+        truth: annotations.
+        found: predictions.
+        limits: numbers of detections a picture and category.
+        thresholds: (T,) least overlap of a match, ascending.
+    """
+    limits = tuple(sorted(limits))
+    group = found.category * len(truth.image_ids) + found.image
+    kept = best_of_each_group(group, found.score, limits[-1])
+    # groups stand side by side in `kept`; the curves need categories, the best score first
+    rank = rank_in_group(group[kept])
+    pair_d, pair_g = pairs_of_groups(
+        truth.category * len(truth.image_ids) + truth.image, group[kept]
+    )
+    overlap = _overlaps(found.bbox[kept[pair_d]], truth.bbox[pair_g], truth.crowd[pair_g])
+    close = np.flatnonzero(overlap >= min(thresholds.min(), 1 - 1e-10))
+    ignore = np.stack(
+        [truth.crowd | (truth.area < low) | (truth.area > high) for low, high in AREA_RANGES]
+    )
+    matched, spoiled = match(
+        truth.crowd, ignore, overlap[close], pair_g[close], pair_d[close], rank, thresholds
+    )
+    size = found.bbox[kept, 2] * found.bbox[kept, 3]
+    outside = np.stack([(size < low) | (size > high) for low, high in AREA_RANGES])
+    ignored = spoiled | (~matched & outside[:, None])
+    order = np.lexsort((-found.score[kept], found.category[kept]))
+    category = found.category[kept][order]
+    return BoxEvaluation(
+        truth=truth,
+        thresholds=thresholds,
+        limits=limits,
+        begins=np.searchsorted(category, np.arange(truth.categories + 1)),
+        rank=rank[order],
+        matched=matched[..., order],
+        ignored=ignored[..., order],
+        truth_ignored=ignore,
+    )
+
+
+def _overlaps(found: Array, annotated: Array, crowd: Array) -> Array:
+    """(P,) overlap of boxes (P, 4) xywh, pair by pair: with a crowd, of the detection's area."""
+    corner = np.maximum(found[:, :2], annotated[:, :2])
+    far = np.minimum(found[:, :2] + found[:, 2:], annotated[:, :2] + annotated[:, 2:])
+    shared = (far - corner).clip(min=0).prod(axis=1)
+    own, other = (boxes[:, 2] * boxes[:, 3] for boxes in (found, annotated))
+    whole = np.where(crowd, own, own + other - shared)
+    return np.asarray(shared / np.where(shared > 0, whole, 1))
+
+
+def boxed(coco: Mapping[str, Any]) -> dict[str, Any]:
+    """A COCO dict whose annotations of keypoints have boxes around those that are labelled."""
+    sizes = {i["id"]: (i.get("width", np.inf), i.get("height", np.inf)) for i in coco["images"]}
+    annotations = []
+    for ann in coco["annotations"]:
+        if not ann.get("bbox") and ann.get("image_id") in sizes:
+            ann = ann | {
+                "bbox": bbox_of_keypoints(ann.get("keypoints", ()), sizes[ann["image_id"]])
+            }
+        # one without labelled keypoints is no thing that could be found
+        if ann.get("bbox"):
+            annotations.append(ann)
+    return {**coco, "annotations": annotations}

@@ -1,0 +1,298 @@
+"""Average precision of a detector's boxes, as in the COCO challenge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from poise._arrays import Array
+from poise._collector import no_gc
+from poise.errors import DataError
+from poise.geometry.boxes import bbox_xyxy2xywh, check_choice
+from poise.metrics.base import BaseMetric, field
+from poise.metrics.box_eval import (
+    IOU_THRESHOLDS,
+    BoxesFound,
+    BoxEvaluation,
+    BoxTruth,
+    boxed,
+    evaluate_boxes,
+)
+from poise.metrics.coco import write_json
+from poise.metrics.coco_table import ABSENT, CocoTable, read_coco, read_coco_table
+from poise.metrics.matching import mean_of_existing
+from poise.registry import METRICS
+
+__all__ = ["DetectionCocoMetric"]
+
+_FIGURES = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l")
+_RECALLS = ("AR@100", "AR@300", "AR@1000", "AR_s@1000", "AR_m@1000", "AR_l@1000")
+_KINDS = ("bbox", "proposal")
+_NUMBERS = 3
+
+
+@METRICS.register_module(name="CocoMetric", scope="mmdet")
+class DetectionCocoMetric(BaseMetric):
+    """AP and AR of predicted boxes; MMDetection's `CocoMetric`.
+
+    Annotations come from `ann_file`, else from the dataset's own file, else from the samples'
+    'instances'. Those with keypoints and no box are measured by a box around the labelled ones, as
+    `mmdet.CocoDataset` reads them. Figures have all their digits; MMDetection rounds to three.
+
+    Args:
+        ann_file: COCO annotation file.
+        metric: "bbox", or "proposal" for the recall of boxes whatever their class; or a list.
+        classwise: also give the AP of each class, as '<class>_precision'.
+        proposal_nums: three numbers of detections a picture and class at which recall is taken;
+            precision is taken at the largest, but for 'bbox_mAP': as in COCO's own tool at 100.
+        iou_thrs: overlaps from which on a box is found; 0.5 to 0.95 in ten steps unless given.
+        metric_items: the figures to give; the six of precision unless given.
+        format_only: write the result file and compute nothing, for test servers.
+        outfile_prefix: write '<prefix>.bbox.json'. Without it nothing is written.
+        backend_args, use_mp_eval, sort_categories: kept for configs.
+        collect_device, prefix: as in `BaseMetric`.
+
+    Raises:
+        DataError: an unknown metric or figure, not three `proposal_nums`, `format_only` without a
+            place to write to.
+        FileMissingError: there is no `ann_file`.
+    """
+
+    default_prefix: str | None = "coco"
+    keeps_tensors = False
+
+    def __init__(
+        self,
+        ann_file: str | None = None,
+        metric: str | list[str] = "bbox",
+        classwise: bool = False,
+        proposal_nums: Sequence[int] = (100, 300, 1000),
+        iou_thrs: float | Sequence[float] | None = None,
+        metric_items: Sequence[str] | None = None,
+        format_only: bool = False,
+        outfile_prefix: str | None = None,
+        backend_args: dict[str, Any] | None = None,
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+        sort_categories: bool = False,
+        use_mp_eval: bool = False,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.metrics = [metric] if isinstance(metric, str) else list(metric)
+        for kind in self.metrics:
+            check_choice("metric of boxes", kind, _KINDS)
+        for name in metric_items or ():
+            check_choice("metric_items", name, _FIGURES + _RECALLS)
+        if len(proposal_nums) != _NUMBERS:
+            raise DataError(f"proposal_nums are three numbers, got {tuple(proposal_nums)}")
+        if format_only and outfile_prefix is None:
+            raise DataError(
+                "format_only=True writes results and needs outfile_prefix, such as "
+                "'work_dirs/test/results'"
+            )
+        self.ann_file = ann_file
+        self.classwise = classwise
+        self.proposal_nums = tuple(proposal_nums)
+        self.iou_thrs = IOU_THRESHOLDS if iou_thrs is None else np.sort(np.ravel(iou_thrs))
+        self.metric_items = metric_items
+        self.format_only = format_only
+        self.outfile_prefix = outfile_prefix
+        self.backend_args, self.use_mp_eval = backend_args, use_mp_eval
+        self.sort_categories = sort_categories
+        self._table: CocoTable | None = None if ann_file is None else _read(ann_file)
+
+    @property
+    def dataset_meta(self) -> dict[str, Any] | None:
+        """Meta information of the dataset: `classes`."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
+        self._dataset_meta = dataset_meta
+        own_file = dataset_meta.get("ann_file")
+        if self.ann_file is None and own_file:
+            self._table = _read(own_file)
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Keep the boxes of one batch, and its annotations where there is no file of them.
+
+        Args:
+            data_batch: not used.
+            data_samples: 'img_id' and 'pred_instances' ('bboxes' (N, 4) xyxy, image space,
+                'scores' (N,), 'labels' (N,)), and without a file 'instances'.
+        """
+        for sample in data_samples:
+            boxes, scores, labels = (
+                field(sample, "pred_instances", name, type(self).__name__)
+                for name in ("bboxes", "scores", "labels")
+            )
+            lacking = [name for name in self._needed() if name not in sample]
+            if lacking:
+                raise DataError(
+                    f"{type(self).__name__} needs {lacking} in the meta information of every "
+                    "sample; add them to `meta_keys` of PackDetInputs, or give `ann_file`"
+                )
+            kept = {"img_id": sample["img_id"], "bbox": boxes, "score": scores, "label": labels}
+            if self._table is None:
+                kept["instances"] = sample["instances"]
+            self.results.append(kept)
+
+    def _needed(self) -> list[str]:
+        return ["img_id"] + ["instances"] * (self._table is None and not self.format_only)
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
+        """AP, or AR, overall and by overlap or size."""
+        with no_gc():
+            return self._figures(results)
+
+    def _figures(self, results: list[dict[str, Any]]) -> dict[str, Any]:
+        table = self._table or _table_of(results, self._classes())
+        source = str(self.ann_file or "the annotations")
+        categories = _categories(table, self._classes(), source)
+        if self.outfile_prefix is not None:
+            write_json(f"{self.outfile_prefix}.bbox.json", _result_rows(results, categories))
+        if self.format_only:
+            return {}
+        truth = BoxTruth.from_table(table, categories, source=source)
+        found = _found(results, truth)
+        return {
+            name: value
+            for kind in self.metrics
+            for name, value in self._summary(kind, truth, found).items()
+        }
+
+    def _classes(self) -> list[str]:
+        classes = (self.dataset_meta or {}).get("classes")
+        if classes is None and self._table is not None:
+            classes = self._table.category_names
+        if not classes:
+            raise DataError(
+                f"{type(self).__name__} needs the names of the classes: `classes` in the "
+                "dataset's metainfo, or an annotation file with `categories`"
+            )
+        return list(classes)
+
+    def _summary(self, kind: str, truth: BoxTruth, found: BoxesFound) -> dict[str, float]:
+        prefix, items = f"{kind}_", self.metric_items or _FIGURES
+        if kind == "proposal":
+            prefix, items = "", self.metric_items or _RECALLS
+            truth, found = _of_one_class(truth), _of_one_class(found)
+        evaluation = evaluate_boxes(
+            truth, found, limits=self.proposal_nums, thresholds=self.iou_thrs
+        )
+        figures = evaluation.summarize()
+        by_class = self._by_class(evaluation) if self.classwise and kind == "bbox" else {}
+        return {f"{prefix}{name}": figures[name] for name in items} | by_class
+
+    def _by_class(self, evaluation: BoxEvaluation) -> dict[str, float]:
+        precision, _ = evaluation.curves()
+        return {
+            f"{name}_precision": mean_of_existing(own) if (own > -1).any() else float("nan")
+            for name, own in zip(self._classes(), precision, strict=True)
+        }
+
+
+def _read(ann_file: str) -> CocoTable:
+    """The fields of an annotation file, with boxes around keypoints that have none."""
+    with no_gc():
+        table = read_coco_table(ann_file, ())
+        boxes = table.annotations["bbox"]
+        if isinstance(boxes, list) and not all(box is not ABSENT and box for box in boxes):
+            table = CocoTable.from_coco(boxed(read_coco(ann_file)), (), source=ann_file)
+        return table
+
+
+def _categories(table: CocoTable, classes: Sequence[str], source: str) -> list[Any]:
+    """Category id of each class; `ABSENT` for one that the annotations do not have.
+
+    Such a class can neither be found nor missed.
+    """
+    ids = dict(zip(table.category_names, table.categories, strict=True))
+    found = [ids.get(name, ABSENT) for name in classes]
+    if all(key is ABSENT for key in found):
+        raise DataError(
+            f"none of the classes ({', '.join(map(str, classes[:5]))}) is a category of {source}, "
+            f"which has {', '.join(map(str, table.category_names[:8])) or 'none'}; is `ann_file` "
+            "that of the test dataset?"
+        )
+    return found
+
+
+def _table_of(results: list[dict[str, Any]], classes: list[str]) -> CocoTable:
+    """Annotations that samples bring along; categories are the places of the classes."""
+    annotations = [
+        {
+            "image_id": result["img_id"],
+            "category_id": thing["bbox_label"],
+            "bbox": bbox_xyxy2xywh(np.asarray(thing["bbox"], np.float64)).tolist(),
+            "iscrowd": thing["ignore_flag"],
+        }
+        for result in results
+        for thing in result.get("instances", ())
+    ]
+    content = {
+        "images": [{"id": result["img_id"]} for result in results],
+        "annotations": annotations,
+        "categories": [{"id": label, "name": name} for label, name in enumerate(classes)],
+    }
+    return CocoTable.from_coco(content, (), source="the samples")
+
+
+def _columns(results: list[dict[str, Any]]) -> tuple[Array, Array, Array, Array]:
+    """Place of the sample (M,), box (M, 4) xywh, score (M,) and label (M,) of all detections."""
+    sample = np.repeat(np.arange(len(results)), [len(result["label"]) for result in results])
+    boxes, scores, labels = (
+        np.concatenate([np.zeros(shape), *(result[name] for result in results)])
+        for name, shape in (("bbox", (0, 4)), ("score", 0), ("label", 0))
+    )
+    return sample, bbox_xyxy2xywh(boxes), scores, labels.astype(int)
+
+
+def _found(results: list[dict[str, Any]], truth: BoxTruth) -> BoxesFound:
+    rows = {key: row for row, key in enumerate(truth.image_ids)}
+    unknown = [result["img_id"] for result in results if result["img_id"] not in rows]
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} images with predictions are not in the annotations, such as"
+            f" {sorted(unknown, key=str)[:3]}; is `ann_file` that of the test dataset?"
+        )
+    sample, boxes, scores, labels = _columns(results)
+    wrong = labels[(labels < 0) | (labels >= truth.categories)]
+    if len(wrong):
+        raise DataError(
+            f"a detection has the label {wrong[0]}, but the dataset has {truth.categories} classes;"
+            " is num_classes of the model's head that of the dataset's `classes`?"
+        )
+    image = np.array([rows[result["img_id"]] for result in results], int)
+    return BoxesFound(image=image[sample], category=labels, bbox=boxes, score=scores)
+
+
+def _of_one_class(columns: Any) -> Any:
+    """Annotations or detections as if there were one class; those of a class stay together."""
+    order = np.argsort(columns.category, kind="stable")
+    changed = {
+        name: value[order] if isinstance(value, np.ndarray) else value
+        for name, value in vars(columns).items()
+    }
+    changed["category"] = np.zeros(len(order), int)
+    if "categories" in changed:
+        changed["categories"] = 1
+    return type(columns)(**changed)
+
+
+def _result_rows(results: list[dict[str, Any]], categories: list[Any]) -> list[dict[str, Any]]:
+    """Rows of COCO's result format."""
+    sample, boxes, scores, labels = _columns(results)
+    columns = (sample.tolist(), boxes.tolist(), scores.tolist(), labels.tolist())
+    return [
+        {
+            "image_id": results[place]["img_id"],
+            "bbox": box,
+            "score": score,
+            "category_id": categories[label],
+        }
+        for place, box, score, label in zip(*columns, strict=True)
+        if categories[label] is not ABSENT
+    ]
