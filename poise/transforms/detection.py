@@ -219,9 +219,9 @@ class RandomResize(BaseTransform):
 class LoadAnnotations(BaseTransform):
     """Boxes as the following steps take them: `bbox`, `bbox_label`, `ignore_flag`.
 
-    The records of `mmdet.CocoDataset` have them so, and pictures without annotations stay as they
-    are. The people of a pose data set are boxes of one class, with the label 0. Records with a
-    list of `instances`, MMDetection's form, are read, too.
+    They come from `instances` of records of `mmdet.CocoDataset`, in image space: in a test
+    pipeline this step stands behind the resize. The people of a pose data set are boxes of one
+    class, with the label 0. Pictures without annotations stay as they are.
 
     Args:
         **options: MMDetection's (`with_bbox` ...), without effect: there are boxes and no masks.
@@ -232,8 +232,8 @@ class LoadAnnotations(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Complete the three columns; keypoints are left behind."""
-        if "instances" in results and "bbox" not in results:
-            things = results.pop("instances")
+        if "instances" in results:
+            things = results["instances"]
             results["bbox"] = np.array([t["bbox"] for t in things], np.float32).reshape(-1, 4)
             results["bbox_label"] = np.array([t["bbox_label"] for t in things], np.int64)
             results["ignore_flag"] = np.array([t["ignore_flag"] for t in things], bool)

@@ -129,7 +129,8 @@ class DetectionMixUp(_BoxesInside, YOLOXMixUp):
     def _draw(self, dataset: Any) -> tuple[int, dict[str, Any]]:
         for _ in range(self.max_iters):
             index, sample = super()._draw(dataset)
-            if len(sample["bbox"]):
+            # a record still has to be loaded
+            if len(sample.get("bbox", sample.get("instances", ()))):
                 break
         return index, sample
 

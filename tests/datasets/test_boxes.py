@@ -13,6 +13,7 @@ import pytest
 
 from poise.datasets import ConcatDataset, DetectionCocoDataset, MultiImageMixDataset
 from poise.errors import DataError
+from poise.transforms import LoadAnnotations
 
 CATEGORIES = [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}]
 
@@ -23,6 +24,10 @@ def box(number: int, image: int = 1, **fields: Any) -> dict[str, Any]:
     """A valid annotation; a field of None is left out."""
     ann = {"id": number, "image_id": image, "category_id": 7, "bbox": [10, 20, 30, 40], **fields}
     return {key: value for key, value in ann.items() if value is not None}
+
+
+def boxes_of(dataset: DetectionCocoDataset) -> list[list[float]]:
+    return [thing["bbox"] for thing in dataset.get_data_info(0)["instances"]]
 
 
 @pytest.fixture
@@ -49,13 +54,15 @@ def make(tmp_path: Path) -> Make:
 def test_a_record_is_a_picture_with_its_boxes(make: Make, tmp_path: Path) -> None:
     dataset = make([box(1), box(2, category_id=3, iscrowd=1), box(3, 2)], data_prefix={"img": "x"})
     record = dataset.get_data_info(0)
-    assert record["bbox"].tolist() == [[10, 20, 40, 60]] * 2
-    assert (record["bbox"].dtype, record["bbox_label"].dtype) == (np.float32, np.int64)
-    assert record["bbox_label"].tolist() == [0, 1]
-    assert record["ignore_flag"].tolist() == [False, True]
+    dog = {"bbox": [10, 20, 40, 60], "bbox_label": 0, "ignore_flag": 0}
+    assert record["instances"] == [dog, dog | {"bbox_label": 1, "ignore_flag": 1}]
+    loaded = LoadAnnotations(with_bbox=True)(record)
+    assert loaded["bbox"].tolist() == [[10, 20, 40, 60]] * 2
+    assert (loaded["bbox"].dtype, loaded["bbox_label"].dtype) == (np.float32, np.int64)
+    assert loaded["ignore_flag"].tolist() == [False, True]
     assert (record["img_id"], record["width"], record["height"]) == (1, 100, 80)
     assert record["img_path"] == str(tmp_path / "x" / "1.png")
-    assert [len(dataset.get_data_info(i)["bbox"]) for i in range(3)] == [2, 1, 0]
+    assert [len(dataset.get_cat_ids(i)) for i in range(3)] == [2, 1, 0]
 
 
 def test_without_classes_they_are_the_files_own_in_its_order(make: Make) -> None:
@@ -65,7 +72,7 @@ def test_without_classes_they_are_the_files_own_in_its_order(make: Make) -> None
 def test_a_label_is_the_place_in_classes(make: Make) -> None:
     both = [box(1), box(2, category_id=3)]
     dataset = make(both, metainfo={"classes": ("bird", "cat", "dog")})
-    assert dataset.get_data_info(0)["bbox_label"].tolist() == [2, 1]
+    assert dataset.get_cat_ids(0) == [2, 1]
     old = make(both, metainfo={"CLASSES": ["cat"]})
     assert old.metainfo["classes"] == ("cat",)
     assert old.get_cat_ids(0) == [0]
@@ -101,7 +108,7 @@ def test_keypoints_without_a_box_get_one(make: Make, caplog: pytest.LogCaptureFi
     caplog.set_level(logging.INFO, "poise.datasets")
     pose = [20, 30, 2, 60, 50, 1, 0, 0, 0]
     dataset = make([box(1, bbox=None, keypoints=pose), box(2, bbox=None, keypoints=[0] * 9)])
-    assert dataset.get_data_info(0)["bbox"].tolist() == [[16, 26, 64, 54]]
+    assert boxes_of(dataset) == [[16, 26, 64, 54]]
     assert dataset.report.dropped == {"without box": 1}
     told = [record for record in caplog.records if "drawn around keypoints" in record.message]
     assert len(told) == 1
@@ -148,7 +155,7 @@ def test_what_is_wrong_is_an_error_that_names_it(
 def test_wrong_annotations_can_be_skipped(make: Make) -> None:
     bad = [box(1), box(1, bbox=[0, 0, 9, 9]), box(2, bbox=[0, 0, float("nan"), 5])]
     dataset = make(bad, filter_cfg={"on_bad": "skip"})
-    assert dataset.get_data_info(0)["bbox"].tolist() == [[0, 0, 9, 9]]
+    assert boxes_of(dataset) == [[0, 0, 9, 9]]
     assert dataset.report.dropped == {"with a duplicated id": 1, "with NaN": 1}
 
 

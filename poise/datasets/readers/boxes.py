@@ -27,6 +27,8 @@ __all__ = ["DetectionCocoDataset"]
 logger = logging.getLogger("poise.datasets")
 
 Rows = list[dict[str, Any]]
+#: of each record, with a row a thing
+_COLUMNS = ("bbox", "bbox_label", "ignore_flag")
 
 
 @DATASETS.register_module(name="CocoDataset", scope="mmdet")
@@ -114,13 +116,17 @@ class DetectionCocoDataset(BadAnnotations, BaseDataset):
         return self.pipeline(self.get_data_info(idx) | {"dataset": self})
 
     def complete_record(self, info: dict[str, Any]) -> dict[str, Any]:
-        """The names of the classes, where records should have them."""
+        """Things as MMDetection's records have them: a dict each, for `LoadAnnotations`."""
+        columns = (info.pop(name).tolist() for name in _COLUMNS)
+        info["instances"] = [
+            {"bbox": box, "bbox_label": label, "ignore_flag": crowd}
+            for box, label, crowd in zip(*columns, strict=True)
+        ]
         return info | {"text": self._metainfo["classes"]} if self.return_classes else info
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Labels of the boxes of record `idx`."""
-        labels: list[int] = self.get_data_info(idx)["bbox_label"].tolist()
-        return labels
+        return [thing["bbox_label"] for thing in self.get_data_info(idx)["instances"]]
 
     # loading ------------------------------------------------------------------------------
 
@@ -128,9 +134,8 @@ class DetectionCocoDataset(BadAnnotations, BaseDataset):
         """Records of pictures.
 
         Returns:
-            records with `img_id`, `img_path`, `height`, `width`, and of N annotations `bbox`
-            (N, 4) float32 xyxy, image space, `bbox_label` (N,) int64 and `ignore_flag` (N,) bool,
-            true of crowds.
+            records with `img_id`, `img_path`, `height`, `width`, and of N things `bbox` (N, 4)
+            float32 xyxy, image space, `bbox_label` (N,) int64 and `ignore_flag` (N,), 1 of crowds.
         """
         cache = self._cache()
         stored = None if cache is None else cache.read()
@@ -254,12 +259,10 @@ class DetectionCocoDataset(BadAnnotations, BaseDataset):
             }
         )
         ends = np.cumsum(np.bincount(place[keep], minlength=len(images)))
-        crowd = np.array([bool(ann["iscrowd"]) for ann in anns], bool)
-        records.columns |= {
-            "bbox": RaggedColumn(bbox_xywh2xyxy(boxes[keep]).astype(np.float32), ends),
-            "bbox_label": RaggedColumn(labels[keep], ends),
-            "ignore_flag": RaggedColumn(crowd[keep], ends),
-        }
+        crowd = np.array([bool(ann["iscrowd"]) for ann in anns], np.int64)
+        things = bbox_xywh2xyxy(boxes[keep]).astype(np.float32), labels[keep], crowd[keep]
+        for name, values in zip(_COLUMNS, things, strict=True):
+            records.columns[name] = RaggedColumn(values, ends)
         return records
 
     def _boxes(self, anns: Rows, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
