@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from poise.cli.options import add_commands
+from poise.report.text import aligned
 
 __all__ = ["app"]
 
@@ -141,13 +142,10 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def _show(names: list[str], summaries: list[dict[str, float]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("", *names)
-    for key in dict.fromkeys(k for summary in summaries for k in summary):
-        table.add_row(key, *(_text(summary.get(key)) for summary in summaries))
-    Console().print(table)
+    keys = dict.fromkeys(k for summary in summaries for k in summary)
+    rows = [(key, *(_text(summary.get(key)) for summary in summaries)) for key in keys]
+    columns = range(1, len(names) + 1)
+    typer.echo("\n".join(aligned([("", *names), *rows], right=columns)))
 
 
 def _text(value: float | None) -> str:

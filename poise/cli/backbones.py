@@ -46,8 +46,8 @@ def backbones(
         list[str] | None, typer.Argument(help="Parts of names; a backbone must have them all.")
     ] = None,
     input_size: Annotated[
-        str, typer.Option(help="Height x width in pixels, as in names of models.")
-    ] = "256x192",
+        str, typer.Option(help="Width x height in pixels, 192x256 for 256x192 in names.")
+    ] = "192x256",
     sort: Annotated[str, typer.Option(help="name, parameters or gflops.")] = "name",
     max_parameters: Annotated[
         float | None, typer.Option(help="Only up to so many million parameters.")
@@ -80,13 +80,13 @@ def backbones(
 
 
 def _size(text: str) -> tuple[int, int]:
-    """(height, width) of "256x192" or "256"."""
+    """(height, width) of "192x256" or "256"."""
     found = re.fullmatch(r"(\d+)(?:[xX](\d+))?", text.strip())
     if found is None or not all(int(side) for side in found.groups() if side):
         raise ArgumentError(
-            f"--input-size takes height x width in pixels, such as 256x192; got {text!r}"
+            f"--input-size takes width x height in pixels, such as 192x256; got {text!r}"
         )
-    return int(found[1]), int(found[2] or found[1])
+    return int(found[2] or found[1]), int(found[1])
 
 
 def _rows(chosen: Sequence[tuple[str, str]], size: tuple[int, int]) -> list[Row]:
@@ -143,7 +143,7 @@ def _print(rows: Sequence[Row], size: tuple[int, int], as_json: bool) -> None:
     refused = [row for row in rows if row.gflops is None and row.family not in SEQUENCES]
     if refused:
         typer.echo(
-            f"-: takes no pictures of {size[0]} x {size[1]} (height x width); its sides must be "
+            f"-: takes no pictures of {size[1]} x {size[0]} (width x height); its sides must be "
             "multiples of its coarsest stride",
             err=True,
         )

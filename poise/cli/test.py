@@ -66,6 +66,8 @@ def test(
     from poise.training.runner import Runner
 
     runner = Runner(cfg, work_dir=work_dir)
+    # they are shown as a table
+    runner.shows_metrics = False
     extra = [DumpHook(dump)] if dump else []
     metrics = runner.test(checkpoint, hooks=extra, device=device)
     if not runner.is_main:

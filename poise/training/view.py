@@ -37,6 +37,8 @@ class RunView:
         resuming: whether it goes on from a checkpoint.
         scalars: where figures and pictures go.
         seed: of all random draws.
+        shows_metrics: whether the terminal gets the metrics of a test, as the log file does; who
+            shows them otherwise turns it off.
     """
 
     scalars: ScalarWriter
@@ -57,6 +59,7 @@ class RunView:
         self.logger = logging.getLogger("poise")
         self.closing = contextlib.ExitStack()
         self.resuming = False
+        self.shows_metrics = True
         self.interrupted: Path | None = None
         self.train_loop: Any = None
         self.val_loop: Any = None

@@ -24,11 +24,11 @@ def runs(tmp_path):
 def test_runs_stand_side_by_side(runs, capsys):
     logs(runs)
     lines = capsys.readouterr().out.splitlines()
-    assert "one" in lines[1]
-    assert "two" in lines[1]
-    row = next(line for line in lines if "PCK (highest)" in line)
-    assert "0.2500" in row
-    assert "0.5000" in row
+    assert lines[0].split() == ["one", "two"]
+    row = next(line for line in lines if line.startswith("PCK (highest)"))
+    assert row.split()[-2:] == ["0.2500", "0.5000"]
+    # figures end flush
+    assert len({len(line) for line in lines}) == 1
 
 
 def test_json_and_a_picture(runs, tmp_path, capsys):

@@ -35,7 +35,7 @@ def test_filters_and_orders():
 
 def test_another_size_is_counted_anew():
     (here,) = json.loads(run("ResNet", "18", "--json").stdout)[:1]
-    found = json.loads(run("resnet", "18", "--input-size", "512x384", "--json").stdout)
+    found = json.loads(run("resnet", "18", "--input-size", "384x512", "--json").stdout)
     there = next(record for record in found if record["backbone"] == "ResNet")
     assert there["input_size"] == [384, 512]
     assert there["gflops"] == pytest.approx(4 * here["gflops"])
@@ -50,7 +50,7 @@ def test_a_size_that_is_refused_is_marked():
 
 def test_bad_options_are_named():
     assert run("nothing-like-it").exit_code == 1
-    with pytest.raises(ArgumentError, match="such as 256x192; got '0x3'"):
+    with pytest.raises(ArgumentError, match="such as 192x256; got '0x3'"):
         run("--input-size", "0x3")
     with pytest.raises(ArgumentError, match="name, parameters, gflops; got 'size'"):
         run("--sort", "size")

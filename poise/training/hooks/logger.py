@@ -103,7 +103,8 @@ class LoggerHook(Hook):
 
     def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Log the metrics of a test, and write them to a JSON file of their own."""
-        runner.logger.info(f"Epoch(test)  {runner.log_processor.text(metrics or {})}")
+        text = f"Epoch(test)  {runner.log_processor.text(metrics or {})}"
+        runner.logger.info(text, extra={"only_file": not runner.shows_metrics})
         if runner.is_main:
             path = Path(runner.log_dir) / f"{runner.timestamp}.json"
             path.parent.mkdir(parents=True, exist_ok=True)

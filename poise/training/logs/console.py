@@ -25,8 +25,9 @@ _LINE = "%(asctime)s %(levelname).1s %(message)s"
 def open_log(runner: Any) -> None:
     """Send the log of the run to the terminal and to `log_dir/TIMESTAMP.log`.
 
-    When the run is over, the log goes where it went before. Also writes the config and
-    `environment.json` to the work folder, and what it runs on to the log.
+    A record with the attribute `only_file` does not go to the terminal. When the run is over, the
+    log goes where it went before. Also writes the config and `environment.json` to the work folder,
+    and what it runs on to the log.
     """
     logger = logging.getLogger("poise")
     runner.closing.callback(_put_back, logger, logger.handlers, logger.level, logger.propagate)
@@ -48,6 +49,7 @@ def open_log(runner: Any) -> None:
         logging.StreamHandler(sys.stderr),
         logging.FileHandler(folder / f"{runner.timestamp}.log", delay=True, encoding="utf-8"),
     ]
+    outputs[0].addFilter(lambda record: not getattr(record, "only_file", False))
     for handler in outputs:
         handler.setFormatter(logging.Formatter(_LINE, "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)

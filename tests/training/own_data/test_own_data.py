@@ -391,7 +391,9 @@ def test_command_trains_and_what_it_wrote_tests_and_predicts(data, tmp_path):
     assert Config.fromfile(written).model.head.num_joints == 4
     done = run(app, ["test", str(written), str(work / "epoch_1.pth"), "-w", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    assert "PCK" in done.output
+    assert done.output.count("PCK") == 1
+    [log] = tmp_path.glob("*/*.log")
+    assert "Epoch(test)  PCK" in log.read_text()
     again = ["train", name, "--data-root", str(data), "--epochs", "2", "-w", str(work)]
     done = run(app, [*again, "--batch-size", "4", "--resume", "auto", *small])
     assert done.exit_code == 0, done.output
