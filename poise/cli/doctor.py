@@ -62,6 +62,7 @@ def doctor(
     if not lacking:
         found["devices"] = _devices(problems)
         found["folders"] = _folders(problems)
+        found["detectors"] = _detectors()
         found["a pose"] = _try(problems)
     found["settings"] = _settings()
     found["problems"] = problems
@@ -128,6 +129,18 @@ def _folders(problems: list[str]) -> dict[str, str]:
     return found
 
 
+def _detectors() -> dict[str, str]:
+    """What `--detector auto` takes here, for each kind of thing that there are detectors for."""
+    from poise.inference.detectors.build import TARGETS, best_detectors
+
+    found = {}
+    for target in TARGETS:
+        name, best = best_detectors(target)
+        better = "" if name == best else f"; `poise zoo download {best}` gets {best}"
+        found[target] = f"{name or 'none, the whole picture is one box'}{better}"
+    return found
+
+
 def _try(problems: list[str]) -> str | None:
     """The embedded model on a made picture; None where it fails."""
     import numpy as np
@@ -158,7 +171,9 @@ def _text(found: dict[str, Any]) -> str:
     rows = [(name, version or "MISSING") for name, version in found["needed"].items()]
     rows += [(n, v or "not installed (optional)") for n, v in found["optional"].items()]
     rows += [("device", device) for device in found.get("devices", ())]
-    rows += [*found.get("folders", {}).items(), *found["settings"].items()]
+    rows += found.get("folders", {}).items()
+    rows += [(f"auto detector, {name}", text) for name, text in found.get("detectors", {}).items()]
+    rows += found["settings"].items()
     if found.get("a pose"):
         rows.append(("a pose", found["a pose"]))
     lines += [f"  {name:24} {value}" for name, value in rows]

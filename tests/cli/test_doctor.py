@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from poise.cli import doctor as doctor_module
 from poise.cli.main import app
+from poise.zoo import weights_url
 
 
 def ask(*options):
@@ -45,9 +46,23 @@ def test_json_has_the_same():
     found = json.loads(said)
     assert status == 0
     assert set(found) == {
-        *("poise", "needed", "optional", "devices", "folders", "a pose", "settings", "problems")
+        *("poise", "needed", "optional", "devices", "folders", "detectors", "a pose"),
+        *("settings", "problems"),
     }
     assert found["settings"]["POISE_TOKEN"] == "set"
+
+
+def test_it_says_which_detectors_auto_takes(tmp_path, monkeypatch):
+    monkeypatch.setenv("POISE_WEIGHTS", str(tmp_path))
+    _, said = ask("--json")
+    found = json.loads(said)["detectors"]
+    assert found["person"].startswith("nanodet; `poise zoo download rtmdet-person` gets")
+    assert found["hand"].startswith(
+        "none, the whole picture is one box; `poise zoo download rtmdet-hand"
+    )
+    assert set(found) == {"person", "hand", "face", "animal"}
+    (tmp_path / weights_url("rtmdet-hand").rpartition("/")[2]).write_bytes(b"x")
+    assert "auto detector, hand      rtmdet-hand\n" in ask()[1]
 
 
 def test_a_missing_library_and_two_of_one_kind_are_problems(monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 
 import poise
 from poise.serving import Limits, create_app
+from poise.serving.batching import Batcher
 
 #: Packages without which there is no server, or nobody who asks it.
 NEEDED = ("fastapi", "uvicorn", "python_multipart", "httpx")
@@ -21,6 +22,22 @@ PHOTO = Path(__file__).resolve().parents[2] / "examples/photos/astronaut.png"
 def pytest_collect_file():
     for package in NEEDED:
         pytest.importorskip(package, reason=f"{package} is not installed: pip install 'poise[dev]'")
+
+
+@pytest.fixture(autouse=True)
+def closed(monkeypatch):
+    """Ends the threads of the servers that a test makes in this process."""
+    made, begin = [], Batcher.__init__
+
+    def remembered(self, *args, **options):
+        begin(self, *args, **options)
+        made.append(self)
+
+    monkeypatch.setattr(Batcher, "__init__", remembered)
+    yield
+    for batcher in made:
+        batcher.close()
+    assert not [t for t in threading.enumerate() if t.name == "poise-batches"]
 
 
 @pytest.fixture(scope="session")

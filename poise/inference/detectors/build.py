@@ -17,7 +17,7 @@ from poise.inference.detectors.simple import CallableDetector, FixedBoxes, Whole
 from poise.inference.detectors.targets import COCO_CLASSES, target_of
 from poise.runtimes import is_exported_name, read_metadata
 
-__all__ = ["build_detector"]
+__all__ = ["TARGETS", "best_detectors", "build_detector"]
 
 #: what a pose model looks at -> detectors by quality, for "rtmdet" and for "auto"
 _BEST = {
@@ -26,6 +26,8 @@ _BEST = {
     "face": ("yolox-face",),
     "animal": ("rtmdet-m", "rtmdet-l", "rtmdet-s"),
 }
+#: what pose models look at that there are detectors for
+TARGETS = tuple(_BEST)
 _TORCHVISION = "torchvision:"
 #: first arguments of detectors, which are no options
 _POSITIONAL = ("model", "path", "function", "boxes", "better", "device")
@@ -111,15 +113,29 @@ def _of_dict(
     return build_detector(spec["name"], metainfo, **{"device": device, **options, **own})
 
 
-def _at_hand(target: str | None) -> Any:
-    """The best detector for a target whose weights are on this machine."""
+def best_detectors(target: str) -> tuple[str | None, str]:
+    """What "auto" takes, and what it would take at best.
+
+    Args:
+        target: "person", "hand", "face" or "animal".
+
+    Returns:
+        name of the best detector whose weights are on this machine, None where there is none; and
+        name of the best one there is.
+    """
     from poise.zoo import default_weights
 
-    known = _BEST.get(target or "", ())
-    for name in known:
-        if default_weights(name) is not None:
-            return name
-    return "nanodet" if target == "person" else WholeImage(better=known[0] if known else None)
+    known = _BEST[target]
+    at_hand = next((name for name in known if default_weights(name) is not None), None)
+    return at_hand or ("nanodet" if target == "person" else None), known[0]
+
+
+def _at_hand(target: str | None) -> Any:
+    """The best detector for a target whose weights are on this machine."""
+    if target not in _BEST:
+        return WholeImage()
+    found, best = best_detectors(target)
+    return found or WholeImage(better=best)
 
 
 #: names that depend on the target, or need no weights of their own
