@@ -148,6 +148,8 @@ class DetectionCocoMetric(BaseMetric):
             return self._figures(results)
 
     def _figures(self, results: list[dict[str, Any]]) -> dict[str, Any]:
+        # samplers of several processes repeat pictures, and pose data sets have one for each hand
+        results = list({result["img_id"]: result for result in reversed(results)}.values())[::-1]
         table = self._table or _table_of(results, self._classes())
         source = str(self.ann_file or "the annotations")
         categories = _categories(table, self._classes(), source)

@@ -130,6 +130,13 @@ def test_annotations_can_come_with_the_samples(evaluate: Any) -> None:
         evaluate(None, [sample(1)])
 
 
+def test_a_picture_counts_once(evaluate: Any) -> None:
+    found = sample(1, (*DOG, 0.9), ([60, 60, 90, 90], 1, 0.8))
+    content = content_of(annotation(1), annotation(2, 2))
+    once = evaluate(content, [found, sample(2, (*DOG, 0.7))])
+    assert evaluate(content, [found, found, sample(2, (*DOG, 0.7))]) == once
+
+
 def test_results_are_written_for_a_test_server(evaluate: Any, tmp_path: Path) -> None:
     prefix = str(tmp_path / "out" / "test")
     got = evaluate(

@@ -78,8 +78,9 @@ class BatchSyncRandomResize(nn.Module):
             # a detector learns from the boxes themselves
             for name in ("gt_instances", "ignored_instances"):
                 if "bboxes" in sample.get(name, ()):
-                    boxes = sample.get(name).bboxes
-                    boxes *= boxes.new_tensor([scale_x, scale_y, scale_x, scale_y])
+                    found = sample.get(name)
+                    factors = found.bboxes.new_tensor([scale_x, scale_y, scale_x, scale_y])
+                    found.bboxes = found.bboxes * factors
             return
         labels = sample.gt_instance_labels
         if "bboxes" in labels:
