@@ -13,7 +13,7 @@ from poise.codecs import (
     VideoPoseLifting,
     YOLOXPoseAnnotationProcessor,
 )
-from poise.codecs.utils import camera_to_image_coord
+from poise.codecs.utils import camera_to_image_coord, generate_3d_gaussian_heatmaps
 from poise.codecs.utils.lifting import around_root, without_joint
 from poise.errors import ArgumentError, ConfigError, DataError
 
@@ -198,6 +198,22 @@ def test_hand_volume_peaks_at_the_keypoint(options):
     np.testing.assert_allclose(decoded, keypoints, atol=6.3)
     np.testing.assert_allclose(depth, [40], atol=1e-3)
     assert hands.tolist() == [[1, 0]]
+
+
+def test_volumes_of_several_people_are_the_maximum_of_each_alone(rng):
+    people, visible = rng.uniform(0, 32, (3, 4, 3)), np.ones((3, 4), np.float32)
+    people[..., 2] -= 16
+    size = {"heatmap_size": (16, 16, 16), "image_size": (32, 32), "heatmap3d_depth_bound": 32}
+    volumes, _ = generate_3d_gaussian_heatmaps(
+        keypoints=people, keypoints_visible=visible, sigma=1.5, **size
+    )
+    alone = [
+        generate_3d_gaussian_heatmaps(
+            keypoints=people[n : n + 1], keypoints_visible=visible[:1], sigma=1.5, **size
+        )[0]
+        for n in range(3)
+    ]
+    np.testing.assert_array_equal(volumes, np.max(alone, axis=0))
 
 
 @pytest.mark.parametrize(("depth", "known"), [(-201, 0), (-200, 1), (200, 1), (201, 0)])
