@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import attrgetter
@@ -78,11 +78,8 @@ class CocoTable:
             **_categories(coco.get("categories")),
         )
 
-    def rows(self, chosen: Iterable[bool]) -> CocoTable:
+    def rows(self, chosen: list[bool]) -> CocoTable:
         """The table with some of the annotations."""
-        chosen = list(chosen)
-        if all(chosen):
-            return self
         kept = {
             name: values[chosen]
             if isinstance(values, np.ndarray)

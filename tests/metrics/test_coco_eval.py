@@ -8,7 +8,7 @@ import pytest
 
 from poise.errors import DataError
 from poise.metrics.coco_eval import Detections, evaluate_oks
-from poise.metrics.coco_truth import CocoTruth
+from poise.metrics.coco_truth import CocoTruth, coco_from_samples
 
 SIGMAS = np.full(3, 0.1)
 
@@ -107,6 +107,23 @@ def test_crowd_pose_splits_by_crowding():
     assert (got["AP(E)"], got["AP(M)"], got["AP(H)"]) == (1, 0, 0)
     with pytest.raises(DataError, match="crowdIndex"):
         evaluate_oks(truth_of((1, 10, {})), detections_of(), SIGMAS).summarize_crowd()
+
+
+def test_crowd_pose_leaves_out_whom_it_counts_no_keypoints_of():
+    people = (1, 10, {}), (1, 200, dict(num_keypoints=0))
+    assert figures(truth_of(*people), (0, 10, 0.9))["AR"] == 0.5
+    assert figures(truth_of(*people, crowd_pose=True), (0, 10, 0.9))["AR"] == 1
+
+
+def test_annotations_that_samples_carry_make_a_file():
+    of_one = dict(img_id=3, width=40, height=30, crowd_index=0.5)
+    ann = dict(id=8, image_id=3, category_id=2, iscrowd=0)
+    samples = [dict(of_one, raw_ann_info=[None, ann]), dict(of_one, raw_ann_info=[dict(ann, id=9)])]
+    assert coco_from_samples(samples, None, fields=("id", "category_id")) == dict(
+        images=[dict(id=3, width=40, height=30, crowdIndex=0.5)],
+        annotations=[dict(id=8, category_id=2), dict(id=9, category_id=2)],
+        categories=[dict(id=2, name="2")],
+    )
 
 
 def test_without_area_the_box_is_measured():

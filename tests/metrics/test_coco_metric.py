@@ -241,7 +241,7 @@ PARTS = dict(keypoints=17, foot_kpts=6, face_kpts=68, lefthand_kpts=21, righthan
 
 @pytest.fixture
 def bodies(scene):
-    data = scene(keypoints=133, images=4)
+    data = scene(keypoints=133, images=4, boxes=True)
     for ann in data.coco["annotations"]:
         flat, start = ann["keypoints"], 0
         for name, count in PARTS.items():
@@ -258,6 +258,7 @@ def test_whole_bodies_have_their_parts_in_fields(bodies, run, tmp_path):
     assert 0 < of_file["coco-wholebody/AP"] < 1
     row = json.loads((tmp_path / "out.keypoints.json").read_text())[0]
     assert {name: len(row[name]) // 3 for name in PARTS} == PARTS
+    assert row.keys() == {"image_id", "category_id", "score", *PARTS}
 
 
 def test_partitions_are_evaluated_one_by_one(scene, run):
