@@ -94,8 +94,6 @@ class PCKAccuracy(KeypointMetric):
     @staticmethod
     def norm_of(results: list[Any], item: str, pred: Array, gt: Array) -> Array:
         """(N, D) lengths that distances are divided by, pixels."""
-        if not results:
-            return np.zeros(0)
         if item == "torso":
             size = _torso(gt, pred)
         elif item == "bbox":

@@ -261,12 +261,16 @@ def test_whole_bodies_have_their_parts_in_fields(bodies, run, tmp_path):
     assert row.keys() == {"image_id", "category_id", "score", *PARTS}
 
 
-def test_partitions_are_evaluated_one_by_one(scene, run):
+def test_partitions_are_evaluated_one_by_one(scene, run, tmp_path):
     data = scene()
     parts = dict(head=[0, 1, 2, 3, 4], all=list(range(17)))
-    config = dict(type="CocoMetric", score_mode="bbox", nms_mode="none")
+    prefix = str(tmp_path / "out")
+    config = dict(type="CocoMetric", score_mode="bbox", nms_mode="none", outfile_prefix=prefix)
     got = run(KeypointPartitionMetric(config, parts), data.samples, data.meta)
     whole = run(CocoMetric(score_mode="bbox", nms_mode="none"), data.samples, data.meta)
     assert got["all/coco/AP"] == whole["coco/AP"]
     assert got["head/coco/AP"] != whole["coco/AP"]
     assert len(data.samples[0]["raw_ann_info"]["keypoints"]) == 51
+    rows = json.loads((tmp_path / "out.head.keypoints.json").read_text())
+    assert len(rows[0]["keypoints"]) == 15
+    assert (tmp_path / "out.all.keypoints.json").is_file()

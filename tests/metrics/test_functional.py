@@ -137,6 +137,7 @@ def test_mappings_place_keypoints():
     assert pred["keypoints"].shape == (2, 4, 2)
     assert pred["keypoint_scores"].tolist() == [[1, 1, 0, 0]] * 2
     assert F.transform_sigmas([0.1, 0.2, 0.4], 3, mapping) == pytest.approx([0.3, 0.1, 1])
+    assert F.transform_sigmas([0.1], 1, mapping[:0]) == [1]
     assert F.transform_sigmas(np.ones(3), 3, []).tolist() == [1, 1, 1]
     anns = F.transform_ann([dict(keypoints=[1, 2, 2, 3, 4, 1], num_keypoints=2)], 3, [(1, 0)])
     assert anns == [dict(keypoints=[3, 4, 1, 0, 0, 0, 0, 0, 0], num_keypoints=3)]

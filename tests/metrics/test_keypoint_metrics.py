@@ -9,6 +9,8 @@ from poise.metrics import (
     EPE,
     MPJPE,
     NME,
+    CocoMetric,
+    CocoWholeBodyMetric,
     InterHandMetric,
     JhmdbPCKAccuracy,
     KeypointPartitionMetric,
@@ -72,6 +74,8 @@ def test_jhmdb_by_joint(run):
     got = run(JhmdbPCKAccuracy(norm_item=["bbox", "torso"], thr=0.1), [sample(k=15)])
     assert len(got) == 16
     assert set(got.values()) == {1.0}
+    alone = run(JhmdbPCKAccuracy(norm_item="torso", thr=0.1), [sample(k=15)])
+    assert alone.keys() == {name for name in got if name.endswith("tPCK")}
 
 
 def test_mean_distances(run):
@@ -81,8 +85,18 @@ def test_mean_distances(run):
     eyes = run(NME("use_norm_item", "head_size"), people)
     assert eyes["NME"] == pytest.approx(0.4)
     assert run(AUC(norm_factor=10, num_thrs=10), [sample(0), sample(0)])["AUC"] == 0.9
-    assert EPE(prefix="hand").prefix == "hand"
     assert "hand/EPE" in run(EPE(prefix="hand"), people)
+
+
+COUNTED = (AUC, EPE, PCKAccuracy, MpiiPCKAccuracy, JhmdbPCKAccuracy, MPJPE, SimpleMPJPE)
+MATCHED = (CocoMetric, CocoWholeBodyMetric)
+
+
+@pytest.mark.parametrize("metric", [*COUNTED, *MATCHED, InterHandMetric, NME])
+def test_figures_are_collected_and_named_as_asked(metric):
+    needed = dict(norm_mode="keypoint_distance") if metric is NME else {}
+    made = metric(prefix="mine", collect_device="gpu", **needed)
+    assert (made.prefix, made.collect_device) == ("mine", "gpu")
 
 
 def test_nme_by_the_distance_of_two_keypoints(run):
@@ -196,6 +210,16 @@ def test_perfect_hands(run):
     assert got["MRRPE"] == pytest.approx(0, abs=1e-3)
     wrong = run(InterHandMetric(["HandednessAcc"]), [hands(True, hand_type=np.array([[1.0, 0.0]]))])
     assert wrong == {"HandednessAcc": 0}
+
+
+def test_hands_are_apart_where_both_are_there(run):
+    figures = []
+    for known in ([1, 1], [1, 0], [0, 1]):
+        far = hands(all(known), rel_root_depth=hands(True)["pred_instances"]["rel_root_depth"] + 9)
+        far["hand_type"] = np.array([known], float)
+        figures.append(run(InterHandMetric(["MRRPE"]), [hands(True), far])["MRRPE"])
+    # along the ray of the left wrist, which is nearly the depth
+    assert figures == [pytest.approx(4.5, abs=0.2), pytest.approx(0, abs=1e-3), figures[1]]
 
 
 def test_hands_without_a_prediction_are_explained(run):
