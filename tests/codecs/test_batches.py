@@ -13,9 +13,16 @@ from poise.codecs import (
     SimCCLabel,
     UDPHeatmap,
 )
-from poise.codecs.utils.blur import blur_maps, modulated_rows
+from poise.codecs.utils import get_heatmap_maximum, get_simcc_maximum
+from poise.codecs.utils.blur import blur_maps, gaussian_blur1d, modulated_rows
 from poise.codecs.utils.gaussian_heatmap import generate_gaussian_heatmaps
-from poise.codecs.utils.refinement import log_of_clipped, simcc_overshoot
+from poise.codecs.utils.refinement import (
+    log_of_clipped,
+    refine_keypoints_dark,
+    refine_keypoints_dark_udp,
+    refine_simcc_dark,
+    simcc_overshoot,
+)
 from poise.errors import DataError
 
 INPUT = (192, 256)
@@ -145,3 +152,33 @@ def test_an_axis_of_people_is_kept(rng):
         for ours, expected in zip(people, alone, strict=True):
             assert ours.shape[:3] == (2, 3, 5)
             np.testing.assert_array_equal(ours[:, 1:2], expected)
+
+
+def test_simcc_visibility_is_read_from_what_the_refinement_left(rng):
+    codec = SimCCLabel(
+        (48, 64), sigma=6, normalize=False, use_dark=True, decode_visibility=True, decode_beta=0.1
+    )
+    vectors = [rng.random((2, 5, n), dtype=np.float32) for n in (96, 128)]
+    places, peaks = get_simcc_maximum(*vectors)
+    kernel, logs = 37, []
+    for axis, simcc in enumerate(vectors):
+        refine_simcc_dark(places[..., axis], simcc, kernel)
+        blurred = gaussian_blur1d(simcc.copy(), kernel)
+        np.testing.assert_allclose(blurred.max(-1), simcc.max(-1), rtol=1e-5)
+        logs.append(np.log(np.clip(blurred, 1e-3, 50)))
+    keypoints, (scores, visible) = codec.decode(*vectors)
+    np.testing.assert_array_equal(keypoints, places / 2)
+    np.testing.assert_array_equal(scores, peaks)
+    _, expected = get_simcc_maximum(*(log * 0.1 * 6 for log in logs), apply_softmax=True)
+    np.testing.assert_allclose(visible, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("refine", [refine_keypoints_dark, refine_keypoints_dark_udp])
+def test_keypoints_that_are_a_view_are_refined_where_they_are(refine, rng):
+    maps = rng.random((17, 64, 48), dtype=np.float32)
+    places = get_heatmap_maximum(maps)[0][None]
+    wide = np.zeros((1, 17, 4), np.float32)
+    wide[..., ::2] = places
+    refine(wide[..., ::2], maps, 11)
+    np.testing.assert_array_equal(wide[..., ::2], refine(places, maps, 11))
+    assert not wide[..., 1::2].any()
