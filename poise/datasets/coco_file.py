@@ -218,7 +218,7 @@ class CocoFile:
         areaRng: Any = (),
         iscrowd: bool | None = None,
     ) -> list[Any]:
-        """Ids of annotations of the images, categories, areas [least, most) and crowd flag."""
+        """Ids of annotations of the images, categories, areas between two and crowd flag."""
         images, categories = _listed(imgIds), set(_listed(catIds))
         rows: Iterable[dict] = self.annotations
         if images:
@@ -226,7 +226,7 @@ class CocoFile:
         if categories:
             rows = (a for a in rows if a["category_id"] in categories)
         if len(areaRng):
-            rows = (a for a in rows if areaRng[0] <= a["area"] < areaRng[1])
+            rows = (a for a in rows if areaRng[0] < a["area"] < areaRng[1])
         if iscrowd is not None:
             rows = (a for a in rows if bool(a["iscrowd"]) == iscrowd)
         return [a["id"] for a in rows]

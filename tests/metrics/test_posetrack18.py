@@ -1,6 +1,7 @@
 """AP by joint on frames of a video, where each case is decided by hand."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,6 +119,29 @@ def test_frames_without_people_and_ignored_regions_do_not_count(run, video):
     path = video([[100], []], regions=box)
     samples = predict(0, 100), predict(1, 300), predict(0, 400)
     assert figures(run, path, *samples)["posetrack18/AP"] == pytest.approx(100)
+
+
+def test_frames_without_a_prediction_count_as_missed(run, video):
+    assert figures(run, video([[100], [100]]), predict(0, 100))["posetrack18/AP"] == 50
+
+
+def test_regions_may_be_slanted(run, video):
+    # a triangle: the person at 100 is left of it, that at 300 within
+    path = video([[100, 300]], regions=([60, 500, 500], [-900, -900, 1900]))
+    assert figures(run, path, predict(0, 300))["posetrack18/AP"] == 0
+    assert figures(run, path, predict(0, 100))["posetrack18/AP"] == pytest.approx(100)
+
+
+def test_joints_that_nobody_has_are_not_in_the_mean(run, video):
+    path = video([[100]])
+    for file in Path(path).parent.rglob("*.json"):
+        content = json.loads(file.read_text())
+        content["annotations"][0]["keypoints"][-6:] = [0] * 6
+        file.write_text(json.dumps(content))
+    got = figures(run, path, predict(0, 100, left_knee=(0, 0), right_knee=(0, 0)))
+    assert np.isnan(got["posetrack18/Ankl AP"])
+    assert got["posetrack18/Knee AP"] == 0
+    assert got["posetrack18/AP"] == pytest.approx(100 * 11 / 13)
 
 
 def test_result_files_go_by_video(run, video, tmp_path):
