@@ -82,6 +82,10 @@ def convert(
         float,
         typer.Option(help="Around the keypoints where a box is made, of their longer side."),
     ] = 0.1,
+    add: Annotated[
+        list[Path] | None,
+        typer.Option(help="Also these labels, in any form; may be repeated."),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite labels that are in a tool's form there.")
     ] = False,
@@ -109,6 +113,7 @@ def convert(
         to_schema=to_schema,
         derived=derived,
         without=set() if without is None else doubtful_ids(without, without_least),
+        added=add or (),
         replace=force,
     )
     sys.stdout.write(

@@ -245,3 +245,47 @@ def test_what_has_no_place_is_counted(labels: Path, tmp_path: Path) -> None:
     assert (found.lost, found.kept) == ({"crowd": 1}, 2)
     found, _ = convert_annotations(labels, tmp_path / "b", form="deeplabcut")
     assert (found.lost, found.kept) == ({"crowd": 1, "without keypoints": 1}, 1)
+
+
+def test_labels_of_two_rounds_become_one_file(labels: Path, tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    convert_annotations(labels, second / "labels", form="labelme")
+    (tmp_path / "source/clip/1.png").rename(second / "labels/clip/9.png")
+    file = second / "labels/clip/1.json"
+    content = json.loads(file.read_text()) | {"imagePath": "9.png"}
+    content["shapes"] = [s for s in content["shapes"] if s["group_id"] == 1]
+    content["shapes"].append({**content["shapes"][-1], "label": "hat"})
+    file.write_text(json.dumps(content))
+    for n in (2, 3):
+        (second / f"labels/clip/{n}.json").unlink()
+    before = json.loads(labels.read_text())
+    before["images"], before["annotations"] = before["images"][1:], before["annotations"][2:]
+    labels.write_text(json.dumps(before))
+    out = tmp_path / "all/train.json"
+    command = ["convert", str(labels), "--add", str(second), "--add", str(labels)]
+    found = run(app, [*command, "--out", str(out)])
+    assert found.exit_code == 0, found.output
+    assert "keypoints of the added labels that the others lack are left out: hat" in found.output
+    assert "left out: 2 pictures that have labels already: ../source/clip/2.png" in found.output
+    content = json.loads(out.read_text())
+    names = [image["file_name"] for image in content["images"]]
+    assert names == ["../source/clip/2.png", "../source/clip/3.png", "../second/labels/clip/9.png"]
+    assert all((out.parent / name).is_file() for name in names)
+    categories = {c["id"]: c["name"] for c in content["categories"]}
+    people = [
+        (p["image_id"], categories[p["category_id"]], p["keypoints"])
+        for p in content["annotations"]
+    ]
+    assert people == [(1, "elf", PEOPLE[2][3]), (3, "imp", PEOPLE[0][3])]
+    other = {"keypoints": ["beak"], "id": 1, "name": "hen"}
+    person = {
+        "id": 1,
+        "image_id": 2,
+        "category_id": 1,
+        "bbox": [0, 0, 9, 9],
+        "keypoints": [1, 1, 2],
+    }
+    hens = {**before, "annotations": [person], "categories": [other]}
+    (tmp_path / "hens.json").write_text(json.dumps(hens))
+    with pytest.raises(DataError, match="no keypoint in common: nose, left_hand, .* and beak"):
+        convert_annotations(labels, out, added=[tmp_path / "hens.json"])

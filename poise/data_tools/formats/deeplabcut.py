@@ -19,7 +19,7 @@ from poise.data_tools.formats.hdf_tables import Table, read_table
 from poise.data_tools.formats.reading import Reading, picture_folder, picture_size
 from poise.errors import DataError
 
-__all__ = ["label_files", "read_config", "read_deeplabcut"]
+__all__ = ["LABELS", "label_files", "read_config", "read_deeplabcut"]
 
 #: names of tables of labels
 LABELS = "CollectedData*"

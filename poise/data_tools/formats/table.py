@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from poise.data_tools.formats.cvat import read_cvat
 from poise.data_tools.formats.cvat_files import cvat_files
 from poise.data_tools.formats.deeplabcut import read_deeplabcut
 from poise.data_tools.formats.deeplabcut_files import deeplabcut_files
+from poise.data_tools.formats.joining import join_annotations
 from poise.data_tools.formats.json_lines import read_json_lines, write_json_lines
 from poise.data_tools.formats.label_studio import label_studio_files, read_label_studio
 from poise.data_tools.formats.labelme import labelme_files, read_labelme
@@ -210,6 +212,7 @@ def convert_annotations(
     to_schema: str | None = None,
     derived: bool = False,
     without: Collection[Any] = (),
+    added: Sequence[Path] = (),
     replace: bool = False,
 ) -> tuple[Annotations, list[Path]]:
     """Read annotations and write them in another form, with other keypoints, or both.
@@ -221,6 +224,7 @@ def convert_annotations(
         to_schema: name of the schema whose keypoints are written.
         derived: of `to_schema` also keypoints that are made of others.
         without: ids of annotations that are left out.
+        added: further labels, in any form; they get the keypoints of the first.
         replace: as in `write_annotations`.
 
     Returns:
@@ -246,11 +250,21 @@ def convert_annotations(
             )
         found = found.converted(to_schema, derived=derived)
     form = _form_to_write(out, form)
-    if found.folder is None and FORMS[form].make is not None:
-        # tools want to know where pictures lie
-        around = [path.parent, path.parent.parent]
-        around += [folder / "images" for folder in around]
-        names = [image["file_name"] for image in found.images]
-        folder, places = picture_folder(names, around, (reading or Reading()).images)
-        found.folder = folder if places else None
+    if FORMS[form].make is not None or added:
+        # tools, and labels of other folders, need to know where pictures lie
+        _place(found, path, (reading or Reading()).images)
+    for other in added:
+        more = read_annotations(other, dataclasses.replace(reading or Reading(), images=None))
+        _place(more, other, None)
+        found = join_annotations(found, more, out if out.suffix == "" else out.parent)
     return found, write_annotations(found, out, form, replace=replace)
+
+
+def _place(found: Annotations, path: Path, images: Path | None) -> None:
+    """Find out where the pictures of labels lie, if their reader does not know."""
+    if found.folder is None:
+        home = path if path.is_dir() else path.parent
+        around = [home, home.parent, home / "images", home.parent / "images"]
+        names = [image["file_name"] for image in found.images]
+        folder, places = picture_folder(names, around, images)
+        found.folder = folder if places else None
