@@ -10,8 +10,7 @@ from typing import Any
 from poise.check.context import Context, finding_of
 from poise.check.report import Finding
 from poise.config import where
-from poise.errors import CheckpointError, ConfigError, PoiseError, nearest
-from poise.registry import MODELS
+from poise.errors import CheckpointError, ConfigError, nearest
 
 __all__ = [
     "RUN_KEYS",
@@ -85,9 +84,6 @@ def check_training_config(cfg: Mapping[str, Any]) -> None:
     """
     for fault in key_faults(cfg):
         raise fault
-    detector = _detector_fault(cfg["model"], cfg.get("default_scope"))
-    if detector is not None:
-        raise ConfigError(detector)
 
 
 def key_faults(cfg: Mapping[str, Any]) -> Iterator[ConfigError]:
@@ -112,37 +108,10 @@ def key_faults(cfg: Mapping[str, Any]) -> Iterator[ConfigError]:
 
 
 def check_keys(context: Context) -> Iterator[Finding]:
-    """Misspelt and missing keys; a detector, of which only the network is used here."""
-    detector = _detector_fault(context.tree.get("model"), context.scope)
-    if detector is not None:
-        yield Finding("error", "config", detector, context.at("model", "type"))
-        # its data, metrics and hooks are another library's
-        context.stopped = True
-        return
+    """Misspelt and missing keys."""
     if context.trains:
         for fault in key_faults(context.cfg):
             yield finding_of(fault, "config")
-
-
-def _detector_fault(model: Any, scope: str | None) -> str | None:
-    """Text for a detector of boxes, which is here to be run and not to be trained; else None."""
-    from poise.models.detectors import SingleStageDetector
-
-    if isinstance(model, Mapping):
-        model = model.get("type")
-    if isinstance(model, str):
-        try:
-            model = MODELS.get(model, scope=scope)
-        except PoiseError:
-            # other checks, and building, tell of names that lead nowhere
-            return None
-    kind: Any = model if isinstance(model, type) else type(model)
-    if not issubclass(kind, SingleStageDetector) or kind.trained_by is None:
-        return None
-    return (
-        f"{kind.__name__} finds boxes and is not trained here: train it with {kind.trained_by}, "
-        "whose weights load in Poise, or choose a pose model (`poise zoo list`)"
-    )
 
 
 def _is_misspelling(key: str, hint: str) -> bool:

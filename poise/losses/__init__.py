@@ -8,7 +8,8 @@ __getattr__, __dir__, __all__ = attach(
         "classification": "BCELoss InfoNCELoss JSDiscretLoss VariFocalLoss",
         "combined": "CombinedLoss MultipleLossWrapper",
         "coordinate": "L1Loss MSELoss SmoothL1Loss SoftWeightSmoothL1Loss SoftWingLoss WingLoss",
-        "detection": "DetectionCrossEntropyLoss DetectionIoULoss DetectionL1Loss",
+        "detection": "CIoULoss DIoULoss DetectionCrossEntropyLoss DetectionIoULoss DetectionL1Loss "
+        "DistributionFocalLoss GIoULoss QualityFocalLoss",
         "distillation": "FeaLoss KDLoss",
         "embedding": "AssociativeEmbeddingLoss",
         "heatmap": "AdaptiveWingLoss CombinedTargetMSELoss FocalHeatmapLoss KeypointMSELoss "

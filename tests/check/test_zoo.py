@@ -70,7 +70,6 @@ def test_a_check_that_fails_does_not_hide_the_others(monkeypatch):
     assert report.summary.startswith("no errors were found, but not everything could be looked at")
 
 
-def test_a_detector_is_one_error():
-    report = check("rtmdet_m_8xb32-300e_coco")
-    assert len(report.findings) == 1
-    assert "finds boxes and is not trained here" in report.errors[0].text
+def test_a_detector_is_looked_at_as_any_model():
+    report = check("rtmdet_m_8xb32-300e_coco", parts=("train",), quick=True)
+    assert not [error.text for error in report.errors if error.where.startswith("model")]

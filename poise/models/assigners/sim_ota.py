@@ -9,15 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from poise.errors import ConfigError
+from poise.models.assigners.dynamic import LOG_EPS, DynamicAssigner, inside
 from poise.registry import MODELS, TASK_UTILS
 from poise.structures import InstanceData
 
-__all__ = ["PoseSimOTAAssigner", "SimOTAAssigner"]
+__all__ = ["BoxSimOTAAssigner", "PoseSimOTAAssigner", "SimOTAAssigner"]
 
 #: cost of a point that is not inside the box and near the centre
 OUTSIDE_COST = 100000.0
-#: keeps the logarithm of a similarity of zero finite
-LOG_EPS = 1.0e-7
 
 
 def _cross_entropy_cost(predicted: Tensor, wanted: Tensor) -> Tensor:
@@ -33,13 +32,8 @@ def _cross_entropy_cost(predicted: Tensor, wanted: Tensor) -> Tensor:
     return cost.sum(dim=-1).to(predicted.dtype)
 
 
-def _inside(points: Tensor, left_top: Tensor, right_bottom: Tensor) -> Tensor:
-    """Which points (M, 1, 2) lie strictly between corners (M or 1, N, 2), (M, N)."""
-    return ((points > left_top) & (points < right_bottom)).all(dim=-1)
-
-
 @TASK_UTILS.register_module()
-class SimOTAAssigner:
+class SimOTAAssigner(DynamicAssigner):
     """Dynamic assignment of grid points to people.
 
     Ge 2021, "YOLOX", section 2.1, arXiv 2107.08430; with keypoint terms as in RTMO.
@@ -55,7 +49,7 @@ class SimOTAAssigner:
         use_keypoints_for_center: take the mean of the visible keypoints as centre, not the
             box's.
         iou_calculator: config or object.
-        oks_calculator: config or object.
+        oks_calculator: config or object; None where no term asks for it.
 
     Raises:
         ConfigError: unknown `dynamic_k_indicator`.
@@ -88,57 +82,23 @@ class SimOTAAssigner:
         self.dynamic_k_indicator = dynamic_k_indicator
         self.use_keypoints_for_center = use_keypoints_for_center
         self.iou_calculator = TASK_UTILS.build(iou_calculator)
-        self.oks_calculator = TASK_UTILS.build(oks_calculator)
+        self.oks_calculator: Any = None
+        if oks_calculator is not None:
+            self.oks_calculator = TASK_UTILS.build(oks_calculator)
 
-    def assign(
-        self, pred_instances: InstanceData, gt_instances: InstanceData, **kwargs: Any
-    ) -> dict[str, Any]:
-        """Assign points to people.
-
-        Args:
-            pred_instances: of M points: `bboxes` (M, 4), `scores` (M, classes), `priors`
-                (M, 4), `keypoints` (M, K, 2), `keypoints_visible` (M, K).
-            gt_instances: of N people: `bboxes`, `labels`, `keypoints`, `keypoints_visible`,
-                `areas`.
-            **kwargs: not used.
-
-        Returns:
-            `num_gts`; of each point `gt_inds` (index of its person + 1, or 0), `max_overlaps`
-            (how well they fit) and `labels` (class, or -1).
-        """
-        points, people = len(pred_instances.bboxes), len(gt_instances.bboxes)
-        gt_inds = torch.zeros(points, dtype=torch.long, device=pred_instances.bboxes.device)
-        result = {
-            "num_gts": people,
-            "gt_inds": gt_inds,
-            "max_overlaps": pred_instances.bboxes.new_zeros(points),
-            "labels": torch.full_like(gt_inds, -1),
-        }
-        if people == 0 or points == 0:
-            return result
-        valid, near = self.get_in_gt_and_in_center_info(
-            pred_instances.priors,
-            gt_instances.bboxes,
-            gt_instances.keypoints,
-            gt_instances.keypoints_visible,
+    def candidates(self, predicted: InstanceData, wanted: InstanceData) -> tuple[Tensor, Tensor]:
+        """Points inside a box or near a centre; whether they are both."""
+        return self.get_in_gt_and_in_center_info(
+            predicted.priors,
+            wanted.bboxes,
+            wanted.get("keypoints"),
+            wanted.get("keypoints_visible"),
         )
-        if not valid.any():
-            return result
-        cost, similarity, quality = self._cost(pred_instances[valid], gt_instances, near)
-        chosen, person = self._match(cost, similarity)
-        overlap = quality[chosen].gather(1, person[:, None]).squeeze(1)
-        index = valid.nonzero().squeeze(1)[chosen]
-        result["max_overlaps"] = torch.full_like(
-            gt_inds, -OUTSIDE_COST, dtype=torch.float32
-        ).index_put_((index,), overlap.float())
-        gt_inds[index] = person + 1
-        result["labels"][index] = gt_instances.labels[person].long()
-        return result
 
-    def _cost(
+    def costs(
         self, predicted: InstanceData, wanted: InstanceData, near: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Of valid points and people, (M, N) each: costs, what counts points, how well they fit."""
+        """By boxes, classes, keypoints and visibilities; see `DynamicAssigner`."""
         ious = self.iou_calculator(predicted.bboxes, wanted.bboxes)
         cost = (~near) * OUTSIDE_COST
         if self.iou_weight > 0:
@@ -188,7 +148,7 @@ class SimOTAAssigner:
             and near the centre.
         """
         points, stride = priors[:, None, :2], priors[:, None, 2:]
-        in_box = _inside(points, gt_bboxes[:, :2], gt_bboxes[:, 2:])
+        in_box = inside(points, gt_bboxes[:, :2], gt_bboxes[:, 2:])
         centers = (gt_bboxes[:, :2] + gt_bboxes[:, 2:]) / 2
         points_of, seen = gt_keypoints, gt_keypoints_visible
         if self.use_keypoints_for_center and points_of is not None and seen is not None:
@@ -197,28 +157,47 @@ class SimOTAAssigner:
             means = (weighted / count.clamp(min=LOG_EPS)).to(centers)
             centers = torch.where(count > 0, means, centers)
         reach = self.center_radius * stride
-        near_center = _inside(points, centers - reach, centers + reach)
+        near_center = inside(points, centers - reach, centers + reach)
         valid = in_box.any(dim=1) | near_center.any(dim=1)
         return valid, in_box[valid] & near_center[valid]
 
-    def _match(self, cost: Tensor, similarity: Tensor) -> tuple[Tensor, Tensor]:
-        """Points of each person: as many as its best similarities sum up to, the cheapest.
 
-        Returns:
-            (M,) mask of matched points; the person of these.
-        """
-        best = similarity.topk(min(self.candidate_topk, len(similarity)), dim=0).values
-        counts = best.sum(dim=0).int().clamp(min=1)
-        most = int(counts.max())
-        cheapest = cost.topk(most, dim=0, largest=False).indices
-        wanted = torch.arange(most, device=cost.device)[:, None] < counts
-        matches = torch.zeros_like(cost, dtype=torch.bool).scatter_(0, cheapest, wanted)
-        # a point that several people want goes where it costs least
-        several = matches.sum(dim=1) > 1
-        only = F.one_hot(cost.argmin(dim=1), cost.shape[1]).bool()
-        matches = torch.where(several[:, None], only, matches)
-        chosen = matches.any(dim=1)
-        return chosen, matches[chosen].int().argmax(dim=1)
+@TASK_UTILS.register_module(name="SimOTAAssigner", scope="mmdet")
+class BoxSimOTAAssigner(SimOTAAssigner):
+    """As MMDetection's YOLOX assigns: by boxes and classes alone.
+
+    Args:
+        center_radius, candidate_topk, iou_weight, cls_weight: as `SimOTAAssigner`.
+        iou_calculator: config or object.
+    """
+
+    def __init__(
+        self,
+        center_radius: float = 2.5,
+        candidate_topk: int = 10,
+        iou_weight: float = 3.0,
+        cls_weight: float = 1.0,
+        iou_calculator: Any = {"type": "mmdet.BboxOverlaps2D"},  # noqa: B006
+    ) -> None:
+        super().__init__(
+            center_radius,
+            candidate_topk,
+            iou_weight,
+            cls_weight,
+            oks_weight=0.0,
+            iou_calculator=iou_calculator,
+            oks_calculator=None,
+        )
+
+    def costs(
+        self, predicted: InstanceData, wanted: InstanceData, near: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """By boxes and classes, summed up as MMDetection does: far points differ in digits."""
+        ious = self.iou_calculator(predicted.bboxes, wanted.bboxes)
+        classes = F.one_hot(wanted.labels.long(), predicted.scores.shape[-1])
+        cost = _cross_entropy_cost(predicted.scores, classes) * self.cls_weight
+        cost = cost - torch.log(ious + LOG_EPS) * self.iou_weight
+        return cost + (~near) * OUTSIDE_COST, ious, ious
 
 
 @TASK_UTILS.register_module(scope="mmyolo")
@@ -256,10 +235,11 @@ class PoseSimOTAAssigner(SimOTAAssigner):
             oks_calculator=MODELS.build(oks_calculator),
         )
 
-    def _cost(
+    def costs(
         self, predicted: InstanceData, wanted: InstanceData, near: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        cost, ious, _ = super()._cost(predicted, wanted, near)
+        """By boxes, and keypoint similarities as what fits."""
+        cost, ious, _ = super().costs(predicted, wanted, near)
         return cost, ious, self._oks(predicted, wanted).sqrt()
 
     def _oks(self, predicted: InstanceData, wanted: InstanceData) -> Tensor:

@@ -57,14 +57,37 @@ class DistancePointBBoxCoder:
 class DenseBoxHead(BaseModule):
     """A head with one box and the scores of all classes at every point of several maps.
 
-    Subclasses have `forward`, which gives the raw maps, and `candidates`.
+    Subclasses have `forward`, which gives the raw maps, `candidates` and `loss`.
+
+    Args:
+        train_cfg: `assigner`, an object or a config; what else the loss needs.
+        test_cfg: `score_thr`, `nms_pre`, `min_bbox_size`, `nms`, `max_per_img`.
+        init_cfg: how weights start.
 
     Attributes:
-        test_cfg: `score_thr`, `nms_pre`, `min_bbox_size`, `nms`, `max_per_img`.
+        assigner: whose object a point is; None for a head that predicts only.
     """
 
     prior_generator: Any
-    test_cfg: dict[str, Any]
+    num_classes: int
+
+    def __init__(
+        self, train_cfg: Config | None = None, test_cfg: Config | None = None, init_cfg: Any = None
+    ) -> None:
+        super().__init__(init_cfg)
+        self.train_cfg, self.test_cfg = dict(train_cfg or {}), dict(test_cfg or {})
+        assigner = self.train_cfg.get("assigner")
+        self.assigner = None if assigner is None else TASK_UTILS.build(assigner)
+
+    def loss(self, x: Sequence[Tensor], batch_data_samples: Sequence[Any]) -> dict[str, Tensor]:
+        """Losses by name.
+
+        Args:
+            x: feature maps (B, C, H, W), finest first.
+            batch_data_samples: B samples; `gt_instances` has `bboxes` (N, 4) xyxy, input space,
+                and `labels` (N,).
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define `loss`")
 
     def predict(
         self, x: Sequence[Tensor], batch_data_samples: Sequence[Any], rescale: bool = True

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from poise.errors import ConfigError
 from poise.layers import normal_init
 from poise.layers.csp import SILU, YOLO_BN, conv_class
+from poise.losses.detection import full_precision
 from poise.models.detectors.dense import GRID, DenseBoxHead
-from poise.models.heads.dense import start_rare
+from poise.models.detectors.targets import assign_boxes, quality_losses
+from poise.models.heads.dense import flatten, points_of, start_rare
 from poise.registry import MODELS, TASK_UTILS
 
 __all__ = ["RTMDetSepBNHead"]
@@ -24,6 +26,8 @@ Config = Mapping[str, Any]
 
 #: probabilities nearer to 0 or 1 than this have no finite logit in MMDetection
 _NEAREST = 1e-5
+#: height and width of a picture whose padding is not known: all points count
+_ENDLESS = (2**31, 2**31)
 
 
 @MODELS.register_module(scope="mmdet")
@@ -43,8 +47,11 @@ class RTMDetSepBNHead(DenseBoxHead):
         feat_channels: their channels.
         anchor_generator: config or object, of the points.
         bbox_coder: config or object, distances -> boxes.
-        loss_cls, loss_bbox, loss_centerness, reg_decoded_bbox, train_cfg: kept for configs; the
-            head predicts only.
+        loss_cls: of the scores; config or module, as all losses.
+        loss_bbox: of the boxes.
+        loss_centerness, reg_decoded_bbox: kept for configs.
+        train_cfg: `assigner`, an object or a config, and `pos_weight`, the factor of what
+            positive points add to the loss of scores (1 where it is 0 or less).
         test_cfg: `score_thr`, `nms_pre`, `min_bbox_size`, `nms`, `max_per_img`.
         init_cfg: how weights start.
 
@@ -69,15 +76,15 @@ class RTMDetSepBNHead(DenseBoxHead):
         conv_cfg: Config | None = None,
         anchor_generator: Any = GRID,
         bbox_coder: Any = {"type": "mmdet.DistancePointBBoxCoder"},  # noqa: B006 (never changed)
-        loss_cls: Any = None,
-        loss_bbox: Any = None,
+        loss_cls: Any = {"type": "mmdet.QualityFocalLoss"},  # noqa: B006
+        loss_bbox: Any = {"type": "mmdet.GIoULoss", "loss_weight": 2.0},  # noqa: B006
         loss_centerness: Any = None,
         reg_decoded_bbox: bool = True,
         train_cfg: Config | None = None,
         test_cfg: Config | None = None,
         init_cfg: Any = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__(train_cfg, test_cfg, init_cfg)
         if share_conv and use_depthwise:
             raise ConfigError(
                 "RTMDetSepBNHead cannot share depthwise convolutions between levels; set "
@@ -86,7 +93,7 @@ class RTMDetSepBNHead(DenseBoxHead):
         self.num_classes = num_classes
         self.in_channels, self.feat_channels = in_channels, feat_channels
         self.with_objectness, self.exp_on_reg = with_objectness, exp_on_reg
-        self.train_cfg, self.test_cfg = train_cfg, dict(test_cfg or {})
+        self.loss_cls, self.loss_bbox = MODELS.build(loss_cls), MODELS.build(loss_bbox)
         self.prior_generator = TASK_UTILS.build(anchor_generator)
         self.bbox_coder = TASK_UTILS.build(bbox_coder)
         levels = range(len(self.prior_generator.strides))
@@ -147,6 +154,37 @@ class RTMDetSepBNHead(DenseBoxHead):
             distances.append((reach.exp() if self.exp_on_reg else reach) * stride[0])
             scores.append(score)
         return tuple(scores), tuple(distances)
+
+    def loss(self, x: Sequence[Tensor], batch_data_samples: Sequence[Any]) -> dict[str, Tensor]:
+        """Losses of scores (`loss_cls`) and boxes (`loss_bbox`), by the sum of overlaps.
+
+        Args:
+            x: feature maps (B, C', H, W), finest first.
+            batch_data_samples: B samples; `gt_instances` has `bboxes` (N, 4) xyxy, input space,
+                and `labels` (N,); points beyond `pad_shape` learn nothing.
+        """
+        maps, distances = self(x)
+        points = points_of(self.prior_generator, maps, torch.float32)
+        logits = full_precision(flatten(maps))
+        boxes = self.bbox_coder.decode(points[:, :2], full_precision(flatten(distances)))
+        valid = self._inside(maps, batch_data_samples)
+        targets = assign_boxes(
+            self.assigner, logits.detach(), boxes.detach(), points, batch_data_samples, valid
+        )
+        weights = valid.to(logits.dtype)
+        if (factor := self.train_cfg.get("pos_weight", -1)) > 0:
+            weights[targets.positive] = factor
+        return quality_losses(self.loss_cls, self.loss_bbox, logits, boxes, targets, weights)
+
+    def _inside(self, maps: Sequence[Tensor], batch_data_samples: Sequence[Any]) -> Tensor:
+        """Which points of each picture lie in it, or in what its own padding added, (B, P)."""
+        sizes, device = [level.shape[-2:] for level in maps], maps[0].device
+        shapes = [tuple(s.metainfo.get("pad_shape", _ENDLESS)[:2]) for s in batch_data_samples]
+        flags = {
+            shape: torch.cat(self.prior_generator.valid_flags(sizes, shape, device))
+            for shape in set(shapes)
+        }
+        return torch.stack([flags[shape] for shape in shapes])
 
     def candidates(
         self, outputs: Any, metas: Sequence[Mapping[str, Any]]

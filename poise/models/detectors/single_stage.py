@@ -1,7 +1,6 @@
 """Detectors of one network pass: a backbone, a neck, and a head with a box at every point.
 
-They predict with MMDetection's released weights; losses to train them are not part of Poise, but
-for those that find keypoints, too.
+They train by MMDetection's configs, with its losses, and predict with its released weights.
 """
 
 from __future__ import annotations
@@ -31,16 +30,13 @@ class SingleStageDetector(PictureNetwork, BaseModule):
         backbone: pictures -> features; a config or a module, as all parts.
         neck: features -> features, or None.
         bbox_head: features -> boxes; a config gets `train_cfg` and `test_cfg`.
-        train_cfg: kept for configs.
+        train_cfg: `assigner` and what else the head's loss needs.
         test_cfg: `score_thr`, `nms_pre`, `min_bbox_size`, `nms`, `max_per_img`.
         data_preprocessor: batch -> model input; None only moves data to the device.
         init_cfg: how the weights start.
     """
 
     _version = 1
-
-    #: what an error names to those who want to train it; None where it is trained here
-    trained_by: str | None = "MMDetection"
 
     backbone: Any
     neck: Any
@@ -87,7 +83,7 @@ class SingleStageDetector(PictureNetwork, BaseModule):
                 (N,), best first; "loss" a dict of losses.
 
         Raises:
-            ConfigError: another mode, or "loss" of a detector that is not trained here.
+            ConfigError: another mode.
         """
         if mode == "tensor":
             return dense(self.bbox_head(self.extract_feat(inputs)))
@@ -101,16 +97,7 @@ class SingleStageDetector(PictureNetwork, BaseModule):
         return (self.predict if mode == "predict" else self.loss)(inputs, data_samples)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: Sequence[Any]) -> dict[str, Tensor]:
-        """Losses of pictures (B, 3, H, W), by the head.
-
-        Raises:
-            ConfigError: the detector is not trained here.
-        """
-        if self.trained_by is not None:
-            raise ConfigError(
-                f"{type(self).__name__} finds boxes and cannot be trained: mode should be 'tensor' "
-                f"or 'predict', got 'loss'. Train it with {self.trained_by}; the weights load here"
-            )
+        """Losses of pictures (B, 3, H, W), by the head."""
         losses: dict[str, Tensor] = self.bbox_head.loss(
             self.extract_feat(batch_inputs), batch_data_samples
         )

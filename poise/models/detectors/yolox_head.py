@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from poise.layers.csp import SWISH, YOLO_BN, conv_class
+from poise.losses.detection import full_precision
 from poise.models.backbones.csp import YOLO_INIT
 from poise.models.detectors.dense import GRID, DenseBoxHead
+from poise.models.detectors.targets import assign_boxes
 from poise.models.heads.dense import (
     boxes_of,
     flatten,
     on_each,
     output_convs,
     points_of,
+    raw_boxes_of,
     start_rare,
 )
 from poise.registry import MODELS, TASK_UTILS
@@ -23,6 +27,17 @@ from poise.registry import MODELS, TASK_UTILS
 __all__ = ["YOLOXHead"]
 
 Config = Mapping[str, Any]
+
+#: losses of a head whose config says nothing: of classes and objectness, boxes, raw boxes
+SCORES: Config = {"type": "mmdet.CrossEntropyLoss", "use_sigmoid": True, "reduction": "sum"}
+BOXES: Config = {
+    "type": "mmdet.IoULoss",
+    "mode": "square",
+    "eps": 1e-16,
+    "reduction": "sum",
+    "loss_weight": 5.0,
+}
+RAW_BOXES: Config = {"type": "mmdet.L1Loss", "reduction": "sum"}
 
 
 @MODELS.register_module(scope="mmdet")
@@ -39,10 +54,16 @@ class YOLOXHead(DenseBoxHead):
         dcn_on_last_conv: make the last convolution of each branch a deformable one.
         conv_bias: True, False or "auto".
         conv_cfg, norm_cfg, act_cfg: for all layers.
-        loss_cls, loss_bbox, loss_obj, loss_l1, train_cfg: kept for configs; the head predicts
-            only.
+        loss_cls: of the classes at positive points; config or module, as all losses.
+        loss_bbox: of the boxes.
+        loss_obj: of whether an object is there.
+        loss_l1: of the raw outputs for boxes, in the last epochs.
+        train_cfg: `assigner`, an object or a config.
         test_cfg: `score_thr`, `nms`, `max_per_img`.
         init_cfg: how weights start.
+
+    Attributes:
+        use_l1: whether `loss_l1` counts; `mmdet.YOLOXModeSwitchHook` sets it.
     """
 
     def __init__(
@@ -58,18 +79,20 @@ class YOLOXHead(DenseBoxHead):
         conv_cfg: Config | None = None,
         norm_cfg: Config = YOLO_BN,
         act_cfg: Config = SWISH,
-        loss_cls: Any = None,
-        loss_bbox: Any = None,
-        loss_obj: Any = None,
-        loss_l1: Any = None,
+        loss_cls: Any = SCORES,
+        loss_bbox: Any = BOXES,
+        loss_obj: Any = SCORES,
+        loss_l1: Any = RAW_BOXES,
         train_cfg: Config | None = None,
         test_cfg: Config | None = None,
         init_cfg: Any = YOLO_INIT,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__(train_cfg, test_cfg, init_cfg)
+        self.loss_cls, self.loss_bbox = MODELS.build(loss_cls), MODELS.build(loss_bbox)
+        self.loss_obj, self.loss_l1 = MODELS.build(loss_obj), MODELS.build(loss_l1)
+        self.use_l1 = False
         self.num_classes = num_classes
         self.in_channels, self.feat_channels = in_channels, feat_channels
-        self.train_cfg, self.test_cfg = train_cfg, dict(test_cfg or {})
         self.prior_generator = TASK_UTILS.build({**GRID, "strides": list(strides)})
         conv = conv_class(use_depthwise)
         plain = {"norm_cfg": norm_cfg, "act_cfg": act_cfg, "bias": conv_bias}
@@ -113,6 +136,35 @@ class YOLOXHead(DenseBoxHead):
             on_each(self.multi_level_conv_reg, sides),
             on_each(self.multi_level_conv_obj, sides),
         )
+
+    def loss(self, x: Sequence[Tensor], batch_data_samples: Sequence[Any]) -> dict[str, Tensor]:
+        """Losses of class, box, objectness and, at last, raw boxes, one a positive point.
+
+        Args:
+            x: feature maps (B, C', H, W), finest first.
+            batch_data_samples: B samples; `gt_instances` has `bboxes` (N, 4) xyxy, input space,
+                and `labels` (N,).
+        """
+        maps = self(x)
+        points = points_of(self.prior_generator, maps[0], torch.float32)
+        places, strides = points[:, :2], points[:, 2:]
+        logits, raw, objectness = (full_precision(flatten(level)) for level in maps)
+        boxes = boxes_of(raw, places, strides)
+        scores = (logits.detach().sigmoid() * objectness.detach().sigmoid()).nan_to_num().sqrt()
+        # boxes start at a cell's corner; whose point it is, its middle decides
+        middles = torch.cat([places + strides / 2, strides], dim=-1)
+        targets = assign_boxes(self.assigner, scores, boxes.detach(), middles, batch_data_samples)
+        total, chosen = targets.count(), targets.chosen
+        there = targets.positive.flatten().to(objectness.dtype)[:, None]
+        losses = {
+            "loss_cls": self.loss_cls(chosen(logits), targets.scores(self.num_classes)),
+            "loss_bbox": self.loss_bbox(chosen(boxes), targets.bboxes),
+            "loss_obj": self.loss_obj(objectness.flatten(0, 1), there),
+        }
+        if self.use_l1:
+            wanted = raw_boxes_of(targets.bboxes, targets.points(points))
+            losses["loss_l1"] = self.loss_l1(chosen(raw), wanted)
+        return {name: loss / total for name, loss in losses.items()}
 
     def candidates(
         self, outputs: Any, metas: Sequence[Mapping[str, Any]]

@@ -18,7 +18,7 @@ from poise.layers import BaseModule
 from poise.layers.csp import SILU, YOLO_BN
 from poise.models.detectors.dense import GRID, keep_best
 from poise.models.detectors.single_stage import SyncedDetector
-from poise.models.detectors.yolox_head import YOLOXHead
+from poise.models.detectors.yolox_head import BOXES, RAW_BOXES, SCORES, YOLOXHead
 from poise.models.heads.dense import (
     boxes_of,
     conv_branch,
@@ -37,17 +37,6 @@ from poise.structures import InstanceData
 __all__ = ["YOLODetector", "YOLOPoseHead", "YOLOPoseLayers"]
 
 Config = Mapping[str, Any]
-
-#: losses of a head whose config says nothing: of classes and objectness, boxes, raw boxes
-SCORES: Config = {"type": "mmdet.CrossEntropyLoss", "use_sigmoid": True, "reduction": "sum"}
-BOXES: Config = {
-    "type": "mmdet.IoULoss",
-    "mode": "square",
-    "eps": 1e-16,
-    "reduction": "sum",
-    "loss_weight": 5.0,
-}
-RAW_BOXES: Config = {"type": "mmdet.L1Loss", "reduction": "sum"}
 
 
 @MODELS.register_module(name="YOLOXPoseHeadModule", scope="mmyolo")
@@ -309,5 +298,3 @@ class YOLOPoseHead(BaseModule):
 @MODELS.register_module(scope="mmyolo")
 class YOLODetector(SyncedDetector):
     """YOLOX-Pose of MMYOLO: pictures -> boxes and keypoints; arguments as `SyncedDetector`."""
-
-    trained_by = None

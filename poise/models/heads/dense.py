@@ -19,11 +19,14 @@ __all__ = [
     "on_each",
     "output_convs",
     "points_of",
+    "raw_boxes_of",
     "start_rare",
 ]
 
 #: probability that a point of an untrained network gives to a person, or to any class
 PRIOR_PROBABILITY = 0.01
+#: keeps the logarithm of an empty box defined
+EPS = 1e-8
 
 
 def conv_branch(
@@ -81,11 +84,19 @@ def flatten(maps: Sequence[Tensor]) -> Tensor:
     return torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1)
 
 
-def points_of(generator: Any, maps: Sequence[Tensor]) -> Tensor:
-    """Points and strides (P, 4) of maps (B, C, H, W), input space; see `MlvlPointGenerator`."""
+def points_of(generator: Any, maps: Sequence[Tensor], dtype: torch.dtype | None = None) -> Tensor:
+    """Points and strides (P, 4) of maps (B, C, H, W), input space; see `MlvlPointGenerator`.
+
+    Args:
+        generator: makes the points.
+        maps: of all levels.
+        dtype: of the points; None is that of the maps.
+    """
     sizes, like = [m.shape[-2:] for m in maps], maps[0]
     return torch.cat(
-        generator.grid_priors(sizes, dtype=like.dtype, device=like.device, with_stride=True)
+        generator.grid_priors(
+            sizes, dtype=dtype or like.dtype, device=like.device, with_stride=True
+        )
     )
 
 
@@ -102,6 +113,13 @@ def boxes_of(raw: Tensor, places: Tensor, strides: Tensor) -> Tensor:
     center = raw[..., :2] * strides + places
     half = raw[..., 2:].exp() * strides / 2
     return torch.cat((center - half, center + half), dim=-1)
+
+
+def raw_boxes_of(boxes: Tensor, priors: Tensor) -> Tensor:
+    """What YOLOX's branch should give for boxes (M, 4) xyxy at points and strides (M, 4)."""
+    point, stride = priors[:, :2], priors[:, 2:]
+    center, size = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    return torch.cat([(center - point) / stride, torch.log(size / stride + EPS)], dim=-1)
 
 
 def keypoints_of(offsets: Tensor, places: Tensor, strides: Tensor) -> Tensor:

@@ -11,15 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import box_area
 
+from poise.models.heads.dense import raw_boxes_of
 from poise.structures import InstanceData
 
-__all__ = ["DenseOutputs", "DenseTargets", "assign_targets"]
+__all__ = ["DenseOutputs", "DenseTargets", "assign_targets", "mean_over_devices"]
 
 #: logits are cut off at this before the sigmoid
 LOGIT_LIMIT = 1e4
 #: keypoints with a visibility above it tell whose point this is
 VISIBLE = 0.3
-#: keeps a mean over no keypoint, and the logarithm of an empty box, defined
+#: keeps a mean over no keypoint defined
 EPS = 1e-8
 
 
@@ -81,7 +82,7 @@ class DenseTargets:
         """Number of positive points, mean over all training processes, at least 1."""
         # a number of its own: with 16 bits, whole numbers above 256 are rounded
         count = torch.tensor(float(self.count), device=self.objectness.device)
-        return _mean_over_devices(count).clamp(min=1.0)
+        return mean_over_devices(count).clamp(min=1.0)
 
     def chosen(self, outputs: Tensor) -> Tensor:
         """Those (M, ...) of positive points, of outputs (B, P, ...)."""
@@ -89,17 +90,14 @@ class DenseTargets:
 
     def relative_bboxes(self) -> Tensor:
         """(M, 4) boxes as the network gives them: offset in strides, logarithm of the size."""
-        point, stride = self.priors[:, :2], self.priors[:, 2:]
-        center = (self.bboxes[:, :2] + self.bboxes[:, 2:]) / 2
-        size = self.bboxes[:, 2:] - self.bboxes[:, :2]
-        return torch.cat([(center - point) / stride, torch.log(size / stride + EPS)], dim=-1)
+        return raw_boxes_of(self.bboxes, self.priors)
 
     def relative_keypoints(self) -> Tensor:
         """(M, K, 2) keypoints as offsets in strides."""
         return (self.keypoints - self.priors[:, None, :2]) / self.priors[:, None, 2:]
 
 
-def _mean_over_devices(value: Tensor) -> Tensor:
+def mean_over_devices(value: Tensor) -> Tensor:
     """Mean of a number over all training processes."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return value

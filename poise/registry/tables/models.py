@@ -108,8 +108,9 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.layers.upsample": "pixel_shuffle=PixelShufflePack",
     },
     "mmdet": {
-        "poise.losses.detection": "CrossEntropyLoss=DetectionCrossEntropyLoss "
-        "IoULoss=DetectionIoULoss L1Loss=DetectionL1Loss",
+        "poise.losses.detection": "CIoULoss CrossEntropyLoss=DetectionCrossEntropyLoss "
+        "DIoULoss DistributionFocalLoss GIoULoss IoULoss=DetectionIoULoss "
+        "L1Loss=DetectionL1Loss QualityFocalLoss",
         "poise.training.optim.averages": "ExpMomentumEMA",
         "poise.models.backbones.csp": "CSPDarknet CSPNeXt",
         "poise.models.necks.channel_mapper": "ChannelMapper",

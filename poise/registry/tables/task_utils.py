@@ -8,7 +8,9 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "mmdet": {
         "poise.models.assigners.points": "MlvlPointGenerator",
+        "poise.models.assigners.sim_ota": "SimOTAAssigner=BoxSimOTAAssigner",
         "poise.models.assigners.similarity": "BboxOverlaps2D=BBoxOverlaps2D",
+        "poise.models.assigners.soft_label": "DynamicSoftLabelAssigner",
         "poise.models.detectors.dense": "DistancePointBBoxCoder",
     },
     "mmyolo": {

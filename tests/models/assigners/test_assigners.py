@@ -1,8 +1,15 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
 from poise.errors import ConfigError
-from poise.models.assigners import BBoxOverlaps2D, MlvlPointGenerator, PoseOKS, SimOTAAssigner
+from poise.models.assigners import (
+    BBoxOverlaps2D,
+    DynamicSoftLabelAssigner,
+    MlvlPointGenerator,
+    PoseOKS,
+    SimOTAAssigner,
+)
 from poise.registry import TASK_UTILS
 from poise.structures import InstanceData
 
@@ -105,3 +112,91 @@ def test_nobody_gets_nothing(scene):
 def test_mmdetections_grid_is_the_same():
     grid = TASK_UTILS.build({"type": "mmdet.MlvlPointGenerator", "strides": [8], "offset": 0})
     assert grid.grid_priors([(1, 2)], device="cpu")[0].tolist() == [[0, 0], [8, 0]]
+
+
+def by_hand(cost, similarity, topk):
+    """The rule of dynamic assignment, object by object: object + 1 of each point, or 0."""
+    matches = torch.zeros_like(cost, dtype=torch.bool)
+    for n in range(cost.shape[1]):
+        best = similarity[:, n].sort(descending=True).values[:topk]
+        count = max(int(best.sum()), 1)
+        matches[cost[:, n].argsort()[:count], n] = True
+    for m in range(len(cost)):
+        if matches[m].sum() > 1:
+            matches[m] = torch.arange(cost.shape[1]) == cost[m].argmin()
+    return torch.where(matches.any(1), matches.int().argmax(1) + 1, 0)
+
+
+@pytest.fixture
+def crowd():
+    """Nine boxes of three classes over 12 x 16 points, and what a network might say of them."""
+    random = torch.Generator().manual_seed(3)
+    priors = MlvlPointGenerator([8]).grid_priors([(12, 16)], device="cpu", with_stride=True)[0]
+    near = priors[torch.randperm(len(priors), generator=random)[:9], :2]
+    half = torch.rand(9, 2, generator=random) * 30 + 6
+    wanted = InstanceData(
+        bboxes=torch.cat([near - half, near + half], 1), labels=torch.arange(9) % 3
+    )
+    sides = torch.rand(len(priors), 4, generator=random) * 30 + 4
+    predicted = InstanceData(
+        bboxes=torch.cat([priors[:, :2] - sides[:, :2], priors[:, :2] + sides[:, 2:]], 1),
+        scores=torch.randn(len(priors), 3, generator=random),
+        priors=priors,
+    )
+    return predicted, wanted
+
+
+def test_soft_labels_assign_by_the_costs_of_the_paper(crowd):
+    predicted, wanted = crowd
+    point, boxes = predicted.priors[:, None, :2], wanted.bboxes
+    ious = BBoxOverlaps2D()(predicted.bboxes, boxes)
+    soft = F.one_hot(wanted.labels, 3) * ious[..., None]
+    logits = predicted.scores[:, None].expand(soft.shape)
+    entropy = F.binary_cross_entropy_with_logits(logits, soft, reduction="none")
+    classes = (entropy * (soft - logits.sigmoid()) ** 2).sum(-1)
+    distance = (point - (boxes[:, :2] + boxes[:, 2:]) / 2).norm(dim=-1) / 8
+    cost = classes - 3 * (ious + 1e-7).log() + 10 ** (distance - 3)
+    inside = ((point > boxes[:, :2]) & (point < boxes[:, 2:])).all(-1).any(1)
+    result = DynamicSoftLabelAssigner(topk=13).assign(predicted, wanted)
+    want = torch.zeros(len(point), dtype=torch.long)
+    want[inside] = by_hand(cost[inside], ious[inside], 13)
+    assert torch.equal(result["gt_inds"], want)
+    assert len(want.unique()) > 5
+    chosen = want > 0
+    fits = ious[chosen].gather(1, want[chosen][:, None] - 1)[:, 0]
+    torch.testing.assert_close(result["max_overlaps"][chosen], fits)
+    assert torch.equal(result["labels"][chosen], wanted.labels[want[chosen] - 1])
+    assert (result["labels"][~chosen] == -1).all()
+
+
+def test_mmdetections_simota_needs_no_keypoints(crowd):
+    predicted, wanted = crowd
+    predicted.scores = predicted.scores.sigmoid()
+    point, boxes = predicted.priors[:, None, :2], wanted.bboxes
+    ious = BBoxOverlaps2D()(predicted.bboxes, boxes)
+    onehot = F.one_hot(wanted.labels, 3).float()
+    scores = predicted.scores[:, None].expand(-1, 9, -1)
+    classes = F.binary_cross_entropy(scores, onehot.expand(scores.shape), reduction="none").sum(-1)
+    inside = ((point > boxes[:, :2]) & (point < boxes[:, 2:])).all(-1)
+    near = ((point - (boxes[:, :2] + boxes[:, 2:]) / 2).abs() < 20).all(-1)
+    cost = classes - 3 * (ious + 1e-7).log() + ~(inside & near) * 1e5
+    valid = inside.any(1) | near.any(1)
+    assigner = TASK_UTILS.build({"type": "mmdet.SimOTAAssigner", "center_radius": 2.5})
+    result = assigner.assign(predicted, wanted, InstanceData(bboxes=boxes))
+    want = torch.zeros(len(point), dtype=torch.long)
+    want[valid] = by_hand(cost[valid], ious[valid], 10)
+    assert torch.equal(result["gt_inds"], want)
+    assert len(want.unique()) > 5
+
+
+@pytest.mark.parametrize("kind", ["DynamicSoftLabelAssigner", "SimOTAAssigner"])
+def test_boxes_that_no_point_lies_in_get_nothing(crowd, kind):
+    predicted, wanted = crowd
+    predicted.scores = predicted.scores.sigmoid()
+    wanted.bboxes = wanted.bboxes + 1000
+    assigner = TASK_UTILS.build({"type": f"mmdet.{kind}"})
+    for nobody in (wanted, wanted[:0]):
+        result = assigner.assign(predicted, nobody)
+        assert result["num_gts"] == len(nobody)
+        assert not result["gt_inds"].any()
+        assert not result["max_overlaps"].any()
