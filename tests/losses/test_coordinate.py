@@ -118,6 +118,20 @@ def test_rle_loss_has_gradients_and_refuses_unknown_distributions():
         RLELoss(q_distribution="cauchy")
 
 
+@pytest.mark.parametrize("distribution", [torch.distributions.Laplace, torch.distributions.Normal])
+def test_what_the_flow_adds_to_is_the_density_of_the_errors(distribution):
+    pred, target, sigma = torch.randn(3, 4, 5, 2)
+    name = {"Laplace": "laplace", "Normal": "gaussian"}[distribution.__name__]
+    loss = RLELoss(q_distribution=name, size_average=False)
+    alone = RLELoss(residual=False, size_average=False)
+    alone.flow_model = loss.flow_model
+    added = loss(pred, sigma, target) - alone(pred, sigma, target)
+    scale = sigma.sigmoid()
+    error = (pred - target) / (scale + 1e-9)
+    density = distribution(0.0, 1.0).log_prob(error) - scale.log()
+    assert torch.allclose(added, -density.sum(), rtol=1e-4)
+
+
 def test_semi_supervision_waits_for_its_warm_up():
     loss = SemiSupervisionLoss([0, 0], warmup_iterations=1)
     pose = torch.tensor([[[0.0, 0, 2], [1, 0, 2]]])

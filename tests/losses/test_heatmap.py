@@ -49,6 +49,14 @@ def test_masked_pixels_do_not_count(maps):
     assert torch.allclose(loss(output, target, None, mask), loss(other, target, None, mask))
 
 
+def test_masks_and_weights_multiply(maps):
+    output, target = maps
+    mask, weights = torch.ones(2, 1, 4, 5), torch.tensor([[1.0, 0.5, 0.0], [0.2, 1.0, 1.0]])
+    mask[..., 0] = 0
+    expected = ((output - target) ** 2 * mask * weights[..., None, None]).mean()
+    assert torch.allclose(KeypointMSELoss()(output, target, weights, mask), expected)
+
+
 def test_empty_channels_are_skipped_on_request(maps):
     output, target = maps
     target = target.clone()

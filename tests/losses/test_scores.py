@@ -82,6 +82,17 @@ def test_likelihood_one_costs_nothing(mode):
         MLECCLoss()((sure,), (sure, sure))
 
 
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_likelihoods_are_reduced_over_keypoints(reduction):
+    x, y, weights = rand(2, 3, 4), rand(2, 3, 5, seed=1), rand(2, 3, seed=2)
+    targets = F.one_hot(torch.tensor([[0, 1, 2], [3, 0, 1]]), 4), torch.ones(2, 3, 5)
+    loss = MLECCLoss(reduction=reduction, mode="square", use_target_weight=True)
+    likelihood = (x * targets[0]).sum(-1) * y.sum(-1)
+    each = (1 - likelihood**2) * weights
+    expected = each if reduction == "none" else getattr(each, reduction)(dim=1)
+    assert torch.allclose(loss((x, y), targets, weights), expected)
+
+
 def test_oks_loss_of_a_perfect_pose_is_zero():
     pose = rand(2, 5, 2) * 100
     loss = OKSLoss(reduction="none")
@@ -98,6 +109,8 @@ def test_iou_modes(mode, expected):
     box = torch.tensor([[0.0, 0, 10, 10]])
     half = torch.tensor([[0.0, 0, 10, 5]])
     assert IoULoss(mode=mode)(box, half).item() == pytest.approx(expected, abs=1e-4)
+    weighted = IoULoss(mode=mode)(box, half, torch.tensor([0.5]))
+    assert weighted.item() == pytest.approx(expected / 2, abs=1e-4)
     with pytest.raises(ConfigError, match="mode"):
         IoULoss(mode="cubic")
 

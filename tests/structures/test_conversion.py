@@ -27,6 +27,14 @@ def test_missing_keypoints_score_zero_and_are_filled():
     assert (moved[0, 5:] == 7).all()
 
 
+def test_whole_numbers_have_means_with_fractions():
+    points = np.arange(34).reshape(1, 17, 2)
+    moved, _ = convert_keypoints(points, mapping="coco->h36m")
+    assert moved.dtype == np.float64
+    assert moved[0, 0].tolist() == [23, 24]
+    assert moved[0, 7].tolist() == points[0, [5, 6, 11, 12]].mean(axis=0).tolist()
+
+
 def test_derived_ones_can_be_left_out():
     moved, sure = convert_keypoints(np.ones((1, 17, 2)), mapping="coco->h36m", derived=False)
     assert sure[0, [0, 7, 8, 9, 10]].tolist() == [0] * 5

@@ -55,6 +55,12 @@ def test_a_name_is_of_one_kind(element):
         element.set_field(1, "boxes", field_type="metainfo")
 
 
+def test_fields_can_be_set_as_meta_information(element):
+    element.set_field(3, "factor", field_type="metainfo")
+    assert element.metainfo["factor"] == 3
+    assert "factor" not in dict(element.items())
+
+
 def test_deleting_and_popping(element):
     del element.shape
     assert "shape" not in element
@@ -214,6 +220,14 @@ def test_tensors_convert_and_the_rest_stays(element):
     grown = BaseDataElement(x=torch.ones(2, requires_grad=True))
     assert not grown.detach().x.requires_grad
     assert isinstance(grown.numpy().x, np.ndarray)
+
+
+@pytest.mark.parametrize("device", ["cuda", "npu", "mlu", "musa"])
+def test_tensors_move_to_a_device_by_its_name(device, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.Tensor, device, lambda tensor: "there", raising=False)
+    moved = getattr(BaseDataElement(metainfo=dict(a=1), x=torch.ones(2), name="y"), device)()
+    assert (moved.x, moved.name, moved.a) == ("there", "y", 1)
 
 
 def test_structures_do_numpy_work_without_torch():

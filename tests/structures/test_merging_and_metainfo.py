@@ -13,6 +13,7 @@ from poise.structures import (
     revert_heatmap,
     split_instances,
 )
+from poise.structures.config_metainfo import dataset_meta_of
 
 
 def person(x, heat=True):
@@ -154,3 +155,28 @@ def test_numbers_that_do_not_fit_the_keypoints_are_named(raw, change, text):
 def test_metainfo_that_is_none_is_named():
     with pytest.raises(DataError, match="keypoint metainfo is a dict"):
         parse_pose_metainfo(None)
+
+
+HANDS = dict(type="FreiHandDataset")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "keypoints"),
+    [
+        (HANDS, 21),
+        ([HANDS, dict(type="CocoDataset")], 21),
+        (dict(type="RepeatDataset", dataset=HANDS), 21),
+        (dict(type="ConcatDataset", datasets=[HANDS, dict(type="CocoDataset")]), 21),
+        (dict(type="CocoDataset", metainfo=dict(from_file="configs/_base_/datasets/mpii.py")), 16),
+        (dict(type="CocoDataset", metainfo=dict(classes=("cat",))), None),
+        (dict(type="DeepFashionDataset", subset="lower"), 4),
+        (dict(type="DeepFashionDataset", subset="full"), 8),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_a_config_speaks_of_the_keypoints_of_its_dataset(dataset, keypoints):
+    meta = dataset_meta_of(dict(test_dataloader=dict(dataset=dataset)))
+    assert (meta and meta["num_keypoints"]) == keypoints
+    trained = dict(test_dataloader=None, train_dataloader=dict(dataset=dataset))
+    assert (meta is None) is (dataset_meta_of(trained) is None)

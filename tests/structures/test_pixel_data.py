@@ -26,6 +26,7 @@ def levels():
 def test_maps_have_one_size(maps):
     assert maps.shape == (8, 6)
     assert PixelData().shape is None
+    assert maps["heatmaps"] is maps.heatmaps
     with pytest.raises(DataError, match=r"height and width \(8, 7\)"):
         maps.more = np.zeros((1, 8, 7))
 
@@ -131,7 +132,10 @@ def test_samples_check_the_types_of_their_fields(maps, levels):
     assert set(sample.keys()) == {"gt_fields", "pred_fields"}
     del sample.gt_fields
     assert "gt_fields" not in sample
-    with pytest.raises(AttributeError, match="no field 'gt_fields'"):
+    with pytest.raises(AttributeError, match="no field 'gt_fields'.*is GenerateTarget's encoder"):
         _ = sample.gt_fields
+    with pytest.raises(AttributeError) as caught:
+        _ = sample.gt_instances
+    assert "GenerateTarget" not in str(caught.value)
     with pytest.raises(AttributeError, match="no field 'gt_fields'"):
         del sample.gt_fields
