@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
 from poise.models.build import build_model
 from poise.registry import MODELS, Registry
 
@@ -25,7 +27,14 @@ __all__ = [
 BACKBONES = NECKS = HEADS = LOSSES = POSE_ESTIMATORS = MODELS
 
 build_backbone = build_neck = build_head = build_loss = MODELS.build
-build_pose_estimator = build_posenet = build_model
+
+
+def build_pose_estimator(cfg: Any) -> nn.Module:
+    """Model of a model config; see `poise.build_model`."""
+    return build_model(cfg)
+
+
+build_posenet = build_pose_estimator
 
 
 def build_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> Any:

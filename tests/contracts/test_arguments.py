@@ -1,12 +1,14 @@
-"""Classes take the arguments of MMPose's, in their order and with their defaults."""
+"""Classes and functions take MMPose's arguments, in their order and with their defaults."""
 
 import ast
+import importlib
 import inspect
 from pathlib import Path
 
 import pytest
 
 from poise import registry
+from poise.config.paths import resolve
 
 #: (name, argument) -> Poise's default, where it differs on purpose
 DEFAULTS = {
@@ -20,7 +22,7 @@ DEFAULTS = {
 
 def signatures():
     text = (Path(__file__).parent / "mmpose_arguments.txt").read_text()
-    for line in text.splitlines()[1:]:
+    for line in text.splitlines()[2:]:
         names, *arguments = line.split("; ")
         kind, *names = names.split()
         pairs = (argument.partition("=") for argument in arguments)
@@ -40,7 +42,12 @@ def plain(value):
 )
 def test_arguments_of_mmpose_are_taken(kind, name, expected):
     Parameter = inspect.Parameter
-    own = inspect.signature(getattr(registry, kind).get(name)).parameters
+    if kind.startswith("mmpose."):
+        module, _, place = resolve(f"{kind}.{name}").partition(":")
+        found = getattr(importlib.import_module(module), place)
+    else:
+        found = getattr(registry, kind).get(name)
+    own = inspect.signature(found).parameters
     by_place = [name for name, p in own.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
     by_name = {p.kind for p in own.values()} & {Parameter.VAR_KEYWORD, Parameter.KEYWORD_ONLY}
     # what a base class takes is passed on by name
