@@ -62,11 +62,11 @@ def test_lifted_poses_flip_about_their_own_centre(options):
 
 @pytest.mark.parametrize("channels", [None, 2])
 def test_keypoints_outside_turn_invisible_in_place(channels):
-    keypoints = np.array([[[-1.0, 5], [64, 48], [64.5, 5], [5, 60]]])
-    visible = np.ones((1, 4) if channels is None else (1, 4, channels))
+    keypoints = np.array([[[-1.0, 5, 1], [64, 48, 99], [64.5, 5, 1], [5, 60, 1], [0, 0, -9]]])
+    visible = np.ones((1, 5) if channels is None else (1, 5, channels))
     keypoint_clip_border(keypoints, visible, SIZE)
     first = visible if channels is None else visible[..., 0]
-    assert first.tolist() == [[0, 1, 0, 0]]
+    assert first.tolist() == [[0, 1, 0, 0, 1]]
     assert channels is None or visible[..., 1].all()
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from poise.errors import DataError
 from poise.geometry import (
@@ -27,7 +28,13 @@ def test_alignment_undoes_rotation_scale_and_translation():
 
 def test_alignment_never_mirrors():
     mirrored = POSES * [1, 1, -1]
-    assert not np.allclose(compute_similarity_transform(mirrored, POSES), POSES, atol=0.1)
+    aligned = compute_similarity_transform(mirrored, POSES)
+    assert not np.allclose(aligned, POSES, atol=0.1)
+    for source, target, found in zip(mirrored, POSES, aligned, strict=True):
+        source, middle = source - source.mean(axis=0), target.mean(axis=0)
+        turned = Rotation.align_vectors(target - middle, source)[0].apply(source)
+        scale = (turned * (target - middle)).sum() / (turned**2).sum()
+        np.testing.assert_allclose(found, scale * turned + middle, atol=1e-6)
 
 
 def test_alignment_of_a_point_lands_on_the_mean():
