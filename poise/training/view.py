@@ -179,7 +179,10 @@ class RunView:
         """Train on with other transforms."""
         dataset = self.train_dataloader.dataset
         dataset.pipeline = pipeline if callable(pipeline) else Compose(list(pipeline))
-        # workers that outlive an epoch hold a copy of the dataset: let go of them
+        self.restart_workers()
+
+    def restart_workers(self) -> None:
+        """Let go of workers that outlive an epoch: they hold a copy of the dataset as it was."""
         if getattr(self.train_dataloader, "persistent_workers", False):
             self.train_dataloader._iterator = None
 

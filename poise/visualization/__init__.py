@@ -16,5 +16,6 @@ __getattr__, __dir__, __all__ = attach(
         "tracks": "Trails draw_tracks id_color",
         "viewer3d": "viewer_page",
         "visualizer_3d": "Pose3dLocalVisualizer",
+        "visualizer_boxes": "DetLocalVisualizer",
     },
 )

@@ -22,8 +22,10 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.training.hooks.sync": "SyncBuffersHook",
     },
     "mmdet": {
-        "poise.training.hooks.switches": "PipelineSwitchHook",
+        "poise.training.hooks.switches": "PipelineSwitchHook "
+        "YOLOXModeSwitchHook=DetectionModeSwitchHook",
         "poise.training.hooks.sync": "SyncNormHook",
+        "poise.training.hooks.visualization": "DetVisualizationHook",
     },
     "mmyolo": {
         "poise.training.hooks.switches": "YOLOXModeSwitchHook",

@@ -5,4 +5,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.visualization.visualizer": "PoseLocalVisualizer",
         "poise.visualization.visualizer_3d": "Pose3dLocalVisualizer",
     },
+    "mmdet": {
+        "poise.visualization.visualizer_boxes": "DetLocalVisualizer",
+    },
 }

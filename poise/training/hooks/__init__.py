@@ -22,9 +22,9 @@ __getattr__, __dir__, __all__ = attach(
         "logger": "LoggerHook",
         "progress": "ProgressHook",
         "report": "ReportHook",
-        "switches": "PipelineSwitchHook RTMOModeSwitchHook YOLOXModeSwitchHook "
-        "YOLOXPoseModeSwitchHook",
+        "switches": "DetectionModeSwitchHook PipelineSwitchHook RTMOModeSwitchHook "
+        "YOLOXModeSwitchHook YOLOXPoseModeSwitchHook",
         "sync": "SyncBuffersHook SyncNormHook",
-        "visualization": "PoseVisualizationHook",
+        "visualization": "DetVisualizationHook PoseVisualizationHook",
     },
 )

@@ -60,7 +60,12 @@ class BadCaseAnalysisHook(Hook):
             )
         metric = metric or {"type": "KeypointMSELoss"}
         self.enable = enable
-        self.drawing = {"show": show, "wait_time": wait_time, "kpt_thr": kpt_thr}
+        self.drawing = {
+            "show": show,
+            "wait_time": wait_time,
+            "kpt_thr": kpt_thr,
+            "draw_bbox": True,
+        }
         self.out_dir = out_dir
         self.metric_type = metric_type
         self.metric_key = metric_key

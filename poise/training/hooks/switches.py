@@ -11,6 +11,7 @@ from poise.registry import HOOKS
 from poise.training.hooks.base import Hook
 
 __all__ = [
+    "DetectionModeSwitchHook",
     "PipelineSwitchHook",
     "RTMOModeSwitchHook",
     "YOLOXModeSwitchHook",
@@ -99,6 +100,35 @@ class YOLOXModeSwitchHook(YOLOXPoseModeSwitchHook):
     def switch_head(self, model: Any) -> None:
         """Let the auxiliary loss count."""
         model.bbox_head.use_bbox_aux = True
+
+
+@HOOKS.register_module(name="YOLOXModeSwitchHook", scope="mmdet")
+class DetectionModeSwitchHook(Hook):
+    """Ends mosaic and mixup of the detector YOLOX near the end, and adds its loss of raw boxes.
+
+    Args:
+        num_last_epochs: epochs at the end that are trained so.
+        skip_type_keys: types of the transforms that are left out then.
+    """
+
+    def __init__(
+        self,
+        num_last_epochs: int = 15,
+        skip_type_keys: Sequence[str] = ("Mosaic", "RandomAffine", "MixUp"),
+    ) -> None:
+        self.num_last_epochs = num_last_epochs
+        self.skip_type_keys = skip_type_keys
+        self._has_switched = False
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Switch at the epoch, or behind it where a run is resumed."""
+        if self._has_switched or runner.epoch + 1 < runner.max_epochs - self.num_last_epochs:
+            return
+        runner.train_dataloader.dataset.update_skip_type_keys(self.skip_type_keys)
+        runner.restart_workers()
+        runner.model.bbox_head.use_l1 = True
+        runner.logger.info("The last epochs begin: whole pictures, the loss of raw boxes")
+        self._has_switched = True
 
 
 @HOOKS.register_module()

@@ -1,4 +1,4 @@
-"""PoseVisualizationHook: predictions drawn on the pictures they were made from."""
+"""Predictions drawn on the pictures they were made from: poses, and boxes of detectors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from poise.registry import HOOKS
 from poise.training.hooks.base import Hook
 
-__all__ = ["PoseVisualizationHook", "draw_sample"]
+__all__ = ["DetVisualizationHook", "PoseVisualizationHook", "draw_sample"]
 
 
 @HOOKS.register_module()
@@ -77,8 +77,42 @@ class PoseVisualizationHook(Hook):
             step=step,
             show=self.show,
             wait_time=self.wait_time,
-            kpt_thr=self.kpt_thr,
+            **self.style(),
         )
+
+    def style(self) -> dict[str, Any]:
+        """What the visualizer is told about the drawing."""
+        return {"kpt_thr": self.kpt_thr, "draw_bbox": True, "draw_heatmap": True}
+
+
+@HOOKS.register_module(scope="mmdet")
+class DetVisualizationHook(PoseVisualizationHook):
+    """The same for detectors: boxes with their classes and scores.
+
+    Args:
+        draw: whether anything is drawn.
+        interval, show, wait_time: as `PoseVisualizationHook`.
+        score_thr: score below which a box is not drawn.
+        test_out_dir: folder of a test's pictures, below the run's folder.
+        backend_args: of remote storage in MMDetection; not used.
+    """
+
+    def __init__(
+        self,
+        draw: bool = False,
+        interval: int = 50,
+        score_thr: float = 0.3,
+        show: bool = False,
+        wait_time: float = 0.0,
+        test_out_dir: str | None = None,
+        backend_args: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(draw, interval, show=show, wait_time=wait_time, out_dir=test_out_dir)
+        self.score_thr = score_thr
+
+    def style(self) -> dict[str, Any]:
+        """What the visualizer is told about the drawing."""
+        return {"pred_score_thr": self.score_thr}
 
 
 def draw_sample(
@@ -99,7 +133,7 @@ def draw_sample(
         path: file of the drawn picture.
         name, step: name and number of the picture, for loggers.
         draw_gt: draw the annotation too.
-        **drawing: `show`, `wait_time`, `kpt_thr` of the visualiser.
+        **drawing: `show`, `wait_time` and what else the visualiser takes.
     """
     from poise.structures import merge_data_samples
     from poise.transforms.image import stored_image
@@ -114,8 +148,6 @@ def draw_sample(
         picture[..., ::-1],
         data_sample=merge_data_samples([sample]),
         draw_gt=draw_gt,
-        draw_bbox=True,
-        draw_heatmap=not draw_gt,
         out_file=str(path),
         step=step,
         **drawing,

@@ -375,6 +375,32 @@ def test_the_pipeline_switches_once_at_its_epoch(make_config):
     assert seen == [False, True, True]
 
 
+def test_yolox_ends_its_mosaics_near_the_end():
+    class Mixed:
+        skipped = None
+
+        def update_skip_type_keys(self, keys):
+            self.skipped = keys
+
+    loader = SimpleNamespace(dataset=Mixed(), persistent_workers=False)
+    runner = SimpleNamespace(
+        epoch=2,
+        max_epochs=6,
+        train_dataloader=loader,
+        model=SimpleNamespace(bbox_head=SimpleNamespace(use_l1=False)),
+        logger=SimpleNamespace(info=lambda text: None),
+        restart_workers=lambda: None,
+    )
+    hook = HOOKS.build({"type": "mmdet.YOLOXModeSwitchHook", "num_last_epochs": 2})
+    hook.before_train_epoch(runner)
+    assert (loader.dataset.skipped, runner.model.bbox_head.use_l1) == (None, False)
+    # one epoch early, as MMDetection counts
+    runner.epoch = 3
+    hook.before_train_epoch(runner)
+    assert loader.dataset.skipped == ("Mosaic", "RandomAffine", "MixUp")
+    assert runner.model.bbox_head.use_l1
+
+
 def test_attributes_of_the_head_switch_at_epochs(make_config):
     seen = []
 
@@ -400,7 +426,13 @@ def test_attributes_of_one_name_at_two_depths_are_told_apart():
 
 
 @pytest.mark.parametrize(
-    "name", ["mmdet.PipelineSwitchHook", "SyncBuffersHook", "mmpose.SyncNormHook"]
+    "name",
+    [
+        "mmdet.DetVisualizationHook",
+        "mmdet.PipelineSwitchHook",
+        "SyncBuffersHook",
+        "mmpose.SyncNormHook",
+    ],
 )
 def test_hooks_of_zoo_configs_are_known(name):
     assert issubclass(HOOKS.get(name), Hook)
