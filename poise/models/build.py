@@ -12,7 +12,7 @@ from torch import nn
 from poise.config import Config, apply_custom_imports
 from poise.errors import ArgumentError, ConfigError
 from poise.registry import MODELS, use_scope
-from poise.structures.config_metainfo import dataset_meta_of
+from poise.structures.config_metainfo import class_names, classes_of, dataset_meta_of
 
 __all__ = ["build_model", "load_model"]
 
@@ -30,7 +30,7 @@ def build_model(config: Any) -> nn.Module:
 
     Returns:
         The model; of a whole config it has `cfg`, and `dataset_meta` where the config names
-        a dataset.
+        a dataset: a schema, or of a detector `classes`.
 
     Raises:
         ConfigError: a tree with neither `type` nor `model`.
@@ -66,9 +66,7 @@ def build_model(config: Any) -> nn.Module:
     with use_scope(tree.get("default_scope")):
         model = MODELS.build(tree["model"])
         model.cfg = config if isinstance(config, Config) else Config(tree)
-        meta = dataset_meta_of(tree)
-    if meta is not None:
-        model.dataset_meta = meta
+        _describe(model, dataset_meta_of(tree), classes_of(tree))
     return model
 
 
@@ -96,9 +94,14 @@ def load_model(config: Any, weights: Any = None, device: Any = None) -> nn.Modul
         weights = _released_weights(fspath(config))
     if weights is not None:
         checkpoint = load_checkpoint(model, weights, same_shapes=True)
-        meta = _checkpoint_meta(checkpoint)
-        if meta is not None:
-            setattr(model, "dataset_meta", meta)  # noqa: B010 (torch's types know modules only)
+        meta = checkpoint.get("meta") if isinstance(checkpoint, Mapping) else None
+        if isinstance(meta, Mapping):
+            # files of 0.x keep the class names in `meta` itself
+            _describe(
+                model,
+                _checkpoint_schema(meta),
+                class_names(meta.get("dataset_meta")) or class_names(meta),
+            )
     if device is not None:
         model = model.to(device)
     return model.eval()
@@ -115,10 +118,19 @@ def _released_weights(name: str) -> str | PathLike[str] | None:
     return here if here is not None or Path(name).is_file() else weights_url(name)
 
 
-def _checkpoint_meta(checkpoint: Any) -> dict[str, Any] | None:
-    """`dataset_meta` that a checkpoint carries, in today's form."""
-    meta = checkpoint.get("meta") if isinstance(checkpoint, Mapping) else None
-    found = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
+def _describe(
+    model: Any, schema: Mapping[str, Any] | None, classes: tuple[str, ...] | None
+) -> None:
+    """Let a model say what it finds: keypoints, or of a detector classes; nothing else is known."""
+    if schema is not None:
+        model.dataset_meta = schema
+    elif classes is not None and hasattr(model, "bbox_head"):
+        model.dataset_meta = {"classes": classes}
+
+
+def _checkpoint_schema(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Schema that a checkpoint's `meta` carries, in today's form."""
+    found = meta.get("dataset_meta")
     # files of 0.x keep only the class names there
     if not isinstance(found, Mapping) or "flip_indices" not in found:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 from poise.registry import DATASETS
 from poise.structures.metainfo import parse_pose_metainfo
 
-__all__ = ["dataset_meta_of"]
+__all__ = ["class_names", "classes_of", "dataset_meta_of"]
 
 #: loaders of a config whose datasets know what the keypoints are called, in this order
 _LOADERS = ("test_dataloader", "val_dataloader", "train_dataloader")
@@ -31,6 +31,35 @@ def dataset_meta_of(config: Mapping[str, Any]) -> dict[str, Any] | None:
         if raw and not raw.keys() <= _DETECTOR_META:
             return parse_pose_metainfo(raw)
     return None
+
+
+def classes_of(config: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Names of a detector's classes, where the `metainfo` of a dataset of its config says them.
+
+    Args:
+        config: whole config.
+    """
+    for loader in _LOADERS:
+        dataset = (config.get(loader) or {}).get("dataset")
+        while isinstance(dataset, Mapping):
+            found = class_names(dataset.get("metainfo"))
+            if found is not None:
+                return found
+            dataset = dataset.get("dataset")
+    return None
+
+
+def class_names(meta: Any) -> tuple[str, ...] | None:
+    """Names of classes in a dataset's meta information, of today's or of older files.
+
+    Example:
+        >>> class_names({"CLASSES": ["mouse"]}), class_names({"classes": "fish"}), class_names({})
+        (('mouse',), ('fish',), None)
+    """
+    found = next((meta[k] for k in ("classes", "CLASSES") if meta.get(k)), None) if meta else None
+    if found is None:
+        return None
+    return (found,) if isinstance(found, str) else tuple(map(str, found))
 
 
 def _raw_meta(dataset: Any) -> Mapping[str, Any] | None:

@@ -12,6 +12,7 @@ from poise.errors import ConfigError
 from poise.export.plans.description import VERSION, input_of, plain
 from poise.export.plans.plan import FromPixels, Plan, made_pixels
 from poise.models.heads.dense import boxes_of, flatten, points_of
+from poise.structures.config_metainfo import class_names
 
 __all__ = ["detector_plan"]
 
@@ -79,6 +80,7 @@ def detector_plan(model: Any) -> Plan:
         "input_size": (width, height),
         "padding": padding,
         "num_classes": head.num_classes,
+        "classes": class_names(getattr(model, "dataset_meta", None)),
         "select": _select(head.test_cfg, several=isinstance(network, _RTMDet)),
         "levels": [(height // stride) * (width // stride) for stride in strides],
     }

@@ -51,7 +51,8 @@ def parse_boxes(boxes: Any, *, where: str = "boxes") -> Boxes:
     except (TypeError, ValueError) as error:
         raise DataError(f"{where} must be numbers [[x1, y1, x2, y2], ...]: {error}") from error
     if array.size == 0:
-        array = array.reshape(0, 4)
+        known = array.ndim == 2 and array.shape[1] in (4, 5, 6)
+        array = array.reshape(0, array.shape[1] if known else 4)
     if array.ndim == 1 and len(array) in (4, 5, 6):
         array = array[None]
     if array.ndim != 2 or array.shape[1] not in (4, 5, 6):

@@ -44,6 +44,7 @@ class SelectingDetector:
 
     Attributes:
         cut_at_borders: whether boxes end at the borders of the picture.
+        category_ids: the pose model's id of each class, which boxes then tell; None: they do not.
 
     Args:
         score_threshold: boxes with a lower score are dropped.
@@ -57,6 +58,7 @@ class SelectingDetector:
     """
 
     cut_at_borders = True
+    category_ids: Sequence[int] | None = None
 
     def __init__(
         self,
@@ -79,7 +81,7 @@ class SelectingDetector:
     def select(
         self, boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray | None, shape: Sequence[int]
     ) -> np.ndarray:
-        """Boxes (N, 5) that are sure and of the wanted classes, best first.
+        """Boxes (N, 5) that are sure and of the wanted classes, best first; with ids (N, 6).
 
         Args:
             boxes: (M, 4) xyxy, image space.
@@ -93,7 +95,10 @@ class SelectingDetector:
         boxes = boxes[wanted]
         if self.cut_at_borders:
             boxes = np.clip(boxes, 0, np.tile(shape[1::-1], 2))
-        found = np.concatenate((boxes, scores[wanted, None]), 1).astype(np.float32, copy=False)
+        columns = [boxes, scores[wanted, None]]
+        if labels is not None and self.category_ids is not None:
+            columns.append(np.asarray(self.category_ids)[labels[wanted], None])
+        found = np.concatenate(columns, 1).astype(np.float32, copy=False)
         found = found[(found[:, 2:4] > found[:, :2]).all(1)]
         if self.iou_threshold is None:
             order = np.argsort(-found[:, 4], kind="stable")

@@ -14,7 +14,7 @@ from poise._lazy import needed
 from poise.errors import ArgumentError, ConfigError, UnknownNameError, nearest
 from poise.inference.detectors.base import BatchDetector
 from poise.inference.detectors.simple import CallableDetector, FixedBoxes, WholeImage
-from poise.inference.detectors.targets import COCO_CLASSES, target_of
+from poise.inference.detectors.targets import Wanted, target_of, wanted_classes
 from poise.runtimes import is_exported_name, read_metadata
 
 __all__ = ["TARGETS", "best_detectors", "build_detector"]
@@ -31,7 +31,6 @@ TARGETS = tuple(_BEST)
 _TORCHVISION = "torchvision:"
 #: first arguments of detectors, which are no options
 _POSITIONAL = ("model", "path", "function", "boxes", "better", "device")
-_COCO_CLASSES = 80
 _CONFIG_FILES = (".py", ".json", ".yaml", ".yml")
 
 
@@ -55,7 +54,7 @@ def build_detector(
               "rtmdet-hand", "rtmdet-tiny", -s, -m, -l, -x, "yolox-face", "yolox-tiny" ... and
               every other name or path of a detector that `load_config` knows. Released weights
               are downloaded where they are not here;
-            - a config file, with `weights`;
+            - a config file, with `weights`, or a whole model (`.safetensors`);
             - "torchvision:fasterrcnn_resnet50_fpn_v2" or another of torchvision's, or such a model;
             - a file ".onnx", see `OnnxDetector`;
             - "whole-image" or None: the whole picture is one box;
@@ -64,6 +63,8 @@ def build_detector(
             - a `BatchDetector`, which is taken as it is;
             - a dict of all this: dict(name="rtmdet-m", weights="m.pth", score_threshold=0.5).
         metainfo: parsed schema of the pose model, which says what to look for; None: people.
+            Of a detector whose classes have names, those of the pose model's categories count,
+            and boxes tell which they are; where none is called so, all do.
         device: where a network runs.
         weights: checkpoint of the detector.
         **options: `score_threshold`, `iou_threshold`, `categories`, `max_boxes` and what else
@@ -88,7 +89,7 @@ def build_detector(
         _refuse(options, type(detector).__name__, ())
         return detector
     if isinstance(detector, (str, os.PathLike)):
-        return _of_text(os.fspath(detector), target, device, options)
+        return _of_text(os.fspath(detector), metainfo, device, options)
     if isinstance(detector, (list, tuple, np.ndarray)):
         return _made(FixedBoxes, options, detector)
     return _of_object(detector, target, device, options)
@@ -147,10 +148,10 @@ _SHORT: dict[str, Callable[[str | None], Any]] = {
 }
 
 
-def _of_text(text: str, target: str | None, device: Any, options: dict[str, Any]) -> BatchDetector:
+def _of_text(text: str, metainfo: Any, device: Any, options: dict[str, Any]) -> BatchDetector:
     """Detector of a name or a file."""
     if is_exported_name(text):
-        return _of_exported(text, target, options)
+        return _of_exported(text, metainfo, options)
     if text != "nanodet" and not text.startswith(_TORCHVISION):
         _check_name(text)
     _require_torch(text)
@@ -162,18 +163,21 @@ def _of_text(text: str, target: str | None, device: Any, options: dict[str, Any]
         from poise.inference.detectors.torchvision_model import TorchvisionDetector
 
         return _made(TorchvisionDetector, options, text.removeprefix(_TORCHVISION), device=device)
-    return _made(_network(), _with_classes(text, target, options), text, device=device)
+    if "weights" not in options:
+        # before anything is downloaded
+        _wanted(text, *_classes_in(text), metainfo)
+    made = _made(_network(), {"categories": None, **options}, text, device=device)
+    return made if "categories" in options else _for_target(made, text, metainfo)
 
 
-def _of_exported(text: str, target: str | None, options: dict[str, Any]) -> BatchDetector:
+def _of_exported(text: str, metainfo: Any, options: dict[str, Any]) -> BatchDetector:
     """Detector of a file that a network was exported to, by Poise or by others."""
     about = read_metadata(text)
     if about.get("kind") == "boxes":
         from poise.inference.detectors.exported import ExportedDetector
 
-        return _made(
-            ExportedDetector, _for_target(about["num_classes"], text, target, options), text
-        )
+        made = _made(ExportedDetector, {"categories": None, **options}, text)
+        return made if "categories" in options else _for_target(made, text, metainfo)
     from poise.inference.detectors.onnx_file import OnnxDetector
 
     if "dataset_meta" in about:
@@ -222,29 +226,38 @@ def _check_name(text: str) -> None:
     )
 
 
-def _with_classes(text: str, target: str | None, options: dict[str, Any]) -> dict[str, Any]:
-    """Options with the classes of a target, where the detector knows COCO's 80."""
+def _classes_in(text: str) -> tuple[int | None, tuple[str, ...] | None]:
+    """How many classes the detector of a name has, and what they are called."""
+    from poise.structures.config_metainfo import classes_of
     from poise.zoo import load_config
 
-    head = (load_config(text).get("model") or {}).get("bbox_head") or {}
-    return _for_target(head.get("num_classes"), text, target, options)
+    config = load_config(text)
+    head = (config.get("model") or {}).get("bbox_head") or {}
+    return head.get("num_classes"), classes_of(config)
 
 
-def _for_target(
-    num_classes: Any, text: str, target: str | None, options: dict[str, Any]
-) -> dict[str, Any]:
-    """Options with the classes of a target, of a network with some number of classes."""
-    if "categories" in options:
-        return options
-    if num_classes != _COCO_CLASSES:
-        return {"categories": None, **options}
-    wanted = COCO_CLASSES.get(target or "person")
-    if wanted is None:
+def _wanted(text: str, count: Any, names: Sequence[str] | None, metainfo: Any) -> Wanted:
+    """Classes that the pose model is for.
+
+    Raises:
+        ConfigError: a detector of COCO's classes, and there is no such one among them.
+    """
+    found = wanted_classes(count, names, metainfo)
+    if found is None:
+        target = str(target_of(metainfo))
         raise ConfigError(
             f"'{text}' knows COCO's 80 classes, and there is no '{target}' among them; use "
-            f"{_BEST[str(target)][0]}, or say categories=[...]"
+            f"{_BEST[target][0]}, or say categories=[...]"
         )
-    return {"categories": wanted, **options}
+    return found
+
+
+def _for_target(detector: Any, text: str, metainfo: Any) -> BatchDetector:
+    """The same detector, which keeps what the pose model is for."""
+    wanted = _wanted(text, detector.num_classes, detector.classes, metainfo)
+    detector.categories, detector.category_ids = wanted
+    made: BatchDetector = detector
+    return made
 
 
 def _of_object(

@@ -15,6 +15,7 @@ from poise.inference.detectors.base import SelectingDetector
 from poise.inference.detectors.pictures import picture_steps
 from poise.registry import use_scope
 from poise.runtimes import open_session, runtime_of
+from poise.structures.config_metainfo import class_names
 from poise.transforms import Compose
 
 __all__ = ["ExportedDetector"]
@@ -50,6 +51,7 @@ class ExportedDetector(SelectingDetector):
         about = self._session.metadata
         self._select, self._levels = about["select"], about["levels"]
         self.num_classes = int(about["num_classes"])
+        self.classes = class_names(about)
         steps = [step for step in about["pipeline"] if not _packs(step)]
         with use_scope(about.get("default_scope")):
             self._pipeline = Compose(picture_steps(steps))

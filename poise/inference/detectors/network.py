@@ -13,6 +13,7 @@ from poise.errors import ArgumentError, ConfigError
 from poise.inference.detectors.base import SelectingDetector
 from poise.inference.detectors.pictures import picture_steps
 from poise.inference.networks.crops import pipeline_config
+from poise.structures.config_metainfo import class_names
 from poise.transforms import Compose
 
 __all__ = ["NetworkDetector", "check_kind", "picture_pipeline"]
@@ -69,6 +70,9 @@ class NetworkDetector(SelectingDetector):
         # a threshold of its own would cut before ours
         self._own_threshold = self.model.bbox_head.test_cfg.get("score_thr", 0)
         self.num_classes: int = self.model.bbox_head.num_classes
+        names = class_names(getattr(self.model, "dataset_meta", None)) or ()
+        #: what its classes are called, where that is known
+        self.classes = names if len(names) == self.num_classes else None
         self.description = f"{self.name} (boxes with a score of {score_threshold:g} or more)"
 
     def tune(self, *, half: bool = False) -> None:
@@ -138,8 +142,10 @@ def check_kind(config: Any, name: str) -> None:
 
 def _loaded(model: Any, config: Any, weights: Any, device: Any) -> Any:
     from poise.models.build import load_model
+    from poise.zoo.whole import is_whole_model
 
-    if weights is None and (not isinstance(model, str) or Path(model).is_file()):
+    named = isinstance(model, str) and (is_whole_model(model) or not Path(model).is_file())
+    if weights is None and not named:
         raise ArgumentError(
             f"the detector {_name(model)} needs weights: give detector=dict(name=..., "
             "weights='FILE.pth'), or on the command line --detector-weights FILE.pth"

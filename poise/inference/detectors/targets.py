@@ -1,11 +1,11 @@
-"""What a pose model looks at, by its schema: people, hands, faces or animals."""
+"""What a pose model looks at, by its schema, and which classes of a detector that is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-__all__ = ["COCO_CLASSES", "shows_people", "target_of"]
+__all__ = ["COCO_CLASSES", "Wanted", "shows_people", "target_of", "wanted_classes"]
 
 #: Animals whose joints are called as people's are.
 _LIKE_PEOPLE = frozenset(("Animal Kingdom", "macaque"))
@@ -16,6 +16,54 @@ _FACE_NAMES = ("kpt-", "face-")
 
 #: what a model looks at -> classes of a detector of COCO's 80, as MMPose has them
 COCO_CLASSES = {"person": (0,), "animal": tuple(range(15, 24))}
+_COCO_COUNT, _COCO_ENDS = 80, ("person", "toothbrush")
+
+
+class Wanted(NamedTuple):
+    """Classes of a detector that a pose model is for.
+
+    Attributes:
+        classes: as the detector numbers them; None means all.
+        ids: the pose model's id of each class, 0 where it has none; None where it knows of no
+            categories.
+    """
+
+    classes: tuple[int, ...] | None = None
+    ids: tuple[int, ...] | None = None
+
+
+def wanted_classes(
+    count: int | None, names: Sequence[str] | None, metainfo: Mapping[str, Any] | None
+) -> Wanted | None:
+    """Which classes of a detector a pose model is for; None: there is none among COCO's.
+
+    Classes that the pose model knows by name count alone, else all; of COCO's those of its target.
+
+    Args:
+        count: classes of the detector; 80 without names are COCO's.
+        names: what they are called, where that is known.
+        metainfo: parsed schema of the pose model; None: people.
+
+    Example:
+        >>> wanted_classes(2, ["fish", "mouse"], {"dataset_name": "mouse"})
+        Wanted(classes=(1,), ids=None)
+        >>> wanted_classes(1, ["mouse"], {"dataset_name": "paw"})
+        Wanted(classes=None, ids=None)
+    """
+    target = "person" if metainfo is None else target_of(metainfo)
+    ends = _COCO_ENDS if names is None else (names[0], names[-1]) if names else ()
+    if count == _COCO_COUNT and ends == _COCO_ENDS:
+        found = COCO_CLASSES.get(target or "person")
+        return None if found is None else Wanted(found)
+    called = [name.lower() for name in names or ()]
+    kinds = {
+        str(kind["name"]).lower(): kind["id"] for kind in (metainfo or {}).get("categories", ())
+    }
+    if not kinds.keys().isdisjoint(called):
+        known = tuple(i for i, name in enumerate(called) if name in kinds)
+        return Wanted(known, tuple(kinds.get(name, 0) for name in called))
+    own = {str((metainfo or {}).get("dataset_name")).lower(), target}
+    return Wanted(tuple(i for i, name in enumerate(called) if name in own) or None)
 
 
 def shows_people(metainfo: Mapping[str, Any]) -> bool:
