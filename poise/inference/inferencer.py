@@ -158,6 +158,9 @@ class Inferencer:
             if self.mode.tuned and hasattr(self._detector, "tune"):
                 self._detector.tune(half=self.mode.half)
             _LOG.info("detector: %s", self._detector.description)
+            whole = isinstance(self._detector, WholeImage)
+            if whole and (doubt := WholeImage.doubt(self.metainfo)):
+                _LOG.warning("warning: %s", doubt)
         return self._detector
 
     # ------------------------------------------------------------------ predict

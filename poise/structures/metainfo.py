@@ -32,14 +32,15 @@ def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
             'skeleton_info' (id -> link, color), 'joint_weights', 'sigmas', perhaps
             'stats_info', and of data of several skeletons 'categories' (a dict with id, name and
             names of keypoints for each); or 'from_file', the path or name of a schema that says
-            all that.
+            all that. In both 'box_share', the median part of a picture that a training box takes.
 
     Returns:
         'dataset_name', 'num_keypoints' (K), 'keypoint_id2name', 'keypoint_name2id',
         'upper_body_ids', 'lower_body_ids', 'flip_indices' (K), 'flip_pairs',
         'keypoint_colors' (K, 3) uint8, 'num_skeleton_links', 'skeleton_links',
         'skeleton_link_colors' (L, 3) uint8, 'dataset_keypoint_weights' and 'sigmas' float32 as
-        they were given, 'stats_info' and 'categories' (keypoints as indices) where given.
+        they were given, 'stats_info', 'categories' (keypoints as indices) and 'box_share' where
+        given.
 
     Raises:
         DataError: a part is missing.
@@ -49,6 +50,7 @@ def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
         raise DataError(
             f"keypoint metainfo is a dict, such as dict(from_file='meta.py'); got {metainfo!r}"
         )
+    of_data = {key: metainfo[key] for key in ("box_share",) if key in metainfo}
     from_file = "from_file" in metainfo
     if from_file:
         from poise import schemas
@@ -99,7 +101,7 @@ def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
         "dataset_keypoint_weights": np.array(metainfo["joint_weights"], dtype=np.float32),
         "sigmas": np.array(metainfo["sigmas"], dtype=np.float32),
     }
-    return {**parsed, **_extras(metainfo, number)}
+    return {**parsed, **_extras(metainfo, number), **of_data}
 
 
 def _extras(metainfo: Mapping[str, Any], number: Callable[[str, str], int]) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class SelectingDetector:
             boxes = np.clip(boxes, 0, np.tile(shape[1::-1], 2))
         columns = [boxes, scores[wanted, None]]
         if labels is not None and self.category_ids is not None:
-            columns.append(np.asarray(self.category_ids)[labels[wanted], None])
+            columns.append(np.asarray(self.category_ids)[labels[wanted].astype(np.intp), None])
         found = np.concatenate(columns, 1).astype(np.float32, copy=False)
         found = found[(found[:, 2:4] > found[:, :2]).all(1)]
         if self.iou_threshold is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ import numpy as np
 from poise.inference.boxes.files import parse_boxes
 
 __all__ = ["CallableDetector", "FixedBoxes", "WholeImage"]
+
+#: a model whose training boxes took a smaller part of their pictures does badly on whole ones
+_SMALL_SHARE = 0.4
 
 
 class WholeImage:
@@ -24,6 +27,27 @@ class WholeImage:
         if better is not None:
             hint = f"give boxes for more, or let the detector {better} look for them"
         self.description = f"none: the whole picture is one box ({hint})"
+
+    @staticmethod
+    def doubt(metainfo: Mapping[str, Any]) -> str | None:
+        """What speaks against whole pictures for a model, by its schema; None if nothing does.
+
+        Args:
+            metainfo: parsed schema, of own data with `box_share`.
+
+        Example:
+            >>> WholeImage.doubt({"box_share": 0.12})[:62]
+            'the model was trained on boxes of about 12 % of their pictures'
+        """
+        share = metainfo.get("box_share")
+        if share is None or share >= _SMALL_SHARE:
+            return None
+        percent = f"{100 * share:.0f}" if share >= 0.01 else "less than 1"
+        return (
+            f"the model was trained on boxes of about {percent} % of their pictures, and now takes "
+            "whole ones, which it knows little of; give boxes (--box, --boxes), or train a "
+            "detector on the same data: poise train nanodet --data-root FOLDER"
+        )
 
     def detect(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One box of score 1 a picture."""

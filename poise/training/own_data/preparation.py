@@ -7,9 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from poise.check.categories import use_one_set
-from poise.check.keypoints import describe_keypoints
+from poise.check.keypoints import KeypointReport, describe_keypoints
 from poise.config import Config
-from poise.errors import DataError
+from poise.errors import ConfigError, DataError
+from poise.training.own_data.boxes import (
+    BoxReport,
+    box_share,
+    describe_boxes,
+    finds_boxes,
+    use_own_boxes,
+)
 from poise.training.own_data.files import DataFiles, find_files
 from poise.training.own_data.settings import check_model, use_own_data
 from poise.training.own_data.split import hold_out
@@ -55,7 +62,7 @@ def prepare(
     goes_on: bool = False,
     **settings: Any,
 ) -> tuple[Config, list[str]]:
-    """Config that fine-tunes a model on own data, and what was decided.
+    """Config that fine-tunes a pose model or a detector on own data, and what was decided.
 
     Args:
         cfg: config of the model.
@@ -71,34 +78,81 @@ def prepare(
         DataError, FileMissingError: data that cannot be found or used.
         ConfigError: a model that cannot be trained on them.
     """
-    check_model(cfg)
+    detects = finds_boxes(cfg)
+    if not detects:
+        check_model(cfg)
+    elif data.num_keypoints != "auto":
+        raise ConfigError(f"--num-keypoints: {name} finds boxes, no keypoints")
     files = find_files(data.root, data.train_ann, data.val_ann, data.train_images, data.val_images)
-    files, joined = _one_set(files, work_dir / "annotations", data.category)
-    meta = (cfg.get("train_dataloader") or {}).get("dataset", {}).get("metainfo") or {}
-    prefer = Path(str(meta.get("from_file", "coco"))).stem
-    keypoints = describe_keypoints(files.train_ann, _number(data.num_keypoints), prefer=prefer)
+    about: Any
+    if detects:
+        joined, about = [], _boxes_of(files, data.category)
+    else:
+        files, joined = _one_set(files, work_dir / "annotations", data.category)
+        about = _keypoints_of(files, _number(data.num_keypoints), cfg)
     said = [f"data: {files.train_ann}, pictures in {files.train_images}", *joined]
     if files.val_ann is None:
         train, val = hold_out(files.train_ann, work_dir / "annotations")
         files = replace(files, train_ann=train, val_ann=val)
         said.append(f"validation: no file for it, so a tenth of the pictures is held out ({val})")
     else:
-        # the same keypoints in the same order, or the scores would mean nothing
-        other = describe_keypoints(files.val_ann, prefer=prefer)
-        if other.names != keypoints.names:
-            raise DataError(
-                f"{files.val_ann} has other keypoints than {files.train_ann}: "
-                f"{', '.join(other.names[:4])} ... and {', '.join(keypoints.names[:4])} ..."
-            )
         said.append(f"validation: {files.val_ann}, pictures in {files.val_images}")
         if files.val_ann == files.train_ann:
             said.append("validation: on what was trained, so scores say nothing of new pictures")
     start = None if goes_on else find_start(name, weights)
-    weights = NOTHING if goes_on else weights
-    cfg, more = use_own_data(cfg, files, keypoints, weights=weights, start=start, **settings)
+    settings |= dict(weights=NOTHING if goes_on else weights, start=start)
+    if detects:
+        # a part of the pictures may be held out by now
+        counted = describe_boxes(files.train_ann, data.category)
+        about = replace(counted, classes=about.classes)
+        cfg, more = use_own_boxes(cfg, files, about, name=name, **settings)
+    else:
+        cfg, more = use_own_data(cfg, files, about, **settings)
     if goes_on:
         more[-1] = "start: the checkpoint of the run"
     return cfg, [*said, *more]
+
+
+def _keypoints_of(files: DataFiles, count: int | None, cfg: Config) -> KeypointReport:
+    """Who the keypoints are.
+
+    Raises:
+        DataError: those of training and validation are not the same.
+    """
+    meta = (cfg.get("train_dataloader") or {}).get("dataset", {}).get("metainfo") or {}
+    prefer = Path(str(meta.get("from_file", "coco"))).stem
+    keypoints = describe_keypoints(files.train_ann, count, prefer=prefer)
+    share = box_share(files.train_ann)
+    if share is not None:
+        # whoever uses the model without boxes is told that they were small
+        keypoints.metainfo["box_share"] = share
+    if files.val_ann is None:
+        return keypoints
+    # the same keypoints in the same order, or the scores would mean nothing
+    other = describe_keypoints(files.val_ann, prefer=prefer)
+    if other.names != keypoints.names:
+        raise DataError(
+            f"{files.val_ann} has other keypoints than {files.train_ann}: "
+            f"{', '.join(other.names[:4])} ... and {', '.join(keypoints.names[:4])} ..."
+        )
+    return keypoints
+
+
+def _boxes_of(files: DataFiles, category: str | None) -> BoxReport:
+    """What the boxes are.
+
+    Raises:
+        DataError: the validation has none of their classes.
+    """
+    boxes = describe_boxes(files.train_ann, category)
+    if files.val_ann is not None:
+        other = describe_boxes(files.val_ann, category)
+        if not set(other.classes) & set(boxes.classes):
+            raise DataError(
+                f"{files.val_ann} has boxes of {', '.join(other.classes)}, {files.train_ann} of "
+                f"{', '.join(boxes.classes)}: there is nothing to validate"
+            )
+    return boxes
 
 
 def _one_set(files: DataFiles, folder: Path, category: str | None) -> tuple[DataFiles, list[str]]:

@@ -7,12 +7,50 @@ from typing import Any
 
 from poise.zoo.parts.assembly import Tree
 
-__all__ = ["scale_rate", "stretch"]
+__all__ = ["fit_course", "scale_rate", "stretch"]
+
+#: a recipe's batch is for many devices and pictures; an epoch of own data has so many steps
+MIN_STEPS = 8
 
 #: a warm-up takes at most this share of all iterations
 WARMUP_SHARE = 0.1
 #: so many validations and checkpoints in a run, at most as often as in the recipe
 VALIDATIONS = 10
+
+
+def fit_course(
+    tree: Tree,
+    samples: int,
+    items: str,
+    *,
+    epochs: int | None,
+    batch_size: int | None,
+    devices: int,
+    base: int | None = None,
+) -> list[str]:
+    """Fit batch, learning rate and epochs to a data set; says what was decided.
+
+    Args:
+        tree: whole config; changed.
+        samples: that are trained on in an epoch.
+        items: what an error or a sentence calls them.
+        epochs: length of the run; None takes the recipe's.
+        batch_size: samples on a device; None takes the recipe's, or fewer for few samples.
+        devices: over which a batch is spread.
+        base: samples of a step that the recipe's rate is meant for; None: what `auto_scale_lr`
+            says.
+    """
+    loader = tree["train_dataloader"]
+    few = max(1, samples // (MIN_STEPS * devices))
+    batch = loader["batch_size"] = batch_size or min(loader.get("batch_size", 1), few)
+    steps = max(1, math.ceil(samples / (batch * devices)))
+    base = base or (tree.get("auto_scale_lr") or {}).get("base_batch_size") or batch * devices
+    epochs = epochs or tree["train_cfg"]["max_epochs"]
+    stretch(tree, epochs, steps)
+    return [
+        scale_rate(tree, batch * devices, base),
+        f"course: {epochs} epochs of {steps} steps, {samples} {items}",
+    ]
 
 
 def stretch(tree: Tree, epochs: int, iterations: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -15,22 +14,21 @@ from poise.check.keys import RUN_KEYS
 from poise.config import Config
 from poise.errors import ConfigError
 from poise.training.own_data.files import DataFiles
-from poise.training.own_data.schedule import scale_rate, stretch
+from poise.training.own_data.schedule import fit_course
 from poise.training.run.start import put_start
 from poise.zoo.parts.assembly import Tree
 
-__all__ = ["check_model", "use_own_data"]
+__all__ = ["KEPT", "check_model", "fit_loader", "use_own_data"]
 
 #: arguments by which heads, codecs and networks say for how many keypoints they are
 _COUNTS = ("out_channels", "num_joints", "num_keypoints")
-#: a recipe's batch is for many devices and pictures; an epoch of own data has so many steps
-MIN_STEPS = 8
 #: for average precision where nobody measured how well people annotate these keypoints
 ASSUMED_SIGMA = 0.05
 PCK_THRESHOLD = 0.05
 
-#: top-level keys that have a meaning of their own
-_KEPT = {*RUN_KEYS, "codec", "custom_imports"}
+#: top-level keys that have a meaning of their own; others are variables of the recipe, which would
+#: speak of its data still
+KEPT = {*RUN_KEYS, "codec", "custom_imports"}
 
 #: models that find 2D keypoints in pictures -> the mode of their data
 _TWO_D = {
@@ -90,17 +88,10 @@ def use_own_data(
     annotations = read_annotations(files.train_ann)["annotations"]
     pictures = [a["image_id"] for a in annotations if _trains(a, mode)]
     samples = len(pictures) if mode == "topdown" else len(set(pictures))
-    batch = _batch(tree, batch_size, samples, devices)
-    steps = max(1, math.ceil(samples / (batch * devices)))
-    base = (tree.get("auto_scale_lr") or {}).get("base_batch_size") or batch * devices
-    epochs = epochs or tree["train_cfg"]["max_epochs"]
-    stretch(tree, epochs, steps)
-    said.append(scale_rate(tree, batch * devices, base))
     items = "annotations" if mode == "topdown" else "pictures"
-    said.append(f"course: {epochs} epochs of {steps} steps, {samples} {items}")
+    said += fit_course(tree, samples, items, epochs=epochs, batch_size=batch_size, devices=devices)
     said.append(put_start(tree, start, weights))
-    # variables of the recipe, which would speak of its data still
-    tree = {key: value for key, value in tree.items() if key in _KEPT}
+    tree = {key: value for key, value in tree.items() if key in KEPT}
     return Config(tree, cfg_text="", filename=cfg.filename), said
 
 
@@ -233,7 +224,6 @@ def _pipeline(tree: Tree, part: str) -> Any:
 
 
 def _put_data(tree: Tree, files: DataFiles, keypoints: KeypointReport, mode: str) -> None:
-    cores = os.cpu_count() or 1
     ends = dict(
         train=(files.train_ann, files.train_images),
         val=(files.val_ann, files.val_images),
@@ -250,15 +240,21 @@ def _put_data(tree: Tree, files: DataFiles, keypoints: KeypointReport, mode: str
             pipeline=_pipeline(tree, part),
             **({} if part == "train" else dict(test_mode=True)),
         )
-        loader["num_workers"] = min(loader.get("num_workers", 0), cores)
-        loader["persistent_workers"] = loader["num_workers"] > 0
-    # samplers of mixtures draw from several sources
-    tree["train_dataloader"]["sampler"] = dict(type="DefaultSampler", shuffle=True)
-    tree["train_dataloader"].pop("batch_sampler", None)
+        fit_loader(loader, part)
     for hook in tree.get("custom_hooks") or ():
         if "new_train_dataset" in hook:
             data = dict(tree["train_dataloader"]["dataset"])
             hook["new_train_dataset"] = data | dict(pipeline=hook["new_train_pipeline"])
+
+
+def fit_loader(loader: Tree, part: str) -> None:
+    """As many workers as there are cores for, and in training samples in a random order."""
+    loader["num_workers"] = min(loader.get("num_workers", 0), os.cpu_count() or 1)
+    loader["persistent_workers"] = loader["num_workers"] > 0
+    if part == "train":
+        # samplers of mixtures draw from several sources
+        loader["sampler"] = dict(type="DefaultSampler", shuffle=True)
+        loader.pop("batch_sampler", None)
 
 
 def _put_metrics(
@@ -284,10 +280,3 @@ def _put_metrics(
     names = ", ".join(_kind(metric) for metric in metrics)
     decides = tree["default_hooks"]["checkpoint"].get("save_best") or "none"
     return f"metrics: {names}; the best checkpoint is chosen by {decides}"
-
-
-def _batch(tree: Tree, asked: int | None, samples: int, devices: int) -> int:
-    loader = tree["train_dataloader"]
-    few = max(1, samples // (MIN_STEPS * devices))
-    loader["batch_size"] = asked or min(loader.get("batch_size", 1), few)
-    return int(loader["batch_size"])
