@@ -84,9 +84,10 @@ def prepare(
     elif data.num_keypoints != "auto":
         raise ConfigError(f"--num-keypoints: {name} finds boxes, no keypoints")
     files = find_files(data.root, data.train_ann, data.val_ann, data.train_images, data.val_images)
+    joined: list[str] = []
     about: Any
     if detects:
-        joined, about = [], _boxes_of(files, data.category)
+        about = _boxes_of(files, data.category)
     else:
         files, joined = _one_set(files, work_dir / "annotations", data.category)
         about = _keypoints_of(files, _number(data.num_keypoints), cfg)
