@@ -163,9 +163,14 @@ def _tell_end(runner: Any) -> None:
         typer.echo(f"trained {runner.iter} iterations: {runner.work_dir}")
         best = runner.message_hub.get_info("best_ckpt")
         if best:
+            from poise.training.own_data import finds_boxes
+
             config = Path(runner.work_dir) / f"{runner.experiment_name}.py"
-            command = shlex.join(["poise", "predict", "-m", str(config), "-w", str(best)])
-            typer.echo(f"the best of it on pictures: {command} PICTURES")
+            files = "--detector", "--detector-weights"
+            files = files if finds_boxes(runner.cfg) else ("-m", "-w")
+            command = ["poise", "predict", files[0], str(config), files[1], str(best)]
+            beside = " -m POSE_MODEL" if "--detector" in files else ""
+            typer.echo(f"the best of it on pictures: {shlex.join(command)}{beside} PICTURES")
         return
     typer.echo(
         f"stopped at iteration {runner.iter} of {runner.max_iters}; {runner.interrupted} is "

@@ -1,7 +1,7 @@
-"""A released model's config for one's own COCO-style data: files, keypoints, settings.
+"""A released model's config for one's own COCO-style data: files, keypoints or boxes, settings.
 
 `preparation` does it all: `files` finds the data, `split` holds some out, `settings` changes the
-config, `schedule` its course.
+config of a pose model, `boxes` that of a detector, `schedule` its course.
 """
 
 from poise._lazy import attach
@@ -9,6 +9,7 @@ from poise._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "boxes": "describe_boxes finds_boxes",
         "files": "DataFiles find_files",
         "split": "hold_out",
         "poise.check.files": "read_annotations",

@@ -81,9 +81,11 @@ def stretch(tree: Tree, epochs: int, iterations: int) -> None:
             if part.get("end") is None or part["end"] > part.get("begin", 0)
         ]
     for hook in tree.get("custom_hooks") or ():
-        for key in ("switch_epoch", "num_last_epochs"):
-            if key in hook:
-                hook[key] = moved(hook[key])
+        if "switch_epoch" in hook:
+            # a short run, too, ends with what the recipe ends with
+            hook["switch_epoch"] = min(moved(hook["switch_epoch"]), epochs - 1)
+        if "num_last_epochs" in hook:
+            hook["num_last_epochs"] = moved(hook["num_last_epochs"])
         if "epoch_attributes" in hook:
             hook["epoch_attributes"] = {
                 moved(int(epoch)): change for epoch, change in hook["epoch_attributes"].items()
