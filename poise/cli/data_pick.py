@@ -127,14 +127,18 @@ def _bar(name: str) -> Any:
 def _show(picked: Any) -> None:
     from poise.report.evaluation import text_table
 
-    rows = [
-        [f.name, "" if f.time is None else f"{f.time:.2f} s", f"{doubt:.1f}", reason]
-        for f, doubt, reason in zip(picked.frames, picked.doubts, picked.reasons, strict=True)
-    ]
+    columns = {
+        "picture": [frame.name for frame in picked.frames],
+        "time": ["" if f.time is None else f"{f.time:.2f} s" for f in picked.frames],
+        "doubt": [f"{doubt:.1f}" for doubt in picked.doubts],
+        "why": picked.reasons,
+    }
+    # nobody doubts without poses, and pictures have no time
+    shown = {k: v for k, v in columns.items() if any(v) and (picked.metainfo or k != "doubt")}
+    rows = [list(row) for row in zip(*shown.values(), strict=True)]
     if rows:
-        sys.stdout.writelines(
-            f"{line}\n" for line in text_table(["picture", "time", "doubt", "why"], rows, left=4)
-        )
+        table = text_table(list(shown), rows, left=len(shown))
+        sys.stdout.writelines(f"{line}\n" for line in table)
     sys.stdout.write(f"{len(rows):,} of {picked.seen:,} frames\n")
     for sentence in picked.said:
         sys.stdout.write(f"{sentence}\n")

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from poise.cli.data import app
 from poise.data_tools.formats import read_annotations
+from poise.data_tools.formats.reading import Reading
 from poise.data_tools.picking import Wishes, pick_frames
 from poise.data_tools.picking import picking as whole
 from poise.data_tools.picking.choosing import choose
@@ -172,7 +173,7 @@ def test_proposals_read_as_labels_once_corrected(form: str, clip: Path, tmp_path
     files = write_proposals(picked, tmp_path, Proposals(form=form, model="m"), StandIn())
     assert files[-2:] == [tmp_path / "picked.csv", tmp_path / "sheet.jpg"]
     source = tmp_path if form in ("labelme", "cvat", "deeplabcut") else files[0]
-    found = read_annotations(source, whole.Reading(predicted=True))
+    found = read_annotations(source, Reading(predicted=True))
     assert sorted(found.names) == sorted(NAMES)
     sure = [n for n in numbers(picked) if n not in (UNSURE, NOBODY)]
     names = {i["id"]: Path(i["file_name"]).stem for i in found.images}
@@ -251,6 +252,36 @@ def test_coco_files_give_their_pictures_without_labels(own: Callable[..., Path])
     assert picked.said[0] == "1 have labels or were picked before"
 
 
+def test_pictures_of_one_name_in_two_folders_are_two(
+    own: Callable[..., Path], tmp_path: Path
+) -> None:
+    labels = own()
+    cv2.imwrite(str(tmp_path / "images/2.png"), np.full((100, 160, 3), 160, np.uint8))
+    new = tmp_path / "new"
+    new.mkdir()
+    for n, value in ((1, 200), (3, 120)):
+        cv2.imwrite(str(new / f"{n}.png"), np.full((100, 160, 3), value, np.uint8))
+    wishes = Wishes(labelled=labels)
+    picked = pick_frames([str(new)], None, wishes)
+    assert [c.name for c in picked.frames] == ["1", "3"]
+    again = pick_frames([str(new), str(tmp_path / "images")], None, wishes)
+    assert [c.name for c in again.frames] == ["1", "3"]
+    assert again.said[0] == "2 have labels or were picked before"
+    # where nobody can look, the name counts
+    for n in (1, 2):
+        (tmp_path / f"images/{n}.png").unlink()
+    assert [c.name for c in pick_frames([str(new)], None, wishes).frames] == ["3"]
+
+
+def test_a_video_that_changes_meanwhile_is_said(clip: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.mkv"
+    copy.write_bytes(clip.read_bytes())
+    picked = pick_frames([str(copy)], None, Wishes(num=3))
+    copy.write_bytes(b"")
+    with pytest.raises(DataError, match="could be read once and not again"):
+        write_proposals(picked, tmp_path / "out", Proposals())
+
+
 def test_proposals_have_the_keypoints_of_the_labels(clip: Path, tmp_path: Path) -> None:
     def labels(names: list[str]) -> Path:
         category = {"id": 7, "name": "imp", "keypoints": names}
@@ -301,7 +332,7 @@ def test_a_long_video_is_thinned(clip: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_nothing_odd_is_no_reason() -> None:
-    place = Place("a", SourceInfo("a"), None)  # type: ignore[arg-type]
+    place = Place("a", SourceInfo("a"), None)
     look = np.zeros((16, 16, 3), np.uint8)
     frames = [Candidate(place, n, None, look, None, {"unsure": 0.2}) for n in range(5)]
     frames[3].raw["unsure"] = 0.9

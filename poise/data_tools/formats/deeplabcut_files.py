@@ -101,8 +101,9 @@ def deeplabcut_files(found: Annotations, out: Path) -> dict[Path, bytes]:
     more = " ..." * (len(by_video) > _SHOWN)
     project = config.resolve().as_posix()
     found.said += [
-        f"DeepLabCut wants the pictures in {folders}{more}",
-        f"and its tables as .h5, too: deeplabcut.convertcsv2h5('{project}', userfeedback=False)",
+        f"DeepLabCut looks for the pictures in {folders}{more}",
+        "it wants its tables as .h5, too: "
+        f"deeplabcut.convertcsv2h5('{project}', userfeedback=False)",
     ]
     if config.exists():
         return files

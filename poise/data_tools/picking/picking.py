@@ -7,27 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from poise.data_tools.formats.annotations import NUMBERS, Annotations
-from poise.data_tools.formats.reading import PICTURES, Reading, picture_folder
-from poise.data_tools.formats.table import read_annotations
+from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.picking.choosing import WAYS, choose
-from poise.data_tools.picking.doubts import LOOK_SIDE, Candidate, Known, Scale, told, watched
-from poise.data_tools.picking.shots import Place, Poses, Shot, Shots
+from poise.data_tools.picking.doubts import Candidate, Scale, told, watched
+from poise.data_tools.picking.labelled import Labelled
+from poise.data_tools.picking.shots import Poses, Shot, Shots
 from poise.errors import ArgumentError, DataError
-from poise.inference.results.pose_result import SourceInfo
-from poise.transforms.image import stored_image
 
 __all__ = ["Picked", "Wishes", "pick_frames"]
 
 #: more frames are not kept in memory; even
 MOST_KEPT = 20_000
 #: frames that a model looks at together
-_AT_ONCE = 16
-#: labelled poses that others are compared with
-_POSES = 500
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,13 +113,10 @@ def pick_frames(
         raise ArgumentError(
             f"--by {by} needs poses: give --model, or results of poise predict (.jsonl)"
         )
-    labelled = None
-    if wishes.labelled is not None:
-        reading = Reading(images=wishes.labelled_images)
-        labelled = read_annotations(wishes.labelled, reading)
+    labelled = Labelled(wishes.labelled, wishes.labelled_images, wishes.done)
     meta = {} if inferencer is None else dict(inferencer.metainfo)
-    _check_names(labelled, meta, wishes.labelled)
-    known = None if inferencer is None else _known_poses(labelled, meta)
+    labelled.check(meta)
+    known = labelled.poses(meta) if meta else None
     looked = _looked_at(shots, inferencer)
     kept, seen = _kept(progress(watched(looked, known)))
     meta = meta or shots.metainfo
@@ -133,13 +124,13 @@ def pick_frames(
         why = f": {shots.faults[0]}" if shots.faults else ""
         labels = f"; {shots.labelled} pictures have labels already" if shots.labelled else ""
         raise DataError(f"there are no frames to pick from{why}{labels}")
-    _check_names(labelled, meta, wishes.labelled)
-    names = _done_names(labelled, wishes.done)
-    free = [c for c in kept if c.name not in names]
+    labelled.check(meta)
+    theirs = [c for c in kept if labelled.has(c)]
+    free = [c for c in kept if not labelled.has(c)]
     said = []
-    if len(free) < len(kept) or shots.labelled:
-        said.append(f"{len(kept) - len(free) + shots.labelled:,} have labels or were picked before")
-    covered = _covered(labelled, wishes, [c for c in kept if c.name in names])
+    if theirs or shots.labelled:
+        said.append(f"{len(theirs) + shots.labelled:,} have labels or were picked before")
+    covered = labelled.looks(theirs)
     doubt, reasons = Scale.of(free).doubts(free)
     chosen = choose(free, doubt, wishes.num, by, covered=covered, seed=wishes.seed) if free else []
     if len(chosen) < wishes.num:
@@ -153,7 +144,7 @@ def pick_frames(
         shots.faults,
         said,
         meta,
-        labelled,
+        labelled.found,
     )
 
 
@@ -215,66 +206,3 @@ def _kept(candidates: Iterable[Candidate]) -> tuple[list[Candidate], int]:
             doubt = scale.doubts(kept)[0].reshape(-1, 2)
             kept = [kept[2 * n + k] for n, k in enumerate(doubt.argmax(axis=1).tolist())]
     return kept + few[:1], seen
-
-
-# ------------------------------------------------------------------- what has labels
-
-
-def _check_names(labelled: Annotations | None, meta: dict[str, Any], path: Any) -> None:
-    if labelled is None or not meta:
-        return
-    names = list(meta["keypoint_id2name"].values())
-    if not set(names) & set(labelled.names):
-        raise DataError(
-            f"the model has none of the keypoints of {path}: {', '.join(map(str, names[:4]))} ... "
-            f"and {', '.join(labelled.names[:4])} ..."
-        )
-
-
-def _known_poses(labelled: Annotations | None, meta: dict[str, Any]) -> Known | None:
-    """Labelled poses with the model's keypoints."""
-    if labelled is None:
-        return None
-    names = list(meta["keypoint_id2name"].values())
-    people = [p["keypoints"] for p in labelled.people if p.get("keypoints")]
-    people = people[:: max(1, len(people) // _POSES)]
-    triples = np.array(people, np.float64).reshape(-1, len(labelled.names), NUMBERS)
-    moved = np.zeros((len(triples), len(names), NUMBERS))
-    for k, name in enumerate(names):
-        if name in labelled.names:
-            moved[:, k] = triples[:, labelled.names.index(name)]
-    seen = moved[..., 2] > 0
-    several = seen.sum(axis=1) > 1
-    return Known.of(moved[several, :, :2], seen[several], meta["flip_indices"])
-
-
-def _done_names(labelled: Annotations | None, done: Sequence[Path]) -> set[str]:
-    """Names, without ending, of pictures that have labels or were picked."""
-    names = {path.stem for path in done}
-    if labelled is not None:
-        names |= {Path(i["file_name"].replace("\\", "/")).stem for i in labelled.images}
-    return names
-
-
-def _covered(
-    labelled: Annotations | None, wishes: Wishes, known: list[Candidate]
-) -> list[Candidate]:
-    """What pictures with labels look like, whether or not they are among the frames."""
-    files = [*wishes.done]
-    if labelled is not None and wishes.labelled is not None:
-        names = [image["file_name"] for image in labelled.images]
-        home = wishes.labelled.parent
-        near = (labelled.folder or home, home, home / "images", home.parent, home.parent / "images")
-        folder, places = picture_folder(names, near, wishes.labelled_images)
-        files += [folder / place for place in places.values()]
-    there = {candidate.name for candidate in known}
-    found = list(known)
-    for file in files:
-        if file.stem in there or file.suffix.lower() not in PICTURES:
-            continue
-        image = stored_image(file)
-        if image is not None:
-            small = cv2.resize(image, (LOOK_SIDE, LOOK_SIDE), interpolation=cv2.INTER_AREA)
-            place: Any = Place(file.stem, SourceInfo(str(file)), None)  # type: ignore[arg-type]
-            found.append(Candidate(place, 0, None, small))
-    return found

@@ -74,25 +74,34 @@ class Place:
     Attributes:
         name: of the pictures made of it: the video's, or the picture's itself.
         info: of the source.
-        source: gives the frames.
+        source: gives the frames; None of labelled pictures, which are not picked.
     """
 
     name: str
     info: SourceInfo
-    source: Source
+    source: Source | None
 
     def picture(self, frame: int) -> str:
         """Name of a frame's picture, without ending; the same whenever the frame is picked."""
         return f"{self.name}_{frame:06d}" if self.info.moves else self.name
 
     def images(self, frames: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """Some frames, in order, read once more."""
-        wanted, last = set(frames), max(frames)
-        for frame in self.source.frames():
+        """Some frames, in order, read once more.
+
+        Raises:
+            DataError: one can no longer be read.
+        """
+        wanted = set(frames)
+        for frame in self.source.frames() if self.source is not None else ():
             if frame.index in wanted and frame.image is not None:
+                wanted.remove(frame.index)
                 yield frame.index, frame.image
-            if frame.index >= last:
+            if not wanted:
                 return
+        raise DataError(
+            f"{len(wanted)} frames of {self.info.name} could be read once and not again, such as "
+            f"{min(wanted)}; has the file changed?"
+        )
 
 
 @dataclass(frozen=True)
