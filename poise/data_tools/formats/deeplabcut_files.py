@@ -102,8 +102,7 @@ def deeplabcut_files(found: Annotations, out: Path) -> dict[Path, bytes]:
     project = config.resolve().as_posix()
     found.said += [
         f"DeepLabCut looks for the pictures in {folders}{more}",
-        "it wants its tables as .h5, too: "
-        f"deeplabcut.convertcsv2h5('{project}', userfeedback=False)",
+        f"and its tables as .h5: deeplabcut.convertcsv2h5('{project}', userfeedback=False)",
     ]
     if config.exists():
         return files
