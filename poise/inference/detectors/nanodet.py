@@ -8,7 +8,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise.errors import DataError
 from poise.inference.detectors.base import SelectingDetector
 from poise.inference.machine.devices import computing, half_type
 
@@ -36,9 +35,7 @@ class NanoDetDetector(SelectingDetector):
         max_boxes: int = 100,
         side: int = SIDE,
     ) -> None:
-        from poise.models.detectors import NanoDet
-        from poise.models.weights import load_checkpoint
-        from poise.zoo import default_weights
+        from poise.models.detectors import embedded_nanodet
 
         super().__init__(
             score_threshold=score_threshold,
@@ -46,14 +43,7 @@ class NanoDetDetector(SelectingDetector):
             categories=None,
             max_boxes=max_boxes,
         )
-        weights = default_weights("nanodet")
-        if weights is None:
-            raise DataError(
-                "the weights of the embedded detector are missing from this installation "
-                "(poise/zoo/embedded/nanodet.safetensors); reinstall poise"
-            )
-        self.model = NanoDet()
-        load_checkpoint(self.model, weights)
+        self.model = embedded_nanodet()
         self.model.to(device).eval()
         self.side = side
         self._half: Any = None

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "nanodet": "NanoDet",
+        "nanodet_model": "NanoDetHead NanoDetModel embedded_nanodet",
         "rtmdet_head": "RTMDetSepBNHead",
         "single_stage": "RTMDet SingleStageDetector SyncedDetector YOLOX",
         "yolox_head": "YOLOXHead",

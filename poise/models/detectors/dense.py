@@ -14,7 +14,7 @@ from poise.layers import BaseModule
 from poise.registry import TASK_UTILS
 from poise.structures import InstanceData
 
-__all__ = ["DenseBoxHead", "DistancePointBBoxCoder", "keep_best"]
+__all__ = ["DenseBoxHead", "DistancePointBBoxCoder", "best_of", "keep_best"]
 
 Config = Mapping[str, Any]
 #: how dense heads of detectors choose their points unless a config says otherwise
@@ -157,3 +157,19 @@ def keep_best(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Config) -> Ten
         kept = kept[nms(shifted, scores[kept], rule.get("iou_threshold", 0.5))]
     most = cfg.get("max_per_img", -1)
     return kept[:most] if most >= 0 else kept
+
+
+def best_of(scores: Tensor, threshold: float, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores above a threshold, best first: their values, points and classes.
+
+    Args:
+        scores: (P, C) probabilities.
+        threshold: smallest score, exclusive.
+        count: most of them; all where it is negative.
+    """
+    above = scores > threshold
+    points, labels = above.nonzero(as_tuple=True)
+    values, order = scores[above].sort(descending=True)
+    if count >= 0:
+        values, order = values[:count], order[:count]
+    return values, points[order], labels[order]

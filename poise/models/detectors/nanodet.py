@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from poise.errors import DataError
 from poise.layers import Conv2d, max_pool2d
+from poise.models.heads.dense import flatten
 from poise.models.layout import PictureNetwork
 
-__all__ = ["NanoDet"]
+__all__ = ["MAX_DISTANCE", "STRIDES", "NanoDet", "cells_of", "mean_distances"]
 
 #: Pixels of the input per cell of each output level.
 STRIDES = (8, 16, 32)
@@ -121,8 +122,15 @@ class NanoDet(PictureNetwork):
         logits, distances = self._cells(images)
         return logits.sigmoid(), distances
 
-    def _cells(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the classes (B, M, C) and of the distances (B, M, 4, 11) of all cells."""
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Raw maps (B, C + 44, H / stride, W / stride), finest first; see `cells_of`.
+
+        Args:
+            images: as `forward` takes them.
+
+        Raises:
+            DataError: a size that is no multiple of the largest stride.
+        """
         height, width = images.shape[-2:]
         if height % STRIDES[-1] or width % STRIDES[-1]:
             raise DataError(
@@ -131,14 +139,14 @@ class NanoDet(PictureNetwork):
             )
         pictures = self.laid_out((images - self.mean) / self.std)
         levels = self._neck(self._backbone(pictures))
-        cells = [
-            output(tower(x)).flatten(2).transpose(1, 2)
+        return [
+            output(tower(x))
             for x, tower, output in zip(levels, self.towers, self.outputs, strict=True)
         ]
-        logits, distances = torch.cat(cells, 1).split(
-            (self.num_classes, 4 * (MAX_DISTANCE + 1)), dim=-1
-        )
-        return logits, distances.unflatten(-1, (4, MAX_DISTANCE + 1))
+
+    def _cells(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the classes (B, M, C) and of the distances (B, M, 4, 11) of all cells."""
+        return cells_of(flatten(self.maps(images)))
 
     def _backbone(self, x: Tensor) -> list[Tensor]:
         """Features at strides 8, 16 and 32."""
@@ -198,10 +206,22 @@ class NanoDet(PictureNetwork):
         return found
 
 
+def cells_of(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits of classes (..., C) and of distances (..., 4, 11), of outputs (..., C + 44)."""
+    width = 4 * (MAX_DISTANCE + 1)
+    logits, distances = outputs.split((outputs.shape[-1] - width, width), dim=-1)
+    return logits, distances.unflatten(-1, (4, MAX_DISTANCE + 1))
+
+
+def mean_distances(logits: Tensor) -> Tensor:
+    """Distances (..., 4) in cells, of logits (..., 4, 11)."""
+    steps = torch.arange(MAX_DISTANCE + 1, device=logits.device, dtype=logits.dtype)
+    return logits.softmax(-1) @ steps
+
+
 def _boxes(logits: Tensor, centers: Tensor, strides: Tensor) -> Tensor:
     """Boxes (..., M, 4) xyxy from logits of distances (..., M, 4, 11)."""
-    steps = torch.arange(MAX_DISTANCE + 1, device=logits.device, dtype=logits.dtype)
-    distances = logits.softmax(-1) @ steps * strides[:, None]
+    distances = mean_distances(logits) * strides[:, None]
     return torch.cat((centers - distances[..., :2], centers + distances[..., 2:]), -1)
 
 

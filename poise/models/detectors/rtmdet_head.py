@@ -15,8 +15,8 @@ from poise.errors import ConfigError
 from poise.layers import normal_init
 from poise.layers.csp import SILU, YOLO_BN, conv_class
 from poise.losses.detection import full_precision
-from poise.models.detectors.dense import GRID, DenseBoxHead
-from poise.models.detectors.targets import assign_boxes, quality_losses
+from poise.models.detectors.dense import GRID, DenseBoxHead, best_of
+from poise.models.detectors.targets import assign_boxes, in_pictures, quality_losses
 from poise.models.heads.dense import flatten, points_of, start_rare
 from poise.registry import MODELS, TASK_UTILS
 
@@ -26,8 +26,6 @@ Config = Mapping[str, Any]
 
 #: probabilities nearer to 0 or 1 than this have no finite logit in MMDetection
 _NEAREST = 1e-5
-#: height and width of a picture whose padding is not known: all points count
-_ENDLESS = (2**31, 2**31)
 
 
 @MODELS.register_module(scope="mmdet")
@@ -167,7 +165,7 @@ class RTMDetSepBNHead(DenseBoxHead):
         points = points_of(self.prior_generator, maps, torch.float32)
         logits = full_precision(flatten(maps))
         boxes = self.bbox_coder.decode(points[:, :2], full_precision(flatten(distances)))
-        valid = self._inside(maps, batch_data_samples)
+        valid = in_pictures(points, batch_data_samples)
         targets = assign_boxes(
             self.assigner, logits.detach(), boxes.detach(), points, batch_data_samples, valid
         )
@@ -175,16 +173,6 @@ class RTMDetSepBNHead(DenseBoxHead):
         if (factor := self.train_cfg.get("pos_weight", -1)) > 0:
             weights[targets.positive] = factor
         return quality_losses(self.loss_cls, self.loss_bbox, logits, boxes, targets, weights)
-
-    def _inside(self, maps: Sequence[Tensor], batch_data_samples: Sequence[Any]) -> Tensor:
-        """Which points of each picture lie in it, or in what its own padding added, (B, P)."""
-        sizes, device = [level.shape[-2:] for level in maps], maps[0].device
-        shapes = [tuple(s.metainfo.get("pad_shape", _ENDLESS)[:2]) for s in batch_data_samples]
-        flags = {
-            shape: torch.cat(self.prior_generator.valid_flags(sizes, shape, device))
-            for shape in set(shapes)
-        }
-        return torch.stack([flags[shape] for shape in shapes])
 
     def candidates(
         self, outputs: Any, metas: Sequence[Mapping[str, Any]]
@@ -201,7 +189,7 @@ class RTMDetSepBNHead(DenseBoxHead):
         limits = self.test_cfg.get("score_thr", 0), self.test_cfg.get("nms_pre", -1)
         found = []
         for i, meta in enumerate(metas):
-            chosen = [_best(level[i], *limits) for level in scores]
+            chosen = [best_of(level[i], *limits) for level in scores]
             at = torch.cat([p[index] for p, (_, index, _) in zip(points, chosen, strict=True)])
             reach = torch.cat([s[i, index] for s, (_, index, _) in zip(sides, chosen, strict=True)])
             boxes = self.bbox_coder.decode(at, reach, max_shape=meta["img_shape"])
@@ -227,19 +215,3 @@ def _mean_logit(scores: Tensor, objectness: Tensor) -> Tensor:
 def _rows(maps: Tensor) -> Tensor:
     """Maps (B, C, H, W) as points (B, H * W, C)."""
     return maps.flatten(2).transpose(1, 2)
-
-
-def _best(scores: Tensor, threshold: float, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores above a threshold, best first: their values, points and classes.
-
-    Args:
-        scores: (P, C) probabilities.
-        threshold: smallest score, exclusive.
-        count: most of them; all where it is negative.
-    """
-    above = scores > threshold
-    points, labels = above.nonzero(as_tuple=True)
-    values, order = scores[above].sort(descending=True)
-    if count >= 0:
-        values, order = values[:count], order[:count]
-    return values, points[order], labels[order]

@@ -11,10 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.errors import ConfigError, DataError
+from poise.models.assigners.dynamic import inside
 from poise.models.heads.dense_targets import mean_over_devices
 from poise.structures import InstanceData
 
-__all__ = ["BoxTargets", "assign_boxes", "quality_losses"]
+__all__ = ["BoxTargets", "assign_boxes", "in_crowds", "in_pictures", "quality_losses"]
+
+
+#: height and width of a picture whose padding is not known: all its points count
+_ENDLESS = (float("inf"), float("inf"))
 
 
 @dataclass
@@ -107,6 +112,29 @@ def assign_boxes(
         labels=torch.cat([objects.labels for objects in wanted])[owner].long(),
         overlaps=overlaps[positive],
     )
+
+
+def in_pictures(priors: Tensor, batch_data_samples: Sequence[Any]) -> Tensor:
+    """Which points lie in a picture or its own padding, not in what the batch added, (B, P).
+
+    Args:
+        priors: (P, 4) points and strides.
+        batch_data_samples: B samples; `pad_shape` is (height, width).
+    """
+    shapes = [sample.metainfo.get("pad_shape", _ENDLESS)[:2] for sample in batch_data_samples]
+    corners = (priors[:, :2] / priors[:, 2:]).floor() * priors[:, 2:]
+    return (corners < priors.new_tensor(shapes).flip(1)[:, None]).all(dim=-1)
+
+
+def in_crowds(priors: Tensor, batch_data_samples: Sequence[Any]) -> Tensor:
+    """Which points lie in a box of `ignored_instances`, (B, P); arguments as `in_pictures`."""
+    found = torch.zeros(len(batch_data_samples), len(priors), dtype=torch.bool).to(priors.device)
+    for i, sample in enumerate(batch_data_samples):
+        crowds = sample.get("ignored_instances")
+        if crowds is not None and len(crowds):
+            boxes = crowds.bboxes
+            found[i] = inside(priors[:, None, :2], boxes[:, :2], boxes[:, 2:]).any(dim=1)
+    return found
 
 
 def quality_losses(

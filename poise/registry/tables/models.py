@@ -143,6 +143,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.layers.norms": "LN2d=LayerNorm2d",
         "poise.models.backbones.movenet": "MoveNetBackbone",
         "poise.models.backbones.timm_backbone": "TIMMBackbone",
+        "poise.models.detectors.nanodet_model": "NanoDet=NanoDetModel NanoDetHead",
         "poise.models.heads.movenet": "MoveNetHead",
         "poise.models.necks.movenet": "MoveNetFPN",
     },
