@@ -62,6 +62,9 @@ def pick(
     keypoint_threshold: Annotated[
         float, typer.Option(help="Keypoints with a lower score are proposed as not labelled.")
     ] = 0.3,
+    category: Annotated[
+        str, typer.Option(help="What boxes are called, unless --labelled says it.")
+    ] = "person",
     detector: options.Detector = "auto",
     detector_weights: options.DetectorWeights = None,
     device: options.Device = "auto",
@@ -83,7 +86,13 @@ def pick(
 
     if weights is not None and model is None:
         raise ArgumentError("--weights belongs to --model, which is not there")
-    how = Proposals(form=form, threshold=keypoint_threshold, model=model or "", replace=force)
+    how = Proposals(
+        form=form,
+        threshold=keypoint_threshold,
+        model=model or "poise",
+        category=category,
+        replace=force,
+    )
     wishes = Wishes(
         num=num,
         by=by,

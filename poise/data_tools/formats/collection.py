@@ -142,7 +142,8 @@ class Collection:
             wanted = self.reading.category
             among = f" in people of the category '{wanted}'" if wanted is not None else ""
             there = f"; there are {', '.join(self._categories)}" if among else ""
-            raise DataError(f"{self.source}: no keypoints were found{among}{there}")
+            left = "".join(f"; left out: {n:,} {why}" for why, n in self.found.lost.items())
+            raise DataError(f"{self.source}: no keypoints were found{among}{there}{left}")
         if isinstance(keypoints, Mapping):
             sets = {draft.category: tuple(keypoints.get(draft.category, ())) for draft in used}
             keypoints = next(iter(sets.values()))

@@ -91,7 +91,8 @@ def _chosen(book: Collection, task: Mapping[str, Any], where: str) -> list[Any] 
         return list(proposed[-1].get("result") or ())
     if not mine:
         about = "annotations" if wanted is None else f"annotations of {wanted}"
-        book.found.drop(f"tasks without {about}", where)
+        hint = " (--predicted takes a model's)" if task.get("predictions") else ""
+        book.found.drop(f"tasks without {about}{hint}", where)
         return None
     # newest last; what was marked as the truth counts before that
     mine.sort(key=lambda a: (bool(a.get("ground_truth")), str(a.get("updated_at") or "")))

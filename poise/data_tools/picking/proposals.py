@@ -57,6 +57,7 @@ class Proposals:
         form: one of `TARGETS`.
         threshold: keypoints that score lower are not labelled.
         model: name of the model, for tools that show it.
+        category: what boxes are called where no labels say it.
         replace: overwrite labels that are there.
 
     Raises:
@@ -65,7 +66,8 @@ class Proposals:
 
     form: str = "labelme"
     threshold: float = 0.3
-    model: str = ""
+    model: str = "poise"
+    category: str = "person"
     replace: bool = False
 
     def __post_init__(self) -> None:
@@ -145,6 +147,10 @@ def write_proposals(
             found.people += _people(poses, number, len(found.people), found, picked, how)
         tiles.append(_tile(image, poses, picked.metainfo, how.threshold))
         captions.append(f"{frame.frame if frame.place.info.moves else frame.name}: {reason}")
+    if picked.metainfo:
+        people, total = len(found.people), len(found.images)
+        posed = len({person["image_id"] for person in found.people})
+        picked.said.append(f"{people:,} poses are proposed, in {posed:,} of {total:,} frames")
     files = []
     # without any names there is nothing to say to a tool
     if found.names:
@@ -210,7 +216,7 @@ def _annotations(picked: Picked, how: Proposals) -> Annotations:
         names = list((meta.get("keypoint_id2name") or {}).values())
         swap = [int(k) for k in meta.get("flip_indices", range(len(names)))]
         links = [(int(a), int(b)) for a, b in meta.get("skeleton_links", ())]
-        found = Annotations([], [], names, swap, links, [{"id": 1, "name": "person"}])
+        found = Annotations([], [], names, swap, links, [{"id": 1, "name": how.category}])
     found.proposed_by = how.model
     return found
 
