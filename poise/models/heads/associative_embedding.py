@@ -11,7 +11,7 @@ from poise.errors import DataError
 from poise.models.flip import aggregate_heatmaps, flip_heatmaps
 from poise.models.heads.base import per_sample
 from poise.models.heads.heatmap import HeatmapHead
-from poise.models.heads.targets import labels, stacked_fields
+from poise.models.heads.targets import heatmap_mask, stacked_fields
 from poise.registry import MODELS
 from poise.structures import InstanceData, PixelData
 
@@ -189,19 +189,27 @@ class AssociativeEmbeddingHead(HeatmapHead):
         batch_data_samples: Sequence[Any],
         train_cfg: Mapping[str, Any] = {},
     ) -> dict[str, Tensor]:
-        """`loss_kpt`, `loss_pull` and `loss_push`."""
+        """`loss_kpt`, `loss_pull` and `loss_push`.
+
+        Everybody is on the same heatmaps, so keypoints have no weights in them; the mask has.
+
+        Raises:
+            DataError: the samples do not say where the keypoints are.
+        """
+        own = [sample.gt_instance_labels for sample in batch_data_samples]
+        if not all("keypoint_indices" in label for label in own):
+            raise DataError(
+                "AssociativeEmbeddingHead learns tags at `keypoint_indices`, which the samples "
+                "lack; set PackPoseInputs(extra_mapping_labels={'keypoint_indices': "
+                "'keypoint_indices'}) in the pipeline"
+            )
         heatmaps, tags = self.forward(feats)
         if not self.tag_per_keypoint:
             tags = tags.repeat(1, self.num_keypoints, 1, 1)
         targets = stacked_fields(batch_data_samples)
         self.check_targets(heatmaps, targets, batch_data_samples)
-        pull, push = self.loss_module.tag_loss(
-            tags, [s.gt_instance_labels.keypoint_indices for s in batch_data_samples]
-        )
+        pull, push = self.loss_module.tag_loss(tags, [label.keypoint_indices for label in own])
         loss = self.loss_module.keypoint_loss(
-            heatmaps,
-            targets,
-            labels(batch_data_samples, "keypoint_weights"),
-            stacked_fields(batch_data_samples, "heatmap_mask"),
+            heatmaps, targets, None, heatmap_mask(batch_data_samples)
         )
         return {"loss_kpt": loss, "loss_pull": pull, "loss_push": push}

@@ -12,7 +12,7 @@ from poise.models.heads import (
     RTMOHead,
     YOLOXPoseHead,
 )
-from poise.structures import InstanceData
+from poise.structures import InstanceData, PixelData
 
 K, SIZE = 5, (64, 64)
 
@@ -168,6 +168,36 @@ def test_tags_of_both_sides_stand_side_by_side(people, flip, restore):
     assert fields[0].heatmaps.shape == (K, side, side)
     assert fields[0].tags.shape == (K * (2 if flip else 1), side, side)
     assert preds[0].keypoints.shape[1:] == (K, 2)
+
+
+@pytest.mark.parametrize("per_keypoint", [False, True])
+def test_tags_are_learned_at_the_keypoints_of_each_picture(people, per_keypoint):
+    torch.manual_seed(0)
+    head = AssociativeEmbeddingHead(4, K, 1, per_keypoint, None, decoder=ae_codec())
+    samples = [people(2), people(1), people(0)]
+    for data in samples:
+        encoded = ae_codec().encode(data.gt_instance_labels.keypoints.numpy())
+        maps = torch.from_numpy(encoded.pop("heatmaps"))
+        data.gt_fields = PixelData(heatmaps=maps, heatmap_mask=torch.ones(1, 16, 16))
+        data.gt_instance_labels = InstanceData(**encoded).to_tensor()
+    samples[0].gt_fields.heatmap_mask[..., 8:] = 0
+    feats = (torch.randn(3, 4, 16, 16),)
+    losses = head.loss(feats, samples)
+    heatmaps, tags = head(feats)
+    target = torch.stack([data.gt_fields.heatmaps for data in samples])
+    squared = (heatmaps - target) ** 2
+    squared[0, ..., 8:] = 0
+    assert torch.allclose(losses["loss_kpt"], squared.mean())
+    pull = 0
+    for data, maps in zip(samples, tags.expand(-1, K, -1, -1).flatten(2), strict=True):
+        places = data.gt_instance_labels.keypoint_indices[..., 0]
+        own = maps[torch.arange(K), places]
+        pull += (own - own.mean(dim=1, keepdim=True)).square().mean(dim=1).sum() / max(len(own), 1)
+    assert torch.allclose(losses["loss_pull"], pull, atol=1e-5)
+    assert losses["loss_push"] > 0
+    del samples[1].gt_instance_labels.keypoint_indices
+    with pytest.raises(DataError, match="set PackPoseInputs.extra_mapping_labels="):
+        head.loss(feats, samples)
 
 
 def test_pictures_of_different_sizes_cannot_be_restored_together(people):
