@@ -8,7 +8,8 @@ Measured is all that an evaluation costs: construction (which reads the file), `
 batches of 64, `evaluate`. With `--peer` each library works in its own process and evaluations
 alternate, case by case, so that a busy machine slows both down alike; the garbage collector is on
 in both and skips the samples, which were made before. CPU seconds on one thread, medians of the
-rounds; `apart` is the largest difference of any figure.
+rounds; `apart` is the largest difference of any figure. Those of boxes are MMDetection's, which
+rounds to three digits.
 """
 
 from __future__ import annotations
@@ -56,6 +57,20 @@ CASES = {
         30_000,
     ),
     "wholebody 5,000 images, 13,000 poses": ("CocoWholeBodyMetric", {}, 5_000, 2.2, 13_000),
+    "boxes of 80 classes 5,000 images, 100,000 boxes": (
+        "DetectionCocoMetric",
+        {"classes": 80},
+        5_000,
+        7.3,
+        100_000,
+    ),
+    "boxes of people 5,000 images, 100,000 boxes": (
+        "DetectionCocoMetric",
+        {"classes": 1},
+        5_000,
+        2.2,
+        100_000,
+    ),
     "PCK 20,000 poses": ("PCKAccuracy", {"norm_item": ["bbox", "torso"]}, 20_000, 1, 20_000),
     "MPII PCKh 20,000 poses": ("MpiiPCKAccuracy", {"norm_item": "head"}, 20_000, 1, 20_000),
     "AUC 20,000 poses": ("AUC", {}, 20_000, 1, 20_000),
@@ -68,6 +83,8 @@ CASES = {
         20_000,
     ),
 }
+#: class of the other library where it is not MMPose's of the same name
+PEERS = {"DetectionCocoMetric": ("mmdet.evaluation.metrics", "CocoMetric")}
 QUICK = ("5,000 images, 13,000", "20,000 poses")
 
 
@@ -171,6 +188,63 @@ def coco_samples(rng, total, images, image, box, points):
         }
 
 
+def write_boxes(path, images, image, box, label, crowd, classes):
+    """A COCO file of boxes."""
+    annotations = [
+        {
+            "id": i + 1,
+            "image_id": int(image[i]) + 1,
+            "category_id": int(label[i]) + 1,
+            "bbox": box[i].round(2).tolist(),
+            "area": round(float(box[i, 2] * box[i, 3] * 0.6), 2),
+            "iscrowd": int(crowd[i]),
+        }
+        for i in range(len(image))
+    ]
+    pictures = [{"id": i + 1, "width": 640, "height": 480} for i in range(images)]
+    categories = [{"id": c + 1, "name": f"class {c}"} for c in range(classes)]
+    content = {"images": pictures, "annotations": annotations, "categories": categories}
+    path.write_text(json.dumps(content))
+
+
+def box_samples(rng, total, images, image, box, label, classes):
+    """Samples as a detector gives them, a picture each."""
+    import torch
+
+    which = rng.integers(0, len(image), total)
+    found = box[which] + rng.normal(size=(total, 4)) * box[which, 2:].min(1)[:, None] * 0.1
+    found[:, 2:] = found[:, :2] + found[:, 2:].clip(1)
+    place, labels = image[which], label[which]
+    false = rng.random(total) < 0.3
+    place[false] = rng.integers(0, images, false.sum())
+    labels[rng.random(total) < 0.1] = rng.integers(0, classes)
+    scores = rng.random(total).round(3)
+    order = np.lexsort((-scores, place))
+    bounds = np.searchsorted(place[order], np.arange(images + 1))
+    boxes, scores, labels = (
+        torch.from_numpy(values[order]) for values in (found.astype(np.float32), scores, labels)
+    )
+    for i in range(images):
+        own = slice(bounds[i], bounds[i + 1])
+        predicted = {"bboxes": boxes[own], "scores": scores[own], "labels": labels[own]}
+        yield {"img_id": i + 1, "ori_shape": (480, 640), "pred_instances": predicted}
+
+
+def prepared_boxes(case, folder):
+    """`prepared` for cases of boxes."""
+    name, options, images, things, total = CASES[case]
+    rng = np.random.default_rng(0)
+    classes = options["classes"]
+    image, box, _, crowd = truth(rng, images, things, 1)
+    label = rng.integers(0, classes, len(image))
+    file = folder / f"boxes-{images}-{things}-{classes}.json"
+    if not file.exists():
+        write_boxes(file, images, image, box, label, crowd, classes)
+    meta = {"classes": tuple(f"class {c}" for c in range(classes))}
+    samples = list(box_samples(rng, total, images, image, box, label, classes))
+    return name, {"ann_file": str(file)}, meta, samples
+
+
 def keypoint_samples(rng, total, keypoints):
     """Samples with their annotations, for metrics of distances."""
     places = rng.uniform(0, 300, (total, keypoints, 2)).astype(np.float32)
@@ -197,6 +271,8 @@ def keypoint_samples(rng, total, keypoints):
 def prepared(case, folder):
     """Class and options of the metric, meta information, and samples of a case."""
     name, options, images, people, total = CASES[case]
+    if name == "DetectionCocoMetric":
+        return prepared_boxes(case, folder)
     rng = np.random.default_rng(0)
     keypoints = {"CocoWholeBodyMetric": 133, "MpiiPCKAccuracy": 16}.get(name, 17)
     meta = {"dataset_name": "synthetic", "num_keypoints": keypoints, "CLASSES": None}
@@ -211,11 +287,18 @@ def prepared(case, folder):
     return name, {**options, "ann_file": str(file)}, meta, samples
 
 
-def evaluated(metrics, name, options, meta, samples):
+def class_of(name, library):
+    """The metric's class."""
+    own = "poise.metrics" if library == "poise" else "mmpose.evaluation.metrics"
+    module, name = (own, name) if library == "poise" else PEERS.get(name, (own, name))
+    return getattr(importlib.import_module(module), name)
+
+
+def evaluated(metric_class, options, meta, samples):
     """(CPU seconds, figures) of one evaluation."""
     gc.collect()
     start = time.process_time()
-    metric = getattr(metrics, name)(**options)
+    metric = metric_class(**options)
     metric.dataset_meta = dict(meta)
     for begin in range(0, len(samples), BATCH):
         metric.process(None, samples[begin : begin + BATCH])
@@ -228,9 +311,6 @@ def worker(library, folder):
     warnings.simplefilter("ignore")
     from common import answer_questions
 
-    metrics = importlib.import_module(
-        "poise.metrics" if library == "poise" else "mmpose.evaluation.metrics"
-    )
     held, work = "", None
 
     def answer(case):
@@ -242,7 +322,8 @@ def worker(library, folder):
             # the samples of a dataset are not kept in real runs: out of the collector's way
             gc.collect()
             gc.freeze()
-        return evaluated(metrics, *work)
+        name, *rest = work
+        return evaluated(class_of(name, library), *rest)
 
     answer_questions(answer)
 
