@@ -24,7 +24,7 @@ from poise.errors import (
 from poise.metrics.analysis.statistics import Leaf, leaves_of
 from poise.metrics.evaluator import Evaluator
 from poise.metrics.prediction_file import is_prediction_file, read_predictions
-from poise.registry import METRICS
+from poise.registry import METRICS, use_scope
 from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = [
@@ -146,7 +146,8 @@ def collect_predictions(
     for metric, config in zip(wanted, configs, strict=True):
         name = metric if isinstance(metric, str) else str(config["type"])
         try:
-            evaluator = Evaluator(config)
+            with use_scope(header.get("scope")):
+                evaluator = Evaluator(config)
         except UnknownNameError as error:
             error.add_note("metrics of your own are imported by --import MODULE")
             raise

@@ -50,7 +50,7 @@ class PredictionWriter:
     Args:
         path: ends with .jsonl or .jsonl.gz.
         header: facts for all samples: 'meta' (the dataset's meta information), 'ann_file' (its
-            annotation file), 'metrics' (configs).
+            annotation file), 'metrics' (configs) and 'scope' (whose names these have).
 
     Raises:
         DataError: another ending, or the file cannot be written.

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from poise.cli.main import app
 from poise.data_tools import evaluate_predictions, parse_metric
+from poise.data_tools.evaluating import collect_predictions
 from poise.errors import ArgumentError, DataError, FileMissingError, UnknownNameError
 from poise.metrics import Evaluator
 from poise.metrics.prediction_file import PredictionWriter, read_predictions
@@ -288,3 +289,25 @@ def test_a_setting_of_a_wrong_kind_names_its_metric(tmp_path: Path) -> None:
     path = saved(tmp_path / "p.jsonl", [pose(1)], meta=meta_of("coco"))
     with pytest.raises(ArgumentError, match="the metric 'AUC,num_thrs=x' fails"):
         evaluate_predictions(path, ["AUC,num_thrs=x"])
+
+
+def test_boxes_of_detectors_are_evaluated_by_mmdetections_metric(tmp_path: Path) -> None:
+    annotations = tmp_path / "boxes.json"
+    ann = {"id": 1, "image_id": 1, "category_id": 4, "bbox": [10, 10, 20, 40]}
+    categories = [{"id": 4, "name": "dog"}]
+    content = {"images": [{"id": 1}], "annotations": [ann], "categories": categories}
+    annotations.write_text(json.dumps(content))
+    header = {"meta": {"classes": ["dog"]}, "ann_file": str(annotations), "scope": "mmdet"}
+    writer = PredictionWriter(
+        tmp_path / "boxes.jsonl", header | {"metrics": [{"type": "CocoMetric", "metric": "bbox"}]}
+    )
+    boxes = np.array([[10, 10, 30, 50]], np.float32)
+    found = {"bboxes": boxes, "scores": np.ones(1, np.float32), "labels": np.zeros(1, np.int64)}
+    writer.write([{"img_id": 1, "pred_instances": found}])
+    writer.close()
+    figures = evaluate_predictions(tmp_path / "boxes.jsonl")["CocoMetric"]
+    assert figures["coco/bbox_mAP"] == pytest.approx(1)
+    collected = collect_predictions(tmp_path / "boxes.jsonl")
+    collected.figures()
+    with pytest.raises(DataError, match="box AP has figures alone"):
+        collected.leaves["CocoMetric"][0].statistic()

@@ -28,6 +28,7 @@ from poise.metrics.analysis.person_sums import (
 from poise.metrics.analysis.posetrack_bootstrap import posetrack_statistics
 from poise.metrics.base import BaseMetric
 from poise.metrics.coco import CocoMetric, Comparison
+from poise.metrics.coco_box import DetectionCocoMetric
 from poise.metrics.coco_eval import OksEvaluation, evaluate_oks
 from poise.metrics.partition import KeypointPartitionMetric
 from poise.metrics.posetrack18 import LabelledJoints, PoseTrack18Metric
@@ -191,6 +192,8 @@ class Leaf:
             return self._named(self._of_people[0])
         if self.is_posetrack:
             return self._named(self._of_videos[0])
+        if isinstance(self.metric, DetectionCocoMetric):
+            raise DataError("intervals and comparisons are of poses; box AP has figures alone")
         return self._of_anything()
 
     def keypoint_statistic(self) -> Statistic | None:

@@ -93,6 +93,8 @@ def _header(runner: Any) -> dict[str, Any]:
         "ann_file": str(Path(ann_file).resolve()) if ann_file else None,
         "metrics": _configs(runner.cfg.get("test_evaluator")),
         "meta": dataset.metainfo,
+        # whose metrics the names are
+        "scope": runner.cfg.get("default_scope"),
     }
     return {key: value for key, value in header.items() if value is not None}
 
