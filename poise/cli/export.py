@@ -149,8 +149,12 @@ def _pictures(source: Path | None, network: Any, images: Path | None) -> Any:
     """A data set of an annotation file; a folder as it is."""
     if source is None or source.is_dir():
         return source
-    from poise.data_tools.opening import open_dataset
-    from poise.export import needs_boxes
+    from poise.data_tools.opening import folder_near, is_coco_file, open_dataset
+    from poise.datasets import DetectionCocoDataset
+    from poise.export import finds_boxes, needs_boxes
 
+    if finds_boxes(network) and is_coco_file(source):
+        folder = {"img": str(images or folder_near(source))}
+        return DetectionCocoDataset(str(source), data_prefix=folder, test_mode=True)
     mode = "topdown" if needs_boxes(network) else "bottomup"
     return open_dataset(source, mode=mode, images=images)

@@ -24,7 +24,7 @@ from poise.datasets.report import reports_of
 from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError, nearest
 from poise.registry import DATASETS
 
-__all__ = ["folder_near", "open_dataset"]
+__all__ = ["folder_near", "is_coco_file", "open_dataset"]
 
 PARTS = ("train", "val", "test")
 #: endings of annotation files
@@ -170,6 +170,11 @@ def _has_several_sets(path: Path) -> bool:
         return has_several_sets(read_annotations(path))
     except DataError:  # of another form, or broken: its reader says so
         return False
+
+
+def is_coco_file(path: Path) -> bool:
+    """Whether a file is one of COCO's form by its name, and not of a labelling tool."""
+    return path.name.endswith(_JSON) and path.is_file() and not is_foreign(path)
 
 
 def _annotations_in(folder: Path) -> str:

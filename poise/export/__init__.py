@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "exporting": "Pictured export_detector export_model export_onnx",
         "checks.accuracy": "Accuracy",
-        "checks.looking": "needs_boxes",
+        "checks.looking": "finds_boxes needs_boxes",
         "checks.parity": "Difference Report",
         "checks.pictures": "Pictures",
         "plans.description": "describe_model",

@@ -260,7 +260,8 @@ class DetectionCocoDataset(BadAnnotations, BaseDataset):
         )
         ends = np.cumsum(np.bincount(place[keep], minlength=len(images)))
         crowd = np.array([bool(ann["iscrowd"]) for ann in anns], np.int64)
-        things = bbox_xywh2xyxy(boxes[keep]).astype(np.float32), labels[keep], crowd[keep]
+        corners = bbox_xywh2xyxy(boxes[keep]).astype(np.float32)
+        things: tuple[np.ndarray, ...] = (corners, labels[keep], crowd[keep])
         for name, values in zip(_COLUMNS, things, strict=True):
             records.columns[name] = RaggedColumn(values, ends)
         return records

@@ -12,7 +12,7 @@ from poise.errors import DataError
 from poise.export.checks.agreement import nearest_places
 from poise.export.checks.looking import Looker, Seen
 from poise.export.checks.pictures import Pictures
-from poise.export.checks.scoring import figures_of, main_figure
+from poise.export.checks.scoring import box_figures, figures_of, main_figure
 from poise.geometry.boxes import AREA_PER_BOX
 
 __all__ = ["LEAST_LIKENESS", "MAX_DROP", "MAX_DROP_INT8", "Accuracy", "Apart", "Trial"]
@@ -138,11 +138,20 @@ class Trial:
                 f"the model finds nobody in {len(pictures)} pictures, so nothing can be compared; "
                 "give pictures of what it looks for"
             )
-        self._figures: Mapping[str, float] = {}
         self._main, self._sign = "", 1
-        if pictures.labelled and metrics:
-            self._figures = figures_of(model, self._expected, pictures, metrics)
+        self._figures = self._figures_of(self._expected)
+        if self._figures:
             self._main, self._sign = main_figure(self._figures)
+
+    def _figures_of(self, seen: Sequence[Seen]) -> Mapping[str, float]:
+        """Figures of what was found; none without labels."""
+        if not self.pictures.labelled:
+            return {}
+        if hasattr(self._model, "classes"):
+            return box_figures(self._model.classes, seen, self.pictures)
+        if not self._metrics:
+            return {}
+        return figures_of(self._model, seen, self.pictures, self._metrics)
 
     def __call__(self, file: Looker) -> Accuracy:
         """How a file compares."""
@@ -153,7 +162,7 @@ class Trial:
         areas = np.concatenate([_areas(seen) for seen in self._expected])
         figures = {}
         if self._main:
-            own = figures_of(model, found, self.pictures, self._metrics)
+            own = self._figures_of(found)
             figures = {name: (value, own[name]) for name, value in self._figures.items()}
         return Accuracy(
             len(self.pictures),

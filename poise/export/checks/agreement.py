@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from poise.export.checks.looking import detector_of
+from poise.export.checks.looking import detector_of, finds_boxes
 from poise.export.plans.plan import made_pixels
 
 __all__ = ["Agreement", "agreement", "nearest_places", "shaken", "trial_pictures"]
@@ -134,13 +134,11 @@ def _lifted(model: Any, pictures: Sequence[Array]) -> list[Found]:
 
 def _finder(model: Any) -> tuple[Callable[[Any, Sequence[Array]], list[Found]], str]:
     """What finds things with a model or its file, and the unit of places."""
-    from poise.models.detectors import SingleStageDetector, YOLODetector
     from poise.models.estimators import PoseLifter
 
     if isinstance(model, PoseLifter):
         return _lifted, "m"
-    boxes = isinstance(model, SingleStageDetector) and not isinstance(model, YOLODetector)
-    return (_boxes if boxes else _poses), "px"
+    return (_boxes if finds_boxes(model) else _poses), "px"
 
 
 def _paired(expected: Found, found: Found) -> tuple[Array, Array]:

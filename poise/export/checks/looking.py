@@ -13,13 +13,25 @@ from poise.export.checks.pictures import Pictures
 from poise.inference.networks.crops import BOX_STEPS, pipeline_config
 from poise.inference.sources.pictures import list_pictures, read_picture
 
-__all__ = ["Looker", "Seen", "Tick", "detector_of", "ignored", "looker_of", "needs_boxes"]
+__all__ = [
+    "Looker",
+    "Seen",
+    "Tick",
+    "detector_of",
+    "finds_boxes",
+    "ignored",
+    "looker_of",
+    "needs_boxes",
+]
 
 Array = np.ndarray
 Tick = Callable[[int], None]
 
 #: A keypoint is sure whose chance to be right is so high.
 _SURE = 0.5
+#: Least score of a box, and of one that figures of precision count.
+_SURE_BOX, _LEAST_BOX = 0.3, 0.05
+_COCO_CLASSES = 80
 
 
 class Seen(NamedTuple):
@@ -32,6 +44,7 @@ class Seen(NamedTuple):
         boxes: (N, 4) xyxy.
         box_scores: (N,).
         size: height and width of the picture.
+        things: of detectors (M, 6), all boxes xyxy, also unsure ones, with score and class.
     """
 
     places: Array
@@ -40,6 +53,7 @@ class Seen(NamedTuple):
     boxes: Array
     box_scores: Array
     size: tuple[int, int]
+    things: Array | None = None
 
 
 def ignored(count: int) -> None:
@@ -155,6 +169,9 @@ class _Boxes:
     Args:
         detector: that finds boxes.
         tick: is told how many more pictures were looked at.
+
+    Attributes:
+        classes: names of what it finds, None for those that are not known.
     """
 
     names: Sequence[str] = ("upper left corner", "lower right corner")
@@ -163,6 +180,12 @@ class _Boxes:
 
     def __init__(self, detector: Any, tick: Tick) -> None:
         self._detector, self._tick = detector, tick
+        count = getattr(detector, "num_classes", 1)
+        # the embedded detector, and those of COCO's classes
+        first = "person" if count in (1, _COCO_CLASSES) else None
+        named = getattr(detector, "classes", None)
+        self.classes: Sequence[str | None] = named or [first, *[None] * (count - 1)]
+        detector.score_threshold, detector.category_ids = _LEAST_BOX, range(count)
 
     def __call__(self, pictures: Pictures) -> list[Seen]:
         return [self._look(path) for path in pictures.paths]
@@ -171,7 +194,8 @@ class _Boxes:
         (picture,) = list_pictures(path)
         image = read_picture(picture)
         self._tick(1)
-        (found,) = self._detector.detect([image])
+        (things,) = self._detector.detect([image])
+        found = things[things[:, 4] >= _SURE_BOX]
         scores = found[:, 4]
         return Seen(
             found[:, :4].reshape(-1, 2, 2),
@@ -180,6 +204,8 @@ class _Boxes:
             found[:, :4],
             scores,
             image.shape[:2],
+            # one that knows a single class does not tell it
+            np.pad(things, ((0, 0), (0, 6 - things.shape[1]))),
         )
 
     def inputs(self, pictures: Pictures, most: int) -> list[Array]:
@@ -195,6 +221,15 @@ def needs_boxes(model: Any) -> bool:
         return False
     names = {str(step.get("type")).rpartition(".")[2] for step in pipeline_config(model.cfg)}
     return not names.isdisjoint(BOX_STEPS)
+
+
+def finds_boxes(model: Any) -> bool:
+    """Whether a model is a detector: it finds things in pictures, and no keypoints."""
+    from poise.inference.detectors import NanoDetDetector
+    from poise.models.detectors import SingleStageDetector, YOLODetector
+
+    network = isinstance(model, SingleStageDetector) and not isinstance(model, YOLODetector)
+    return network or isinstance(model, NanoDetDetector)
 
 
 def detector_of(subject: Any, **options: Any) -> Any:
@@ -225,9 +260,8 @@ def looker_of(
     if kind is None:
         from poise.inference.detectors import NanoDetDetector, OnnxDetector
 
-        return _Boxes(
-            OnnxDetector(subject) if isinstance(subject, Path) else NanoDetDetector(), tick
-        )
+        embedded = OnnxDetector(subject) if isinstance(subject, Path) else NanoDetDetector()
+        return _Boxes(embedded, tick)
     if kind == "boxes":
-        return _Boxes(detector_of(subject), tick)
+        return _Boxes(detector_of(subject, categories=None), tick)
     return _Poses(subject, runtime, tick)

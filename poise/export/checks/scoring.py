@@ -15,14 +15,14 @@ from poise.export.checks.pictures import Pictures
 from poise.metrics.evaluator import Evaluator, meta_for_metrics
 from poise.transforms.packing import META_KEYS, PackPoseInputs
 
-__all__ = ["figures_of", "main_figure", "metrics_of"]
+__all__ = ["box_figures", "figures_of", "main_figure", "metrics_of"]
 
 Sample = dict[str, Any]
 
 #: Metrics of configs that need no more than COCO-style labels.
 _PLAIN = ("CocoMetric", "PCKAccuracy", "AUC", "NME", "CocoWholeBodyMetric")
 #: Figures that count, the first of them that is there, and whether a larger one is better.
-_MAIN = (("coco/AP", 1), ("AP", 1), ("PCK", 1), ("AUC", 1), ("NME", -1))
+_MAIN = (("coco/AP", 1), ("AP", 1), ("coco/bbox_mAP", 1), ("PCK", 1), ("AUC", 1), ("NME", -1))
 
 
 def metrics_of(cfg: Any) -> list[dict[str, Any]]:
@@ -69,6 +69,32 @@ def figures_of(
             count += 1
         found = evaluator.evaluate(count)
     return {name: float(value) for name, value in found.items() if np.ndim(value) == 0}
+
+
+def box_figures(
+    classes: Sequence[str | None], seen: Sequence[Seen], pictures: Pictures
+) -> dict[str, float]:
+    """Precision of a detector's boxes; none where the labels are of other things.
+
+    Args:
+        classes: names of what the detector finds, None for those that are not known.
+        seen: what it found in each picture.
+        pictures: labelled.
+    """
+    meta = meta_for_metrics(pictures.dataset) or {}
+    own = meta.get("classes") or [c.get("name") for c in meta.get("CLASSES") or ()]
+    if len(classes) == len(own) and (len(own) == 1 or None in classes):
+        # a single kind of things, or all categories of the file, in its order
+        classes = list(own)
+    if set(own).isdisjoint(classes) or "ann_file" not in meta:
+        return {}
+    evaluator = Evaluator({"type": "mmdet.CocoMetric"})
+    evaluator.dataset_meta = {"classes": list(map(str, classes)), "ann_file": meta["ann_file"]}
+    for one, records in zip(seen, pictures.records or (), strict=True):
+        things = np.zeros((0, 6)) if one.things is None else one.things
+        found = {"bboxes": things[:, :4], "scores": things[:, 4], "labels": things[:, 5]}
+        evaluator.process([{"img_id": records[0]["img_id"], "pred_instances": found}])
+    return {name: float(value) for name, value in evaluator.evaluate(len(seen)).items()}
 
 
 def main_figure(figures: Mapping[str, Any]) -> tuple[str, int]:

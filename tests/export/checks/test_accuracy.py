@@ -12,12 +12,14 @@ from typer.testing import CliRunner
 import poise
 from poise.cli.main import app
 from poise.data_tools.opening import open_dataset
+from poise.datasets import DetectionCocoDataset
 from poise.errors import ConfigError, DataError, FileMissingError
 from poise.export import Accuracy, Pictured, Pictures, export_model
 from poise.export.checks.accuracy import Apart, Trial
 from poise.export.checks.looking import looker_of
 from poise.export.checks.scoring import main_figure, metrics_of
 from poise.inference import Inferencer
+from poise.inference.detectors import NanoDetDetector
 
 pytest.importorskip("onnxruntime", reason="exporting needs onnxruntime")
 
@@ -90,6 +92,48 @@ def test_boxes_of_unlabelled_pictures_are_the_models(movenet, folder):
     assert found.likeness == pytest.approx(1, abs=1e-4)
     assert found.main == ""
     assert found.drop == 0
+
+
+def test_boxes_of_labelled_pictures_have_a_figure(tmp_path):
+    detector = NanoDetDetector()
+    picture = cv2.imread(str(PHOTO))
+    cv2.imwrite(str(tmp_path / "photo.png"), picture)
+    height, width = picture.shape[:2]
+    x1, y1, x2, y2, _ = detector.detect([picture])[0][0].tolist()
+    ann = dict(id=1, image_id=4, category_id=2, bbox=[x1, y1, x2 - x1, y2 - y1])
+    image = dict(id=4, file_name="photo.png", width=width, height=height)
+    categories = [dict(id=2, name="astronaut")]
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps(dict(images=[image], annotations=[ann], categories=categories)))
+    dataset = DetectionCocoDataset(str(labels), data_prefix={"img": str(tmp_path)}, test_mode=True)
+    looker = looker_of(None, None)
+    trial = Trial(looker, Pictures.of(dataset))
+    found = trial(looker_of(None, None))
+    assert found.main == "coco/bbox_mAP"
+    assert found.figures["coco/bbox_mAP"] == pytest.approx((1, 1))
+    assert found.drop == 0
+
+    def worse(pictures):
+        away = np.array([40, 40, 40, 40, 0, 0])
+        return [seen._replace(things=seen.things + away) for seen in looker(pictures)]
+
+    refusal = trial(worse).refusal(0.3, exact=True)
+    assert re.match(r"the file loses \d+\.\d\d points of coco/bbox_mAP on 1 pictures", refusal)
+    # a detector whose classes have other names has no figure there
+    looker.classes = ["cat", "dog"]
+    assert Trial(looker, Pictures.of(dataset))(looker).main == ""
+
+
+def test_command_takes_labels_of_boxes_for_detectors(tmp_path):
+    image = dict(id=1, file_name="astronaut.png", width=512, height=512)
+    ann = dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 400, 512])
+    labels = tmp_path / "labels.json"
+    content = dict(images=[image], annotations=[ann], categories=[dict(id=1, name="person")])
+    labels.write_text(json.dumps(content))
+    args = ["export", "nanodet", "-o", str(tmp_path / "n.onnx"), "--data", str(labels)]
+    done = CliRunner().invoke(app, [*args, "--images", str(PHOTO.parent)])
+    assert done.exit_code == 0, done.output
+    assert "coco/bbox_mAP:" in done.output
 
 
 @pytest.mark.parametrize("main", ["PCK", "NME"])
