@@ -56,6 +56,24 @@ def test_the_region_has_the_inputs_aspect_ratio(scale_type, region):
     assert step._fitted(np.array([48.0, 64.0]), 1.0).tolist() == list(region)
 
 
+#: MMPose's, of the change in the test below
+MATRICES = {
+    ("affine", "short"): ((1.08253, 0.625, -30.56922), (-0.625, 1.08253, 18.41154)),
+    ("affine", "long"): ((0.72169, 0.41667, -13.71281), (-0.41667, 0.72169, 15.60769)),
+    ("affine_udp", "short"): ((1.05547, -0.60938, -12.03194), (0.59375, 1.02841, -27.29796)),
+    ("affine_udp", "long"): ((0.70365, -0.40625, -1.52129), (0.39583, 0.6856, -15.03197)),
+    ("perspective", "long"): ((0.45049, -0.21972, 17.18732), (0.20449, 0.45929, -2.68266)),
+}
+
+
+@pytest.mark.parametrize(("mode", "scale_type"), MATRICES)
+def test_matrices_are_those_of_the_reference(mode, scale_type):
+    step = BottomupRandomAffine((40, 20), transform_mode=mode, scale_type=scale_type)
+    given = change(shift=(0.1, -0.2), scale=0.5, rotation=30, shear=(4, -6))
+    matrix = step._matrix((48, 64), given)
+    np.testing.assert_allclose(matrix[:2], MATRICES[mode, scale_type], atol=1e-4)
+
+
 def test_clip_border_clips_boxes_and_hides_keypoints(person):
     step = BottomupRandomAffine(
         (20, 20), transform_mode="perspective", clip_border=True, bbox_keep_corner=False
@@ -262,6 +280,15 @@ def test_people_follow_the_crop(person):
     hidden = ((moved < 0) | (moved > [40, 30])).any(-1)
     np.testing.assert_array_equal(after["keypoints_visible"], ~hidden)
     np.testing.assert_allclose(after["bbox"], (boxes - [10, 5, 10, 5]).clip(0, [40, 30, 40, 30]))
+
+
+def test_a_picture_alone_is_cropped(person):
+    image = person()["img"]
+    step = BottomupRandomCrop((40, 30))
+    step._rand_offset = lambda margin: (5, 10)
+    after = step({"img": image})
+    np.testing.assert_array_equal(after["img"], image[5:35, 10:50])
+    assert after["img_shape"] == (30, 40)
 
 
 def test_people_outside_of_the_crop_are_dropped(person):
