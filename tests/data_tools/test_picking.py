@@ -407,5 +407,6 @@ class TestCommand:
         assert "there are no frames to pick from: " in str(alone.exception)
         camera = run(app, ["pick", "0", *out, "--force"])
         assert "cannot be gone through twice; record it" in str(camera.exception)
-        gone = run(app, ["pick", str(tmp_path / "gone.mp4"), *out, "--force"])
+        gone = run(app, ["pick", str(clip), str(tmp_path / "gone.mp4"), *out, "--force"])
+        assert "there is no" in str(gone.exception)
         assert "gone.mp4" in str(gone.exception)

@@ -20,6 +20,7 @@ from poise.inference.results.pose_result import PoseResult, SourceInfo
 from poise.inference.results.reading import read_results
 from poise.inference.sources import open_sources
 from poise.inference.sources.frame import Frame, Source
+from poise.inference.sources.opening import check_files
 from poise.metrics.prediction_file import read_predictions
 
 __all__ = ["Place", "Poses", "Shot", "Shots"]
@@ -141,6 +142,9 @@ class Shots:
     _names: dict[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Shot]:
+        files = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
+        # a name that is mistyped is said now, and not after hours of a model's work
+        check_files(open_sources([text for text in self.inputs if not text.endswith(files)]))
         for text in self.inputs:
             path = Path(text)
             if path.name.endswith((".jsonl", ".jsonl.gz")) and path.is_file():
