@@ -173,6 +173,31 @@ def test_a_resumed_schedule_goes_on_with_the_same_values():
         assert whole.param_groups[0]["lr"] == resumed.param_groups[0]["lr"]
 
 
+@pytest.mark.parametrize("rule", ["less", "greater"])
+@pytest.mark.parametrize("threshold_rule", ["rel", "abs"])
+@pytest.mark.parametrize(
+    "options", [{}, {"cooldown": 2}, {"min_value": 0.2}, {"eps": 0.1}, {"threshold": 0.05}]
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_plateau_is_torchs(rule, threshold_rule, options, sign):
+    given = {"factor": 0.5, "patience": 1, "threshold": 0.01} | options
+    ours, theirs = make_optimizer(), make_optimizer()
+    cfg = {"type": "ReduceOnPlateauLR", "rule": rule, "threshold_rule": threshold_rule, **given}
+    (plateau,) = build_schedulers(ours, cfg, train_cfg={"max_epochs": 99}, epoch_length=1)
+    given["min_lr"] = given.pop("min_value", 0)
+    mode = "min" if rule == "less" else "max"
+    reference = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        theirs, mode, threshold_mode=threshold_rule, **given
+    )
+    for epoch in range(30):
+        metric = sign * (1 + 0.1 * math.sin(epoch * 1.3) - 0.005 * epoch)
+        plateau.step()
+        plateau.step({"loss": metric})
+        reference.step(metric)
+        assert ours.param_groups[0]["lr"] == theirs.param_groups[0]["lr"]
+    assert ours.param_groups[0]["lr"] < 1
+
+
 def test_a_plateau_lowers_the_rate_when_a_metric_stands_still():
     optimizer = make_optimizer()
     (plateau,) = build_schedulers(
