@@ -24,6 +24,7 @@ from poise.data_tools.picking.proposals import Proposals, picked_before, write_p
 from poise.data_tools.picking.shots import Place, Poses
 from poise.errors import ArgumentError, DataError
 from poise.inference.results.pose_result import PoseResult, SourceInfo, empty_instances
+from poise.metrics.prediction_file import PredictionWriter
 from poise.structures import InstanceData
 
 av = pytest.importorskip("av")
@@ -112,6 +113,14 @@ def test_what_a_model_doubts_comes_first(clip: Path) -> None:
     ]
     assert (picked.seen, picked.faults) == (FRAMES, [])
     assert (picked.doubts > 1).all()
+
+
+def test_without_sides_no_mirror_image_is_asked(clip: Path) -> None:
+    model = StandIn()
+    model.metainfo = {**META, "flip_indices": [0, 1, 2]}
+    picked = pick_frames([str(clip)], model, Wishes(num=3, by="doubt"))
+    assert numbers(picked) == [UNSURE, JUMP, NOBODY]
+    assert all("mirrored" not in candidate.raw for candidate in picked.frames)
 
 
 def test_spread_frames_differ(clip: Path) -> None:
@@ -235,11 +244,40 @@ def test_results_of_predict_are_taken_with_the_video_beside(clip: Path, tmp_path
     write_proposals(picked, tmp_path / "out", Proposals(form="coco"))
     found = read_annotations(tmp_path / "out/labels.json")
     assert (found.names, len(found.people)) == (NAMES, 1)
+    wishes = Wishes(num=3, labelled=tmp_path / "out/labels.json")
+    again = pick_frames([str(tmp_path / "clip.jsonl")], None, wishes)
+    assert all(c.raw["unlike"] < 0.01 for c in again.frames)
     (tmp_path / clip.name).unlink()
     with pytest.raises(DataError, match="neither there nor beside the file; --images"):
         pick_frames([str(tmp_path / "clip.jsonl")])
     with pytest.raises(ArgumentError, match="--model or a file of results"):
         pick_frames([str(tmp_path / "clip.jsonl")], model)
+
+
+def test_predictions_of_a_metric_are_taken(tmp_path: Path) -> None:
+    writer = PredictionWriter(tmp_path / "dump.jsonl", {"meta": META})
+    for n, score in enumerate((0.9, 0.2, 0.9)):
+        picture = np.random.default_rng(n).integers(0, 255, (40, 60, 3)).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / f"{n}.png"), picture)
+        for person in range(2):
+            points = np.array([[[9, 9], [12, 20], [4, 20]]], np.float32) + 20 * person
+            poses = {
+                "keypoints": points,
+                "keypoint_scores": np.full((1, 3), score, np.float32),
+                "bboxes": np.array([[0, 0, 20, 25]], np.float32) + 20 * person,
+            }
+            # as one trains on another machine
+            path = f"/elsewhere/{n}.png"
+            writer.write([{"img_id": n, "img_path": path, "pred_instances": poses}])
+    writer.close()
+    dump = [str(tmp_path / "dump.jsonl")]
+    picked = pick_frames(dump, None, Wishes(num=1, by="doubt"))
+    assert [c.name for c in picked.frames] == ["1"]
+    write_proposals(picked, tmp_path / "out", Proposals(form="coco", threshold=0.1))
+    people = read_annotations(tmp_path / "out/labels.json").people
+    assert [p["bbox"] for p in people] == [[0, 0, 20, 25], [20, 20, 20, 25]]
+    with pytest.raises(DataError, match="neither there nor beside the file"):
+        pick_frames(dump, None, Wishes(images=tmp_path / "out"))
 
 
 def test_coco_files_give_their_pictures_without_labels(own: Callable[..., Path]) -> None:

@@ -93,13 +93,12 @@ def _standing(points: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def watched(
-    shots: Iterable[tuple[Shot, Poses | None, Poses | None]], known: Known | None = None
+    shots: Iterable[tuple[Shot, Poses | None, Poses | None]],
 ) -> Iterator[Candidate]:
     """Candidates with the numbers of their doubts, each once its successor is known.
 
     Args:
         shots: each with its poses, and those that the model sees in its mirror image, turned back.
-        known: labelled poses.
     """
     import cv2
 
@@ -109,7 +108,7 @@ def watched(
         small = cv2.resize(shot.image, (LOOK_SIDE, LOOK_SIDE), interpolation=cv2.INTER_AREA)
         after = Candidate(shot.place, shot.frame, shot.time, small, poses)
         if poses is not None:
-            after.raw = _alone(poses, turned, known)
+            after.raw = _alone(poses, turned)
         if now is not None:
             yield _beside(now, before, after)
         before, now = now, after
@@ -117,13 +116,11 @@ def watched(
         yield _beside(now, before, None)
 
 
-def _alone(poses: Poses, turned: Poses | None, known: Known | None) -> dict[str, float]:
+def _alone(poses: Poses, turned: Poses | None) -> dict[str, float]:
     """Doubts that need no other frame."""
     found = {"unsure": float((1 - poses.sure).mean(axis=1).max(initial=0))}
     if turned is not None:
         found["mirrored"] = _apart(poses, turned)
-    if known is not None:
-        found["unlike"] = known.distance(poses)
     return found
 
 

@@ -91,18 +91,28 @@ class Labelled:
                 f"{', '.join(map(str, names[:4]))} ... and {', '.join(self.found.names[:4])} ..."
             )
 
-    def poses(self, metainfo: Mapping[str, Any]) -> Known | None:
-        """Their poses with a model's keypoints; None without any."""
-        if self.found is None:
-            return None
-        names = list(metainfo["keypoint_id2name"].values())
-        people = [p["keypoints"] for p in self.found.people if p.get("keypoints")]
-        people = people[:: max(1, len(people) // _POSES)]
-        triples = np.array(people, np.float64).reshape(-1, len(self.found.names), NUMBERS)
-        moved = np.zeros((len(triples), len(names), NUMBERS))
-        for k, name in enumerate(names):
-            if name in self.found.names:
-                moved[:, k] = triples[:, self.found.names.index(name)]
-        seen = moved[..., 2] > 0
-        several = seen.sum(axis=1) > 1
-        return Known.of(moved[several, :, :2], seen[several], metainfo["flip_indices"])
+    def compare(self, candidates: Iterable[Candidate], metainfo: Mapping[str, Any]) -> None:
+        """Say of frames with poses how far these are from all labelled ones."""
+        if self.found is None or not metainfo:
+            return
+        known = _known_poses(self.found, metainfo)
+        for candidate in candidates:
+            if candidate.poses is not None:
+                candidate.raw["unlike"] = known.distance(candidate.poses)
+
+
+def _known_poses(found: Annotations, metainfo: Mapping[str, Any]) -> Known:
+    """Labelled poses with a model's keypoints."""
+    names = list(metainfo["keypoint_id2name"].values())
+    people = [p["keypoints"] for p in found.people if p.get("keypoints")]
+    people = people[:: max(1, len(people) // _POSES)]
+    triples = np.array(people, np.float64).reshape(-1, len(found.names), NUMBERS)
+    moved = np.zeros((len(triples), len(names), NUMBERS))
+    for k, name in enumerate(names):
+        if name in found.names:
+            moved[:, k] = triples[:, found.names.index(name)]
+    seen = moved[..., 2] > 0
+    several = seen.sum(axis=1) > 1
+    # results of keypoints of one's own do not say what their other sides are
+    swap = list(metainfo.get("flip_indices", range(len(names))))
+    return Known.of(moved[several, :, :2], seen[several], swap)

@@ -116,9 +116,7 @@ def pick_frames(
     labelled = Labelled(wishes.labelled, wishes.labelled_images, wishes.done)
     meta = {} if inferencer is None else dict(inferencer.metainfo)
     labelled.check(meta)
-    known = labelled.poses(meta) if meta else None
-    looked = _looked_at(shots, inferencer)
-    kept, seen = _kept(progress(watched(looked, known)))
+    kept, seen = _kept(progress(watched(_looked_at(shots, inferencer))))
     meta = meta or shots.metainfo
     if not kept:
         why = f": {shots.faults[0]}" if shots.faults else ""
@@ -131,6 +129,7 @@ def pick_frames(
     if theirs or shots.labelled:
         said.append(f"{len(theirs) + shots.labelled:,} have labels or were picked before")
     covered = labelled.looks(theirs)
+    labelled.compare(free, meta)
     doubt, reasons = Scale.of(free).doubts(free)
     chosen = choose(free, doubt, wishes.num, by, covered=covered, seed=wishes.seed) if free else []
     if len(chosen) < wishes.num:
@@ -159,10 +158,15 @@ def _looked_at(shots: Shots, inferencer: Any) -> Iterator[tuple[Shot, Poses | No
         yield from ((shot, shot.poses, None) for shot in shots)
         return
     swap = list(inferencer.metainfo["flip_indices"])
+    # where no keypoint has another side, the model never saw a mirror image
+    mirrors = swap != sorted(swap)
     iterator = iter(shots)
     while chunk := [shot for _, shot in zip(range(_AT_ONCE), iterator, strict=False)]:
         images = [shot.image for shot in chunk]
         straight = list(inferencer.predict(images, flip_test=False, keep_going=True))
+        if not mirrors:
+            yield from ((s, Poses.of(r), None) for s, r in zip(chunk, straight, strict=True))
+            continue
         widths = [image.shape[1] for image in images]
         boxes = None
         if inferencer.needs_boxes:
