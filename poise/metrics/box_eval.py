@@ -28,12 +28,40 @@ from poise.metrics.matching import (
     sampled_precision,
 )
 
-__all__ = ["ALL", "AREA_RANGES", "BoxEvaluation", "BoxTruth", "BoxesFound", "evaluate_boxes"]
+__all__ = [
+    "ALL",
+    "AREA_RANGES",
+    "FIGURES",
+    "BoxEvaluation",
+    "BoxTruth",
+    "BoxesFound",
+    "boxed",
+    "evaluate_boxes",
+]
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 # square pixels: all, small, medium, large
 AREA_RANGES = ((0.0, 1e10), (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e10))
-ALL = 0
+ALL, SMALL, MEDIUM, LARGE = range(4)
+#: detections a picture and category of the figure "mAP"
+_USUAL = 100
+#: name of a figure -> area range, which of the limits (None: `_USUAL`), threshold (None: all)
+_MEANINGS: dict[str, tuple[int, int | None, float | None]] = {
+    "mAP": (ALL, None, None),
+    "mAP_50": (ALL, -1, 0.5),
+    "mAP_75": (ALL, -1, 0.75),
+    "mAP_s": (SMALL, -1, None),
+    "mAP_m": (MEDIUM, -1, None),
+    "mAP_l": (LARGE, -1, None),
+    "AR@100": (ALL, 0, None),
+    "AR@300": (ALL, 1, None),
+    "AR@1000": (ALL, 2, None),
+    "AR_s@1000": (SMALL, -1, None),
+    "AR_m@1000": (MEDIUM, -1, None),
+    "AR_l@1000": (LARGE, -1, None),
+}
+#: names of all figures: six of precision, six of recall
+FIGURES = tuple(_MEANINGS)
 
 
 @dataclass(frozen=True)
@@ -116,21 +144,25 @@ class BoxEvaluation:
         truth: the annotations.
         thresholds: (T,).
         limits: numbers of detections a picture and category, ascending.
+        image: (M,) rows in `truth.image_ids` of the detections.
         begins: (C + 1,) where the detections of each category begin, the best score first.
         rank: (M,) place among those of the picture and category.
         matched: (A, T, M) bool: has an annotation at area range and threshold.
         ignored: (A, T, M) bool: does not count there.
         truth_ignored: (A, G) bool.
+        weights: (I,) int, how often each picture counts; once if None.
     """
 
     truth: BoxTruth
     thresholds: Array
     limits: tuple[int, ...]
+    image: Array
     begins: Array
     rank: Array
     matched: Array
     ignored: Array
     truth_ignored: Array
+    weights: Array | None = None
 
     def curves(self, area: int = ALL, limit: int | None = None) -> tuple[Array, Array]:
         """Precision (C, T, 101) at the recall points and final recall (C, T), per category.
@@ -144,39 +176,46 @@ class BoxEvaluation:
         C, T = self.truth.categories, len(self.thresholds)
         precision = np.full((C, T, len(RECALL_POINTS)), -1.0)
         recall = np.full((C, T), -1.0)
-        totals = np.bincount(self.truth.category[~self.truth_ignored[area]], minlength=C)
+        weights = np.ones(len(self.truth.image_ids), int) if self.weights is None else self.weights
+        counted = weights[self.truth.image] * ~self.truth_ignored[area]
+        totals = np.bincount(self.truth.category, counted, minlength=C).astype(int)
         among = self.rank < (self.limits[-1] if limit is None else limit)
+        worth = weights[self.image] * among
         for level in range(T):
-            counts = ~self.ignored[area, level] & among
-            hits = np.flatnonzero(self.matched[area, level] & counts)
+            counts = worth * ~self.ignored[area, level]
+            hits = np.flatnonzero(self.matched[area, level] & (counts > 0))
             seen = np.concatenate(([0], np.cumsum(counts)))
             ends = np.searchsorted(hits, self.begins)
             for c in np.flatnonzero(totals):
-                own = seen[hits[ends[c] : ends[c + 1]] + 1] - seen[self.begins[c]]
-                precision[c, level], recall[c, level] = sampled_precision(own, int(totals[c]))
+                own = hits[ends[c] : ends[c + 1]]
+                precision[c, level], recall[c, level] = sampled_precision(
+                    seen[own + 1] - seen[self.begins[c]], int(totals[c]), worth[own].cumsum()
+                )
         return precision, recall
 
-    def summarize(self) -> dict[str, float]:
-        """The twelve figures of the COCO box task under MMDetection's names; -1 where none is.
+    def summarize(self, names: Sequence[str] = FIGURES) -> dict[str, float]:
+        """Figures of the COCO box task under MMDetection's names; -1 where none is.
 
         As in COCO's own tool, "mAP" is that of 100 detections a picture and category, whatever
         `limits` are; "AR@100", "AR@300" and "AR@1000" stand for the three of them.
+
+        Args:
+            names: of the figures, of `FIGURES`.
         """
-        middle, high = (np.isclose(self.thresholds, level) for level in (0.5, 0.75))
-        sizes = [self.curves(area) for area in range(len(AREA_RANGES))]
-        precision = sizes[ALL][0]
-        usual = self.curves(limit=100)[0] if 100 in self.limits else np.empty(0)
-        figures = {
-            "mAP": mean_of_existing(usual),
-            "mAP_50": mean_of_existing(precision[:, middle]),
-            "mAP_75": mean_of_existing(precision[:, high]),
-        }
-        for letter, (precision, _) in zip("sml", sizes[1:], strict=True):
-            figures[f"mAP_{letter}"] = mean_of_existing(precision)
-        for name, limit in zip((100, 300, 1000), self.limits, strict=True):
-            figures[f"AR@{name}"] = mean_of_existing(self.curves(limit=limit)[1])
-        for letter, (_, recall) in zip("sml", sizes[1:], strict=True):
-            figures[f"AR_{letter}@1000"] = mean_of_existing(recall)
+        found: dict[tuple[int, int], tuple[Array, Array]] = {}
+        figures = {}
+        for name in names:
+            area, place, level = _MEANINGS[name]
+            limit = self.limits[place] if place is not None else _USUAL
+            if limit not in self.limits:
+                figures[name] = -1.0
+                continue
+            if (area, limit) not in found:
+                found[area, limit] = self.curves(area, limit)
+            values = found[area, limit][name.startswith("AR")]
+            if level is not None:
+                values = values[:, np.isclose(self.thresholds, level)]
+            figures[name] = mean_of_existing(values)
         return figures
 
 
@@ -220,6 +259,7 @@ def evaluate_boxes(
         truth=truth,
         thresholds=thresholds,
         limits=limits,
+        image=found.image[kept][order],
         begins=np.searchsorted(category, np.arange(truth.categories + 1)),
         rank=rank[order],
         matched=matched[..., order],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from poise.errors import DataError
 from poise.geometry.boxes import bbox_xyxy2xywh, check_choice
 from poise.metrics.base import BaseMetric, field
 from poise.metrics.box_eval import (
+    FIGURES,
     IOU_THRESHOLDS,
     BoxesFound,
     BoxEvaluation,
@@ -27,8 +28,7 @@ from poise.registry import METRICS
 
 __all__ = ["DetectionCocoMetric"]
 
-_FIGURES = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l")
-_RECALLS = ("AR@100", "AR@300", "AR@1000", "AR_s@1000", "AR_m@1000", "AR_l@1000")
+_PRECISIONS, _RECALLS = FIGURES[:6], FIGURES[6:]
 _KINDS = ("bbox", "proposal")
 _NUMBERS = 3
 
@@ -84,7 +84,7 @@ class DetectionCocoMetric(BaseMetric):
         for kind in self.metrics:
             check_choice("metric of boxes", kind, _KINDS)
         for name in metric_items or ():
-            check_choice("metric_items", name, _FIGURES + _RECALLS)
+            check_choice("metric_items", name, FIGURES)
         if len(proposal_nums) != _NUMBERS:
             raise DataError(f"proposal_nums are three numbers, got {tuple(proposal_nums)}")
         if format_only and outfile_prefix is None:
@@ -145,25 +145,54 @@ class DetectionCocoMetric(BaseMetric):
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """AP, or AR, overall and by overlap or size."""
         with no_gc():
-            return self._figures(results)
+            if self.outfile_prefix is not None:
+                categories = self._categories(self._annotations(results))
+                rows = _result_rows(_once(results), categories)
+                write_json(f"{self.outfile_prefix}.bbox.json", rows)
+            return {} if self.format_only else self.summary(self.evaluations(results))
 
-    def _figures(self, results: list[dict[str, Any]]) -> dict[str, Any]:
-        # samplers of several processes repeat pictures, and pose data sets have one for each hand
-        results = list({result["img_id"]: result for result in reversed(results)}.values())[::-1]
-        table = self._table or _table_of(results, self._classes())
-        source = str(self.ann_file or "the annotations")
-        categories = _categories(table, self._classes(), source)
-        if self.outfile_prefix is not None:
-            write_json(f"{self.outfile_prefix}.bbox.json", _result_rows(results, categories))
-        if self.format_only:
-            return {}
-        truth = BoxTruth.from_table(table, categories, source=source)
+    def evaluations(self, results: list[dict[str, Any]]) -> dict[str, BoxEvaluation]:
+        """What the figures are made of: each metric's matching.
+
+        Args:
+            results: what `entries` gives.
+
+        Raises:
+            DataError: boxes that are not of these annotations, or as of the annotations.
+        """
+        results = _once(results)
+        table = self._annotations(results)
+        truth = BoxTruth.from_table(table, self._categories(table), source=self._source)
         found = _found(results, truth)
-        return {
-            name: value
-            for kind in self.metrics
-            for name, value in self._summary(kind, truth, found).items()
-        }
+        options: dict[str, Any] = {"limits": self.proposal_nums, "thresholds": self.iou_thrs}
+        matched = {}
+        for kind in self.metrics:
+            pair = (
+                (truth, found) if kind == "bbox" else (_of_one_class(truth), _of_one_class(found))
+            )
+            matched[kind] = evaluate_boxes(*pair, **options)
+        return matched
+
+    def summary(self, evaluations: Mapping[str, BoxEvaluation]) -> dict[str, float]:
+        """The figures of matchings, without the prefix."""
+        figures: dict[str, float] = {}
+        for kind, evaluation in evaluations.items():
+            prefix, usual = ("bbox_", _PRECISIONS) if kind == "bbox" else ("", _RECALLS)
+            found = evaluation.summarize(self.metric_items or usual)
+            figures |= {f"{prefix}{name}": value for name, value in found.items()}
+            if self.classwise and kind == "bbox":
+                figures |= self._by_class(evaluation)
+        return figures
+
+    @property
+    def _source(self) -> str:
+        return str(self.ann_file or "the annotations")
+
+    def _annotations(self, results: list[dict[str, Any]]) -> CocoTable:
+        return self._table or _table_of(results, self._classes())
+
+    def _categories(self, table: CocoTable) -> list[Any]:
+        return _categories(table, self._classes(), self._source)
 
     def _classes(self) -> list[str]:
         classes = (self.dataset_meta or {}).get("classes")
@@ -176,24 +205,20 @@ class DetectionCocoMetric(BaseMetric):
             )
         return list(classes)
 
-    def _summary(self, kind: str, truth: BoxTruth, found: BoxesFound) -> dict[str, float]:
-        prefix, items = f"{kind}_", self.metric_items or _FIGURES
-        if kind == "proposal":
-            prefix, items = "", self.metric_items or _RECALLS
-            truth, found = _of_one_class(truth), _of_one_class(found)
-        evaluation = evaluate_boxes(
-            truth, found, limits=self.proposal_nums, thresholds=self.iou_thrs
-        )
-        figures = evaluation.summarize()
-        by_class = self._by_class(evaluation) if self.classwise and kind == "bbox" else {}
-        return {f"{prefix}{name}": figures[name] for name in items} | by_class
-
     def _by_class(self, evaluation: BoxEvaluation) -> dict[str, float]:
         precision, _ = evaluation.curves()
         return {
             f"{name}_precision": mean_of_existing(own) if (own > -1).any() else float("nan")
             for name, own in zip(self._classes(), precision, strict=True)
         }
+
+
+def _once(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first result of each picture.
+
+    Samplers of several processes repeat pictures, and pose data sets have one for each hand.
+    """
+    return list({result["img_id"]: result for result in reversed(results)}.values())[::-1]
 
 
 def _read(ann_file: str) -> CocoTable:

@@ -148,24 +148,27 @@ def _by_rank(rows: Array, rank: Array) -> list[Array]:
     return np.split(rows, np.flatnonzero(np.diff(rank[rows])) + 1)
 
 
-def sampled_precision(seen: Array, total: int) -> tuple[Array, float]:
+def sampled_precision(seen: Array, total: int, number: Array | None = None) -> tuple[Array, float]:
     """Precision (101,) at the recall points, 0 beyond the last, and the final recall.
 
     Args:
         seen: (H,) how many detections count up to each hit, itself included, the best score first.
         total: annotations that count, at least one.
+        number: (H,) how many hits those are; 1, 2, ... if None.
     """
+    sampled = np.zeros(len(RECALL_POINTS))
+    if not len(seen):
+        return sampled, 0.0
     # recall rises at hits only and precision falls between them: they are the curve
-    number = np.arange(1, len(seen) + 1)
-    recall = number / total
-    precision = number / (seen + _EPS)
+    hits = np.arange(1, len(seen) + 1) if number is None else number
+    recall = hits / total
+    precision = hits / (seen + _EPS)
     # the envelope: the best precision at this recall or beyond
     precision = np.maximum.accumulate(precision[::-1])[::-1]
     place = np.searchsorted(recall, RECALL_POINTS, side="left")
-    sampled = np.zeros(len(RECALL_POINTS))
     reached = place < len(seen)
     sampled[reached] = precision[place[reached]]
-    return sampled, len(seen) / total
+    return sampled, float(recall[-1])
 
 
 def mean_of_existing(values: Array) -> float:

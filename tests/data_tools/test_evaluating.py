@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from poise.cli.main import app
 from poise.data_tools import evaluate_predictions, parse_metric
-from poise.data_tools.evaluating import collect_predictions
 from poise.errors import ArgumentError, DataError, FileMissingError, UnknownNameError
 from poise.metrics import Evaluator
 from poise.metrics.prediction_file import PredictionWriter, read_predictions
@@ -307,7 +306,3 @@ def test_boxes_of_detectors_are_evaluated_by_mmdetections_metric(tmp_path: Path)
     writer.close()
     figures = evaluate_predictions(tmp_path / "boxes.jsonl")["CocoMetric"]
     assert figures["coco/bbox_mAP"] == pytest.approx(1)
-    collected = collect_predictions(tmp_path / "boxes.jsonl")
-    collected.figures()
-    with pytest.raises(DataError, match="box AP has figures alone"):
-        collected.leaves["CocoMetric"][0].statistic()

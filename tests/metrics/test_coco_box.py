@@ -16,6 +16,8 @@ from pycocotools.cocoeval import COCOeval
 
 from poise.errors import DataError, FileMissingError
 from poise.metrics import DetectionCocoMetric, Evaluator
+from poise.metrics.analysis import leaves_of
+from poise.metrics.analysis.statistics import Leaf
 from poise.registry import METRICS
 
 CLASSES = ("cat", "dog")
@@ -265,3 +267,54 @@ def test_figures_equal_those_of_pycocotools(evaluate: Any, seed: int) -> None:
             metric_items=items,
         )
         assert list(got.values()) == pytest.approx(reference.stats[-len(items) :], abs=1e-9)
+
+
+def leaf_of(tmp_path: Path, content: dict[str, Any], samples: list[dict[str, Any]]) -> Leaf:
+    """A metric that was fed, for a closer look."""
+    file = tmp_path / f"{len(list(tmp_path.iterdir()))}.json"
+    file.write_text(json.dumps(content))
+    metric = DetectionCocoMetric(str(file), metric=["bbox", "proposal"])
+    metric.dataset_meta = {"classes": [c["name"] for c in content["categories"]]}
+    (leaf,) = leaves_of(metric)
+    for one in samples:
+        metric.process({}, [one])
+        leaf.take(one["img_id"], one["img_id"])
+    leaf.close()
+    return leaf
+
+
+def test_a_draw_of_pictures_has_the_figures_of_so_many_copies(tmp_path: Path) -> None:
+    content, samples = drawn(18)
+    rng = np.random.default_rng(0)
+    for one in samples:
+        # what ties depends on the order of the pictures
+        one["pred_instances"]["scores"] = torch.from_numpy(
+            rng.random(len(one["pred_instances"]["labels"]))
+        )
+    statistic = leaf_of(tmp_path, content, samples).statistic()
+    weights = rng.integers(0, 3, len(samples))
+    copies = [(row, n) for row, weight in enumerate(weights) for n in range(weight)]
+    pictures = [content["images"][row] | {"id": 100 * row + n} for row, n in copies]
+    anns = [
+        ann | {"id": 1000 * ann["id"] + n, "image_id": 100 * row + n}
+        for row, n in copies
+        for ann in content["annotations"]
+        if ann["image_id"] == content["images"][row]["id"]
+    ]
+    repeated = content | {"images": pictures, "annotations": anns}
+    found = [samples[row] | {"img_id": 100 * row + n} for row, n in copies]
+    direct = leaf_of(tmp_path, repeated, found).statistic()
+    expected = direct.figures(np.ones((1, len(copies)), int))
+    np.testing.assert_allclose(statistic.figures(weights[None]), expected, atol=1e-12)
+    assert statistic.names[0] == "coco/bbox_mAP"
+
+
+def test_runs_on_other_boxes_are_not_compared(tmp_path: Path) -> None:
+    content = content_of(annotation(1))
+    other = content_of(annotation(1, bbox=[10, 10, 20, 41]))
+    one, two = (leaf_of(tmp_path, c, [sample(1), sample(2)]) for c in (content, other))
+    one.compare_truth(one)
+    with pytest.raises(DataError, match="tested on different boxes"):
+        one.compare_truth(two)
+    with pytest.raises(DataError, match="not in the other run|pictures"):
+        one.compare_truth(leaf_of(tmp_path, content_of(images=3), [sample(1)]))

@@ -16,11 +16,9 @@ import numpy as np
 from poise._arrays import Array
 from poise.metrics.analysis.bootstrap import Statistic
 from poise.metrics.coco_eval import AREA_RANGES, OKS_THRESHOLDS, OksEvaluation
-from poise.metrics.matching import RECALL_POINTS
+from poise.metrics.matching import RECALL_POINTS, sampled_precision
 
 __all__ = ["WeightedEvaluation", "oks_statistic"]
-
-_EPS = np.spacing(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,26 +99,12 @@ class WeightedEvaluation(OksEvaluation):
         for category in range(categories):
             total = int(self.plan.people[area, category] @ weights)
             if total:
-                for number, level in enumerate(self.plan.levels[area, category]):
-                    curve = precision[category, number]
-                    recall[category, number] = _curve(level, weights, total, out=curve)
+                for row, level in enumerate(self.plan.levels[area, category]):
+                    seen = weights[level.counted].cumsum()[level.place]
+                    hits = weights[level.hits].cumsum()
+                    curve = sampled_precision(seen, total, hits)
+                    precision[category, row], recall[category, row] = curve
         return precision, recall
-
-
-def _curve(level: _Level, weights: Array, total: int, *, out: Array) -> float:
-    """Precision at the recall points, put into `out` (101,); gives the final recall."""
-    out[:] = 0
-    hits = weights[level.hits].cumsum()
-    if not len(hits):
-        return 0.0
-    number = weights[level.counted].cumsum()[level.place]
-    recall = hits / total
-    precision = hits / (number + _EPS)
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    place = np.searchsorted(recall, RECALL_POINTS, side="left")
-    reached = place < len(hits)
-    out[reached] = precision[place[reached]]
-    return float(recall[-1])
 
 
 def oks_statistic(

@@ -17,6 +17,7 @@ from poise._arrays import Array
 from poise.errors import DataError
 from poise.metrics.analysis.assignment import Assignment, assign
 from poise.metrics.analysis.bootstrap import Statistic, same_ids
+from poise.metrics.analysis.box_bootstrap import box_statistic
 from poise.metrics.analysis.oks_bootstrap import oks_statistic
 from poise.metrics.analysis.person_sums import (
     SUMMED,
@@ -27,6 +28,7 @@ from poise.metrics.analysis.person_sums import (
 )
 from poise.metrics.analysis.posetrack_bootstrap import posetrack_statistics
 from poise.metrics.base import BaseMetric
+from poise.metrics.box_eval import BoxEvaluation
 from poise.metrics.coco import CocoMetric, Comparison
 from poise.metrics.coco_box import DetectionCocoMetric
 from poise.metrics.coco_eval import OksEvaluation, evaluate_oks
@@ -99,6 +101,11 @@ class Leaf:
         return isinstance(self.metric, CocoMetric) and not self.is_posetrack
 
     @property
+    def is_boxes(self) -> bool:
+        """Whether boxes of a detector are matched."""
+        return isinstance(self.metric, DetectionCocoMetric)
+
+    @property
     def is_posetrack(self) -> bool:
         """Whether joints of whole videos are counted."""
         return isinstance(self.metric, PoseTrack18Metric)
@@ -135,6 +142,12 @@ class Leaf:
         """Whose each pose is; see `assign`."""
         own = self.comparison
         return assign(own.truth, own.detections, own.sigmas)
+
+    @cached_property
+    def box_evaluations(self) -> Mapping[str, BoxEvaluation]:
+        """COCO's matching of a metric of boxes."""
+        assert isinstance(self.metric, DetectionCocoMetric)
+        return self.metric.evaluations(self.entries)
 
     @cached_property
     def sides(self) -> Array:
@@ -193,7 +206,7 @@ class Leaf:
         if self.is_posetrack:
             return self._named(self._of_videos[0])
         if isinstance(self.metric, DetectionCocoMetric):
-            raise DataError("intervals and comparisons are of poses; box AP has figures alone")
+            return self._named(box_statistic(self.metric, self.box_evaluations))
         return self._of_anything()
 
     def keypoint_statistic(self) -> Statistic | None:
@@ -228,12 +241,23 @@ class Leaf:
             same_ids("pictures", one.image_ids, two.image_ids)
             same_ids("annotations", list(one.ids), list(two.ids))
             self._same_points(one.keypoints, two.keypoints, list(one.ids))
+        elif self.is_boxes and other.is_boxes:
+            self._same_boxes(other)
         elif self.is_summed and other.is_summed:
             mine, others = self._persons(), other._persons()
             same_ids("samples", sorted(mine, key=_sort_key), sorted(others, key=_sort_key))
             for sample, poses in mine.items():
                 if poses is not None:
                     self._same_points(poses, others[sample], [sample])
+
+    def _same_boxes(self, other: Leaf) -> None:
+        one, two = (next(iter(leaf.box_evaluations.values())).truth for leaf in (self, other))
+        same_ids("pictures", one.image_ids, two.image_ids)
+        if not np.array_equal(one.bbox, two.bbox):
+            raise DataError(
+                "the runs were tested on different boxes; give both the same file, --annotations "
+                "FILE"
+            )
 
     def _same_points(self, ours: Array, theirs: Array | None, ids: Sequence[Any]) -> None:
         if theirs is not None and np.array_equal(ours, theirs, equal_nan=True):
