@@ -17,10 +17,6 @@ _SMPLX_FINGERS = {
     "Ring": "ring_finger",
     "Pinky": "pinky_finger",
 }
-_SMPLX_LIMBS = (
-    *("Hip", "Knee", "Ankle", "Shoulder", "Elbow", "Wrist"),
-    *("Big_toe", "Small_toe", "Heel", "Ear", "Eye"),
-)
 _SIDES = {"L": "left", "R": "right"}
 
 #: schema -> "own name=word"; names that are not listed are words themselves

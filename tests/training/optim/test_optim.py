@@ -107,13 +107,14 @@ def test_custom_keys_carry_other_group_settings():
     assert [g["momentum"] for g in groups] == [0.3]
 
 
-def test_forced_defaults_overrule_custom_keys():
+@pytest.mark.parametrize("forced", [True, False])
+def test_forced_defaults_overrule_custom_keys(forced):
     cfg = {
         "constructor": "ForceDefaultOptimWrapperConstructor",
         "optimizer": {"type": "AdamW", "lr": 1.0, "weight_decay": 0.5},
         "paramwise_cfg": {
             "bias_decay_mult": 0.0,
-            "force_default_settings": True,
+            "force_default_settings": forced,
             "custom_keys": {"conv": {"lr_mult": 0.1}},
         },
     }
@@ -124,7 +125,7 @@ def test_forced_defaults_overrule_custom_keys():
     table = {names[id(p)]: (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
     assert table == {
         "conv.weight": (0.1, 0.5),
-        "conv.bias": (0.1, 0.0),
+        "conv.bias": (0.1, 0.0 if forced else 0.5),
         "fc.weight": (1.0, 0.5),
         "fc.bias": (1.0, 0.0),
     }
@@ -141,9 +142,11 @@ def test_layers_of_a_vit_learn_slower_towards_the_first():
         "optimizer": {"type": "AdamW", "lr": 1.0, "weight_decay": 0.5},
         "paramwise_cfg": {"num_layers": 2, "layer_decay_rate": 0.5},
     }
+    backbone.patch_embed.bias.requires_grad_(False)
     names = {id(p): n for n, p in model.named_parameters()}
     groups = build_optimizer(model, cfg).param_groups
     table = {names[id(p)]: (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert table.keys() == set(names.values()) - {"backbone.patch_embed.bias"}
     assert table["backbone.pos_embed"] == (0.125, 0.0)
     assert table["backbone.patch_embed.weight"] == (0.125, 0.5)
     assert table["backbone.layers.0.weight"] == (0.25, 0.5)
