@@ -194,11 +194,17 @@ def hands(tmp_path: Path, schema: Any) -> Callable[..., Any]:
     }
 
     def make(
-        cls: Any, hand_type: str = "interacting", *, people: Any = ({},), **settings: Any
+        cls: Any,
+        hand_type: str = "interacting",
+        *,
+        people: Any = ({},),
+        pictures: int = 1,
+        **settings: Any,
     ) -> Any:
-        image = {"id": 1, "file_name": "1.jpg", "capture": 0, "camera": "c", "frame_idx": 9}
+        image = {"file_name": "1.jpg", "capture": 0, "camera": "c", "frame_idx": 9}
         annotations = [{**ann, "hand_type": hand_type, **fields} for fields in people]
-        files["ann"] = {"images": [image], "annotations": annotations}
+        images = [{"id": i, **image} for i in range(1, pictures + 1)]
+        files["ann"] = {"images": images, "annotations": annotations}
         for name, content in files.items():
             (tmp_path / f"{name}.json").write_text(json.dumps(content))
         arguments = {"camera_param_file": "camera.json", "joint_file": "joint.json", **settings}
@@ -284,6 +290,22 @@ def test_hands_that_cannot_be_read_are_named(hands: Any) -> None:
     skips = {"on_bad": "skip"}
     dataset = hands(InterHand3DDataset, people=[{}, {}], filter_cfg=skips)
     assert dataset.report.dropped == {"with a duplicated id": 1}
+
+
+def test_hands_that_are_left_out_are_counted_by_reason(hands: Any) -> None:
+    people = [
+        {"id": 10},
+        {"id": 11},
+        {"id": 20, "image_id": 2},
+        {"id": 50, "image_id": 5},
+    ]
+    every = hands(InterHand3DDataset, people=people, pictures=5)
+    assert [record["id"] for record in every.data_list] == [10, 20, 50]
+    assert every.report.dropped == {"of an image that has one already": 1}
+    second = hands(InterHand2DDoubleDataset, people=people, pictures=5, sample_interval=2)
+    assert [record["id"] for record in second.data_list] == [10, 50]
+    assert second.report.dropped["outside sample_interval=2"] == 1
+    assert second.report.images == 3
 
 
 def test_a_video_frame_that_cannot_be_read_is_named(video: Any, tmp_path: Path) -> None:
