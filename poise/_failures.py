@@ -89,16 +89,14 @@ class Failure:
 
 
 def own_line(error: BaseException) -> str:
-    """Kind, text, innermost own line and notes of a fault of the user's code, in one line.
-
-    Of Poise's own exceptions, and those without such a line, the text alone.
-    """
+    """An exception in one line: its text and notes, of a fault of the user's code also where."""
     failure = Failure(error)
-    if isinstance(error, PoiseError) or not failure.frames:
-        return str(error)
-    file, line, *_ = failure.frames[-1]
-    place = "; ".join((f"{_short(file)}, line {line}", *failure.notes))
-    return f"{failure.text} ({place})"
+    places = failure.notes
+    if not isinstance(error, PoiseError) and failure.frames:
+        file, line, *_ = failure.frames[-1]
+        places = [f"{_short(file)}, line {line}", *places]
+    text = failure.text if failure.frames else str(error)
+    return f"{text} ({'; '.join(places)})" if places else text
 
 
 Frame = tuple[str, int, str, str]

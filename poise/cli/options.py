@@ -23,6 +23,7 @@ __all__ = [
     "Mode",
     "Model",
     "Offset",
+    "Tiles",
     "Weights",
     "add_commands",
     "open_inferencer",
@@ -55,6 +56,13 @@ Detector = Annotated[
         help="Who finds the boxes that are not given: auto (the best on this machine), "
         "nanodet, rtmdet, rtmdet-hand, yolox-face, torchvision:NAME, whole-image, or the "
         "config or ONNX file of a detector."
+    ),
+]
+Tiles = Annotated[
+    str | None,
+    typer.Option(
+        help="Also look at overlapping tiles, for small people in large pictures: 3x2 columns x "
+        "rows, 640 pixels a side, or auto."
     ),
 ]
 DetectorWeights = Annotated[

@@ -54,6 +54,7 @@ def predict(
     batch_size: options.BatchSize = None,
     detector: options.Detector = "auto",
     detector_weights: options.DetectorWeights = None,
+    tiles: options.Tiles = None,
     detector_every: Annotated[
         int | None,
         typer.Option(min=1, help="Detect in every n-th frame of a video.", show_default="by mode"),
@@ -123,6 +124,8 @@ def predict(
 
     if boxes is not None and box:
         raise ArgumentError("--box and --boxes both say where people are; give one of them")
+    if tiles is not None and (boxes is not None or box):
+        raise ArgumentError("--tiles are for a detector, and boxes are given; give one of them")
     given: Any = str(boxes) if boxes else _parse_boxes(box)
     sources = list(open_sources(inputs, timeout=timeout))
     if draw_covariances and "ellipses" not in style:
@@ -134,6 +137,7 @@ def predict(
         detector=detector,
         detector_weights=detector_weights,
         boxes_given=given is not None,
+        tiles=tiles,
         device=device,
         backend=backend,
         mode=mode,

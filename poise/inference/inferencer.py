@@ -15,6 +15,7 @@ import numpy as np
 from poise._failures import own_line
 from poise.errors import DataError, UnknownNameError, nearest
 from poise.inference.boxes.given import GivenBoxes
+from poise.inference.boxes.tiling import Tiling
 from poise.inference.detectors import WholeImage, build_detector
 from poise.inference.exported.opening import exported_network, is_exported, load_exported
 from poise.inference.machine.devices import pick_device
@@ -63,6 +64,9 @@ class Inferencer:
             for what the model looks at, else the whole picture), another name, a file, a dict
             with `name` and options, a callable ...: all that
             `poise.inference.detectors.build_detector` takes. Models of whole pictures need none.
+        tiles: find small people in large pictures: the detector, or a model of whole pictures, also
+            looks at overlapping tiles: "3x2" columns x rows, 640 pixels a side, or "auto", as
+            `poise.inference.boxes.Tiling`. None: at the whole alone.
         device: "auto" (CUDA, else MPS, else CPU) or a torch device.
         backend: "torch", "onnxruntime" or "openvino": what runs the network. The last two take
             models that can be exported, which is done when first needed.
@@ -97,6 +101,7 @@ class Inferencer:
         weights: str | os.PathLike[str] | None = None,
         *,
         detector: Any = "auto",
+        tiles: Any = None,
         device: Any = "auto",
         backend: str = "torch",
         mode: str = "accurate",
@@ -106,6 +111,7 @@ class Inferencer:
         covariances: bool = False,
     ) -> None:
         self.mode: Mode = mode_of(mode)
+        self._tiling = None if tiles is None else Tiling(tiles)
         self.choice = ""
         if isinstance(model, str) and model == "auto":
             model, self.choice = pick_model(self.mode)
@@ -154,7 +160,9 @@ class Inferencer:
     def detector(self) -> Any:
         """What finds the boxes; None for models of whole pictures."""
         if self.needs_boxes and self._detector is None:
-            self._detector = build_detector(self._detector_spec, self.metainfo, device=self.device)
+            self._detector = build_detector(
+                self._detector_spec, self.metainfo, device=self.device, tiles=self._tiling
+            )
             if self.mode.tuned and hasattr(self._detector, "tune"):
                 self._detector.tune(half=self.mode.half)
             _LOG.info("detector: %s", self._detector.description)
@@ -296,6 +304,7 @@ class Inferencer:
             frames,
             detector=detector,
             given=given,
+            tiling=None if self.needs_boxes else self._tiling,
             every=every,
             batch=min(batch_size, DETECTOR_BATCH) if looks_ahead else 1,
             timings=timings,

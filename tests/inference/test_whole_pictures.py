@@ -1,5 +1,6 @@
 """Models of whole pictures: no boxes in, any number of people out."""
 
+import cv2
 import numpy as np
 import pytest
 from torch import nn
@@ -100,3 +101,58 @@ def test_few_whole_pictures_are_looked_at_together_on_a_cpu():
     )
     Inferencer(model, device="cpu", flip_test=False)(pictures(1, 2, 3))
     assert sizes == [2, 1]
+
+
+class Squares(OneEach):
+    """A pose is the box around what is white; nobody is small in what it sees."""
+
+    def __init__(self, *extra, least):
+        super().__init__(*extra)
+        self.least, self.asked = least, []
+
+    def forward(self, inputs, data_samples, mode):
+        self.asked.append(len(inputs))
+        for picture, sample in zip(inputs, data_samples, strict=True):
+            pixels = np.ascontiguousarray(picture[0].numpy())
+            _, _, stats, _ = cv2.connectedComponentsWithStats((pixels > 128).astype(np.uint8))
+            boxes = np.float32([[x, y, x + w, y + h] for x, y, w, h, _ in stats[1:]])
+            boxes = boxes.reshape(-1, 4)
+            sides = (boxes[:, 2:] - boxes[:, :2]).min(1) / max(pixels.shape)
+            boxes = boxes[sides > self.least]
+            found = InstanceData(
+                keypoints=boxes.reshape(-1, 2, 2)[:, [0] * 8 + [1] * 9],
+                keypoint_scores=np.full((len(boxes), 17), 0.5, np.float32),
+            )
+            if "bboxes" in self.extra:
+                found.bboxes, found.bbox_scores = boxes, np.full(len(boxes), 0.9, np.float32)
+            sample.pred_instances = found
+        return data_samples
+
+
+@pytest.mark.parametrize("extra", [(), ("bboxes",)])
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_models_of_whole_pictures_look_at_tiles_too(extra, batch_size):
+    picture = np.zeros((400, 600, 3), np.uint8)
+    # small ones: in one tile, in two, across an inner border; and a large one
+    people = [[10, 10, 40, 40], [290, 30, 320, 60], [295, 190, 325, 220], [60, 100, 240, 380]]
+    for x1, y1, x2, y2 in people:
+        picture[y1:y2, x1:x2] = 255
+    empty = np.zeros((500, 500, 3), np.uint8)
+    model = Squares(*extra, least=0.07)
+    whole = Inferencer(model, device="cpu")([picture, empty], batch_size=batch_size)
+    assert [len(r) for r in whole] == [1, 0]
+    model.asked.clear()
+    tiled = Inferencer(model, device="cpu", tiles="2x2")([picture, empty], batch_size=batch_size)
+    assert [len(r) for r in tiled] == [4, 0]
+    assert sum(model.asked) == 10
+    found = tiled[0].instances
+    assert sorted(found.bboxes.tolist()) == sorted(people)
+    np.testing.assert_array_equal(found.keypoints[:, [0, -1]].reshape(-1, 4), found.bboxes)
+
+
+def test_a_whole_picture_too_small_for_its_tiles_is_told():
+    inferencer = Inferencer(OneEach(), device="cpu", tiles="2x2")
+    with pytest.raises(DataError, match="expected at least 32") as failed:
+        inferencer(pictures(1))
+    assert "while cutting " in failed.value.__notes__[0]
+    assert inferencer(pictures(1, 2), keep_going=True)[1].error is not None

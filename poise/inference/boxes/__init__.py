@@ -1,7 +1,8 @@
-"""Boxes that no detector finds: the caller's, and those between two runs of the detector.
+"""Boxes around detectors: the caller's, those between two runs of a detector, those of tiles.
 
 `files` checks and reads boxes, `given` hands out the caller's picture by picture, `propagation`
-says where people are in frames that no detector saw.
+says where people are in frames that no detector saw, `tiling` cuts large pictures into tiles and
+joins what was found in them.
 """
 
 from poise._lazy import attach
@@ -12,5 +13,6 @@ __getattr__, __dir__, __all__ = attach(
         "files": "BoxFile Boxes check_boxes parse_boxes read_boxes",
         "given": "GivenBoxes",
         "propagation": "PoseBoxes interpolate_boxes",
+        "tiling": "Tiling Views",
     },
 )

@@ -3,7 +3,7 @@
 `build` makes a detector of whatever a caller names, for what the model looks at (`targets`);
 `base` says what a detector is. `nanodet` comes inside the package, `network` runs those of the zoo
 (by pipelines of `pictures`), `exported` and `onnx_file` files, `torchvision_model` that library's;
-`simple` ones look at no pixels.
+`simple` ones look at no pixels, `tiled` is one that looks at large pictures in parts.
 """
 
 from poise._lazy import attach
@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = attach(
         "onnx_file": "OnnxDetector",
         "simple": "CallableDetector FixedBoxes WholeImage",
         "targets": "shows_people target_of",
+        "tiled": "TiledDetector",
         "torchvision_model": "TorchvisionDetector",
     },
 )

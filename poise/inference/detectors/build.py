@@ -15,6 +15,7 @@ from poise.errors import ArgumentError, ConfigError, UnknownNameError, nearest
 from poise.inference.detectors.base import BatchDetector
 from poise.inference.detectors.simple import CallableDetector, FixedBoxes, WholeImage
 from poise.inference.detectors.targets import Wanted, target_of, wanted_classes
+from poise.inference.detectors.tiled import TiledDetector
 from poise.runtimes import is_exported_name, read_metadata
 
 __all__ = ["TARGETS", "best_detectors", "build_detector"]
@@ -40,6 +41,7 @@ def build_detector(
     *,
     device: Any = "cpu",
     weights: str | os.PathLike[str] | None = None,
+    tiles: Any = None,
     **options: Any,
 ) -> BatchDetector:
     """Detector of a name, a file, a model, a callable or an object.
@@ -67,15 +69,21 @@ def build_detector(
             and boxes tell which they are; where none is called so, all do.
         device: where a network runs.
         weights: checkpoint of the detector.
+        tiles: look at large pictures in tiles, too: "3x2", 640, "auto", as
+            `poise.inference.boxes.Tiling`; None: at the whole alone.
         **options: `score_threshold`, `iou_threshold`, `categories`, `max_boxes` and what else
             the detector takes.
 
     Raises:
         UnknownNameError: a name that is none of these.
-        ArgumentError: something that is no detector; an option that it does not take.
+        ArgumentError: something that is no detector; an option that it does not take; tiles that
+            are none.
         ConfigError: a detector that Poise does not have, or one that does not know the target.
         MissingDependencyError: a detector that runs on torch, which is not installed.
     """
+    if tiles is not None:
+        found = build_detector(detector, metainfo, device=device, weights=weights, **options)
+        return TiledDetector(found, tiles)
     if isinstance(detector, Mapping):
         return _of_dict(detector, metainfo, device, weights, options)
     target = "person" if metainfo is None else target_of(metainfo)

@@ -39,6 +39,15 @@ class Poses(NamedTuple):
     heat_box: np.ndarray | None = None
     covariances: np.ndarray | None = None
 
+    def moved(self, corner: np.ndarray) -> Poses:
+        """The poses of a part of a picture whose upper left corner (2,) is there."""
+        box = np.tile(corner, 2)
+        return self._replace(
+            keypoints=self.keypoints + corner.astype(np.float32),
+            bboxes=None if self.bboxes is None else self.bboxes + box.astype(np.float32),
+            heat_box=None if self.heat_box is None else self.heat_box + box,
+        )
+
 
 class Network(Protocol):
     """Three steps, each of which can be done for one batch while the others work on others.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from poise.inference.boxes.tiling import Views
 from poise.inference.networks.heat import picture_heat
 from poise.inference.networks.network import Poses
 from poise.inference.sources.frame import Frame
@@ -37,6 +38,7 @@ class Job:
         self.categories: np.ndarray | None = None
         self.follows = False
         self.detected = True
+        self._views: Views | None = None
         self._found: list[Poses] = []
         self._expected = 0
 
@@ -58,9 +60,13 @@ class Job:
         self.bboxes, self.bbox_scores, self.categories = boxes, scores, categories
         self._expected = len(boxes)
 
-    def look_at_all(self) -> None:
-        """Say that the network looks at the whole picture, once."""
-        self._expected = 1
+    def look_at_all(self, views: Views | None = None) -> None:
+        """Say that the network looks at the whole picture, once, and perhaps at tiles of it."""
+        self._views, self._expected = views, 1 if views is None else len(views)
+
+    def views(self) -> list[np.ndarray]:
+        """What a network of whole pictures is to look at, (h, w, 3) each."""
+        return [self.image] if self._views is None else self._views.crops(self.image)
 
     def fail(self, error: Exception) -> None:
         """Nothing more is expected of this picture."""
@@ -72,7 +78,9 @@ class Job:
         return len(self._found) == self._expected
 
     def add(self, poses: Poses) -> None:
-        """Take one answer."""
+        """Take one answer; of views they come in their order."""
+        if self._views is not None:
+            poses = poses.moved(self._views.places[len(self._found), :2])
         self._found.append(poses)
 
     def heatmap(self) -> np.ndarray | None:
@@ -106,6 +114,9 @@ class Job:
         covariances = _stack([poses.covariances for poses in self._found])
         if covariances is not None:
             people.set_field(covariances, "keypoint_covariances")
+        if self._views is not None:
+            owners = np.repeat(range(len(self._found)), [len(p.keypoints) for p in self._found])
+            people = people[self._views.kept(boxes, box_scores, owners)]
         return people
 
 

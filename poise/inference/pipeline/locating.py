@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import PoiseError
+from poise.errors import DataError, PoiseError
 from poise.inference.boxes.files import Boxes, parse_boxes
 from poise.inference.boxes.given import GivenBoxes
 from poise.inference.boxes.propagation import interpolate_boxes
+from poise.inference.boxes.tiling import Tiling
 from poise.inference.pipeline.jobs import Job
 from poise.inference.pipeline.overlap import Timings
 from poise.inference.sources.frame import Frame
@@ -26,6 +27,7 @@ def located(
     *,
     detector: Any = None,
     given: GivenBoxes | None = None,
+    tiling: Tiling | None = None,
     every: int = 1,
     batch: int = DETECTOR_BATCH,
     timings: Timings | None = None,
@@ -36,6 +38,7 @@ def located(
         frames: pictures.
         detector: `BatchDetector`; None: whole pictures are looked at.
         given: the caller's boxes, instead of a detector.
+        tiling: whole pictures are looked at in tiles, too.
         every: the detector looks at every n-th frame of a video; boxes in between follow from
             the detections before and after, for cameras from the poses of the frame before
             (`Job.follows`).
@@ -45,11 +48,7 @@ def located(
     if given is not None:
         yield from (_with_given_boxes(Job(frame), given) for frame in frames)
     elif detector is None:
-        for frame in frames:
-            job = Job(frame)
-            if job.error is None:
-                job.look_at_all()
-            yield job
+        yield from (_as_a_whole(Job(frame), tiling) for frame in frames)
     else:
         yield from _Lookout(detector, every, batch, timings or Timings()).jobs(frames)
 
@@ -59,6 +58,16 @@ def _with_given_boxes(job: Job, given: GivenBoxes) -> Job:
         try:
             job.locate(*given.of(job.frame, job.name))
         except PoiseError as error:
+            job.fail(error)
+    return job
+
+
+def _as_a_whole(job: Job, tiling: Tiling | None) -> Job:
+    if job.error is None:
+        try:
+            job.look_at_all(None if tiling is None else tiling.views(job.image.shape))
+        except DataError as error:
+            error.add_note(f"while cutting {job.name} into tiles")
             job.fail(error)
     return job
 

@@ -114,7 +114,7 @@ def _places(job: Job) -> list[Crop]:
     path = job.frame.source.path
     text = str(path) if isinstance(path, Path) else None
     if job.bboxes is None:
-        return [Crop(job.image, None, 1.0, job.name, text)]
+        return [Crop(view, None, 1.0, job.name, text) for view in job.views()]
     return [
         Crop(job.image, box, score, job.name, text)
         for box, score in zip(job.bboxes, job.bbox_scores.tolist(), strict=True)

@@ -1,0 +1,197 @@
+"""Large pictures in parts: where the parts are, and one answer of what was found in them.
+
+A network shrinks what it sees to some hundred pixels; people of 30 pixels in a picture of 4000 are
+gone then. In overlapping tiles they are not (SAHI: Akyon et al., ICIP 2022, arXiv:2202.06934).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from poise.errors import ArgumentError, DataError
+from poise.geometry.boxes import bbox_overlaps
+from poise.geometry.oks import greedy_keep
+
+__all__ = ["OVERLAP", "Tiling", "Views"]
+
+#: Share of its sides that a tile has in common with the next one.
+OVERLAP = 0.25
+#: Pixels a side of the tiles of "auto": what most detectors look at without shrinking it.
+AUTO_SIDE = 640
+#: Pixels a side of the smallest tile; less shows nobody.
+LEAST_SIDE = 32
+#: Boxes of two views with more in common are of one thing.
+SAME = 0.4
+#: A box that ends so near at an inner border of its tile was cut there: pixels, share of the tile.
+_NEAR_PIXELS, _NEAR_SHARE = 2.0, 0.01
+
+
+class Views:
+    """The whole picture, and its tiles.
+
+    Args:
+        places: (V, 4) int xyxy, image space, the whole picture first.
+    """
+
+    def __init__(self, places: np.ndarray) -> None:
+        self.places = places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def crops(self, image: np.ndarray) -> list[np.ndarray]:
+        """What each view shows of a picture (H, W, 3), without a copy."""
+        return [image[y1:y2, x1:x2] for x1, y1, x2, y2 in self.places.tolist()]
+
+    def joined(self, found: Sequence[np.ndarray]) -> np.ndarray:
+        """Boxes of the picture of those of its views: everybody once.
+
+        Boxes of one view never rule each other out, for whoever found them has seen to that. Of
+        what two views show, one that is whole stays before one that is cut by a border, then the
+        surer one; of a thing that no view has whole, the parts make one box.
+
+        Args:
+            found: of each view (N, 5) or (N, 6) float32: xyxy in pixels of the view, score, and
+                perhaps a category.
+
+        Returns:
+            (M, 5) or (M, 6) float32, image space, best first.
+        """
+        owners = np.repeat(np.arange(len(found)), [len(boxes) for boxes in found])
+        if not len(owners):
+            return found[0]
+        rows = np.concatenate([boxes for boxes in found if len(boxes)])
+        rows[:, :4] += np.tile(self.places[owners, :2], 2)
+        boxes = np.ascontiguousarray(rows[:, :4])
+        kinds = rows[:, 5] if rows.shape[1] > 5 else None
+        kept, same, cut = self._settled(boxes, rows[:, 4], owners, kinds)
+        # parts of what is nowhere whole belong to the first of them
+        of_whole = same[kept[~cut[kept]]].any(0)
+        for index in kept[cut[kept]].tolist():
+            parts = same[index] & cut & ~of_whole
+            parts[kept] = False
+            together = boxes[np.append(np.flatnonzero(parts), index)]
+            rows[index, :4] = *together[:, :2].min(0), *together[:, 2:].max(0)
+        return rows[kept[np.argsort(-rows[kept, 4], kind="stable")]]
+
+    def kept(self, boxes: np.ndarray, scores: np.ndarray, owners: np.ndarray) -> np.ndarray:
+        """Which of the boxes stay, as `joined` has it; (M,) indices, whole ones first.
+
+        Args:
+            boxes: (N, 4) xyxy, image space. scores: (N,). owners: (N,) view that shows each.
+        """
+        return self._settled(boxes, scores, owners, None)[0]
+
+    def _settled(
+        self, boxes: np.ndarray, scores: np.ndarray, owners: np.ndarray, kinds: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(M,) what stays; (N, N) which are of one thing; (N,) which are cut by a border."""
+        cut = self._cut(boxes, owners)
+        shared = bbox_overlaps(boxes, boxes, "iof")
+        of_either = np.where(cut[:, None] & cut, np.maximum(shared, shared.T), shared)
+        # of a part, how much of it lies in the other; of two whole ones, what they have in common
+        same = np.where(cut[:, None], of_either, of_either.T) > SAME
+        whole = ~cut[:, None] & ~cut
+        same[whole] = (bbox_overlaps(boxes, boxes) > SAME)[whole]
+        same &= owners[:, None] != owners
+        if kinds is not None:
+            same &= kinds[:, None] == kinds
+        order = np.lexsort((-scores, cut))
+        sorted_same = same[np.ix_(order, order)]
+        return order[greedy_keep(len(order), sorted_same.__getitem__)], same, cut
+
+    def _cut(self, boxes: np.ndarray, owners: np.ndarray) -> np.ndarray:
+        """(N,) whether a box ends where its tile does and the picture does not."""
+        tiles = self.places[owners]
+        sides = tiles[:, 2:] - tiles[:, :2]
+        near = np.tile(np.maximum(_NEAR_PIXELS, _NEAR_SHARE * sides), 2)
+        inside = np.concatenate((boxes[:, :2] - tiles[:, :2], tiles[:, 2:] - boxes[:, 2:]), 1)
+        inner = tiles != self.places[0]
+        return np.asarray(((inside <= near) & inner).any(1))
+
+
+class Tiling:
+    """How pictures are cut into tiles.
+
+    Args:
+        tiles: columns and rows, (3, 2) or "3x2"; pixels a side that a tile has at most, 800 or
+            "800", so that small pictures are not cut; or "auto", which is 640 pixels.
+        overlap: share of its sides that a tile has in common with the next one, 0 to below 1. What
+            is wider than that and is cut by a border, is put together again.
+
+    Raises:
+        ArgumentError: none of these.
+    """
+
+    def __init__(self, tiles: Any = "auto", *, overlap: float = OVERLAP) -> None:
+        number = isinstance(overlap, (int, float, np.number))
+        if not number or not 0 <= overlap < 1:
+            raise ArgumentError(f"overlap of tiles is a number from 0 to below 1, got {overlap!r}")
+        self.overlap = float(overlap)
+        self._grid, self._side = _parsed(tiles)
+
+    def __str__(self) -> str:
+        if self._grid is not None:
+            return f"{self._grid[0]}x{self._grid[1]} tiles"
+        return f"tiles of {self._side} pixels"
+
+    def views(self, shape: Sequence[int]) -> Views:
+        """The whole of a picture and its tiles, or the whole alone where one tile would hold it.
+
+        Args:
+            shape: (height, width, ...) of the picture.
+
+        Raises:
+            DataError: the tiles would be too small to show anybody.
+        """
+        height, width = shape[:2]
+        columns, rows = self._grid or (self._count(width), self._count(height))
+        x, y = (self._spans(*span) for span in ((width, columns), (height, rows)))
+        whole = [0, 0, width, height]
+        if columns * rows == 1:
+            return Views(np.array([whole]))
+        wide, high = (int(spans[0, 1] - spans[0, 0]) for spans in (x, y))
+        if min(wide, high) < LEAST_SIDE:
+            raise DataError(
+                f"{self} of a picture of {width} x {height} pixels would be {wide} x {high} "
+                f"pixels, expected at least {LEAST_SIDE}; ask for fewer tiles, or 'auto'"
+            )
+        tiles = [[x1, y1, x2, y2] for y1, y2 in y.tolist() for x1, x2 in x.tolist()]
+        return Views(np.array([whole, *tiles]))
+
+    def _count(self, length: int) -> int:
+        """Tiles that a side of the picture needs."""
+        step = self._side * (1 - self.overlap)
+        return max(1, math.ceil((length - self._side) / step) + 1)
+
+    def _spans(self, length: int, count: int) -> np.ndarray:
+        """(count, 2) begin and end of tiles of one size that cover a length evenly."""
+        side = min(length, math.ceil(length / (count - (count - 1) * self.overlap)))
+        begin = np.linspace(0, length - side, count).round().astype(np.int64)
+        return np.stack((begin, begin + side), 1)
+
+
+def _parsed(tiles: Any) -> tuple[tuple[int, int] | None, int]:
+    """(columns, rows) or None, and pixels a side."""
+    text = "x".join(map(str, tiles)) if isinstance(tiles, (tuple, list)) else str(tiles).strip()
+    if text == "auto":
+        return None, AUTO_SIDE
+    numbers = re.fullmatch(r"(\d+)(?:[xX](\d+))?", text)
+    if numbers is None:
+        raise ArgumentError(
+            "tiles are columns x rows such as 3x2, pixels a side such as 640, or auto; "
+            f"got {tiles!r}"
+        )
+    first, second = int(numbers[1]), numbers[2]
+    if second is not None:
+        if not first or not int(second):
+            raise ArgumentError(f"tiles have at least one column and one row, got {text}")
+        return (first, int(second)), 0
+    if first < LEAST_SIDE:
+        raise ArgumentError(f"a side of a tile has at least {LEAST_SIDE} pixels, got {first}")
+    return None, first
