@@ -10,7 +10,7 @@ from torch import Tensor
 
 from poise.structures import InstanceData
 
-__all__ = ["LOG_EPS", "DynamicAssigner", "inside"]
+__all__ = ["LOG_EPS", "DynamicAssigner", "class_costs", "inside"]
 
 #: overlap of a point that no object was given
 NO_OVERLAP = -100000.0
@@ -21,6 +21,19 @@ LOG_EPS = 1.0e-7
 def inside(points: Tensor, left_top: Tensor, right_bottom: Tensor) -> Tensor:
     """Which points (M, 1, 2) lie strictly between corners (M or 1, N, 2), (M, N)."""
     return ((points > left_top) & (points < right_bottom)).all(dim=-1)
+
+
+def class_costs(absent: Tensor, present: Tensor, labels: Tensor) -> Tensor:
+    """Costs (M, N) of points whose scores should name an object's class and no other.
+
+    Objects differ in one class only, so all classes are looked at once a point, not once a pair.
+
+    Args:
+        absent: (M, C) cost of each class if it should not be there.
+        present: (M, N) cost of the object's class, which should.
+        labels: (N,) classes of the objects.
+    """
+    return absent.sum(dim=1, keepdim=True) - absent[:, labels] + present
 
 
 class DynamicAssigner:

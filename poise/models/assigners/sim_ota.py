@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from poise.errors import ConfigError
-from poise.models.assigners.dynamic import LOG_EPS, DynamicAssigner, inside
+from poise.models.assigners.dynamic import LOG_EPS, DynamicAssigner, class_costs, inside
 from poise.registry import MODELS, TASK_UTILS
 from poise.structures import InstanceData
 
@@ -194,8 +194,12 @@ class BoxSimOTAAssigner(SimOTAAssigner):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """By boxes and classes, summed up as MMDetection does: far points differ in digits."""
         ious = self.iou_calculator(predicted.bboxes, wanted.bboxes)
-        classes = F.one_hot(wanted.labels.long(), predicted.scores.shape[-1])
-        cost = _cross_entropy_cost(predicted.scores, classes) * self.cls_weight
+        scores, labels = predicted.scores.float(), wanted.labels.long()
+        # in full precision, and autocast refuses it
+        with torch.autocast(scores.device.type, enabled=False):
+            absent = F.binary_cross_entropy(scores, torch.zeros_like(scores), reduction="none")
+            present = F.binary_cross_entropy(scores, torch.ones_like(scores), reduction="none")
+        cost = class_costs(absent, present[:, labels], labels) * self.cls_weight
         cost = cost - torch.log(ious + LOG_EPS) * self.iou_weight
         return cost + (~near) * OUTSIDE_COST, ious, ious
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from poise.models.assigners.dynamic import LOG_EPS, DynamicAssigner, inside
+from poise.models.assigners.dynamic import LOG_EPS, DynamicAssigner, class_costs, inside
 from poise.registry import TASK_UTILS
 from poise.structures import InstanceData
 
@@ -55,25 +55,13 @@ class DynamicSoftLabelAssigner(DynamicAssigner):
         centers = (wanted.bboxes[:, :2] + wanted.bboxes[:, 2:]) / 2
         points, strides = predicted.priors[:, None, :2], predicted.priors[:, 2:3]
         distance = (points - centers).square().sum(dim=-1).sqrt() / strides
-        cost = _soft_label_cost(predicted.scores, wanted.labels.long(), ious)
+        logits, labels = predicted.scores, wanted.labels.long()
+        absent = _focal_entropy(logits, torch.zeros_like(logits))
+        # a score should be the overlap at the object's class, and 0 at all others
+        present = _focal_entropy(logits[:, labels], ious.to(logits.dtype))
+        cost = class_costs(absent, present, labels)
         cost = cost - torch.log(ious + LOG_EPS) * self.iou_weight
         return cost + 10 ** (distance - self.soft_center_radius), ious, ious
-
-
-def _soft_label_cost(logits: Tensor, labels: Tensor, ious: Tensor) -> Tensor:
-    """Cost (M, N) of scores that should be the overlap at the object's class, 0 at all others.
-
-    Objects differ in one class only, so all classes are looked at once a point, not once a pair.
-
-    Args:
-        logits: (M, C) of all classes.
-        labels: (N,) classes of the objects.
-        ious: (M, N).
-    """
-    own = logits[:, labels]
-    nowhere = _focal_entropy(logits, torch.zeros_like(logits))
-    elsewhere = nowhere.sum(dim=1, keepdim=True) - nowhere[:, labels]
-    return elsewhere + _focal_entropy(own, ious.to(own.dtype))
 
 
 def _focal_entropy(logits: Tensor, wanted: Tensor) -> Tensor:
