@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import cv2
 import numpy as np
@@ -196,6 +197,9 @@ def test_proposals_read_as_labels_once_corrected(form: str, clip: Path, tmp_path
         assert place == pytest.approx([x, y - 4, 2], abs=0.6)
     for image in found.images:
         assert (found.folder or tmp_path).joinpath(image["file_name"]).is_file()
+    if form == "cvat":
+        images = ET.parse(tmp_path / "annotations.xml").findall("image")
+        assert [image.get("name") for image in images] == [f"{c.name}.png" for c in picked.frames]
     again = Proposals(form=form)
     if form == "labelme":
         again.check(tmp_path, [str(clip)])

@@ -129,7 +129,8 @@ def write_proposals(
         DataError: a file cannot be written.
     """
     found = _annotations(picked, how)
-    found.folder = out
+    # CVAT knows pictures by the names under which somebody uploads this folder's
+    found.folder = out / PICTURE_FOLDER if how.form == "cvat" else out
     tiles, captions = [], []
     frames = zip(progress(_images(picked.frames)), picked.reasons, strict=True)
     for (frame, image), reason in frames:
@@ -138,11 +139,12 @@ def write_proposals(
             (result,) = inferencer.predict(image, keep_going=True)
             poses = Poses.of(result)
         name = _picture_name(frame, how.form)
-        _write_frame(out / name, frame, image)
+        file = out / name
+        _write_frame(file, frame, image)
         height, width = image.shape[:2]
         number = len(found.images) + 1
-        about = {"id": number, "file_name": name, "width": width, "height": height}
-        found.images.append(about)
+        about = {"id": number, "file_name": file.relative_to(found.folder).as_posix()}
+        found.images.append({**about, "width": width, "height": height})
         if poses is not None:
             found.people += _people(poses, number, len(found.people), found, picked, how)
         tiles.append(_tile(image, poses, picked.metainfo, how.threshold))
