@@ -131,6 +131,7 @@ def _look(context: Context, source: _Source) -> Iterator[Finding]:
         yield finding_of(error, "data", place)
         return
     yield from _kept(source, dataset, size, place)
+    yield from _classes(context, dataset)
     if size:
         yield from _records(source, dataset, place)
     if source.part == "train" and len(list(_sources(context, "train"))) == 1:
@@ -170,6 +171,26 @@ def _kept(source: _Source, dataset: Any, size: int, place: str) -> Iterator[Find
             yield Finding("error", "data", f"nothing is left to use: {report}", place)
         elif report.dropped:
             yield Finding("note", "data", str(report), place)
+
+
+def _classes(context: Context, dataset: Any) -> Iterator[Finding]:
+    """A detector's head knows as many classes as its data."""
+    names = dataset.metainfo.get("classes")
+    model = context.tree.get("model") or {}
+    # NanoDet has the number beside its head
+    path = ("model", "bbox_head") if "bbox_head" in model else ("model",)
+    count = (model.get("bbox_head") or model).get("num_classes")
+    if names is None or count is None or len(names) == count:
+        return
+    shown = ", ".join(map(str, names[:MOST_IDS])) + (" ..." if len(names) > MOST_IDS else "")
+    yield Finding(
+        # fewer classes leave some of the head's without any box
+        "error" if len(names) > count else "warning",
+        "data",
+        f"the data have {len(names)} classes ({shown}), the head has {count}",
+        context.at(*path, "num_classes"),
+        fix=f"num_classes={len(names)}, or metainfo=dict(classes=...) with the names of {count}",
+    )
 
 
 def _records(source: _Source, dataset: Any, place: str) -> Iterator[Finding]:

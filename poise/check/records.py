@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ def check_data(
     Returns:
         What was left out by the reader, by reason; pictures that are absent or unreadable;
         keypoints far outside of their box, outside of the picture, or all at one place; people
-        that occur twice; keypoints that are never labelled. Empty for a clean data set.
+        that occur twice; keypoints that are never labelled. Of data of boxes, boxes that occur
+        twice and classes that no box has. Empty for a clean data set.
     """
     findings: dict[str, OddRecords] = {}
 
@@ -66,6 +68,9 @@ def check_data(
         for reason, ids in report.ids.items():
             note(f"annotations {reason}", ids, fault=False)
     folder = image_folder(dataset)
+    if "classes" in dataset.metainfo:
+        _look_at_boxes(dataset, folder, limit, note, decode=open_pictures)
+        return list(findings.values())
     poses: dict[tuple[str, bytes], list[Any]] = defaultdict(list)
     sizes: dict[str, tuple[int, int] | None] = {}
     labelled: Any = 0
@@ -93,6 +98,27 @@ def check_data(
     note("people with the very same keypoints in one picture", twice)
     note("keypoints that are labelled nowhere", _never(dataset, labelled), fault=False)
     return list(findings.values())
+
+
+def _look_at_boxes(
+    dataset: Any, folder: str, limit: int | None, note: Callable[..., None], *, decode: bool
+) -> None:
+    """Faults of records whose people, animals or things have boxes and classes alone."""
+    count = len(dataset) if limit is None else min(limit, len(dataset))
+    names = dataset.metainfo["classes"]
+    seen: set[int] = set()
+    for place in range(count):
+        record = dataset.get_data_info(place * len(dataset) // count)
+        path = picture_path(record, folder)
+        problem, _ = _picture(path, decode=decode)
+        note(problem, [path] if problem else [])
+        rows = np.column_stack([record["bbox"], record["bbox_label"]])
+        if len(np.unique(rows, axis=0)) < len(rows):
+            note("pictures with the very same box twice", [record["img_id"]])
+        seen.update(record["bbox_label"].tolist())
+    if count == len(dataset):
+        empty = [name for label, name in enumerate(names) if label not in seen]
+        note("classes that no box has", empty, fault=False)
 
 
 def _picture(path: str, *, decode: bool) -> tuple[str, tuple[int, int] | None]:

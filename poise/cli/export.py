@@ -118,9 +118,8 @@ def export(
     from poise.inference.detectors import NanoDetDetector
     from poise.runtimes import read_metadata
 
-    network: Any = NanoDetDetector()
-    if model != "nanodet":
-        network = load_model(model, weights, device="cpu").eval()
+    embedded = model == "nanodet" and weights is None
+    network: Any = NanoDetDetector() if embedded else load_model(model, weights, device="cpu")
     given = [_pictures(source, network, images) for source in (data, calibration)]
     with counted("looking at pictures") as tick:
         pictured = Pictured(*given, max_drop, backend, tick)
@@ -136,7 +135,7 @@ def export(
     tell(report)
     use = _USED_BY.get(read_metadata(out).get("kind", "boxes"), "--model")
     # nanodet's file is one of YOLO's kind, which is read as ONNX alone
-    read = model != "nanodet" or out.suffix == ".onnx"
+    read = not embedded or out.suffix == ".onnx"
     how = f"; poise predict PICTURE {use} {out}" if read else "; for programs of your own"
     # OpenVINO's weights lie beside the file
     files = [out, *([out.with_suffix(".bin")] if out.suffix == ".xml" else [])]

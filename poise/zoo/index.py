@@ -37,6 +37,8 @@ WEIGHTS_BASE = "https://download.openmmlab.com/mmpose/"
 
 #: Folders of detectors, which pose models look through.
 _DETECTOR_FOLDERS = ("demo/", "mmdet::")
+#: the one inside the package
+_OWN_DETECTOR = "nanodet"
 #: tasks of folders that do not say it; MoveNet and some projects find bodies
 _OTHER_TASKS = {"projects/rtmpose3d/configs": "wholebody 3d"}
 
@@ -82,7 +84,7 @@ class Model:
         name: stem of its config file in MMPose.
         folder: folder of that file under `configs/`, such as
             "body_2d_keypoint/topdown_heatmap/coco", or a folder of `projects/` or `demo/`; for
-            MMDetection's own "mmdet::rtmdet".
+            MMDetection's own "mmdet::rtmdet", for what is Poise's own its name.
         family: module of `poise.zoo.families` that knows the recipe.
         parameters: in millions, or None where several networks take part.
         gflops: multiplications with an addition, in thousand millions, for one input; None where
@@ -104,7 +106,7 @@ class Model:
     @property
     def is_detector(self) -> bool:
         """Whether it finds boxes, not keypoints."""
-        return self.folder.startswith(_DETECTOR_FOLDERS)
+        return self.folder.startswith((*_DETECTOR_FOLDERS, _OWN_DETECTOR))
 
     @property
     def task(self) -> str:

@@ -1,4 +1,4 @@
-"""Detectors (RTMDet, YOLOX): a box and the scores of all classes at every point."""
+"""Detectors (RTMDet, YOLOX, NanoDet): a box and the scores of all classes at every point."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ class _RTMDet(FromPixels):
         return boxes, flatten(logits).sigmoid()
 
 
+class _NanoDet(FromPixels):
+    """NanoDet: distributions of distances from points."""
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, W, 3) uint8 BGR -> boxes (B, P, 4) xyxy and scores (B, P, C)."""
+        head = self.model.bbox_head
+        logits, distances, points = head.cells(self.features(pixels))
+        return head.boxes(distances, points, tuple(pixels.shape[1:3])), logits.sigmoid()
+
+
 class _YOLOX(FromPixels):
     """YOLOX: offsets from points, and an objectness."""
 
@@ -54,16 +64,16 @@ def detector_plan(model: Any) -> Plan:
     metadata (`select`).
 
     Args:
-        model: RTMDet or YOLOX with `cfg`.
+        model: RTMDet, YOLOX or NanoDet with `cfg`.
 
     Raises:
         ConfigError: another head, or pictures of no fixed size.
     """
     from poise.inference.networks.crops import pipeline_config
-    from poise.models.detectors import RTMDetSepBNHead, YOLOXHead
+    from poise.models.detectors import NanoDetHead, RTMDetSepBNHead, YOLOXHead
 
     head = model.bbox_head
-    networks = {RTMDetSepBNHead: _RTMDet, YOLOXHead: _YOLOX}
+    networks = {RTMDetSepBNHead: _RTMDet, YOLOXHead: _YOLOX, NanoDetHead: _NanoDet}
     if type(head) not in networks:
         raise ConfigError(
             f"detectors with the heads {', '.join(kind.__name__ for kind in networks)} are "
@@ -72,6 +82,7 @@ def detector_plan(model: Any) -> Plan:
     network = networks[type(head)](model).eval()
     width, height, padding = input_of(model.cfg)
     strides = [stride[0] for stride in head.prior_generator.strides]
+    levels = [(height // stride) * (width // stride) for stride in strides]
     metadata = {
         "version": VERSION,
         "kind": "boxes",
@@ -81,8 +92,9 @@ def detector_plan(model: Any) -> Plan:
         "padding": padding,
         "num_classes": head.num_classes,
         "classes": class_names(getattr(model, "dataset_meta", None)),
-        "select": _select(head.test_cfg, several=isinstance(network, _RTMDet)),
-        "levels": [(height // stride) * (width // stride) for stride in strides],
+        "select": _select(head.test_cfg, several=not isinstance(network, _YOLOX)),
+        # NanoDet's best are those of all levels together
+        "levels": [sum(levels)] if isinstance(network, _NanoDet) else levels,
     }
     return Plan(network, made_pixels(width, height), plain(metadata), OUTPUTS, model=model)
 

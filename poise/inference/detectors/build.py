@@ -163,7 +163,7 @@ def _of_text(text: str, metainfo: Any, device: Any, options: dict[str, Any]) -> 
     if text != "nanodet" and not text.startswith(_TORCHVISION):
         _check_name(text)
     _require_torch(text)
-    if text == "nanodet":
+    if text == "nanodet" and "weights" not in options:
         from poise.inference.detectors.nanodet import NanoDetDetector
 
         return _made(NanoDetDetector, options, device=device)

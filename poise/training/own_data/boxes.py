@@ -17,13 +17,13 @@ from poise.errors import DataError, nearest
 from poise.training.own_data.files import DataFiles
 from poise.training.own_data.schedule import fit_course
 from poise.training.own_data.settings import KEPT, fit_loader
-from poise.training.run.start import put_start
+from poise.training.run.start import NOTHING, put_start
 from poise.zoo.parts.assembly import Tree
 
 __all__ = ["BoxReport", "box_share", "describe_boxes", "finds_boxes", "use_own_boxes"]
 
 #: models that find boxes alone
-_DETECTORS = ("RTMDet", "YOLOX", "NanoDetector")
+_DETECTORS = ("RTMDet", "YOLOX", "NanoDet")
 #: devices and samples on each, as names of recipes have them; RTMDet's `auto_scale_lr` is that of
 #: another recipe
 _BATCH = re.compile(r"(\d+)xb(\d+)")
@@ -166,17 +166,30 @@ def use_own_boxes(
         devices=devices,
         base=_recipe_batch(name),
     )
-    said.append(put_start(tree, start, weights))
+    said.append(_put_start(tree, start, weights))
     tree = {key: value for key, value in tree.items() if key in KEPT}
     return Config(tree, cfg_text="", filename=cfg.filename), said
 
 
 def _fit_classes(model: Tree, count: int) -> str:
-    head = model["bbox_head"]
+    # NanoDet's own says it
+    head = model.get("bbox_head") or model
     old, head["num_classes"] = head["num_classes"], count
     if count == old:
         return f"head: {count} {_classes(count)}, as before"
-    return f"head: {count} {_classes(count)} instead of {old}; what tells them apart starts anew"
+    said = f"head: {count} {_classes(count)} instead of {old}"
+    # NanoDet's start from one of the old
+    return said if head is model else f"{said}; what tells them apart starts anew"
+
+
+def _put_start(tree: Tree, start: str | None, weights: str | None) -> str:
+    """As `put_start`; NanoDet takes the weights inside the package by itself, for any classes."""
+    if tree["model"]["type"].endswith("NanoDet") and weights is None:
+        tree["load_from"] = None
+        return "start: the weights inside the package; every class starts as a person"
+    if weights == NOTHING and tree["model"]["type"].endswith("NanoDet"):
+        tree["model"]["embedded"] = False
+    return put_start(tree, start, weights)
 
 
 def _classes(count: int) -> str:
