@@ -112,10 +112,10 @@ def _look_at_boxes(
         path = picture_path(record, folder)
         problem, _ = _picture(path, decode=decode)
         note(problem, [path] if problem else [])
-        rows = np.column_stack([record["bbox"], record["bbox_label"]])
-        if len(np.unique(rows, axis=0)) < len(rows):
+        rows = [(*thing["bbox"], thing["bbox_label"]) for thing in record["instances"]]
+        if len(set(rows)) < len(rows):
             note("pictures with the very same box twice", [record["img_id"]])
-        seen.update(record["bbox_label"].tolist())
+        seen.update(row[-1] for row in rows)
     if count == len(dataset):
         empty = [name for label, name in enumerate(names) if label not in seen]
         note("classes that no box has", empty, fault=False)

@@ -18,8 +18,10 @@ import cv2
 import numpy as np
 
 from poise.check.context import datasets_of, metrics_of
+from poise.datasets.readers.boxes import DetectionCocoDataset
 from poise.errors import ConfigError
 from poise.registry import DATASETS, use_scope
+from poise.structures.config_metainfo import class_names
 from poise.visualization.visualizer import write_picture
 
 __all__ = ["use_synthetic_data"]
@@ -94,9 +96,13 @@ class _Maker:
         before = f"{settings.get('data_root') or ''}{settings['ann_file']}"
         root = self.folder / f"{next(self._numbers)}_{kind}"
         (root / "images").mkdir(parents=True, exist_ok=True)
-        writer = _WRITERS.get(kind, _write_coco)
         settings.update(data_root=str(root), data_prefix={"img": "images/"})
-        files = writer(root, kind, _keypoints_of(settings, kind), self.rng)
+        if issubclass(DATASETS.get(str(settings["type"])), DetectionCocoDataset):
+            classes = class_names(settings.get("metainfo")) or ("thing",)
+            files = _write_boxes(root, kind, list(classes), self.rng)
+        else:
+            writer = _WRITERS.get(kind, _write_coco)
+            files = writer(root, kind, _keypoints_of(settings, kind), self.rng)
         settings.update({name: file for name, file in files.items() if name in settings})
         # boxes of a detector are of pictures that are not there
         settings.pop("bbox_file", None)
@@ -195,6 +201,17 @@ def _write_coco(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, 
     tree = {"images": images, "annotations": annotations, "categories": [category]}
     (root / "ann.json").write_text(json.dumps(tree), encoding="utf-8")
     return {"ann_file": "ann.json"}
+
+
+def _write_boxes(root: Path, kind: str, classes: list[str], rng: Rng) -> dict[str, Any]:
+    """COCO's format of boxes, one category after the other."""
+    files = _write_coco(root, kind, ["a", "b"], rng)
+    tree = json.loads((root / files["ann_file"]).read_text(encoding="utf-8"))
+    tree["categories"] = [{"id": i, "name": name} for i, name in enumerate(classes, 1)]
+    for number, row in enumerate(tree["annotations"]):
+        row["category_id"] = number % len(classes) + 1
+    (root / files["ann_file"]).write_text(json.dumps(tree), encoding="utf-8")
+    return files
 
 
 def _write_posetrack(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
