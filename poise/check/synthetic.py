@@ -97,7 +97,8 @@ class _Maker:
         root = self.folder / f"{next(self._numbers)}_{kind}"
         (root / "images").mkdir(parents=True, exist_ok=True)
         settings.update(data_root=str(root), data_prefix={"img": "images/"})
-        if issubclass(DATASETS.get(str(settings["type"])), DetectionCocoDataset):
+        reader: Any = DATASETS.get(str(settings["type"]))
+        if issubclass(reader, DetectionCocoDataset):
             classes = class_names(settings.get("metainfo")) or ("thing",)
             files = _write_boxes(root, kind, list(classes), self.rng)
         else:

@@ -79,6 +79,7 @@ def test_models_without_weights_are_few():
         "_dis_",
         "deepfashion_",
         "movenet",
+        "nanodet",
         "simcc_res50_wo-deconv",
         "cspnext-l_udp",
     )
