@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from poise.check.keypoints import describe_keypoints
-from poise.datasets.coco_file import read_json
+from poise.datasets.coco_file import explained, read_json
 from poise.errors import (
     ArgumentError,
     DataError,
@@ -21,6 +22,7 @@ from poise.errors import (
     UnknownNameError,
     nearest,
 )
+from poise.geometry.boxes import bbox_xywh2xyxy
 from poise.metrics.analysis.statistics import Leaf, leaves_of
 from poise.metrics.evaluator import Evaluator
 from poise.metrics.prediction_file import is_prediction_file, read_predictions
@@ -37,6 +39,8 @@ __all__ = [
 
 #: metrics that read an annotation file, which has pictures without predictions, too
 _READ_ANNOTATIONS = ("CocoMetric", "CocoWholeBodyMetric", "PoseTrack18Metric")
+#: of a row of a COCO result file of boxes
+_BOX_FIELDS = frozenset(("image_id", "category_id", "bbox", "score"))
 #: a COCO result file has its scores, and was thinned out when it was made
 _AS_THEY_ARE = {"score_mode": "bbox", "nms_mode": "none"}
 
@@ -272,13 +276,18 @@ def _coco_results(
     """Header and samples of a result file."""
     rows = read_json(str(path), "the result file", owner="poise eval")
     good = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
-    if not good or not all("keypoints" in row and "image_id" in row for row in rows):
+    of_boxes = good and bool(rows) and all(row.keys() >= _BOX_FIELDS for row in rows)
+    of_boxes = of_boxes and not any("keypoints" in row for row in rows)
+    known = of_boxes or all("keypoints" in row and "image_id" in row for row in rows)
+    if not good or not known:
         raise DataError(
             f"{path} is neither a file of `poise test --dump NAME.jsonl` nor a COCO result file, "
-            "a list of objects with image_id, category_id, keypoints and score"
+            "a list of objects with image_id, category_id, score, and keypoints or bbox"
         )
     if annotations is None:
         raise DataError(f"{path} is a COCO result file; give its annotations, --annotations FILE")
+    if of_boxes:
+        return _box_results(path, rows, annotations)
     meta = keypoints_of(annotations, schema)
     sizes = {len(row["keypoints"]) for row in rows}
     if sizes - {3 * meta["num_keypoints"]}:
@@ -289,6 +298,34 @@ def _coco_results(
     meta["CLASSES"] = read_json(str(annotations)).get("categories")
     header = {"meta": meta, "coco_results": True, "metrics": [{"type": "CocoMetric"}]}
     return header, map(_sample, range(len(rows)), rows)
+
+
+def _box_results(
+    path: Path, rows: Sequence[Mapping[str, Any]], annotations: str | Path
+) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
+    """Header and samples of a result file of a detector."""
+    categories = read_json(str(annotations)).get("categories") or []
+    label_of = {category["id"]: label for label, category in enumerate(categories)}
+    images: dict[Any, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["category_id"] not in label_of:
+            raise DataError(
+                f"{path} has a box of the category {row['category_id']}, which {annotations} does "
+                f"not list (it has: {', '.join(map(str, label_of)) or 'none'})"
+            )
+        images.setdefault(row["image_id"], []).append(row)
+
+    def sample(image: Any, own: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        with explained(f"{path}: a box of the image {image}"):
+            boxes = np.array([row["bbox"] for row in own], np.float64).reshape(len(own), 4)
+            scores = np.array([row["score"] for row in own], np.float64)
+        labels = np.array([label_of[row["category_id"]] for row in own])
+        found = {"bboxes": bbox_xywh2xyxy(boxes), "scores": scores, "labels": labels}
+        return {"img_id": image, "pred_instances": found}
+
+    meta = {"classes": [category.get("name") for category in categories]}
+    header = {"meta": meta, "metrics": [{"type": "mmdet.CocoMetric"}], "scope": "mmdet"}
+    return header, itertools.starmap(sample, images.items())
 
 
 def _sample(number: int, row: Mapping[str, Any]) -> dict[str, Any]:

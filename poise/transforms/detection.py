@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import cv2
@@ -210,8 +211,10 @@ class RandomResize(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """As `Resize`, which writes `scale`, too."""
-        self.resize.scale = self._random_scale()
-        resized: dict[str, Any] = self.resize(results)
+        # a copy, since several threads may be at it
+        resize = copy(self.resize)
+        resize.scale = self._random_scale()
+        resized: dict[str, Any] = resize(results)
         return resized
 
 

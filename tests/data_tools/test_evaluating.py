@@ -306,3 +306,23 @@ def test_boxes_of_detectors_are_evaluated_by_mmdetections_metric(tmp_path: Path)
     writer.close()
     figures = evaluate_predictions(tmp_path / "boxes.jsonl")["CocoMetric"]
     assert figures["coco/bbox_mAP"] == pytest.approx(1)
+
+
+def test_a_result_file_of_boxes_needs_annotations_alone(tmp_path: Path) -> None:
+    annotations, results = tmp_path / "boxes.json", tmp_path / "results.bbox.json"
+    ann = {"id": 1, "image_id": 1, "category_id": 4, "bbox": [10, 10, 20, 40]}
+    categories = [{"id": 7, "name": "cat"}, {"id": 4, "name": "dog"}]
+    content = {"images": [{"id": 1}], "annotations": [ann], "categories": categories}
+    annotations.write_text(json.dumps(content))
+    row = {"image_id": 1, "category_id": 4, "bbox": [10, 10, 20, 40], "score": 0.5}
+    results.write_text(json.dumps([row, {**row, "category_id": 7, "score": 0.9}]))
+    (figures,) = evaluate_predictions(results, annotations=annotations).values()
+    assert figures["coco/bbox_mAP"] == pytest.approx(1)
+    results.write_text(json.dumps([{**row, "category_id": 5}]))
+    with pytest.raises(DataError, match=r"category 5, which .* does not list \(it has: 7, 4"):
+        evaluate_predictions(results, annotations=annotations)
+    results.write_text(json.dumps([{**row, "bbox": [1, 2]}]))
+    with pytest.raises(DataError, match="a box of the image 1 cannot be read"):
+        evaluate_predictions(results, annotations=annotations)
+    with pytest.raises(DataError, match="give its annotations"):
+        evaluate_predictions(results)
