@@ -101,6 +101,11 @@ BENCHMARKS = {
         ("--rounds", "5", "--requests", "96"),
         has_peer=False,
     ),
+    "tiles": Benchmark(
+        "small people in large pictures, found with and without tiles",
+        has_peer=False,
+        needs=("annotations", "images"),
+    ),
     "embedded_ap": Benchmark(
         "keypoint AP of the embedded models", has_peer=False, needs=("annotations", "images")
     ),
