@@ -73,6 +73,9 @@ def test_faces_of_other_layouts_go_by_tables_not_by_their_numbered_names():
         assert (corner, 36) in conversions.find(source, "300w").pairs()
     assert (8, 66) in conversions.find("cofw", "lapa").pairs()
     assert (36, 60) in conversions.find("300w", "wflw").pairs()
+    # the middle of an upper lid is between two points
+    lid = conversions.find("300w", "lapa").joints[68]
+    assert (lid.kind, lid.terms) == ("derived", ((37, 0.5), (38, 0.5)))
 
 
 def test_a_way_through_a_third_layout_is_found():
