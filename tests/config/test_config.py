@@ -2,10 +2,12 @@
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 
 from poise.config import Config, ConfigDict, apply_custom_imports, where
+from poise.config.merge import add_scope
 from poise.errors import ConfigError, MissingDependencyError
 from poise.models.build import build_model
 
@@ -289,3 +291,43 @@ def test_reading_imports_nothing_heavy(write):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_settings_are_deleted_listed_and_shown():
+    cfg = Config(dict(a=1, b=dict(c=2), d=3))
+    del cfg.a
+    del cfg["d"]
+    assert cfg.to_dict() == {"b": {"c": 2}}
+    assert {"b", "dump"} <= set(dir(cfg))
+    assert repr(cfg) == "Config (path: None): {'b': {'c': 2}}"
+    with pytest.raises(AttributeError, match="absent"):
+        del cfg.absent
+
+
+def test_paths_and_sets_are_written_as_what_reads_back():
+    text = Config(dict(a=frozenset([1]), b=Path("x/y"), c=(1,), d=float("inf"))).dump()
+    assert text.splitlines() == ["a = frozenset([1])", "b = 'x/y'", "c = (1,)", "d = float('inf')"]
+
+
+def test_bases_of_another_scope_say_so_at_the_outermost_types():
+    tree = dict(model=dict(stages=[dict(type="A", inner=dict(type="B"))]), hooks=(dict(type="C"),))
+    add_scope(tree, "mmdet")
+    (outer,), (hook,) = tree["model"]["stages"], tree["hooks"]
+    assert (outer["_scope_"], hook["_scope_"]) == ("mmdet", "mmdet")
+    assert outer["inner"] == dict(type="B")
+
+
+def test_the_text_is_that_of_all_files(tmp_path):
+    base, main = tmp_path / "base.py", tmp_path / "main.py"
+    base.write_text("a = 1\n")
+    main.write_text("_base_ = 'base.py'\nb = 2\n")
+    text = Config.fromfile(main).text
+    wanted = (str(base), "a = 1", str(main), "b = 2")
+    assert sorted(wanted, key=text.index) == list(wanted)
+    assert Config({"a": 1}, filename=base).text == "a = 1\n"
+    assert Config({"a": 1}).text == ""
+
+
+def test_other_alphabets_stay_readable():
+    assert Config({"a": "ä"}).dumps(".json") == '{\n  "a": "ä"\n}\n'
+    assert Config({"a": "ä"}).dumps(".yaml") == "a: ä\n"
