@@ -193,6 +193,24 @@ def test_a_file_cannot_fill_memory_or_time(write, text):
         Config.fromfile(write("bomb.py", text))
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("9 ** 9 ** 9", "number of more than"),
+        ("1 << 10 ** 9", "number of more than"),
+        ("'x' * 10 ** 9", "more than .* items"),
+        ("10 ** 9 * [0]", "more than .* items"),
+        ("'{:>1000000000}'.format(1)", "format width of more than"),
+        ("'%1000000000d' % 1", "format width of more than"),
+        ("'%*d' % (10 ** 9, 1)", "'[*]' widths"),
+        ("f'{1:>1000000000}'", "format width of more than"),
+    ],
+)
+def test_what_would_be_too_large_is_not_even_made(write, text, reason):
+    with pytest.raises(ConfigError, match=reason):
+        Config.fromfile(write("bomb.py", f"a = {text}"))
+
+
 def test_trusted_files_are_executed_with_their_bases(write):
     write("base.py", "def double(x):\n    return 2 * x\nlr = double(3)\nmodel = dict(a=1, b=2)")
     path = write(
