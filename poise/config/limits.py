@@ -106,7 +106,8 @@ def _remainder(a: Any, b: Any) -> Any:
 
 def check_widths(text: str) -> None:
     """ValueError if a format specification holds a width that would make a huge text."""
-    if any(int(n) > MAX_WIDTH for n in re.findall(r"[0-9]{4,}", text)):
+    # Python takes the digits of every script
+    if any(int(n) > MAX_WIDTH for n in re.findall(r"\d{4,}", text)):
         raise ValueError(f"format width of more than {MAX_WIDTH}")
 
 

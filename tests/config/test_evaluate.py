@@ -204,6 +204,7 @@ def test_a_file_cannot_fill_memory_or_time(write, text):
         ("'%1000000000d' % 1", "format width of more than"),
         ("'%*d' % (10 ** 9, 1)", "'[*]' widths"),
         ("f'{1:>1000000000}'", "format width of more than"),
+        ("f'{1:>\u0661" + "\u0660" * 9 + "}'", "format width of more than"),
     ],
 )
 def test_what_would_be_too_large_is_not_even_made(write, text, reason):
