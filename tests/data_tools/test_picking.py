@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from poise.cli.data import app
 from poise.data_tools.formats import read_annotations
 from poise.data_tools.formats.reading import Reading
-from poise.data_tools.picking import Wishes, pick_frames
+from poise.data_tools.picking import Wishes, pick_frames, shots
 from poise.data_tools.picking import picking as whole
 from poise.data_tools.picking.choosing import choose
 from poise.data_tools.picking.doubts import Candidate, Known, Scale, told
@@ -371,6 +371,20 @@ def test_a_long_video_is_thinned(clip: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert numbers(picked) == [UNSURE, MIRRORED, JUMP, NOBODY]
     half = pick_frames([str(clip)], None, Wishes(num=4, every=2))
     assert (half.seen, {n % 2 for n in numbers(half)}) == (FRAMES // 2, {0})
+
+
+@pytest.mark.parametrize("told_length", [True, False])
+def test_of_a_video_so_many_frames_are_looked_at(
+    told_length: bool, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shots, "PER_VIDEO", 8)
+    promised = "poise.inference.sources.video._promised_frames"
+    monkeypatch.setattr(promised, lambda *_: FRAMES if told_length else None)
+    looked_at = [shot.frame for shot in shots.Shots([str(clip)])]
+    # of a length that nobody knows, ever fewer
+    steps = [5] * 7 if told_length else [1] * 8 + [2] * 4 + [4] * 4
+    assert np.diff(looked_at)[: len(steps)].tolist() == steps
+    assert len(looked_at) == (8 if told_length else 17)
 
 
 def test_nothing_odd_is_no_reason() -> None:

@@ -31,20 +31,21 @@ def features(candidates: Sequence[Candidate]) -> np.ndarray:
 
     Both are scaled to scatter alike, and reduced to their main parts.
     """
-    looks = np.stack([c.look for c in candidates]).reshape(len(candidates), -1) / 255.0
-    parts = [looks]
+    looks = np.stack([c.look for c in candidates]).reshape(len(candidates), -1)
+    parts = [looks.astype(np.float32)]
     if any(c.poses is not None for c in candidates):
-        parts.append(_shapes(candidates))
-    scaled = []
+        parts.append(_shapes(candidates).astype(np.float32))
     for values in parts:
-        values = values - values.mean(axis=0)
-        scaled.append(values / max(float(np.sqrt((values**2).sum(axis=1).mean())), 1e-9))
-    joined = np.concatenate(scaled, axis=1)
-    some = joined[:: max(1, len(joined) // _LOOKED_AT)]
+        # in place: there may be many
+        values -= values.mean(axis=0)
+        values /= max(float(np.sqrt((values**2).sum(axis=1).mean())), 1e-9)
+    some = np.concatenate([v[:: max(1, len(v) // _LOOKED_AT)] for v in parts], axis=1)
     # on the few numbers that differ most, groups are found faster and noise counts less
-    _, _, axes = np.linalg.svd(some, full_matrices=False)
-    result: np.ndarray = joined @ axes[:_PARTS].T
-    return result
+    _, _, axes = np.linalg.svd(some.astype(np.float64), full_matrices=False)
+    ends = np.cumsum([values.shape[1] for values in parts])[:-1]
+    mains = np.split(axes[:_PARTS].astype(np.float32), ends, axis=1)
+    projected = [v @ main.T for v, main in zip(parts, mains, strict=True)]
+    return np.asarray(np.sum(projected, axis=0, dtype=np.float64))
 
 
 def _shapes(candidates: Sequence[Candidate]) -> np.ndarray:

@@ -174,13 +174,20 @@ class Shots:
                     yield Shot(place, frame.index, frame.time, frame.image)
 
     def _thinned(self, source: Source) -> Iterator[Frame]:
-        step = self.every
+        step, left = self.every, math.inf
+        following = 0
         for frame in source.frames():
             if step is None:
-                # a video tells its length when it is open
+                # a video tells its length when it is open; of one that does not, ever fewer
                 step = max(1, math.ceil((source.info.frames or 0) / PER_VIDEO))
-            if frame.error is not None or frame.index % step == 0:
+                left = PER_VIDEO if source.info.frames is None else math.inf
+            if frame.error is not None:
                 yield frame
+            elif frame.index >= following:
+                yield frame
+                following, left = frame.index + step, left - 1
+                if not left:
+                    step, left = 2 * step, PER_VIDEO // 2
 
     def _place(self, source: Source) -> Place:
         """A place whose name no other has: with the folder's where files of two have one name."""
