@@ -323,7 +323,7 @@ def _box_results(
         found = {"bboxes": bbox_xywh2xyxy(boxes), "scores": scores, "labels": labels}
         return {"img_id": image, "pred_instances": found}
 
-    meta = {"classes": [category.get("name") for category in categories]}
+    meta = {"classes": [str(c.get("name", c["id"])) for c in categories]}
     header = {"meta": meta, "metrics": [{"type": "mmdet.CocoMetric"}], "scope": "mmdet"}
     return header, itertools.starmap(sample, images.items())
 

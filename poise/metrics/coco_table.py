@@ -43,13 +43,13 @@ class CocoTable:
             row per annotation, where all have the same count of numbers.
         images: 'id' and 'crowdIndex' -> values.
         categories: ids; empty where the file names none.
-        category_names: their names, None for those without one.
+        category_names: their names; the id of one that has none.
     """
 
     annotations: dict[str, list[Any] | NDArray[Any]]
     images: dict[str, list[Any]]
     categories: list[Any]
-    category_names: list[Any] = field(default_factory=list)
+    category_names: list[str] = field(default_factory=list)
 
     @classmethod
     def from_coco(
@@ -144,7 +144,7 @@ def _categories(entries: Sequence[Mapping[str, Any]] | None) -> dict[str, list[A
     listed = entries or ()
     return {
         "categories": [category["id"] for category in listed],
-        "category_names": [category.get("name") for category in listed],
+        "category_names": [str(category.get("name", category["id"])) for category in listed],
     }
 
 

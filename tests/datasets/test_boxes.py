@@ -69,6 +69,11 @@ def test_without_classes_they_are_the_files_own_in_its_order(make: Make) -> None
     assert make([box(1)]).metainfo["classes"] == ("dog", "cat")
 
 
+def test_a_category_without_a_name_is_called_by_its_id(make: Make) -> None:
+    dataset = make([box(1)], categories=[{"id": 7}], metainfo={"classes": ("7",)})
+    assert dataset.get_cat_ids(0) == [0]
+
+
 def test_a_label_is_the_place_in_classes(make: Make) -> None:
     both = [box(1), box(2, category_id=3)]
     dataset = make(both, metainfo={"classes": ("bird", "cat", "dog")})

@@ -184,11 +184,12 @@ class DetectionCocoDataset(BadAnnotations, BaseDataset):
 
     def _labels(self) -> dict[Any, int]:
         """Category id -> label, of the categories that are wanted; sets `classes`."""
-        names = [c.get("name", "") for c in self.coco.cats.values()]
-        if not all(names) or not names or len(set(names)) < len(names):
+        name_of = {key: str(c.get("name", key)) for key, c in self.coco.cats.items()}
+        names = list(name_of.values())
+        if not names or len(set(names)) < len(names):
             raise DataError(
                 f"{self._source}: the classes of boxes are the names in `categories`, one entry "
-                f"with its own `name` a class; found: {names or 'no categories'}"
+                f"with its own `name` a class; found: {', '.join(names) or 'no categories'}"
             )
         classes = self._metainfo.setdefault("classes", tuple(names))
         missing = [name for name in classes if name not in names]
@@ -202,7 +203,7 @@ class DetectionCocoDataset(BadAnnotations, BaseDataset):
         if missing:
             logger.warning("%s has no category %s", self._source, ", ".join(map(str, missing)))
         place = {name: label for label, name in enumerate(classes)}
-        return {key: place[c["name"]] for key, c in self.coco.cats.items() if c["name"] in place}
+        return {key: place[name] for key, name in name_of.items() if name in place}
 
     def _chosen(self, sizes: np.ndarray, ids: list[Any], wanted: set[Any]) -> np.ndarray:
         """Places of the pictures to use, as `filter_cfg` says."""

@@ -82,7 +82,7 @@ def box_figures(
         pictures: labelled.
     """
     meta = meta_for_metrics(pictures.dataset) or {}
-    own = meta.get("classes") or [c.get("name") for c in meta.get("CLASSES") or ()]
+    own = meta.get("classes") or [str(c.get("name", c["id"])) for c in meta.get("CLASSES") or ()]
     if len(classes) == len(own) and (len(own) == 1 or None in classes):
         # a single kind of things, or all categories of the file, in its order
         classes = list(own)
