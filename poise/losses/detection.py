@@ -65,7 +65,7 @@ class _DetectionLoss(nn.Module):
         Args:
             pred: (N, ...) predicted.
             target: wanted; what it is, the class says.
-            weight: of the losses, of their shape.
+            weight: of the losses, of their shape; of more axes, their mean counts.
             avg_factor: a mean divides by it, not by the number of losses.
             reduction_override: takes the place of the reduction of the constructor.
 
@@ -76,7 +76,7 @@ class _DetectionLoss(nn.Module):
         reduction = check_option(self, "reduction_override", name, REDUCTIONS)
         losses = self.criterion(full_precision(pred), target)
         if weight is not None:
-            losses = losses * weight
+            losses = losses * (weight.mean(dim=-1) if weight.ndim > losses.ndim else weight)
         if losses.numel() == 0 and avg_factor is None and reduction == "mean":
             # MMDetection gives 0 for some losses and NaN for others
             return losses.sum()
@@ -225,7 +225,7 @@ class DistributionFocalLoss(_DetectionLoss):
 
 
 class _BoxLoss(_DetectionLoss):
-    """A loss for each of N pairs of boxes; weights may also have a number a side, (N, 4).
+    """A loss for each of N pairs of boxes (N, 4) xyxy; weights may also have one a side, (N, 4).
 
     Args:
         eps: smallest area, in square pixels.
@@ -238,19 +238,6 @@ class _BoxLoss(_DetectionLoss):
     ) -> None:
         super().__init__(reduction, loss_weight)
         self.eps = eps
-
-    def forward(
-        self,
-        pred: Tensor,
-        target: Tensor | tuple[Tensor, Tensor],
-        weight: Tensor | None = None,
-        avg_factor: float | Tensor | None = None,
-        reduction_override: str | None = None,
-    ) -> Tensor:
-        """Return the loss; arguments as of all losses, boxes are (N, 4) xyxy."""
-        if weight is not None and weight.ndim > 1:
-            weight = weight.mean(dim=-1)
-        return super().forward(pred, target, weight, avg_factor, reduction_override)
 
 
 @MODELS.register_module(name="IoULoss", scope="mmdet")

@@ -208,8 +208,11 @@ def _share_convolutions(branches: nn.ModuleList) -> None:
 
 def _mean_logit(scores: Tensor, objectness: Tensor) -> Tensor:
     """Logit of the geometric mean of two probabilities that are given as logits."""
-    mean = (scores.sigmoid() * objectness.sigmoid()).sqrt()
-    return torch.log(mean.clamp(min=_NEAREST) / (1 - mean).clamp(min=_NEAREST))
+    product = full_precision(scores).sigmoid() * full_precision(objectness).sigmoid()
+    # a root of zero has no slope; what is cut off here is cut off below anyway
+    mean = product.clamp(min=_NEAREST**2 / 2).sqrt()
+    logit = torch.log(mean.clamp(min=_NEAREST) / (1 - mean).clamp(min=_NEAREST))
+    return logit.to(scores.dtype)
 
 
 def _rows(maps: Tensor) -> Tensor:

@@ -87,7 +87,8 @@ def assign_boxes(
     if assigner is None:
         raise ConfigError(
             "the head of a detector needs train_cfg.assigner to train, such as "
-            "dict(type='mmdet.DynamicSoftLabelAssigner', topk=13)"
+            "dict(type='mmdet.DynamicSoftLabelAssigner', topk=13), or dict(type="
+            "'mmdet.SimOTAAssigner', center_radius=2.5) for YOLOX"
         )
     wanted = [_objects_of(sample) for sample in batch_data_samples]
     _check_labels(wanted, scores.shape[-1], batch_data_samples)

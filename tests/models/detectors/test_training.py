@@ -158,6 +158,19 @@ def test_positive_points_of_rtmdet_may_count_more():
         assert thrice.loss(maps, samples)["loss_cls"] > once.loss(maps, samples)["loss_cls"]
 
 
+def test_objectness_of_rtmdet_learns_where_it_is_sure_of_nothing():
+    head, maps, samples = (
+        head_of("RTMDet", 3, with_objectness=True),
+        maps_of(1),
+        samples_of((4,), 3),
+    )
+    for layer in (*head.rtm_cls, *head.rtm_obj):
+        torch.nn.init.constant_(layer.bias, -80.0)
+    sum(head.loss(maps, samples).values()).backward()
+    assert all(m.grad.isfinite().all() for m in maps)
+    assert all(p.grad.isfinite().all() for p in head.parameters())
+
+
 def test_raw_boxes_of_yolox_count_once_a_hook_says_so():
     head, maps, samples = head_of("YOLOX", 3), maps_of(1), samples_of((4,), 3)
     assert "loss_l1" not in head.loss(maps, samples)
