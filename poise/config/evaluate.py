@@ -115,7 +115,7 @@ class Evaluator:
         A list that holds another one twice, forty times over, is small in memory only.
         """
         if isinstance(value, (list, tuple, dict, set)):
-            self.steps.spend(limits.node_count(value) // 100)
+            self.steps.spend(limits.node_count(value) // 20)
         return value
 
     # -- names and literals -------------------------------------------------------------------
@@ -215,23 +215,25 @@ class Evaluator:
         result.__places__[key] = (self.file, line)
 
     def _JoinedStr(self, node: ast.JoinedStr) -> str:
-        return limits.checked_size("".join(str(self.value(part)) for part in node.values))
+        parts = [str(self.value(part)) for part in node.values]
+        limits.check_written(parts)
+        return self.steps.made("".join(parts))
 
     def _FormattedValue(self, node: ast.FormattedValue) -> str:
         value = self.value(node.value)
         if isinstance(value, Reference):
             value = value.path
-        limits.node_count(value)
+        limits.check_written(value)
         spec = self.value(node.format_spec) if node.format_spec else ""
         if node.conversion != -1:
             value = _CONVERT[chr(node.conversion)](value)
-        return limits.checked_format(value, spec)
+        return self.steps.made(limits.checked_format(value, spec))
 
     # -- operators ----------------------------------------------------------------------------
 
     def _BinOp(self, node: ast.BinOp) -> Any:
         left, right = self.value(node.left), self.value(node.right)
-        return limits.checked_binary(type(node.op).__name__, left, right)
+        return self.steps.made(limits.checked_binary(type(node.op).__name__, left, right))
 
     def _UnaryOp(self, node: ast.UnaryOp) -> Any:
         return _UNARY[type(node.op)](self.value(node.operand))
@@ -281,7 +283,7 @@ class Evaluator:
     def _Subscript(self, node: ast.Subscript) -> Any:
         owner, key = self.value(node.value), self._bounded(self.value(node.slice))
         try:
-            return owner[key]
+            return self.steps.made(owner[key]) if isinstance(key, slice) else owner[key]
         except KeyError:
             keys = [k for k in owner if isinstance(k, str)] if hasattr(owner, "keys") else []
             self.fail(
@@ -302,7 +304,7 @@ class Evaluator:
             return self._dict_call(node)
         args = self._items(node.args)
         kwargs: dict[str, Any] = self._dict_call(ast.Call(node.func, [], node.keywords))
-        return function(*self._bounded(args), **self._bounded(kwargs))
+        return self.steps.made(function(*self._bounded(args), **self._bounded(kwargs)))
 
     def _function(self, node: ast.Call) -> Callable[..., Any]:
         function: Any = None

@@ -16,6 +16,7 @@ __all__ = [
     "MAX_NODES",
     "Steps",
     "check_widths",
+    "check_written",
     "checked_binary",
     "checked_format",
     "checked_size",
@@ -24,6 +25,8 @@ __all__ = [
 
 MAX_ITEMS = 1_000_000
 """Longest string or list, and most loop steps of one file."""
+MAX_MADE = 5_000_000
+"""Most items and characters that the expressions of one file make together, kept or not."""
 MAX_NODES = 2_000_000
 """Most values in a finished tree; aliases count each time they are met."""
 MAX_BITS = 4096
@@ -32,10 +35,11 @@ MAX_WIDTH = 1000
 
 
 class Steps:
-    """Counts loop steps over a whole file and its bases."""
+    """Counts loop steps, and what expressions make, over a whole file and its bases."""
 
     def __init__(self, left: int = MAX_ITEMS) -> None:
         self.left = left
+        self.room = MAX_MADE
 
     def take(self, items: Iterable[Any]) -> Iterator[Any]:
         """Yield the items, failing after too many steps in all."""
@@ -48,6 +52,14 @@ class Steps:
         self.left -= count
         if self.left < 0:
             raise ValueError(f"more than {MAX_ITEMS:,} loop steps")
+
+    def made(self, value: Any) -> Any:
+        """The value itself, a text or container that has just been made."""
+        if isinstance(value, (str, bytes, list, tuple, dict, set, frozenset)):
+            self.room -= len(value)
+            if self.room < 0:
+                raise ValueError(f"more than {MAX_MADE:,} items and characters in all")
+        return value
 
 
 def node_count(value: Any, left: int = MAX_NODES, depth: int = 0) -> int:
@@ -64,6 +76,26 @@ def node_count(value: Any, left: int = MAX_NODES, depth: int = 0) -> int:
         if count > left:
             raise ValueError(f"more than {MAX_NODES:,} values")
     return count
+
+
+def check_written(value: Any, times: int = 1) -> None:
+    """ValueError if a tree of values, written so many times, would be a huge text."""
+    node_count(value)
+    if _written(value) * times > MAX_ITEMS:
+        raise ValueError(f"text of more than {MAX_ITEMS:,} characters")
+
+
+def _written(value: Any) -> int:
+    """About as many characters as a value takes, without what stands between items."""
+    if isinstance(value, (str, bytes)):
+        return len(value)
+    if isinstance(value, int):
+        return value.bit_length() // 3
+    if isinstance(value, dict):
+        return _written(list(value)) + _written(list(value.values()))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return sum(map(_written, value))
+    return 0
 
 
 def checked_size(value: Any) -> Any:
@@ -100,7 +132,7 @@ def _remainder(a: Any, b: Any) -> Any:
         check_widths(a)
         if "*" in a:
             raise ValueError("'*' widths in % formatting are not read from a config")
-        node_count(b)
+        check_written(b, a.count("%"))
     return a % b
 
 
@@ -114,7 +146,7 @@ def check_widths(text: str) -> None:
 def checked_format(value: Any, spec: str) -> str:
     """`format(value, spec)` within bounds."""
     check_widths(spec)
-    node_count(value)
+    check_written(value)
     return checked_size(format(value, spec))
 
 

@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any
 
-from poise.config.limits import MAX_ITEMS, check_widths, checked_size, node_count
+from poise.config.limits import MAX_ITEMS, check_widths, check_written, checked_size, node_count
 from poise.config.tree import ConfigDict, LocatedDict, places_of
 
 __all__ = ["BUILTINS", "CONSTANTS", "MODULES", "Reference", "SafeModule", "method", "path_field"]
@@ -54,7 +54,7 @@ def _range(*args: int) -> range:
 
 
 def _str(value: Any = "") -> str:
-    node_count(value)
+    check_written(value)
     return checked_size(str(value.path if isinstance(value, Reference) else value))
 
 
@@ -166,13 +166,15 @@ CONSTANTS: dict[str, float] = {
 def _str_format(template: str, *args: Any, **kwargs: Any) -> str:
     """`str.format` without attribute access, whose `{x.__class__}` would reach outside."""
     kwargs = {k: v.path if isinstance(v, Reference) else v for k, v in kwargs.items()}
+    fields = 0
     for _, field, spec, _ in string.Formatter().parse(template):
+        fields += field is not None
         if field and ("." in field or "__" in field):
             raise ValueError(f"format field '{{{field}}}' with an attribute is not read")
         if "{" in (spec or ""):
             raise ValueError(f"format field with a nested field '{spec}' is not read")
         check_widths(spec or "")
-    node_count((args, kwargs))
+    check_written((args, kwargs), fields)
     return checked_size(template.format(*args, **kwargs))
 
 
@@ -184,8 +186,8 @@ def _str_replace(text: str, old: str, new: str, count: int = -1) -> str:
 
 def _str_join(glue: str, parts: Iterable[str]) -> str:
     parts = list(parts)
-    if len(glue) * len(parts) > MAX_ITEMS:
-        raise ValueError(f"text of more than {MAX_ITEMS:,} characters")
+    check_written((glue,), len(parts))
+    check_written(parts)
     return checked_size(glue.join(parts))
 
 

@@ -94,13 +94,13 @@ class ModuleReader(Evaluator):
             if name == "Add" and isinstance(old, list):
                 # like Python's +=, which changes the list that other names may share
                 limits.checked_size(old)
-                old.extend(limits.checked_size(list(change)))
+                old.extend(self.steps.made(limits.checked_size(list(change))))
                 value: Any = limits.checked_size(old)
             elif name == "BitOr" and isinstance(old, dict):
                 old.update(change)
                 value = old
             else:
-                value = limits.checked_binary(name, old, change)
+                value = self.steps.made(limits.checked_binary(name, old, change))
         except (TypeError, ValueError, ArithmeticError) as error:
             self.fail(node, f"`{shortened(node)}` fails: {type(error).__name__}: {error}")
         self._bind_at(node, node.target, value)

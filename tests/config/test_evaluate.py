@@ -212,6 +212,28 @@ def test_what_would_be_too_large_is_not_even_made(write, text, reason):
         Config.fromfile(write("bomb.py", f"a = {text}"))
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("''.join([a] * 9)", "text of more than"),
+        ("('%s' * 9) % ((a,) * 9)", "text of more than"),
+        ("('%(k)s' * 9) % {'k': a}", "text of more than"),
+        ("('{0}' * 9).format(a)", "text of more than"),
+        ("'{}'.format([a] * 9)", "text of more than"),
+        ("str([a] * 9)", "text of more than"),
+        ("'%r' % ([a] * 9,)", "text of more than"),
+        ("f'{a}{a}{a}{a}{a}{a}{a}{a}{a}'", "items and characters in all"),
+        ("[a.upper() for i in range(99)]", "items and characters in all"),
+        ("[a[1:] for i in range(99)]", "items and characters in all"),
+        ("[[0] * 10 ** 6 for i in range(99)]", "items and characters in all"),
+        ("[a.split('x') for i in range(99)]", "items and characters in all"),
+    ],
+)
+def test_large_parts_do_not_add_up(write, text, reason):
+    with pytest.raises(ConfigError, match=reason):
+        Config.fromfile(write("bomb.py", f"a = 'x' * 10 ** 6\nb = {text}"))
+
+
 def test_trusted_files_are_executed_with_their_bases(write):
     write("base.py", "def double(x):\n    return 2 * x\nlr = double(3)\nmodel = dict(a=1, b=2)")
     path = write(
