@@ -18,6 +18,7 @@ from poise._files import write_all
 from poise.data_tools.formats.annotations import NUMBERS, Annotations, new_annotation
 from poise.data_tools.formats.deeplabcut import LABELS
 from poise.data_tools.formats.deeplabcut_files import labelled_place
+from poise.data_tools.formats.hdf_tables import import_h5py
 from poise.data_tools.formats.reading import PICTURES
 from poise.data_tools.formats.table import write_annotations
 from poise.data_tools.picking.doubts import KINDS, Candidate
@@ -78,7 +79,7 @@ class Proposals:
             )
 
     def check(self, out: Path, inputs: Sequence[str]) -> None:
-        """See that labels of an earlier choice are not in the way.
+        """See that labels of an earlier choice are not in the way, and can be written.
 
         Args:
             out: folder.
@@ -86,7 +87,10 @@ class Proposals:
 
         Raises:
             DataError: they are.
+            MissingDependencyError: a package for the form is not installed.
         """
+        if self.form == "sleap":
+            import_h5py()
         file = out / TARGETS[self.form]
         there = file.is_file() and not self.replace
         if self.form == "deeplabcut" and not self.replace:
