@@ -18,6 +18,7 @@ from poise.training.own_data.files import DataFiles
 from poise.training.own_data.schedule import fit_course
 from poise.training.own_data.settings import KEPT, fit_loader
 from poise.training.run.start import NOTHING, put_start
+from poise.zoo import default_weights
 from poise.zoo.parts.assembly import Tree
 
 __all__ = ["BoxReport", "box_share", "describe_boxes", "finds_boxes", "use_own_boxes"]
@@ -184,11 +185,13 @@ def _fit_classes(model: Tree, count: int) -> str:
 
 def _put_start(tree: Tree, start: str | None, weights: str | None) -> str:
     """As `put_start`; NanoDet takes the weights inside the package by itself, for any classes."""
-    if tree["model"]["type"].endswith("NanoDet") and weights is None:
+    if not tree["model"]["type"].endswith("NanoDet"):
+        return put_start(tree, start, weights)
+    inside = default_weights("nanodet")
+    if weights != NOTHING and start in (None, str(inside)):
         tree["load_from"] = None
         return "start: the weights inside the package; every class starts as a person"
-    if weights == NOTHING and tree["model"]["type"].endswith("NanoDet"):
-        tree["model"]["embedded"] = False
+    tree["model"]["embedded"] = False
     return put_start(tree, start, weights)
 
 

@@ -14,7 +14,7 @@ from poise.config import Config
 from poise.errors import ConfigError, DataError
 from poise.training.own_data import OwnData, describe_boxes, prepare
 from poise.training.runner import Runner
-from poise.zoo import load_config
+from poise.zoo import default_weights, load_config
 
 #: each kind of recipe: mosaics from a cache, mosaics of a mixing data set, none
 KINDS = ["rtmdet-nano-person", "yolox-nano", "nanodet"]
@@ -145,6 +145,8 @@ class TestSettings:
         cfg, said = fitted("nanodet", data, tmp_path, weights=None)
         assert said[-1] == "start: the weights inside the package; every class starts as a person"
         assert cfg.get("load_from") is None
+        inside = str(default_weights("nanodet"))
+        assert fitted("nanodet", data, tmp_path, weights=inside)[1][-1] == said[-1]
         cfg, _ = fitted("nanodet", data, tmp_path)
         assert cfg.model.embedded is False
 
