@@ -146,3 +146,11 @@ def test_the_command_fits_predictions_of_a_test(tmp_path):
     assert "900 labelled keypoints" in answer.output
     assert "error of the scores 0.1" in answer.output
     assert json.loads(out.read_text())["source"] == "out.jsonl"
+
+
+def test_groups_that_contradict_one_another_are_weighed_by_their_size():
+    # three groups of 50 are always right, the surer fourth one never
+    scores = np.repeat([0.2, 0.4], [150, 50])
+    found = fit_calibration(scores, scores < 0.3)
+    assert found.scores == (0, 0.2, 0.4)
+    assert found.chances == (0, 0.75, 0.75)

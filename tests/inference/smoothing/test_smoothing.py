@@ -289,3 +289,20 @@ def test_a_frame_without_3d_poses_among_others_is_one_without_people():
     found = list(build_smoother("savgol")(frames()))
     assert [len(f) for f in found] == [1] * 20
     assert all(f.instances.keypoints_3d.shape == (1, 5, 3) for f in found if f.frame_index != 9)
+
+
+def test_times_are_those_of_25_frames_a_second_unless_given():
+    poses = wave(40, noise=2)
+    plain, _ = smooth_sequence(poses)
+    same, _ = smooth_sequence(poses, times=np.arange(40) / 25)
+    slow, _ = smooth_sequence(poses, times=np.arange(40) / 5)
+    np.testing.assert_array_equal(same, plain)
+    assert np.abs(slow - poses).mean() < np.abs(plain - poses).mean()
+
+
+@pytest.mark.parametrize(
+    "options", [{"scores": np.ones((4, 1))}, {"times": np.arange(3)}, {"scores": np.ones(4)}]
+)
+def test_scores_and_times_that_do_not_fit_are_refused(options):
+    with pytest.raises(DataError, match=r"take scores \(4, 17\) and times \(4,\), got"):
+        smooth_sequence(np.zeros((4, 17, 2)), **options)
