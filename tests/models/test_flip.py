@@ -92,6 +92,26 @@ def test_aggregate_resizes_to_the_first_and_averages():
         aggregate_heatmaps([first], None, mode="max")
 
 
+@pytest.mark.parametrize("align", [False, True])
+def test_maps_of_other_sizes_are_resized_and_may_have_other_channels(align):
+    small, large = rand(2, 3, 4, 6), rand(2, 5, 8, 10)
+    joined = aggregate_heatmaps([small, large], (12, 16), align, mode="concat")
+    for part, maps in zip(joined.split([3, 5], dim=1), (small, large), strict=True):
+        wanted = torch.nn.functional.interpolate(maps, (16, 12), None, "bilinear", align)
+        assert torch.equal(part, wanted)
+    with pytest.raises(DataError, match="cannot average heatmaps of shapes"):
+        aggregate_heatmaps([small, large], None)
+    with pytest.raises(DataError, match="cannot concat heatmaps of shapes"):
+        aggregate_heatmaps([small, large[:1]], None, mode="concat")
+
+
+def test_both_distributions_have_the_keypoints_of_the_indices():
+    short, whole = rand(2, 2, 8), rand(2, 3, 8)
+    for pair, name in (((short, whole), "x"), ((whole, short), "y")):
+        with pytest.raises(DataError, match=f"{name} distributions"):
+            flip_vectors(*pair, ORDER)
+
+
 def test_flip_test_averages_nested_outputs_and_keeps_none():
     class Sample:
         metainfo = {"flip_indices": ORDER}
