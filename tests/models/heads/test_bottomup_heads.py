@@ -171,6 +171,29 @@ def test_tags_of_both_sides_stand_side_by_side(people, flip, restore):
 
 
 @pytest.mark.parametrize("per_keypoint", [False, True])
+@pytest.mark.parametrize("shift", [False, True])
+def test_maps_of_the_mirror_image_are_mirrored_back(people, per_keypoint, shift):
+    swap = [0, 2, 1, 4, 3]
+    head = AssociativeEmbeddingHead(4, K, 2, per_keypoint, None, decoder=ae_codec())
+    head.forward = lambda feats: feats
+    straight, mirrored = (
+        (torch.rand(1, K, 4, 6), torch.rand(1, 2 * K if per_keypoint else 2, 4, 6))
+        for _ in range(2)
+    )
+    data = people()
+    data.set_metainfo({"flip_indices": swap})
+    cfg = {"flip_test": True, "shift_heatmap": shift}
+    same, (heatmaps, tags) = head._both_sides((straight, mirrored), [data], cfg)
+    assert same is straight
+    order = [*swap, *(K + k for k in swap)] if per_keypoint else [0, 1]
+    for found, given, channels in ((heatmaps, mirrored[0], swap), (tags, mirrored[1], order)):
+        wanted = given[:, channels].flip(-1)
+        if shift:
+            wanted[..., 1:] = wanted[..., :-1].clone()
+        assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("per_keypoint", [False, True])
 def test_tags_are_learned_at_the_keypoints_of_each_picture(people, per_keypoint):
     torch.manual_seed(0)
     head = AssociativeEmbeddingHead(4, K, 1, per_keypoint, None, decoder=ae_codec())
