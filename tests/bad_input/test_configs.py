@@ -150,10 +150,10 @@ def test_a_config_without_training_says_what_it_lacks(project):
     assert "poise config show NAME" in text
 
 
-def test_a_detector_is_not_trained(project):
+def test_a_detector_without_its_data_says_where_that_goes(project):
     text = project.fails("train", "rtmdet-m")
-    assert "RTMDet finds boxes and is not trained here" in text
-    assert "poise zoo list" in text
+    assert "does not exist: data/coco/annotations/instances_train2017.json" in text
+    assert "--set train_dataloader.dataset.data_root=FOLDER" in text
 
 
 @pytest.mark.parametrize(
