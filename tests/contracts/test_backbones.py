@@ -306,6 +306,8 @@ def test_an_exported_program_gives_the_same(name, net):
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory):
     """A group of this process alone, over which weights can be split."""
+    if not hasattr(torch.cpu.Stream, "record_event"):
+        pytest.skip("torch splits weights on CPUs from 2.7 on")
     store = torch.distributed.FileStore(str(tmp_path_factory.mktemp("group") / "store"), 1)
     torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     yield init_device_mesh("cpu", (1,))

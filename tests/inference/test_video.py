@@ -111,6 +111,8 @@ def test_pixels_are_those_that_opencv_reads(tmp_path):
 
 @pytest.mark.parametrize(("rotation", "corner"), [(0, (0, 0)), (90, (1, 0)), (180, (1, 1))])
 def test_rotation_of_the_file_is_honoured(tmp_path, rotation, corner):
+    if rotation and not hasattr(av.VideoStream, "set_display_rotation"):
+        pytest.skip("this version of av cannot write a rotation")
     path = write_clip(tmp_path / "clip.mp4", 2, rotation=rotation)
     image = frames_of(path)[0].image
     assert image.shape[:2] == ((64, 48) if rotation == 90 else (48, 64))

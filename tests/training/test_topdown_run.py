@@ -177,7 +177,10 @@ def test_tensorboard_gets_the_pictures_of_validation_and_test(config, tmp_path):
         drawn = {int(p.name.split("_")[1]): p for p in folder.rglob(f"{tag[:-3]}*.jpg")}
         assert sent.keys() == drawn.keys()
         for step, data in sent.items():
-            one, other = cv2.imdecode(np.frombuffer(data, np.uint8), 1), cv2.imread(drawn[step])
+            one, other = (
+                cv2.imdecode(np.frombuffer(data, np.uint8), 1),
+                cv2.imread(str(drawn[step])),
+            )
             assert one.shape == other.shape
             # JPEG blurs the colours of thin lines
             assert np.abs(one.astype(int) - other).mean() < 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -196,13 +196,17 @@ class BasePoseEstimator(PictureNetwork, BaseModel):
         feats = self.backbone(self.laid_out(inputs))
         return self.neck(feats) if self.with_neck else feats
 
-    @contextmanager
-    def explained(self, feats: Any) -> Iterator[None]:
+    def explained(self, feats: Any) -> AbstractContextManager[None]:
         """Say it plainly when the head fails because features have other channels.
 
         Raises:
             ConfigError: in place of torch's error.
         """
+        # torch.compile before 2.7 cannot follow generators
+        return nullcontext() if torch.compiler.is_compiling() else self._explained(feats)
+
+    @contextmanager
+    def _explained(self, feats: Any) -> Iterator[None]:
         try:
             yield
         except RuntimeError as error:
