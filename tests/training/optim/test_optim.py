@@ -6,6 +6,7 @@ from torch import nn
 
 from poise.config import Config
 from poise.errors import ConfigError, UnknownNameError
+from poise.training.optim.view import OptimizerView
 from poise.training.optim.wrappers import StepSettings, build_optimizer
 
 
@@ -270,3 +271,18 @@ def test_clipping_limits_the_norm_and_tells_it():
 def test_wrong_step_settings_are_named(cfg, match):
     with pytest.raises(ConfigError, match=match):
         StepSettings.from_cfg({**cfg, "optimizer": {}})
+
+
+def test_the_view_of_an_optimizer_tells_rates_and_momenta():
+    slow, plain = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+    groups = [{"params": [slow], "lr": 0.1}, {"params": [plain]}]
+    optimizer = torch.optim.AdamW(groups, lr=1.0, betas=(0.8, 0.9))
+    view = OptimizerView(optimizer)
+    # the first group has a multiplier: the rate of the config is that of the second one
+    assert view.get_lr() == {"lr": [0.1, 1.0], "base_lr": [1.0]}
+    assert view.get_momentum() == {"momentum": [0.8, 0.8]}
+    assert view.defaults["lr"] == 1.0
+    assert view.state_dict() == optimizer.state_dict()
+    plain.grad = torch.ones(1)
+    view.zero_grad()
+    assert plain.grad is None
