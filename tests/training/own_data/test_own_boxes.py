@@ -12,6 +12,7 @@ from poise.check import check
 from poise.cli.main import app
 from poise.config import Config
 from poise.errors import ConfigError, DataError
+from poise.inference.detectors import build_detector
 from poise.training.own_data import OwnData, describe_boxes, prepare
 from poise.training.runner import Runner
 from poise.zoo import default_weights, load_config
@@ -213,6 +214,18 @@ def test_its_boxes_are_tested_and_found_in_pictures(trained, data, tmp_path):
     ended = CliRunner().invoke(app, [*command, "--save", "json"])
     assert ended.exit_code == 0, ended.output
     assert json.loads(next(tmp_path.glob("val_1*.json")).read_text())["instances"]
+
+
+def test_config_and_classes_go_into_one_file(trained, data, tmp_path):
+    _, config, best = trained
+    file = tmp_path / "mine.safetensors"
+    ended = CliRunner().invoke(app, ["zoo", "convert", str(best), "-o", str(file)])
+    assert ended.exit_code == 0, ended.output
+    picture = cv2.imread(str(data / "images/val_1.png"))
+    whole = build_detector(str(file))
+    assert whole.classes == ("mouse", "fish")
+    apart = build_detector(str(config), weights=best)
+    np.testing.assert_allclose(whole.detect([picture])[0], apart.detect([picture])[0], atol=0.05)
 
 
 def test_a_trained_detector_is_checked(trained):
