@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,16 +67,14 @@ class Views:
             return found[0]
         rows = np.concatenate([boxes for boxes in found if len(boxes)])
         rows[:, :4] += np.tile(self.places[owners, :2], 2)
-        boxes = np.ascontiguousarray(rows[:, :4])
-        kinds = rows[:, 5] if rows.shape[1] > 5 else None
-        kept, same, cut = self._settled(boxes, rows[:, 4], owners, kinds)
-        # parts of what is nowhere whole belong to the first of them
-        of_whole = same[kept[~cut[kept]]].any(0)
-        for index in kept[cut[kept]].tolist():
-            parts = same[index] & cut & ~of_whole
-            parts[kept] = False
-            together = boxes[np.append(np.flatnonzero(parts), index)]
-            rows[index, :4] = *together[:, :2].min(0), *together[:, 2:].max(0)
+        parts = _Parts(
+            np.ascontiguousarray(rows[:, :4]),
+            owners,
+            rows[:, 5] if rows.shape[1] > 5 else None,
+            self._cut(rows[:, :4], owners),
+        )
+        kept = parts.settled(rows[:, 4])
+        rows[:, :4] = parts.together(kept)
         return rows[kept[np.argsort(-rows[kept, 4], kind="stable")]]
 
     def kept(self, boxes: np.ndarray, scores: np.ndarray, owners: np.ndarray) -> np.ndarray:
@@ -85,25 +83,7 @@ class Views:
         Args:
             boxes: (N, 4) xyxy, image space. scores: (N,). owners: (N,) view that shows each.
         """
-        return self._settled(boxes, scores, owners, None)[0]
-
-    def _settled(
-        self, boxes: np.ndarray, scores: np.ndarray, owners: np.ndarray, kinds: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(M,) what stays; (N, N) which are of one thing; (N,) which are cut by a border."""
-        cut = self._cut(boxes, owners)
-        shared = bbox_overlaps(boxes, boxes, "iof")
-        of_either = np.where(cut[:, None] & cut, np.maximum(shared, shared.T), shared)
-        # of a part, how much of it lies in the other; of two whole ones, what they have in common
-        same = np.where(cut[:, None], of_either, of_either.T) > SAME
-        whole = ~cut[:, None] & ~cut
-        same[whole] = (bbox_overlaps(boxes, boxes) > SAME)[whole]
-        same &= owners[:, None] != owners
-        if kinds is not None:
-            same &= kinds[:, None] == kinds
-        order = np.lexsort((-scores, cut))
-        sorted_same = same[np.ix_(order, order)]
-        return order[greedy_keep(len(order), sorted_same.__getitem__)], same, cut
+        return _Parts(boxes, owners, None, self._cut(boxes, owners)).settled(scores)
 
     def _cut(self, boxes: np.ndarray, owners: np.ndarray) -> np.ndarray:
         """(N,) whether a box ends where its tile does and the picture does not."""
@@ -113,6 +93,56 @@ class Views:
         inside = np.concatenate((boxes[:, :2] - tiles[:, :2], tiles[:, 2:] - boxes[:, 2:]), 1)
         inner = tiles != self.places[0]
         return np.asarray(((inside <= near) & inner).any(1))
+
+
+class _Parts(NamedTuple):
+    """Boxes that views show.
+
+    Attributes:
+        boxes: (N, 4) xyxy, image space. owners: (N,) view that shows each.
+        kinds: (N,) what they are, None where all are of one kind.
+        cut: (N,) bool, whether a border of its tile cuts a box.
+    """
+
+    boxes: np.ndarray
+    owners: np.ndarray
+    kinds: np.ndarray | None
+    cut: np.ndarray
+
+    def settled(self, scores: np.ndarray) -> np.ndarray:
+        """(M,) which boxes stay, whole ones first, of each sort the surest first."""
+        order = np.lexsort((-scores, self.cut))
+        kept = greedy_keep(len(order), lambda rows: self.same(order[rows])[:, order])
+        return np.asarray(order[kept])
+
+    def same(self, chosen: np.ndarray) -> np.ndarray:
+        """(R, N) whether a chosen box (R,) and another are of one thing; the same both ways.
+
+        Of a box that is cut, enough lies in the other; two whole ones have enough in common.
+        """
+        boxes, cut = self.boxes, self.cut
+        own_cut = cut[chosen][:, None]
+        own = np.where(own_cut, bbox_overlaps(boxes[chosen], boxes, "iof"), 0)
+        others = np.where(cut, bbox_overlaps(boxes, boxes[chosen], "iof").T, 0)
+        both_whole = np.where(own_cut | cut, 0, bbox_overlaps(boxes[chosen], boxes))
+        same = np.maximum(np.maximum(own, others), both_whole) > SAME
+        same &= self.owners[chosen][:, None] != self.owners
+        if self.kinds is not None:
+            same &= self.kinds[chosen][:, None] == self.kinds
+        return same
+
+    def together(self, kept: np.ndarray) -> np.ndarray:
+        """(N, 4) boxes, those of kept ones that are cut around all parts of their things."""
+        boxes = self.boxes.copy()
+        stays = np.zeros(len(boxes), bool)
+        stays[kept] = True
+        first, rest = kept[self.cut[kept]], np.flatnonzero(self.cut & ~stays)
+        # parts of a thing that is whole somewhere belong to that
+        rest = rest[~self.same(rest)[:, stays & ~self.cut].any(1)]
+        for index, parts in zip(first.tolist(), self.same(first)[:, rest], strict=True):
+            own = self.boxes[np.append(rest[parts], index)]
+            boxes[index] = *own[:, :2].min(0), *own[:, 2:].max(0)
+        return boxes
 
 
 class Tiling:
