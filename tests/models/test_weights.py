@@ -252,6 +252,18 @@ class TestPretrained:
         net.init_weights()
         assert torch.equal(net.net.conv.weight, state[f"{inside}net.conv.weight"])
 
+    @pytest.mark.parametrize("prefix", ["teacher", "student."])
+    def test_init_cfg_takes_the_part_that_is_asked_for(self, tmp_path, prefix):
+        parts = {name: make_net().state_dict() for name in ("teacher", "student")}
+        parts["student"] = {key: value + 1 for key, value in parts["student"].items()}
+        whole = {f"{n}.net.{k}": v for n, part in parts.items() for k, v in part.items()}
+        torch.save({"state_dict": whole}, tmp_path / "a.pth")
+        cfg = {"type": "Pretrained", "checkpoint": str(tmp_path / "a.pth"), "prefix": prefix}
+        net = self.Net(cfg)
+        net.init_weights()
+        wanted = parts[prefix.rstrip(".")]["conv.weight"]
+        assert torch.equal(net.net.conv.weight, wanted)
+
     def test_a_missing_file_is_named(self):
         with pytest.raises(FileMissingError, match=r"nowhere\.pth") as missing:
             self.Net({"type": "Pretrained", "checkpoint": "nowhere.pth"}).init_weights()
