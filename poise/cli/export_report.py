@@ -37,9 +37,9 @@ def tell(report: Report) -> None:
     if report.poses is not None:
         found = report.poses
         typer.echo(
-            f"{found.file} of {found.model} poses, on made pictures: {found.same:.1%} of the "
-            f"keypoints in the same place, within {found.apart:.2g} {found.unit} and "
-            f"{found.scores:.1g} of the score"
+            f"{found.file} of {found.model} {found.things.name}, on made pictures: "
+            f"{found.same:.1%} of the {found.things.place}s in the same place, within "
+            f"{found.apart:.2g} {found.unit} and {found.scores:.1g} of the score"
         )
     if report.accuracy is not None:
         _tell_accuracy(report.accuracy)
@@ -63,7 +63,7 @@ def _tell_accuracy(found: Accuracy) -> None:
             (name, f"{model:.4f}", f"{file:.4f}", f"{file - model:+.4f}")
             for name, (model, file) in found.figures.items()
         )
-        title = f"{found.pictures} pictures, {found.people} poses"
+        title = f"{found.pictures} pictures, {found.people} {found.things.name}"
         show_table(("metric", "model", "file", "difference"), rows, title)
     far = sorted(found.keypoints.items(), key=lambda item: -item[1].p95)[:_ROWS]
     shown = [item for item in found.keypoints.items() if item in far]
@@ -72,12 +72,12 @@ def _tell_accuracy(found: Accuracy) -> None:
     )
     left = len(found.keypoints) - len(shown)
     title = "file and model, pixels apart" + (f" (the {_ROWS} farthest)" if left else "")
-    show_table(("keypoint", "median", "95 %", "largest"), rows, title)
+    show_table((found.things.place, "median", "95 %", "largest"), rows, title)
     apart = found.apart
     typer.echo(
-        f"{found.people} poses in {found.pictures} pictures: file and model are {apart.median:.2f} "
-        f"px apart in the median, {apart.p95:.2f} px in 95 of 100, {apart.largest:.2f} px at most; "
-        f"likeness (OKS) {found.likeness:.4f}"
+        f"{found.people} {found.things.name} in {found.pictures} pictures: file and model are "
+        f"{apart.median:.2f} px apart in the median, {apart.p95:.2f} px in 95 of 100, "
+        f"{apart.largest:.2f} px at most; likeness (OKS) {found.likeness:.4f}"
     )
     if found.main:
         model, file = (100 * value for value in found.figures[found.main])

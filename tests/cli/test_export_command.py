@@ -46,3 +46,13 @@ def test_wrong_arguments_are_explained(args, said, tmp_path):
     done = CliRunner().invoke(app, ["export", *(arg.format(config=config) for arg in args)])
     assert done.exit_code
     assert said in f"{done.output}{done.exception}"
+
+
+def test_the_report_of_a_detector_is_about_boxes(tmp_path):
+    args = ["export", "nanodet", "--out", str(tmp_path / "n.onnx"), "--data", str(PHOTO.parent)]
+    done = CliRunner().invoke(app, args)
+    assert done.exit_code == 0, done.output
+    assert "upper left corner" in done.output
+    assert "1 boxes in 1 pictures" in done.output
+    for word in ("poses", "keypoint"):
+        assert word not in done.output.replace("poise predict", "")

@@ -10,7 +10,7 @@ import numpy as np
 
 from poise.errors import DataError
 from poise.export.checks.agreement import nearest_places
-from poise.export.checks.looking import Looker, Seen
+from poise.export.checks.looking import BOXES, POSES, Looker, Seen, Things
 from poise.export.checks.pictures import Pictures
 from poise.export.checks.scoring import box_figures, figures_of, main_figure
 from poise.geometry.boxes import AREA_PER_BOX
@@ -60,7 +60,8 @@ class Accuracy:
         apart: over the keypoints that are labelled, else over those that the model is sure of.
         keypoints: the same of each keypoint, by name.
         likeness: mean object keypoint similarity of the file's poses with the model's, of
-            detectors overlap of boxes; 0 for people whom the file does not find.
+            detectors of the corners of boxes; 0 for people whom the file does not find.
+        things: what they are: poses, or a detector's boxes.
     """
 
     pictures: int
@@ -71,6 +72,7 @@ class Accuracy:
     figures: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     main: str = ""
     sign: int = 1
+    things: Things = POSES
 
     @property
     def drop(self) -> float:
@@ -101,8 +103,8 @@ class Accuracy:
         if exact or self.likeness >= LEAST_LIKENESS:
             return None
         return (
-            f"the file's poses are not the model's: their likeness (OKS) is {self.likeness:.3f} on "
-            f"{self.pictures} pictures, expected at least {LEAST_LIKENESS:g}"
+            f"the file's {self.things.name} are not the model's: their likeness (OKS) is "
+            f"{self.likeness:.3f} on {self.pictures} pictures, expected at least {LEAST_LIKENESS:g}"
         )
 
 
@@ -176,6 +178,7 @@ class Trial:
             figures,
             self._main,
             self._sign,
+            BOXES if hasattr(model, "classes") else POSES,
         )
 
 

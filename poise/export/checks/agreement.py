@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from poise.export.checks.looking import detector_of, finds_boxes
+from poise.export.checks.looking import BOXES, POSES, Things, detector_of, finds_boxes
 from poise.export.plans.plan import made_pixels
 
 __all__ = ["Agreement", "agreement", "nearest_places", "shaken", "trial_pictures"]
@@ -50,6 +50,7 @@ class Agreement:
         apart: largest distance of those, in `unit`.
         scores: largest difference of their scores.
         unit: "px" or "m".
+        things: what they are: poses, or a detector's boxes.
     """
 
     model: int
@@ -58,6 +59,7 @@ class Agreement:
     apart: float
     scores: float
     unit: str = "px"
+    things: Things = POSES
 
 
 def trial_pictures() -> list[Array]:
@@ -97,6 +99,7 @@ def agreement(model: Any, other: Any, pictures: Sequence[Array]) -> Agreement:
         float(apart[same].max(initial=0)),
         float(scores[same].max(initial=0)),
         unit,
+        BOXES if finds_boxes(model) else POSES,
     )
 
 

@@ -34,6 +34,21 @@ _SURE_BOX, _LEAST_BOX = 0.3, 0.05
 _COCO_CLASSES = 80
 
 
+class Things(NamedTuple):
+    """What is found in pictures, in the words of a report.
+
+    Attributes:
+        name: of them all.
+        place: of one of the K places of each.
+    """
+
+    name: str
+    place: str
+
+
+POSES, BOXES = Things("poses", "keypoint"), Things("boxes", "corner")
+
+
 class Seen(NamedTuple):
     """What was found in one picture, image space.
 

@@ -115,9 +115,9 @@ def _compare_poses(model: Any, path: Path) -> Agreement:
     # made-up weights give poses that hang on the last digits, in the model itself, too
     if apart and found.same < agreement(model, shaken(model), pictures).same - _JUMPED:
         raise ConfigError(
-            f"the exported file finds other poses than the model: {found.file} in place of "
-            f"{found.model}, {1 - found.same:.1%} of the keypoints are elsewhere and {_JUMPED:.0%} "
-            "may be"
+            f"the exported file finds other {found.things.name} than the model: {found.file} "
+            f"in place of {found.model}, {1 - found.same:.1%} of the "
+            f"{found.things.place}s are elsewhere and {_JUMPED:.0%} may be"
         )
     return found
 

@@ -12,6 +12,9 @@ from poise.geometry import nms
 
 __all__ = ["BatchDetector", "SelectingDetector"]
 
+#: Classes that a log line names; of more it tells how many there are.
+_NAMED = 4
+
 
 @runtime_checkable
 class BatchDetector(Protocol):
@@ -77,6 +80,19 @@ class SelectingDetector:
         self.score_threshold, self.iou_threshold = score_threshold, iou_threshold
         self.categories = (categories,) if isinstance(categories, int) else categories
         self.max_boxes = max_boxes
+
+    def described(self, name: str, names: Sequence[str] | None) -> str:
+        """How a log line calls the detector, with the classes that it keeps.
+
+        Args:
+            name: of the detector.
+            names: of all its classes; None where they are not known.
+        """
+        what = "boxes"
+        if names:
+            kept = names if self.categories is None else [names[i] for i in self.categories]
+            what += f" of {', '.join(kept) if len(kept) <= _NAMED else f'{len(kept)} classes'}"
+        return f"{name} ({what} with a score of {self.score_threshold:g} or more)"
 
     def select(
         self, boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray | None, shape: Sequence[int]

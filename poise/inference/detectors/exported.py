@@ -55,8 +55,12 @@ class ExportedDetector(SelectingDetector):
         steps = [step for step in about["pipeline"] if not _packs(step)]
         with use_scope(about.get("default_scope")):
             self._pipeline = Compose(picture_steps(steps))
-        name = Path(path).name
-        self.description = f"{name} (boxes with a score of {score_threshold:g} or more)"
+        self.name = Path(path).name
+
+    @property
+    def description(self) -> str:
+        """How a log line calls it."""
+        return self.described(self.name, self.classes)
 
     def detect(self, images: Sequence[Array]) -> list[Array]:
         """Boxes of each picture, best first; they may reach beyond its borders."""

@@ -73,7 +73,11 @@ class NetworkDetector(SelectingDetector):
         names = class_names(getattr(self.model, "dataset_meta", None)) or ()
         #: what its classes are called, where that is known
         self.classes = names if len(names) == self.num_classes else None
-        self.description = f"{self.name} (boxes with a score of {score_threshold:g} or more)"
+
+    @property
+    def description(self) -> str:
+        """How a log line calls it."""
+        return self.described(self.name, self.classes)
 
     def tune(self, *, half: bool = False) -> None:
         """Rearrange the network for speed; its numbers change in the last digits.
