@@ -230,6 +230,27 @@ def test_pictures_of_a_folder_stay_as_they_are(tmp_path: Path) -> None:
     ]
 
 
+def test_frames_of_several_videos_are_told_apart(clip, tmp_path, monkeypatch) -> None:
+    other = tmp_path / "other.mp4"
+    other.write_bytes(clip.read_bytes())
+    said: list[str] = []
+    proposals = "poise.data_tools.picking.proposals"
+
+    def keep(tiles, captions, **options):
+        said.extend(captions)
+        return tiles[0]
+
+    monkeypatch.setattr(f"{proposals}.contact_sheet", keep)
+    picked = pick_frames([str(clip)], None, Wishes(num=2))
+    files = write_proposals(picked, tmp_path / "one", Proposals())
+    assert files[0] == tmp_path / "one/images"
+    assert said == [f"{frame.frame}: unlike the others" for frame in picked.frames]
+    said.clear()
+    picked = pick_frames([str(clip), str(other)], None, Wishes(num=20))
+    write_proposals(picked, tmp_path / "two", Proposals())
+    assert said == [f"{frame.name}: unlike the others" for frame in picked.frames]
+
+
 def test_results_of_predict_are_taken_with_the_video_beside(clip: Path, tmp_path: Path) -> None:
     (tmp_path / clip.name).write_bytes(clip.read_bytes())
     model = StandIn()

@@ -136,6 +136,8 @@ def write_proposals(
     # CVAT knows pictures by the names under which somebody uploads this folder's
     found.folder = out / PICTURE_FOLDER if how.form == "cvat" else out
     tiles, captions = [], []
+    # of one video the number of a frame says all
+    alone = len({frame.place.info.name for frame in picked.frames}) == 1
     frames = zip(progress(_images(picked.frames)), picked.reasons, strict=True)
     for (frame, image), reason in frames:
         poses = frame.poses
@@ -152,7 +154,8 @@ def write_proposals(
         if poses is not None:
             found.people += _people(poses, number, len(found.people), found, picked, how)
         tiles.append(_tile(image, poses, picked.metainfo, how.threshold))
-        captions.append(f"{frame.frame if frame.place.info.moves else frame.name}: {reason}")
+        called = frame.frame if alone and frame.place.info.moves else frame.name
+        captions.append(f"{called}: {reason}")
     if picked.metainfo:
         people, total = len(found.people), len(found.images)
         posed = len({person["image_id"] for person in found.people})
@@ -162,6 +165,8 @@ def write_proposals(
     if found.names:
         target = out / TARGETS[how.form] if TARGETS[how.form] else out
         files += write_annotations(found, target, how.form, replace=how.replace)
+    if not files:
+        files += [(out / _picture_name(frame, how.form)).parent for frame in picked.frames[:1]]
     picked.said += found.said
     files.append(_write_table(picked, out, how.form))
     for start in range(0, len(tiles), _PER_SHEET):
