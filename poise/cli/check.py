@@ -18,7 +18,11 @@ __all__ = ["check"]
 def check(
     config: run_options.Config,
     weights: Annotated[
-        str | None, typer.Option(help="Checkpoint that the run starts from, or that is tested.")
+        str | None,
+        typer.Option(
+            help="Checkpoint that the run starts from, or that is tested; none, backbone: as of "
+            "poise train."
+        ),
     ] = None,
     options: run_options.Settings = None,
     part: Annotated[
@@ -44,6 +48,7 @@ def check(
     from poise.check import Report
     from poise.check import check as check_all
     from poise.training.own_data import OwnData
+    from poise.training.run.start import BACKBONE, NOTHING
 
     own = OwnData(data_root, train_ann, val_ann, train_images, val_images, num_keypoints, category)
     found: list[Any] = []
@@ -56,7 +61,8 @@ def check(
         )
         report = check_all(
             cfg,
-            weights=weights,
+            # what poise train takes in place of a file is none
+            weights=None if weights in (NOTHING, BACKBONE) else weights,
             parts=part,
             released=not Path(config).is_file() and (not own or bool(found)),
         )

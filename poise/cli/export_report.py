@@ -10,6 +10,7 @@ from poise.cli.tables import show_table
 
 if TYPE_CHECKING:
     from poise.export import Accuracy, Report
+    from poise.export.checks.agreement import Agreement
 
 __all__ = ["tell"]
 
@@ -35,12 +36,7 @@ def tell(report: Report) -> None:
             ("output", "shape", "largest difference", "of its range"), rows, "file and model"
         )
     if report.poses is not None:
-        found = report.poses
-        typer.echo(
-            f"{found.file} of {found.model} {found.things.name}, on made pictures: "
-            f"{found.same:.1%} of the {found.things.place}s in the same place, within "
-            f"{found.apart:.2g} {found.unit} and {found.scores:.1g} of the score"
-        )
+        _tell_agreement(report.poses)
     if report.accuracy is not None:
         _tell_accuracy(report.accuracy)
     if report.parts:
@@ -55,6 +51,20 @@ def tell(report: Report) -> None:
         _tell_times(report)
     elif report.speed is not None:
         typer.echo(f"{report.speed:.1f} times as fast as torch on this machine (one input)")
+
+
+def _tell_agreement(found: Agreement) -> None:
+    things = found.things
+    if not found.model and not found.file:
+        typer.echo(
+            f"neither finds {things.name} in made pictures; --data tries both on pictures of yours"
+        )
+        return
+    typer.echo(
+        f"{found.file} of {found.model} {things.name}, on made pictures: {found.same:.1%} of the "
+        f"{things.place}s in the same place, within {found.apart:.2g} {found.unit} and "
+        f"{found.scores:.1g} of the score"
+    )
 
 
 def _tell_accuracy(found: Accuracy) -> None:

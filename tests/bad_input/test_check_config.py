@@ -17,6 +17,12 @@ def test_a_config_that_fits_is_said_to_fit(project):
     assert "config and data fit together: 0 errors, 0 warnings, 0 notes" in text
 
 
+@pytest.mark.parametrize("word", ["none", "backbone"])
+def test_what_training_takes_in_place_of_weights_is_no_missing_file(project, word):
+    status, text = check(project, "--part", "train", "--weights", word)
+    assert status == 0, text
+
+
 def test_all_faults_are_found_at_once(project):
     project.config(
         ("optimizer=dict(type='Adam', lr=5e-4)", "optimizer=dict(type='Adm', lr=5e-4)"),

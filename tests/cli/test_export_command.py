@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from poise.cli.export_report import tell
 from poise.cli.main import app
+from poise.export import Report
+from poise.export.checks.agreement import Agreement
+from poise.export.checks.looking import BOXES
 from poise.inference import Inferencer
 
 pytest.importorskip("onnx", reason="exporting needs onnx")
@@ -56,3 +60,16 @@ def test_the_report_of_a_detector_is_about_boxes(tmp_path):
     assert "1 boxes in 1 pictures" in done.output
     for word in ("poses", "keypoint"):
         assert word not in done.output.replace("poise predict", "")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ((0, 0, 1.0, 0.0, 0.0, "px", BOXES), "neither finds boxes in made pictures"),
+        ((4, 4, 0.75, 0.02, 0.001, "px", BOXES), "4 of 4 boxes, on made pictures: 75.0% of the co"),
+        ((4, 3, 0.75, 0.02, 0.001), "3 of 4 poses, on made pictures: 75.0% of the keypoints"),
+    ],
+)
+def test_made_pictures_without_anybody_prove_nothing(found, said, capsys):
+    tell(Report(poses=Agreement(*found)))
+    assert capsys.readouterr().out.startswith(said)
