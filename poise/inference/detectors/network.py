@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import ArgumentError, ConfigError
+from poise.errors import ArgumentError, CheckpointError, ConfigError
 from poise.inference.detectors.base import SelectingDetector
 from poise.inference.detectors.pictures import picture_steps
 from poise.inference.networks.crops import pipeline_config
@@ -154,8 +154,16 @@ def _loaded(model: Any, config: Any, weights: Any, device: Any) -> Any:
             f"the detector {_name(model)} needs weights: give detector=dict(name=..., "
             "weights='FILE.pth'), or on the command line --detector-weights FILE.pth"
         )
-    # a name knows where its released weights are
-    return load_model(model if weights is None else config, weights, device)
+    try:
+        # a name knows where its released weights are
+        return load_model(model if weights is None else config, weights, device)
+    except CheckpointError as error:
+        if weights is None and not is_whole_model(model):
+            error.add_note(
+                "without a network: the detector 'auto' takes the best one that is on this "
+                "machine, and nanodet, for people, comes inside the package"
+            )
+        raise
 
 
 def picture_pipeline(config: Any, name: str) -> Compose:

@@ -353,3 +353,13 @@ def test_onnx_files_of_another_kind_are_refused(tmp_path):
         OnnxDetector(broken)
     with pytest.raises(ArgumentError, match="give both mean and std"):
         OnnxDetector(path, mean=(1, 2, 3))
+
+
+def test_weights_that_cannot_be_fetched_name_what_needs_none(monkeypatch):
+    def fail(*args):
+        raise CheckpointError("could not download rtmdet.pth")
+
+    monkeypatch.setattr("poise.models.build.load_model", fail)
+    with pytest.raises(CheckpointError, match="could not download") as caught:
+        build_detector("rtmdet-person")
+    assert "and nanodet, for people, comes inside the package" in caught.value.__notes__[0]
