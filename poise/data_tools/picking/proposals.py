@@ -160,13 +160,14 @@ def write_proposals(
         people, total = len(found.people), len(found.images)
         posed = len({person["image_id"] for person in found.people})
         picked.said.append(f"{people:,} poses are proposed, in {posed:,} of {total:,} frames")
-    files = []
+    files: list[Path] = []
     # without any names there is nothing to say to a tool
     if found.names:
         target = out / TARGETS[how.form] if TARGETS[how.form] else out
         files += write_annotations(found, target, how.form, replace=how.replace)
-    if not files:
-        files += [(out / _picture_name(frame, how.form)).parent for frame in picked.frames[:1]]
+    # labels in many files are beside the pictures
+    if files in ([], [out]):
+        files = [(out / _picture_name(frame, how.form)).parent for frame in picked.frames[:1]]
     picked.said += found.said
     files.append(_write_table(picked, out, how.form))
     for start in range(0, len(tiles), _PER_SHEET):
