@@ -142,10 +142,10 @@ def choose(
     # frames that are near in time too, only where no others are left
     for least in (apart, 0.0):
         for n in order.tolist():
-            near = (m for m in chosen if abs(n - m) < least and places[m] is places[n])
-            if len(chosen) == num or n in chosen or any(True for _ in near):
-                continue
-            if not taken.has(candidates[n]):
+            if len(chosen) == num:
+                return chosen
+            near = any(abs(n - m) < least and places[m] is places[n] for m in chosen)
+            if n not in chosen and not near and not taken.has(candidates[n]):
                 chosen.append(n)
                 taken.add(candidates[n])
     return chosen
