@@ -76,8 +76,13 @@ def _keep_traceback(
     """Write the traceback of what ends a run to its log file, and only there."""
     if not isinstance(error, Exception):
         return
-    with path.open("a", encoding="utf-8") as log:
-        log.writelines(traceback.format_exception(error))
+    try:
+        with path.open("a", encoding="utf-8") as log:
+            log.writelines(traceback.format_exception(error))
+    except OSError as fault:
+        # the disk may be full, which is then what ends the run
+        error.add_note(f"the traceback could not be written to {path}: {fault.strerror}")
+        return
     if not isinstance(error, PoiseError):
         error.add_note(f"the whole traceback is in {path}")
 
