@@ -56,6 +56,8 @@ RADIUS_PER_PERSON = 0.022
 #: stand close together, get finer strokes than the body.
 WIDTH_PER_LINK = 0.12
 RADIUS_PER_LINK = 0.3
+#: So many keypoints never crowd a person: each is seen, even where it covers another.
+FEW_KEYPOINTS = 40
 
 
 def named_color(color: Any) -> Color:
@@ -248,7 +250,8 @@ class Sizes:
             widths = _at_most(width, limit / 2, away[:, :L] * WIDTH_PER_LINK)
         if self.radius is None:
             nearest = away[:, palette.touching].min(axis=2)
-            radii = _at_most(radius, limit, nearest * RADIUS_PER_LINK, least=0)
+            room = (nearest * RADIUS_PER_LINK).clip(1 if K <= FEW_KEYPOINTS else 0)
+            radii = _at_most(radius, limit, room, least=0)
         return widths, radii
 
 

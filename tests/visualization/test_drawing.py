@@ -205,3 +205,13 @@ def test_drawing_works_where_torch_is_missing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("count", "radius"), [(4, 1), (68, 0)])
+def test_few_keypoints_are_seen_where_they_cover_each_other(count, radius):
+    points = np.full((1, count, 2), 20.0)
+    points[0, 0] = 120
+    palette = Palette.of(None, count, links=[[i, i + 1] for i in range(count - 1)])
+    _, radii = Sizes().strokes((480, 640), points, np.ones((1, count), bool), palette)
+    assert radii[0, 0] == 2
+    assert (radii[0, 2:] == radius).all()
