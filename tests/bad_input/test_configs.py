@@ -78,6 +78,13 @@ def test_a_missing_config_is_answered_with_the_nearest(project, name, texts):
         assert all(t in text for t in texts), text
 
 
+def test_a_checkpoint_in_place_of_a_config_is_answered_with_both_ways(project):
+    (project.folder / "epoch_3.pth").write_bytes(b"weights")
+    text = project.fails("config", "show", "epoch_3.pth")
+    assert "epoch_3.pth' has weights, and a config is needed" in text
+    assert "poise zoo convert" in text
+
+
 @pytest.mark.parametrize(
     "call",
     ["open('x').read()", "__import__('os').system('true')", "subprocess.check_output(['pwd'])"],
