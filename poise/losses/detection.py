@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +37,7 @@ def full_precision(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-class _DetectionLoss(nn.Module):
+class _DetectionLoss(nn.Module, ABC):
     """A loss for each of N predictions: weigh, then reduce, perhaps by a number given.
 
     Args:
@@ -48,9 +50,9 @@ class _DetectionLoss(nn.Module):
         self.reduction = check_option(self, "reduction", reduction, REDUCTIONS)
         self.loss_weight = loss_weight
 
-    def criterion(self, pred: Tensor, target: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    @abstractmethod
+    def criterion(self, pred: Tensor, target: Any) -> Tensor:
         """Loss of each prediction, in full precision."""
-        raise NotImplementedError(f"{type(self).__name__} does not define `criterion`")
 
     def forward(
         self,
@@ -124,7 +126,7 @@ class DetectionCrossEntropyLoss(_DetectionLoss):
                 f"{use_sigmoid=}, {use_mask=}, {class_weight=}"
             )
 
-    def criterion(self, pred: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+    def criterion(self, pred: Tensor, target: Tensor) -> Tensor:
         """Cross entropy of every score."""
         return F.binary_cross_entropy_with_logits(pred, target.to(pred.dtype), reduction="none")
 
@@ -138,7 +140,7 @@ class DetectionL1Loss(_DetectionLoss):
         loss_weight: factor of the result.
     """
 
-    def criterion(self, pred: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+    def criterion(self, pred: Tensor, target: Tensor) -> Tensor:
         """Error of every number."""
         return (pred - target).abs()
 
@@ -210,7 +212,7 @@ class DistributionFocalLoss(_DetectionLoss):
         loss_weight: factor of the result.
     """
 
-    def criterion(self, pred: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+    def criterion(self, pred: Tensor, target: Tensor) -> Tensor:
         """Loss of each distance, (N,).
 
         Args:
@@ -263,7 +265,7 @@ class DetectionIoULoss(_BoxLoss):
         super().__init__(eps, reduction, loss_weight)
         self.mode = check_option(self, "mode", "linear" if linear else mode, MODES)
 
-    def criterion(self, pred: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+    def criterion(self, pred: Tensor, target: Tensor) -> Tensor:
         """Loss of each pair, (N,)."""
         ious = bbox_overlaps(pred, target, is_aligned=True).clamp(min=self.eps)
         return dissimilarity(ious, self.mode)
@@ -276,7 +278,7 @@ class GIoULoss(_BoxLoss):
     Rezatofighi 2019, arXiv 1902.09630; arguments as all losses of boxes have them.
     """
 
-    def criterion(self, pred: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+    def criterion(self, pred: Tensor, target: Tensor) -> Tensor:
         """Loss of each pair, (N,)."""
         gious: Tensor = bbox_overlaps(pred, target, "giou", is_aligned=True, eps=self.eps)
         return 1 - gious
@@ -289,7 +291,7 @@ class DIoULoss(_BoxLoss):
     Zheng 2020, "Distance-IoU Loss", arXiv 1911.08287; arguments as all losses of boxes.
     """
 
-    def criterion(self, pred: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+    def criterion(self, pred: Tensor, target: Tensor) -> Tensor:
         """Loss of each pair, (N,)."""
         ious, distance = self._near(pred, target)
         return 1 - ious + distance
@@ -310,7 +312,7 @@ class CIoULoss(DIoULoss):
     Zheng 2020, arXiv 2005.03572; arguments as all losses of boxes.
     """
 
-    def criterion(self, pred: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+    def criterion(self, pred: Tensor, target: Tensor) -> Tensor:
         """Loss of each pair, (N,)."""
         ious, distance = self._near(pred, target)
         angles = [

@@ -13,8 +13,8 @@ from typing import Any
 from poise.errors import ArgumentError
 from poise.registry import TRANSFORMS
 from poise.transforms.compose import Compose
-from poise.transforms.mixing import MixImageTransform, Mosaic, YOLOXMixUp, drop_outside
-from poise.transforms.yolo import Range, always_clips
+from poise.transforms.mixing import MixImageTransform, YOLOXMixUp, drop_outside
+from poise.transforms.yolo import Range, YOLOMosaic, always_clips
 
 __all__ = ["CachedMixUp", "CachedMosaic", "DetectionMixUp", "DetectionMosaic"]
 
@@ -36,64 +36,44 @@ class _ThroughPipeline(MixImageTransform):
     """Mixin: the other samples pass all steps that come before this one.
 
     One that is dropped on the way, by a crop without boxes, say, is replaced by another.
-    """
-
-    redraws = 100
-
-    def follow(self, earlier: Sequence[Any]) -> None:
-        """Take the steps for the other samples."""
-        self.pre_transform = Compose(earlier)
-
-
-def _check_cache(owner: object, size: int, least: int) -> None:
-    if size < least:
-        raise ArgumentError(
-            f"{type(owner).__name__} takes max_cached_images >= {least}, got {size}"
-        )
-
-
-@TRANSFORMS.register_module(name="Mosaic", scope="mmdet")
-class DetectionMosaic(_BoxesInside, Mosaic):
-    """`Mosaic` that drops boxes outside.
 
     Args:
-        img_scale, pad_val, prob: as `Mosaic`.
-        center_ratio_range: its `center_range`.
-        bbox_clip_border: has to be True.
-
-    Raises:
-        ConfigError: boxes should not be clipped.
-    """
-
-    def __init__(
-        self,
-        img_scale: tuple[int, int] = (640, 640),
-        center_ratio_range: Range = (0.5, 1.5),
-        bbox_clip_border: bool = True,
-        pad_val: Levels = 114.0,
-        prob: float = 1.0,
-    ) -> None:
-        super().__init__(img_scale, center_ratio_range, pad_val, prob=prob)
-        always_clips(self, bbox_clip_border)
-
-
-@TRANSFORMS.register_module(scope="mmdet")
-class CachedMosaic(_ThroughPipeline, DetectionMosaic):
-    """`Mosaic` whose other pictures pass the earlier steps of the pipeline.
-
-    Args:
-        *args, **options: as `DetectionMosaic`.
+        *args, **options: of the mixing.
         max_cached_images, random_pop: kept for configs; pictures come from the whole data set.
 
     Raises:
         ArgumentError: a cache too small for MMDetection.
     """
 
+    redraws = 100
+    #: fewest pictures that MMDetection's cache may hold
+    least: int
+
     def __init__(
         self, *args: Any, max_cached_images: int = 40, random_pop: bool = True, **options: Any
     ) -> None:
         super().__init__(*args, **options)
-        _check_cache(self, max_cached_images, 4)
+        if max_cached_images < self.least:
+            raise ArgumentError(
+                f"{type(self).__name__} takes max_cached_images >= {self.least}, got "
+                f"{max_cached_images}"
+            )
+
+    def follow(self, earlier: Sequence[Any]) -> None:
+        """Take the steps for the other samples."""
+        self.pre_transform = Compose(earlier)
+
+
+@TRANSFORMS.register_module(name="Mosaic", scope="mmdet")
+class DetectionMosaic(_BoxesInside, YOLOMosaic):
+    """`Mosaic` that drops boxes outside; arguments as `YOLOMosaic`."""
+
+
+@TRANSFORMS.register_module(scope="mmdet")
+class CachedMosaic(_ThroughPipeline, DetectionMosaic):
+    """`DetectionMosaic` whose other pictures pass the earlier steps of the pipeline."""
+
+    least = 4
 
 
 @TRANSFORMS.register_module(name="MixUp", scope="mmdet")
@@ -137,18 +117,6 @@ class DetectionMixUp(_BoxesInside, YOLOXMixUp):
 
 @TRANSFORMS.register_module(scope="mmdet")
 class CachedMixUp(_ThroughPipeline, DetectionMixUp):
-    """`MixUp` whose other picture passes the earlier steps of the pipeline.
+    """`DetectionMixUp` whose other picture passes the earlier steps of the pipeline."""
 
-    Args:
-        *args, **options: as `DetectionMixUp`.
-        max_cached_images, random_pop: kept for configs; pictures come from the whole data set.
-
-    Raises:
-        ArgumentError: a cache too small for MMDetection.
-    """
-
-    def __init__(
-        self, *args: Any, max_cached_images: int = 20, random_pop: bool = True, **options: Any
-    ) -> None:
-        super().__init__(*args, **options)
-        _check_cache(self, max_cached_images, 2)
+    least = 2

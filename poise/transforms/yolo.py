@@ -62,7 +62,7 @@ class YOLOMosaic(Mosaic):
         img_scale: tuple[int, int] = (640, 640),
         center_ratio_range: Range = (0.5, 1.5),
         bbox_clip_border: bool = True,
-        pad_val: float = 114.0,
+        pad_val: float | Sequence[float] = 114.0,
         pre_transform: Sequence[Any] | None = None,
         prob: float = 1.0,
     ) -> None:

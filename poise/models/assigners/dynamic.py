@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,8 +12,10 @@ from torch import Tensor
 
 from poise.structures import InstanceData
 
-__all__ = ["LOG_EPS", "DynamicAssigner", "class_costs", "inside"]
+__all__ = ["BOX_OVERLAPS", "LOG_EPS", "DynamicAssigner", "class_costs", "inside"]
 
+#: how detectors measure overlaps unless a config says otherwise
+BOX_OVERLAPS: Mapping[str, Any] = {"type": "mmdet.BboxOverlaps2D"}
 #: overlap of a point that no object was given
 NO_OVERLAP = -100000.0
 #: keeps the logarithm of a similarity of zero finite
@@ -36,12 +40,13 @@ def class_costs(absent: Tensor, present: Tensor, labels: Tensor) -> Tensor:
     return absent.sum(dim=1, keepdim=True) - absent[:, labels] + present
 
 
-class DynamicAssigner:
+class DynamicAssigner(ABC):
     """Base of assigners by cost; subclasses say who may answer for whom, and at what cost."""
 
     #: best similarities whose sum is the number of points of an object
     candidate_topk: int
 
+    @abstractmethod
     def candidates(self, predicted: InstanceData, wanted: InstanceData) -> tuple[Tensor, Tensor]:
         """Points that may answer for an object.
 
@@ -52,13 +57,12 @@ class DynamicAssigner:
         Returns:
             (M,) bool; of these (M', N) whether a point is where the object is.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define `candidates`")
 
+    @abstractmethod
     def costs(
         self, predicted: InstanceData, wanted: InstanceData, near: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Of candidates and objects, (M', N) each: costs, what counts points, how well they fit."""
-        raise NotImplementedError(f"{type(self).__name__} does not define `costs`")
 
     def assign(
         self,

@@ -9,7 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from poise.errors import ConfigError
-from poise.models.assigners.dynamic import LOG_EPS, DynamicAssigner, class_costs, inside
+from poise.models.assigners.dynamic import (
+    BOX_OVERLAPS,
+    LOG_EPS,
+    DynamicAssigner,
+    class_costs,
+    inside,
+)
 from poise.registry import MODELS, TASK_UTILS
 from poise.structures import InstanceData
 
@@ -177,7 +183,7 @@ class BoxSimOTAAssigner(SimOTAAssigner):
         candidate_topk: int = 10,
         iou_weight: float = 3.0,
         cls_weight: float = 1.0,
-        iou_calculator: Any = {"type": "mmdet.BboxOverlaps2D"},  # noqa: B006
+        iou_calculator: Any = BOX_OVERLAPS,
     ) -> None:
         super().__init__(
             center_radius,
@@ -225,7 +231,7 @@ class PoseSimOTAAssigner(SimOTAAssigner):
         cls_weight: float = 1.0,
         oks_weight: float = 0.0,
         vis_weight: float = 0.0,
-        iou_calculator: Any = {"type": "mmdet.BboxOverlaps2D"},  # noqa: B006
+        iou_calculator: Any = BOX_OVERLAPS,
         oks_calculator: Any = {"type": "mmyolo.OksLoss"},  # noqa: B006
     ) -> None:
         super().__init__(

@@ -8,7 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from poise.models.assigners.dynamic import LOG_EPS, DynamicAssigner, class_costs, inside
+from poise.models.assigners.dynamic import (
+    BOX_OVERLAPS,
+    LOG_EPS,
+    DynamicAssigner,
+    class_costs,
+    inside,
+)
 from poise.registry import TASK_UTILS
 from poise.structures import InstanceData
 
@@ -33,7 +39,7 @@ class DynamicSoftLabelAssigner(DynamicAssigner):
         soft_center_radius: float = 3.0,
         topk: int = 13,
         iou_weight: float = 3.0,
-        iou_calculator: Any = {"type": "mmdet.BboxOverlaps2D"},  # noqa: B006 (never changed)
+        iou_calculator: Any = BOX_OVERLAPS,
     ) -> None:
         self.soft_center_radius = soft_center_radius
         self.candidate_topk = topk

@@ -17,6 +17,9 @@ from poise.structures import InstanceData
 __all__ = ["DenseBoxHead", "DistancePointBBoxCoder", "best_of", "keep_best"]
 
 Config = Mapping[str, Any]
+#: what their scores and boxes are trained by
+QUALITY_SCORES: Config = {"type": "mmdet.QualityFocalLoss"}
+GIOU_BOXES: Config = {"type": "mmdet.GIoULoss", "loss_weight": 2.0}
 #: how dense heads of detectors choose their points unless a config says otherwise
 GRID: Config = {"type": "mmpose.MlvlPointGenerator", "offset": 0, "strides": [8, 16, 32]}
 

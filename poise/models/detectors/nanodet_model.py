@@ -15,7 +15,13 @@ from torch import Tensor
 
 from poise.errors import ConfigError, DataError
 from poise.losses.detection import full_precision
-from poise.models.detectors.dense import DenseBoxHead, DistancePointBBoxCoder, best_of
+from poise.models.detectors.dense import (
+    GIOU_BOXES,
+    QUALITY_SCORES,
+    DenseBoxHead,
+    DistancePointBBoxCoder,
+    best_of,
+)
 from poise.models.detectors.nanodet import (
     MAX_DISTANCE,
     STRIDES,
@@ -40,6 +46,9 @@ Config = Mapping[str, Any]
 
 #: classes of the weights inside the package, COCO's
 EMBEDDED_CLASSES = 80
+DISTANCES: Config = {"type": "mmdet.DistributionFocalLoss", "loss_weight": 0.25}
+HEAD: Config = {"type": "poise.NanoDetHead"}
+PREPROCESSOR: Config = {"type": "mmdet.DetDataPreprocessor", "pad_size_divisor": STRIDES[-1]}
 TRAIN: Config = {"assigner": {"type": "mmdet.DynamicSoftLabelAssigner", "topk": 13}}
 TEST: Config = {
     "score_thr": 0.05,
@@ -86,9 +95,9 @@ class NanoDetHead(DenseBoxHead):
         self,
         num_classes: int = EMBEDDED_CLASSES,
         *,
-        loss_cls: Any = {"type": "mmdet.QualityFocalLoss"},  # noqa: B006 (never changed)
-        loss_bbox: Any = {"type": "mmdet.GIoULoss", "loss_weight": 2.0},  # noqa: B006
-        loss_dfl: Any = {"type": "mmdet.DistributionFocalLoss", "loss_weight": 0.25},  # noqa: B006
+        loss_cls: Any = QUALITY_SCORES,
+        loss_bbox: Any = GIOU_BOXES,
+        loss_dfl: Any = DISTANCES,
         train_cfg: Config | None = TRAIN,
         test_cfg: Config | None = TEST,
     ) -> None:
@@ -198,13 +207,10 @@ class NanoDetModel(SingleStageDetector):
         *,
         start_classes: int | Sequence[int] | None = None,
         embedded: bool = True,
-        bbox_head: Any = {"type": "poise.NanoDetHead"},  # noqa: B006 (never changed)
+        bbox_head: Any = HEAD,
         train_cfg: Config | None = TRAIN,
         test_cfg: Config | None = TEST,
-        data_preprocessor: Any = {  # noqa: B006
-            "type": "mmdet.DetDataPreprocessor",
-            "pad_size_divisor": STRIDES[-1],
-        },
+        data_preprocessor: Any = PREPROCESSOR,
         init_cfg: Any = None,
     ) -> None:
         super().__init__(

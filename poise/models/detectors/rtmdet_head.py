@@ -15,7 +15,13 @@ from poise.errors import ConfigError
 from poise.layers import normal_init
 from poise.layers.csp import SILU, YOLO_BN, conv_class
 from poise.losses.detection import full_precision
-from poise.models.detectors.dense import GRID, DenseBoxHead, best_of
+from poise.models.detectors.dense import (
+    GIOU_BOXES,
+    GRID,
+    QUALITY_SCORES,
+    DenseBoxHead,
+    best_of,
+)
 from poise.models.detectors.targets import assign_boxes, in_pictures, quality_losses
 from poise.models.heads.dense import flatten, points_of, start_rare
 from poise.registry import MODELS, TASK_UTILS
@@ -74,8 +80,8 @@ class RTMDetSepBNHead(DenseBoxHead):
         conv_cfg: Config | None = None,
         anchor_generator: Any = GRID,
         bbox_coder: Any = {"type": "mmdet.DistancePointBBoxCoder"},  # noqa: B006 (never changed)
-        loss_cls: Any = {"type": "mmdet.QualityFocalLoss"},  # noqa: B006
-        loss_bbox: Any = {"type": "mmdet.GIoULoss", "loss_weight": 2.0},  # noqa: B006
+        loss_cls: Any = QUALITY_SCORES,
+        loss_bbox: Any = GIOU_BOXES,
         loss_centerness: Any = None,
         reg_decoded_bbox: bool = True,
         train_cfg: Config | None = None,
