@@ -11,14 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
-from poise.cli import data_audit, data_files, data_pick, data_sigmas
+from poise.cli import data_audit, data_files, data_label, data_pick, data_sigmas
 from poise.cli.options import add_commands
 
 __all__ = ["app"]
 
 app = typer.Typer(
     name="data",
-    help="Draw, count, check, pick and convert data; list keypoint schemas and mappings.",
+    help="Draw, count, check, pick, label and convert data; list keypoint schemas and mappings.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -310,6 +310,7 @@ add_commands(
     check=check,
     audit=_of_data(data_audit.audit),
     pick=data_pick.pick,
+    label=data_label.label,
     convert=data_files.convert,
     split=data_files.split,
     sigmas=data_sigmas.sigmas,

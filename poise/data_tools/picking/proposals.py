@@ -29,7 +29,7 @@ from poise.errors import ArgumentError, DataError, nearest
 from poise.visualization import draw_instances
 from poise.visualization.sheets import contact_sheet
 
-__all__ = ["TARGETS", "Proposals", "picked_before", "write_proposals"]
+__all__ = ["PICTURE_FOLDER", "TARGETS", "Proposals", "picked_before", "write_proposals"]
 
 #: form -> file of its labels, where all are in one
 TARGETS = {

@@ -1,0 +1,348 @@
+"""Pictures and people that are being labelled, and what of them is written."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from poise.data_tools.formats.reading import picture_folder, picture_size
+from poise.data_tools.labelling.kinds import Kind
+from poise.data_tools.labelling.label_file import LabelFile
+from poise.data_tools.labelling.people import (
+    Edit,
+    box_of,
+    edited,
+    new_person,
+    read_edits,
+    triples_of,
+)
+from poise.data_tools.labelling.refusals import RefusedError
+from poise.errors import DataError
+
+__all__ = ["REVIEWED", "Labels", "LabelStore"]
+
+#: field of a picture that somebody has looked at
+REVIEWED = "reviewed"
+
+
+@dataclass
+class Labels:
+    """Labels as they were read.
+
+    Attributes:
+        content: of a COCO file.
+        kinds: category id -> its keypoints.
+        folder: that names of pictures are relative to.
+        more: pictures of the folder that the file does not list, by their names.
+        said: what was made or guessed, for people; one sentence each.
+    """
+
+    content: dict[str, Any]
+    kinds: dict[Any, Kind]
+    folder: Path
+    more: Sequence[str] = ()
+    said: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _State:
+    """All that a save changes; replaced as a whole, so that who reads needs no lock."""
+
+    images: list[dict[str, Any]]
+    #: how many of them are in the file; the others come in when they are labelled or reviewed
+    in_file: set[int]
+    rows: dict[Any, dict[str, Any]]
+    by_picture: list[list[Any]]
+    versions: list[int]
+
+
+class LabelStore:
+    """Labels in memory, a file of them, and the way from one to the other.
+
+    Args:
+        read: gives the labels of a file, or of none; called again when the file has changed.
+        source: file that is read, where there is one.
+        out: file that is written; the same or another one.
+    """
+
+    def __init__(
+        self, read: Callable[[Path | None], Labels], source: Path | None, out: Path
+    ) -> None:
+        self._read = read
+        self.source, self.out = source, out
+        self.file = LabelFile(out)
+        self._lock = threading.Lock()
+        self._version = itertools.count(1)
+        self._load()
+
+    def _load(self) -> None:
+        self.file.remember()
+        self.labels = self._read(self.source)
+        content = self.labels.content
+        images = list(content["images"])
+        ids = _unique([row["id"] for row in images], "images", self.source)
+        rows = {}
+        by_picture: list[list[Any]] = [[] for _ in images]
+        place = {name: n for n, name in enumerate(ids)}
+        people = content["annotations"]
+        _unique([row.get("id") for row in people], "annotations", self.source)
+        for row in people:
+            rows[row["id"]] = row
+            kind = self.labels.kinds.get(row.get("category_id"))
+            if kind is None or row.get("iscrowd") or row["image_id"] not in place:
+                # not for the page, and kept as it is
+                continue
+            _check_length(row, kind, self.source)
+            by_picture[place[row["image_id"]]].append(row["id"])
+        in_file = set(range(len(images)))
+        number = _following(ids)
+        for name in self.labels.more:
+            images.append({"id": next(number), "file_name": name})
+            by_picture.append([])
+        version = next(self._version)
+        self._state = _State(images, in_file, rows, by_picture, [version] * len(images))
+        # texts of the rows, made when the first save needs them
+        self._texts: dict[int, tuple[dict[str, Any], str]] = {}
+        self._keys: dict[str, Any] = {}
+        self._deleted: dict[Any, dict[str, Any]] = {}
+        self._numbers = _following(rows)
+
+    def __len__(self) -> int:
+        """How many pictures there are."""
+        return len(self._state.images)
+
+    @property
+    def reviewed(self) -> int:
+        """How many pictures somebody has looked at."""
+        return sum(bool(row.get(REVIEWED)) for row in self._state.images)
+
+    def overview(self) -> dict[str, Any]:
+        """What the page needs to begin: pictures by name, and who the keypoints are."""
+        state = self._state
+        return {
+            "file": str(self.out),
+            "kinds": [kind.to_dict() for kind in self.labels.kinds.values()],
+            "names": [str(row["file_name"]) for row in state.images],
+            "reviewed": [n for n, row in enumerate(state.images) if row.get(REVIEWED)],
+            "people": [len(ids) for ids in state.by_picture],
+            "said": self.labels.said,
+        }
+
+    def people(self, number: int) -> dict[str, Any]:
+        """A picture's people, for the page."""
+        state = self._state
+        image = state.images[self._checked(number)]
+        found = []
+        for name in state.by_picture[number]:
+            row = state.rows[name]
+            kind = self.labels.kinds[row["category_id"]]
+            triples = triples_of(row, len(kind.keypoints)).tolist()
+            about = {"id": name, "category_id": kind.category, "keypoints": triples}
+            found.append(about | {"bbox": box_of(row)})
+        return {
+            "name": str(image["file_name"]),
+            "width": image.get("width"),
+            "height": image.get("height"),
+            "reviewed": bool(image.get(REVIEWED)),
+            "version": state.versions[number],
+            "people": found,
+        }
+
+    def path(self, number: int) -> Path:
+        """A picture's file.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        name = str(self._state.images[self._checked(number)]["file_name"])
+        folder, places = picture_folder([name], [self.labels.folder])
+        place = folder / places.get(name, name)
+        if not place.is_file():
+            raise RefusedError(
+                404,
+                f"the picture {name} is not there (looked in {folder}); go on with the next one, "
+                "or end and say --images FOLDER",
+            )
+        return place
+
+    def save(self, number: int, content: Any) -> dict[str, Any]:
+        """Take in what the page has of a picture, and write the file.
+
+        Args:
+            number: of the picture.
+            content: `version` of what the page began with, `people`, and `reviewed`.
+
+        Returns:
+            the new `version`, and the `boxes` of the people in their order; null for new ones
+            without a labelled keypoint, who are not written.
+
+        Raises:
+            RefusedError: another form; somebody else changed the picture or the file; the file
+                cannot be written. Then nothing is changed.
+        """
+        self._checked(number)
+        if not isinstance(content, dict) or not isinstance(content.get("reviewed"), bool):
+            raise RefusedError(
+                400, "a picture is saved as an object with `version`, `people` and `reviewed`"
+            )
+        edits = read_edits(content.get("people"), self.labels.kinds)
+        with self._lock:
+            if content.get("version") != self._state.versions[number]:
+                raise RefusedError(
+                    409,
+                    "this picture was changed in another tab or window. Nothing was overwritten, "
+                    "and your last change is not saved.",
+                    stale="picture",
+                )
+            state, ids = self._with_edits(number, edits, reviewed=content["reviewed"])
+            if state is not self._state:
+                self.file.check()
+                self.file.write(self._bytes(state))
+                before = self._state.rows
+                gone = (n for n in self._state.by_picture[number] if n not in state.rows)
+                self._deleted |= {name: before[name] for name in gone}
+                self._keys |= {
+                    edit.key: name
+                    for edit, name in zip(edits, ids, strict=True)
+                    if edit.id is None and name is not None
+                }
+                self._state = state
+            rows = (None if name is None else state.rows[name] for name in ids)
+            boxes = [None if row is None else box_of(row) for row in rows]
+            return {"version": state.versions[number], "boxes": boxes}
+
+    def reload(self) -> None:
+        """Read the file again, after somebody else has changed it."""
+        with self._lock:
+            if self.out.exists():
+                # what was written, not what was begun with
+                self.source = self.out
+            self._load()
+
+    def _checked(self, number: int) -> int:
+        if not 0 <= number < len(self):
+            raise RefusedError(404, f"there are {len(self):,} pictures, number {number} is none")
+        return number
+
+    def _with_edits(
+        self, number: int, edits: Sequence[Edit], *, reviewed: bool
+    ) -> tuple[_State, list[Any]]:
+        """The state after a save, the same object where nothing changes; and ids of the people."""
+        old = self._state
+        image = old.images[number]
+        rows, ids = dict(old.rows), []
+        for edit in edits:
+            # one that was deleted and is back again has its fields again
+            name = self._keys.get(edit.key) if edit.id is None else edit.id
+            known = rows if name in old.by_picture[number] else self._deleted
+            row = None if name is None else known.get(name)
+            whose = (image["id"], edit.category)
+            if row is not None and (row["image_id"], row["category_id"]) != whose:
+                row = None
+            if edit.id is not None and row is None:
+                raise RefusedError(
+                    400,
+                    f"there is no person {edit.id} of category {edit.category} in picture {number}",
+                )
+            if row is not None:
+                rows[name] = edited(row, edit, self._size(number))
+            elif (edit.triples[:, 2] > 0).any():
+                name = next(self._numbers)
+                rows[name] = new_person(edit, name, image["id"], self._size(number))
+            ids.append(name)
+        kept = [name for name in ids if name is not None]
+        if len(set(kept)) < len(kept):
+            raise RefusedError(400, "a person comes twice in `people`")
+        for name in set(old.by_picture[number]) - set(kept):
+            del rows[name]
+        same = kept == old.by_picture[number] and all(rows[n] is old.rows.get(n) for n in kept)
+        if same and bool(image.get(REVIEWED)) == reviewed:
+            return old, ids
+        return self._replaced(number, rows, kept, reviewed=reviewed), ids
+
+    def _replaced(
+        self, number: int, rows: dict[Any, dict[str, Any]], kept: list[Any], *, reviewed: bool
+    ) -> _State:
+        """A state with another picture in one place."""
+        old = self._state
+        image = {k: v for k, v in old.images[number].items() if k != REVIEWED}
+        if not (image.get("width") and image.get("height")):
+            image["width"], image["height"] = self._size(number)
+        if reviewed:
+            image[REVIEWED] = True
+        images, by_picture, versions = [*old.images], [*old.by_picture], [*old.versions]
+        images[number], by_picture[number] = image, kept
+        versions[number] = next(self._version)
+        return _State(images, old.in_file | {number}, rows, by_picture, versions)
+
+    def _size(self, number: int) -> tuple[int, int]:
+        """Width and height of a picture, by the file of labels or by its own."""
+        image = self._state.images[number]
+        if image.get("width") and image.get("height"):
+            return int(image["width"]), int(image["height"])
+        size = picture_size(self.path(number))
+        if size is None:
+            raise RefusedError(422, f"the picture {image['file_name']} cannot be read")
+        return size
+
+    def _bytes(self, state: _State) -> bytes:
+        """The file; a row that stays as it was costs no more than to copy its text."""
+        texts: dict[int, tuple[dict[str, Any], str]] = {}
+        listed = [row for n, row in enumerate(state.images) if n in state.in_file]
+        parts = []
+        for key, value in {**self.labels.content, "images": 0, "annotations": 0}.items():
+            rows = {"images": listed, "annotations": list(state.rows.values())}.get(key)
+            if rows is None:
+                text = json.dumps(value)
+            else:
+                text = "[\n" + ",\n".join([self._text(row, texts) for row in rows]) + "\n]"
+            parts.append(f"{json.dumps(key)}: {text}")
+        self._texts = texts
+        return ("{" + ",\n".join(parts) + "}\n").encode()
+
+    def _text(self, row: dict[str, Any], texts: dict[int, tuple[dict[str, Any], str]]) -> str:
+        known = self._texts.get(id(row))
+        # the row is kept with its text, so that no other can have its number
+        found = known if known is not None else (row, json.dumps(row))
+        texts[id(row)] = found
+        return found[1]
+
+
+def _unique(ids: list[Any], kind: str, source: Path | None) -> list[Any]:
+    """The same ids.
+
+    Raises:
+        DataError: one is missing or there twice.
+    """
+    seen = set()
+    for n, name in enumerate(ids):
+        if name is None or name in seen:
+            what = "has no `id`" if name is None else f"has the `id` {name} of an earlier one"
+            raise DataError(
+                f"{source}: entry {n} of `{kind}` {what}, so edits would have no place; `poise data "
+                "convert FILE -o NEW.json` gives ids to annotations that have none"
+            )
+        seen.add(name)
+    return ids
+
+
+def _following(ids: Any) -> Any:
+    """Numbers that are no id yet."""
+    return itertools.count(1 + max((int(i) for i in ids if isinstance(i, int | float)), default=0))
+
+
+def _check_length(row: dict[str, Any], kind: Kind, source: Path | None) -> None:
+    values, count = row.get("keypoints") or (), 3 * len(kind.keypoints)
+    plain = isinstance(values, list | tuple) and all(isinstance(v, int | float) for v in values)
+    if not plain or (values and len(values) != count):
+        got = f"{len(values)} entries" if isinstance(values, list | tuple) else repr(values)[:60]
+        raise DataError(
+            f"{source}: annotation {row['id']} has {got} in `keypoints`, expected {count} numbers "
+            f"(x, y, v of each of {kind.name}'s); `poise data convert FILE -o NEW.json` makes "
+            "triples of pairs and of nested lists"
+        )

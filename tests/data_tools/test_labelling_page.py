@@ -1,0 +1,230 @@
+"""The labelling page answers nobody but itself, loads nothing from elsewhere, and fits its server."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poise.data_tools import labelling
+from poise.data_tools.labelling import LabelServer, open_labels
+from poise.errors import ArgumentError
+
+HERE = Path(labelling.__file__).parent
+
+
+class Model:
+    """Proposes the corners of a box."""
+
+    def propose(self, image: np.ndarray, box: np.ndarray, kind: Any) -> np.ndarray:
+        assert image.shape == (100, 160, 3)
+        return np.array([[box[0], box[1], 2], [box[2], box[3], 2], [0, 0, 0]])
+
+
+@pytest.fixture
+def server(own: Callable[..., Path]) -> Iterator[LabelServer]:
+    with LabelServer(open_labels(own()), proposer=Model()) as found:  # type: ignore[arg-type]
+        thread = threading.Thread(target=found.serve_forever, args=(0.01,))
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
+def ask(server: LabelServer, method: str, path: str, body: Any = None, **headers: Any) -> Any:
+    """Status, headers and content of an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    given = {"X-Poise-Token": server.token, "Content-Type": "application/json"}
+    given |= {name.replace("_", "-"): value for name, value in headers.items()}
+    raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    connection.request(method, path, raw, {k: v for k, v in given.items() if v is not None})
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    plain = answer.headers["Content-Type"] == "application/json"
+    return answer.status, answer.headers, json.loads(content) if plain else content
+
+
+def test_a_picture_is_shown_changed_and_saved(server: LabelServer) -> None:
+    status, _, overview = ask(server, "GET", "/overview")
+    assert (status, overview["names"], overview["model"]) == (200, ["1.png", "2.png"], True)
+    status, headers, data = ask(server, "GET", "/picture/1")
+    assert (status, headers["Content-Type"], data[1:4]) == (200, "image/png", b"PNG")
+    _, _, picture = ask(server, "GET", "/people/0")
+    picture["people"][0]["keypoints"][0] = [33.25, 44, 1]
+    status, _, saved = ask(server, "POST", "/people/0", picture | {"reviewed": True})
+    assert status == 200
+    content = json.loads(server.store.out.read_text())
+    assert content["annotations"][0]["keypoints"][:3] == [33.25, 44, 1]
+    assert content["images"][0]["reviewed"] is True
+    # the same once more comes from a page that does not know of it
+    status, _, said = ask(server, "POST", "/people/0", picture)
+    assert (status, said["stale"]) == (409, "picture")
+    picture["version"] = saved["version"]
+    assert ask(server, "POST", "/people/0", picture)[0] == 200
+    assert ask(server, "POST", "/reload", {})[0] == 200
+
+
+def test_the_model_is_asked(server: LabelServer) -> None:
+    wanted = {"box": [1, 2, 30, 40], "category_id": 1}
+    status, _, said = ask(server, "POST", "/proposal/0", wanted)
+    assert (status, said["keypoints"][:2]) == (200, [[1, 2, 2], [30, 40, 2]])
+    for box in ([1, 2, 1, 40], [1, 2, 3], [1, 2, 3, float("inf")], [[1]] * 4):
+        status, _, said = ask(server, "POST", "/proposal/0", wanted | {"box": box})
+        assert (status, "`box` is left, top, right, bottom" in said["error"]) == (400, True)
+    for other in ({}, [], wanted | {"category_id": 9}, wanted | {"category_id": []}):
+        assert ask(server, "POST", "/proposal/0", other)[0] == 400
+    server.proposer = None
+    assert "start with --model NAME" in ask(server, "POST", "/proposal/0", wanted)[2]["error"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"X_Poise_Token": None}, 401),
+        ({"X_Poise_Token": "guessed"}, 401),
+        ({"X_Poise_Token": "gü"}, 401),
+        ({"Host": "evil.example:{port}"}, 403),
+        ({"Host": "127.0.0.1.evil.example"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Content_Type": "text/plain"}, 415),
+    ],
+)
+def test_other_pages_can_neither_read_nor_write(
+    server: LabelServer, headers: dict[str, Any], status: int
+) -> None:
+    before = server.store.out.read_bytes()
+    given = {k: v and v.format(port=server.server_port) for k, v in headers.items()}
+    _, _, picture = ask(server, "GET", "/people/0")
+    picture["people"] = []
+    assert ask(server, "POST", "/people/0", picture, **given)[0] == status
+    if status != 415:
+        for path in ("/overview", "/people/0", "/picture/0"):
+            found = ask(server, "GET", path, **given)
+            assert (found[0], list(found[2])) == (status, ["error", "stale"])
+            assert "Access-Control-Allow-Origin" not in found[1]
+    assert server.store.out.read_bytes() == before
+
+
+def test_a_tunnel_with_another_port_is_this_machine(server: LabelServer) -> None:
+    for host in ("localhost:1234", "127.0.0.1", "127.0.0.1:9"):
+        answer = ask(server, "GET", "/overview", Host=host, Origin=f"http://{host}")
+        assert answer[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/picture/../../etc/passwd",
+        "/picture/%2e%2e",
+        "/picture/-1",
+        "/picture/2",
+        "/picture/1e0",
+        "/picture/²",
+        "/picture/" + "9" * 5000,
+        "/page.js/../store.py",
+        "/store.py",
+        "/nothing",
+    ],
+)
+def test_nothing_else_is_given(server: LabelServer, path: str) -> None:
+    status, _, said = ask(server, "GET", path.replace("²", "%C2%B2"))
+    assert (status, "error" in said) == (404, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"{", {}, 400),
+        (b"\xff", {}, 400),
+        (b"[" * 100_000, {}, 400),
+        (b"3", {}, 400),
+        (b"", {}, 400),
+        (b"{}", {"Content_Length": "99999999999"}, 413),
+        (b"{}", {"Content_Length": "-1"}, 413),
+    ],
+)
+def test_broken_requests_are_told(
+    server: LabelServer, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    assert ask(server, "POST", "/people/0", body, **headers)[0] == status
+    assert ask(server, "GET", "/overview")[0] == 200
+
+
+def test_a_port_in_use_is_told(server: LabelServer) -> None:
+    with pytest.raises(ArgumentError, match="cannot serve on port .* --port takes another"):
+        LabelServer(server.store, port=server.server_port)
+
+
+def test_only_this_machine_is_served(server: LabelServer) -> None:
+    assert server.server_address[0] == "127.0.0.1"
+    assert server.address == f"http://127.0.0.1:{server.server_port}/#{server.token}"
+
+
+class Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag not in {"meta", "link", "input", "img"}:
+            self.open.append(tag)
+        values = dict(attrs)
+        self.ids += [values["id"]] if "id" in values else []
+        self.references += [values[key] for key in ("src", "href") if key in values]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_loads_nothing_from_elsewhere(server: LabelServer) -> None:
+    status, headers, content = ask(server, "GET", "/", X_Poise_Token=None)
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    page = Page()
+    page.feed(content.decode())
+    page.close()
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert page.references == ["data:,", "page.css", "page.js"]
+    script = ask(server, "GET", "/page.js", X_Poise_Token=None)[2].decode()
+    assert set(re.findall(r'(?<![.\w])get\("([\w-]+)"\)', script)) <= set(page.ids)
+    style = ask(server, "GET", "/page.css", X_Poise_Token=None)[2].decode()
+    # the one address is the name of a language
+    assert re.findall(r"https?://[^\s\"'`]+", script + style) == ["http://www.w3.org/2000/svg"] * 2
+    assert "import(" not in script
+    # what it asks for is there
+    assert set(re.findall(r'ask\(["`](\w+)', script)) == {
+        *("overview", "people", "picture", "proposal", "reload")
+    }
+
+
+def test_every_key_is_in_the_help() -> None:
+    script = (HERE / "page.js").read_text(encoding="utf-8")
+    told = "".join(
+        re.findall(r'\["([^"]+)", "', script.partition("const KEYS")[2].partition("];")[0])
+    )
+    actions = script.partition("const ACTIONS = {")[2].partition("};")[0]
+    letters = re.findall(r"(?:[,{\n]\s*)([a-z0-9]): ", actions)
+    assert len(letters) >= 15
+    assert [key for key in letters if key.upper() not in told] == []
+
+
+def test_the_script_is_a_program() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node to read it with")
+    subprocess.run([node, "--check", str(HERE / "page.js")], check=True, capture_output=True)
