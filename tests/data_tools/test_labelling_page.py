@@ -1,4 +1,4 @@
-"""The labelling page answers nobody but itself, loads nothing from elsewhere, and fits its server."""
+"""The labelling page answers nobody but itself, loads nothing from elsewhere, fits its server."""
 
 from __future__ import annotations
 

@@ -324,8 +324,8 @@ def _unique(ids: list[Any], kind: str, source: Path | None) -> list[Any]:
         if name is None or name in seen:
             what = "has no `id`" if name is None else f"has the `id` {name} of an earlier one"
             raise DataError(
-                f"{source}: entry {n} of `{kind}` {what}, so edits would have no place; `poise data "
-                "convert FILE -o NEW.json` gives ids to annotations that have none"
+                f"{source}: entry {n} of `{kind}` {what}, so edits would have no place; `poise "
+                "data convert FILE -o NEW.json` gives ids to annotations that have none"
             )
         seen.add(name)
     return ids
