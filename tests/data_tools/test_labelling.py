@@ -204,6 +204,13 @@ def test_keypoints_that_are_no_numbers_are_not_labelled(own: Own) -> None:
     assert (ann["num_keypoints"], ann["bbox"]) == (2, [1.6, 2.6, 31.8, 40.8])
 
 
+def test_keypoints_that_are_something_else_are_told(own: Own) -> None:
+    store = open_labels(own(person1={"keypoints": [1, 1, 2, "a", 1, 2, 1, 1, 2]}))
+    with pytest.raises(RefusedError, match="annotation 1 has something else than numbers in"):
+        store.people(0)
+    assert len(store.people(1)["people"]) == 2
+
+
 def test_two_tabs_do_not_overwrite_one_another(own: Own) -> None:
     store = open_labels(own())
     tab = store.people(0)

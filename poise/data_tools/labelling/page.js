@@ -902,6 +902,7 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("keyup", (event) => { if (event.key.toLowerCase() === "h") { hidden = false; draw(); } });
 window.addEventListener("blur", () => { hidden = false; draw(); });
+document.addEventListener("visibilitychange", flush);
 window.addEventListener("beforeunload", (event) => { if (waiting.size || saving) event.preventDefault(); });
 
 for (const [id, act] of Object.entries({

@@ -43,9 +43,18 @@ class Edit:
 
 
 def triples_of(row: Mapping[str, Any], count: int) -> np.ndarray:
-    """(K, 3) keypoints of an annotation; those that are no numbers are not labelled."""
+    """(K, 3) keypoints of an annotation; those that are not finite are not labelled.
+
+    Raises:
+        RefusedError: there is something else than numbers.
+    """
     values = row.get("keypoints") or [0] * NUMBERS * count
-    triples = np.array(values, np.float64).reshape(-1, NUMBERS)
+    try:
+        triples = np.array(values, np.float64).reshape(count, NUMBERS)
+    except (TypeError, ValueError) as error:
+        raise RefusedError(
+            422, f"annotation {row['id']} has something else than numbers in `keypoints`: {error}"
+        ) from error
     triples[~np.isfinite(triples).all(axis=1)] = 0
     return triples
 

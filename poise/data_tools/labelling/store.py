@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from poise._collector import no_gc
 from poise.data_tools.formats.reading import picture_folder, picture_size
 from poise.data_tools.labelling.kinds import Kind
 from poise.data_tools.labelling.label_file import LabelFile
@@ -61,6 +62,14 @@ class _State:
     versions: list[int]
 
 
+@dataclass
+class _Texts:
+    """What the file says of each picture (by its number) and person (by id), in its order."""
+
+    images: dict[int, bytes]
+    people: dict[Any, bytes]
+
+
 class LabelStore:
     """Labels in memory, a file of them, and the way from one to the other.
 
@@ -80,6 +89,7 @@ class LabelStore:
         self._version = itertools.count(1)
         self._load()
 
+    @no_gc()
     def _load(self) -> None:
         self.file.remember()
         self.labels = self._read(self.source)
@@ -106,8 +116,8 @@ class LabelStore:
             by_picture.append([])
         version = next(self._version)
         self._state = _State(images, in_file, rows, by_picture, [version] * len(images))
-        # texts of the rows, made when the first save needs them
-        self._texts: dict[int, tuple[dict[str, Any], str]] = {}
+        # made when the first save needs them
+        self._texts: _Texts | None = None
         self._keys: dict[str, Any] = {}
         self._deleted: dict[Any, dict[str, Any]] = {}
         self._numbers = _following(rows)
@@ -202,7 +212,8 @@ class LabelStore:
             state, ids = self._with_edits(number, edits, reviewed=content["reviewed"])
             if state is not self._state:
                 self.file.check()
-                self.file.write(self._bytes(state))
+                texts = self._written(number, state)
+                self.file.write(self._bytes(texts))
                 before = self._state.rows
                 gone = (n for n in self._state.by_picture[number] if n not in state.rows)
                 self._deleted |= {name: before[name] for name in gone}
@@ -211,7 +222,7 @@ class LabelStore:
                     for edit, name in zip(edits, ids, strict=True)
                     if edit.id is None and name is not None
                 }
-                self._state = state
+                self._state, self._texts = state, texts
             rows = (None if name is None else state.rows[name] for name in ids)
             boxes = [None if row is None else box_of(row) for row in rows]
             return {"version": state.versions[number], "boxes": boxes}
@@ -290,27 +301,36 @@ class LabelStore:
             raise RefusedError(422, f"the picture {image['file_name']} cannot be read")
         return size
 
-    def _bytes(self, state: _State) -> bytes:
-        """The file; a row that stays as it was costs no more than to copy its text."""
-        texts: dict[int, tuple[dict[str, Any], str]] = {}
-        listed = [row for n, row in enumerate(state.images) if n in state.in_file]
-        parts = []
-        for key, value in {**self.labels.content, "images": 0, "annotations": 0}.items():
-            rows = {"images": listed, "annotations": list(state.rows.values())}.get(key)
-            if rows is None:
-                text = json.dumps(value)
-            else:
-                text = "[\n" + ",\n".join([self._text(row, texts) for row in rows]) + "\n]"
-            parts.append(f"{json.dumps(key)}: {text}")
-        self._texts = texts
-        return ("{" + ",\n".join(parts) + "}\n").encode()
+    def _written(self, number: int, state: _State) -> _Texts:
+        """Texts of a state with another picture in one place; all others are as they were."""
+        old, texts = self._state, self._texts
+        if texts is None:
+            people = {name: _text(row) for name, row in old.rows.items()}
+            texts = _Texts({n: _text(old.images[n]) for n in sorted(old.in_file)}, people)
+        images, people = dict(texts.images), dict(texts.people)
+        images[number] = _text(state.images[number])
+        for name in old.by_picture[number]:
+            if name not in state.rows:
+                del people[name]
+        for name in state.by_picture[number]:
+            if state.rows[name] is not old.rows.get(name):
+                people[name] = _text(state.rows[name])
+        return _Texts(images, people)
 
-    def _text(self, row: dict[str, Any], texts: dict[int, tuple[dict[str, Any], str]]) -> str:
-        known = self._texts.get(id(row))
-        # the row is kept with its text, so that no other can have its number
-        found = known if known is not None else (row, json.dumps(row))
-        texts[id(row)] = found
-        return found[1]
+    def _bytes(self, texts: _Texts) -> bytes:
+        """The file, with what is in it beside pictures and people as it was."""
+        parts = []
+        rows = {"images": texts.images, "annotations": texts.people}
+        for key, value in self.labels.content.items():
+            entries = rows.get(key)
+            lines = b",\n".join(entries.values()) if entries is not None else b""
+            text = _text(value) if entries is None else b"[\n%b\n]" % lines
+            parts.append(b"%b: %b" % (_text(key), text))
+        return b"{%b}\n" % b",\n".join(parts)
+
+
+def _text(value: Any) -> bytes:
+    return json.dumps(value).encode()
 
 
 def _unique(ids: list[Any], kind: str, source: Path | None) -> list[Any]:
@@ -337,10 +357,12 @@ def _following(ids: Any) -> Any:
 
 
 def _check_length(row: dict[str, Any], kind: Kind, source: Path | None) -> None:
-    values, count = row.get("keypoints") or (), 3 * len(kind.keypoints)
-    plain = isinstance(values, list | tuple) and all(isinstance(v, int | float) for v in values)
+    values, count = row.get("keypoints") or [], 3 * len(kind.keypoints)
+    listed = isinstance(values, list)
+    # whether the others are numbers is seen when the picture is
+    plain = listed and (not values or isinstance(values[0], int | float))
     if not plain or (values and len(values) != count):
-        got = f"{len(values)} entries" if isinstance(values, list | tuple) else repr(values)[:60]
+        got = f"{len(values)} entries" if listed else repr(values)[:60]
         raise DataError(
             f"{source}: annotation {row['id']} has {got} in `keypoints`, expected {count} numbers "
             f"(x, y, v of each of {kind.name}'s); `poise data convert FILE -o NEW.json` makes "
