@@ -78,6 +78,12 @@ def convert(
     without_least: Annotated[
         float, typer.Option(min=0, max=1, help="Of --without: only findings that are as sure.")
     ] = 0.5,
+    reviewed: Annotated[
+        bool,
+        typer.Option(
+            "--reviewed", help="Of SOURCE only pictures that `poise data label` marked as reviewed."
+        ),
+    ] = False,
     box_margin: Annotated[
         float,
         typer.Option(help="Around the keypoints where a box is made, of their longer side."),
@@ -113,6 +119,7 @@ def convert(
         to_schema=to_schema,
         derived=derived,
         without=set() if without is None else doubtful_ids(without, without_least),
+        reviewed=reviewed,
         added=add or (),
         replace=force,
     )

@@ -127,6 +127,12 @@ def _say_begin(store: Any, server: Any) -> None:
 
 def _say_end(store: Any) -> None:
     typer.echo(f"\n{store.reviewed:,} of {len(store):,} pictures are reviewed")
+    waiting = store.unseen
+    if waiting:
+        typer.echo(
+            f"{waiting:,} pictures have labels that nobody reviewed; `poise data convert "
+            f"{store.out} --reviewed -o train.json` leaves them out"
+        )
     if store.file.backup is not None:
         typer.echo(f"as they were before: {store.file.backup}")
     if not store.out.exists():

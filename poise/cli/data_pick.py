@@ -40,9 +40,11 @@ def pick(
     form: Annotated[
         str,
         typer.Option(
-            "--to", help="labelme, cvat, label-studio, deeplabcut, sleap or coco: form of labels."
+            "--to",
+            help="coco (for poise data label), labelme, cvat, label-studio, deeplabcut or sleap: "
+            "form of labels.",
         ),
-    ] = "labelme",
+    ] = "coco",
     labelled: Annotated[
         Path | None,
         typer.Option(help="Labels that there are, in any form: such frames are not picked."),

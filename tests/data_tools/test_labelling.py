@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from poise.data_tools.formats import convert_annotations
 from poise.data_tools.labelling import LabelStore, Proposer, open_labels
 from poise.data_tools.labelling.refusals import RefusedError
 from poise.data_tools.labelling.showing import shown_picture
@@ -175,8 +176,19 @@ def test_reviewed_is_of_the_picture(own: Own) -> None:
     assert [image.get("reviewed") for image in read(store.out)["images"]] == [None, True]
     assert (store.reviewed, store.overview()["reviewed"]) == (1, [1])
     assert open_labels(store.out).reviewed == 1
+    assert store.unseen == 1
     save(store, 1, nothing, reviewed=False)
     assert "reviewed" not in read(store.out)["images"][1]
+
+
+def test_only_reviewed_pictures_are_converted(own: Own, tmp_path: Path) -> None:
+    path, out = own(), tmp_path / "annotations/out.json"
+    with pytest.raises(DataError, match="none of its 2 pictures is marked as reviewed; `poise"):
+        convert_annotations(path, out, reviewed=True)
+    save(open_labels(path), 1, nothing, reviewed=True)
+    found, _ = convert_annotations(path, out, reviewed=True)
+    assert found.lost == {"pictures that are not reviewed": 1}
+    assert [a["image_id"] for a in read(out)["annotations"]] == [2, 2]
 
 
 def test_crowds_and_other_categories_stay(own: Own) -> None:
@@ -217,7 +229,9 @@ def test_two_tabs_do_not_overwrite_one_another(own: Own) -> None:
     save(store, 0, move(0, 30, 31, 2))
     written = store.out.read_bytes()
     tab["people"][0]["keypoints"][1] = [1, 1, 2]
-    with pytest.raises(RefusedError, match="changed in another tab.*not saved") as caught:
+    with pytest.raises(
+        RefusedError, match="This picture was changed in another tab.*not s"
+    ) as caught:
         store.save(0, tab)
     assert (caught.value.status, caught.value.stale) == (409, "picture")
     assert store.out.read_bytes() == written
@@ -359,8 +373,6 @@ def test_keypoints_without_sides_differ_in_colour(pictures: Path) -> None:
 
 
 def test_labels_of_a_tool_become_a_file_of_their_own(own: Own, tmp_path: Path) -> None:
-    from poise.data_tools.formats import convert_annotations
-
     convert_annotations(own(), tmp_path / "tool", form="labelme")
     (tmp_path / "images").rename(tmp_path / "tool/images")
     store = open_labels(tmp_path / "tool")

@@ -449,7 +449,7 @@ class TestCommand:
         command += ["--every", "8", "-n", "3", "--keypoint-threshold", "0", "--category", "imp"]
         found = run(app, [*command, "-o", str(tmp_path / "out")])
         assert found.exit_code == 0, found.output
-        labels = read_annotations(tmp_path / "out")
+        labels = read_annotations(tmp_path / "out/labels.json")
         assert (labels.schema, len(labels.people)) == ("coco", 3)
         assert [c["name"] for c in labels.categories] == ["imp"]
         assert "3 poses are proposed, in 3 of 3 frames\n" in found.output

@@ -13,10 +13,12 @@ import numpy as np
 from poise.schemas import conversions
 from poise.structures import convert_keypoints
 
-__all__ = ["Annotations", "new_annotation", "plain"]
+__all__ = ["REVIEWED", "Annotations", "new_annotation", "plain"]
 
 #: values of a triple's third number: not labelled, labelled but hidden, visible
 NUMBERS = 3
+#: field of a picture whose labels somebody has looked at
+REVIEWED = "reviewed"
 #: so many places are kept for each reason
 MOST_IDS = 1000
 

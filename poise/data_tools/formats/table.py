@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from poise.data_tools.formats import recognition as told_by
-from poise.data_tools.formats.annotations import Annotations
+from poise.data_tools.formats.annotations import REVIEWED, Annotations
 from poise.data_tools.formats.archives import is_archive, unpack
 from poise.data_tools.formats.coco import read_coco_file, write_coco_file
 from poise.data_tools.formats.cvat import read_cvat
@@ -212,6 +212,7 @@ def convert_annotations(
     to_schema: str | None = None,
     derived: bool = False,
     without: Collection[Any] = (),
+    reviewed: bool = False,
     added: Sequence[Path] = (),
     replace: bool = False,
 ) -> tuple[Annotations, list[Path]]:
@@ -224,6 +225,7 @@ def convert_annotations(
         to_schema: name of the schema whose keypoints are written.
         derived: of `to_schema` also keypoints that are made of others.
         without: ids of annotations that are left out.
+        reviewed: only pictures that somebody marked so in the page of `poise data label`.
         added: further labels, in any form; they get the keypoints of the first.
         replace: as in `write_annotations`.
 
@@ -242,6 +244,8 @@ def convert_annotations(
             found.drop("people that were to be left out", person["id"])
         else:
             found.people.append(person)
+    if reviewed:
+        _keep_reviewed(found, path)
     if to_schema is not None:
         if not found.schema:
             raise DataError(
@@ -258,6 +262,26 @@ def convert_annotations(
         _place(more, other, None)
         found = join_annotations(found, more, out if out.suffix == "" else out.parent)
     return found, write_annotations(found, out, form, replace=replace)
+
+
+def _keep_reviewed(found: Annotations, path: Path) -> None:
+    """Leave out pictures that nobody has marked as reviewed, and their people.
+
+    Raises:
+        DataError: none is left.
+    """
+    kept = [image for image in found.images if image.get(REVIEWED)]
+    if not kept:
+        raise DataError(
+            f"{path}: none of its {len(found.images):,} pictures is marked as reviewed; `poise "
+            "data label` marks them, in COCO files"
+        )
+    for image in found.images:
+        if not image.get(REVIEWED):
+            found.drop("pictures that are not reviewed", image["file_name"])
+    ids = {image["id"] for image in kept}
+    found.images = kept
+    found.people = [person for person in found.people if person["image_id"] in ids]
 
 
 def _place(found: Annotations, path: Path, images: Path | None) -> None:

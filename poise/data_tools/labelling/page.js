@@ -537,7 +537,7 @@ function drawPoint(point, kind, k, { mine, marked, near }) {
     ink.strokeStyle = kind.colors[k];
     ink.stroke();
   }
-  if (mine && (marked || near || get("names").checked)) write(kind.keypoints[k], x + radius + 5, y + 4);
+  if (mine && (marked || near || get("names").checked)) write(pretty(kind.keypoints[k]), x + radius + 5, y + 4);
 }
 
 function write(text, x, y) {

@@ -68,7 +68,7 @@ class Proposer:
                 place = result.keypoints[chosen, column]
                 sure = result.keypoint_scores[chosen, column] >= self._threshold
                 if sure and np.isfinite(place).all():
-                    triples[k] = [*place.round(2), 2]
+                    triples[k] = [*place.astype(np.float64).round(2), 2]
         if not triples[:, 2].any():
             raise RefusedError(
                 422, "the model is sure of no keypoint in this box; draw another, or click them"

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from poise._collector import no_gc
-from poise.data_tools.formats.reading import picture_folder, picture_size
+from poise.data_tools.formats.annotations import REVIEWED
+from poise.data_tools.formats.reading import picture_folder
 from poise.data_tools.labelling.kinds import Kind
 from poise.data_tools.labelling.label_file import LabelFile
 from poise.data_tools.labelling.people import (
@@ -23,12 +24,10 @@ from poise.data_tools.labelling.people import (
     triples_of,
 )
 from poise.data_tools.labelling.refusals import RefusedError
+from poise.data_tools.labelling.showing import picture_pixels
 from poise.errors import DataError
 
-__all__ = ["REVIEWED", "Labels", "LabelStore"]
-
-#: field of a picture that somebody has looked at
-REVIEWED = "reviewed"
+__all__ = ["Labels", "LabelStore"]
 
 
 @dataclass
@@ -116,7 +115,7 @@ class LabelStore:
             by_picture.append([])
         version = next(self._version)
         self._state = _State(images, in_file, rows, by_picture, [version] * len(images))
-        # made when the first save needs them
+        # made by the first save, or before it
         self._texts: _Texts | None = None
         self._keys: dict[str, Any] = {}
         self._deleted: dict[Any, dict[str, Any]] = {}
@@ -130,6 +129,13 @@ class LabelStore:
     def reviewed(self) -> int:
         """How many pictures somebody has looked at."""
         return sum(bool(row.get(REVIEWED)) for row in self._state.images)
+
+    @property
+    def unseen(self) -> int:
+        """How many pictures have labels that nobody has looked at."""
+        state = self._state
+        pairs = zip(state.images, state.by_picture, strict=True)
+        return sum(bool(ids) and not row.get(REVIEWED) for row, ids in pairs)
 
     def overview(self) -> dict[str, Any]:
         """What the page needs to begin: pictures by name, and who the keypoints are."""
@@ -205,7 +211,7 @@ class LabelStore:
             if content.get("version") != self._state.versions[number]:
                 raise RefusedError(
                     409,
-                    "this picture was changed in another tab or window. Nothing was overwritten, "
+                    "This picture was changed in another tab or window. Nothing was overwritten, "
                     "and your last change is not saved.",
                     stale="picture",
                 )
@@ -226,6 +232,11 @@ class LabelStore:
             rows = (None if name is None else state.rows[name] for name in ids)
             boxes = [None if row is None else box_of(row) for row in rows]
             return {"version": state.versions[number], "boxes": boxes}
+
+    def prepare(self) -> None:
+        """Do what the first save of a large file would have to wait for."""
+        with self._lock:
+            self._texts = self._texts or self._all_texts()
 
     def reload(self) -> None:
         """Read the file again, after somebody else has changed it."""
@@ -292,21 +303,21 @@ class LabelStore:
         return _State(images, old.in_file | {number}, rows, by_picture, versions)
 
     def _size(self, number: int) -> tuple[int, int]:
-        """Width and height of a picture, by the file of labels or by its own."""
+        """Width and height of a picture: as the labels say, else as training reads it."""
         image = self._state.images[number]
         if image.get("width") and image.get("height"):
             return int(image["width"]), int(image["height"])
-        size = picture_size(self.path(number))
-        if size is None:
-            raise RefusedError(422, f"the picture {image['file_name']} cannot be read")
-        return size
+        height, width = picture_pixels(self.path(number)).shape[:2]
+        return width, height
+
+    def _all_texts(self) -> _Texts:
+        state = self._state
+        images = {n: _text(state.images[n]) for n in sorted(state.in_file)}
+        return _Texts(images, {name: _text(row) for name, row in state.rows.items()})
 
     def _written(self, number: int, state: _State) -> _Texts:
         """Texts of a state with another picture in one place; all others are as they were."""
-        old, texts = self._state, self._texts
-        if texts is None:
-            people = {name: _text(row) for name, row in old.rows.items()}
-            texts = _Texts({n: _text(old.images[n]) for n in sorted(old.in_file)}, people)
+        old, texts = self._state, self._texts or self._all_texts()
         images, people = dict(texts.images), dict(texts.people)
         images[number] = _text(state.images[number])
         for name in old.by_picture[number]:
