@@ -368,8 +368,9 @@ def test_a_metadata_file_gives_them_too(pictures: Path, tmp_path: Path) -> None:
 
 
 def test_keypoints_without_sides_differ_in_colour(pictures: Path) -> None:
-    (kind,) = open_labels(pictures, keypoints="a,b,c").overview()["kinds"]
-    assert len(set(kind["colors"])) == 3
+    (kind,) = open_labels(pictures, keypoints="a,left_b,c,right_b,d").overview()["kinds"]
+    assert len(set(kind["colors"])) == 5
+    assert (kind["colors"][1], kind["colors"][3]) == ("#00ff00", "#ff8000")
 
 
 def test_labels_of_a_tool_become_a_file_of_their_own(own: Own, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from poise.cli.data import app
 from poise.data_tools.formats import read_annotations
 from poise.data_tools.formats.reading import Reading
+from poise.data_tools.labelling import open_labels
 from poise.data_tools.picking import Wishes, pick_frames, shots
 from poise.data_tools.picking import picking as whole
 from poise.data_tools.picking.choosing import choose
@@ -173,6 +174,29 @@ def test_labelled_frames_are_not_picked_again(clip: Path, tmp_path: Path) -> Non
     fourth = pick_frames([str(clip)], None, Wishes(num=5, done=sorted(renamed.iterdir())))
     looks = {c.frame: c.look.astype(int) for c in first.frames}
     assert all(np.abs(c.look - look).max() > 6 for c in fourth.frames for look in looks.values())
+
+
+class InDoubt(StandIn):
+    """Sees somebody more in every picture, whom it is not sure of."""
+
+    def _result(self, image: np.ndarray) -> PoseResult:
+        result = super()._result(image)
+        one = result.instances
+        if not len(one):
+            return result
+        twice = {name: np.concatenate([value, value]) for name, value in one.items()}
+        twice["keypoint_scores"][0] = 0.1
+        return PoseResult(image, InstanceData(**twice), META, "frame")
+
+
+def test_proposals_have_ids_of_their_own(clip: Path, tmp_path: Path) -> None:
+    picked = pick_frames([str(clip)], InDoubt(), Wishes(num=6))
+    write_proposals(picked, tmp_path, Proposals(form="coco"), InDoubt())
+    people = json.loads((tmp_path / "labels.json").read_text())["annotations"]
+    assert len(people) > 2
+    assert [person["id"] for person in people] == list(range(1, len(people) + 1))
+    # and the page opens them
+    assert open_labels(tmp_path).unseen == len(people)
 
 
 @pytest.mark.parametrize("form", ["labelme", "cvat", "label-studio", "deeplabcut", "sleap", "coco"])

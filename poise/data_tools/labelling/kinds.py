@@ -18,6 +18,9 @@ from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["Kind", "kinds_of", "new_category"]
 
+#: part of the circle of hues from blue to pink: the sides are green and orange
+_NEITHER_SIDE = (0.58, 0.95)
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -91,7 +94,7 @@ def _kind(
         "annotations": [{"category_id": category["id"], "keypoints": [0] * 3 * count}],
     }
     report = describe_content(alone, path)
-    meta = parse_pose_metainfo(report.metainfo)
+    meta, given = parse_pose_metainfo(report.metainfo), None
     if keypoints is not None:
         names, given = _given(keypoints)
         if names != report.names:
@@ -102,20 +105,21 @@ def _kind(
             )
         meta = given or meta
     own = category.get(OWN) or report.names
-    colors = _css(meta["keypoint_colors"])
-    if len(set(colors)) == 1:
-        # nobody can tell them apart
-        colors = _rainbow(count)
-    link_colors = _css(meta["skeleton_link_colors"])
+    swap = [int(k) for k in meta["flip_indices"]]
+    colors, link_colors = _css(meta["keypoint_colors"]), _css(meta["skeleton_link_colors"])
+    if not report.known and given is None:
+        # those without another side are all of one colour
+        middle = [k for k, other in enumerate(swap) if other == k]
+        for k, color in zip(middle, _spread(len(middle), whole=len(middle) == count), strict=True):
+            colors[k] = color
+        link_colors = [colors[a] for a, *_ in meta["skeleton_links"]]
     links = [(int(a), int(b)) for a, b, *_ in meta["skeleton_links"]]
-    if not report.known and keypoints is None:
-        link_colors = [colors[a] for a, _ in links]
     return Kind(
         category["id"],
         str(category.get("name", category["id"])),
         report.names,
         [k for k, name in enumerate(report.names) if name in own],
-        [int(k) for k in meta["flip_indices"]],
+        swap,
         links,
         colors,
         link_colors,
@@ -161,7 +165,9 @@ def _css(colors: Iterable[Sequence[int]] | np.ndarray) -> list[str]:
     return ["#{:02x}{:02x}{:02x}".format(*(int(c) for c in color)) for color in colors]
 
 
-def _rainbow(count: int) -> list[str]:
-    """Colours that differ."""
-    hues = (colorsys.hls_to_rgb(k / count, 0.6, 0.9) for k in range(count))
+def _spread(count: int, *, whole: bool) -> list[str]:
+    """Colours that differ: of the whole circle, or those that are of neither side."""
+    first, last = (0.0, 1.0) if whole else _NEITHER_SIDE
+    steps = (first + (last - first) * k / max(1, count) for k in range(count))
+    hues = (colorsys.hls_to_rgb(hue, 0.6, 0.9) for hue in steps)
     return _css([[round(255 * c) for c in hue] for hue in hues])

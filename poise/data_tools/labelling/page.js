@@ -390,7 +390,9 @@ function nextUnreviewed(from) {
 function done() {
   if (!now()) return;
   stop();
+  chosen.k = -1;
   setReviewed(true);
+  show();
   const next = nextUnreviewed(current);
   if (next >= 0) open(next);
 }

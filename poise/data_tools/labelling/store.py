@@ -353,11 +353,13 @@ def _unique(ids: list[Any], kind: str, source: Path | None) -> list[Any]:
     seen = set()
     for n, name in enumerate(ids):
         if name is None or name in seen:
-            what = "has no `id`" if name is None else f"has the `id` {name} of an earlier one"
-            raise DataError(
-                f"{source}: entry {n} of `{kind}` {what}, so edits would have no place; `poise "
-                "data convert FILE -o NEW.json` gives ids to annotations that have none"
+            what = (
+                "has no `id`; `poise data convert FILE -o NEW.json` counts them"
+                if name is None
+                else f"has the `id` {name} of an earlier one, so edits would have no place; give "
+                "each its own"
             )
+            raise DataError(f"{source}: entry {n} of `{kind}` {what}")
         seen.add(name)
     return ids
 

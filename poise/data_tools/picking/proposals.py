@@ -252,14 +252,14 @@ def _people(
         triples[triples[..., 2] == 0] = 0
     boxes = np.concatenate([poses.boxes[:, :2], poses.boxes[:, 2:] - poses.boxes[:, :2]], axis=1)
     category = found.categories[0]["id"]
+    sure = np.flatnonzero((triples[..., 2] > 0).any(axis=1)).tolist()
     return [
-        new_annotation(before + n + 1, image, category, boxes[n].astype(np.float64), triples[n])
+        new_annotation(number, image, category, boxes[n].astype(np.float64), triples[n])
         | {
             "score": round(float(poses.whole[n]), 4),
             "keypoint_scores": scores[n].round(4).tolist(),
         }
-        for n in range(count)
-        if (triples[n, :, 2] > 0).any()
+        for number, n in enumerate(sure, before + 1)
     ]
 
 
