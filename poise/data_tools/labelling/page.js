@@ -26,7 +26,7 @@ const KEYS = [
   ["H", "hide the poses while held"], ["?", "this help"],
 ];
 
-let names = [], counts = [], reviewed = [], kinds = new Map(), hasModel = false, file = "";
+let names = [], shared = "", counts = [], reviewed = [], kinds = new Map(), hasModel = false, file = "";
 let current = -1, turn = 0;
 const pictures = new Map(), blobs = new Map();
 const view = { scale: 1, x: 0, y: 0 };
@@ -143,6 +143,9 @@ async function begin(number) {
   hasModel = found.model;
   counts = found.people;
   reviewed = new Array(names.length).fill(false);
+  // a folder that is the same of all says nothing
+  shared = names[0].slice(0, names[0].lastIndexOf("/") + 1);
+  if (!names.every((name) => name.startsWith(shared))) shared = "";
   found.reviewed.forEach((n) => { reviewed[n] = true; });
   kinds = new Map(found.kinds.map((kind) => [kind.category, kind]));
   get("file").textContent = file.split(/[\\/]/).slice(-2).join("/");
@@ -671,7 +674,7 @@ function showList() {
       className: `picture${n === current ? " chosen" : ""}${reviewed[n] ? " reviewed" : ""}`,
       title: names[n], onclick: () => open(n),
     }, make("span", { className: "mark", textContent: reviewed[n] ? "✓" : "" }),
-      make("span", { className: "name" }, make("bdi", { textContent: names[n] })),
+      make("span", { className: "name" }, make("bdi", { textContent: names[n].slice(shared.length) })),
       make("span", { className: "number", textContent: counts[n] || "" }));
     row.style.top = `${n * ROW}px`;
     rows.push(row);
