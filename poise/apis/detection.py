@@ -35,7 +35,7 @@ def init_detector(
         CheckpointError: weights that cannot be read or do not fit.
     """
     from poise.inference.detectors.network import check_kind
-    from poise.models.build import build_model, load_model
+    from poise.models.build import load_model
     from poise.zoo import default_weights, load_config
 
     name = os.fspath(config) if isinstance(config, (str, os.PathLike)) else "the config"
@@ -45,7 +45,7 @@ def init_detector(
     if cfg_options is not None:
         config.merge_from_dict(dict(cfg_options))
     check_kind(config, name)
-    return load_model(build_model(config), checkpoint, present_device(device))
+    return load_model(config, checkpoint, present_device(device))
 
 
 def inference_detector(

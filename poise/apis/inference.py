@@ -70,7 +70,7 @@ def init_model(
         ArgumentError: `config` is none of these.
         CheckpointError: weights that cannot be read or do not fit.
     """
-    from poise.models.build import build_model, load_model
+    from poise.models.build import build_with_weights
     from poise.zoo import default_weights, load_config
 
     if not isinstance(config, (str, os.PathLike, Config)):
@@ -83,13 +83,12 @@ def init_model(
     if cfg_options is not None:
         config.merge_from_dict(cfg_options)
     config.model.train_cfg = None
-    model: Any = build_model(config)
-    model.dataset_meta = (
-        dataset_meta_from_config(config) or getattr(model, "dataset_meta", None) or _coco_meta()
-    )
+    model, described = build_with_weights(config, checkpoint)
+    if not described:
+        known = dataset_meta_from_config(config) or getattr(model, "dataset_meta", None)
+        model.dataset_meta = known or _coco_meta()
     model.cfg = config
-    # a schema that the checkpoint brings wins
-    return load_model(model, checkpoint, present_device(device))
+    return model.to(present_device(device)).eval()
 
 
 def _coco_meta() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from poise.errors import ArgumentError
 
@@ -26,7 +27,21 @@ __all__ = [
     "xavier_init",
 ]
 
-trunc_normal_ = nn.init.trunc_normal_
+
+def trunc_normal_(
+    tensor: torch.Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: torch.Generator | None = None,
+) -> torch.Tensor:
+    """Draw from N(mean, std^2) cut to [a, b], in place; a torch function mode may step in."""
+    if has_torch_function_unary(tensor):
+        return handle_torch_function(
+            trunc_normal_, (tensor,), tensor, mean=mean, std=std, a=a, b=b, generator=generator
+        )
+    return nn.init.trunc_normal_(tensor, mean, std, a, b, generator)
 
 
 def _fill(module: nn.Module, fill_weight: Callable[[torch.Tensor], object], bias: float) -> None:
@@ -57,7 +72,7 @@ def trunc_normal_init(
     bias: float = 0,
 ) -> None:
     """Draw weights from N(mean, std^2) cut to [a, b]; transformers start from it."""
-    _fill(module, lambda w: nn.init.trunc_normal_(w, mean, std, a, b), bias)
+    _fill(module, lambda w: trunc_normal_(w, mean, std, a, b), bias)
 
 
 def uniform_init(module: nn.Module, a: float = 0, b: float = 1, bias: float = 0) -> None:

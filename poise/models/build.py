@@ -87,24 +87,40 @@ def load_model(config: Any, weights: Any = None, device: Any = None) -> nn.Modul
     Raises:
         CheckpointError: weights that cannot be read or do not fit.
     """
-    from poise.models.weights import load_checkpoint
-
-    model = build_model(config)
     if weights is None and isinstance(config, (str, PathLike)):
         weights = _released_weights(fspath(config))
-    if weights is not None:
-        checkpoint = load_checkpoint(model, weights, same_shapes=True)
-        meta = checkpoint.get("meta") if isinstance(checkpoint, Mapping) else None
-        if isinstance(meta, Mapping):
-            # files of 0.x keep the class names in `meta` itself
-            _describe(
-                model,
-                _checkpoint_schema(meta),
-                class_names(meta.get("dataset_meta")) or class_names(meta),
-            )
+    model, _ = build_with_weights(config, weights)
     if device is not None:
         model = model.to(device)
     return model.eval()
+
+
+def build_with_weights(config: Any, weights: Any) -> tuple[nn.Module, bool]:
+    """Model with weights, and whether the checkpoint says what its keypoints are.
+
+    Args:
+        config: as for `build_model`.
+        weights: path or URL of a checkpoint, or a state dict; None leaves the model as it starts.
+
+    Raises:
+        CheckpointError: weights that cannot be read or do not fit.
+    """
+    if weights is None:
+        return build_model(config), False
+    from poise.models.weights.first_values import no_first_values
+    from poise.models.weights.loading import load_checkpoint
+
+    with no_first_values():
+        model = build_model(config)
+    again = None if model is config else lambda: build_model(config)
+    checkpoint = load_checkpoint(model, weights, same_shapes=True, first_values=again)
+    meta = checkpoint.get("meta")
+    if not isinstance(meta, Mapping):
+        return model, False
+    schema = _checkpoint_schema(meta)
+    # files of 0.x keep the class names in `meta` itself
+    _describe(model, schema, class_names(meta.get("dataset_meta")) or class_names(meta))
+    return model, schema is not None
 
 
 def _released_weights(name: str) -> str | PathLike[str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from poise.errors import CheckpointError
+from poise.models.weights.first_values import take_values
 from poise.models.weights.reading import (
     read_checkpoint,
     state_dict_of,
@@ -202,6 +203,7 @@ def load_checkpoint(
     prefix: str | None = None,
     same_shapes: bool = False,
     name: str | None = None,
+    first_values: Callable[[], nn.Module] | None = None,
 ) -> dict[str, Any]:
     r"""Load a weights file into a model.
 
@@ -217,6 +219,8 @@ def load_checkpoint(
         same_shapes: raise where a tensor has another shape: such a model can be trained on, but
             predicts nothing of sense.
         name: what error texts call a checkpoint that is loaded already.
+        first_values: builds the model once more; for one that was built under
+            `no_first_values`, whose other parameters are then taken from there.
 
     Returns:
         Everything in the file; `meta` often has `dataset_meta`.
@@ -247,6 +251,8 @@ def load_checkpoint(
     nothing = wanted and all(k in report.missing or k in report.mismatched for k in wanted)
     if report and (strict or nothing or (same_shapes and report.mismatched)):
         raise CheckpointError(_describe(model, where, report))
+    if first_values is not None and (fresh := {*report.missing, *report.mismatched}):
+        take_values(model, fresh, first_values())
     if report:
         (logger if isinstance(logger, logging.Logger) else _LOG).warning(
             "%s\n%s%s",
