@@ -37,6 +37,9 @@ BENCHMARKS = {
     "startup": Benchmark(
         "import, --help, a config printed", ("--rounds", "3"), ("--rounds", "10"), has_peer=False
     ),
+    "construction": Benchmark(
+        "a model with the weights of a file", ("--rounds", "3"), ("--rounds", "9")
+    ),
     "codecs": Benchmark("keypoints to targets and back", ("--rounds", "3"), ("--rounds", "15")),
     "transforms": Benchmark(
         "data pipelines on one core",

@@ -13,12 +13,20 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CANNOT_RUN", "Worker", "answer_questions", "cannot_run", "peer_times", "show"]
+__all__ = [
+    "CANNOT_RUN",
+    "PEER_SETTINGS",
+    "Worker",
+    "answer_questions",
+    "cannot_run",
+    "peer_times",
+    "show",
+]
 
 #: Exit status of a benchmark that lacks data or a library (EX_UNAVAILABLE).
 CANNOT_RUN = 69
 #: The peer's torch may refuse checkpoints and the peer may use every core without these.
-_PEER_SETTINGS = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "OMP_NUM_THREADS": "1"}
+PEER_SETTINGS = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "OMP_NUM_THREADS": "1"}
 
 
 def cannot_run(why: str) -> SystemExit:
@@ -34,7 +42,7 @@ def peer_times(
     command = [python, str(Path(script).resolve()), "--package", package, "--json", *arguments]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=os.environ | _PEER_SETTINGS
+            command, capture_output=True, text=True, check=False, env=os.environ | PEER_SETTINGS
         )
     except OSError as error:
         raise cannot_run(f"--peer {python}: {error.strerror}") from error
@@ -63,7 +71,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
-                env=os.environ | _PEER_SETTINGS,
+                env=os.environ | PEER_SETTINGS,
             )
         except OSError as error:
             raise cannot_run(f"{python}: {error.strerror}") from error

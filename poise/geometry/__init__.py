@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = attach(
         "boxes": (
             "bbox_xyxy2xywh bbox_xywh2xyxy bbox_xyxy2cs bbox_xywh2cs bbox_cs2xyxy bbox_cs2xywh"
             " bbox_xyxy2corner bbox_corner2xyxy bbox_xywh2corner bbox_corner2xywh"
-            " bbox_clip_border flip_bbox bbox_overlaps"
+            " bbox_clip_border flip_bbox bbox_area bbox_overlaps"
         ),
         "warps": (
             "get_warp_matrix get_udp_warp_matrix get_pers_warp_matrix get_3rd_point"

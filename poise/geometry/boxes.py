@@ -21,6 +21,7 @@ __all__ = [
     "BOX_MARGIN",
     "Box",
     "FLIPPED_AXES",
+    "bbox_area",
     "bbox_clip_border",
     "bbox_corner2xywh",
     "bbox_corner2xyxy",
@@ -211,6 +212,16 @@ def flip_bbox(
     return flipped
 
 
+def bbox_area(bboxes: Any) -> Any:
+    """Areas of xyxy boxes (..., 4), array or tensor.
+
+    Example:
+        >>> bbox_area(np.array([[10, 10, 30, 15]])).tolist()
+        [100]
+    """
+    return (bboxes[..., 2:] - bboxes[..., :2]).prod(-1)
+
+
 def bbox_overlaps(
     bboxes1: Any, bboxes2: Any, mode: str = "iou", is_aligned: bool = False, eps: float = 1e-6
 ) -> Any:
@@ -249,9 +260,9 @@ def bbox_overlaps(
     near = xp.maximum(first[..., :2], second[..., :2])
     far = xp.minimum(first[..., 2:], second[..., 2:])
     overlap = (far - near).clip(min=0).prod(-1)
-    area = (first[..., 2:] - first[..., :2]).prod(-1)
+    area = bbox_area(first)
     if mode != "iof":
-        area = area + (second[..., 2:] - second[..., :2]).prod(-1) - overlap
+        area = area + bbox_area(second) - overlap
     area = area.clip(min=eps)
     ratio = overlap / area
     if mode != "giou":

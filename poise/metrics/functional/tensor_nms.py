@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms as box_nms
 
+from poise.geometry.box_nms import box_nms
 from poise.geometry.boxes import bbox_overlaps
 
 __all__ = ["nms_torch"]

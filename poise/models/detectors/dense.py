@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms
 
 from poise.errors import ConfigError
+from poise.geometry.box_nms import box_nms
 from poise.layers import BaseModule
 from poise.registry import TASK_UTILS
 from poise.structures import InstanceData
@@ -157,7 +157,7 @@ def keep_best(boxes: Tensor, scores: Tensor, labels: Tensor, cfg: Config) -> Ten
             # every class gets a place of its own, where boxes of other classes never come
             shift = labels[kept].to(shifted) * (shifted.max() + 1)
             shifted = shifted + shift[:, None]
-        kept = kept[nms(shifted, scores[kept], rule.get("iou_threshold", 0.5))]
+        kept = kept[box_nms(shifted, scores[kept], rule.get("iou_threshold", 0.5))]
     most = cfg.get("max_per_img", -1)
     return kept[:most] if most >= 0 else kept
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import box_area
 
+from poise.geometry.boxes import bbox_area
 from poise.models.heads.dense import raw_boxes_of
 from poise.structures import InstanceData
 
@@ -163,7 +163,7 @@ def _one_picture(assigner: Any, predicted: InstanceData, sample: Any) -> DenseTa
         keypoints=wanted.keypoints[person],
         visible=visible,
         visible_weights=visible_weights,
-        areas=wanted.areas[person] if "areas" in wanted else box_area(bboxes),
+        areas=wanted.areas[person] if "areas" in wanted else bbox_area(bboxes),
         priors=predicted.priors[positive],
     )
 

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
-from torchvision.ops import box_area
 
 from poise._arrays import as_numpy
-from poise.geometry.boxes import AREA_PER_BOX
+from poise.geometry.boxes import AREA_PER_BOX, bbox_area
 from poise.layers import BaseModule
 from poise.layers.csp import YOLO_BN
 from poise.models.heads.dcc import DCC
@@ -313,7 +312,7 @@ class RTMOHead(YOLOXPoseHead):
             covariances = own.new_zeros((0, self.num_keypoints, 2, 2))
             args = poses[i, kept], self._centers_scales(own), priors[kept, :2]
             if len(kept) and covariances_wanted:
-                areas = box_area(own) * AREA_PER_BOX
+                areas = bbox_area(own) * AREA_PER_BOX
                 keypoints, covariances = self.dcc.forward_covariances(*args, areas)
             elif len(kept):
                 keypoints = self.dcc.forward_test(*args)
