@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from poise.geometry.box_nms import box_nms
 from poise.geometry.boxes import bbox_overlaps
+from poise.geometry.suppression_torch import box_nms
 
 __all__ = ["nms_torch"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from poise.errors import ConfigError
-from poise.geometry.box_nms import box_nms
+from poise.geometry.suppression_torch import box_nms
 from poise.layers import BaseModule
 from poise.registry import TASK_UTILS
 from poise.structures import InstanceData

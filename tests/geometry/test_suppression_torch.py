@@ -9,11 +9,11 @@ import pytest
 import torch
 from torchvision.ops import nms
 
-from poise.geometry.box_nms import box_nms
+from poise.geometry.suppression_torch import box_nms
 
 ALONE = """
 import importlib, sys, torch
-module = importlib.import_module("poise.geometry.box_nms")
+module = importlib.import_module("poise.geometry.suppression_torch")
 {prepare}
 boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]])
 kept = module.box_nms(boxes, torch.tensor([0.5, 0.9, 0.1]), 0.5)
