@@ -95,7 +95,7 @@ def load_model(config: Any, weights: Any = None, device: Any = None) -> nn.Modul
     return model.eval()
 
 
-def build_with_weights(config: Any, weights: Any) -> tuple[nn.Module, bool]:
+def build_with_weights(config: Any, weights: Any) -> tuple[Any, bool]:
     """Model with weights, and whether the checkpoint says what its keypoints are.
 
     Args:
