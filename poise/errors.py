@@ -8,8 +8,8 @@ stands and what to try.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, TypeVar
 
 __all__ = [
     "ArgumentError",
@@ -22,7 +22,10 @@ __all__ = [
     "PoiseError",
     "UnknownNameError",
     "nearest",
+    "one_of",
 ]
+
+Value = TypeVar("Value")
 
 
 class PoiseError(Exception):
@@ -88,3 +91,33 @@ def nearest(name: str, candidates: Iterable[str], *, limit: int = 3) -> str:
         return ""
     *first, last = (f"'{c}'" for c in close)
     return f"; did you mean {', '.join(first)}{' or ' if first else ''}{last}?"
+
+
+def one_of(
+    value: Value, options: Collection[Value], what: str, kind: type[PoiseError] = ConfigError
+) -> Value:
+    """Return `value` if it is one of `options`.
+
+    Args:
+        value: what came.
+        options: what may come, two or more.
+        what: how the text calls it.
+        kind: of the error.
+
+    Raises:
+        PoiseError: of that kind, for another value; the text lists the options.
+
+    Example:
+        >>> one_of("menn", ("mean", "sum"), "reduction")
+        Traceback (most recent call last):
+        ...
+        poise.errors.ConfigError: reduction should be one of 'mean' or 'sum', got 'menn'; did you \
+mean 'mean'?
+    """
+    if value not in options:
+        *most, last = map(repr, options)
+        raise kind(
+            f"{what} should be one of {', '.join(most)} or {last}, got {value!r}"
+            f"{nearest(str(value), map(str, options))}"
+        )
+    return value

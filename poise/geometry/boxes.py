@@ -8,13 +8,12 @@ left, top right, bottom right). Coordinates are pixels of whatever space the cal
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from poise._arrays import Array
-from poise.errors import DataError, nearest
+from poise.errors import DataError, one_of
 
 __all__ = [
     "AREA_PER_BOX",
@@ -36,7 +35,6 @@ __all__ = [
     "bbox_xyxy2cs",
     "bbox_xyxy2xywh",
     "box_around",
-    "check_choice",
     "flip_bbox",
 ]
 
@@ -199,8 +197,8 @@ def flip_bbox(
     Raises:
         DataError: unknown format or direction.
     """
-    check_choice("flip direction", direction, FLIPPED_AXES)
-    check_choice("bbox_format", bbox_format, _FORMATS)
+    one_of(direction, FLIPPED_AXES, "flip direction", DataError)
+    one_of(bbox_format, _FORMATS, "bbox_format", DataError)
     flipped = np.array(bbox)
     for axis in FLIPPED_AXES[direction]:
         if bbox_format == "xyxy":
@@ -244,7 +242,7 @@ def bbox_overlaps(
     Raises:
         DataError: unknown mode, or shapes that do not go together.
     """
-    check_choice("overlap mode", mode, _OVERLAP_MODES)
+    one_of(mode, _OVERLAP_MODES, "overlap mode", DataError)
     first, second = _as_rows(bboxes1), _as_rows(bboxes2)
     aligned_mismatch = is_aligned and first.shape[-2] != second.shape[-2]
     if first.shape[:-2] != second.shape[:-2] or aligned_mismatch:
@@ -332,14 +330,3 @@ def _as_rows(bboxes: Any) -> Any:
             )
         return bboxes.reshape(0, 4) if bboxes.ndim < 2 else bboxes[..., :4].reshape(0, 4)
     return bboxes[None] if bboxes.ndim == 1 else bboxes
-
-
-def check_choice(what: str, value: str, options: Collection[str]) -> None:
-    """See that a word is one of several.
-
-    Raises:
-        DataError: it is not; `what` names it.
-    """
-    if value not in options:
-        known = ", ".join(f"'{name}'" for name in options)
-        raise DataError(f"{what} is one of {known}, got {value!r}{nearest(str(value), options)}")

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from poise._arrays import Array
-from poise.errors import DataError
-from poise.geometry.boxes import FLIPPED_AXES, check_choice
+from poise.errors import DataError, one_of
+from poise.geometry.boxes import FLIPPED_AXES
 
 __all__ = ["flip_keypoints", "flip_keypoints_custom_center", "keypoint_clip_border"]
 
@@ -39,7 +39,7 @@ def flip_keypoints(
     Raises:
         DataError: unknown direction, or visibility that does not fit the keypoints.
     """
-    check_choice("flip direction", direction, FLIPPED_AXES)
+    one_of(direction, FLIPPED_AXES, "flip direction", DataError)
     axis = keypoints.ndim - 2
     visible_shape = None if keypoints_visible is None else keypoints_visible.shape
     if visible_shape is not None and visible_shape[: axis + 1] != keypoints.shape[:-1]:
@@ -92,17 +92,14 @@ def flip_keypoints_custom_center(
             f"{keypoints.shape} have {keypoints.shape[-2]}; labels of a codec are flipped as "
             "(T, K, D) with all keypoints: reshape_keypoints=False and remove_root=False"
         )
-    if center_mode == "static":
-        line: float | Array = center_x
-    elif center_mode == "root":
+    line: float | Array = center_x
+    if one_of(center_mode, ("static", "root"), "center_mode", DataError) == "root":
         roots = [center_index] if isinstance(center_index, int) else list(center_index)
         if max(roots) >= keypoints.shape[-2]:
             raise DataError(
                 f"center_index {max(roots)} is not among the {keypoints.shape[-2]} keypoints"
             )
         line = keypoints[..., roots, 0].mean(axis=-1, keepdims=True)
-    else:
-        raise DataError(f"center_mode is 'static' or 'root', got {center_mode!r}")
     flipped = keypoints.take(flip_indices, axis=-2)
     flipped[..., 0] = line * 2 - flipped[..., 0]
     return flipped, keypoints_visible.take(flip_indices, axis=-1)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from poise.errors import ConfigError
+from poise.errors import ConfigError, one_of
 from poise.layers.init import constant_init, kaiming_init
 from poise.registry import MODELS
 
@@ -43,8 +43,7 @@ class ContextBlock(nn.Module):
         fusion_types: Sequence[str] = ("channel_add",),
     ) -> None:
         super().__init__()
-        if pooling_type not in ("avg", "att"):
-            raise ConfigError(f"pooling_type must be 'avg' or 'att', got {pooling_type!r}")
+        one_of(pooling_type, ("avg", "att"), "pooling_type")
         if not fusion_types or not set(fusion_types) <= set(_FUSIONS):
             raise ConfigError(f"fusion_types must name some of {_FUSIONS}, got {fusion_types}")
         self.in_channels, self.planes = in_channels, int(in_channels * ratio)

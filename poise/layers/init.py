@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from poise.errors import ArgumentError
+from poise.errors import ArgumentError, one_of
 
 __all__ = [
     "bias_init_with_prob",
@@ -126,6 +126,5 @@ def bias_init_with_prob(prior_prob: float) -> float:
 
 
 def _pick(distribution: str, normal: Callable, uniform: Callable) -> Callable:
-    if distribution not in ("normal", "uniform"):
-        raise ArgumentError(f"distribution must be 'normal' or 'uniform', got {distribution!r}")
-    return normal if distribution == "normal" else uniform
+    kinds = {"normal": normal, "uniform": uniform}
+    return kinds[one_of(distribution, kinds, "distribution", ArgumentError)]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
-from poise.errors import ConfigError, DataError
+from poise.errors import ConfigError, DataError, one_of
 from poise.layers.base import BaseModule
 from poise.layers.builders import build_conv_layer, build_norm_layer
 from poise.layers.linear import Linear
@@ -64,9 +64,7 @@ class AdaptivePadding(nn.Module):
         padding: str = "corner",
     ) -> None:
         super().__init__()
-        if padding not in ("same", "corner"):
-            raise ConfigError(f"padding must be 'same' or 'corner', got {padding!r}")
-        self.padding = padding
+        self.padding = one_of(padding, ("same", "corner"), "padding")
         self.kernel_size, self.stride = _pair(kernel_size), _pair(stride)
         self.dilation = _pair(dilation)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from poise.errors import ArgumentError, ConfigError
+from poise.errors import ArgumentError, ConfigError, one_of
 from poise.layers.base import BaseModule
 from poise.layers.builders import build_conv_layer, build_norm_layer
 from poise.layers.recompute import maybe_checkpoint
@@ -68,8 +68,7 @@ class ResidualBlock(BaseModule):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
-        if style not in ("pytorch", "caffe"):
-            raise ConfigError(f"style must be 'pytorch' or 'caffe', got {style!r}")
+        one_of(style, ("pytorch", "caffe"), "style")
         if out_channels % expansion:
             raise ConfigError(f"out_channels={out_channels} is no multiple of {expansion=}")
         self.in_channels, self.out_channels = in_channels, out_channels

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poise.errors import ConfigError
+from poise.errors import ConfigError, one_of
 from poise.layers.drop import DropPath
 from poise.layers.gau import squared_products
 from poise.layers.linear import Linear
@@ -86,8 +86,6 @@ class RTMCCBlock(nn.Module):
         pos_enc: bool = False,
     ) -> None:
         super().__init__()
-        if attn_type not in ("self-attn", "cross-attn"):
-            raise ConfigError(f"attn_type should be 'self-attn' or 'cross-attn', got {attn_type!r}")
         activation: Any = act_fn
         if isinstance(act_fn, str):
             # configs that import it say torch.nn.SiLU
@@ -97,7 +95,7 @@ class RTMCCBlock(nn.Module):
         self.s = s
         self.num_token = num_token
         self.use_rel_bias = use_rel_bias
-        self.attn_type = attn_type
+        self.attn_type = one_of(attn_type, ("self-attn", "cross-attn"), "attn_type")
         self.pos_enc = pos_enc
         self.e = int(in_token_dims * expansion_factor)
         self.dropout_rate = dropout_rate

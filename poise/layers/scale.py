@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from poise.errors import ConfigError
+from poise.errors import one_of
 
 __all__ = ["ChannelWiseScale", "LayerScale", "Scale", "ScaleNorm"]
 
@@ -52,10 +52,7 @@ class LayerScale(nn.Module):
         scale: float = 1e-5,
     ) -> None:
         super().__init__()
-        if data_format not in ("channels_last", "channels_first"):
-            raise ConfigError(
-                f"data_format must be 'channels_last' or 'channels_first', got {data_format!r}"
-            )
+        one_of(data_format, ("channels_last", "channels_first"), "data_format")
         self.inplace, self.data_format = inplace, data_format
         self.weight = nn.Parameter(torch.ones(dim) * scale)
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from poise.errors import ArgumentError, ConfigError, DataError, nearest
+from poise.errors import ArgumentError, DataError, one_of
 
 __all__ = [
     "MODES",
@@ -32,17 +32,8 @@ MODES = ("linear", "square", "log")
 
 
 def check_option(owner: object, name: str, value: str, options: Collection[str]) -> str:
-    """Return `value` if it is one of `options`.
-
-    Raises:
-        ConfigError: for another value; the text lists the options.
-    """
-    if value not in options:
-        raise ConfigError(
-            f"{type(owner).__name__}: `{name}` should be one of {list(options)}, got "
-            f"{value!r}{nearest(str(value), options)}"
-        )
-    return value
+    """`value`, an argument of a loss, if it is one of `options`; errors as of `one_of`."""
+    return one_of(value, options, f"{type(owner).__name__}: `{name}`")
 
 
 def require(owner: object, name: str, value: _Value | None) -> _Value:

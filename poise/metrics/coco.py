@@ -14,7 +14,7 @@ import numpy as np
 
 from poise._arrays import Array
 from poise._collector import no_gc
-from poise.errors import DataError, nearest
+from poise.errors import DataError, one_of
 from poise.metrics.base import BaseMetric
 from poise.metrics.coco_eval import Detections, OksEvaluation, evaluate_oks
 from poise.metrics.coco_table import CocoTable, read_coco_table
@@ -101,8 +101,8 @@ class CocoMetric(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        _one_of("score_mode", score_mode, _SCORE_MODES)
-        _one_of("nms_mode", nms_mode, _NMS_MODES)
+        one_of(score_mode, _SCORE_MODES, "`score_mode`", DataError)
+        one_of(nms_mode, _NMS_MODES, "`nms_mode`", DataError)
         if format_only and outfile_prefix is None:
             raise DataError(
                 "`outfile_prefix` can not be None when `format_only` is True: say where the"
@@ -337,14 +337,6 @@ class CocoMetric(BaseMetric):
             write_json(f"{self.outfile_prefix}.gt.json", content)
         table = CocoTable.from_coco(content, self.keypoint_fields, source="the samples")
         return self._truth(table, source="the samples")
-
-
-def _one_of(name: str, value: str, options: tuple[str, ...]) -> None:
-    if value not in options:
-        known = ", ".join(f"'{option}'" for option in options)
-        raise DataError(
-            f"`{name}` should be one of {known}, got {value!r}{nearest(str(value), options)}"
-        )
 
 
 def write_json(path: str, content: Any) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 
 from poise._arrays import Array
 from poise._collector import no_gc
-from poise.errors import DataError
-from poise.geometry.boxes import bbox_xyxy2xywh, check_choice
+from poise.errors import DataError, one_of
+from poise.geometry.boxes import bbox_xyxy2xywh
 from poise.metrics.base import BaseMetric, field
 from poise.metrics.box_eval import (
     FIGURES,
@@ -82,9 +82,9 @@ class DetectionCocoMetric(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.metrics = [metric] if isinstance(metric, str) else list(metric)
         for kind in self.metrics:
-            check_choice("metric of boxes", kind, _KINDS)
+            one_of(kind, _KINDS, "metric of boxes", DataError)
         for name in metric_items or ():
-            check_choice("metric_items", name, FIGURES)
+            one_of(name, FIGURES, "metric_items", DataError)
         if len(proposal_nums) != _NUMBERS:
             raise DataError(f"proposal_nums are three numbers, got {tuple(proposal_nums)}")
         if format_only and outfile_prefix is None:

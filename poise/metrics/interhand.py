@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array, as_numpy
-from poise.errors import DataError, UnknownNameError
+from poise.errors import DataError, UnknownNameError, one_of
 from poise.geometry.cameras import pixel_to_camera
 from poise.metrics.base import BaseMetric, field
 from poise.metrics.functional.distances import keypoint_epe
@@ -45,11 +45,7 @@ class InterHandMetric(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if wrong := [mode for mode in modes if mode not in self.METRICS]:
-            raise DataError(
-                f"`mode` should be 'MPJPE', 'MRRPE', or 'HandednessAcc', got {wrong[0]!r}"
-            )
-        self.modes = list(modes)
+        self.modes = [one_of(mode, self.METRICS, "`mode`", DataError) for mode in modes]
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep what the modes need of one batch.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array, as_numpy
-from poise.errors import DataError, UnknownNameError
+from poise.errors import DataError, UnknownNameError, one_of
 from poise.metrics.base import BaseMetric, field
 from poise.metrics.functional.distances import keypoint_auc, keypoint_epe, keypoint_nme
 from poise.registry import METRICS
@@ -124,10 +124,8 @@ class NME(KeypointMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if norm_mode not in ("use_norm_item", "keypoint_distance"):
-            raise UnknownNameError(
-                f"`norm_mode` should be 'use_norm_item' or 'keypoint_distance', got {norm_mode!r}"
-            )
+        modes = ("use_norm_item", "keypoint_distance")
+        one_of(norm_mode, modes, "`norm_mode`", UnknownNameError)
         if norm_mode == "use_norm_item" and not norm_item:
             raise UnknownNameError(
                 "`norm_mode` is 'use_norm_item', please specify the `norm_item`: 'bbox_size', or a"

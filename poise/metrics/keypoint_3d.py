@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from poise._arrays import Array
-from poise.errors import DataError, UnknownNameError
+from poise.errors import DataError, UnknownNameError, one_of
 from poise.metrics.base import BaseMetric, field
 from poise.metrics.functional.distances import keypoint_mpjpe
 from poise.metrics.keypoint_2d import stacked
@@ -42,11 +42,7 @@ class SimpleMPJPE(BaseMetric):
         skip_list: Sequence[str] = (),
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if mode not in self.ALIGNMENT:
-            raise UnknownNameError(
-                f"`mode` should be 'mpjpe', 'p-mpjpe', or 'n-mpjpe', got {mode!r}"
-            )
-        self.mode = mode
+        self.mode = one_of(mode, self.ALIGNMENT, "`mode`", UnknownNameError)
         self.skip_list = list(skip_list)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
-from poise.errors import DataError, UnknownNameError, nearest
+from poise.errors import DataError, UnknownNameError, one_of
 from poise.metrics.base import field
 from poise.metrics.functional.distances import keypoint_pck_accuracy
 from poise.metrics.keypoint_2d import KeypointMetric, stacked
@@ -61,11 +61,7 @@ class PCKAccuracy(KeypointMetric):
         self.thr = thr
         self.norm_item = [norm_item] if isinstance(norm_item, str) else list(norm_item)
         for item in self.norm_item:
-            if item not in FIGURES:
-                raise UnknownNameError(
-                    f"the normalized item {item!r} is not supported by {type(self).__name__},"
-                    f" which takes 'bbox', 'head' or 'torso'{nearest(str(item), FIGURES)}"
-                )
+            one_of(item, FIGURES, f"norm_item of {type(self).__name__}", UnknownNameError)
 
     def _lengths(self, sample: Mapping[str, Any], pair: Mapping[str, Array]) -> dict[str, Array]:
         """What the lengths are worked out from: boxes (N, 4), sizes of heads (N,)."""

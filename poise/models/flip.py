@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from poise.errors import ConfigError, DataError, KeypointCountError, nearest
+from poise.errors import DataError, KeypointCountError, one_of
 
 __all__ = [
     "aggregate_heatmaps",
@@ -67,12 +67,7 @@ def flip_heatmaps(
         ConfigError: unknown `flip_mode`.
         DataError: as many flip indices as keypoints are needed.
     """
-    if flip_mode not in _FLIP_MODES:
-        raise ConfigError(
-            f"flip_mode should be one of {list(_FLIP_MODES)}, got {flip_mode!r}"
-            f"{nearest(str(flip_mode), _FLIP_MODES)}"
-        )
-    size, x_channel = _FLIP_MODES[flip_mode]
+    size, x_channel = _FLIP_MODES[one_of(flip_mode, _FLIP_MODES, "flip_mode")]
     keypoints = heatmaps.shape[1] // size
     if flip_indices is not None:
         _check_flip_indices(flip_indices, keypoints, "heatmaps")
@@ -161,8 +156,7 @@ def aggregate_heatmaps(
         ConfigError: unknown `mode`.
         DataError: heatmaps that cannot be joined.
     """
-    if mode not in ("average", "concat"):
-        raise ConfigError(f"mode should be 'average' or 'concat', got {mode!r}")
+    one_of(mode, ("average", "concat"), "mode")
     axes = 2 if mode == "average" else 1
     if any(h.shape[:axes] != heatmaps[0].shape[:axes] for h in heatmaps):
         raise DataError(f"cannot {mode} heatmaps of shapes {[tuple(h.shape) for h in heatmaps]}")

@@ -77,9 +77,6 @@ class Albumentation(BaseTransform):
             image = operator(image)
         return image
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(transforms={self.transforms})"
-
 
 def _name(cfg: Any) -> str:
     """Operator name of a config: `Blur` for "Blur" and "albumentations.augmentations.Blur"."""

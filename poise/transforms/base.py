@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -52,6 +53,12 @@ class BaseTransform(ABC):
     @abstractmethod
     def transform(self, results: dict[str, Any]) -> Any:
         """Change `results` and return it, or None to drop the sample."""
+
+    def __repr__(self) -> str:
+        """The class with those of its arguments that it keeps under their names."""
+        names = inspect.signature(type(self)).parameters
+        kept = (f"{name}={getattr(self, name)!r}" for name in names if hasattr(self, name))
+        return f"{type(self).__name__}({', '.join(kept)})"
 
 
 def _missing_text(transform: str, key: str, results: dict[str, Any]) -> str:

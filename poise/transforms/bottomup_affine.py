@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from poise.errors import ArgumentError, nearest
+from poise.errors import ArgumentError, one_of
 from poise.geometry.pictures import warp_picture
 from poise.registry import TRANSFORMS
 from poise.structures.bbox import (
@@ -96,11 +96,7 @@ class BottomupRandomAffine(BaseTransform):
             ("distribution", distribution),
             ("scale_type", scale_type),
         ):
-            if value not in _CHOICES[name]:
-                raise ArgumentError(
-                    f"{name} of BottomupRandomAffine is {' or '.join(_CHOICES[name])}, got "
-                    f"{value!r}{nearest(str(value), _CHOICES[name])}"
-                )
+            one_of(value, _CHOICES[name], f"{name} of BottomupRandomAffine", ArgumentError)
         self.input_size = checked_size("input_size", input_size)
         self.shift_factor, self.shift_prob = shift_factor, shift_prob
         self.scale_factor, self.scale_prob = scale_factor, scale_prob

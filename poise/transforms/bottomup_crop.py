@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import ArgumentError, nearest
+from poise.errors import ArgumentError, one_of
 from poise.registry import TRANSFORMS
 from poise.transforms.base import BaseTransform
 from poise.transforms.randomness import cache_randomness
@@ -54,11 +54,7 @@ class BottomupRandomCrop(BaseTransform):
         recompute_bbox: bool = False,
         bbox_clip_border: bool = True,
     ) -> None:
-        if crop_type not in _CROP_TYPES:
-            raise ArgumentError(
-                f"crop_type is one of {', '.join(_CROP_TYPES)}, got {crop_type!r}"
-                f"{nearest(str(crop_type), _CROP_TYPES)}"
-            )
+        one_of(crop_type, _CROP_TYPES, "crop_type", ArgumentError)
         first, second = crop_size
         if crop_type.startswith("absolute"):
             whole = isinstance(first, int) and isinstance(second, int) and min(crop_size) > 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import ArgumentError, DataError, nearest
+from poise.errors import ArgumentError, DataError, one_of
 from poise.geometry.pictures import warp_picture
 from poise.registry import TRANSFORMS
 from poise.structures.bbox import get_udp_warp_matrix, get_warp_matrix
@@ -50,11 +50,7 @@ class BottomupResize(BaseTransform):
         pad_val: float | tuple[float, ...] = (0, 0, 0),
         use_udp: bool = False,
     ) -> None:
-        if resize_mode not in ("fit", "expand"):
-            raise ArgumentError(
-                f"resize_mode of BottomupResize is 'fit' or 'expand', got {resize_mode!r}"
-                f"{nearest(str(resize_mode), ('fit', 'expand'))}"
-            )
+        one_of(resize_mode, ("fit", "expand"), "resize_mode of BottomupResize", ArgumentError)
         self.input_size = checked_size("input_size", input_size)
         self.aug_scales = aug_scales
         self.size_factor = size_factor

@@ -43,9 +43,6 @@ class GetBBoxCenterScale(BaseTransform):
         )
         return results
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(padding={self.padding})"
-
 
 @TRANSFORMS.register_module()
 class RandomHalfBody(BaseTransform):
@@ -125,14 +122,6 @@ class RandomHalfBody(BaseTransform):
         results["bbox_center"], results["bbox_scale"] = center, scale
         return results
 
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(min_total_keypoints={self.min_total_keypoints}, "
-            f"min_upper_keypoints={self.min_upper_keypoints}, "
-            f"min_lower_keypoints={self.min_lower_keypoints}, padding={self.padding}, "
-            f"prob={self.prob}, upper_prioritized_prob={self.upper_prioritized_prob})"
-        )
-
 
 def _seen(visible: np.ndarray, ids: list[int]) -> np.ndarray:
     """The ones of `ids` whose keypoint is visible. visible: (K,)."""
@@ -196,11 +185,3 @@ class RandomBBoxTransform(BaseTransform):
         results["bbox_scale"] = size * scale
         results["bbox_rotation"] = rotation
         return results
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(shift_factor={self.shift_factor}, "
-            f"shift_prob={self.shift_prob}, scale_factor={self.scale_factor}, "
-            f"scale_prob={self.scale_prob}, rotate_factor={self.rotate_factor}, "
-            f"rotate_prob={self.rotate_prob})"
-        )

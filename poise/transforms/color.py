@@ -61,6 +61,7 @@ class PhotometricDistortion(BaseTransform):
         mmpose_faults: bool = True,
     ) -> None:
         self.brightness_delta = brightness_delta
+        self.contrast_range, self.saturation_range = contrast_range, saturation_range
         self.contrast_lower, self.contrast_upper = contrast_range
         self.saturation_lower, self.saturation_upper = saturation_range
         self.hue_delta = hue_delta
@@ -103,14 +104,6 @@ class PhotometricDistortion(BaseTransform):
             image = np.ascontiguousarray(image[..., draw.channel_order])
         results["img"] = image
         return results
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(brightness_delta={self.brightness_delta}, "
-            f"contrast_range=({self.contrast_lower}, {self.contrast_upper}), "
-            f"saturation_range=({self.saturation_lower}, {self.saturation_upper}), "
-            f"hue_delta={self.hue_delta})"
-        )
 
 
 def _linear(image: np.ndarray, *, factor: float = 1.0, shift: float = 0.0) -> np.ndarray:
@@ -171,12 +164,6 @@ class YOLOXHSVRandomAug(BaseTransform):
         else:
             results["img"] = _shift_float_hsv(image, shifts)
         return results
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(hue_delta={self.hue_delta}, "
-            f"saturation_delta={self.saturation_delta}, value_delta={self.value_delta})"
-        )
 
 
 def _shift_float_hsv(image: np.ndarray, shifts: np.ndarray) -> np.ndarray:

@@ -124,9 +124,6 @@ class KeypointConverter(BaseTransform):
             rewritten[place] = partner if partner < self.num_keypoints else place
         return rewritten[: len(self.source_index)]
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(num_keypoints={self.num_keypoints}, mapping={self.mapping})"
-
 
 def _named_pairs(name: str, num_keypoints: int, derived: bool) -> list[Pair]:
     mapping = conversions.named(name)
@@ -203,10 +200,3 @@ class SingleHandConverter(BaseTransform):
             )
         converter = self.left_hand_converter if is_left else self.right_hand_converter
         return converter(results)
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(num_keypoints={self.num_keypoints}, "
-            f"left_hand_converter={self.left_hand_converter}, "
-            f"right_hand_converter={self.right_hand_converter})"
-        )

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise.errors import ArgumentError, ConfigError
+from poise.errors import ArgumentError, ConfigError, one_of
 from poise.registry import TRANSFORMS
 from poise.structures import InstanceData, PoseDataSample
 from poise.transforms.base import BaseTransform
@@ -76,8 +76,7 @@ class Resize(BaseTransform):
             raise ConfigError("Resize takes `scale` (width, height) or `scale_factor`, one of them")
         if interpolation != "bilinear":
             raise ConfigError(f"Resize interpolates bilinearly, not {interpolation!r}")
-        if backend not in _BACKENDS:
-            raise ArgumentError(f"backend must be one of {', '.join(_BACKENDS)}, got {backend!r}")
+        one_of(backend, _BACKENDS, "backend", ArgumentError)
         self.scale = (scale, scale) if isinstance(scale, (int, float)) else scale
         self.scale_factor = scale_factor
         self.keep_ratio = keep_ratio

@@ -68,11 +68,3 @@ class FilterAnnotations(BaseTransform):
             return None
         pick_rows(results, keep)
         return results
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(min_gt_bbox_wh={self.min_gt_bbox_wh}, "
-            f"min_gt_area={self.min_gt_area}, min_kpt_vis={self.min_kpt_vis}, "
-            f"by_box={self.by_box}, by_area={self.by_area}, by_kpt={self.by_kpt}, "
-            f"keep_empty={self.keep_empty})"
-        )

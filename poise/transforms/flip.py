@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import ArgumentError, DataError, nearest
+from poise.errors import ArgumentError, DataError, one_of
 from poise.registry import TRANSFORMS
 from poise.structures.bbox import flip_bbox
 from poise.structures.keypoint import flip_keypoints, flip_keypoints_custom_center
@@ -95,9 +95,6 @@ class RandomFlip(BaseTransform):
         first, second = results["input_size"]
         return (second, first) if self.mmpose_faults else (first, second)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(prob={self.prob}, direction={self.direction})"
-
 
 def _distribution(
     prob: float | list[float], direction: str | list[str]
@@ -109,11 +106,7 @@ def _distribution(
         )
     directions = [direction] if isinstance(direction, str) else list(direction)
     for name in directions:
-        if name not in FLIP_DIRECTIONS:
-            raise ArgumentError(
-                f"a flip is {', '.join(FLIP_DIRECTIONS)}, got {name!r}"
-                f"{nearest(str(name), FLIP_DIRECTIONS)}"
-            )
+        one_of(name, FLIP_DIRECTIONS, "a direction of flips", ArgumentError)
     if isinstance(prob, (list, tuple)):
         each = [float(p) for p in prob]
     elif isinstance(prob, (int, float)) and not isinstance(prob, bool):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import ArgumentError, DataError, PoiseError, nearest
+from poise.errors import ArgumentError, DataError, PoiseError, one_of
 from poise.registry import TRANSFORMS
 from poise.transforms.base import BaseTransform
 from poise.transforms.image import COLOR_TYPES, DECODERS, decode_image, read_bytes
@@ -59,8 +59,8 @@ class LoadImageFromFile(BaseTransform):
                 DeprecationWarning,
                 stacklevel=2,
             )
-        _one_of("color_type", color_type, COLOR_TYPES)
-        _one_of("imdecode_backend", imdecode_backend or "cv2", DECODERS)
+        one_of(color_type, COLOR_TYPES, "color_type", ArgumentError)
+        one_of(imdecode_backend or "cv2", DECODERS, "imdecode_backend", ArgumentError)
         self.to_float32 = to_float32
         self.color_type = color_type
         self.imdecode_backend = imdecode_backend or "cv2"
@@ -111,13 +111,6 @@ class LoadImageFromFile(BaseTransform):
         results["img_shape"] = results["ori_shape"] = image.shape[:2]
         return results
 
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(to_float32={self.to_float32}, "
-            f"color_type={self.color_type!r}, imdecode_backend={self.imdecode_backend!r}, "
-            f"ignore_empty={self.ignore_empty}, backend_args={self.backend_args or None})"
-        )
-
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
@@ -147,10 +140,3 @@ def remember_pictures(steps: Iterable[Any]) -> None:
     for step in steps:
         if isinstance(step, LoadImageFromFile) and step.keep_decoded is None:
             step.keep_decoded = 1
-
-
-def _one_of(name: str, value: str, known: dict[str, Any]) -> None:
-    if value not in known:
-        raise ArgumentError(
-            f"{name} must be one of {', '.join(known)}, got {value!r}{nearest(str(value), known)}"
-        )

@@ -247,12 +247,6 @@ class Mosaic(MixImageTransform):
         canvas[y1:y2, x1:x2] = image[y1 - y : y2 - y, x1 - x : x2 - x]
         return _placed(sample, factor, (x, y))
 
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(img_scale={self.img_scale}, "
-            f"center_range={self.center_range}, pad_val={self.pad_val}, prob={self.prob})"
-        )
-
 
 class _MixUpDraw(NamedTuple):
     factor: float
@@ -361,13 +355,6 @@ class YOLOXMixUp(MixImageTransform):
                 )
         left, top = draw.crop
         return _placed(columns, 1.0, (-left, -top))
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(img_scale={self.img_scale}, "
-            f"ratio_range={self.ratio_range}, flip_ratio={self.flip_ratio}, "
-            f"pad_val={self.pad_val})"
-        )
 
 
 def _cropped(

@@ -145,12 +145,6 @@ class PackPoseInputs(BaseTransform):
             setattr(fields, name, results[key])
         return fields.to_tensor()
 
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(meta_keys={self.meta_keys}, "
-            f"pack_transformed={self.pack_transformed})"
-        )
-
 
 def _inputs(results: dict[str, Any]) -> torch.Tensor:
     if "img" in results:

@@ -84,9 +84,6 @@ class TopdownAffine(BaseTransform):
         warped[..., :2] = cv2.transform(keypoints[..., :2], matrix)
         results["transformed_keypoints"] = warped
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(input_size={self.input_size}, use_udp={self.use_udp})"
-
 
 def fix_aspect_ratio(scale: np.ndarray, aspect_ratio: float) -> np.ndarray:
     """Boxes grown in one direction to a fixed width / height.

@@ -49,9 +49,6 @@ class RandomChoice(BaseTransform):
         """What the drawn pipeline gives."""
         return self.transforms[self.random_pipeline_index()](results)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(transforms={self.transforms}, prob={self.prob})"
-
 
 @TRANSFORMS.register_module(scope="mmcv")
 class RandomApply(BaseTransform):
@@ -77,6 +74,3 @@ class RandomApply(BaseTransform):
     def transform(self, results: dict[str, Any]) -> Any:
         """What the pipeline gives, or `results` as they are."""
         return self.transforms(results) if self.random_apply() else results
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(transforms={self.transforms}, prob={self.prob})"

@@ -73,3 +73,15 @@ def test_transforms_import_without_torch():
         "t.Compose([dict(type='LoadImage'), dict(type='BottomupResize', input_size=[32, 32])])"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
+
+
+def test_repr_shows_the_arguments_that_are_kept():
+    class Shifted(BaseTransform):
+        def __init__(self, by, seed=3):
+            self.by = by
+            self._random = seed
+
+        def transform(self, results):
+            return results
+
+    assert repr(Shifted(by=2)) == "Shifted(by=2)"

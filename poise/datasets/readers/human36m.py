@@ -21,7 +21,7 @@ from poise.datasets.sequences import (
     random_run,
     sliding_sequences,
 )
-from poise.errors import DataError, UnknownNameError, nearest
+from poise.errors import DataError, UnknownNameError, one_of
 from poise.registry import DATASETS
 
 __all__ = ["H36MWholeBodyDataset", "Human36mDataset"]
@@ -75,13 +75,12 @@ class Human36mDataset(BaseMocapDataset):
         **options: Any,
     ) -> None:
         owner, data_root = type(self).__name__, options.get("data_root")
-        if keypoint_2d_src not in self.SUPPORTED_keypoint_2d_src:
-            raise DataError(
-                f'{owner}: Unsupported `keypoint_2d_src` "{keypoint_2d_src}". Supported options '
-                f"are {', '.join(sorted(self.SUPPORTED_keypoint_2d_src))}"
-                f"{nearest(keypoint_2d_src, self.SUPPORTED_keypoint_2d_src)}"
-            )
-        self.keypoint_2d_src = keypoint_2d_src
+        self.keypoint_2d_src = one_of(
+            keypoint_2d_src,
+            sorted(self.SUPPORTED_keypoint_2d_src),
+            f"{owner}: `keypoint_2d_src`",
+            DataError,
+        )
         self.keypoint_2d_det_file = (
             join_path(data_root, keypoint_2d_det_file) if keypoint_2d_det_file else None
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poise._arrays import Array
-from poise.errors import ArgumentError, nearest
+from poise.errors import ArgumentError, one_of
 from poise.metrics.analysis.bootstrap import Interval
 from poise.metrics.analysis.diagnosis import (
     GOOD_FROM,
@@ -125,11 +125,7 @@ def by_table(leaf: Leaf, kind: str, keypoint_intervals: dict[str, Interval] | No
         ArgumentError: another kind.
         DataError: the metric, or what the samples hold, does not allow it.
     """
-    if kind not in BY:
-        raise ArgumentError(
-            f"figures can be sorted by {', '.join(BY)}, got '{kind}'{nearest(kind, BY)}"
-        )
-    if kind == "keypoint":
+    if one_of(kind, BY, "what figures are sorted by", ArgumentError) == "keypoint":
         return _keypoints(leaf, keypoint_intervals or {})
     table = _groups_by_oks if leaf.is_oks else _groups_by_sums
     return table(leaf, kind)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from poise.errors import ConfigError
+from poise.errors import one_of
 from poise.models.assigners.dynamic import (
     BOX_OVERLAPS,
     LOG_EPS,
@@ -74,11 +74,7 @@ class SimOTAAssigner(DynamicAssigner):
         iou_calculator: Any = {"type": "BBoxOverlaps2D"},  # noqa: B006
         oks_calculator: Any = {"type": "PoseOKS"},  # noqa: B006
     ) -> None:
-        if dynamic_k_indicator not in ("iou", "oks"):
-            raise ConfigError(
-                "SimOTAAssigner: dynamic_k_indicator should be 'iou' or 'oks', got "
-                f"{dynamic_k_indicator!r}"
-            )
+        one_of(dynamic_k_indicator, ("iou", "oks"), "SimOTAAssigner: dynamic_k_indicator")
         self.center_radius = center_radius
         self.candidate_topk = candidate_topk
         self.iou_weight = iou_weight

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from poise.errors import ConfigError, nearest
+from poise.errors import one_of
 from poise.layers import ConvModule
 from poise.layers.csp import SILU, SWISH, YOLO_BN, CSPLayer, Focus, SPPBottleneck, conv_class
 from poise.models.backbones.base import (
@@ -95,12 +95,7 @@ class _CSPBackbone(BaseBackbone):
         Raises:
             ConfigError: no such architecture.
         """
-        settings = overwrite or self.arch_settings.get(arch)
-        if settings is None:
-            raise ConfigError(
-                f"arch must be one of {', '.join(self.arch_settings)}, got {arch!r}"
-                f"{nearest(str(arch), self.arch_settings)}"
-            )
+        settings = overwrite or self.arch_settings[one_of(arch, self.arch_settings, "arch")]
         check_out_indices(out_indices, len(settings) + 1)
         check_frozen_stages(frozen_stages, len(settings))
         self.out_indices, self.frozen_stages = out_indices, frozen_stages

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poise.errors import ConfigError, DataError
+from poise.errors import DataError, one_of
 from poise.layers import BaseModule, DropPath, Linear, constant_init, trunc_normal_
 from poise.layers.attention import check_heads
 from poise.layers.drop import drop_path_rates
@@ -44,8 +44,7 @@ class Attention(BaseModule):
         mode: str = "spatial",
     ) -> None:
         super().__init__()
-        if mode not in ("spatial", "temporal"):
-            raise ConfigError(f"mode must be 'spatial' or 'temporal', got {mode!r}")
+        one_of(mode, ("spatial", "temporal"), "mode")
         check_heads(dim, num_heads)
         self.num_heads, self.mode = num_heads, mode
         self.scale = qk_scale or (dim // num_heads) ** -0.5
@@ -101,9 +100,7 @@ class AttentionBlock(BaseModule):
         st_mode: str = "st",
     ) -> None:
         super().__init__()
-        if st_mode not in ("st", "ts"):
-            raise ConfigError(f"st_mode must be 'st' or 'ts', got {st_mode!r}")
-        self.st_mode = st_mode
+        self.st_mode = one_of(st_mode, ("st", "ts"), "st_mode")
         hidden, out = int(dim * mlp_ratio), int(dim * mlp_out_ratio)
         # parts come in pairs in released weights: s for joints, t for time
         modes = {"s": "spatial", "t": "temporal"}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from poise.errors import ConfigError
+from poise.errors import one_of
 from poise.layers import build_conv_layer, build_norm_layer
 from poise.layers.residual import BasicBlock, Bottleneck, ResLayer, get_expansion
 from poise.models.backbones.base import (
@@ -108,10 +108,7 @@ class HRNet(BaseBackbone):
         self.relu = nn.ReLU(inplace=True)
 
     def _block(self, stage: Config) -> type:
-        name = stage["block"]
-        if name not in self.blocks_dict:
-            raise ConfigError(f"block must be one of {list(self.blocks_dict)}, got {name!r}")
-        return self.blocks_dict[name]
+        return self.blocks_dict[one_of(stage["block"], self.blocks_dict, "block")]
 
     def _make_stage(self, stage: Config, widths: list[int], multiscale: bool) -> nn.Sequential:
         """Modules of one stage; only its last one may return the finest branch alone."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from poise.errors import ConfigError
+from poise.errors import ConfigError, one_of
 from poise.layers import ConvModule, InvertedResidual
 from poise.models.backbones.base import (
     BaseBackbone,
@@ -100,9 +100,7 @@ class MobileNetV3(BaseBackbone):
         ],
     ) -> None:
         super().__init__(init_cfg)
-        if arch not in self.arch_settings:
-            raise ConfigError(f"arch must be one of {list(self.arch_settings)}, got {arch!r}")
-        rows = self.arch_settings[arch]
+        rows = self.arch_settings[one_of(arch, self.arch_settings, "arch")]
         count = len(rows)
         if not all(-count <= i < count for i in out_indices):
             raise ConfigError(f"out_indices must be in range({-count}, {count}), got {out_indices}")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
-from poise.errors import ArgumentError, ConfigError, nearest
+from poise.errors import ArgumentError, ConfigError, one_of
 from poise.models.backbones.base import KAIMING_INIT
 from poise.models.backbones.resnet import ResNet
 from poise.registry import MODELS
@@ -165,8 +165,4 @@ def _settings(arch: str | Config) -> Config:
         return arch
     if not isinstance(arch, str):
         raise ArgumentError(f"arch of RegNet must be a name or a dict, got {arch!r}")
-    if arch not in ARCHS:
-        raise ConfigError(
-            f"no RegNet is called {arch!r}; there are {', '.join(ARCHS)}{nearest(arch, ARCHS)}"
-        )
-    return ARCHS[arch]
+    return ARCHS[one_of(arch, ARCHS, "arch of RegNet")]

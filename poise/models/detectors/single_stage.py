@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from poise.errors import ArgumentError, ConfigError
+from poise.errors import ArgumentError, one_of
 from poise.layers import BaseModule
 from poise.models.layout import PictureNetwork, dense
 from poise.models.renames import rename_old_keys
@@ -87,8 +87,7 @@ class SingleStageDetector(PictureNetwork, BaseModule):
         """
         if mode == "tensor":
             return dense(self.bbox_head(self.extract_feat(inputs)))
-        if mode not in MODES:
-            raise ConfigError(f"mode should be one of {list(MODES)}, got {mode!r}")
+        one_of(mode, MODES, "mode")
         if data_samples is None:
             raise ArgumentError(
                 f"{type(self).__name__}: mode={mode!r} needs `data_samples`; for raw outputs use "

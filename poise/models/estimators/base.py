@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poise.errors import ArgumentError, ConfigError, DataError
+from poise.errors import ArgumentError, ConfigError, DataError, one_of
 from poise.models.base_model import BaseModel
 from poise.models.estimators.outdated import modernise
 from poise.models.layout import PictureNetwork, dense
@@ -151,8 +151,7 @@ class BasePoseEstimator(PictureNetwork, BaseModel):
             inputs = torch.stack(list(inputs))
         if mode == "tensor":
             return self._forward(inputs)
-        if mode not in MODES:
-            raise ConfigError(f"mode should be one of {list(MODES)}, got {mode!r}")
+        one_of(mode, MODES, "mode")
         if data_samples is None:
             raise ArgumentError(
                 f"{type(self).__name__}: mode='{mode}' needs `data_samples`; for raw outputs "

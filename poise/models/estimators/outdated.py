@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from poise.errors import ConfigError
+from poise.errors import one_of
 
 __all__ = ["modernise"]
 
@@ -53,16 +53,14 @@ def modernise(neck: Any, head: Any) -> tuple[Any, Any]:
     if not isinstance(head, Mapping) or not any(key in head for key in _OUTDATED):
         return neck, head
     new = {key: value for key, value in head.items() if key not in _OUTDATED}
-    transform = head.get("input_transform", "select")
+    transform = one_of(
+        head.get("input_transform", "select"), ("select", "resize_concat"), "head: input_transform"
+    )
     index = head.get("input_index", (-1,))
     align_corners = head.get("align_corners", False)
     added: dict[str, Any] = {}
     if transform == "resize_concat":
         added = _concat(new, index, align_corners)
-    elif transform != "select":
-        raise ConfigError(
-            f"head: input_transform should be 'select' or 'resize_concat', got {transform!r}"
-        )
     elif index not in ((-1,), [-1]):
         added = _select(new, index, align_corners)
     extra = head.get("extra") or {}

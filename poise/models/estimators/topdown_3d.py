@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from poise.codecs.simcc_3d_label import DEFAULT_FOCAL
-from poise.errors import ConfigError
+from poise.errors import one_of
 from poise.models.estimators.outputs import to_image_space
 from poise.models.estimators.topdown import TopdownPoseEstimator
 from poise.registry import MODELS
@@ -39,9 +39,7 @@ class TopdownPoseEstimator3D(TopdownPoseEstimator):
         Raises:
             ConfigError: another mode.
         """
-        mode = self.test_cfg.get("mode", "3d")
-        if mode not in MODES:
-            raise ConfigError(f"test_cfg.mode should be one of {list(MODES)}, got {mode!r}")
+        mode = one_of(self.test_cfg.get("mode", "3d"), MODES, "test_cfg.mode")
         in_image = to_image_space(instances.keypoints[..., :2], sample.metainfo)
         if mode == "3d":
             instances.keypoints = self._camera_space(instances, in_image, sample)

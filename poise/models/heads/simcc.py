@@ -10,7 +10,7 @@ from torch import Tensor
 
 from poise._arrays import as_numpy
 from poise.codecs.utils.post_processing import get_simcc_normalized
-from poise.errors import ConfigError
+from poise.errors import one_of
 from poise.layers import Linear
 from poise.models.flip import unflip_vectors
 from poise.models.heads.base import BaseHead
@@ -143,10 +143,7 @@ class SimCCHead(BaseSimCCHead):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
-        if deconv_type not in ("heatmap", "vipnas"):
-            raise ConfigError(
-                f"SimCCHead: deconv_type should be 'heatmap' or 'vipnas', got {deconv_type!r}"
-            )
+        one_of(deconv_type, ("heatmap", "vipnas"), "SimCCHead: deconv_type")
         self.in_channels = in_channels = self.single_width(in_channels)
         self.out_channels = out_channels
         self.input_size = tuple(input_size)

@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import ConfigError, nearest
+from poise.errors import one_of
 from poise.registry import HOOKS, METRICS, MODELS
 from poise.training.hooks.base import Hook
 from poise.training.hooks.visualization import draw_sample
 
 __all__ = ["BadCaseAnalysisHook"]
-
-_KINDS = ("loss", "accuracy")
 
 
 @HOOKS.register_module()
@@ -53,11 +51,6 @@ class BadCaseAnalysisHook(Hook):
         metric_key: str = "PCK",
         badcase_thr: float = 5,
     ) -> None:
-        if metric_type not in _KINDS:
-            raise ConfigError(
-                f"metric_type of BadCaseAnalysisHook is 'loss' or 'accuracy', got "
-                f"{metric_type!r}{nearest(str(metric_type), _KINDS)}"
-            )
         metric = metric or {"type": "KeypointMSELoss"}
         self.enable = enable
         self.drawing = {
@@ -67,7 +60,9 @@ class BadCaseAnalysisHook(Hook):
             "draw_bbox": True,
         }
         self.out_dir = out_dir
-        self.metric_type = metric_type
+        self.metric_type = one_of(
+            metric_type, ("loss", "accuracy"), "metric_type of BadCaseAnalysisHook"
+        )
         self.metric_key = metric_key
         self.metric_name = metric_key if metric_type == "accuracy" else metric.get("type", "loss")
         self.badcase_thr = badcase_thr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poise.errors import ConfigError
+from poise.errors import ConfigError, one_of
 
 __all__ = ["GREATER_KEYS", "LESS_KEYS", "rule_for"]
 
@@ -32,9 +32,7 @@ def rule_for(
         ConfigError: neither the config nor the name tells.
     """
     if rule is not None:
-        if rule not in ("greater", "less"):
-            raise ConfigError(f"rule must be 'greater', 'less' or None, got {rule!r}")
-        return rule
+        return one_of(rule, ("greater", "less"), "rule")
     lower = name.lower()
     known = [("greater", greater_keys), ("less", less_keys)]
     # an exact name counts before a part of one

@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 
 from poise.config.known import check_known
-from poise.errors import ConfigError, nearest
+from poise.errors import one_of
 from poise.inference.machine.devices import pick_device
 
 __all__ = [
@@ -184,11 +184,8 @@ def _check(env: Mapping[str, Any]) -> None:
     for name, keys in _KEYS.items():
         check_known(env if name == "env_cfg" else env.get(name) or {}, keys, name)
     method = (env.get("mp_cfg") or {}).get("mp_start_method")
-    if method is not None and method not in _START_METHODS:
-        raise ConfigError(
-            f"mp_start_method is one of {', '.join(_START_METHODS)}, got {method!r}"
-            f"{nearest(str(method), _START_METHODS)}"
-        )
+    if method is not None:
+        one_of(method, _START_METHODS, "mp_start_method")
 
 
 def _allow_open_files(wanted: int) -> None:

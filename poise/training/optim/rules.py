@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from poise.errors import ConfigError
+from poise.errors import ConfigError, one_of
 
 __all__ = [
     "FOREVER",
@@ -247,10 +247,7 @@ class OneCycle(Rule):
     in_steps: ClassVar[tuple[str, ...]] = ("total_steps",)
 
     def __post_init__(self) -> None:
-        if self.anneal_strategy not in ("cos", "linear"):
-            raise ConfigError(
-                f"anneal_strategy must be 'cos' or 'linear', got {self.anneal_strategy!r}"
-            )
+        one_of(self.anneal_strategy, ("cos", "linear"), "anneal_strategy")
         if not 0 <= self.pct_start <= 1:
             raise ConfigError(f"pct_start must lie between 0 and 1, got {self.pct_start}")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from poise.errors import ArgumentError, ConfigError, nearest
+from poise.errors import ArgumentError, ConfigError, nearest, one_of
 from poise.registry import PARAM_SCHEDULERS
 from poise.training.optim import rules
 from poise.training.optim.rules import FOREVER, Rule
@@ -189,11 +189,8 @@ class PlateauScheduler(_Setting):
         verbose: bool = False,
     ) -> None:
         super().__init__(optimizer, param_name, by_epoch, last_step)
-        if rule not in ("less", "greater") or threshold_rule not in ("rel", "abs"):
-            raise ConfigError(
-                f"rule must be 'less' or 'greater' and threshold_rule 'rel' or 'abs', got "
-                f"{rule!r} and {threshold_rule!r}"
-            )
+        one_of(rule, ("less", "greater"), "rule")
+        one_of(threshold_rule, ("rel", "abs"), "threshold_rule")
         if not by_epoch or factor >= 1:
             raise ConfigError("a plateau schedule needs by_epoch=True and a factor below 1")
         self._global_step = 0

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from poise.errors import ConfigError
+from poise.errors import ConfigError, one_of
 from poise.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from poise.training.machine.sharding import whole
 
@@ -41,9 +41,7 @@ class StepSettings:
             raise ConfigError(
                 f"accumulative_counts must be at least 1, got {self.accumulative_counts}"
             )
-        kind = (self.clip_grad or {}).get("type", "norm")
-        if kind not in ("norm", "value"):
-            raise ConfigError(f"type of clip_grad must be 'norm' or 'value', got {kind!r}")
+        one_of((self.clip_grad or {}).get("type", "norm"), ("norm", "value"), "type of clip_grad")
 
     @classmethod
     def from_cfg(cls, cfg: Mapping[str, Any]) -> StepSettings:
