@@ -100,7 +100,7 @@ def one_of(
 
     Args:
         value: what came.
-        options: what may come, two or more.
+        options: what may come.
         what: how the text calls it.
         kind: of the error.
 
@@ -108,16 +108,14 @@ def one_of(
         PoiseError: of that kind, for another value; the text lists the options.
 
     Example:
-        >>> one_of("menn", ("mean", "sum"), "reduction")
+        >>> one_of("mode", ("code", "sum"), "kind")
         Traceback (most recent call last):
         ...
-        poise.errors.ConfigError: reduction should be one of 'mean' or 'sum', got 'menn'; did you \
-mean 'mean'?
+        poise.errors.ConfigError: kind is one of 'code', 'sum', got 'mode'; did you mean 'code'?
     """
     if value not in options:
-        *most, last = map(repr, options)
         raise kind(
-            f"{what} should be one of {', '.join(most)} or {last}, got {value!r}"
+            f"{what} is one of {', '.join(map(repr, options))}, got {value!r}"
             f"{nearest(str(value), map(str, options))}"
         )
     return value

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from poise._options import options_of
 from poise.errors import ConfigError, DataError
 from poise.losses.weighting import WeightedLoss, require, spread
 from poise.registry import MODELS
@@ -119,20 +122,12 @@ class FocalHeatmapLoss(KeypointMSELoss):
     Args:
         alpha: how strongly easy pixels are played down.
         beta: how strongly pixels near a keypoint are played down.
-        use_target_weight: kept for configs.
-        skip_empty_channel: leave out heatmaps whose target is zero everywhere.
-        loss_weight: factor of the result.
+        **options: those of `KeypointMSELoss`.
     """
 
-    def __init__(
-        self,
-        alpha: int = 2,
-        beta: int = 4,
-        use_target_weight: bool = False,
-        skip_empty_channel: bool = False,
-        loss_weight: float = 1.0,
-    ) -> None:
-        super().__init__(use_target_weight, skip_empty_channel, loss_weight)
+    @options_of(KeypointMSELoss, positional=True)
+    def __init__(self, alpha: int = 2, beta: int = 4, **options: Any) -> None:
+        super().__init__(**options)
         self.alpha = alpha
         self.beta = beta
 

@@ -112,8 +112,7 @@ class DumpResults(BaseMetric):
 
     Args:
         out_file_path: file that ends with .pkl or .pickle.
-        collect_device: as in `BaseMetric`.
-        collect_dir: as in `BaseMetric`.
+        collect_device, collect_dir: as in `BaseMetric`.
 
     Raises:
         DataError: another ending.

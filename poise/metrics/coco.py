@@ -14,6 +14,7 @@ import numpy as np
 
 from poise._arrays import Array
 from poise._collector import no_gc
+from poise._options import options_of
 from poise.errors import DataError, one_of
 from poise.metrics.base import BaseMetric
 from poise.metrics.coco_eval import Detections, OksEvaluation, evaluate_oks
@@ -70,8 +71,7 @@ class CocoMetric(BaseMetric):
         gt_converter: 'num_keypoints' and 'mapping' of annotations to other keypoints.
         outfile_prefix: write '<prefix>.keypoints.json' (and '<prefix>.gt.json' where the
             annotations come from the samples). Without it nothing is written.
-        collect_device: as in `BaseMetric`.
-        prefix: as in `BaseMetric`.
+        **options: those of `BaseMetric`.
 
     Raises:
         DataError: an unknown mode, `format_only` without a place to write to, or an annotation
@@ -84,6 +84,7 @@ class CocoMetric(BaseMetric):
     #: fields of an annotation that make the pose
     keypoint_fields: tuple[str, ...] = ("keypoints",)
 
+    @options_of(BaseMetric, positional=True)
     def __init__(
         self,
         ann_file: str | None = None,
@@ -97,10 +98,9 @@ class CocoMetric(BaseMetric):
         pred_converter: dict[str, Any] | None = None,
         gt_converter: dict[str, Any] | None = None,
         outfile_prefix: str | None = None,
-        collect_device: str = "cpu",
-        prefix: str | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(**options)
         one_of(score_mode, _SCORE_MODES, "`score_mode`", DataError)
         one_of(nms_mode, _NMS_MODES, "`nms_mode`", DataError)
         if format_only and outfile_prefix is None:

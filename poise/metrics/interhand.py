@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array, as_numpy
+from poise._options import options_of
 from poise.errors import DataError, UnknownNameError, one_of
 from poise.geometry.cameras import pixel_to_camera
 from poise.metrics.base import BaseMetric, field
@@ -29,8 +30,7 @@ class InterHandMetric(BaseMetric):
         modes: any of 'MPJPE' (mean joint error relative to each wrist, in mm: 'MPJPE_all',
             'MPJPE_single', 'MPJPE_interacting'), 'MRRPE' (mean error of the left wrist relative
             to the right one) and 'HandednessAcc' (share of samples with the right hands).
-        collect_device: as in `BaseMetric`.
-        prefix: as in `BaseMetric`.
+        **options: those of `BaseMetric`.
 
     Raises:
         DataError: another mode.
@@ -38,13 +38,11 @@ class InterHandMetric(BaseMetric):
 
     METRICS = {"MPJPE", "MRRPE", "HandednessAcc"}
 
+    @options_of(BaseMetric, positional=True)
     def __init__(
-        self,
-        modes: Sequence[str] = ("MPJPE", "MRRPE", "HandednessAcc"),
-        collect_device: str = "cpu",
-        prefix: str | None = None,
+        self, modes: Sequence[str] = ("MPJPE", "MRRPE", "HandednessAcc"), **options: Any
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(**options)
         self.modes = [one_of(mode, self.METRICS, "`mode`", DataError) for mode in modes]
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array, as_numpy
+from poise._options import options_of
 from poise.errors import DataError, UnknownNameError, one_of
 from poise.metrics.base import BaseMetric, field
 from poise.metrics.functional.distances import keypoint_auc, keypoint_epe, keypoint_nme
@@ -59,18 +60,12 @@ class AUC(KeypointMetric):
     Args:
         norm_factor: the distance in pixels at which the curve ends.
         num_thrs: number of thresholds.
-        collect_device: as in `BaseMetric`.
-        prefix: as in `BaseMetric`.
+        **options: those of `BaseMetric`.
     """
 
-    def __init__(
-        self,
-        norm_factor: float = 30,
-        num_thrs: int = 20,
-        collect_device: str = "cpu",
-        prefix: str | None = None,
-    ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+    @options_of(BaseMetric, positional=True)
+    def __init__(self, norm_factor: float = 30, num_thrs: int = 20, **options: Any) -> None:
+        super().__init__(**options)
         self.norm_factor = norm_factor
         self.num_thrs = num_thrs
 
@@ -99,8 +94,7 @@ class NME(KeypointMetric):
         norm_item: 'bbox_size' (longer side of the box), or a field of 'gt_instances'.
         keypoint_indices: the two keypoints; known datasets have theirs (the outer corners of
             the eyes) by default.
-        collect_device: as in `BaseMetric`.
-        prefix: as in `BaseMetric`.
+        **options: those of `BaseMetric`.
 
     Raises:
         UnknownNameError: unknown mode, or a mode without what it needs.
@@ -115,15 +109,15 @@ class NME(KeypointMetric):
         "lapa": [66, 79],
     }
 
+    @options_of(BaseMetric, positional=True)
     def __init__(
         self,
         norm_mode: str,
         norm_item: str | None = None,
         keypoint_indices: Sequence[int] | None = None,
-        collect_device: str = "cpu",
-        prefix: str | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(**options)
         modes = ("use_norm_item", "keypoint_distance")
         one_of(norm_mode, modes, "`norm_mode`", UnknownNameError)
         if norm_mode == "use_norm_item" and not norm_item:

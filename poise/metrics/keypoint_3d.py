@@ -24,8 +24,7 @@ class SimpleMPJPE(BaseMetric):
     Args:
         mode: 'mpjpe' as they are; 'p-mpjpe' after moving, rotating and scaling the prediction
             onto the truth; 'n-mpjpe' after scaling it.
-        collect_device: as in `BaseMetric`.
-        prefix: as in `BaseMetric`.
+        collect_device, prefix: as in `BaseMetric`.
         skip_list: not used here; see `MPJPE`.
 
     Raises:
@@ -86,9 +85,7 @@ class MPJPE(SimpleMPJPE):
     `Walking 1` and `Walking 2` count as one.
 
     Args:
-        mode: as in `SimpleMPJPE`.
-        collect_device: as in `BaseMetric`.
-        prefix: as in `BaseMetric`.
+        mode, collect_device, prefix: as in `SimpleMPJPE`.
         skip_list: `<subject>_<action>` to leave out, such as 'S9_Greeting'.
     """
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
+from poise._options import options_of
 from poise.errors import DataError, UnknownNameError, one_of
-from poise.metrics.base import field
+from poise.metrics.base import BaseMetric, field
 from poise.metrics.functional.distances import keypoint_pck_accuracy
 from poise.metrics.keypoint_2d import KeypointMetric, stacked
 from poise.registry import METRICS
@@ -34,8 +35,7 @@ class PCKAccuracy(KeypointMetric):
         norm_item: what the size is: 'bbox' the longer side of the box (gives 'PCK'), 'head' the
             'head_size' of the annotation ('PCKh'), 'torso' the distance between keypoints 4 and
             5 ('tPCK', for JHMDB); one or several.
-        collect_device: as in `BaseMetric`.
-        prefix: as in `BaseMetric`.
+        **options: those of `BaseMetric`.
 
     Raises:
         UnknownNameError: another `norm_item`.
@@ -50,14 +50,11 @@ class PCKAccuracy(KeypointMetric):
         {'PCK': 1.0}
     """
 
+    @options_of(BaseMetric, positional=True)
     def __init__(
-        self,
-        thr: float = 0.05,
-        norm_item: str | Sequence[str] = "bbox",
-        collect_device: str = "cpu",
-        prefix: str | None = None,
+        self, thr: float = 0.05, norm_item: str | Sequence[str] = "bbox", **options: Any
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(**options)
         self.thr = thr
         self.norm_item = [norm_item] if isinstance(norm_item, str) else list(norm_item)
         for item in self.norm_item:
@@ -105,13 +102,8 @@ class MpiiPCKAccuracy(PCKAccuracy):
     """PCKh of MPII, by joint and overall, in percent.
 
     The overall figures weigh each joint by how often it is annotated, and leave pelvis and
-    thorax out (Andriluka et al., CVPR 2014). 'PCK@0.1' is at a threshold of 0.1.
-
-    Args:
-        thr: as in `PCKAccuracy`.
-        norm_item: as in `PCKAccuracy`; only 'head' gives figures.
-        collect_device: as in `BaseMetric`.
-        prefix: as in `BaseMetric`.
+    thorax out (Andriluka et al., CVPR 2014). 'PCK@0.1' is at a threshold of 0.1. Takes the
+    arguments of `PCKAccuracy`; only the `norm_item` 'head' gives figures.
     """
 
     #: figure -> the joints whose mean it is
@@ -127,14 +119,9 @@ class MpiiPCKAccuracy(PCKAccuracy):
     NOT_RATED = (6, 7)  # pelvis and thorax
     STRICT_THR = 0.1
 
-    def __init__(
-        self,
-        thr: float = 0.5,
-        norm_item: str | Sequence[str] = "head",
-        collect_device: str = "cpu",
-        prefix: str | None = None,
-    ) -> None:
-        super().__init__(thr, norm_item, collect_device, prefix)
+    @options_of(PCKAccuracy, positional=True, thr=0.5, norm_item="head")
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Seven joints, 'PCK' and 'PCK@0.1', in percent."""
@@ -163,11 +150,7 @@ class MpiiPCKAccuracy(PCKAccuracy):
 class JhmdbPCKAccuracy(PCKAccuracy):
     """PCK of JHMDB, by joint and overall, 0 to 1; by box, torso, or both.
 
-    Args:
-        thr: as in `PCKAccuracy`.
-        norm_item: as in `PCKAccuracy`; 'bbox' and 'torso' give figures.
-        collect_device: as in `BaseMetric`.
-        prefix: as in `BaseMetric`.
+    Takes the arguments of `PCKAccuracy`; the `norm_item`s 'bbox' and 'torso' give figures.
     """
 
     #: joint -> the keypoints whose mean it is
@@ -180,15 +163,6 @@ class JhmdbPCKAccuracy(PCKAccuracy):
         "Knee": (9, 10),
         "Ank": (13, 14),
     }
-
-    def __init__(
-        self,
-        thr: float = 0.05,
-        norm_item: str | Sequence[str] = "bbox",
-        collect_device: str = "cpu",
-        prefix: str | None = None,
-    ) -> None:
-        super().__init__(thr, norm_item, collect_device, prefix)
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """'Head PCK' ... 'Ank PCK', 'PCK', and the same with 'tPCK'."""

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
+from poise._options import options_of
 from poise.errors import DataError, FileMissingError
+from poise.metrics.base import BaseMetric
 from poise.metrics.coco import CocoMetric, write_json
 from poise.metrics.coco_table import read_coco
 from poise.metrics.pose_columns import PoseColumns
@@ -94,14 +96,10 @@ class PoseTrack18Metric(CocoMetric):
 
     Args:
         ann_file: COCO-style annotation file; names the folder.
-        score_mode: as in `CocoMetric`.
-        keypoint_score_thr: as in `CocoMetric`.
-        nms_mode: as in `CocoMetric`.
-        nms_thr: as in `CocoMetric`.
+        score_mode, keypoint_score_thr, nms_mode, nms_thr: as in `CocoMetric`.
         format_only: write the result files and compute nothing.
         outfile_prefix: result files go to this path's folder, one per video.
-        collect_device: as in `BaseMetric`.
-        prefix: as in `BaseMetric`.
+        **options: those of `BaseMetric`.
 
     Raises:
         DataError: no `ann_file`, or result files would overwrite the annotations.
@@ -110,6 +108,7 @@ class PoseTrack18Metric(CocoMetric):
 
     default_prefix: str | None = "posetrack18"
 
+    @options_of(BaseMetric, positional=True)
     def __init__(
         self,
         ann_file: str | None = None,
@@ -119,16 +118,20 @@ class PoseTrack18Metric(CocoMetric):
         nms_thr: float = 0.9,
         format_only: bool = False,
         outfile_prefix: str | None = None,
-        collect_device: str = "cpu",
-        prefix: str | None = None,
+        **options: Any,
     ) -> None:
-        results = {"format_only": format_only, "outfile_prefix": outfile_prefix}
-        ranking = {"score_mode": score_mode, "keypoint_score_thr": keypoint_score_thr}
-        thinning = {"nms_mode": nms_mode, "nms_thr": nms_thr}
-        common = {"collect_device": collect_device, "prefix": prefix}
-        options: dict[str, Any] = {**results, **ranking, **thinning, **common}
-        # the annotations have no area, and nothing here needs one
-        super().__init__(ann_file, use_area=False, **options)
+        super().__init__(
+            ann_file,
+            # the annotations have no area, and nothing here needs one
+            use_area=False,
+            score_mode=score_mode,
+            keypoint_score_thr=keypoint_score_thr,
+            nms_mode=nms_mode,
+            nms_thr=nms_thr,
+            format_only=format_only,
+            outfile_prefix=outfile_prefix,
+            **options,
+        )
         if ann_file is None:
             raise DataError(
                 "PoseTrack18Metric needs `ann_file`, such as 'annotations/posetrack18_val.json'"

@@ -106,7 +106,7 @@ def _distribution(
         )
     directions = [direction] if isinstance(direction, str) else list(direction)
     for name in directions:
-        one_of(name, FLIP_DIRECTIONS, "a direction of flips", ArgumentError)
+        one_of(name, FLIP_DIRECTIONS, "a flip", ArgumentError)
     if isinstance(prob, (list, tuple)):
         each = [float(p) for p in prob]
     elif isinstance(prob, (int, float)) and not isinstance(prob, bool):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from poise._options import options_of
 from poise.datasets.base.dataset import BaseDataset
 from poise.datasets.base.metainfo import PoseMetainfo
 from poise.datasets.base.modes import check_data_mode
@@ -67,6 +68,7 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
 
     METAINFO: dict[str, Any] = {}
 
+    @options_of(BaseDataset, positional=True, data_root=None, data_prefix={"img": ""})
     def __init__(
         self,
         ann_file: str = "",
@@ -76,18 +78,9 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
         subset_frac: float = 1.0,
         camera_param_file: str | None = None,
         data_mode: str = "topdown",
-        metainfo: dict[str, Any] | None = None,
-        data_root: str | None = None,
-        data_prefix: Mapping[str, str] = {"img": ""},
-        filter_cfg: dict[str, Any] | None = None,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = (),
-        test_mode: bool = False,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
+        **options: Any,
     ) -> None:
-        owner = type(self).__name__
+        owner, data_root = type(self).__name__, options.get("data_root")
         check_data_mode(data_mode, owner)
         if multiple_target and seq_len != 1:
             raise DataError(
@@ -110,19 +103,7 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
         self.report = LoadReport(ann_file)
         self.ann_data: Any = None
         self.sequence_indices: Frames = []
-        super().__init__(
-            ann_file,
-            metainfo,
-            data_root,
-            data_prefix,
-            filter_cfg,
-            indices,
-            test_mode=test_mode,
-            pipeline=pipeline,
-            lazy_init=lazy_init,
-            serialize_data=serialize_data,
-            max_refetch=max_refetch,
-        )
+        super().__init__(ann_file, **options)
 
     # loading ------------------------------------------------------------------------------
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from poise._options import options_of
 from poise.datasets.base.bad_annotations import BadAnnotations
 from poise.datasets.base.dataset import BaseDataset, force_full_init
 from poise.datasets.cache import RecordCache
@@ -42,20 +43,17 @@ class DetectionCocoDataset(BadAnnotations, BaseDataset):
         ann_file: annotation file, below `data_root` if relative.
         metainfo: `dict(classes=(...))`, names of categories; the label of a box is the place of
             its category there. Without it these are all categories, in the order of the file.
-        data_root: folder of `ann_file` and `data_prefix`.
         data_prefix: `dict(img=folder of the images)`.
         filter_cfg: while training, `filter_empty_gt=True` leaves out pictures without
             annotations of the classes, and `min_size` those with a shorter side of less pixels;
             `on_bad="skip"`: leave out, and count, annotations with NaN or duplicated ids, which
             are errors otherwise.
-        indices: keep only the first (negative: last) so many records, or those listed.
-        serialize_data: hold records in buffers that workers share.
-        pipeline: transforms or their configs.
         test_mode: keep all pictures, fail on a dropped sample.
         lazy_init: load annotations at the first use; `classes` of the file are known then.
-        max_refetch: while training, draws of another record for a dropped one.
         backend_args: kept for configs; annotations are files of this machine.
         return_classes: put the names of the classes into records, as `text`.
+
+    The others are those of `BaseDataset`.
 
     Attributes:
         report: counts of the last load, what was left out and why.
@@ -65,39 +63,22 @@ class DetectionCocoDataset(BadAnnotations, BaseDataset):
         FileMissingError: the annotation file does not exist.
     """
 
+    @options_of(BaseDataset, positional=True)
     def __init__(
         self,
         ann_file: str = "",
         metainfo: Mapping[str, Any] | None = None,
         data_root: str | None = "",
         data_prefix: Mapping[str, str] = {"img": ""},
-        filter_cfg: dict[str, Any] | None = None,
-        indices: int | Sequence[int] | None = None,
-        serialize_data: bool = True,
-        pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = (),
-        test_mode: bool = False,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
         *,
         backend_args: dict[str, Any] | None = None,
         return_classes: bool = False,
+        **options: Any,
     ) -> None:
         self.report = LoadReport(ann_file)
         self.backend_args = backend_args
         self.return_classes = return_classes
-        super().__init__(
-            ann_file,
-            metainfo,
-            data_root,
-            {"img": "", **data_prefix},
-            filter_cfg,
-            indices,
-            serialize_data,
-            pipeline,
-            test_mode,
-            lazy_init,
-            max_refetch,
-        )
+        super().__init__(ann_file, metainfo, data_root, {"img": "", **data_prefix}, **options)
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from poise._options import options_of
 from poise.datasets.base.coco_style import BaseCocoStyleDataset
-from poise.datasets.options import options_of
 from poise.errors import DataError, nearest
 from poise.registry import DATASETS
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from poise._options import options_of
 from poise.datasets.base.mocap import BaseMocapDataset
 from poise.datasets.columns import WindowColumn
-from poise.datasets.options import options_of
 from poise.datasets.paths import join_path, require_file
 from poise.datasets.records import Records
 from poise.datasets.safe_pickle import load_arrays

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from poise._options import options_of
 from poise.datasets.base.coco_style import BaseCocoStyleDataset
 from poise.datasets.cache import file_facts
 from poise.datasets.coco_file import CocoFile, read_json
-from poise.datasets.options import options_of
 from poise.datasets.paths import join_path, require_file
 from poise.errors import DataError
 from poise.geometry import bbox_xywh2xyxy, camera_to_pixel

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from poise._options import options_of
 from poise.datasets.base.coco_style import BaseCocoStyleDataset
 from poise.datasets.base.modes import check_topdown_test
 from poise.datasets.coco_file import CocoFile, explained, read_json
 from poise.datasets.instances import PIXELS_PER_SCALE
-from poise.datasets.options import options_of
 from poise.datasets.paths import join_path, require_file
 from poise.errors import DataError, UnknownNameError
 from poise.geometry import bbox_cs2xyxy

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from poise._options import options_of
 from poise.datasets.base.coco_style import COCO_RULE, BaseCocoStyleDataset
 from poise.datasets.base.detections import read_detections
 from poise.datasets.coco_file import CocoFile
 from poise.datasets.instances import row
-from poise.datasets.options import options_of
 from poise.datasets.paths import join_path
 from poise.datasets.report import LoadReport
 from poise.errors import ArgumentError, DataError

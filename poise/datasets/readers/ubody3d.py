@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from poise._options import options_of
 from poise.datasets.base.mocap import BaseMocapDataset
 from poise.datasets.coco_file import CocoFile, explained, shown
-from poise.datasets.options import options_of
 from poise.datasets.paths import join_path
 from poise.datasets.sequences import (
     multi_target_sequences,

@@ -125,7 +125,7 @@ def by_table(leaf: Leaf, kind: str, keypoint_intervals: dict[str, Interval] | No
         ArgumentError: another kind.
         DataError: the metric, or what the samples hold, does not allow it.
     """
-    if one_of(kind, BY, "what figures are sorted by", ArgumentError) == "keypoint":
+    if one_of(kind, BY, "what figures can be sorted by", ArgumentError) == "keypoint":
         return _keypoints(leaf, keypoint_intervals or {})
     table = _groups_by_oks if leaf.is_oks else _groups_by_sums
     return table(leaf, kind)

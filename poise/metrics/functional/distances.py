@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from poise._arrays import Array
-from poise.errors import DataError, one_of
+from poise.errors import DataError
 from poise.geometry.similarity import align_by_scale, compute_similarity_transform
 
 __all__ = [
@@ -149,7 +149,8 @@ def aligned(pred: Array, gt: Array, alignment: str) -> Array:
         return compute_similarity_transform(pred, gt)
     if alignment == "scale":
         return align_by_scale(pred, gt)
-    one_of(alignment, ("none", "scale", "procrustes"), "alignment", DataError)
+    if alignment != "none":
+        raise DataError(f"alignment is 'none', 'scale' or 'procrustes', got {alignment!r}")
     return pred
 
 

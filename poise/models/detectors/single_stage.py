@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from poise._options import options_of
 from poise.errors import ArgumentError, one_of
 from poise.layers import BaseModule
 from poise.models.layout import PictureNetwork, dense
@@ -134,25 +135,13 @@ class SyncedDetector(SingleStageDetector):
     """A detector whose training may share batch statistics between devices.
 
     Args:
-        backbone, neck, bbox_head: configs or modules.
-        train_cfg, test_cfg, data_preprocessor, init_cfg: as `SingleStageDetector`.
+        **options: those of `SingleStageDetector`, which come first.
         use_syncbn: batch norms see the batch of all processes, where training runs in several.
     """
 
-    def __init__(
-        self,
-        backbone: Any,
-        neck: Any,
-        bbox_head: Any,
-        train_cfg: Config | None = None,
-        test_cfg: Config | None = None,
-        data_preprocessor: Any = None,
-        init_cfg: Any = None,
-        use_syncbn: bool = True,
-    ) -> None:
-        super().__init__(
-            backbone, neck, bbox_head, train_cfg, test_cfg, data_preprocessor, init_cfg
-        )
+    @options_of(SingleStageDetector, positional=True)
+    def __init__(self, *, use_syncbn: bool = True, **options: Any) -> None:
+        super().__init__(**options)
         self.use_syncbn = use_syncbn
 
 

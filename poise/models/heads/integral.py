@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poise._options import options_of
 from poise.models.flip import flip_heatmaps, unflip_coordinates
 from poise.models.heads.base import BaseHead
 from poise.models.heads.deconv import last_conv
@@ -195,54 +196,22 @@ class DSNTHead(IntegralRegressionHead):
     arXiv 1801.07372.
 
     Args:
-        in_channels: channels of the last feature map.
-        in_featuremap_size: its (width, height).
-        num_joints: number of keypoints.
+        in_channels, in_featuremap_size, num_joints: as of `IntegralRegressionHead`.
         lambda_t: epoch from which the heatmaps are no longer supervised; -1 for never.
-        debias: take away the pull of the background towards the centre.
-        beta: factor of the heatmap before the softmax.
-        deconv_out_channels: channels of each deconvolution; None for none.
-        deconv_kernel_sizes: kernel size of each.
-        conv_out_channels: channels of each convolution after them; None for none.
-        conv_kernel_sizes: kernel size of each.
-        final_layer: arguments of the last layer; None for none.
-        loss: config or module for coordinates and heatmaps (`MultipleLossWrapper`).
-        decoder: codec or its config.
-        init_cfg: how the weights start.
+        **options: further arguments of `IntegralRegressionHead`; `loss` is one of coordinates and
+            heatmaps (`MultipleLossWrapper`).
     """
 
+    @options_of(IntegralRegressionHead, positional=True, loss=DSNT_LOSS)
     def __init__(
         self,
         in_channels: int | Sequence[int],
         in_featuremap_size: Sequence[int],
         num_joints: int,
         lambda_t: int = -1,
-        debias: bool = False,
-        beta: float = 1.0,
-        deconv_out_channels: Sequence[int] | None = (256, 256, 256),
-        deconv_kernel_sizes: Sequence[int] | None = (4, 4, 4),
-        conv_out_channels: Sequence[int] | None = None,
-        conv_kernel_sizes: Sequence[int] | None = None,
-        final_layer: Mapping[str, Any] | None = {"kernel_size": 1},
-        loss: Any = DSNT_LOSS,
-        decoder: Any = None,
-        init_cfg: Any = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            in_channels,
-            in_featuremap_size,
-            num_joints,
-            debias,
-            beta,
-            deconv_out_channels,
-            deconv_kernel_sizes,
-            conv_out_channels,
-            conv_kernel_sizes,
-            final_layer,
-            loss,
-            decoder,
-            init_cfg,
-        )
+        super().__init__(in_channels, in_featuremap_size, num_joints, **options)
         self.lambda_t = lambda_t
         self.progress = Progress()
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from poise._arrays import as_numpy
+from poise._options import options_of
 from poise.metrics.functional import keypoint_mpjpe
 from poise.models.flip import flip_sequences
 from poise.models.heads.base import BaseHead
@@ -114,24 +115,15 @@ class TemporalRegressionHead(_LiftingHead):
     Pavllo 2019, "3D human pose estimation in video", arXiv 1811.11742.
 
     Args:
-        in_channels: channels of the features.
-        num_joints: number of keypoints.
-        loss: config or module.
-        decoder: codec or its config.
-        init_cfg: how the weights start.
+        **options: `in_channels` of the features, `num_joints`, `loss`, `decoder` (codec or its
+            config), `init_cfg`.
     """
 
     _names = ("loss_pose3d", "mpjpe", "lifting_target_weight")
 
-    def __init__(
-        self,
-        in_channels: int | Sequence[int],
-        num_joints: int,
-        loss: Any = LIFTING_LOSS,
-        decoder: Any = None,
-        init_cfg: Any = None,
-    ) -> None:
-        super().__init__(in_channels, num_joints, loss, decoder, init_cfg)
+    @options_of(_LiftingHead, positional=True, loss=LIFTING_LOSS)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
 
 
 @MODELS.register_module()
@@ -142,24 +134,14 @@ class TrajectoryRegressionHead(_LiftingHead):
     compares one root with every keypoint of the targets, as in MMPose.
 
     Args:
-        in_channels: channels of the features.
-        num_joints: number of points, usually 1.
-        loss: config or module.
-        decoder: codec or its config.
-        init_cfg: how the weights start.
+        **options: as of `TemporalRegressionHead`; `num_joints` is usually 1.
     """
 
     _names = ("loss_traj", "mpjpe_traj", "trajectory_weights")
 
-    def __init__(
-        self,
-        in_channels: int | Sequence[int],
-        num_joints: int,
-        loss: Any = TRAJECTORY_LOSS,
-        decoder: Any = None,
-        init_cfg: Any = None,
-    ) -> None:
-        super().__init__(in_channels, num_joints, loss, decoder, init_cfg)
+    @options_of(_LiftingHead, positional=True, loss=TRAJECTORY_LOSS)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
 
     def _for_targets(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return outputs.expand_as(targets) if self.num_joints == 1 else outputs

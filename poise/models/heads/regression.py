@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poise._options import options_of
 from poise.errors import ConfigError
 from poise.models.flip import unflip_coordinates
 from poise.models.heads.base import BaseHead
@@ -112,25 +113,15 @@ class RLEHead(RegressionHead):
 
     Li 2021, "Human Pose Regression with Residual Log-likelihood Estimation".
 
-    Args:
-        in_channels: channels of the pooled feature.
-        num_joints: number of keypoints.
-        loss: config or module, called with coordinates, sigmas, targets and weights.
-        decoder: codec or its config.
-        init_cfg: how the weights start.
+    Takes the arguments of `RegressionHead`; `loss` is called with coordinates, sigmas, targets and
+    weights.
     """
 
     _outputs = 4
 
-    def __init__(
-        self,
-        in_channels: int | Sequence[int],
-        num_joints: int,
-        loss: Any = RLE_LOSS,
-        decoder: Any = None,
-        init_cfg: Any = None,
-    ) -> None:
-        super().__init__(in_channels, num_joints, loss, decoder, init_cfg)
+    @options_of(RegressionHead, positional=True, loss=RLE_LOSS)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         # 0.x called the loss `loss`, and its flow has weights
         rename_old_keys(self, [(r"loss\.", "loss_module.")])
 

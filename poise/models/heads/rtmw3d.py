@@ -34,16 +34,11 @@ class RTMW3DHead(RTMWHead):
     Jiang 2024, "RTMW", arXiv 2407.08634, section 3.4.
 
     Args:
-        in_channels: channels of the coarse feature map; the fine one has half.
-        out_channels: number of keypoints.
+        in_channels, out_channels, in_featuremap_size, simcc_split_ratio, final_layer_kernel_size,
+            gau_cfg, init_cfg: as of `RTMWHead`.
         input_size: (width, height, depth) of the model's input, pixels.
-        in_featuremap_size: (width, height) of the coarse feature map.
-        simcc_split_ratio: bins a pixel.
-        final_layer_kernel_size: kernel size of the convolutions.
-        gau_cfg: settings of the gated attention unit.
         loss: config or module, or a list; each loss's `loss_name` names its item.
         decoder: codec whose `decode` returns keypoints, keypoints in bins, and scores.
-        init_cfg: how the weights start.
     """
 
     #: left and right cannot be swapped along z, and MMPose has no flip test here either

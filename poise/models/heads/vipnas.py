@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from poise.models.heads.defaults import HEATMAP_LOSS
+from poise._options import options_of
 from poise.models.heads.heatmap import HeatmapHead
 from poise.registry import MODELS
 
@@ -24,14 +24,10 @@ class ViPNASHead(HeatmapHead):
         deconv_out_channels: channels of each deconvolution.
         deconv_kernel_sizes: kernel size of each.
         deconv_num_groups: groups of each.
-        conv_out_channels: channels of each convolution after them; None for none.
-        conv_kernel_sizes: kernel size of each.
-        final_layer: arguments of the last layer; None for none.
-        loss: config or module.
-        decoder: codec or its config.
-        init_cfg: how the weights start.
+        **options: further arguments of `HeatmapHead`.
     """
 
+    @options_of(HeatmapHead, positional=True)
     def __init__(
         self,
         in_channels: int | Sequence[int],
@@ -39,25 +35,11 @@ class ViPNASHead(HeatmapHead):
         deconv_out_channels: Sequence[int] | None = (144, 144, 144),
         deconv_kernel_sizes: Sequence[int] | None = (4, 4, 4),
         deconv_num_groups: Sequence[int] | None = (16, 16, 16),
-        conv_out_channels: Sequence[int] | None = None,
-        conv_kernel_sizes: Sequence[int] | None = None,
-        final_layer: Mapping[str, Any] | None = {"kernel_size": 1},
-        loss: Any = HEATMAP_LOSS,
-        decoder: Any = None,
-        init_cfg: Any = None,
+        **options: Any,
     ) -> None:
         self._deconv_num_groups = deconv_num_groups
         super().__init__(
-            in_channels,
-            out_channels,
-            deconv_out_channels,
-            deconv_kernel_sizes,
-            conv_out_channels,
-            conv_kernel_sizes,
-            final_layer,
-            loss,
-            decoder,
-            init_cfg,
+            in_channels, out_channels, deconv_out_channels, deconv_kernel_sizes, **options
         )
 
     def _add_deconv_layers(

@@ -40,12 +40,12 @@ class DetDataPreprocessor(PoseDataPreprocessor):
         batch_augments: Sequence[Any] | None = None,
     ) -> None:
         super().__init__(
-            mean,
-            std,
-            pad_size_divisor,
-            pad_value,
-            bgr_to_rgb,
-            rgb_to_bgr,
-            non_blocking,
-            batch_augments,
+            mean=mean,
+            std=std,
+            pad_size_divisor=pad_size_divisor,
+            pad_value=pad_value,
+            bgr_to_rgb=bgr_to_rgb,
+            rgb_to_bgr=rgb_to_bgr,
+            non_blocking=non_blocking,
+            batch_augments=batch_augments,
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from poise._options import options_of
 from poise.errors import DataError
 from poise.models.preprocessors.base import ImgDataPreprocessor
 from poise.registry import MODELS
@@ -19,31 +20,14 @@ class PoseDataPreprocessor(ImgDataPreprocessor):
     """Normalises pictures, tells the samples their padded shapes, augments whole batches.
 
     Args:
-        mean: mean of the channels, one value or three, after the channel swap.
-        std: standard deviation of the channels, likewise.
-        pad_size_divisor: height and width become multiples of it.
-        pad_value: value of the padding, after normalisation.
-        bgr_to_rgb: swap the channels.
-        rgb_to_bgr: swap the channels.
-        non_blocking: copy while the host goes on.
+        **options: those of `ImgDataPreprocessor`, which come first.
         batch_augments: configs or modules `(inputs, data_samples) -> (inputs,
             data_samples)`, applied in training.
     """
 
-    def __init__(
-        self,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
-        pad_size_divisor: int = 1,
-        pad_value: float = 0,
-        bgr_to_rgb: bool = False,
-        rgb_to_bgr: bool = False,
-        non_blocking: bool | None = False,
-        batch_augments: Sequence[Any] | None = None,
-    ) -> None:
-        super().__init__(
-            mean, std, pad_size_divisor, pad_value, bgr_to_rgb, rgb_to_bgr, non_blocking
-        )
+    @options_of(ImgDataPreprocessor, positional=True)
+    def __init__(self, *, batch_augments: Sequence[Any] | None = None, **options: Any) -> None:
+        super().__init__(**options)
         self.batch_augments = (
             None
             if batch_augments is None

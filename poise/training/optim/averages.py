@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poise._options import options_of
 from poise.errors import ConfigError
 from poise.registry import MODELS
 from poise.training.machine.sharding import is_split, lay_out
@@ -107,15 +108,9 @@ class StochasticWeightAverage(AveragedWeights):
 class ExponentialMovingAverage(AveragedWeights):
     """Mean in which old weights fade: new = (1 - momentum) old + momentum current."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        momentum: float = 0.0002,
-        interval: int = 1,
-        device: Any = None,
-        update_buffers: bool = False,
-    ) -> None:
-        super().__init__(model, interval, device, update_buffers)
+    @options_of(AveragedWeights, positional=True)
+    def __init__(self, model: nn.Module, momentum: float = 0.0002, **options: Any) -> None:
+        super().__init__(model, **options)
         if not 0 < momentum < 1:
             raise ConfigError(f"momentum of an EMA must lie between 0 and 1, got {momentum}")
         self.momentum = momentum
@@ -128,16 +123,11 @@ class ExponentialMovingAverage(AveragedWeights):
 class _Annealed(ExponentialMovingAverage):
     """EMA whose momentum falls from 1 to `momentum`, `gamma` updates being the scale."""
 
+    @options_of(ExponentialMovingAverage, positional=True)
     def __init__(
-        self,
-        model: nn.Module,
-        momentum: float = 0.0002,
-        gamma: int = 2000,
-        interval: int = 1,
-        device: Any = None,
-        update_buffers: bool = False,
+        self, model: nn.Module, momentum: float = 0.0002, gamma: int = 2000, **options: Any
     ) -> None:
-        super().__init__(model, momentum, interval, device, update_buffers)
+        super().__init__(model, momentum, **options)
         if gamma <= 0:
             raise ConfigError(f"gamma of an EMA must be positive, got {gamma}")
         self.gamma = gamma
@@ -156,16 +146,9 @@ class ExpMomentumEMA(_Annealed):
 class MomentumAnnealingEMA(_Annealed):
     """EMA with a hyperbolically falling momentum (StyleGAN)."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        momentum: float = 0.0002,
-        gamma: int = 100,
-        interval: int = 1,
-        device: Any = None,
-        update_buffers: bool = False,
-    ) -> None:
-        super().__init__(model, momentum, gamma, interval, device, update_buffers)
+    @options_of(_Annealed, positional=True, gamma=100)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
 
     def weight(self, steps: int) -> float:
         """The momentum of this update."""

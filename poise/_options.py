@@ -14,20 +14,26 @@ __all__ = ["options_of"]
 Init = TypeVar("Init", bound=Callable[..., None])
 
 
-def options_of(base: type) -> Callable[[Init], Init]:
+def options_of(base: type, *, positional: bool = False, **defaults: Any) -> Callable[[Init], Init]:
     """Mark an `__init__` whose `**options` are arguments of the `__init__` of `base`.
 
     Help texts and the registry then see all arguments, and one that neither knows is an
     ArgumentError with a suggestion.
 
+    Args:
+        base: whose `__init__` gets the options.
+        positional: MMPose's order is that of the own arguments, the base's, and last the own
+            ones behind a `*`; all may be given by place.
+        **defaults: options of the base that have another default here.
+
     Example:
         >>> class Reader:
         ...     def __init__(self, path="", size=1): ...
         >>> class Own(Reader):
-        ...     @options_of(Reader)
+        ...     @options_of(Reader, size=3)
         ...     def __init__(self, path="", mark=None, **options): ...
-        >>> list(inspect.signature(Own).parameters)
-        ['path', 'mark', 'size']
+        >>> inspect.signature(Own)
+        <Signature (path='', mark=None, *, size=3)>
     """
 
     def mark(init: Init) -> Init:
@@ -35,11 +41,18 @@ def options_of(base: type) -> Callable[[Init], Init]:
         shown = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
         names = {p.name for p in shown}
         passed: list[inspect.Parameter] = [
-            p.replace(kind=p.KEYWORD_ONLY)
+            p.replace(kind=p.KEYWORD_ONLY, default=defaults.get(p.name, p.default))
             for p in inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
             if p.name not in names and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
         ]
         known = names | {p.name for p in passed}
+        merged: Any
+        if positional:
+            last = [p for p in shown if p.kind is p.KEYWORD_ONLY]
+            rest = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in [*passed, *last]]
+            merged = own.replace(parameters=[p for p in shown if p not in last] + rest)
+        else:
+            merged = own.replace(parameters=shown + passed)
 
         @functools.wraps(init)
         def checked(self: Any, *args: Any, **options: Any) -> None:
@@ -49,9 +62,8 @@ def options_of(base: type) -> Callable[[Init], Init]:
                     f"{type(self).__name__} does not take the argument '{name}'"
                     f"{nearest(name, known)}"
                 )
-            init(self, *args, **options)
+            init(**{**defaults, **merged.bind_partial(self, *args, **options).arguments})
 
-        merged: Any = own.replace(parameters=shown + passed)
         checked.__signature__ = merged  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]
 
