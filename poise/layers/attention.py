@@ -34,7 +34,6 @@ class SelfAttention(BaseModule):
         qkv_bias: bias of the joint projection.
         qk_scale: factor of the products; None is 1 / sqrt(C / heads).
         attn_drop_rate, proj_drop_rate: dropout of attention weights and after the projection.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: heads that do not divide the channels.

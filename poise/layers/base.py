@@ -29,7 +29,8 @@ class BaseModule(nn.Module):
     """`nn.Module` with `init_cfg`: how the weights start, said as data.
 
     Building a module leaves torch's own start values; `init_weights()` applies `init_cfg`, so
-    that reading a checkpoint need not pay for random numbers.
+    that reading a checkpoint need not pay for random numbers. All modules take it; where it means
+    nothing else than here, they do not say so again.
 
     Args:
         init_cfg: dict or list of dicts for `poise.layers.initialize`, or None.

@@ -72,7 +72,6 @@ class DarknetBottleneck(_CSPBlock):
         add_identity: add the input where C = C'.
         use_depthwise: make the second convolution depthwise separable.
         conv_cfg, norm_cfg, act_cfg: for all layers.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -104,7 +103,6 @@ class CSPNeXtBlock(_CSPBlock):
         kernel_size: of the second.
         conv_cfg: for the second; the first is always plain, as in MMDetection.
         norm_cfg, act_cfg: for both.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -142,7 +140,6 @@ class CSPLayer(BaseModule):
         use_cspnext_block: `CSPNeXtBlock` instead of `DarknetBottleneck`.
         channel_attention: weigh channels before the last convolution.
         conv_cfg, norm_cfg, act_cfg: for all layers.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -194,7 +191,6 @@ class SPPBottleneck(BaseModule):
         in_channels, out_channels: C and C'.
         kernel_sizes: sides of the windows.
         conv_cfg, norm_cfg, act_cfg: for both convolutions.
-        init_cfg: how weights start.
     """
 
     def __init__(

@@ -90,7 +90,6 @@ class MultiScaleDeformableAttention(BaseModule):
         dropout: of the output before the residual sum.
         batch_first: (B, L, C) instead of (L, B, C).
         norm_cfg: not used; kept for configs.
-        init_cfg: how the weights start.
         value_proj_ratio: channels of the values, relative to `embed_dims`.
 
     Raises:

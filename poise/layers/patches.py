@@ -128,7 +128,6 @@ class PatchEmbed(_Patches):
         bias: of the convolution.
         norm_cfg: norm of tokens, or None.
         input_size: size of the picture, for `init_out_size`.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -186,7 +185,6 @@ class PatchMerging(_Patches):
         padding: tokens, or "corner" or "same", see `AdaptivePadding`.
         bias: of the linear layer.
         norm_cfg: norm before it, or None.
-        init_cfg: how weights start.
     """
 
     def __init__(

@@ -35,7 +35,6 @@ class RepVGGBlock(BaseModule):
         padding_mode: accepted for MMPose's configs; zeros in any case.
         norm_cfg, act_cfg: norms of branches and activation of the sum.
         without_branch_norm: leave the input out of the sum.
-        init_cfg: how weights start.
     """
 
     def __init__(

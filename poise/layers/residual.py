@@ -39,7 +39,6 @@ class ResidualBlock(BaseModule):
         style: "pytorch" puts the stride into the 3 x 3 convolution, "caffe" into the first.
         with_cp: recompute activations in the backward pass.
         conv_cfg, norm_cfg: for all convolutions and norms.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: an unknown style, or channels that the expansion does not divide.

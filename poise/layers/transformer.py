@@ -42,7 +42,6 @@ class MultiheadAttention(BaseModule):
         attn_drop: dropout of attention weights.
         proj_drop: dropout after the projection.
         dropout_layer: dropout before the sum, or None.
-        init_cfg: how weights start.
         batch_first: tokens are (B, L, C) rather than (L, B, C).
         **kwargs: further arguments of `nn.MultiheadAttention`; `dropout` sets `attn_drop` and
             the probability of `dropout_layer`.
@@ -132,7 +131,6 @@ class FFN(BaseModule):
         ffn_drop: dropout after each.
         dropout_layer: dropout before the sum, or None.
         add_identity: add the input.
-        init_cfg: how weights start.
         layer_scale_init_value: start of a factor per channel; 0 for none.
 
     Raises:
@@ -186,7 +184,6 @@ class DetrTransformerEncoderLayer(BaseModule):
         self_attn_cfg: arguments of `MultiheadAttention`; the batch comes first.
         ffn_cfg: arguments of `FFN`.
         norm_cfg: of both norms.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: `batch_first=False`.
@@ -232,7 +229,6 @@ class DetrTransformerEncoder(BaseModule):
         num_layers: layers.
         layer_cfg: arguments of each.
         num_cp: layers whose activations are recomputed in the backward pass, from the first.
-        init_cfg: how weights start.
     """
 
     def __init__(

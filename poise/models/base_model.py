@@ -49,7 +49,6 @@ class BaseModel(BaseModule):
     Args:
         data_preprocessor: config or module, batch -> model input; None only moves data to the
             device.
-        init_cfg: how the weights start.
     """
 
     def __init__(self, data_preprocessor: Any = None, init_cfg: Any = None) -> None:

@@ -26,7 +26,6 @@ class AlexNet(BaseBackbone):
 
     Args:
         num_classes: classes of the classifier after it; without one if not positive.
-        init_cfg: how weights start.
     """
 
     def __init__(self, num_classes: int = -1, init_cfg: Any = None) -> None:

@@ -65,7 +65,9 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
 
     Subclasses define `forward(x)`: (B, 3, H, W) float32 -> a tuple of feature maps
     (B, C, H', W'), and may define `_freeze_stages()`, called whenever the mode changes.
-    A class attribute or argument `norm_eval` keeps batch norms on their running statistics.
+    Arguments that mean the same everywhere: `norm_eval` (also a class attribute) keeps batch norms
+    on their running statistics in training, `with_cp` computes activations anew in the backward
+    pass, `init_cfg` says how weights start.
     """
 
     norm_eval: bool = False

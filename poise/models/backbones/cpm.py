@@ -26,7 +26,6 @@ class CpmBlock(BaseModule):
         in_channels: C.
         channels, kernels: of each convolution.
         norm_cfg: for all.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: lists of unequal length.
@@ -67,7 +66,6 @@ class CPM(BaseBackbone):
         middle_channels: channels of the picture's features that each stage sees.
         num_stages: stages, the first of which sees the picture alone.
         norm_cfg: for all layers.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: `in_channels` is not 3, or no stage.

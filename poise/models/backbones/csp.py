@@ -142,8 +142,6 @@ class CSPDarknet(_CSPBackbone):
         arch_ovewrite: rows that replace those of `arch` (spelled as in MMDetection).
         spp_kernal_sizes: windows of the SPP (spelled as in MMDetection).
         conv_cfg, norm_cfg, act_cfg: for all layers.
-        norm_eval: keep batch norms on their running statistics in training.
-        init_cfg: how weights start.
     """
 
     arch_settings = _archs(9)
@@ -201,8 +199,6 @@ class CSPNeXt(_CSPBackbone):
         spp_kernel_sizes: windows of the SPP.
         channel_attention: weigh channels at the end of each CSP layer.
         conv_cfg, norm_cfg, act_cfg: for all layers; the stem is always plain.
-        norm_eval: keep batch norms on their running statistics in training.
-        init_cfg: how weights start.
 
     Example:
         >>> import torch

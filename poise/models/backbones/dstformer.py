@@ -140,7 +140,6 @@ class DSTFormer(BaseBackbone):
         qkv_bias, qk_scale: of the attentions.
         drop_rate, attn_drop_rate, drop_path_rate: probabilities of dropouts.
         att_fuse: weigh the two streams by what they say, rather than evenly.
-        init_cfg: how weights start.
     """
 
     def __init__(

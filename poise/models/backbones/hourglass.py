@@ -39,7 +39,6 @@ class HourglassModule(BaseModule):
         stage_channels: channels at each size.
         stage_blocks: blocks at each size.
         norm_cfg: for the outermost size; the inner ones have plain batch norms, as in MMPose.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -80,7 +79,6 @@ class HourglassNet(BaseBackbone):
         stage_channels, stage_blocks: channels and blocks at each size.
         feat_channel: channels of the maps.
         norm_cfg: for the layers between hourglasses.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: lists that are too short or of unequal length.
@@ -141,7 +139,6 @@ class HourglassAEModule(BaseModule):
         depth: halvings.
         stage_channels: channels at each size.
         norm_cfg: for the outermost size; the inner ones have plain batch norms, as in MMPose.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -182,7 +179,6 @@ class HourglassAENet(BaseBackbone):
         stage_channels: channels at each size.
         feat_channels: channels between hourglasses.
         norm_cfg: for all layers but those inside.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: too few stage channels.

@@ -141,10 +141,8 @@ class HRModule(BaseModule):
         in_channels: channels of each branch as it comes in.
         num_channels: middle channels of each branch.
         multiscale_output: return all branches, or only the finest.
-        with_cp: recompute activations in the backward pass.
         conv_cfg, norm_cfg: for all layers.
         upsample_cfg: `mode` and `align_corners` of the upsampling.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: lists of another length than `num_branches`.

@@ -43,7 +43,6 @@ class LocalWindowSelfAttention(BaseModule):
             `WindowMSA`.
         window_size: side of a window, or (h, w).
         with_pad_mask: keep padding out of the attention, where both sides are padded.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -104,7 +103,6 @@ class CrossFFN(BaseModule):
         in_features, hidden_features, out_features: C, channels between, and C'.
         act_cfg, dw_act_cfg: activations; of the middle one.
         norm_cfg: of all norms.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -150,7 +148,6 @@ class HRFormerBlock(BaseModule):
         drop_path: probability of stochastic depth.
         act_cfg, norm_cfg: of the feed-forward.
         transformer_norm_cfg: of the norms before each part.
-        init_cfg: how weights start.
         **kwargs: further arguments of the attention.
     """
 

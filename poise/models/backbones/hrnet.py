@@ -42,11 +42,8 @@ class HRNet(BaseBackbone):
             `multiscale_output`; and perhaps `upsample`. See `HRNet.w32` for one.
         in_channels: channels of the picture.
         conv_cfg, norm_cfg: for all layers.
-        norm_eval: keep batch norms on their running statistics in training.
-        with_cp: recompute activations in the backward pass.
         zero_init_residual: let blocks start as identity.
         frozen_stages: stages without training, stem included; -1 for none.
-        init_cfg: how weights start.
 
     Example:
         >>> import torch

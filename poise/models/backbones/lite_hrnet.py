@@ -86,7 +86,6 @@ class ConditionalChannelWeighting(BaseModule):
         stride: 1 or 2.
         reduce_ratio: of `CrossResolutionWeighting`.
         conv_cfg, norm_cfg: for all layers.
-        with_cp: recompute activations in the backward pass.
     """
 
     def __init__(
@@ -209,7 +208,6 @@ class LiteHRModule(BaseModule):
         multiscale_output: return all branches, or only the finest.
         with_fuse: exchange at all.
         conv_cfg, norm_cfg: for all layers.
-        with_cp: recompute activations in the backward pass.
 
     Raises:
         ConfigError: another module type, or number of channels.
@@ -311,9 +309,6 @@ class LiteHRNet(BaseBackbone):
             `with_head`.
         in_channels: channels of the picture.
         conv_cfg, norm_cfg: for all layers.
-        norm_eval: keep batch norms on their running statistics in training.
-        with_cp: recompute activations in the backward pass.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: lists with fewer entries than `num_stages`.

@@ -34,7 +34,6 @@ class _InvertedResidual(BaseModule):
         in_channels, out_channels: C and C'.
         stride: 1 or 2.
         expand_ratio: middle channels relative to C; 1 leaves the expansion out.
-        with_cp: recompute activations in the backward pass.
         conv_cfg, norm_cfg, act_cfg: for all layers; the projection has no activation.
     """
 
@@ -82,9 +81,6 @@ class MobileNetV2(BaseBackbone):
             last convolution.
         frozen_stages: rows without training, the first convolution included; -1 for none.
         conv_cfg, norm_cfg, act_cfg: for all layers.
-        norm_eval: keep batch norms on their running statistics in training.
-        with_cp: recompute activations in the backward pass.
-        init_cfg: how weights start.
     """
 
     #: expansion, channels, blocks, stride (table 2 of the paper)

@@ -75,9 +75,6 @@ class MobileNetV3(BaseBackbone):
         conv_cfg, norm_cfg: for all layers.
         out_indices: blocks whose maps are returned; negative ones count from the end.
         frozen_stages: blocks without training, the stem included; -1 for none.
-        norm_eval: keep batch norms on their running statistics in training.
-        with_cp: recompute activations in the backward pass.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: no such network, block or stage.

@@ -51,7 +51,6 @@ class RSB(BaseModule):
         norm_cfg: for all layers.
         expand_times, res_top_channels: channels of a branch are C * expand_times /
             res_top_channels.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: fewer than two steps.
@@ -371,7 +370,6 @@ class RSN(_MultiStage):
         unit_channels, num_stages, num_units, num_blocks, norm_cfg, res_top_channels: as `MSPN`.
         num_steps: branches of a block.
         expand_times: channels of a branch, see `RSB`.
-        init_cfg: how weights start.
     """
 
     stages_name = "multi_stage_rsn"

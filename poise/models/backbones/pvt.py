@@ -56,7 +56,6 @@ class MixFFN(BaseModule):
         ffn_drop: dropout after activation and end.
         dropout_layer: dropout before the sum, or None.
         use_conv: have the depthwise convolution, which tells positions apart.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -97,7 +96,6 @@ class SpatialReductionAttention(MultiheadAttention):
         qkv_bias: bias of projections.
         norm_cfg: norm of the smaller copy.
         sr_ratio: how much smaller each side is.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -148,7 +146,6 @@ class PVTEncoderLayer(BaseModule):
         act_cfg, norm_cfg: activation and norms.
         sr_ratio: of the attention.
         use_conv_ffn: of the feed-forward.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -197,7 +194,6 @@ class AbsolutePositionEmbedding(BaseModule):
         pos_shape: (H, W) that positions are learned for.
         pos_dim: C.
         drop_rate: dropout of the result.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -245,7 +241,6 @@ class PyramidVisionTransformer(BaseBackbone):
         use_conv_ffn: of the feed-forwards.
         act_cfg, norm_cfg: activations and norms.
         convert_weights: the file of "Pretrained" has the authors' names.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: lists of another length than `num_stages`, or no such stage.

@@ -34,7 +34,6 @@ class SplitAttentionConv2d(BaseModule):
         reduction_factor: of channels inside the attention.
         conv_cfg: for the convolution.
         norm_cfg: for both norms.
-        init_cfg: how weights start.
     """
 
     def __init__(

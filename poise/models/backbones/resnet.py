@@ -48,10 +48,7 @@ class ResNet(BaseBackbone):
         avg_down: average before the projections of shortcuts.
         frozen_stages: stages without training, stem included; -1 for none, 0 the stem.
         conv_cfg, norm_cfg: for all layers.
-        norm_eval: keep batch norms on their running statistics in training.
-        with_cp: recompute activations in the backward pass.
         zero_init_residual: let blocks start as identity.
-        init_cfg: how weights start.
         block_options: further arguments for every block.
         stages: what a family does its own way, a dict for each stage: `num_blocks`,
             `out_channels`, and arguments of its blocks. None follows `depth`.

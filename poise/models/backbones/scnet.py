@@ -34,7 +34,6 @@ class SCConv(BaseModule):
         stride: of the last convolution.
         pooling_r: side of the pooling windows.
         conv_cfg, norm_cfg: for all layers.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: `in_channels` is not `out_channels`.

@@ -55,8 +55,6 @@ class ShuffleUnit(BaseModule):
         combine: "add" keeps the shape; "concat" halves the size, and the pooled input makes up
             the first channels of the output.
         conv_cfg, norm_cfg, act_cfg: for all layers.
-        with_cp: recompute activations in the backward pass.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: another `combine`, or channels that do not fit.
@@ -119,7 +117,6 @@ class ShuffleUnitV2(BaseModule):
     Args:
         in_channels, out_channels: of the unit.
         stride: 1, or 2 where both branches see the whole input.
-        with_cp: recompute activations in the backward pass.
         act_cfg: for all activations.
         **cfgs: `conv_cfg` and `norm_cfg`.
 
@@ -210,9 +207,6 @@ class ShuffleNetV1(_ShuffleNet):
         out_indices: stages whose maps are returned, 0 to 2.
         frozen_stages: stages without training, the stem included; -1 for none.
         conv_cfg, norm_cfg, act_cfg: for all layers.
-        norm_eval: keep batch norms on their running statistics in training.
-        with_cp: recompute activations in the backward pass.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: another number of groups.
@@ -273,9 +267,6 @@ class ShuffleNetV2(_ShuffleNet):
         out_indices: layers whose maps are returned: 0 to 2 the stages, 3 the last convolution.
         frozen_stages: layers without training, the stem included; -1 for none.
         conv_cfg, norm_cfg, act_cfg: for all layers.
-        norm_eval: keep batch norms on their running statistics in training.
-        with_cp: recompute activations in the backward pass.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: another `widen_factor`.

@@ -54,7 +54,6 @@ class ShiftWindowMSA(BaseModule):
         window_size: side of a window.
         shift_size: places the windows are moved by; less than a window.
         dropout_layer: dropout of the result.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: a shift of a window or more.
@@ -127,8 +126,6 @@ class SwinBlock(BaseModule):
         qkv_bias, qk_scale: of the attention.
         drop_rate, attn_drop_rate, drop_path_rate: probabilities of dropouts.
         act_cfg, norm_cfg: activation and norms.
-        with_cp: recompute activations in the backward pass.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -234,10 +231,8 @@ class SwinTransformer(BaseBackbone):
         drop_rate, attn_drop_rate, drop_path_rate: probabilities of dropouts.
         use_abs_pos_embed: add learned absolute positions.
         act_cfg, norm_cfg: activations and norms.
-        with_cp: recompute activations in the backward pass.
         convert_weights: the file of "Pretrained" has the authors' names.
         frozen_stages: sizes without training, patches included; -1 for none.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: patches that overlap, or lists that do not fit together.

@@ -52,7 +52,6 @@ class BasicTemporalBlock(BaseModule):
         residual: add the input.
         use_stride_conv: convolve disjoint windows, for one estimate a sequence in training.
         conv_cfg, norm_cfg: for all layers.
-        init_cfg: how weights start.
     """
 
     def __init__(

@@ -168,7 +168,6 @@ class UniFormer(BaseBackbone):
         use_window: attention inside windows in the third stage.
         use_hybrid: the same, but every fourth block sees the whole map.
         window_size: side of the windows.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: lists that have not one number for each of four stages, or heads that do not

@@ -103,7 +103,6 @@ class V2VNet(BaseBackbone):
         input_channels: channels of the volume.
         output_channels: of the result.
         mid_channels: between.
-        init_cfg: how weights start.
     """
 
     def __init__(

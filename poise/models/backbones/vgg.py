@@ -36,10 +36,8 @@ class VGG(BaseBackbone):
         out_indices: stages whose maps are returned, from 0; None takes the last.
         frozen_stages: stages without training; -1 or 0 for none.
         conv_cfg, norm_cfg, act_cfg: for all layers.
-        norm_eval: keep batch norms on their running statistics in training.
         ceil_mode: of the pooling.
         with_last_pool: pool after the last stage.
-        init_cfg: how weights start.
 
     Raises:
         UnknownNameError: no network of this depth.

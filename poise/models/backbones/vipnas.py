@@ -94,7 +94,6 @@ class ViPNAS_ResNet(ResNet):  # noqa: N801 (MMPose's name)
         ks: kernel sizes of the stem and of each stage.
         group: groups in each stage.
         att: global context in each stage.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: lists that have not an entry for the stem and one for each stage.
@@ -185,9 +184,6 @@ class ViPNAS_MobileNetV3(BaseBackbone):  # noqa: N801 (MMPose's name)
         act: names of activations.
         conv_cfg, norm_cfg: for all layers.
         frozen_stages: blocks without training, the stem included; -1 for none.
-        norm_eval: keep batch norms on their running statistics in training.
-        with_cp: recompute activations in the backward pass.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: a list that is shorter than `dep`.

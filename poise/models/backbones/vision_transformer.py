@@ -127,7 +127,6 @@ class TransformerEncoderLayer(BaseModule):
         num_fcs: linear layers of the feed-forward.
         qkv_bias: bias of the attention's projection.
         act_cfg, norm_cfg: activation and norms.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -202,7 +201,6 @@ class VisionTransformer(BaseBackbone):
         layer_scale_init_value: start of factors per channel; 0 for none.
         patch_cfg, layer_cfgs: arguments of `PatchEmbed` and of the layers (a dict, or one each).
         pre_norm: norm before the first layer.
-        init_cfg: how weights start.
         output_cls_token: MMClassification's older form; False asks for "featmap".
 
     Raises:

@@ -65,7 +65,6 @@ class DenseBoxHead(BaseModule):
     Args:
         train_cfg: `assigner`, an object or a config; what else the loss needs.
         test_cfg: `score_thr`, `nms_pre`, `min_bbox_size`, `nms`, `max_per_img`.
-        init_cfg: how weights start.
 
     Attributes:
         assigner: whose object a point is; None for a head that predicts only.

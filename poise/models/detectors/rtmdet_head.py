@@ -57,7 +57,6 @@ class RTMDetSepBNHead(DenseBoxHead):
         train_cfg: `assigner`, an object or a config, and `pos_weight`, the factor of what
             positive points add to the loss of scores (1 where it is 0 or less).
         test_cfg: `score_thr`, `nms_pre`, `min_bbox_size`, `nms`, `max_per_img`.
-        init_cfg: how weights start.
 
     Raises:
         ConfigError: depthwise convolutions that should be shared.

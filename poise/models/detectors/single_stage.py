@@ -34,7 +34,6 @@ class SingleStageDetector(PictureNetwork, BaseModule):
         train_cfg: `assigner` and what else the head's loss needs.
         test_cfg: `score_thr`, `nms_pre`, `min_bbox_size`, `nms`, `max_per_img`.
         data_preprocessor: batch -> model input; None only moves data to the device.
-        init_cfg: how the weights start.
     """
 
     _version = 1

@@ -60,7 +60,6 @@ class YOLOXHead(DenseBoxHead):
         loss_l1: of the raw outputs for boxes, in the last epochs.
         train_cfg: `assigner`, an object or a config.
         test_cfg: `score_thr`, `nms`, `max_per_img`.
-        init_cfg: how weights start.
 
     Attributes:
         use_l1: whether `loss_l1` counts; `mmdet.YOLOXModeSwitchHook` sets it.

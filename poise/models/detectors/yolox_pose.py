@@ -53,7 +53,6 @@ class YOLOPoseLayers(YOLOXHead):
             many.
         featmap_strides: of the feature maps, pixels.
         norm_cfg, act_cfg: for all layers.
-        init_cfg: how weights start.
         **options: further arguments of `YOLOXHead`.
     """
 
@@ -122,7 +121,6 @@ class YOLOPoseHead(BaseModule):
         train_cfg: `assigner`, an object or a config, whose `oks_calculator` has sigmas that
             released weights carry.
         test_cfg: `score_thr`, `nms_pre`, `nms` and, without `yolox_style`, `max_per_img`.
-        init_cfg: how weights start.
 
     Attributes:
         use_bbox_aux: whether `loss_bbox_aux` counts; `YOLOXModeSwitchHook` sets it.

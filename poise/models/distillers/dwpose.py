@@ -59,7 +59,6 @@ class DWPoseDistiller(BasePoseEstimator):
             first stage the student's.
         train_cfg: settings of training; the student's if None.
         data_preprocessor: batch -> model input.
-        init_cfg: how the weights start.
         mmpose_faults: let the teacher's batch norms see the batch and learn their running
             statistics in training, as in MMPose; False keeps the teacher as it is.
     """

@@ -43,7 +43,6 @@ class BasePoseEstimator(PictureNetwork, BaseModel):
         test_cfg: settings for predictions (`flip_test` ...); the head gets a copy.
         data_preprocessor: batch -> model input; None only moves data to the device.
         use_syncbn: batch norms see the batch of all processes, where training runs in several.
-        init_cfg: how the weights start.
         metainfo: schema that replaces the samples' when the model predicts.
 
     Raises:

@@ -28,7 +28,6 @@ class BottomupPoseEstimator(BasePoseEstimator):
         test_cfg: `flip_test`, `multiscale_test` and what the head reads.
         use_syncbn: batch norms see the batch of all processes, where training runs in several.
         data_preprocessor: batch -> model input.
-        init_cfg: how the weights start.
         metainfo: schema that replaces the samples' when the model predicts.
     """
 

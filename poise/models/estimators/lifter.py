@@ -34,7 +34,6 @@ class PoseLifter(BasePoseEstimator):
         train_cfg: settings the head reads while it trains.
         test_cfg: `flip_test`, `output_keypoint_indices`.
         data_preprocessor: batch -> model input.
-        init_cfg: how the weights start.
         metainfo: schema that replaces the samples' when the model predicts.
     """
 

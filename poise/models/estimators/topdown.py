@@ -32,7 +32,6 @@ class TopdownPoseEstimator(BasePoseEstimator):
         test_cfg: `flip_test` and its settings, `output_heatmaps`,
             `output_keypoint_indices`.
         data_preprocessor: batch -> model input.
-        init_cfg: how the weights start.
         metainfo: schema that replaces the samples' when the model predicts.
     """
 

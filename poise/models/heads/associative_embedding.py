@@ -40,7 +40,6 @@ class AssociativeEmbeddingHead(HeatmapHead):
         keypoint_loss: config or module.
         tag_loss: config or module.
         decoder: codec or its config.
-        init_cfg: how the weights start.
     """
 
     def __init__(

@@ -59,7 +59,6 @@ class IIAModule(BaseModule):
         in_channels: channels of the feature map.
         out_channels: keypoints and the centre.
         clamp_delta: how near probabilities come to 0 and 1.
-        init_cfg: how the weights start.
     """
 
     def __init__(
@@ -152,7 +151,6 @@ class GFDModule(BaseModule):
         out_channels: number of keypoints.
         gfd_channels: channels inside.
         clamp_delta: how near probabilities come to 0 and 1.
-        init_cfg: how the weights start.
     """
 
     def __init__(
@@ -210,7 +208,6 @@ class CIDHead(BaseHead):
         decoupled_heatmap_loss: of the heatmaps of each person.
         contrastive_loss: of the features.
         decoder: codec or its config.
-        init_cfg: how the weights start.
     """
 
     _version = 2

@@ -34,7 +34,6 @@ class CPMHead(BaseHead):
         final_layer: arguments of the last layer; None for none.
         loss: config or module, or a list with one for each stage.
         decoder: codec or its config.
-        init_cfg: how the weights start.
 
     Raises:
         ConfigError: lists of the wrong length.

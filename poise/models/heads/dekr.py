@@ -52,7 +52,6 @@ class AdaptiveActivationBlock(BaseModule):
         groups: groups, usually one a keypoint.
         norm_cfg: norm.
         act_cfg: activation.
-        init_cfg: how the weights start.
 
     Raises:
         ConfigError: channels that groups do not divide.
@@ -112,7 +111,6 @@ class RescoreNet(BaseModule):
     Args:
         in_channels: three numbers a limb and one a keypoint.
         norm_indexes: two limbs whose mean length is the unit (the torso).
-        init_cfg: how the weights start.
     """
 
     #: channels of the hidden layers
@@ -166,7 +164,6 @@ class DEKRHead(BaseHead):
         displacement_loss: config or module.
         decoder: codec or its config.
         rescore_cfg: arguments of `RescoreNet`, or None.
-        init_cfg: how the weights start.
     """
 
     _version = 2

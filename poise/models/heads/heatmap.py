@@ -35,7 +35,6 @@ class HeatmapHead(BaseHead):
         final_layer: arguments of the last layer; None for none.
         loss: config or module.
         decoder: codec or its config.
-        init_cfg: how the weights start.
 
     Raises:
         ConfigError: channels and kernel sizes of different lengths.

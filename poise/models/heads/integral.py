@@ -49,7 +49,6 @@ class IntegralRegressionHead(BaseHead):
         final_layer: arguments of the last layer; None for none.
         loss: config or module.
         decoder: codec or its config.
-        init_cfg: how the weights start.
 
     Raises:
         ConfigError: several feature maps.

@@ -38,7 +38,6 @@ class Heatmap3DHead(HeatmapHead):
         deconv_out_channels: channels of each deconvolution.
         deconv_kernel_sizes: kernel size of each.
         final_layer: arguments of the last layer.
-        init_cfg: how the weights start.
 
     Raises:
         ConfigError: `out_channels` is no multiple of `depth_size`.

@@ -159,7 +159,6 @@ class MotionRegressionHead(BaseHead):
         embedding_size: channels of the embedding; 0 for no layer after it.
         loss: config or module.
         decoder: codec or its config.
-        init_cfg: how the weights start.
     """
 
     _version = 2

@@ -118,7 +118,6 @@ class MSPNHead(BaseHead):
         level_indices: for every predictor which of the encoded target levels it learns.
         loss: config or module, or a list with one for each predictor.
         decoder: codec or its config.
-        init_cfg: how the weights start.
 
     Raises:
         ConfigError: lists of the wrong length.

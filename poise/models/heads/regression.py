@@ -32,7 +32,6 @@ class RegressionHead(BaseHead):
         num_joints: number of keypoints.
         loss: config or module.
         decoder: codec or its config.
-        init_cfg: how the weights start.
     """
 
     _version = 2

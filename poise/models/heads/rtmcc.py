@@ -103,7 +103,6 @@ class RTMCCHead(_GatedHead):
         gau_cfg: settings of the gated attention unit.
         loss: config or module.
         decoder: codec or its config.
-        init_cfg: how the weights start.
 
     Raises:
         ConfigError: several feature maps.
@@ -136,7 +135,6 @@ class RTMWHead(_GatedHead):
         gau_cfg: settings of the gated attention unit.
         loss: config or module.
         decoder: codec or its config.
-        init_cfg: how the weights start.
 
     Raises:
         ConfigError: `in_channels` is a sequence.

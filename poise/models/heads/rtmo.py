@@ -51,7 +51,6 @@ class RTMOHeadModule(BaseModule):
         conv_cfg: convolution, or None.
         norm_cfg: norm.
         act_cfg: activation.
-        init_cfg: how the weights start.
     """
 
     def __init__(

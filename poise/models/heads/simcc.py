@@ -115,7 +115,6 @@ class SimCCHead(BaseSimCCHead):
         final_layer: arguments of the last convolution; None for none.
         loss: config or module.
         decoder: codec or its config.
-        init_cfg: how the weights start.
 
     Raises:
         ConfigError: unknown `deconv_type`.

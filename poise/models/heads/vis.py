@@ -32,7 +32,6 @@ class VisPredictHead(BaseHead):
         pose_cfg: config of the pose head, or the head.
         loss: config or module of the visibility loss; its `use_sigmoid` decides whether the
             branch ends in a sigmoid.
-        init_cfg: how the weights start.
 
     Raises:
         ConfigError: the pose head does not say how many keypoints it has.

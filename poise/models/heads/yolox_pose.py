@@ -48,7 +48,6 @@ class YOLOXPoseHeadModule(BaseModule):
         conv_cfg: convolution, or None.
         norm_cfg: norm.
         act_cfg: activation.
-        init_cfg: how the weights start.
     """
 
     def __init__(

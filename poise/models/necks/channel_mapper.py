@@ -29,7 +29,6 @@ class ChannelMapper(BaseModule):
         conv_cfg, norm_cfg, act_cfg: for them.
         num_outs: output maps; more than inputs adds convolutions of stride 2.
         bias: of the convolutions, or "auto".
-        init_cfg: how weights start.
 
     Raises:
         ArgumentError: `in_channels` is no list.

@@ -36,7 +36,6 @@ class FPN(BaseModule):
         no_norm_on_lateral: no norm in lateral convolutions.
         conv_cfg, norm_cfg, act_cfg: for all convolutions.
         upsample_cfg: arguments of the interpolation.
-        init_cfg: how weights start.
 
     Raises:
         ArgumentError: `in_channels` is no list.

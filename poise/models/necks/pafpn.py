@@ -91,7 +91,6 @@ class CSPNeXtPAFPN(_PAFPN):
         expand_ratio: channels of each half of a CSP layer.
         upsample_cfg: arguments of `nn.Upsample`.
         conv_cfg, norm_cfg, act_cfg: for all layers.
-        init_cfg: how weights start.
     """
 
     def __init__(
@@ -165,7 +164,6 @@ class YOLOXPAFPN(_PAFPN):
         out_channels: channels of every output map.
         num_csp_blocks, use_depthwise, upsample_cfg: as `CSPNeXtPAFPN`.
         conv_cfg, norm_cfg, act_cfg: for all layers.
-        init_cfg: how weights start.
     """
 
     def __init__(

@@ -31,7 +31,6 @@ class YOLOPAFPN(BaseModule):
         use_depthwise: make the strided convolutions depthwise separable.
         freeze_all: keep all weights as they are in training.
         norm_cfg, act_cfg: for all layers.
-        init_cfg: how weights start.
     """
 
     def __init__(

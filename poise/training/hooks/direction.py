@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poise.errors import ConfigError, one_of
+from poise.errors import ConfigError
 
 __all__ = ["GREATER_KEYS", "LESS_KEYS", "rule_for"]
 
@@ -32,7 +32,9 @@ def rule_for(
         ConfigError: neither the config nor the name tells.
     """
     if rule is not None:
-        return one_of(rule, ("greater", "less"), "rule")
+        if rule not in ("greater", "less"):
+            raise ConfigError(f"rule must be 'greater', 'less' or None, got {rule!r}")
+        return rule
     lower = name.lower()
     known = [("greater", greater_keys), ("less", less_keys)]
     # an exact name counts before a part of one

@@ -238,7 +238,7 @@ def test_sizes_are_the_published_ones(build, parameters):
             ConfigError,
             "size of a",
         ),
-        ({"type": "CSPNeXt", "arch": "P7"}, ConfigError, "P5, P6"),
+        ({"type": "CSPNeXt", "arch": "P7"}, ConfigError, "'P5', 'P6'"),
         ({"type": "HRNet", "extra": hr_extra(block="BASC")}, ConfigError, "BASIC"),
         ({"type": "HRNet", "extra": hr_extra(num_blocks=[1])}, ConfigError, "branches"),
         ({"type": "PyramidVisionTransformer", "paddings": [0]}, ConfigError, r"got paddings=\[0\]"),

@@ -50,7 +50,6 @@ class TransformerHead(BaseHead):
         positional_encoding: arguments of the position encoding.
         num_queries: queries of the decoder.
         loss: config of the loss.
-        init_cfg: how the weights start.
     """
 
     def __init__(
