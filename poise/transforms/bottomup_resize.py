@@ -13,6 +13,7 @@ from poise.registry import TRANSFORMS
 from poise.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 from poise.transforms.base import BaseTransform
 from poise.transforms.bottomup_affine import border_value
+from poise.transforms.detection import Resize
 from poise.transforms.image import rescale_image, resize_image
 from poise.transforms.randomness import cache_randomness
 from poise.transforms.topdown import checked_size
@@ -212,7 +213,9 @@ class RandomChoiceResize(BottomupRandomChoiceResize):
     """Resize the picture to a size drawn from a list, as MMCV does.
 
     MMCV knows nothing of `bbox` and `keypoints` and leaves them as they are; ED-Pose's config
-    trains so in MMPose. Arguments are those of `BottomupRandomChoiceResize`.
+    trains so in MMPose. In a pipeline of detectors (after `mmdet.LoadAnnotations`) MMCV has
+    MMDetection's `Resize` do it, which moves them. Arguments are those of
+    `BottomupRandomChoiceResize`.
 
     Args:
         mmpose_faults: False moves boxes and keypoints with the picture.
@@ -220,6 +223,10 @@ class RandomChoiceResize(BottomupRandomChoiceResize):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Change `img` and `img_shape`; add `scale_factor`, `scale_idx`, `scale`, `keep_ratio`."""
+        if "bbox_label" in results:
+            wanted, results["scale_idx"] = self._random_select()
+            options = (self.keep_ratio, self.clip_object_border, self.backend)
+            return Resize(wanted, None, *options).transform(results)
         if not self.mmpose_faults:
             return super().transform(results)
         wanted = self._resize_image(results)

@@ -237,6 +237,15 @@ def test_mmcvs_resize_leaves_boxes_and_keypoints_unless_told_otherwise(person, f
     )
 
 
+def test_mmcvs_resize_moves_the_boxes_of_detectors(person):
+    before = person(2)
+    boxes = before["bbox"].copy()
+    before |= dict(bbox_label=np.zeros(2, int), ignore_flag=np.zeros(2, bool))
+    after = RandomChoiceResize([(32, 40)], keep_ratio=True)(before)
+    np.testing.assert_allclose(after["bbox"], boxes * 40 / 64, rtol=1e-6)
+    assert (after["scale"], after["scale_factor"]) == ((32, 40), (40 / 64, 30 / 48))
+
+
 def test_choice_resize_draws_every_size():
     step = BottomupRandomChoiceResize([(8, 8), (9, 9), (10, 10)])
     assert {step._random_select()[1] for _ in range(60)} == {0, 1, 2}

@@ -192,7 +192,12 @@ def _put_start(tree: Tree, start: str | None, weights: str | None) -> str:
         tree["load_from"] = None
         return "start: the weights inside the package; every class starts as a person"
     tree["model"]["embedded"] = False
-    return put_start(tree, start, weights)
+    said = put_start(tree, start, weights)
+    if weights != NOTHING:
+        return said
+    return (
+        f"{said}; the learning rate is for the weights inside the package, --find-lr measures one"
+    )
 
 
 def _classes(count: int) -> str:

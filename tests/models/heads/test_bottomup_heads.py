@@ -248,6 +248,31 @@ def test_displacements_lead_to_people(people, flip):
         head.predict(feats, [people()], {"multiscale_test": True})
 
 
+@pytest.mark.parametrize(("threshold", "kept"), [(0.0, 2), (0.05, 1)])
+def test_people_alike_are_one_where_a_distance_says_so(people, monkeypatch, threshold, kept):
+    codec = SPR(SIZE, (16, 16), sigma=(4, 2), generate_keypoint_heatmaps=True)
+    head = DEKRHead(4, K, 4, 2, decoder=codec).eval()
+    points = torch.arange(2.0 * K).reshape(1, K, 2).repeat(2, 1, 1)
+    feats = (torch.randn(1, 4, 16, 16),)
+    for count, found in ((2, kept), (0, 0)):
+        scores = torch.ones(count), torch.full((count, K), 0.5)
+        monkeypatch.setattr(codec, "decode", lambda *_, n=count, s=scores: (points[:n], s))
+        (own,) = head.predict(feats, [people()], {"nms_dist_thr": threshold})
+        assert own.keypoints.shape == (found, K, 2)
+
+
+def test_decoupled_keypoints_are_moved_from_corners_to_centres(people, monkeypatch):
+    codec = DecoupledHeatmap(SIZE, (8, 16))
+    head = CIDHead(4, 6, K, decoder=codec).eval()
+    monkeypatch.setattr(
+        codec, "decode", lambda maps, _: (np.zeros((*maps.shape[:2], 2)), np.ones(maps.shape[:2]))
+    )
+    with torch.no_grad():
+        (own,) = head.predict((torch.randn(1, 4, 16, 8),), [people()], {"score_threshold": 0.0})
+    # half of 64 / 8 and of 64 / 16 pixels of the input
+    np.testing.assert_array_equal(np.unique(own.keypoints.reshape(-1, 2), axis=0), [[4.0, 2.0]])
+
+
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("threshold", [0.0, 1.0])
 def test_centres_are_decoupled(people, flip, threshold):

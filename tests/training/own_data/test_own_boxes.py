@@ -122,7 +122,7 @@ class TestSettings:
         text = cfg.dumps(".py")
         assert "data/coco" not in text
         assert "http" not in text
-        assert "start: random weights" in said
+        assert said[-1].startswith("start: random weights")
         assert any(line.startswith("course: 10 epochs") for line in said)
 
     def test_a_category_alone_is_the_only_class(self, data, tmp_path):
@@ -148,8 +148,9 @@ class TestSettings:
         assert cfg.get("load_from") is None
         inside = str(default_weights("nanodet"))
         assert fitted("nanodet", data, tmp_path, weights=inside)[1][-1] == said[-1]
-        cfg, _ = fitted("nanodet", data, tmp_path)
+        cfg, said = fitted("nanodet", data, tmp_path)
         assert cfg.model.embedded is False
+        assert "the learning rate is for the weights inside the package" in said[-1]
 
     def test_a_number_of_keypoints_is_refused(self, data, tmp_path):
         with pytest.raises(ConfigError, match="nanodet finds boxes, no keypoints"):
