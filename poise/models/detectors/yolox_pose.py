@@ -190,15 +190,9 @@ class YOLOPoseHead(BaseModule):
                 "YOLOXPoseHead needs train_cfg.assigner to train, such as dict(type="
                 "'PoseSimOTAAssigner', oks_calculator=dict(type='OksLoss', metainfo=...))"
             )
-        maps = self(x)
-        points = points_of(self.prior_generator, maps[0])
-        places, strides = points[:, :2], points[:, 2:]
-        logits, raw, objectness, offsets, visible = map(flatten, maps)
-        boxes = boxes_of(raw, places, strides)
-        keypoints = keypoints_of(offsets, places, strides)
-        # boxes and keypoints start at a cell's corner; whose point it is, its middle decides
-        middles = torch.cat([places + strides / 2, strides], dim=-1)
-        outputs = DenseOutputs(middles, logits, objectness, boxes, keypoints, visible)
+        outputs, points, raw = self._read(x)
+        logits, objectness, visible = outputs.scores, outputs.objectness, outputs.visible
+        boxes, keypoints = outputs.bboxes, outputs.keypoints
         targets = assign_targets(self.assigner, outputs, batch_data_samples)
         total, chosen = targets.total(), targets.chosen
         seen = (targets.visible > 0).to(visible.dtype)
@@ -237,18 +231,24 @@ class YOLOPoseHead(BaseModule):
             B `InstanceData` of arrays: `bboxes` (N, 4) xyxy, `scores`, `bbox_scores` and `labels`
             (N,), `keypoints` (N, K, 2), `keypoint_scores` and `keypoints_visible` (N, K).
         """
+        outputs, _, _ = self._read(x)
+        scores = outputs.scores.sigmoid() * outputs.objectness.sigmoid()
+        parts = (scores, outputs.bboxes, outputs.keypoints, outputs.visible.sigmoid())
+        found = zip(*parts, batch_data_samples, strict=True)
+        return [self._people(*own, sample.metainfo, rescale) for *own, sample in found]
+
+    def _read(self, x: Sequence[Tensor]) -> tuple[DenseOutputs, Tensor, Tensor]:
+        """What feature maps say; the corners of cells (P, 4) that it starts at; raw boxes."""
         maps = self(x)
         points = points_of(self.prior_generator, maps[0])
         places, strides = points[:, :2], points[:, 2:]
         logits, raw, objectness, offsets, visible = map(flatten, maps)
-        scores = logits.sigmoid() * objectness.sigmoid()
         boxes = boxes_of(raw, places, strides)
         keypoints = keypoints_of(offsets, places, strides)
-        found = zip(scores, boxes, keypoints, visible.sigmoid(), batch_data_samples, strict=True)
-        return [
-            self._people(score, box, points_of_one, seen, sample.metainfo, rescale)
-            for score, box, points_of_one, seen, sample in found
-        ]
+        # boxes and keypoints start at a cell's corner; whose point it is, its middle decides
+        middles = torch.cat([places + strides / 2, strides], dim=-1)
+        outputs = DenseOutputs(middles, logits, objectness, boxes, keypoints, visible)
+        return outputs, points, raw
 
     def _people(
         self,

@@ -21,14 +21,9 @@ class BottomupPoseEstimator(BasePoseEstimator):
     """Keypoints of everybody in each picture.
 
     Args:
-        backbone: pictures -> features.
-        neck: features -> features, or None.
-        head: features -> losses or predictions.
-        train_cfg: settings the head reads while it trains.
         test_cfg: `flip_test`, `multiscale_test` and what the head reads.
-        use_syncbn: batch norms see the batch of all processes, where training runs in several.
-        data_preprocessor: batch -> model input.
-        metainfo: schema that replaces the samples' when the model predicts.
+        backbone, neck, head, train_cfg, use_syncbn, data_preprocessor, metainfo: as of
+            `BasePoseEstimator`.
     """
 
     def __init__(

@@ -31,10 +31,8 @@ class PoseLifter(BasePoseEstimator):
         traj_neck: neck of the trajectory, or None.
         traj_head: features -> trajectory, or None for no trajectory.
         semi_loss: loss of unlabelled sequences; kept for configs, see `loss`.
-        train_cfg: settings the head reads while it trains.
         test_cfg: `flip_test`, `output_keypoint_indices`.
-        data_preprocessor: batch -> model input.
-        metainfo: schema that replaces the samples' when the model predicts.
+        train_cfg, data_preprocessor, metainfo: as of `BasePoseEstimator`.
     """
 
     def __init__(

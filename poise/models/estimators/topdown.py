@@ -25,14 +25,9 @@ class TopdownPoseEstimator(BasePoseEstimator):
     """Keypoints of the person in each crop.
 
     Args:
-        backbone: pictures -> features.
-        neck: features -> features, or None.
-        head: features -> losses or predictions.
-        train_cfg: settings the head reads while it trains.
         test_cfg: `flip_test` and its settings, `output_heatmaps`,
             `output_keypoint_indices`.
-        data_preprocessor: batch -> model input.
-        metainfo: schema that replaces the samples' when the model predicts.
+        backbone, neck, head, train_cfg, data_preprocessor, metainfo: as of `BasePoseEstimator`.
     """
 
     def __init__(

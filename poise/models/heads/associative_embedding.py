@@ -32,14 +32,10 @@ class AssociativeEmbeddingHead(HeatmapHead):
         num_keypoints: K.
         tag_dim: numbers of a tag.
         tag_per_keypoint: every keypoint has tag maps of its own.
-        deconv_out_channels: channels of each deconvolution; None for none.
-        deconv_kernel_sizes: kernel size of each.
-        conv_out_channels: channels of each convolution after them; None for none.
-        conv_kernel_sizes: kernel size of each.
-        final_layer: arguments of the last layer.
         keypoint_loss: config or module.
         tag_loss: config or module.
-        decoder: codec or its config.
+        deconv_out_channels, deconv_kernel_sizes, conv_out_channels, conv_kernel_sizes, final_layer,
+            decoder: as of `HeatmapHead`.
     """
 
     def __init__(

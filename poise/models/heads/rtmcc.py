@@ -125,19 +125,8 @@ class RTMWHead(_GatedHead):
 
     Jiang 2024, "RTMW", arXiv 2407.08634.
 
-    Args:
-        in_channels: channels of the coarse feature map; the fine one has half.
-        out_channels: number of keypoints.
-        input_size: (width, height) of the model's input, pixels.
-        in_featuremap_size: (width, height) of the coarse feature map.
-        simcc_split_ratio: bins a pixel.
-        final_layer_kernel_size: kernel size of the convolutions.
-        gau_cfg: settings of the gated attention unit.
-        loss: config or module.
-        decoder: codec or its config.
-
-    Raises:
-        ConfigError: `in_channels` is a sequence.
+    Takes the arguments of `RTMCCHead`; `in_channels` and `in_featuremap_size` are of the coarse
+    feature map, the fine one has half the channels and twice the size.
     """
 
     #: how many times finer the fine feature map is

@@ -37,20 +37,14 @@ class RTMOHeadModule(BaseModule):
     """The layers of RTMO: a class branch and a grouped pose branch for each feature map.
 
     Args:
-        num_keypoints: K.
         in_channels: channels of half a feature map before `widen_factor`.
-        num_classes: number of classes.
-        widen_factor: factor of all channels.
         cls_feat_channels: channels of the class branch before `widen_factor`.
         stacked_convs: convolutions of the class branch; the pose branch has twice as many.
         num_groups: groups of the pose branch.
         channels_per_group: before `widen_factor`.
         pose_vec_channels: channels of a pose feature; -1 takes the branch's output.
-        featmap_strides: one number a feature map.
-        conv_bias: True, False or "auto".
-        conv_cfg: convolution, or None.
-        norm_cfg: norm.
-        act_cfg: activation.
+        num_keypoints, num_classes, widen_factor, featmap_strides, conv_bias, conv_cfg, norm_cfg,
+            act_cfg: as of `YOLOXPoseHeadModule`.
     """
 
     def __init__(
@@ -139,23 +133,15 @@ class RTMOHead(YOLOXPoseHead):
     Lu 2023, "RTMO", arXiv 2312.07526.
 
     Args:
-        num_keypoints: K.
+        num_keypoints, featmap_strides, num_classes, assigner, prior_generator, overlaps_power,
+            loss_cls, loss_bbox, loss_vis, loss_bbox_aux: as of `YOLOXPoseHead`.
         head_module_cfg: arguments of `RTMOHeadModule`.
-        featmap_strides: stride of each feature map in pixels.
-        num_classes: number of classes.
         use_aux_loss: add the auxiliary box loss.
         proxy_target_cc: let the offsets learn what the classifier predicts.
-        assigner: config or object.
-        prior_generator: config or object.
         bbox_padding: factor of the box that the bins span.
-        overlaps_power: exponent of the similarities that are class targets.
         dcc_cfg: arguments of `DCC`.
-        loss_cls: config or module, of the class.
-        loss_bbox: of the box.
         loss_oks: of the offsets.
-        loss_vis: of the visibility.
         loss_mle: of the classifier.
-        loss_bbox_aux: of the raw box outputs.
     """
 
     def __init__(

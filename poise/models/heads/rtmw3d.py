@@ -35,7 +35,7 @@ class RTMW3DHead(RTMWHead):
 
     Args:
         in_channels, out_channels, in_featuremap_size, simcc_split_ratio, final_layer_kernel_size,
-            gau_cfg, init_cfg: as of `RTMWHead`.
+            gau_cfg: as of `RTMWHead`.
         input_size: (width, height, depth) of the model's input, pixels.
         loss: config or module, or a list; each loss's `loss_name` names its item.
         decoder: codec whose `decode` returns keypoints, keypoints in bins, and scores.
