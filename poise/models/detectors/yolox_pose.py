@@ -233,9 +233,12 @@ class YOLOPoseHead(BaseModule):
         """
         outputs, _, _ = self._read(x)
         scores = outputs.scores.sigmoid() * outputs.objectness.sigmoid()
-        parts = (scores, outputs.bboxes, outputs.keypoints, outputs.visible.sigmoid())
-        found = zip(*parts, batch_data_samples, strict=True)
-        return [self._people(*own, sample.metainfo, rescale) for *own, sample in found]
+        seen = outputs.visible.sigmoid()
+        points = zip(scores, outputs.bboxes, outputs.keypoints, seen, strict=True)
+        return [
+            self._people(*own, meta=sample.metainfo, rescale=rescale)
+            for own, sample in zip(points, batch_data_samples, strict=True)
+        ]
 
     def _read(self, x: Sequence[Tensor]) -> tuple[DenseOutputs, Tensor, Tensor]:
         """What feature maps say; the corners of cells (P, 4) that it starts at; raw boxes."""

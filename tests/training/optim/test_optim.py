@@ -264,7 +264,7 @@ def test_clipping_limits_the_norm_and_tells_it():
     ("cfg", "match"),
     [
         ({"accumulative_counts": 0}, "at least 1"),
-        ({"clip_grad": {"type": "median", "max_norm": 1}}, "'norm' or 'value'"),
+        ({"clip_grad": {"type": "median", "max_norm": 1}}, "'norm', 'value'"),
         ({"type": "AmpOptimWrapper", "dtype": "int8"}, "'float16' or 'bfloat16'"),
     ],
 )

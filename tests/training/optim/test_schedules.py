@@ -242,9 +242,9 @@ def test_names_resolve_with_and_without_scopes(scope):
         ({"type": "QuadraticWarmupLR", "end": 10**9}, "needs 'end'"),
         ({"type": "CosineAnnealingLR", "eta_min": 0, "eta_min_ratio": 0}, "not both"),
         ({"type": "CosineRestartLR", "periods": [1, 2]}, "same length"),
-        ({"type": "OneCycleLR", "anneal_strategy": "exp"}, "'cos' or 'linear'"),
+        ({"type": "OneCycleLR", "anneal_strategy": "exp"}, "'cos', 'linear'"),
         ({"type": "LinearLR", "by_epoch": False, "convert_to_iter_based": True}, "by_epoch=True"),
-        ({"type": "ReduceOnPlateauLR", "rule": "more"}, "'less' or 'greater'"),
+        ({"type": "ReduceOnPlateauLR", "rule": "more"}, "'less', 'greater'"),
     ],
 )
 def test_wrong_settings_are_named(cfg, match):
