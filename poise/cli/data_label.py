@@ -126,12 +126,11 @@ def _say_begin(store: Any, server: Any) -> None:
 
 
 def _say_end(store: Any) -> None:
-    typer.echo(f"\n{store.reviewed:,} of {len(store):,} pictures are reviewed")
-    waiting = store.unseen
-    if waiting:
+    typer.echo(f"\nreviewed: {store.reviewed:,} of {len(store):,} pictures")
+    if store.unseen:
         typer.echo(
-            f"{waiting:,} pictures have labels that nobody reviewed; `poise data convert "
-            f"{store.out} --reviewed -o train.json` leaves them out"
+            f"with labels that nobody reviewed: {store.unseen:,}; `poise data convert {store.out} "
+            "--reviewed -o train.json` leaves these out"
         )
     if store.file.backup is not None:
         typer.echo(f"as they were before: {store.file.backup}")
@@ -139,8 +138,10 @@ def _say_end(store: Any) -> None:
         typer.echo("nothing was labelled, so nothing was written")
         return
     typer.echo(f"labels: {store.out}; next:")
-    images = ""
-    if store.labels.folder.resolve() != store.out.parent.resolve():
-        images = f" --train-images {store.labels.folder}"
-    typer.echo(f"  poise data audit {store.out}{images.replace('--train-images', '--images')}")
-    typer.echo(f"  poise train MODEL --train-ann {store.out}{images}")
+    folder, home = store.labels.folder.resolve(), store.out.resolve().parent
+    usual = [place / below for place in (home, home.parent) for below in (".", "images")]
+    audit, train = "", ""
+    if folder not in usual:
+        audit, train = f" --images {folder}", f" --train-images {folder}"
+    typer.echo(f"  poise data audit {store.out}{audit}")
+    typer.echo(f"  poise train MODEL --train-ann {store.out}{train}")

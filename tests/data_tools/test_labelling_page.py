@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -170,6 +175,55 @@ def test_a_port_in_use_is_told(server: LabelServer) -> None:
 def test_only_this_machine_is_served(server: LabelServer) -> None:
     assert server.server_address[0] == "127.0.0.1"
     assert server.address == f"http://127.0.0.1:{server.server_port}/#{server.token}"
+
+
+@pytest.fixture
+def command(own: Callable[..., Path]) -> Iterator[tuple[subprocess.Popen[str], Path, Any]]:
+    """The command as a user runs it, its file, and a function that asks it."""
+    path = own()
+    line = [sys.executable, "-m", "poise", "data", "label", str(path), "--no-open"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        found = None
+        while found is None:
+            text = process.stdout.readline()
+            assert text, "it ended before it said an address"
+            found = re.match(r"label at http://127.0.0.1:(\d+)/#(\S+) \(Ctrl-C ends it\)", text)
+        there = SimpleNamespace(server_port=int(found[1]), token=found[2])
+        yield process, path, functools.partial(ask, there)
+        process.kill()
+
+
+def test_what_is_saved_survives_a_kill(command: Any) -> None:
+    process, path, ask_it = command
+    picture = ask_it("GET", "/people/0")[2]
+    picture["people"][0]["keypoints"][0] = [12.5, 13, 1]
+    assert ask_it("POST", "/people/0", picture)[0] == 200
+    process.kill()
+    process.wait()
+    assert json.loads(path.read_text())["annotations"][0]["keypoints"][:3] == [12.5, 13, 1]
+    # nothing half written lies about
+    assert sorted(p.name for p in path.parent.iterdir()) == ["own.json", "own.json.first.bak"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
+def test_the_end_says_what_is_done_and_what_is_next(command: Any) -> None:
+    process, path, ask_it = command
+    picture = ask_it("GET", "/people/0")[2] | {"reviewed": True}
+    assert ask_it("POST", "/people/0", picture)[0] == 200
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    leave = "--reviewed -o train.json`"
+    assert out.splitlines() == [
+        "",
+        "reviewed: 1 of 2 pictures",
+        f"with labels that nobody reviewed: 1; `poise data convert {path} {leave} leaves these out",
+        f"as they were before: {path}.first.bak",
+        f"labels: {path}; next:",
+        f"  poise data audit {path}",
+        f"  poise train MODEL --train-ann {path}",
+    ]
 
 
 class Page(HTMLParser):
