@@ -47,6 +47,10 @@ def label(
     category: Annotated[
         str, typer.Option(help="What is labelled, unless labels say it: mouse, hand ...")
     ] = "person",
+    doubts: Annotated[
+        Path | None,
+        typer.Option(help="Show what this file of `poise data audit --out` doubts, worst first."),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", help="Model that proposes the pose in a box that you draw."),
@@ -77,7 +81,13 @@ def label(
     if weights is not None and model is None:
         raise ArgumentError("--weights belongs to --model, which is not there")
     store = open_labels(
-        place, out=out, images=images, keypoints=keypoints, category=category, replace=force
+        place,
+        out=out,
+        images=images,
+        keypoints=keypoints,
+        category=category,
+        doubts=doubts,
+        replace=force,
     )
     proposer = None
     if model is not None:

@@ -109,9 +109,27 @@ def test_a_box_stays_while_it_holds_what_moves(own: Own) -> None:
     ann = read(store.out)["annotations"][0]
     # 0.1 of the longer side around the keypoints, as wherever boxes are made
     assert (ann["bbox"], ann["area"], ann["num_keypoints"]) == ([13, 23, 84, 44], 84 * 44, 2)
-    # a box that was made shrinks, too
+    # the given one is back as soon as it fits
     save(store, 0, move(0, 30, 30, 2))
-    assert read(store.out)["annotations"][0]["bbox"] == [17, 27, 16, 36]
+    assert read(store.out)["annotations"][0]["bbox"] == [15, 20, 30, 50]
+
+
+def test_a_box_that_was_made_of_keypoints_follows_them(own: Own) -> None:
+    store = open_labels(own(person1={"bbox": [17, 27, 16, 36]}))
+    save(store, 0, move(0, 25, 40, 2))
+    assert read(store.out)["annotations"][0]["bbox"] == [18, 38, 9, 24]
+
+
+def test_a_box_comes_back_with_the_keypoints(own: Own) -> None:
+    path = own(person2={"bbox": [75.5, 20.25, 30.125, 50]})
+    before = read(path)["annotations"]
+    store = open_labels(path)
+    people = store.people(0)["people"]
+    save(store, 0, move(0, 1, 1, 2, person=1))
+    assert read(path)["annotations"][1]["bbox"] != before[1]["bbox"]
+    save(store, 0, lambda picture: picture["people"].pop())
+    save(store, 0, lambda picture: picture.update(people=people))
+    assert sorted(read(path)["annotations"], key=lambda a: a["id"]) == before
 
 
 def test_the_area_of_an_outline_stays(own: Own) -> None:
@@ -189,6 +207,33 @@ def test_only_reviewed_pictures_are_converted(own: Own, tmp_path: Path) -> None:
     found, _ = convert_annotations(path, out, reviewed=True)
     assert found.lost == {"pictures that are not reviewed": 1}
     assert [a["image_id"] for a in read(out)["annotations"]] == [2, 2]
+
+
+def test_what_an_audit_doubts_is_shown_alone(own: Own, tmp_path: Path) -> None:
+    path, file = own(), tmp_path / "audit.json"
+    save(open_labels(path), 1, nothing, reviewed=True)
+    about = {"sure": 0.5, "kind": "jump", "keypoints": ["nose"], "about": "far"}
+    findings = [about | {"id": 4}, about | {"id": 3}, about | {"id": 99, "image_id": 77}]
+    file.write_text(json.dumps({"findings": findings}))
+    store = open_labels(path, doubts=file)
+    overview = store.overview()
+    assert (overview["numbers"], overview["names"], overview["people"]) == ([1], ["2.png"], [2])
+    # also where somebody has been before
+    assert overview["reviewed"] == []
+    assert store.people(1)["reviewed"] is True
+    assert [doubt["id"] for doubt in store.people(1)["doubts"]] == [4, 3]
+    # a person whom the labels lack
+    file.write_text(json.dumps({"findings": [about | {"id": None, "image_id": 1}]}))
+    assert open_labels(path, doubts=file).overview()["numbers"] == [0]
+    file.write_text(json.dumps({"findings": findings[2:]}))
+    with pytest.raises(DataError, match="none of the 1 findings is of a picture of .*own.json"):
+        open_labels(path, doubts=file)
+    file.write_text("{}")
+    with pytest.raises(DataError, match="is no file of poise data audit --out"):
+        open_labels(path, doubts=file)
+    # without findings there is nothing to show alone
+    file.write_text('{"findings": []}')
+    assert open_labels(path, doubts=file).overview()["numbers"] == [0, 1]
 
 
 def test_crowds_and_other_categories_stay(own: Own) -> None:

@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "auditing": "audit_labels audit_people",
         "drawing": "draw_finding write_audit_page",
-        "findings": "KINDS Audit Finding doubtful_ids",
+        "findings": "KINDS Audit Finding doubtful_ids read_findings",
         "people": "People gather_people",
         "planting": "measure_audit plant_faults",
         "poses3d": "Poses3D gather_poses",

@@ -13,7 +13,7 @@ from poise.check.files import write_text
 from poise.datasets.coco_file import read_json
 from poise.errors import DataError
 
-__all__ = ["KINDS", "Audit", "Finding", "doubtful_ids"]
+__all__ = ["KINDS", "Audit", "Finding", "doubtful_ids", "read_findings"]
 
 #: kind of fault -> what a person should know of it
 KINDS: dict[str, str] = {
@@ -164,11 +164,26 @@ def doubtful_ids(path: Path, least: float) -> set[Any]:
         least: findings that are less sure do not count.
 
     Raises:
+        FileMissingError, DataError: as of `read_findings`.
+    """
+    found = read_findings(path)
+    return {f["id"] for f in found if f.get("id") is not None and f["sure"] >= least}
+
+
+def read_findings(path: Path) -> list[dict[str, Any]]:
+    """Findings of an audit's file, as `Finding.as_dict` gives them.
+
+    Args:
+        path: JSON file of `Audit.write`.
+
+    Raises:
         FileMissingError: there is no such file.
         DataError: it is of another kind.
     """
     content = read_json(str(path), "the file of the audit", owner="poise data audit")
     findings = content.get("findings") if isinstance(content, dict) else None
-    if not isinstance(findings, list) or not all("sure" in finding for finding in findings):
+    if not isinstance(findings, list) or not all(
+        isinstance(finding, dict) and "sure" in finding for finding in findings
+    ):
         raise DataError(f"{path} is no file of poise data audit --out: it has no `findings`")
-    return {f["id"] for f in findings if f.get("id") is not None and f["sure"] >= least}
+    return findings

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from poise._files import files_below
+from poise.data_tools.audit import read_findings
 from poise.data_tools.formats.coco import write_coco_file
 from poise.data_tools.formats.reading import Reading, picture_folder
 from poise.data_tools.formats.table import find_form, labels_in, read_annotations
@@ -35,6 +36,7 @@ def open_labels(
     images: Path | None = None,
     keypoints: str | None = None,
     category: str = "person",
+    doubts: Path | None = None,
     replace: bool = False,
 ) -> LabelStore:
     """Labels that can be edited.
@@ -45,6 +47,7 @@ def open_labels(
         images: folder of the pictures; looked for around the file without it.
         keypoints: schema, metadata file, or names with commas between; for pictures without labels.
         category: what is labelled, where no labels say it.
+        doubts: file of `poise data audit --out`, whose pictures alone are shown.
         replace: begin anew where `out` is there already.
 
     Raises:
@@ -76,7 +79,7 @@ def open_labels(
         category=category,
         said=said,
     )
-    return LabelStore(read, source, target)
+    return LabelStore(read, source, target, read_findings(doubts) if doubts else ())
 
 
 def _labels_of(

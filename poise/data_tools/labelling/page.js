@@ -17,6 +17,7 @@ const KEYS = [
   ["N", "new: click its points one after the other"], ["B", "draw a box, the model finds the pose"],
   ["Esc", "stop; choose nothing"], ["Delete", "delete the chosen one"],
   ["C", "choose the next one"], ["S", "swap left and right"],
+  ["Shift+S", "swap the chosen point with its other side"],
   ["Tab  Shift+Tab", "next, previous point"], ["V  1", "the point is visible"],
   ["O  2", "the point is occluded"], ["X  3", "the point is not labelled; of a new one: skip it"],
   ["right click", "visible or occluded; of a new one: place as occluded"],
@@ -26,7 +27,7 @@ const KEYS = [
   ["H", "hide the poses while held"], ["?", "this help"],
 ];
 
-let names = [], shared = "", counts = [], reviewed = [], kinds = new Map(), hasModel = false, file = "";
+let names = [], numbers = [], shared = "", counts = [], reviewed = [], kinds = new Map(), hasModel = false, file = "";
 let current = -1, turn = 0;
 const pictures = new Map(), blobs = new Map();
 const view = { scale: 1, x: 0, y: 0 };
@@ -92,7 +93,7 @@ async function flush() {
 async function send(number) {
   const picture = pictures.get(number), people = [...picture.people];
   const body = { version: picture.version, reviewed: picture.reviewed, people };
-  const said = await (await ask(`people/${number}`, body)).json();
+  const said = await (await ask(`people/${numbers[number]}`, body)).json();
   picture.version = said.version;
   said.boxes.forEach((box, n) => { people[n].bbox = box; });
   if (number === current) draw();
@@ -139,7 +140,7 @@ async function reload(error) {
 
 async function begin(number) {
   const found = await (await ask("overview")).json();
-  ({ names, file } = found);
+  ({ names, numbers, file } = found);
   hasModel = found.model;
   counts = found.people;
   reviewed = new Array(names.length).fill(false);
@@ -162,7 +163,7 @@ async function begin(number) {
 async function load(number) {
   let picture = pictures.get(number);
   if (!picture) {
-    picture = await (await ask(`people/${number}`)).json();
+    picture = await (await ask(`people/${numbers[number]}`)).json();
     Object.assign(picture, { undo: [], redo: [] });
     pictures.set(number, picture);
   }
@@ -174,7 +175,7 @@ function blob(number) {
   let found = blobs.get(number);
   blobs.delete(number);
   if (!found) {
-    found = ask(`picture/${number}`).then((answer) => answer.blob()).then((data) => URL.createObjectURL(data));
+    found = ask(`picture/${numbers[number]}`).then((answer) => answer.blob()).then((data) => URL.createObjectURL(data));
     found.catch(() => blobs.delete(number));
   }
   blobs.set(number, found);
@@ -200,6 +201,11 @@ async function open(number) {
     size = null;
     note("");
     chosen = { p: picture.people.length ? 0 : -1, k: -1 };
+    const meant = picture.people.findIndex((one) => picture.doubts.some((doubt) => doubt.id === one.id));
+    if (meant >= 0) chosen.p = meant;
+    get("doubt").replaceChildren(...picture.doubts.map((doubt) => make("div", {
+      textContent: `${doubt.kind}${doubt.keypoints.length ? ` (${doubt.keypoints.map(pretty).join(", ")})` : ""}: ${doubt.about}` })));
+    get("doubt").hidden = !picture.doubts.length;
     if (address instanceof Error) {
       ground.removeAttribute("src");
       note(address.message);
@@ -289,11 +295,16 @@ function setState(value) {
   change(() => { one.keypoints[target.k] = value === NONE ? [0, 0, NONE] : [point[0], point[1], value]; });
 }
 
-function swap() {
+/** Exchange left and right of all, or of the chosen point and its other side. */
+function swap(all = true) {
   const one = person();
   if (!one) return;
-  const other = kindOf(one).swap;
-  if (other.every((to, k) => to === k)) return hint("These keypoints have no left and right.");
+  const pair = (k) => all || k === chosen.k || kindOf(one).swap[k] === chosen.k;
+  const other = kindOf(one).swap.map((to, k) => (pair(k) ? to : k));
+  if (other.every((to, k) => to === k)) {
+    return hint(all ? "These keypoints have no left and right." : "Choose a point that has another side.");
+  }
+  placing = null;
   change(() => { one.keypoints = other.map((from) => one.keypoints[from]); });
 }
 
@@ -360,7 +371,7 @@ async function propose(box) {
   asking = true;
   show();
   try {
-    const said = await (await ask(`proposal/${own}`, { box, category_id: kind.category })).json();
+    const said = await (await ask(`proposal/${numbers[own]}`, { box, category_id: kind.category })).json();
     asking = false;
     if (own !== current) return show();
     change((picture) => {
@@ -378,9 +389,12 @@ async function propose(box) {
 
 function setReviewed(value) {
   const picture = now();
-  if (!picture || picture.reviewed === value) return;
-  picture.reviewed = reviewed[current] = value;
-  touched();
+  if (!picture) return;
+  reviewed[current] = value;
+  if (picture.reviewed !== value) {
+    picture.reviewed = value;
+    touched();
+  }
   showProgress();
   show();
 }
@@ -580,7 +594,7 @@ function show() {
   const next = get("points").querySelector(".asked") || get("points").querySelector(".chosen");
   if (next) next.scrollIntoView({ block: "nearest" });
   if (picture) counts[current] = picture.people.filter((each) => each.id != null || labelled(each)).length;
-  get("done").textContent = picture && picture.reviewed ? "✓ Reviewed; next" : "✓ Reviewed, next";
+  get("done").textContent = reviewed[current] ? "✓ Reviewed; next" : "✓ Reviewed, next";
   showHint();
   showList();
 }
@@ -848,8 +862,8 @@ function point(x, y) {
 
 const ACTIONS = {
   Enter: done, ArrowRight: () => open(current + 1), ArrowLeft: () => open(current - 1), u: jump,
-  r: () => now() && setReviewed(!now().reviewed), n: add, b: startBox, Escape: escape,
-  Delete: remove, Backspace: () => (placing && placing.chain ? travel("undo", "redo") : remove()), c: nextPerson, s: swap,
+  r: () => now() && setReviewed(!reviewed[current]), n: add, b: startBox, Escape: escape,
+  Delete: remove, Backspace: () => (placing && placing.chain ? travel("undo", "redo") : remove()), c: nextPerson, s: () => swap(),
   v: () => setState(VISIBLE), 1: () => setState(VISIBLE), o: () => setState(OCCLUDED), 2: () => setState(OCCLUDED),
   x: () => setState(NONE), 3: () => setState(NONE), f: () => size && fit(), g: zoomToPerson,
   t: () => { get("names").checked = !get("names").checked; draw(); },
@@ -898,6 +912,7 @@ document.addEventListener("keydown", (event) => {
   const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
   if (event.shiftKey && steps) { event.preventDefault(); return nudge(...steps); }
   if (key === "Tab" && person()) { event.preventDefault(); return nextPoint(event.shiftKey ? -1 : 1); }
+  if (key === "s" && event.shiftKey) { event.preventDefault(); return swap(false); }
   if (key === "h") { if (!hidden) { hidden = true; draw(); } return; }
   // a button that has the focus is pressed by its own keys
   if (key === "Enter" && event.target instanceof HTMLButtonElement && event.target !== get("done")) return;
@@ -912,7 +927,7 @@ window.addEventListener("beforeunload", (event) => { if (waiting.size || saving)
 
 for (const [id, act] of Object.entries({
   undo: () => travel("undo", "redo"), redo: () => travel("redo", "undo"), helpbutton: () => showHelp(true),
-  close: () => showHelp(false), add, ask: startBox, swap, remove, back: () => open(current - 1),
+  close: () => showHelp(false), add, ask: startBox, swap: () => swap(), remove, back: () => open(current - 1),
   forth: () => open(current + 1), done, fit: () => size && fit(), larger: () => zoom(1.25), smaller: () => zoom(0.8),
 })) get(id).addEventListener("click", (event) => { act(); event.currentTarget.blur(); });
 get("names").addEventListener("change", (event) => { event.target.blur(); draw(); });

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,12 +76,21 @@ class LabelStore:
         read: gives the labels of a file, or of none; called again when the file has changed.
         source: file that is read, where there is one.
         out: file that is written; the same or another one.
+        findings: of `poise data audit`; where there are some, only their pictures are shown, in
+            their order.
+
+    Raises:
+        DataError: labels that cannot be edited; findings of other labels.
     """
 
     def __init__(
-        self, read: Callable[[Path | None], Labels], source: Path | None, out: Path
+        self,
+        read: Callable[[Path | None], Labels],
+        source: Path | None,
+        out: Path,
+        findings: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        self._read = read
+        self._read, self._findings = read, findings
         self.source, self.out = source, out
         self.file = LabelFile(out)
         self._lock = threading.Lock()
@@ -108,6 +117,7 @@ class LabelStore:
                 continue
             _check_length(row, kind, self.source)
             by_picture[place[row["image_id"]]].append(row["id"])
+        self._doubts = self._doubted(rows, place)
         in_file = set(range(len(images)))
         number = _following(ids)
         for name in self.labels.more:
@@ -119,7 +129,31 @@ class LabelStore:
         self._texts: _Texts | None = None
         self._keys: dict[str, Any] = {}
         self._deleted: dict[Any, dict[str, Any]] = {}
+        # people as they were before their first change
+        self._first: dict[Any, dict[str, Any]] = {}
         self._numbers = _following(rows)
+
+    def _doubted(
+        self, rows: Mapping[Any, Mapping[str, Any]], place: Mapping[Any, int]
+    ) -> dict[int, list[dict[str, Any]]]:
+        """Number of a picture -> what was found in it, for the page."""
+        found: dict[int, list[dict[str, Any]]] = {}
+        for finding in self._findings:
+            name, image = finding.get("id"), finding.get("image_id")
+            # an id says more than a picture, of which files of arrays have other numbers
+            if isinstance(name, int | float | str) and name in rows:
+                image = rows[name]["image_id"]
+            number = place.get(image) if isinstance(image, int | float | str) else None
+            if number is not None:
+                about = {key: str(finding.get(key, "")) for key in ("kind", "about")}
+                points = list(map(str, finding.get("keypoints") or ()))
+                found.setdefault(number, []).append({"id": name, "keypoints": points, **about})
+        if self._findings and not found:
+            raise DataError(
+                f"none of the {len(self._findings):,} findings is of a picture of {self.source}; "
+                "--doubts takes what `poise data audit FILE --out` wrote of the same file"
+            )
+        return found
 
     def __len__(self) -> int:
         """How many pictures there are."""
@@ -138,15 +172,17 @@ class LabelStore:
         return sum(bool(ids) and not row.get(REVIEWED) for row, ids in pairs)
 
     def overview(self) -> dict[str, Any]:
-        """What the page needs to begin: pictures by name, and who the keypoints are."""
-        state = self._state
+        """What the page needs to begin: its pictures, and who the keypoints are."""
+        state, numbers = self._state, list(self._doubts or range(len(self)))
+        # what an audit doubts is looked at once more
+        seen = [not self._doubts and bool(state.images[n].get(REVIEWED)) for n in numbers]
         return {
             "file": str(self.out),
             "kinds": [kind.to_dict() for kind in self.labels.kinds.values()],
-            "names": [str(row["file_name"]) for row in state.images],
-            "reviewed": [n for n, row in enumerate(state.images) if row.get(REVIEWED)],
-            "people": [len(ids) for ids in state.by_picture],
-            "said": self.labels.said,
+            "numbers": numbers,
+            "names": [str(state.images[n]["file_name"]) for n in numbers],
+            "reviewed": [place for place, reviewed in enumerate(seen) if reviewed],
+            "people": [len(state.by_picture[n]) for n in numbers],
         }
 
     def people(self, number: int) -> dict[str, Any]:
@@ -167,6 +203,7 @@ class LabelStore:
             "reviewed": bool(image.get(REVIEWED)),
             "version": state.versions[number],
             "people": found,
+            "doubts": self._doubts.get(number, []),
         }
 
     def path(self, number: int) -> Path:
@@ -221,8 +258,10 @@ class LabelStore:
                 texts = self._written(number, state)
                 self.file.write(self._bytes(texts))
                 before = self._state.rows
-                gone = (n for n in self._state.by_picture[number] if n not in state.rows)
-                self._deleted |= {name: before[name] for name in gone}
+                for name in self._state.by_picture[number]:
+                    self._first.setdefault(name, before[name])
+                    if name not in state.rows:
+                        self._deleted[name] = before[name]
                 self._keys |= {
                     edit.key: name
                     for edit, name in zip(edits, ids, strict=True)
@@ -272,7 +311,9 @@ class LabelStore:
                     f"there is no person {edit.id} of category {edit.category} in picture {number}",
                 )
             if row is not None:
-                rows[name] = edited(row, edit, self._size(number))
+                # an edit that is undone gives back the box, too
+                changed = edited(self._first.get(name) or row, edit, self._size(number))
+                rows[name] = row if changed == row else changed
             elif (edit.triples[:, 2] > 0).any():
                 name = next(self._numbers)
                 rows[name] = new_person(edit, name, image["id"], self._size(number))
