@@ -2,7 +2,8 @@
 
     python benchmarks/startup.py [--rounds 10]
 
-Medians of CPU seconds, each in a new process. "python -c pass" is what Python itself takes.
+Medians of CPU seconds, each in a new process. "python -c pass" is what Python itself takes,
+"import torch" what a network at least takes.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from common import show
 
+PHOTO = Path(__file__).parents[1] / "examples/photos/astronaut.png"
 MODEL = "td-hm_hrnet-w32_8xb64-210e_coco-256x192"
 CASES = {
     "python -c pass": ["-c", "pass"],
@@ -22,13 +26,16 @@ CASES = {
     "import poise.registry": ["-c", "import poise.registry"],
     "poise --help": ["-m", "poise", "--help"],
     "poise config show HRNet": ["-m", "poise", "config", "show", MODEL],
+    "import torch": ["-c", "import torch"],
+    "poise predict PHOTO": ["-m", "poise", "predict", str(PHOTO)],
 }
 
 
 def seconds(arguments: list[str]) -> float:
     """CPU seconds of a new Python; unlike wall-clock time the same on a busy machine."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True, cwd=folder)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
