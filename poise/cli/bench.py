@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 def bench(
-    models: Annotated[list[str], typer.Argument(help="Model names, config or ONNX files.")],
+    models: Annotated[list[str], typer.Argument(help="Model names, config or exported files.")],
     backends: Annotated[
         str, typer.Option("--backends", "-b", help="torch, onnxruntime, openvino.")
     ] = "torch,onnxruntime,openvino",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import json
 import os
@@ -24,10 +25,16 @@ _OPTIONAL = (
     "onnx",
     "onnxruntime",
     "openvino",
+    "ncnn",
+    "pnnx",
+    "ai-edge-litert",
+    "litert-torch",
     "av",
     "fastapi",
     "uvicorn",
 )
+#: package -> module that runs files for phones
+_MOBILE = {"ncnn": "ncnn", "ai-edge-litert": "ai_edge_litert.interpreter"}
 #: variables that are shown as set, and not what they are
 _SECRET = ("POISE_TOKEN", "HTTPS_PROXY")
 #: others than POISE_... that change what Poise does
@@ -96,6 +103,22 @@ def _devices(problems: list[str]) -> list[str]:
 
         names = [name.removesuffix("ExecutionProvider") for name in _providers(onnxruntime)]
         found.append(f"onnxruntime: {', '.join(names)}")
+    found += [f"{name}: CPU" for name in _mobile_runtimes(problems)]
+    return found
+
+
+def _mobile_runtimes(problems: list[str]) -> list[str]:
+    """Which of the runtimes of phones are installed and can be loaded."""
+    found = []
+    for package, module in _MOBILE.items():
+        if not _version(package):
+            continue
+        try:
+            importlib.import_module(module)
+        except (ImportError, OSError) as error:
+            problems.append(f"{package} is installed and cannot be loaded: {error}")
+        else:
+            found.append(package)
     return found
 
 

@@ -12,7 +12,12 @@ __all__ = ["export"]
 #: Kind of file -> option of `poise predict` that takes it.
 _USED_BY = {"boxes": "--detector", "lifter": "--lift"}
 #: What runs a file -> ending of its form.
-_ENDINGS = {"onnxruntime": ".onnx", "openvino": ".xml"}
+_ENDINGS = {
+    "onnxruntime": ".onnx",
+    "openvino": ".xml",
+    "ncnn": ".ncnn.param",
+    "litert": ".tflite",
+}
 
 
 def export(
@@ -24,7 +29,7 @@ def export(
         typer.Option(
             "--out",
             "-o",
-            help="File to write: .onnx, .xml (OpenVINO) or .pt2 (torch).",
+            help="File to write: .onnx, .xml (OpenVINO), .pt2 (torch), .param (NCNN) or .tflite.",
             show_default="the model's name, in this folder",
         ),
     ] = None,
@@ -34,7 +39,7 @@ def export(
     backend: Annotated[
         str | None,
         typer.Option(
-            help="onnxruntime or openvino: what the file is for, and is tried with.",
+            help="onnxruntime, openvino, ncnn or litert: what the file is for, and is tried with.",
             show_default="by the ending",
         ),
     ] = None,
@@ -43,7 +48,7 @@ def export(
         typer.Option("--check/--no-check", help="Refuse a file that says something else."),
     ] = True,
     half: Annotated[
-        bool, typer.Option("--half", help="Weights of 16 bits: half the size (.onnx, .xml).")
+        bool, typer.Option("--half", help="Weights of 16 bits: half the size (but for .pt2).")
     ] = False,
     int8: Annotated[
         bool,
@@ -86,7 +91,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write a model, or a detector, as a file with a free batch size that runs without torch.
+    """Write a model, or a detector, as a file that runs without torch.
 
     Top-down, one-stage (RTMO, YOLOX-Pose) and bottom-up models, ED-Pose, lifters, and detectors
     (RTMDet, YOLOX, nanodet).
@@ -94,7 +99,7 @@ def export(
     nothing else, not even torch. The file runs beside the model before it is kept.
     """
     from poise.errors import ConfigError, UnknownNameError, nearest
-    from poise.export.forms.writers import writer_of
+    from poise.export.forms.writers import files_of, writer_of
     from poise.models.build import load_model
     from poise.zoo.whole import is_whole_model
 
@@ -107,6 +112,7 @@ def export(
         ending = _ENDINGS[backend or "onnxruntime"]
         out = Path(f"{Path(model).name.removesuffix('.py')}{'-int8' if int8 else ''}{ending}")
     writer_of(out)
+    files = files_of(out)
     if weights is None and Path(model).is_file() and not is_whole_model(model):
         raise ConfigError(
             f"'{model}' says nothing about weights, and a file without trained ones is of no use; "
@@ -137,8 +143,6 @@ def export(
     # nanodet's file is one of YOLO's kind, which is read as ONNX alone
     read = not embedded or out.suffix == ".onnx"
     how = f"; poise predict PICTURE {use} {out}" if read else "; for programs of your own"
-    # OpenVINO's weights lie beside the file
-    files = [out, *([out.with_suffix(".bin")] if out.suffix == ".xml" else [])]
     size = sum(file.stat().st_size for file in files) / 1e6
     written = " and ".join(map(str, files))
     typer.echo(f"{written}, {size:.1f} MB{how}")

@@ -18,7 +18,7 @@ from poise.export.checks.parity import TOLERANCE, TOLERANCE_HALF, Report, compar
 from poise.export.checks.pictures import Pictures
 from poise.export.checks.scoring import metrics_of
 from poise.export.checks.timing import times_of
-from poise.export.forms.writers import writer_of
+from poise.export.forms.writers import files_of, writer_of
 from poise.export.int8 import INT8_ENDINGS, write_int8
 from poise.export.plans.kinds import plan_of
 from poise.export.plans.one_stage import CANDIDATES
@@ -31,6 +31,8 @@ __all__ = ["Pictured", "export_detector", "export_for_session", "export_model", 
 #: Pictures on which times are taken, of which ranges of values are learnt at most, and where these
 #: are all that there is, each so many-th is kept for the comparison.
 _TIMED, _MOST, _HELD_OUT = 8, 100, 4
+#: Endings of forms that have no shapes that follow from the picture.
+_FIXED_SHAPES = (".pt2", ".param", ".tflite")
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,15 @@ def export_model(
     """Write a model as a file that runs without torch, and without its config.
 
     Normalising, the pipeline's settings, schema and codec are in the file. Inputs have a free
-    batch size; their size is fixed, but for models of whole pictures of any size.
+    batch size, but for the forms of phones; their size is fixed, but for models of whole pictures
+    of any size.
 
     Args:
         model: estimator, lifter or detector with `cfg` and, but for detectors, `dataset_meta`; or
             `poise.inference.detectors.NanoDetDetector`.
         path: file to write; it appears when it is complete. The ending says the form: .onnx,
-            .xml (OpenVINO, with its weights in a .bin beside it) or .pt2 (torch.export).
+            .xml (OpenVINO, with its weights in a .bin beside it), .pt2 (torch.export), .param
+            (NCNN, with a .bin) or .tflite (LiteRT); the last two take one input at a time.
         check: run the file beside the model, and keep it only if it says the same.
         half: weights of 16 bits: half the size, and differences in the third digit.
         candidates: of RTMO: compute the keypoints of a fixed number of points, the best ones, so
@@ -89,8 +93,8 @@ def export_model(
     """
     path = Path(path)
     writer_of(path)
-    if candidates is None and path.suffix.lower() == ".pt2":
-        # what torch.export writes has no shapes that follow from the picture
+    files_of(path)
+    if candidates is None and path.suffix.lower() in _FIXED_SHAPES:
         candidates = CANDIDATES
     plan = plan_of(model, candidates=candidates)
     return _write(plan, path, check=check, half=half, int8=int8, pictured=pictured)
@@ -133,7 +137,7 @@ def _check_options(path: Path, pictured: Pictured, *, half: bool, int8: bool) ->
     if int8 and half:
         raise ArgumentError("give --int8 or --half, not both")
     if int8 and ending not in INT8_ENDINGS:
-        raise ArgumentError(f"--int8 is for {' and '.join(INT8_ENDINGS)}; torch files keep 32 bits")
+        raise ArgumentError(f"--int8 is for {' and '.join(INT8_ENDINGS)}; other forms have none")
     if int8 and pictured.data is None and pictured.calibration is None:
         raise ArgumentError(
             "--int8 learns the ranges of values from real pictures; give --calibration FOLDER (or "

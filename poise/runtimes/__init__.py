@@ -7,7 +7,8 @@ __getattr__, __dir__, __all__ = attach(
     {
         "lanes": "Lanes available_cores chosen_threads",
         "mmdeploy": "Levels read_detail read_pipeline",
-        "metadata": "METADATA_KEY read_metadata",
+        "metadata": "METADATA_FILE METADATA_KEY read_metadata",
+        "mobile": "LiteRtSession NcnnSession",
         "sessions": "RUNTIMES OnnxRuntimeSession OpenVinoSession Session Signature is_exported_name"
         " open_onnx open_session runtime_of",
     },

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from xml.etree import ElementTree
 
-__all__ = ["METADATA_KEY", "read_metadata"]
+__all__ = ["METADATA_FILE", "METADATA_KEY", "read_metadata"]
 
 #: Where an exported file keeps what Poise needs to use it (schema, codec, pipeline), as JSON.
 METADATA_KEY = "poise"
+#: The same in the zip that stands behind the weights of NCNN's and TFLite's files.
+METADATA_FILE = f"{METADATA_KEY}.json"
 #: Field of `metadata_props` in ONNX's ModelProto, and of key and value in an entry of it.
 _METADATA_PROPS, _KEY, _VALUE = 14, 1, 2
 #: Kinds of protobuf fields.
@@ -102,5 +104,21 @@ def _of_torch(path: Path) -> str | None:
     return None
 
 
+def _of_appended(path: Path) -> str:
+    with zipfile.ZipFile(path) as file:
+        return file.read(METADATA_FILE).decode()
+
+
+def _of_ncnn(path: Path) -> str | None:
+    weights = path.with_suffix(".bin")
+    return _of_appended(weights) if weights.is_file() else None
+
+
 #: Ending -> reader of the JSON text.
-_READERS = {".onnx": _of_onnx, ".xml": _of_openvino, ".pt2": _of_torch}
+_READERS = {
+    ".onnx": _of_onnx,
+    ".xml": _of_openvino,
+    ".pt2": _of_torch,
+    ".param": _of_ncnn,
+    ".tflite": _of_appended,
+}

@@ -20,6 +20,7 @@ from poise.errors import (
 )
 from poise.runtimes.lanes import Lanes, available_cores, chosen_threads
 from poise.runtimes.metadata import read_metadata
+from poise.runtimes.mobile import LiteRtSession, NcnnSession
 
 __all__ = [
     "RUNTIMES",
@@ -34,7 +35,13 @@ __all__ = [
 ]
 
 #: Ending of a file -> what runs it.
-_RUNTIME_OF = {".onnx": "onnxruntime", ".xml": "openvino", ".pt2": "torch"}
+_RUNTIME_OF = {
+    ".onnx": "onnxruntime",
+    ".xml": "openvino",
+    ".pt2": "torch",
+    ".param": "ncnn",
+    ".tflite": "litert",
+}
 #: Crops per call: what fits a processor's cache is soonest done; GPUs want many.
 _BATCH_ON_CPU, _BATCH_ON_GPU = 8, 16
 
@@ -303,4 +310,4 @@ class TorchSession:
 
 RUNTIMES: dict[str, Any] = {"onnxruntime": OnnxRuntimeSession, "openvino": OpenVinoSession}
 #: The same with what runs only the files that are made for it.
-_SESSIONS = {**RUNTIMES, "torch": TorchSession}
+_SESSIONS = {**RUNTIMES, "torch": TorchSession, "ncnn": NcnnSession, "litert": LiteRtSession}

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 import torch
@@ -102,3 +103,15 @@ def test_a_driver_without_a_torch_for_it_and_a_full_disk_are_problems(monkeypatc
     assert status == 0
     assert "problem: there is an NVIDIA driver (nvidia-smi), and torch sees no GPU" in said
     assert "has only 1 MiB free, for downloaded weights" in said
+
+
+def test_it_tries_the_runtimes_of_phones(monkeypatch):
+    versions = {"ncnn": "1.0", "ai-edge-litert": "2.3"}
+    version = doctor_module._version
+    monkeypatch.setattr(doctor_module, "_version", lambda name: versions.get(name, version(name)))
+    monkeypatch.setitem(sys.modules, "ncnn", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", sys)
+    status, said = ask()
+    assert status == 0
+    assert "problem: ncnn is installed and cannot be loaded: " in said
+    assert "device                   ai-edge-litert: CPU" in said

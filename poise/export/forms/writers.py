@@ -15,12 +15,13 @@ from torch import nn
 
 from poise._lazy import needed
 from poise.errors import ArgumentError, ConfigError
+from poise.export.forms.mobile import write_ncnn, write_tflite
 from poise.export.forms.operators import opset_for, traceable
 from poise.export.forms.rewriting import rewritten
 from poise.export.plans.plan import Plan
-from poise.runtimes import METADATA_KEY
+from poise.runtimes import METADATA_KEY, runtime_of
 
-__all__ = ["FORMS", "convert_to_openvino", "write_onnx", "writer_of"]
+__all__ = ["FORMS", "convert_to_openvino", "files_of", "write_onnx", "writer_of"]
 
 _LACKING = "exporting to {} needs the package {}: pip install 'poise[export]'"
 #: Weights of fewer numbers than this keep 32 bits: they take no room, and some are exact.
@@ -132,7 +133,9 @@ def write_torch(plan: Plan, path: Path, *, half: bool = False) -> None:
         ArgumentError: `half`, which this form does not have.
     """
     if half:
-        raise ArgumentError("--half is for .onnx and .xml; torch files keep 32 bits")
+        raise ArgumentError(
+            "--half is for .onnx, .xml, .param and .tflite; torch files keep 32 bits"
+        )
     dynamic = {0: torch.export.Dim.DYNAMIC}
     dynamic |= dict.fromkeys(plan.free_axes, torch.export.Dim.DYNAMIC)
     with _told_plainly(plan, "torch.export's form"), torch.no_grad():
@@ -157,9 +160,17 @@ class _Alone(nn.Module):
 
 Writer = Callable[..., None]
 #: Ending -> writer: of (plan, place, half=).
-FORMS: dict[str, Writer] = {".onnx": write_onnx, ".xml": write_openvino, ".pt2": write_torch}
+FORMS: dict[str, Writer] = {
+    ".onnx": write_onnx,
+    ".xml": write_openvino,
+    ".pt2": write_torch,
+    ".param": write_ncnn,
+    ".tflite": write_tflite,
+}
 
 
+#: Endings of forms whose weights lie beside them.
+_PAIRS = (".xml", ".param")
 #: Endings of forms that other tools write, and how.
 _TENSORRT = (
     "TensorRT's engines are made on the machine that runs them: export .onnx, then trtexec "
@@ -189,3 +200,22 @@ def writer_of(path: Path) -> Writer:
             f"'{path}'"
         )
     return writer
+
+
+def files_of(path: Path) -> list[Path]:
+    """All files of an exported network.
+
+    Raises:
+        ArgumentError: their names would be those of another form's.
+    """
+    ending = path.suffix.lower()
+    if ending not in _PAIRS:
+        return [path]
+    weights = path.with_suffix(".bin")
+    for other in (path.with_suffix(pair) for pair in _PAIRS if pair != ending):
+        if other.is_file():
+            raise ArgumentError(
+                f"'{path}' would have its weights in '{weights.name}', which '{other.name}' has; "
+                f"take another name, such as {path.stem}.{runtime_of(path)}{ending}"
+            )
+    return [path, weights]

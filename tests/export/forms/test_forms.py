@@ -65,7 +65,7 @@ def test_weights_of_16_bits_take_half_the_room(model, expected, ending, tmp_path
 
 
 def test_half_of_a_torch_file_is_refused_and_leaves_nothing(model, tmp_path):
-    with pytest.raises(ArgumentError, match=r"--half is for .onnx and .xml"):
+    with pytest.raises(ArgumentError, match=r"--half is for .onnx, .xml, .param"):
         export_model(model, tmp_path / "model.pt2", half=True)
     assert list(tmp_path.iterdir()) == []
 
