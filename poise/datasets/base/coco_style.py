@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from poise._options import options_of
 from poise.datasets.base.bad_annotations import BadAnnotations
 from poise.datasets.base.dataset import BaseDataset, force_full_init
 from poise.datasets.base.detections import PERSON_CATEGORY, detection_columns, read_detections
@@ -58,14 +57,18 @@ class BaseCocoStyleDataset(PoseMetainfo, BadAnnotations, BaseDataset):
             instead of annotated people; top-down tests only.
         data_mode: `topdown`, a record for each person; `bottomup`, one for each picture.
         metainfo: schema, instead of the class's `METAINFO`.
+        data_root: folder of `ann_file` and `data_prefix`.
         data_prefix: `dict(img=folder of the images)`.
         filter_cfg: `bbox_score_thr`: least score of the boxes of `bbox_file`; `on_bad="skip"`:
             leave out, and count, annotations with NaN or duplicated ids, which are errors
             otherwise.
+        indices: keep only the first (negative: last) so many records, or those listed.
+        serialize_data: hold records in buffers that workers share.
+        pipeline: transforms or their configs.
         test_mode: keep pictures without people (bottom-up), fail on a dropped sample.
+        lazy_init: load annotations at the first use.
+        max_refetch: while training, draws of another record for a dropped one.
         sample_interval: use only images whose id is a multiple of this.
-
-    The others are those of `BaseDataset`.
 
     Attributes:
         rule: class attribute, how annotations are written.
@@ -81,25 +84,43 @@ class BaseCocoStyleDataset(PoseMetainfo, BadAnnotations, BaseDataset):
     RECORD_METAINFO = ("dataset_name", *PoseMetainfo.RECORD_METAINFO)
     rule: ClassVar[InstanceRule] = COCO_RULE
 
-    @options_of(BaseDataset, positional=True, data_root=None, data_prefix={"img": ""})
     def __init__(
         self,
         ann_file: str = "",
         bbox_file: str | None = None,
         data_mode: str = "topdown",
-        *,
+        metainfo: dict[str, Any] | None = None,
+        data_root: str | None = None,
+        data_prefix: Mapping[str, str] = {"img": ""},
+        filter_cfg: dict[str, Any] | None = None,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
         sample_interval: int = 1,
-        **options: Any,
     ) -> None:
-        owner, test_mode = type(self).__name__, options.get("test_mode", False)
-        check_data_mode(data_mode, owner)
+        check_data_mode(data_mode, type(self).__name__)
         if bbox_file:
-            check_topdown_test("bbox_file", data_mode, test_mode, owner)
+            check_topdown_test("bbox_file", data_mode, test_mode, type(self).__name__)
         self.data_mode = data_mode
         self.bbox_file = bbox_file
         self.sample_interval = sample_interval
         self.report = LoadReport(ann_file)
-        super().__init__(ann_file, **options)
+        super().__init__(
+            ann_file,
+            metainfo,
+            data_root,
+            data_prefix,
+            filter_cfg,
+            indices,
+            test_mode=test_mode,
+            pipeline=pipeline,
+            lazy_init=lazy_init,
+            serialize_data=serialize_data,
+            max_refetch=max_refetch,
+        )
 
     # access -------------------------------------------------------------------------------
 
