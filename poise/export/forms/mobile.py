@@ -83,11 +83,11 @@ def write_ncnn(plan: Plan, path: Path, *, half: bool = False) -> None:
         layers = Path(name, "m.ncnn.param")
         if done.returncode or not layers.is_file():
             raise RuntimeError(f"pnnx fails with the exit status {done.returncode}")
-        text = layers.read_text()
+        text = layers.read_text(encoding="utf-8")
         unknown = _unknown_layers(text)
         if unknown:
             raise RuntimeError(f"it has no layers for {', '.join(unknown)}")
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         weights.write_bytes(Path(name, "m.ncnn.bin").read_bytes())
     tensors = [f"out{i}" for i in range(len(plan.output_names()))]
     _append_metadata(weights, plan, "in0", tensors, sample, "CHW")
