@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._arguments import check_choice
 from poise.config import Config
 from poise.errors import ArgumentError, DataError
 from poise.inference.networks.crops import Crop, crop_maker, read_test_pipeline
@@ -41,8 +42,7 @@ def dataset_meta_from_config(config: Any, dataset_mode: str = "train") -> dict[s
     """
     from poise.structures.config_metainfo import dataset_meta_of
 
-    if dataset_mode not in ("train", "val", "test"):
-        raise DataError(f"dataset_mode must be 'train', 'val' or 'test', got {dataset_mode!r}")
+    check_choice("dataset_mode", dataset_mode, ("train", "val", "test"))
     loader = f"{dataset_mode}_dataloader"
     found = config.get(loader)
     return None if found is None else dataset_meta_of({loader: found})
@@ -183,8 +183,7 @@ def pixels_of(img: Any) -> tuple[np.ndarray, str | None]:
 
 def _boxes(bboxes: Any, bbox_format: str, image: np.ndarray) -> np.ndarray:
     """(N, 4) xyxy."""
-    if bbox_format not in ("xyxy", "xywh"):
-        raise DataError(f"bbox_format must be 'xyxy' or 'xywh', got {bbox_format!r}")
+    check_choice("bbox_format", bbox_format, ("xyxy", "xywh"))
     if bboxes is None:
         height, width = image.shape[:2]
         return np.array([[0, 0, width, height]], np.float32)

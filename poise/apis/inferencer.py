@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from poise._arguments import check_options
 from poise.apis.inferencer_output import AnswerDrawer, AnswerFiles, people_of, sample_of
-from poise.errors import ArgumentError, ConfigError, nearest
+from poise.errors import ArgumentError, ConfigError
 from poise.geometry import nearby_joints_nms
 from poise.inference.detectors import NanoDetDetector, SelectingDetector
 from poise.inference.inferencer import Inferencer
@@ -233,11 +234,7 @@ def _camera_number(text: str) -> int:
 def _checked_options(
     given: dict[str, Any], out_dir: str | os.PathLike[str] | None
 ) -> dict[str, Any]:
-    unknown = [name for name in given if name not in _OPTIONS]
-    if unknown:
-        raise ArgumentError(
-            f"MMPoseInferencer has no option '{unknown[0]}'{nearest(unknown[0], _OPTIONS)}"
-        )
+    check_options(given, _OPTIONS, "MMPoseInferencer")
     options = {**_OPTIONS, **given}
     if out_dir is not None:
         options["vis_out_dir"] = options["vis_out_dir"] or Path(out_dir) / "visualizations"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._arguments import check_choice
 from poise.errors import DataError
 from poise.inference.lifting.poses import average_place, conversion_to, lifter_item, moved_to
 from poise.structures import PoseDataSample, convert_keypoints
@@ -48,10 +49,7 @@ def convert_keypoint_definition(
         DataError: another lifter.
         UnsupportedConversionError: some joints do not follow from the 2D model's.
     """
-    if pose_lift_dataset not in _TARGETS:
-        raise DataError(
-            f"pose_lift_dataset must be one of {', '.join(_TARGETS)}, got '{pose_lift_dataset}'"
-        )
+    check_choice("pose_lift_dataset", pose_lift_dataset, _TARGETS)
     if pose_det_dataset in _UNCHANGED:
         return keypoints
     try:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from poise._arguments import check_choice
 from poise.errors import ArgumentError
 from poise.report.text import aligned
 from poise.zoo.backbone_costs import TABLE_SIZE, known_costs, variant_names
@@ -60,8 +61,7 @@ def backbones(
     GFLOPs are billions of multiply-adds, as in the papers. Besides these, TIMMBackbone takes
     any model of timm.
     """
-    if sort not in ORDERS:
-        raise ArgumentError(f"--sort takes {', '.join(ORDERS)}; got {sort!r}")
+    check_choice("--sort", sort, ORDERS, ArgumentError)
     size = _size(input_size)
     wanted = [word.lower() for word in words or ()]
     chosen = [n for n in variant_names() if all(w in " ".join(n).lower() for w in wanted)]

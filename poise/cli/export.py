@@ -98,16 +98,14 @@ def export(
     Normalising, schema and codec are part of the file: `poise predict --model FILE.onnx` needs
     nothing else, not even torch. The file runs beside the model before it is kept.
     """
-    from poise.errors import ConfigError, UnknownNameError, nearest
+    from poise._arguments import check_choice
+    from poise.errors import ConfigError, UnknownNameError
     from poise.export.forms.writers import files_of, writer_of
     from poise.models.build import load_model
     from poise.zoo.whole import is_whole_model
 
-    if backend is not None and backend not in _ENDINGS:
-        raise UnknownNameError(
-            f"there is no backend '{backend}' of files; expected one of {', '.join(_ENDINGS)}"
-            f"{nearest(backend, list(_ENDINGS))}"
-        )
+    if backend is not None:
+        check_choice("--backend", backend, _ENDINGS, UnknownNameError)
     if out is None:
         ending = _ENDINGS[backend or "onnxruntime"]
         out = Path(f"{Path(model).name.removesuffix('.py')}{'-int8' if int8 else ''}{ending}")

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
+from poise._arguments import check_choice
 from poise.cli import run_options
 from poise.cli.interrupts import INTERRUPTED
-from poise.errors import ArgumentError, ConfigError, nearest
+from poise.errors import ArgumentError, ConfigError
 
 __all__ = ["open_config", "train"]
 
@@ -100,8 +101,8 @@ def train(
 
     if amp == "auto":
         amp = _best_precision()
-    if amp is not None and amp not in _PRECISION:
-        raise ConfigError(f"--amp is bf16 or fp16, got '{amp}'{nearest(amp, _PRECISION)}")
+    if amp is not None:
+        check_choice("--amp", amp, _PRECISION, ConfigError)
     own = OwnData(data_root, train_ann, val_ann, train_images, val_images, num_keypoints, category)
     fit = partial(
         _fit_to_data,

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._arguments import check_choice
 from poise.errors import ArgumentError
 from poise.transforms.image import (
     decode_image,
@@ -75,8 +76,7 @@ def imfrombytes(
     backend: str | None = None,
 ) -> np.ndarray:
     """Picture of an encoded file's bytes; arguments as for `imread`."""
-    if channel_order.lower() not in ("bgr", "rgb"):
-        raise ArgumentError(f"channel_order is 'bgr' or 'rgb', got {channel_order!r}")
+    check_choice("channel_order", channel_order.lower(), ("bgr", "rgb"), ArgumentError)
     raw = content if isinstance(content, np.ndarray) else np.frombuffer(content, np.uint8)
     image = decode_image(raw, flag, backend)
     turned = channel_order.lower() == "rgb" and flag.startswith("color")
@@ -118,10 +118,7 @@ def imresize(
     Raises:
         ArgumentError: an interpolation that is not in `INTERPOLATIONS`.
     """
-    if interpolation not in INTERPOLATIONS:
-        raise ArgumentError(
-            f"interpolation is one of {', '.join(INTERPOLATIONS)}; got {interpolation!r}"
-        )
+    check_choice("interpolation", interpolation, INTERPOLATIONS, ArgumentError)
     width, height = map(int, size)
     resized = cv2.resize(img, (width, height), interpolation=INTERPOLATIONS[interpolation])
     if not return_scale:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from poise import schemas
+from poise._arguments import check_choice
 from poise.check.categories import has_several_sets, use_one_set
 from poise.check.files import read_annotations
 from poise.data_tools.formats.archives import is_archive, unpack
@@ -89,8 +90,7 @@ def open_dataset(
         return _opened_copy(path, partial(_as_coco, path, reading), **common)
     if kind is None and (category is not None or _has_several_sets(path)):
         return _opened_copy(path, partial(_as_one_set, path, category, images), **common)
-    if part not in PARTS:
-        raise ConfigError(f"a config has the parts {', '.join(PARTS)}, got '{part}'")
+    check_choice("a part of a config", part, PARTS, ConfigError)
     if images is not None and not Path(images).is_dir():
         raise FileMissingError(f"there is no folder of pictures {images}")
     changes = dict(settings or {})

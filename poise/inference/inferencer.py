@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from poise._arguments import check_choice
 from poise._failures import own_line
-from poise.errors import DataError, UnknownNameError, nearest
+from poise.errors import DataError, UnknownNameError
 from poise.inference.boxes.given import GivenBoxes
 from poise.inference.boxes.tiling import Tiling
 from poise.inference.detectors import WholeImage, build_detector
@@ -117,11 +118,8 @@ class Inferencer:
             model, self.choice = pick_model(self.mode)
             _LOG.info("model: %s (%s)", model, self.choice)
         self.model_name, self.weights, self.backend = model, weights, backend
-        if backend not in BACKENDS:
-            raise UnknownNameError(
-                f"there is no backend '{backend}'; expected one of "
-                f"{', '.join(BACKENDS)}{nearest(backend, BACKENDS)}"
-            )
+        check_choice("backend", backend, BACKENDS, UnknownNameError)
+        check_choice("crops", crops, CROPS, UnknownNameError)
         if is_exported(model) or is_exported(weights):
             # without torch, and without importing it
             file, config = (model, None) if weights is None else (weights, model)
@@ -139,7 +137,7 @@ class Inferencer:
         self.flip_test = self.mode.flip_test if flip_test is None else flip_test
         self.covariances = covariances
         self.timings = Timings()
-        self._crops = _checked_crops(crops)
+        self._crops = crops
         pipeline = read_test_pipeline(self.model.cfg)
         self.needs_boxes = any(type(step).__name__ in BOX_STEPS for step in pipeline)
         self._make_batch = crop_maker(pipeline, self.metainfo)
@@ -389,14 +387,6 @@ class Inferencer:
                 "this model finds everybody in the whole picture and takes no boxes; leave them "
                 "out, or choose a top-down model"
             )
-
-
-def _checked_crops(crops: str) -> str:
-    if crops not in CROPS:
-        raise UnknownNameError(
-            f"crops must be one of {', '.join(CROPS)}, got '{crops}'{nearest(crops, CROPS)}"
-        )
-    return crops
 
 
 def _frames(sources: Iterable[Source]) -> Iterator[Frame]:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from poise._arguments import check_choice
 from poise._files import write_whole
-from poise.errors import ArgumentError, nearest
+from poise.errors import ArgumentError
 from poise.report.logs import RunLog
 
 __all__ = ["choose_panels", "draw_curves"]
@@ -39,11 +40,7 @@ def choose_panels(runs: Sequence[RunLog], keys: Sequence[str] = ()) -> list[list
     val = list(dict.fromkeys(k for run in runs for k in run.keys("val")))
     if keys:
         for key in keys:
-            if key not in train and key not in val:
-                raise ArgumentError(
-                    f"no run has the scalar '{key}'; there are "
-                    f"{', '.join([*train, *val])}{nearest(key, [*train, *val])}"
-                )
+            check_choice("a scalar of the runs", key, [*train, *val], ArgumentError)
         return [[k] for k in keys]
     losses = [k for k in train if "loss" in k]
     accuracies = [k for k in train if k.startswith("acc")]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poise._arguments import check_choice
 from poise.data_tools.formats import recognition as told_by
 from poise.data_tools.formats.annotations import REVIEWED, Annotations
 from poise.data_tools.formats.archives import is_archive, unpack
@@ -25,7 +26,7 @@ from poise.data_tools.formats.shown import write_files
 from poise.data_tools.formats.sleap import read_sleap
 from poise.data_tools.formats.sleap_files import sleap_files
 from poise.data_tools.formats.yolo import read_yolo, write_yolo
-from poise.errors import ArgumentError, DataError, FileMissingError, nearest
+from poise.errors import ArgumentError, DataError, FileMissingError
 
 __all__ = [
     "FORMS",
@@ -99,10 +100,8 @@ def find_form(path: Path, form: str | None = None) -> str:
         ArgumentError: an unknown name.
         DataError: no form fits.
     """
-    if form is not None and form not in FORMS:
-        raise ArgumentError(
-            f"there is no form '{form}'; there are {', '.join(FORMS)}{nearest(form, FORMS)}"
-        )
+    if form is not None:
+        check_choice("form", form, FORMS, ArgumentError)
     if not path.exists():
         raise FileMissingError(f"there is no annotation file {path}, nor a folder of that name")
     found = form or next((name for name, form in FORMS.items() if form.fits(path)), None)
@@ -169,11 +168,7 @@ def _form_to_write(out: Path, form: str | None) -> str:
         raise ArgumentError(
             f"the ending of {out} does not say the form; give --to {' or '.join(FORMS)}"
         )
-    if form not in FORMS:
-        raise ArgumentError(
-            f"there is no form '{form}' to write; there are {', '.join(FORMS)}"
-            f"{nearest(form, FORMS)}"
-        )
+    check_choice("form", form, FORMS, ArgumentError)
     return form
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._arguments import check_choice
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.picking.choosing import WAYS, choose
 from poise.data_tools.picking.doubts import Candidate, Scale, told, watched
@@ -52,8 +53,8 @@ class Wishes:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.by is not None and self.by not in WAYS:
-            raise ArgumentError(f"--by is one of {', '.join(WAYS)}, got '{self.by}'")
+        if self.by is not None:
+            check_choice("--by", self.by, WAYS, ArgumentError)
         if self.num < 1 or (self.every is not None and self.every < 1):
             raise ArgumentError(f"--num and --every are 1 or more, got {self.num} and {self.every}")
 

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._arguments import check_choice
 from poise._files import write_all
 from poise.data_tools.formats.annotations import NUMBERS, Annotations, new_annotation
 from poise.data_tools.formats.deeplabcut import LABELS
@@ -25,7 +26,7 @@ from poise.data_tools.picking.doubts import KINDS, Candidate
 from poise.data_tools.picking.picking import Picked
 from poise.data_tools.picking.shots import Place, Poses
 from poise.data_tools.sheets import write_picture
-from poise.errors import ArgumentError, DataError, nearest
+from poise.errors import ArgumentError, DataError
 from poise.visualization import draw_instances
 from poise.visualization.sheets import contact_sheet
 
@@ -72,11 +73,7 @@ class Proposals:
     replace: bool = False
 
     def __post_init__(self) -> None:
-        if self.form not in TARGETS:
-            raise ArgumentError(
-                f"--to is one of {', '.join(TARGETS)}, got '{self.form}'"
-                f"{nearest(self.form, TARGETS)}"
-            )
+        check_choice("--to", self.form, TARGETS, ArgumentError)
 
     def check(self, out: Path, inputs: Sequence[str]) -> None:
         """See that labels of an earlier choice are not in the way, and can be written.

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import CheckpointError, UnknownNameError, nearest
+from poise._arguments import check_choice
+from poise.errors import CheckpointError, UnknownNameError
 from poise.inference.detectors.base import SelectingDetector
 
 __all__ = ["TorchvisionDetector"]
@@ -85,11 +86,7 @@ def _built(name: str, weights: Any) -> Any:
     from torchvision.models import detection, get_model, list_models
 
     known = list_models(module=detection)
-    if name not in known:
-        raise UnknownNameError(
-            f"torchvision has no detection model '{name}'; it has: "
-            f"{', '.join(known)}{nearest(name, known)}"
-        )
+    check_choice("a detection model of torchvision", name, known, UnknownNameError)
     if weights is not None:
         from poise.models.weights import load_checkpoint
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._arguments import check_choice, check_options
 from poise._arrays import Array
 from poise.errors import ArgumentError, ConfigError
 from poise.inference.lifting.networks import ExportedLifter, LifterNetwork, TorchLifter
@@ -24,7 +25,6 @@ from poise.inference.lifting.poses import (
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.sequences import video_of
 from poise.inference.tracking.stage import with_ids
-from poise.inference.unknown import check_options
 from poise.runtimes import is_exported_name
 from poise.structures import convert_keypoints
 
@@ -66,8 +66,7 @@ class LiftingStage:
     def __init__(
         self, model: Any, *, window: str = "centred", normalize: bool = True, rebase: bool = True
     ) -> None:
-        if window not in WINDOWS:
-            raise ConfigError(f"window must be one of {', '.join(WINDOWS)}, got '{window}'")
+        check_choice("window", window, WINDOWS, ConfigError)
         network = model if hasattr(model, "lifted") else TorchLifter(_checked(model))
         self.network: LifterNetwork = network
         self.normalize, self.rebase = normalize, rebase

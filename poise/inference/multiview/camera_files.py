@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from poise._arguments import check_choice
 from poise._arrays import Array
 from poise._files import write_whole
-from poise.errors import DataError, FileMissingError, UnknownNameError, nearest
+from poise.errors import DataError, FileMissingError, UnknownNameError
 from poise.geometry.camera_model import Camera
 
 __all__ = ["CAMERA_SUFFIXES", "UNITS", "check_suffix", "read_cameras", "write_cameras"]
@@ -70,11 +71,8 @@ def read_cameras(path: Any, *, unit: str | None = None, placed: bool = True) -> 
     for part in parts:
         tree |= _tree_of(part)
     told = tree.get("unit") if unit is None else unit
-    if told is not None and told not in UNITS:
-        raise UnknownNameError(
-            f"the unit of cameras is one of {', '.join(UNITS)}, got {told!r}"
-            f"{nearest(str(told), UNITS)}"
-        )
+    if told is not None:
+        check_choice("the unit of cameras", told, UNITS, UnknownNameError)
     cameras = [_camera(name, values, file, placed) for name, values in _entries(tree, file)]
     names = [camera.name for camera in cameras]
     twice = sorted({name for name in names if names.count(name) > 1})

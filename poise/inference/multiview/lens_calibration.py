@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from poise._arguments import check_choice
 from poise._arrays import Array
-from poise.errors import DataError, UnknownNameError, nearest
+from poise.errors import DataError, UnknownNameError
 from poise.geometry.camera_model import Camera
 from poise.inference.multiview.boards import Board, Sighting
 
@@ -64,10 +65,7 @@ def calibrate_lens(
         DataError: too few pictures, or OpenCV finds no solution.
         UnknownNameError: another lens.
     """
-    if lens not in LENSES:
-        raise UnknownNameError(
-            f"lens is one of {', '.join(LENSES)}, got '{lens}'{nearest(lens, LENSES)}"
-        )
+    check_choice("lens", lens, LENSES, UnknownNameError)
     if len(sightings) < _LEAST_PICTURES:
         raise DataError(
             f"camera '{name}': the board of {board.columns} x {board.rows} inner corners is found "

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import ArgumentError, DataError, nearest
+from poise._arguments import check_choice
+from poise.errors import ArgumentError, DataError
 from poise.geometry.camera_model import Camera
 from poise.inference.multiview.camera_files import read_cameras
 from poise.inference.multiview.reconstruction import Limits, reconstruct
@@ -173,12 +174,8 @@ def triangulate(
 
 
 def _check_words(up: str, person: str, offsets: Any) -> None:
-    if up not in UP_AXES:
-        raise ArgumentError(f"up= is one of {', '.join(UP_AXES)}, got {up!r}")
-    if person not in PERSONS:
-        raise ArgumentError(
-            f"person= is one of {', '.join(PERSONS)}, got {person!r}{nearest(person, PERSONS)}"
-        )
+    check_choice("up=", up, UP_AXES, ArgumentError)
+    check_choice("person=", person, PERSONS, ArgumentError)
     if isinstance(offsets, str) and offsets != "auto":
         raise ArgumentError(f"offsets= is a dict of view -> frames, or 'auto'; got {offsets!r}")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from poise.errors import UnknownNameError, nearest
+from poise._arguments import check_choice
+from poise.errors import UnknownNameError
 
 __all__ = ["MODES", "Mode", "mode_of", "pick_model"]
 
@@ -65,10 +66,7 @@ def mode_of(name: str) -> Mode:
     Raises:
         UnknownNameError: another name.
     """
-    if name not in MODES:
-        raise UnknownNameError(
-            f"there is no mode '{name}'; expected one of {', '.join(MODES)}{nearest(name, MODES)}"
-        )
+    check_choice("mode", name, MODES, UnknownNameError)
     return MODES[name]
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import UnknownNameError, nearest
+from poise._arguments import check_choice
+from poise.errors import UnknownNameError
 
 __all__ = ["SCORE_KINDS", "probabilities_of", "score_kind_of"]
 
@@ -60,11 +61,7 @@ def probabilities_of(scores: np.ndarray, kind: str) -> np.ndarray:
         >>> probabilities_of(np.array([-0.1, 0.5, 1.3]), "simcc")
         array([0. , 0.5, 1. ], dtype=float32)
     """
-    if kind not in SCORE_KINDS:
-        raise UnknownNameError(
-            f"there is no kind of score '{kind}'; expected one of "
-            f"{', '.join(SCORE_KINDS)}{nearest(kind, SCORE_KINDS)}"
-        )
+    check_choice("kind of score", kind, SCORE_KINDS, UnknownNameError)
     sure, _ = SCORE_KINDS[kind]
     scaled = np.asarray(scores, np.float32) / np.float32(sure)
     return np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._arguments import check_choice
 from poise.errors import DataError, nearest
 from poise.inference.lifting.poses import SPACE_3D
 from poise.inference.results.pose_result import PoseResult
@@ -78,8 +79,7 @@ class Drawer:
         ellipses: float | None = None,
         **style: Any,
     ) -> None:
-        if skeleton not in ("mmpose", "openpose"):
-            raise DataError(f"skeleton must be 'mmpose' or 'openpose', got '{skeleton}'")
+        check_choice("skeleton", skeleton, ("mmpose", "openpose"))
         self._boxes, self._ids, self._black = boxes, ids, black
         self._skeleton, self._keypoints, self._panel_3d = skeleton, keypoints, panel_3d
         self._style, self._ellipses = style, ellipses

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from poise.errors import DataError, nearest
+from poise._arguments import check_choice
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import SinkOptions
 from poise.inference.sinks.image import PictureFiles
@@ -27,10 +27,7 @@ def layout_of(name: str) -> Callable[[PoseResult], Any]:
     Raises:
         DataError: another name.
     """
-    if name not in LAYOUTS:
-        raise DataError(
-            f"layout must be one of {', '.join(LAYOUTS)}, got '{name}'{nearest(name, LAYOUTS)}"
-        )
+    check_choice("layout", name, LAYOUTS)
     return LAYOUTS[name]
 
 

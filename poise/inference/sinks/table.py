@@ -6,7 +6,8 @@ import importlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from poise.errors import UnknownNameError, nearest
+from poise._arguments import check_choice
+from poise.errors import UnknownNameError
 from poise.inference.sinks.base import Sink, SinkOptions
 
 __all__ = ["SINKS", "open_sinks"]
@@ -50,11 +51,7 @@ def open_sinks(
     # a name twice would write the same file twice
     chosen = dict.fromkeys(name.strip() for name in given if name.strip())
     for name in chosen:
-        if name not in SINKS:
-            raise UnknownNameError(
-                f"there is no way to save called '{name}'; expected some of "
-                f"{', '.join(SINKS)}{nearest(name, SINKS)}"
-            )
+        check_choice("what to save", name, SINKS, UnknownNameError)
     return [_class_of(name)(Path(folder), options or SinkOptions()) for name in chosen]
 
 

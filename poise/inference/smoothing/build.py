@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from poise._arguments import check_options
 from poise._arrays import Array
 from poise.errors import ConfigError, DataError, nearest
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.smoothing.filters import Filter, Gaussian, Kalman, OneEuro, SavitzkyGolay
 from poise.inference.smoothing.stage import DEFAULT_FPS, SmoothingStage
-from poise.inference.unknown import check_options
 from poise.structures import InstanceData
 
 __all__ = ["build_smoother", "smooth_sequence"]

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from poise._arguments import check_options
 from poise._lazy import needed
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.sequences import video_of
 from poise.inference.tracking.tracker import NO_TRACK
-from poise.inference.unknown import check_options
 
 __all__ = ["LIBRARY_TRACKERS", "LibraryTrackingStage"]
 

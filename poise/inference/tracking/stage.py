@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from poise._arguments import check_options
 from poise.errors import ConfigError, DataError, nearest
 from poise.geometry import bbox_overlaps
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.sequences import video_of
 from poise.inference.tracking.tracker import PoseTracker
-from poise.inference.unknown import check_options
 
 __all__ = ["Follow", "TrackingStage", "build_tracker", "with_ids"]
 
