@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
+from poise.errors import DataError
+
 __all__ = [
     "BROKEN_ZIP",
     "files_below",
@@ -28,6 +30,7 @@ __all__ = [
     "whole_file",
     "write_all",
     "write_whole",
+    "writing",
 ]
 
 T = TypeVar("T")
@@ -150,6 +153,20 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file that no reader sees half of."""
     with whole_file(path) as place:
         place.write_bytes(data)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around what writes a file, whose folder is made.
+
+    Raises:
+        DataError: it cannot be written; names the file and says why.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def own_cache() -> Path:

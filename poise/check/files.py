@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from poise._files import unzipped, write_whole
+from poise._files import unzipped, write_whole, writing
 from poise.datasets.coco_file import check_rows
 from poise.errors import DataError
 
@@ -68,8 +68,5 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         DataError: it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         write_whole(path, text.encode())
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error

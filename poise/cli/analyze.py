@@ -9,26 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from poise.cli.options import add_commands
+from poise.cli import options
 from poise.report.text import aligned
 
 __all__ = ["app"]
 
 #: Figures below it are shown as a power of ten.
 _SMALL = 1e-3
-
-app = typer.Typer(
-    name="analyze",
-    help="Tables and curves of finished runs and tests.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
-
-
-@app.callback()
-def _group() -> None:
-    """Tables and curves of finished runs and tests."""
 
 
 def logs(
@@ -45,7 +32,7 @@ def logs(
             "--key", "-k", metavar="NAME", help="Scalar to show; may be repeated. Default: all."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Print last losses, best metrics and mean times of runs side by side, and draw curves."""
     from poise.report import draw_curves, read_run
@@ -155,4 +142,9 @@ def _text(value: float | None) -> str:
     return f"{value:g}" if plain else f"{value:.4f}"
 
 
-add_commands(app, logs=logs, calibration=calibration)
+app = options.command_group(
+    "analyze",
+    "Tables and curves of finished runs and tests.",
+    logs=logs,
+    calibration=calibration,
+)

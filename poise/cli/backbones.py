@@ -12,6 +12,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from poise._arguments import check_choice
+from poise.cli import options
+from poise.cli.bars import tracked
 from poise.errors import ArgumentError
 from poise.report.text import aligned
 from poise.zoo.backbone_costs import TABLE_SIZE, known_costs, variant_names
@@ -54,7 +56,7 @@ def backbones(
         float | None, typer.Option(help="Only up to so many million parameters.")
     ] = None,
     max_gflops: Annotated[float | None, typer.Option(help="Only up to so many GFLOPs.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """List published backbones: million parameters and GFLOPs at an input size.
 
@@ -105,15 +107,11 @@ def _counted(
     chosen: Sequence[tuple[str, str]], size: tuple[int, int]
 ) -> dict[tuple[str, str], tuple[int, int | None]]:
     """Costs at another size than the table's; a second or so for each backbone."""
-    from rich.console import Console
-    from rich.progress import track
-
     from poise.models import backbones as modules
     from poise.models.cost import cost
 
     counted = {}
-    steps = track(chosen, "counting", console=Console(stderr=True), transient=True)
-    for family, variant in steps:
+    for family, variant in tracked(chosen, "counting"):
         shape = None if family in SEQUENCES else (1, 3, *size)
         found = cost(partial(getattr(modules, family).variant, variant), shape)
         counted[family, variant] = (found.parameters, found.multiply_adds)

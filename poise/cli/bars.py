@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
-__all__ = ["counted"]
+__all__ = ["counting", "tracked"]
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def counted(name: str) -> Iterator[Callable[[int], None]]:
+def counting(name: str) -> Iterator[Callable[[int], None]]:
     """A number on stderr that grows; nothing where nobody watches.
 
     Args:
@@ -31,3 +34,16 @@ def counted(name: str) -> Iterator[Callable[[int], None]]:
         # shown once there is something to count
         task = bar.add_task(name, total=None, visible=False)
         yield lambda count: bar.update(task, advance=count, visible=True)
+
+
+def tracked(items: Iterable[T], name: str) -> Iterable[T]:
+    """The same items, with a bar on stderr that goes away after the last.
+
+    Args:
+        items: what is worked on, one after the other.
+        name: what is done.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, name, console=Console(stderr=True), transient=True)

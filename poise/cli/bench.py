@@ -9,6 +9,8 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from poise.cli import options
+from poise.cli.bars import tracked
 from poise.errors import ArgumentError, ConfigError, MissingDependencyError
 
 __all__ = ["bench"]
@@ -37,8 +39,8 @@ def bench(
         int | None, typer.Option(help="People per call of the network; default: by backend.")
     ] = None,
     seconds: Annotated[float, typer.Option(help="To measure each row for.")] = 2.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps; of torch.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
 ) -> None:
     """Measure how fast models are here, from pictures in memory to keypoints.
 
@@ -78,20 +80,14 @@ def _measured(
     device: str,
     options: dict[str, Any],
 ) -> list[Row]:
-    from rich.console import Console
-    from rich.progress import track
-
     from poise.inference import Inferencer
     from poise.inference.speed import measure_speed
 
     rows = []
-    console = Console(stderr=True)
     for name in models:
         model, weights = _model_of(name)
         typer.echo(f"{name}: {weights}", err=True)
-        for backend, mode in track(
-            _ways_of(model, ways), "measuring", console=console, transient=True
-        ):
+        for backend, mode in tracked(_ways_of(model, ways), "measuring"):
             try:
                 inferencer = Inferencer(
                     model, device=device, detector=None, backend=backend, mode=mode

@@ -8,17 +8,9 @@ from typing import Annotated
 import typer
 
 from poise.cli import options
-from poise.cli.bars import counted
+from poise.cli.bars import counting
 
 __all__ = ["app"]
-
-app = typer.Typer(
-    name="cameras",
-    help="Calibrate cameras; show and convert their files.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
 
 
 def calibrate(
@@ -65,7 +57,7 @@ def calibrate(
     check_suffix(out)
     known = None if intrinsics is None else read_cameras(intrinsics, placed=False)
     shown = Board.of(board, square, marker=marker, dictionary=dictionary)
-    with counted("pictures") as told:
+    with counting("pictures") as told:
         found = calibrate_cameras(
             inputs,
             shown,
@@ -85,11 +77,6 @@ def calibrate(
 Unit = Annotated[
     str | None, typer.Option(help="Of the file's lengths: m, cm, mm.", show_default="its own")
 ]
-
-
-@app.callback()
-def _group() -> None:
-    """Calibrate cameras; show and convert their files."""
 
 
 def show(
@@ -120,4 +107,9 @@ def show(
         typer.echo(f"-> {out}")
 
 
-options.add_commands(app, calibrate=calibrate, show=show)
+app = options.command_group(
+    "cameras",
+    "Calibrate cameras; show and convert their files.",
+    calibrate=calibrate,
+    show=show,
+)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from poise.cli import run_options
+from poise.cli.options import Json
 from poise.cli.train import open_config
 from poise.errors import PoiseError
 
@@ -36,7 +37,7 @@ def check(
     val_images: run_options.ValImages = None,
     num_keypoints: run_options.NumKeypoints = "auto",
     category: run_options.Category = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
     trust_config: run_options.TrustConfig = False,
 ) -> None:
     """Check a config with its data and a checkpoint, in seconds, without training.

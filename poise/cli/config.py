@@ -8,19 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from poise.cli.run_options import override
+from poise.cli import options, run_options
 from poise.config import Config
 from poise.zoo import load_config
 
 __all__ = ["app"]
-
-app = typer.Typer(
-    name="config",
-    help="Show and compare configs.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
 
 
 class Format(enum.StrEnum):
@@ -31,24 +23,10 @@ class Format(enum.StrEnum):
     yaml = "yaml"
 
 
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change a setting, such as model.backbone.depth=50 or train_pipeline.0.type=A.",
-    ),
-]
-Trust = Annotated[
-    bool, typer.Option("--trust-config", help="Execute the file, for configs that hold code.")
-]
-
-
-@app.command()
 def show(
     source: Annotated[str, typer.Argument(metavar="FILE", help="Config file or model name.")],
-    overrides: Overrides = None,
-    trust_config: Trust = False,
+    overrides: run_options.Settings = None,
+    trust_config: run_options.TrustConfig = False,
     output: Annotated[Format, typer.Option("--format", help="Language to print.")] = Format.py,
 ) -> None:
     """Print the whole config, bases merged.
@@ -57,7 +35,7 @@ def show(
     """
     cfg = load_config(source, trusted=trust_config)
     if overrides:
-        override(cfg, overrides)
+        run_options.override(cfg, overrides)
     sys.stdout.write(cfg.dumps(f".{output.value}"))
 
 
@@ -74,11 +52,10 @@ def _without_scopes(cfg: Config) -> Config:
     return Config(plain(cfg.to_dict()), filename=cfg.filename, cfg_text=cfg.text)
 
 
-@app.command()
 def diff(
     first: Annotated[str, typer.Argument(metavar="A", help="Config file or model name.")],
     second: Annotated[str, typer.Argument(metavar="B", help="Config file or model name.")],
-    trust_config: Trust = False,
+    trust_config: run_options.TrustConfig = False,
 ) -> None:
     """Print what differs between two configs.
 
@@ -91,3 +68,6 @@ def diff(
     if text:
         sys.stdout.write(f"{text}\n")
         raise typer.Exit(1)
+
+
+app = options.command_group("config", "Show and compare configs.", show=show, diff=diff)

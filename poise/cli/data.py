@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from poise.cli import data_audit, data_files, data_label, data_pick, data_sigmas
-from poise.cli.options import add_commands
+from poise._words import counted, shortened
+from poise.cli import data_audit, data_files, data_label, data_pick, data_sigmas, options
 
 __all__ = ["app"]
-
-app = typer.Typer(
-    name="data",
-    help="Draw, count, check, pick, label and convert data; list keypoint schemas and mappings.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
 
 Source = Annotated[
     str,
@@ -35,9 +26,6 @@ Source = Annotated[
 Kind = Annotated[
     str | None,
     typer.Option("--type", help="Data set class, such as WFLWDataset; else by the file's looks."),
-]
-SchemaOption = Annotated[
-    str | None, typer.Option("--schema", help="Keypoints: name of a schema, or metadata file.")
 ]
 Images = Annotated[
     Path | None,
@@ -56,13 +44,12 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Argument of the data set class."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _open(
     source: Source,
     kind: Kind = None,
-    schema: SchemaOption = None,
+    schema: options.Schema = None,
     images: Images = None,
     part: Part = "train",
     mode: Mode = None,
@@ -93,7 +80,7 @@ def _of_data(command: Callable[..., None]) -> Callable[..., None]:
     def run(**values: Any) -> None:
         dataset = _open(**{name: values.pop(name) for name in shared})
         for sentence in getattr(dataset, "imported", ()):
-            sys.stderr.write(f"{sentence}\n")
+            typer.echo(sentence, err=True)
         command(dataset, **values)
 
     source, *rest = shared.values()
@@ -109,11 +96,7 @@ def _write_reports(dataset: Any) -> None:
     from poise.data_tools import reports_of
 
     for report in reports_of(dataset):
-        _write(str(report))
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+        typer.echo(str(report))
 
 
 @_of_data
@@ -151,30 +134,30 @@ def draw(
     )
     _write_reports(dataset)
     for file in files:
-        _write(f"wrote {file}")
+        typer.echo(f"wrote {file}")
 
 
 @_of_data
 def stats(
     dataset: Any,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Count people, labelled keypoints, box sizes, and annotations left out."""
     from poise.data_tools import data_statistics
 
     found = data_statistics(dataset)
     if as_json:
-        _write(json.dumps(found, indent=1))
+        typer.echo(json.dumps(found, indent=1))
         return
     _write_reports(dataset)
-    _write(f"{found['people']:,} people in {found['images']:,} pictures")
+    typer.echo(f"{counted(found['people'], 'person')} in {counted(found['images'], 'picture')}")
     for title, key in (
         ("people per picture", "people_per_image"),
         ("labelled keypoints per person", "labelled_per_person"),
         ("box size (square root of the area, pixels)", "box_size"),
         ("people by size (limits 32 and 96 pixels squared)", "sizes"),
     ):
-        _write(f"{title}: " + "  ".join(f"{k}: {v}" for k, v in found[key].items()))
+        typer.echo(f"{title}: " + "  ".join(f"{k}: {v}" for k, v in found[key].items()))
     _write_table(
         ["keypoint", "labelled", "share"],
         [[n, f"{v['labelled']:,}", f"{v['share']:.1%}"] for n, v in found["keypoints"].items()],
@@ -189,7 +172,7 @@ def check(
         typer.Option("--open-pictures", help="Also decode every picture, and use its size."),
     ] = False,
     most: Annotated[int, typer.Option("--ids", min=0, help="Most ids to show of each kind.")] = 10,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Look for faults: what was left out, absent pictures, odd keypoints, with ids.
 
@@ -199,21 +182,20 @@ def check(
 
     findings = check_data(dataset, open_pictures=open_pictures)
     if as_json:
-        _write(json.dumps([vars(f) | {"count": len(f.ids)} for f in findings], default=str))
+        typer.echo(json.dumps([vars(f) | {"count": len(f.ids)} for f in findings], default=str))
     else:
         _write_reports(dataset)
         for finding in findings:
-            shown = ", ".join(map(str, finding.ids[:most]))
-            more = " ..." if len(finding.ids) > most else ""
             mark = "fault" if finding.fault else "note"
-            _write(f"{mark}: {len(finding.ids):,} {finding.about}: {shown}{more}")
+            shown = shortened(finding.ids, most)
+            typer.echo(f"{mark}: {len(finding.ids):,} {finding.about}: {shown}")
         if not findings:
-            _write("nothing found")
+            typer.echo("nothing found")
     if any(f.fault for f in findings):
         raise typer.Exit(1)
 
 
-def schemas(as_json: Json = False) -> None:
+def schemas(as_json: options.Json = False) -> None:
     """List the keypoint schemas: name, keypoints, links, sigmas, pairs of sides."""
     from poise import schemas as known
 
@@ -231,12 +213,10 @@ def schemas(as_json: Json = False) -> None:
             }
         )
     if as_json:
-        _write(json.dumps(rows, indent=1))
+        typer.echo(json.dumps(rows, indent=1))
         return
-    cells = [
-        [str(v) if v is not True and v is not False else "yes" if v else "-" for v in r.values()]
-        for r in rows
-    ]
+    words = {True: "yes", False: "-"}
+    cells = [[words[v] if isinstance(v, bool) else str(v) for v in r.values()] for r in rows]
     _write_table(["schema", "keypoints", "links", "pairs", "sigmas"], cells)
 
 
@@ -245,14 +225,14 @@ def schema(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Picture file for the drawn skeleton.")
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show a schema: keypoints with other side, weight and sigma, links; draw it."""
     from poise import schemas as known
 
     info = known.get(name)
     if as_json:
-        _write(json.dumps(info, indent=1))
+        typer.echo(json.dumps(info, indent=1))
     else:
         points = info["keypoint_info"]
         sigmas = info["sigmas"] or ["-"] * len(points)
@@ -265,15 +245,15 @@ def schema(
             ],
         )
         links = [" - ".join(link["link"]) for link in info["skeleton_info"].values()]
-        _write(f"{len(links)} links: {', '.join(links)}" if links else "no links")
+        typer.echo(f"{len(links)} links: {', '.join(links)}" if links else "no links")
         for fault in known.FAULTS.get(name, ()):
-            _write(f"known fault, kept: {fault.about}")
+            typer.echo(f"known fault, kept: {fault.about}")
     if out is not None:
         from poise.data_tools.schema_pictures import draw_schema
         from poise.data_tools.sheets import write_picture
 
         write_picture(out, draw_schema(name))
-        _write(f"wrote {out}")
+        typer.echo(f"wrote {out}")
 
 
 def mappings(
@@ -281,7 +261,7 @@ def mappings(
         list[str] | None,
         typer.Argument(help="A mapping, such as coco->h36m, or two schemas; none lists all."),
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the mappings between skeletons, or show one keypoint by keypoint."""
     from poise.schemas import conversions
@@ -289,7 +269,7 @@ def mappings(
     if not names:
         found = conversions.overview()
         if as_json:
-            _write(json.dumps([{"name": m.name} | m.counts for m in found], indent=1))
+            typer.echo(json.dumps([{"name": m.name} | m.counts for m in found], indent=1))
             return
         cells = [[m.name, *(str(n) for n in m.counts.values())] for m in found]
         _write_table(["mapping", "measured", "derived", "missing"], cells)
@@ -297,14 +277,21 @@ def mappings(
     mapping = conversions.named(names[0]) if len(names) == 1 else conversions.find(*names[:2])
     if as_json:
         lines = [{"keypoint": n, "kind": k, "from": t} for n, k, t in mapping.lines()]
-        _write(json.dumps({"name": mapping.name, "keypoints": lines}, indent=1))
+        typer.echo(json.dumps({"name": mapping.name, "keypoints": lines}, indent=1))
         return
-    _write(f"{mapping.name}: " + ", ".join(f"{n} {kind}" for kind, n in mapping.counts.items()))
+    typer.echo(f"{mapping.name}: " + ", ".join(f"{n} {kind}" for kind, n in mapping.counts.items()))
     _write_table(["keypoint", "", "from"], [list(line) for line in mapping.lines()])
 
 
-add_commands(
-    app,
+def _write_table(head: list[str], rows: list[list[str]]) -> None:
+    from poise.report.evaluation import text_table
+
+    typer.echo("\n".join(text_table(head, rows, left=len(head))))
+
+
+app = options.command_group(
+    "data",
+    "Draw, count, check, pick, label and convert data; list keypoint schemas and mappings.",
     draw=draw,
     stats=stats,
     check=check,
@@ -318,10 +305,3 @@ add_commands(
     schema=schema,
     mappings=mappings,
 )
-
-
-def _write_table(head: list[str], rows: list[list[str]]) -> None:
-    from poise.report.evaluation import text_table
-
-    for line in text_table(head, rows, left=len(head)):
-        _write(line)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from poise.cli import options
+from poise.cli.bars import tracked
 from poise.errors import ArgumentError
 
 __all__ = ["audit"]
@@ -22,9 +25,7 @@ def audit(
             "--model", "-m", help="Model whose poses are compared, such as movenet-thunder."
         ),
     ] = None,
-    weights: Annotated[
-        str | None, typer.Option("--weights", "-w", help="Checkpoint of the model.")
-    ] = None,
+    weights: options.Weights = None,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -34,7 +35,7 @@ def audit(
     detector: Annotated[
         str, typer.Option(help="Who looks for people without a label; none does not look.")
     ] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: options.Device = "auto",
     top: Annotated[int, typer.Option(min=0, help="Findings to show, and to draw.")] = 50,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="JSON file for all findings.")
@@ -53,16 +54,13 @@ def audit(
             help="Also plant faults in a copy of the labels, and tell how many are found.",
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the labels that are most likely wrong, the likeliest first.
 
     Without a model labels are compared with one another; with one also with its poses. 3D labels
     are compared with their 2D ones and over time. Nothing is changed: a person decides.
     """
-    from rich.console import Console
-    from rich.progress import track
-
     from poise.data_tools.audit import audit_labels, measure_audit, write_audit_page
     from poise.data_tools.formats.coco import check_writable
 
@@ -79,9 +77,7 @@ def audit(
         device=device,
         prior=prior,
         least=least,
-        progress=lambda results: track(
-            results, "looking", console=Console(stderr=True), transient=True
-        ),
+        progress=partial(tracked, name="looking"),
     )
     if self_test and found.people is None:
         raise ArgumentError("--self-test plants faults in 2D labels; these are 3D ones")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from poise._words import counted, shortened
+
 __all__ = ["convert", "split"]
 
 #: places shown for each reason why something was left out
@@ -124,16 +126,15 @@ def convert(
         replace=force,
     )
     sys.stdout.write(
-        f"{len(found.images):,} pictures, {found.kept:,} people, {len(found.names)} keypoints"
-        f"{f' of {found.schema}' if found.schema else ''}\n"
+        f"{counted(len(found.images), 'picture')}, {counted(found.kept, 'person')}, "
+        f"{counted(len(found.names), 'keypoint')}{f' of {found.schema}' * bool(found.schema)}\n"
     )
     for sentence in found.said:
         sys.stdout.write(f"{sentence}\n")
     for reason, count in found.lost.items():
         if count:
-            shown = ", ".join(map(str, found.ids.get(reason, ())[:_IDS_SHOWN]))
-            more = " ..." if shown and count > _IDS_SHOWN else ""
-            sys.stdout.write(f"left out: {count:,} {reason}{f': {shown}{more}' if shown else ''}\n")
+            where = shortened(found.ids.get(reason, ()), _IDS_SHOWN)
+            sys.stdout.write(f"left out: {count:,} {reason}{f': {where}' if where else ''}\n")
     for file in files:
         sys.stdout.write(f"wrote {file}\n")
     if form == "yolo" or files[0].suffix in (".yaml", ".yml"):
@@ -175,4 +176,5 @@ def split(
             ) from error
     written = split_annotations(source, out, parts, seed=seed, group_by=group_by)
     for file, pictures, people in written.values():
-        sys.stdout.write(f"wrote {file}: {pictures:,} pictures, {people:,} annotations\n")
+        held = f"{counted(pictures, 'picture')}, {counted(people, 'annotation')}"
+        sys.stdout.write(f"wrote {file}: {held}\n")

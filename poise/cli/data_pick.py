@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from poise._words import counted
 from poise.cli import options
 
 __all__ = ["pick"]
@@ -124,10 +125,10 @@ def pick(
 
 def _bar(name: str) -> Any:
     """Wraps an iteration in a bar on stderr."""
-    from poise.cli.bars import counted
+    from poise.cli.bars import counting
 
     def watch(items: Any) -> Any:
-        with counted(name) as count:
+        with counting(name) as count:
             for item in items:
                 count(1)
                 yield item
@@ -150,6 +151,6 @@ def _show(picked: Any) -> None:
     if rows:
         table = text_table(list(shown), rows, left=len(shown))
         sys.stdout.writelines(f"{line}\n" for line in table)
-    sys.stdout.write(f"{len(rows):,} of {picked.seen:,} frames\n")
+    sys.stdout.write(f"{len(rows):,} of {counted(picked.seen, 'frame')}\n")
     for sentence in picked.said:
         sys.stdout.write(f"{sentence}\n")

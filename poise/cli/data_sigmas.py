@@ -10,6 +10,9 @@ from typing import Annotated
 
 import typer
 
+from poise._words import counted
+from poise.cli import options
+
 __all__ = ["sigmas"]
 
 
@@ -34,10 +37,8 @@ def sigmas(
     box_area: Annotated[
         bool, typer.Option("--box-area", help="The area is 0.53 of the box, not 'area'.")
     ] = False,
-    schema: Annotated[
-        str | None, typer.Option(help="Keypoints: name of a schema, or metadata file.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    schema: options.Schema = None,
+    as_json: options.Json = False,
 ) -> None:
     """Estimate the sigmas that OKS needs, from repeated labels or from a model's errors."""
     from poise.data_tools.sigma_estimation import estimate_sigmas
@@ -60,7 +61,7 @@ def sigmas(
         for name, s, before in zip(found.names, found.sigmas, known, strict=True)
     ]
     head = ["keypoint", "points", "outliers", "sigma", "+-", "schema's"]
-    lines = [f"{found.source} of {found.pairs:,} people", *text_table(head, rows)]
+    lines = [f"{found.source} of {counted(found.pairs, 'person')}", *text_table(head, rows)]
     lines += ["", found.setting()] * bool(found.setting())
     for note in found.warnings():
         lines += ["", f"warning: {note}"]

@@ -11,9 +11,11 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
+
+from poise.cli import options
 
 __all__ = ["doctor"]
 
@@ -46,7 +48,7 @@ _MODEL, _SIDE = "movenet-lightning", 64
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Say what is installed, which devices there are, where files go, and whether a model runs."""
     import poise
@@ -101,7 +103,8 @@ def _devices(problems: list[str]) -> list[str]:
     if _version("onnxruntime") or _version("onnxruntime-gpu"):
         import onnxruntime
 
-        names = [name.removesuffix("ExecutionProvider") for name in _providers(onnxruntime)]
+        providers: list[str] = onnxruntime.get_available_providers()
+        names = (name.removesuffix("ExecutionProvider") for name in providers)
         found.append(f"onnxruntime: {', '.join(names)}")
     found += [f"{name}: CPU" for name in _mobile_runtimes(problems)]
     return found
@@ -120,10 +123,6 @@ def _mobile_runtimes(problems: list[str]) -> list[str]:
         else:
             found.append(package)
     return found
-
-
-def _providers(onnxruntime: Any) -> list[str]:
-    return list(onnxruntime.get_available_providers())
 
 
 def _folders(problems: list[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from poise.cli import options
 from poise.errors import ArgumentError
 
 __all__ = ["evaluate"]
@@ -97,11 +98,11 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="JSON file for the figures.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Evaluate predictions that were saved by a test, with any metrics."""
     from poise.check.files import write_text
-    from poise.cli.bars import counted
+    from poise.cli.bars import counting
     from poise.config import apply_custom_imports
     from poise.data_tools.examining import examine_predictions
     from poise.report.evaluation import examination_lines
@@ -110,7 +111,7 @@ def evaluate(
         raise ArgumentError("--images is the folder of the pictures for --page; give that, too")
     apply_custom_imports({"custom_imports": {"imports": imports or []}})
     closer = bool(interval is not None or against is not None or breakdown or by or worst)
-    with counted("drawing pictures") as tick:
+    with counting("drawing pictures") as tick:
         found = examine_predictions(
             predictions,
             metric or (),

@@ -116,7 +116,7 @@ def export(
             f"'{model}' says nothing about weights, and a file without trained ones is of no use; "
             "give the checkpoint with --weights FILE.pth"
         )
-    from poise.cli.bars import counted
+    from poise.cli.bars import counting
     from poise.cli.export_report import tell
     from poise.export import Pictured, export_model
     from poise.inference.detectors import NanoDetDetector
@@ -125,7 +125,7 @@ def export(
     embedded = model == "nanodet" and weights is None
     network: Any = NanoDetDetector() if embedded else load_model(model, weights, device="cpu")
     given = [_pictures(source, network, images) for source in (data, calibration)]
-    with counted("looking at pictures") as tick:
+    with counting("looking at pictures") as tick:
         pictured = Pictured(*given, max_drop, backend, tick)
         report = export_model(
             network,

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from poise._files import whole_file
+from poise._words import counted
 from poise.config.migrate import Migration, migrate_source
 from poise.errors import DataError, FileMissingError
 
@@ -45,7 +46,7 @@ def migrate(
                 with whole_file(file.resolve()) as place:
                     place.write_bytes(done.text.replace("\n", ends).encode())
                     shutil.copymode(file, place)
-                sys.stdout.write(f"{file}: {done.replaced} names changed\n")
+                sys.stdout.write(f"{file}: {counted(done.replaced, 'name')} changed\n")
             else:
                 sys.stdout.write(_diff(text, done, file))
         for name in done.unknown:

@@ -19,13 +19,18 @@ __all__ = [
     "DetectorWeights",
     "Device",
     "FlipTest",
+    "Json",
     "KeypointThreshold",
+    "LiftWeights",
+    "MaxGap",
     "Mode",
     "Model",
     "Offset",
+    "Out",
+    "Schema",
     "Tiles",
     "Weights",
-    "add_commands",
+    "command_group",
     "open_inferencer",
     "parse_offsets",
     "refuse_drawn",
@@ -87,6 +92,18 @@ Calibration = Annotated[
     Path | None,
     typer.Option(help="From scores to probabilities: what `poise analyze calibration` wrote."),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LiftWeights = Annotated[
+    str | None, typer.Option("--lift-weights", help="Checkpoint of the lifter.")
+]
+MaxGap = Annotated[
+    int | None,
+    typer.Option(min=0, help="Fill gaps of up to so many frames.", show_default="by method"),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
+Schema = Annotated[
+    str | None, typer.Option("--schema", help="Keypoints: name of a schema, or metadata file.")
+]
 Offset = Annotated[
     list[str] | None,
     typer.Option(
@@ -96,11 +113,15 @@ Offset = Annotated[
 ]
 
 
-def add_commands(group: typer.Typer, **commands: Callable[..., None]) -> None:
-    """Commands of a group, in this order; its help has the whole first line of each."""
-    for name, command in commands.items():
+def command_group(name: str, about: str, **commands: Callable[..., None]) -> typer.Typer:
+    """A group of commands, in this order; its help has the whole first line of each."""
+    group = typer.Typer(
+        name=name, help=about, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    )
+    for word, command in commands.items():
         first_line = (command.__doc__ or "").partition("\n")[0]
-        group.command(name, short_help=first_line)(command)
+        group.command(word, short_help=first_line)(command)
+    return group
 
 
 def open_inferencer(

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from poise._words import counted
 from poise.cli import options
 from poise.cli.interrupts import INTERRUPTED, Patience
 
@@ -29,9 +30,7 @@ def predict(
     ],
     model: options.Model = "auto",
     weights: options.Weights = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
-        "outputs"
-    ),
+    out: options.Out = Path("outputs"),
     save: Annotated[
         str,
         typer.Option(
@@ -72,9 +71,7 @@ def predict(
         str | None, typer.Option(help="Smooth poses over time, such as one-euro.")
     ] = None,
     lift: Annotated[str | None, typer.Option(help="Lift poses to 3D with this lifter.")] = None,
-    lift_weights: Annotated[
-        str | None, typer.Option("--lift-weights", help="Checkpoint of the lifter.")
-    ] = None,
+    lift_weights: options.LiftWeights = None,
     device: options.Device = "auto",
     backend: options.Backend = "torch",
     flip_test: options.FlipTest = None,
@@ -250,8 +247,7 @@ def _say_end(tally: _Tally, group: Any, out: Path, nobody: str) -> None:
         where = f"{out}/ (the files there tell the errors)"
     if tally.stopped:
         typer.echo(tally.stopped, err=True)
-    poses = "1 pose" if tally.people == 1 else f"{tally.people} poses"
-    typer.echo(f"{tally.done()}, {poses} -> {where}")
+    typer.echo(f"{tally.done()}, {counted(tally.people, 'pose')} -> {where}")
     if not tally.people and not tally.failed and total:
         typer.echo(nobody, err=True)
     if tally.interrupted:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from poise._words import counted
 from poise.cli import options
 
 __all__ = ["smooth"]
@@ -22,23 +23,16 @@ def smooth(
         int | None,
         typer.Option(min=3, help="Frames that savgol and gaussian look at.", show_default="11"),
     ] = None,
-    max_gap: Annotated[
-        int | None,
-        typer.Option(min=0, help="Fill gaps of up to so many frames.", show_default="by method"),
-    ] = None,
+    max_gap: options.MaxGap = None,
     track: Annotated[
         bool, typer.Option("--track", help="Give people new ids, also where they have some.")
     ] = False,
     lift: Annotated[str | None, typer.Option(help="Lift the smooth poses to 3D.")] = None,
-    lift_weights: Annotated[
-        str | None, typer.Option("--lift-weights", help="Checkpoint of the lifter.")
-    ] = None,
+    lift_weights: options.LiftWeights = None,
     save: Annotated[
         str, typer.Option(help="What to write, comma separated: jsonl, csv, coco, dlc, bvh ...")
     ] = "jsonl",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
-        "smooth"
-    ),
+    out: options.Out = Path("smooth"),
 ) -> None:
     """Smooth poses of an earlier run, fill gaps, and write them in any format.
 
@@ -73,7 +67,8 @@ def smooth(
                 filled += 0 if flags is None else int(flags.sum())
                 group.write(result)
     where = ", ".join(map(str, group.written)) or "nothing written"
-    typer.echo(f"{frames} frames, {filled} keypoints filled in -> {where}")
+    held = f"{counted(frames, 'frame')}, {counted(filled, 'keypoint')} filled in"
+    typer.echo(f"{held} -> {where}")
 
 
 def _spec(method: str, window: int | None, max_gap: int | None) -> Any:

@@ -38,14 +38,7 @@ def test(
             "as MMPose; .json for people."
         ),
     ] = None,
-    options: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a setting: test_dataloader.num_workers=0; may be repeated.",
-        ),
-    ] = None,
+    options: run_options.Settings = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Samples per batch.")] = None,
     devices: Annotated[
         int, typer.Option(min=1, help="Processes that share the samples, one a device.")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from poise.cli import options
-from poise.cli.bars import counted
+from poise.cli.bars import counting
 
 __all__ = ["triangulate"]
 
@@ -31,9 +31,7 @@ def triangulate(
             "--cameras", "-c", help="Calibration: TOML of Pose2Sim or anipose, OpenCV's, or JSON."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
-        "triangulated"
-    ),
+    out: options.Out = Path("triangulated"),
     save: Annotated[
         str, typer.Option(help="What to write, comma separated: jsonl, csv, trc, c3d, bvh, html.")
     ] = "jsonl,html",
@@ -62,10 +60,7 @@ def triangulate(
     smooth: Annotated[
         str | None, typer.Option(help="Smooth poses over time and fill gaps, such as savgol.")
     ] = None,
-    max_gap: Annotated[
-        int | None,
-        typer.Option(min=0, help="Fill gaps of up to so many frames.", show_default="by method"),
-    ] = None,
+    max_gap: options.MaxGap = None,
     skeleton: Annotated[
         str | None,
         typer.Option(
@@ -128,7 +123,7 @@ def triangulate(
         )
         for name, camera in zip(inputs, matched, strict=True)
     ]
-    with counted("frames") as told:
+    with counting("frames") as told:
         found = place(
             views,
             given,
@@ -179,7 +174,7 @@ def _looked_at(
 
     (sink,) = open_sinks("jsonl", out / "views")
     results = inferencer.predict(name, track=True, keep_going=True, **settings)
-    with contextlib.closing(sink), counted(f"frames of {name}") as told:
+    with contextlib.closing(sink), counting(f"frames of {name}") as told:
         for result in results:
             if result.error is not None:
                 typer.echo(f"skipped: {result.error}", err=True)

@@ -10,9 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from poise.cli import zoo_files
+from poise.cli import options, zoo_files
 from poise.cli.backbones import backbones
-from poise.cli.options import add_commands
 from poise.errors import ConfigError, UnknownNameError, nearest
 from poise.report.text import aligned
 from poise.zoo.index import Model, models, require_model, spellings
@@ -21,18 +20,9 @@ from poise.zoo.weights import default_weights
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    name="zoo",
-    help="List and describe released models; fetch, publish and convert weights.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
-
 #: bytes of a parameter in a released file
 BYTES_PER_PARAMETER = 4
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Task = Annotated[
     str | None,
     typer.Option(help="Only this: body, wholebody, hand, face, animal, fashion, body 3d ..."),
@@ -71,7 +61,7 @@ def list_models(
         float | None, typer.Option(help="Only models with at most so many million parameters.")
     ] = None,
     sort: Sort = Order.task,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """List models: name, task, input, million parameters, GFLOPs, score, short names."""
     _check_words(task, data, size)
@@ -79,7 +69,7 @@ def list_models(
         model
         for model in models().values()
         if _fits(model, task, data)
-        and (not weights or _has_weights(model))
+        and (not weights or model.weights is not None or default_weights(model.name) is not None)
         and (not local or default_weights(model.name) is not None)
         and (size is None or size == _size(model))
         and (max_parameters is None or (model.parameters or math.inf) <= max_parameters)
@@ -90,7 +80,7 @@ def list_models(
 def search(
     words: Annotated[list[str], typer.Argument(help="Parts of names, tasks, datasets.")],
     sort: Sort = Order.task,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Find models that have all words in name, short names, task or datasets."""
     wanted = [word.lower() for word in words]
@@ -104,7 +94,7 @@ def search(
 
 def info(
     name: Annotated[str, typer.Argument(help="Name, short name, or MMPose's path of a config.")],
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Say everything that is known about a model."""
     model = require_model(name)
@@ -112,19 +102,6 @@ def info(
         typer.echo(json.dumps(_record(model), indent=2))
         return
     typer.echo("\n".join(aligned(_lines(model))))
-
-
-add_commands(
-    app,
-    list=list_models,
-    search=search,
-    info=info,
-    download=zoo_files.download,
-    path=zoo_files.path,
-    publish=zoo_files.publish,
-    convert=zoo_files.convert,
-    backbones=backbones,
-)
 
 
 def _check_words(task: str | None, data: str | None, size: str | None) -> None:
@@ -156,10 +133,6 @@ def _fits(model: Model, task: str | None, data: str | None) -> bool:
 def _same(first: str, second: str) -> bool:
     plain = [text.lower().replace("-", "").replace("_", "") for text in (first, second)]
     return plain[0] == plain[1]
-
-
-def _has_weights(model: Model) -> bool:
-    return model.weights is not None or default_weights(model.name) is not None
 
 
 def _text(model: Model) -> str:
@@ -274,3 +247,17 @@ def _lines(model: Model) -> list[tuple[str, str]]:
         figures = "  ".join(f"{name} {figure:g}" for name, figure in score.figures.items())
         lines.append(("score", f"{score.data}: {figures}"))
     return lines
+
+
+app = options.command_group(
+    "zoo",
+    "List and describe released models; fetch, publish and convert weights.",
+    list=list_models,
+    search=search,
+    info=info,
+    download=zoo_files.download,
+    path=zoo_files.path,
+    publish=zoo_files.publish,
+    convert=zoo_files.convert,
+    backbones=backbones,
+)

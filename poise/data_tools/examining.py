@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from poise._words import shortened
 from poise.data_tools.drawing import Drawing, annotation_file
 from poise.data_tools.evaluating import Collected, collect_predictions
 from poise.data_tools.worst_cases import DrawnCases, draw_worst
@@ -195,8 +196,7 @@ def _compare(found: Examination, ours: Collected, theirs: Collected, drawing: Dr
 def _one_sided(ours: set[Any], theirs: set[Any]) -> str:
     """What to say of pictures in which only one run has predictions."""
     parts = [
-        f"{len(alone)} only in the {which} ({', '.join(sorted(map(str, alone))[:5])}"
-        + (", ...)" if len(alone) > 5 else ")")
+        f"{len(alone)} only in the {which} ({shortened(sorted(map(str, alone)))})"
         for alone, which in ((ours - theirs, "first"), (theirs - ours, "second"))
         if alone
     ]

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._words import shortened
 from poise.data_tools.stick_figures import draw_stick_figure
 from poise.datasets.people import picture_path
 from poise.errors import PoiseError
@@ -179,6 +180,4 @@ def _in_space(record: Mapping[str, Any]) -> tuple[Array, Array | None] | None:
 
 
 def _short(number: Any) -> str:
-    if isinstance(number, (list, tuple, np.ndarray)):
-        return ", ".join(map(str, list(number)[:4])) + (" ..." if len(number) > 4 else "")
-    return str(number)
+    return shortened(number, 4) if isinstance(number, (list, tuple, np.ndarray)) else str(number)

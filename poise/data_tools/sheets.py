@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from poise._files import writing
 from poise.data_tools.pictures import NOT_FOUND, record_picture
 from poise.datasets.people import image_folder, parsed_metainfo
 from poise.errors import DataError
@@ -101,11 +102,8 @@ def write_picture(file: Path, picture: Any) -> None:
         good = False
     if not good:
         raise DataError(f"{file} must end with .jpg, .png or .webp, to say what to write")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with writing(file):
         file.write_bytes(data.tobytes())
-    except OSError as error:
-        raise DataError(f"cannot write {file}: {error.strerror or error}") from error
 
 
 def _choice(count: int, num: int, seed: int | None) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
+from poise._words import shortened
 from poise.data_tools.evaluating import collect_predictions, keypoints_of
 from poise.errors import DataError
 from poise.geometry.boxes import bbox_overlaps, bbox_xywh2xyxy
@@ -68,7 +69,7 @@ class SigmaReport:
         if few:
             said.append(
                 f"{len(few)} of {len(self.names)} keypoints rest on fewer than {FEW_POINTS} points "
-                f"({', '.join(few[:5])}{', ...' * (len(few) > 5)}): their sigmas are rough"
+                f"({shortened(few)}): their sigmas are rough"
             )
         if any(s.value == 0 for s in self.sigmas):
             said.append(

@@ -214,7 +214,7 @@ def test_parts_share_no_picture_and_lose_none(own: Any, tmp_path: Path) -> None:
             "val=0.5",
         ],
     )
-    assert "1 pictures, 2 annotations" in done.output
+    assert "1 picture, 2 annotations" in done.output
     parts = [json.loads((tmp_path / f"parts/{p}.json").read_text()) for p in ("train", "val")]
     images = [[image["id"] for image in part["images"]] for part in parts]
     assert sorted(images[0] + images[1]) == [1, 2]

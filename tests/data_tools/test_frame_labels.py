@@ -247,7 +247,7 @@ class TestSleap:
             ["convert", str(source), "-o", str(tmp_path / "c.json"), "--save-pictures", str(out)],
         )
         assert done.exit_code == 0, done.output
-        assert "pictures of 1 frames could not be read" in done.output
+        assert "pictures of 1 frame could not be read" in done.output
         saved = cv2.imread(str(out / "clip/frame_000004.png"))
         assert saved[0, 0].tolist() == [0, 0, 200]
         dataset = open_dataset(tmp_path / "c.json")

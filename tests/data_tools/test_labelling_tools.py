@@ -176,8 +176,8 @@ class TestLabelme:
         out = str(tmp_path / "coco.json")
         done = run(app, ["convert", str(source), "-o", out, "--box-margin", "0.5"])
         assert done.exit_code == 0, done.output
-        assert "1 pictures, 1 people, 1 keypoints" in done.output
-        assert "for 1 of 1 people, with 50% of the longer side" in done.output
+        assert "1 picture, 1 person, 1 keypoint" in done.output
+        assert "for 1 of 1 person, with 50% of the longer side" in done.output
         assert "left out: 1 keypoints of a name that the group has already: a.json nose" in (
             done.output
         )

@@ -481,7 +481,7 @@ class TestCommand:
         labels = read_annotations(tmp_path / "out/labels.json")
         assert (labels.schema, len(labels.people)) == ("coco", 3)
         assert [c["name"] for c in labels.categories] == ["imp"]
-        assert "3 poses are proposed, in 3 of 3 frames\n" in found.output
+        assert "3 poses proposed, in 3 of 3 frames\n" in found.output
 
     @pytest.mark.parametrize(
         ("more", "told_"),

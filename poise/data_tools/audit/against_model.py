@@ -59,8 +59,7 @@ class Comparison:
     def oks(self) -> np.ndarray:
         """(N,) OKS over what is labelled and predicted; 0 where nothing is."""
         total = np.where(self.known, self.alike, 0).sum(axis=1)
-        result: np.ndarray = total / np.maximum(self.known.sum(axis=1), 1)
-        return result
+        return total / np.maximum(self.known.sum(axis=1), 1)
 
 
 def compare(people: People, predictions: Predictions) -> Comparison:
@@ -121,8 +120,7 @@ def _right(found: Comparison, distance: np.ndarray) -> np.ndarray:
     """(N, K) density of labels at distances, if they are right."""
     right = found.trust.right
     density = right * found.trust.density(distance) + (1 - right) * ANYWHERE
-    result: np.ndarray = np.maximum(density, _TINY)
-    return result
+    return np.maximum(density, _TINY)
 
 
 def _exchanges(
@@ -168,8 +166,7 @@ def _posterior(
     exchanged = np.logaddexp(keep + turned, flip + straight)
     before = np.clip(prior, _TINY, 1 - _LEAST_DOUBT)
     odds = exchanged - as_it_is + np.log(before) - np.log1p(-before)
-    result: np.ndarray = 1 / (1 + np.exp(-np.clip(odds, -60, 60)))
-    return result
+    return 1 / (1 + np.exp(-np.clip(odds, -60, 60)))
 
 
 def _single(found: Comparison, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from poise._files import writing
 from poise.data_tools.audit.findings import KINDS, Audit, Finding
 from poise.data_tools.audit.poses3d import Poses3D
 from poise.data_tools.stick_figures import draw_stick_figure
-from poise.errors import DataError
 from poise.report.page import document, fact_table, gallery, section, write_html
 from poise.report.pictures import SIDE, cut_out, side_by_side
 from poise.transforms.image import stored_image
@@ -56,10 +56,8 @@ def write_audit_page(audit: Audit, path: Path, top: int = 50) -> Path:
             section("Without a picture", _listed(absent)),
         ],
     )
-    try:
+    with writing(path):
         return write_html(text, path)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _listed(captions: list[str]) -> str:

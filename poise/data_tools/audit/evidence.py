@@ -61,8 +61,7 @@ class Trust:
         """
         square = (distance / self.spread) ** 2
         scatter = (1 + square / FREEDOM) ** -(FREEDOM / 2 + 1) / (2 * np.pi * self.spread**2)
-        result: np.ndarray = np.nan_to_num(scatter)
-        return result
+        return np.nan_to_num(scatter)
 
 
 def measure_trust(
@@ -105,8 +104,7 @@ def _others(agrees: np.ndarray, known: np.ndarray) -> np.ndarray:
     """(N, K) share of a person's other keypoints that agree."""
     others = agrees.sum(axis=1, keepdims=True) - agrees
     count = known.sum(axis=1, keepdims=True) - known
-    result: np.ndarray = others / np.maximum(count, 1)
-    return result
+    return others / np.maximum(count, 1)
 
 
 def agreement_by_score(scores: np.ndarray, agrees: np.ndarray) -> np.ndarray:
@@ -166,5 +164,4 @@ def tail(spreads: np.ndarray) -> np.ndarray:
     """
     from scipy.special import stdtr
 
-    result: np.ndarray = stdtr(FREEDOM, -np.asarray(spreads, np.float64))
-    return result
+    return stdtr(FREEDOM, -np.asarray(spreads, np.float64))

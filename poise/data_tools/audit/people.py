@@ -72,8 +72,7 @@ class People:
     @property
     def sizes(self) -> np.ndarray:
         """(N,) square root of the area, pixels."""
-        root: np.ndarray = np.sqrt(np.maximum(self.areas, 1.0))
-        return root
+        return np.sqrt(np.maximum(self.areas, 1.0))
 
     @property
     def other_sides(self) -> np.ndarray:
@@ -217,5 +216,4 @@ def outside_boxes(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """
     beyond = np.maximum(boxes[:, None, :2] - points, points - boxes[:, None, 2:]).max(axis=-1)
     side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-    result: np.ndarray = np.nan_to_num(beyond.clip(0) / np.maximum(side, 1)[:, None])
-    return result
+    return np.nan_to_num(beyond.clip(0) / np.maximum(side, 1)[:, None])

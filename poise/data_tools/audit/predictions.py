@@ -67,8 +67,7 @@ class Predictions:
     @property
     def known(self) -> np.ndarray:
         """(N, K) bool: there is a prediction."""
-        result: np.ndarray = np.isfinite(self.points).all(axis=-1)
-        return result
+        return np.isfinite(self.points).all(axis=-1)
 
 
 def predict_people(
@@ -224,8 +223,7 @@ def _oks(people: People, members: np.ndarray, order: np.ndarray, poses: Poses) -
     scale = people.areas[members][:, None, None] * 2 * (2 * people.sigmas) ** 2
     counted = seen[:, None] & np.isfinite(square)
     alike = np.where(counted, np.exp(-np.nan_to_num(square) / np.maximum(scale, 1e-9)), 0)
-    result: np.ndarray = alike.sum(-1) / np.maximum(counted.sum(-1), 1)
-    return result
+    return alike.sum(-1) / np.maximum(counted.sum(-1), 1)
 
 
 def _columns(people: People, names: Sequence[str]) -> list[tuple[int, int]]:

@@ -141,8 +141,7 @@ def usual(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def odds(spreads: np.ndarray, prior: float) -> np.ndarray:
     """Probability of a fault: a value so far off is a fault, or of the tail of right ones."""
     mine = prior * OF_SHAPE
-    result: np.ndarray = mine / (mine + (1 - mine) * tail(spreads))
-    return result
+    return mine / (mine + (1 - mine) * tail(spreads))
 
 
 def _limbs(people: People, links: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -197,8 +196,7 @@ def mirrored_ratio(values: np.ndarray) -> np.ndarray:
         below = np.searchsorted(ordered, x, side="right")
         return np.where(x > 0, above, below)
 
-    result: np.ndarray = (beyond(-values) + 1 / 2) / (beyond(values) + 1 / 2)
-    return result
+    return (beyond(-values) + 1 / 2) / (beyond(values) + 1 / 2)
 
 
 def _won_by_exchange(

@@ -76,8 +76,7 @@ def _covered(people: People, predictions: Predictions, picture: int) -> np.ndarr
     if not len(areas) or not len(boxes):
         return np.zeros(len(boxes), bool)
     inside = bbox_overlaps(boxes, areas, mode="iof")
-    result: np.ndarray = inside.max(axis=1) > COVERED
-    return result
+    return inside.max(axis=1) > COVERED
 
 
 def cut_boxes(

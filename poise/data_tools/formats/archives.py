@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from poise._files import BROKEN_ZIP
+from poise._words import counted
 from poise.data_tools.formats.reading import PICTURES
 from poise.errors import DataError
 
@@ -59,7 +60,8 @@ def unpack(path: Path, into: Path) -> tuple[Path, str]:
     except OSError as error:
         raise DataError(f"cannot unpack {path} into {into}: {error.strerror or error}") from error
     others = f" ({left:,} of other kinds were left out)" if left else ""
-    return _home(into), f"unpacked {len(members):,} files of {path.name} into {into}{others}"
+    files = counted(len(members), "file")
+    return _home(into), f"unpacked {files} of {path.name} into {into}{others}"
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:

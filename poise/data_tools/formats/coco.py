@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from poise import schemas
+from poise._files import writing
 from poise.check.categories import one_set
 from poise.check.files import check_annotations, write_annotations
 from poise.check.keypoints import describe_content
@@ -130,9 +131,5 @@ def check_writable(path: Path) -> None:
     Raises:
         DataError: it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+    with writing(path), tempfile.TemporaryFile(dir=path.parent):
+        pass

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from poise import schemas
+from poise._words import counted, shortened
 from poise.check.categories import OWN, join_names
 from poise.data_tools.formats.annotations import Annotations, new_annotation
 from poise.data_tools.formats.reading import Reading
@@ -128,7 +129,8 @@ class Collection:
             found.people.append(person | draft.more)
         if made:
             found.said.append(
-                f"boxes were made of the keypoints for {made:,} of {len(found.people):,} people, "
+                f"boxes were made of the keypoints for {made:,} of "
+                f"{counted(len(found.people), 'person')}, "
                 f"with {self.reading.margin:.0%} of the longer side around them"
             )
         return found
@@ -182,8 +184,8 @@ class Collection:
         mine = {plain_name(name) for name in given}
         if not mine & {plain_name(name) for name in known}:
             raise DataError(
-                f"{self.source} has the keypoints {', '.join(given[:_SHOWN])}"
-                f"{' ...' * (len(given) > _SHOWN)}, none of which is one of the schema {schema}"
+                f"{self.source} has the keypoints {shortened(given, _SHOWN)}, none of which is one "
+                f"of the schema {schema}"
             )
         self._rename(known)
         return known
@@ -207,8 +209,7 @@ class Collection:
             # half of the pairs would be worse than none
             told += f"; {', '.join(alone[:3])} without another side, so pictures are not mirrored"
             pairs = {}
-        count = len(pairs) // 2
-        found.said.append(f"left and right: {count} {'pair' if count == 1 else 'pairs'} {told}")
+        found.said.append(f"left and right: {counted(len(pairs) // 2, 'pair')} {told}")
         found.swap = [names.index(pairs.get(name, name)) for name in names]
         # categories of the same keypoints say their links once each
         found.skeleton = [

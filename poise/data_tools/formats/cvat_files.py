@@ -123,8 +123,7 @@ def _typical(label: str, pictures: Sequence[tuple[Any, Sequence[Shown]]], count:
         places = np.where(seen[:, None], points, around)
     low, high = places.min(axis=0), places.max(axis=0)
     scale = (_SIDE - 2 * _MARGIN) / max(float((high - low).max()), 1e-9)
-    result: np.ndarray = (places - (low + high) / 2) * scale + _SIDE / 2
-    return result
+    return (places - (low + high) / 2) * scale + _SIDE / 2
 
 
 def _svg(names: Sequence[str], links: Sequence[tuple[str, str]], places: np.ndarray) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from poise._words import shortened
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.deeplabcut import read_config
 from poise.data_tools.formats.shown import Shown, shown_people
@@ -97,11 +98,10 @@ def deeplabcut_files(found: Annotations, out: Path) -> dict[Path, bytes]:
         )
         for video, rows in by_video.items()
     }
-    folders = ", ".join(f"{_PICTURES}/{video}" for video in list(by_video)[:_SHOWN])
-    more = " ..." * (len(by_video) > _SHOWN)
+    folders = shortened((f"{_PICTURES}/{video}" for video in by_video), _SHOWN)
     project = config.resolve().as_posix()
     found.said += [
-        f"DeepLabCut looks for the pictures in {folders}{more}",
+        f"DeepLabCut looks for the pictures in {folders}",
         f"and its tables as .h5: deeplabcut.convertcsv2h5('{project}', userfeedback=False)",
     ]
     if config.exists():

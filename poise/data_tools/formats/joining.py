@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._words import shortened
 from poise.data_tools.formats.annotations import NUMBERS, Annotations, plain
 from poise.errors import DataError
 
@@ -33,7 +34,7 @@ def join_annotations(first: Annotations, other: Annotations, home: Path) -> Anno
     if not set(first.names) & set(other.names):
         raise DataError(
             f"labels cannot be joined that have no keypoint in common: "
-            f"{', '.join(first.names[:_SHOWN])} ... and {', '.join(other.names[:_SHOWN])} ..."
+            f"{shortened(first.names, _SHOWN)} and {shortened(other.names, _SHOWN)}"
         )
     found = replace(first, images=[], people=[], categories=[], folder=home)
     numbers: dict[str, int] = {}
@@ -72,7 +73,7 @@ def join_annotations(first: Annotations, other: Annotations, home: Path) -> Anno
     if lacking:
         found.said.append(
             f"keypoints of the added labels that the others lack are left out: "
-            f"{', '.join(lacking[:_SHOWN])}{' ...' * (len(lacking) > _SHOWN)}"
+            f"{shortened(lacking, _SHOWN)}"
         )
     found.said += other.said
     for reason, count in other.lost.items():

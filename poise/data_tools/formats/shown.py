@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from poise._files import write_whole
+from poise._files import write_whole, writing
 from poise.check.categories import OWN
 from poise.data_tools.formats.annotations import NUMBERS, Annotations
 from poise.errors import DataError
@@ -137,11 +137,8 @@ def write_files(files: Mapping[Path, bytes], *, replace: bool) -> None:
             "choose another --out, or say --force"
         )
     for file, content in files.items():
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+        with writing(file):
             write_whole(file, content)
-        except OSError as error:
-            raise DataError(f"cannot write {file}: {error.strerror or error}") from error
 
 
 def check_apart(places: Iterable[tuple[Path, str]]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._words import counted
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection, Draft
 from poise.data_tools.formats.hdf_tables import import_h5py
@@ -106,10 +107,12 @@ def _read(file: Any, path: Path, reading: Reading) -> Annotations:
             book.add(book.add_image(places.get(name, name), size, frame_id=key[1]), drafts)
     absent = len(set(wanted) - places.keys())
     if absent and reading.save_pictures is not None:
-        book.found.said.append(f"pictures of {absent:,} frames could not be read from their videos")
+        book.found.said.append(
+            f"pictures of {counted(absent, 'frame')} could not be read from their videos"
+        )
     elif absent:
         book.found.said.append(
-            f"pictures of {absent:,} frames are not in {folder}: --save-pictures FOLDER writes "
+            f"pictures of {counted(absent, 'frame')} are not in {folder}: --save-pictures FOLDER writes "
             "them, --images FOLDER says where they are"
         )
     return book.finish(

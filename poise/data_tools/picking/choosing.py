@@ -63,8 +63,7 @@ def _surest(candidate: Candidate) -> np.ndarray | None:
         return None
     person = int(poses.sure.mean(axis=1).argmax())
     points = poses.keypoints[person]
-    result: np.ndarray = ((points - points.mean(axis=0)) / poses.sizes[person]).ravel()
-    return result
+    return ((points - points.mean(axis=0)) / poses.sizes[person]).ravel()
 
 
 class _Taken:
@@ -161,8 +160,7 @@ def _by_group(group: np.ndarray, worth: np.ndarray, distance: np.ndarray) -> np.
     first = np.searchsorted(sorted_groups, sorted_groups)
     turn = np.arange(len(order)) - first
     late = sorted_groups < 0
-    result: np.ndarray = order[np.lexsort((-worth[order], turn, late))]
-    return result
+    return order[np.lexsort((-worth[order], turn, late))]
 
 
 def _grouped(

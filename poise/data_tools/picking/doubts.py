@@ -88,8 +88,7 @@ def _standing(points: np.ndarray, seen: np.ndarray) -> np.ndarray:
     count = np.maximum(weights.sum(axis=1, keepdims=True), 1)
     around = points - (points * weights).sum(axis=1, keepdims=True) / count
     spread = np.sqrt(((around**2) * weights).sum(axis=(1, 2), keepdims=True) / count)
-    result: np.ndarray = around / np.maximum(spread, 1e-6)
-    return result
+    return around / np.maximum(spread, 1e-6)
 
 
 def watched(

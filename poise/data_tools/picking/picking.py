@@ -189,8 +189,7 @@ def _looked_at(shots: Shots, inferencer: Any) -> Iterator[tuple[Shot, Poses | No
 def _turned_boxes(boxes: np.ndarray, width: int) -> np.ndarray:
     """Boxes (N, 4) xyxy in the mirror image."""
     left, top, right, bottom = boxes.reshape(-1, 4).T
-    result: np.ndarray = np.stack([width - 1 - right, top, width - 1 - left, bottom], axis=1)
-    return result
+    return np.stack([width - 1 - right, top, width - 1 - left, bottom], axis=1)
 
 
 def _kept(candidates: Iterable[Candidate]) -> tuple[list[Candidate], int]:

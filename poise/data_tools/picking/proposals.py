@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from poise._arguments import check_choice
-from poise._files import write_all
+from poise._files import write_all, writing
+from poise._words import counted
 from poise.data_tools.formats.annotations import NUMBERS, Annotations, new_annotation
 from poise.data_tools.formats.deeplabcut import LABELS
 from poise.data_tools.formats.deeplabcut_files import labelled_place
@@ -27,6 +28,7 @@ from poise.data_tools.picking.picking import Picked
 from poise.data_tools.picking.shots import Place, Poses
 from poise.data_tools.sheets import write_picture
 from poise.errors import ArgumentError, DataError
+from poise.geometry.boxes import bbox_xyxy2xywh
 from poise.visualization import draw_instances
 from poise.visualization.sheets import contact_sheet
 
@@ -154,9 +156,11 @@ def write_proposals(
         called = frame.frame if alone and frame.place.info.moves else frame.name
         captions.append(f"{called}: {reason}")
     if picked.metainfo:
-        people, total = len(found.people), len(found.images)
         posed = len({person["image_id"] for person in found.people})
-        picked.said.append(f"{people:,} poses are proposed, in {posed:,} of {total:,} frames")
+        total = counted(len(found.images), "frame")
+        picked.said.append(
+            f"{counted(len(found.people), 'pose')} proposed, in {posed:,} of {total}"
+        )
     files: list[Path] = []
     # without any names there is nothing to say to a tool
     if found.names:
@@ -206,13 +210,10 @@ def _write_frame(file: Path, frame: Candidate, image: np.ndarray) -> None:
     if path is None or frame.place.info.moves:
         write_picture(file, image)
         return
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with writing(file):
         if not (file.exists() and file.samefile(path)):
             with file.open("wb", buffering=0) as stream:
                 write_all(stream, path.read_bytes())
-    except OSError as error:
-        raise DataError(f"cannot write {file}: {error.strerror or error}") from error
 
 
 def _annotations(picked: Picked, how: Proposals) -> Annotations:
@@ -247,7 +248,7 @@ def _people(
     if how.form != "cvat":
         # only there a point that is not labelled has a place
         triples[triples[..., 2] == 0] = 0
-    boxes = np.concatenate([poses.boxes[:, :2], poses.boxes[:, 2:] - poses.boxes[:, :2]], axis=1)
+    boxes = bbox_xyxy2xywh(poses.boxes)
     category = found.categories[0]["id"]
     sure = np.flatnonzero((triples[..., 2] > 0).any(axis=1)).tolist()
     return [
@@ -290,10 +291,6 @@ def _write_table(picked: Picked, out: Path, form: str) -> Path:
         name = _picture_name(frame, form)
         about = (name, frame.place.info.name, frame.frame, time, reason, f"{doubt:.2f}")
         table.writerow([*about, *values])
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8", newline="") as stream:
-            stream.write(text.getvalue())
-    except OSError as error:
-        raise DataError(f"cannot write {file}: {error.strerror or error}") from error
+    with writing(file), file.open("a", encoding="utf-8", newline="") as stream:
+        stream.write(text.getvalue())
     return file

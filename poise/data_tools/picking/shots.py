@@ -64,8 +64,7 @@ class Poses:
     def sizes(self) -> np.ndarray:
         """(N,) root of the area of what box and keypoints span, pixels; at least 1."""
         spans = self.boxes[:, 2:] - self.boxes[:, :2]
-        result: np.ndarray = np.sqrt(np.maximum(spans, 1).prod(axis=1))
-        return result
+        return np.sqrt(np.maximum(spans, 1).prod(axis=1))
 
 
 @dataclass(frozen=True, eq=False)

@@ -154,5 +154,4 @@ class _Rescore:
         return self._layer("l3", x)[:, 0]
 
     def _layer(self, name: str, x: Array) -> Array:
-        out: Array = x @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
-        return out
+        return x @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]

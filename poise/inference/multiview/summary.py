@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from poise._words import counted
+
 __all__ = ["Summary", "ViewSummary"]
 
 #: Part of all that hints at a wrong calibration or wrong frame numbers.
@@ -87,12 +89,16 @@ class Summary:
                 f"{error:>10}"
             )
         lines += [
-            f"{v.name}: {v.unreadable} frames cannot be used" for v in self.views if v.unreadable
+            f"{v.name}: {counted(v.unreadable, 'frame')} cannot be used"
+            for v in self.views
+            if v.unreadable
         ]
         total = self.found + self.too_few_views + self.views_disagree
-        people = "1 person" if self.people == 1 else f"{self.people} people"
         error = f"; mean reprojection error {self.error:.2f} px" if self.found else ""
-        lines.append(f"{self.moments} frames, {self.poses} poses of {people}{error}")
+        lines.append(
+            f"{counted(self.moments, 'frame')}, {counted(self.poses, 'pose')} of "
+            f"{counted(self.people, 'person')}{error}"
+        )
         lines.append(
             f"{self.found} of {total} keypoints placed; {self.too_few_views} seen by too few "
             f"cameras, {self.views_disagree} on which the cameras disagree"

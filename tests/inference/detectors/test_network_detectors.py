@@ -132,7 +132,12 @@ def test_options_come_in_a_dict_or_beside_the_name(nano_weights, photo):
         ("demo/mmdetection_cfg/yolov3_d53_320_273e_coco.py", {}, ConfigError, "use rtmdet-s"),
         ("nothing.onnx", {}, FileMissingError, "no detector file 'nothing.onnx'"),
         ("nothing.py", {}, FileMissingError, "no config file 'nothing.py'"),
-        ("torchvision:fastrcnn", {}, UnknownNameError, "a detection model of torchvision is one of"),
+        (
+            "torchvision:fastrcnn",
+            {},
+            UnknownNameError,
+            "a detection model of torchvision is one of",
+        ),
         ("nanodet", {"treshold": 1}, ArgumentError, "does not take 'treshold'"),
         ("nanodet", {"score_threshold": 3}, ArgumentError, "a number from 0 to 1, got 3"),
         ("nanodet", {"max_boxes": 0}, ArgumentError, "at least 1, got 0"),

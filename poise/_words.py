@@ -1,0 +1,38 @@
+"""Counts and lists of things as texts for people have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["counted", "shortened"]
+
+#: of things whose names do not simply get an s
+_SEVERAL = {"person": "people", "class": "classes", "box": "boxes"}
+
+
+def counted(count: int, one: str) -> str:
+    """A number of things, with the plural where it is one.
+
+    Args:
+        count: how many.
+        one: what one of them is called; of several words the last one changes.
+
+    Example:
+        >>> counted(1, "person"), counted(2000, "person"), counted(0, "labelled frame")
+        ('1 person', '2,000 people', '0 labelled frames')
+    """
+    before, space, last = one.rpartition(" ")
+    several = f"{before}{space}{_SEVERAL.get(last, f'{last}s')}"
+    return f"{count:,} {one if count == 1 else several}"
+
+
+def shortened(things: Iterable[Any], most: int = 5) -> str:
+    """The first of several things, separated by commas, and dots where there are more.
+
+    Example:
+        >>> shortened(["a", "b", "c"]), shortened(["a", "b", "c"], 2)
+        ('a, b, c', 'a, b ...')
+    """
+    shown = [str(thing) for thing in things]
+    return ", ".join(shown[:most]) + " ..." * (len(shown) > most)
