@@ -106,15 +106,14 @@ def _read(file: Any, path: Path, reading: Reading) -> Annotations:
         else:
             book.add(book.add_image(places.get(name, name), size, frame_id=key[1]), drafts)
     absent = len(set(wanted) - places.keys())
-    if absent and reading.save_pictures is not None:
-        book.found.said.append(
-            f"pictures of {counted(absent, 'frame')} could not be read from their videos"
-        )
-    elif absent:
-        book.found.said.append(
-            f"pictures of {counted(absent, 'frame')} are not in {folder}: --save-pictures FOLDER writes "
-            "them, --images FOLDER says where they are"
-        )
+    if absent:
+        why = "could not be read from their videos"
+        if reading.save_pictures is None:
+            why = (
+                f"are not in {folder}: --save-pictures FOLDER writes them, --images FOLDER says "
+                "where they are"
+            )
+        book.found.said.append(f"pictures of {counted(absent, 'frame')} {why}")
     return book.finish(
         {skeleton.name: skeleton.keypoints for skeleton in skeletons},
         [link for skeleton in skeletons for link in skeleton.links],
