@@ -23,7 +23,7 @@ from poise._files import put_in_place
 from poise.errors import DataError, FileMissingError
 from poise.structures.element import BaseDataElement
 
-__all__ = ["SUFFIXES", "PredictionWriter", "is_prediction_file", "read_predictions"]
+__all__ = ["SUFFIXES", "PredictionWriter", "is_dump", "is_prediction_file", "read_predictions"]
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
 FORMAT, VERSION = "poise-predictions", 1
@@ -40,6 +40,14 @@ _LEFT_OUT_OF_ANNOTATIONS = frozenset(("segmentation",))
 def is_prediction_file(path: str | Path) -> bool:
     """Whether a file's name is that of such a file."""
     return str(path).endswith(SUFFIXES)
+
+
+def is_dump(path: Path) -> bool:
+    """Whether a file of JSON lines is one of these by its beginning, as no other is packed."""
+    if path.suffix == ".gz":
+        return True
+    with path.open("rb") as stream:
+        return FORMAT.encode() in stream.readline()
 
 
 class PredictionWriter:

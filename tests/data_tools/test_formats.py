@@ -135,7 +135,7 @@ def test_json_lines_and_back(own: Any, tmp_path: Path) -> None:
     assert nowhere[:3] == [0, 0, 0]
     assert nowhere[5] == 2
     (tmp_path / "p.jsonl").write_text('{"image": "a"}\n')
-    with pytest.raises(DataError, match="line 1, is no result of poise predict"):
+    with pytest.raises(DataError, match="line 1 is no result of Poise"):
         read_annotations(tmp_path / "p.jsonl")
 
 
@@ -188,7 +188,7 @@ def test_another_skeleton(shared: Path, tmp_path: Path) -> None:
 def test_forms_that_are_none_are_said(own: Any, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="does not say the form; give --to"):
         convert_annotations(own(), tmp_path / "folder")
-    with pytest.raises(ArgumentError, match="no form 'yol' to write; .* did you mean 'yolo'"):
+    with pytest.raises(ArgumentError, match="form is one of .*, got 'yol'; did you mean 'yolo'"):
         convert_annotations(own(), tmp_path / "folder", form="yol")
     with pytest.raises(FileMissingError, match="no annotation file"):
         read_annotations(tmp_path / "none.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from poise.datasets.coco_file import read_json
 from poise.datasets.people import extent
 from poise.errors import DataError
 from poise.geometry.boxes import bbox_overlaps
-from poise.metrics.prediction_file import read_predictions
+from poise.inference.results.reading import read_results
+from poise.metrics.prediction_file import is_dump, read_predictions
 
 __all__ = ["Poses", "Predictions", "match_poses", "predict_people", "read_poses"]
 
@@ -269,8 +269,11 @@ def _rows(path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, float, list
             whole = float(row.get("score", triples[:, 2].mean()))
             yield str(row["image_id"]), triples[:, :2], triples[:, 2], whole, []
         return
-    if path.suffix == ".jsonl" and _are_results(path):
-        yield from _rows_of_results(path)
+    if not is_dump(path):
+        for result in read_results(path):
+            for points, scores in zip(result.keypoints, result.keypoint_scores, strict=True):
+                whole = float(scores.mean())
+                yield result.name, points, scores, whole, result.keypoint_names
         return
     header, samples = read_predictions(path)
     names = list((header["meta"].get("keypoint_id2name") or {}).values())
@@ -279,34 +282,3 @@ def _rows(path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, float, list
         points, scores = as_numpy(poses["keypoints"]), as_numpy(poses["keypoint_scores"])
         for one, score in zip(points, scores, strict=True):
             yield str(sample["img_id"]), one[:, :2], score, float(score.mean()), names
-
-
-def _are_results(path: Path) -> bool:
-    """Whether lines are those of `poise predict`, rather than of `poise test --dump`."""
-    try:
-        with path.open(encoding="utf-8-sig") as stream:
-            first = json.loads(stream.readline() or "{}")
-    except ValueError as error:
-        raise DataError(f"{path} is no file of predictions: line 1: {error}") from error
-    return isinstance(first, dict) and "instances" in first
-
-
-def _rows_of_results(path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, float, list[str]]]:
-    for number, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
-        try:
-            line = json.loads(text)
-            for person in line["instances"]:
-                points = np.asarray(person["keypoints"], np.float64)
-                scores = np.asarray(person["keypoint_scores"], np.float64)
-                yield (
-                    str(line["image"]),
-                    points[:, :2],
-                    scores,
-                    float(scores.mean()),
-                    list(line["keypoint_names"]),
-                )
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise DataError(
-                f"{path}, line {number}, is no result of poise predict "
-                f"({type(error).__name__}: {error})"
-            ) from error

@@ -5,23 +5,28 @@ from __future__ import annotations
 import itertools
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from poise import schemas
+from poise._words import shortened
 from poise.check.files import write_text
 from poise.data_tools.formats.annotations import Annotations, new_annotation
 from poise.data_tools.formats.reading import Reading
 from poise.errors import DataError
-from poise.inference.results.pose_result import RESULT_VERSION
-from poise.structures.metainfo import parse_pose_metainfo
+from poise.geometry.boxes import bbox_xyxy2xywh
+from poise.inference.results.pose_result import RESULT_VERSION, PoseResult
+from poise.inference.results.reading import read_results
+from poise.structures.metainfo import keypoint_names, parse_pose_metainfo
 
 __all__ = ["read_json_lines", "write_json_lines"]
 
 #: keypoints that score below this count as not labelled
 LEAST_SCORE = 0.3
+#: of pixels: what single precision has of them
+_DECIMALS = 3
 
 
 def write_json_lines(found: Annotations, path: Path) -> list[Path]:
@@ -71,63 +76,43 @@ def read_json_lines(path: Path, reading: Reading) -> Annotations:
     """
     images: list[dict[str, Any]] = []
     people: list[dict[str, Any]] = []
+    meta: Mapping[str, Any] = {}
     names: list[str] = []
-    found = reading.schema or ""
-    for number, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
-        if not text.strip():
-            continue
-        try:
-            line = json.loads(text)
-            own = list(line["keypoint_names"])
-            names = names or own
-            found = found or line.get("schema") or ""
-            image = {"id": number, "file_name": line["image"]}
-            images.append(image | {"width": line["width"], "height": line["height"]})
-            people += [
-                _person(i, number, len(people) + n) for n, i in enumerate(line["instances"], 1)
-            ]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{path}, line {number}, is no result of poise predict ({type(error).__name__}: "
-                f"{error})"
-            ) from error
+    for number, result in enumerate(read_results(path), 1):
+        own, (width, height) = result.keypoint_names, result.size
+        meta, names = meta or result.metainfo, names or own
         if own != names:
             raise DataError(
-                f"{path}, line {number}, has other keypoints ({', '.join(own[:3])} ...) than the "
+                f"{path}, line {number}, has other keypoints ({shortened(own, 3)}) than the "
                 "lines before it; convert the results of each model by themselves"
             )
-    if not images:
-        raise DataError(f"{path} has no lines")
-    if not (found and (schemas.known(found) or Path(found).is_file())):
-        return _of_names(images, people, names)
-    meta = parse_pose_metainfo({"from_file": found})
-    if list(meta["keypoint_id2name"].values()) != names:
-        if reading.schema:
+        image = {"id": number, "file_name": result.name, "width": width, "height": height}
+        images.append(image)
+        people += _people(result, number, len(people))
+    if reading.schema:
+        meta = parse_pose_metainfo({"from_file": reading.schema})
+        if keypoint_names(meta) != names:
             raise DataError(
-                f"the keypoints of {path} ({', '.join(names[:3])} ...) are not those of the schema "
-                f"{found} in its order; leave out --schema"
+                f"the keypoints of {path} ({shortened(names, 3)}) are not those of the schema "
+                f"{reading.schema} in its order; leave out --schema"
             )
-        # a model of one's own whose data were called like a known schema
-        return _of_names(images, people, names)
-    links = [(a, b) for a, b in meta["skeleton_links"]]
-    return Annotations(images, people, names, list(meta["flip_indices"]), links, _PERSON, found)
+    # a schema that has not just these keypoints tells nothing of their links and sides
+    links = [(a, b) for a, b in meta.get("skeleton_links", ())]
+    swap = list(meta.get("flip_indices", range(len(names))))
+    schema = reading.schema or (meta["dataset_name"] if "flip_indices" in meta else "")
+    return Annotations(images, people, names, swap, links, _PERSON, schema)
 
 
 _PERSON = [{"id": 1, "name": "person"}]
 
 
-def _of_names(
-    images: list[dict[str, Any]], people: list[dict[str, Any]], names: list[str]
-) -> Annotations:
-    """Annotations of keypoints of which nothing but the names is known."""
-    return Annotations(images, people, names, list(range(len(names))), [], _PERSON, "")
-
-
-def _person(instance: dict[str, Any], image: int, number: int) -> dict[str, Any]:
-    left, top, right, bottom = instance["bbox"]
-    points = np.array(instance["keypoints"], np.float64)
-    scores = np.array(instance["keypoint_scores"], np.float64)
-    seen = (scores >= LEAST_SCORE) & np.isfinite(points).all(axis=1)
-    triples = np.column_stack([np.where(seen[:, None], points, 0), 2.0 * seen])
-    box = np.array([left, top, right - left, bottom - top], np.float64)
-    return new_annotation(number, image, 1, box, triples)
+def _people(result: PoseResult, image: int, before: int) -> list[dict[str, Any]]:
+    """Annotations of a picture's people; `before` them there are so many others."""
+    points = np.round(result.keypoints.astype(np.float64), _DECIMALS)
+    seen = (result.keypoint_scores >= LEAST_SCORE) & np.isfinite(points).all(axis=-1)
+    triples = np.concatenate([np.where(seen[..., None], points, 0), 2.0 * seen[..., None]], axis=-1)
+    boxes = bbox_xyxy2xywh(np.round(result.bboxes.astype(np.float64), _DECIMALS))
+    return [
+        new_annotation(before + n, image, 1, box, own)
+        for n, (box, own) in enumerate(zip(boxes, triples, strict=True), 1)
+    ]

@@ -21,14 +21,12 @@ from poise.inference.results.reading import read_results
 from poise.inference.sources import open_sources
 from poise.inference.sources.frame import Frame, Source
 from poise.inference.sources.opening import check_files
-from poise.metrics.prediction_file import read_predictions
+from poise.metrics.prediction_file import is_dump, read_predictions
 
 __all__ = ["Place", "Poses", "Shot", "Shots"]
 
 #: of each video about so many frames are looked at, unless a user says which
 PER_VIDEO = 2000
-#: beginning of a file that `poise test --dump` writes
-_DUMP = b'"poise-predictions"'
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ class Shots:
         for text in self.inputs:
             path = Path(text)
             if path.name.endswith((".jsonl", ".jsonl.gz")) and path.is_file():
-                yield from self._of_dump(path) if _is_dump(path) else self._of_results(path)
+                yield from self._of_dump(path) if is_dump(path) else self._of_results(path)
             elif path.name.endswith((".json", ".json.gz")) and path.is_file():
                 yield from self._of_sources(self._of_coco(path))
             else:
@@ -281,11 +279,3 @@ def _of_predictions(found: Sequence[Any]) -> Poses:
     boxes = np.concatenate([as_numpy(p["bboxes"]).reshape(-1, 4) for p in found])
     sure = np.clip(scores, 0, 1)
     return Poses(points, boxes.astype(np.float32), scores, sure, scores.mean(axis=1))
-
-
-def _is_dump(path: Path) -> bool:
-    """Whether a file is one of `poise test --dump`."""
-    if path.suffix == ".gz":
-        return True
-    with path.open("rb") as stream:
-        return _DUMP in stream.readline()

@@ -25,7 +25,6 @@ from poise.inference.multiview.views import (
     gather_view,
     match_cameras,
     named_view,
-    size_in_file,
 )
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.reading import read_results
@@ -150,8 +149,6 @@ def triangulate(
             inferencer = Inferencer()
         results = _results_of(item, inferencer, predict)
         view = gather_view(title, results, _turned(camera, up))
-        if _is_predictions(item):
-            view.size = size_in_file(Path(item))
         notes += _fit_size(view)
         gathered.append(view)
     check_together(gathered)

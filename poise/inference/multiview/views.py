@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -100,8 +99,8 @@ def gather_view(name: str, results: Iterable[PoseResult], camera: Camera) -> Vie
             len(result) and result.keypoints.shape[1] != view.num_keypoints
         ):
             raise DataError(f"{name}: {result.where} has other keypoints than the frames before")
-        if result.image is not None:
-            view.size = result.image.shape[1], result.image.shape[0]
+        if min(result.size) > 0:
+            view.size = result.size
         if result.error is not None:
             view.errors += 1
             continue
@@ -126,18 +125,6 @@ def _seen(result: PoseResult) -> Seen:
         None if result.track_ids is None else np.asarray(result.track_ids),
         None if covariances is None else np.asarray(covariances, np.float64),
     )
-
-
-def size_in_file(path: Path) -> tuple[int, int] | None:
-    """(width, height) of the pictures behind a file of JSON Lines, by its first line."""
-    with path.open(encoding="utf-8-sig") as lines:
-        try:
-            entry = json.loads(next(lines, ""))
-            size = int(entry["width"]), int(entry["height"])
-        except (ValueError, TypeError, KeyError):
-            # the reader of the whole file says what is wrong with it
-            return None
-    return size if min(size) > 0 else None
 
 
 def check_together(views: list[View]) -> None:

@@ -82,6 +82,7 @@ class PoseResult:
         metainfo_3d: parsed schema of `keypoints_3d`.
         space_3d: space and unit of `keypoints_3d`, in words.
         heatmap: (h, w) float32 over the whole picture: where the network saw keypoints, if asked.
+        noted_size: (width, height) of a picture that is not there, where somebody wrote it down.
     """
 
     image: np.ndarray | None
@@ -98,6 +99,7 @@ class PoseResult:
     metainfo_3d: Mapping[str, Any] | None = None
     space_3d: str | None = None
     heatmap: np.ndarray | None = None
+    noted_size: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.instances)
@@ -156,6 +158,13 @@ class PoseResult:
         return np.asarray(inside.all(-1))
 
     @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the picture; zeros where nobody knows it."""
+        if self.image is not None:
+            return self.image.shape[1], self.image.shape[0]
+        return self.noted_size or (0, 0)
+
+    @property
     def bboxes(self) -> np.ndarray:
         """(N, 4) float32 xyxy, pixels of the picture."""
         return self.instances.bboxes
@@ -209,7 +218,7 @@ class PoseResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as the JSON file holds them (docs/reference/result-json.md)."""
-        height, width = (0, 0) if self.image is None else self.image.shape[:2]
+        width, height = self.size
         out: dict[str, Any] = {
             "version": RESULT_VERSION,
             "image": self.name,

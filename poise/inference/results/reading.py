@@ -66,6 +66,8 @@ def _results(file: Path) -> Iterator[PoseResult]:
 def _entries(file: Path) -> Iterator[Any]:
     with file.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
+            if line.isspace():
+                continue
             try:
                 yield json.loads(line)
             except ValueError as error:
@@ -113,6 +115,7 @@ def _result(entry: Any, rate: float | None, where: str) -> PoseResult:
             Path(Path(name).name),
             fps=rate if moves else None,
         ),
+        noted_size=_size(entry),
     )
     if "keypoint_names_3d" in entry:
         names = entry["keypoint_names_3d"]
@@ -121,6 +124,12 @@ def _result(entry: Any, rate: float | None, where: str) -> PoseResult:
         poses = _column(entry["instances"], "keypoints_3d", (len(names), 3), where)
         found.instances.set_field(poses, "keypoints_3d")
     return found
+
+
+def _size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(width, height) of an entry that has them."""
+    size = entry.get("width"), entry.get("height")
+    return size if all(isinstance(side, int) and side > 0 for side in size) else None  # type: ignore[return-value]
 
 
 def _instances(people: Sequence[Mapping[str, Any]], count: int, where: str) -> InstanceData:

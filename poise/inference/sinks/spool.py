@@ -192,14 +192,13 @@ class MotionSink(FileSink):
                 ("points", np.float32, (len(names), dimensions + 1)),
             ]
         )
-        size = (0, 0) if result.image is None else result.image.shape[1::-1]
         return Motion(
             records=np.zeros(0, dtype),
             names=names,
             links=[tuple(link) for link in meta.get("skeleton_links", ())],
             fps=result.fps or self.options.fps,
             title=result.name if result.moves else "",
-            size=(int(size[0]), int(size[1])),
+            size=result.size,
             space=result.space_3d if self.needs_3d else None,
         )
 
