@@ -16,7 +16,7 @@ from poise.errors import DataError
 from poise.inference.lifting import SPACE_3D
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import SinkOptions
-from poise.inference.sinks.json_list import JsonList
+from poise.inference.sinks.json_files import JsonList
 from poise.inference.sinks.video import VideoSink
 from poise.structures import InstanceData, PixelData, PoseDataSample, split_instances
 from poise.visualization.visualizer import write_picture

@@ -13,7 +13,7 @@ import typer
 
 from poise._arguments import check_choice
 from poise.cli import options
-from poise.cli.bars import tracked
+from poise.cli.terminal import tracked
 from poise.errors import ArgumentError
 from poise.report.text import aligned
 from poise.zoo.backbone_costs import TABLE_SIZE, known_costs, variant_names

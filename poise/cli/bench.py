@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from poise.cli import options
-from poise.cli.bars import tracked
+from poise.cli.terminal import tracked
 from poise.errors import ArgumentError, ConfigError, MissingDependencyError
 
 __all__ = ["bench"]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from poise.cli import options
-from poise.cli.bars import counting
+from poise.cli.terminal import counting
 
 __all__ = ["app"]
 

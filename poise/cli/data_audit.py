@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from poise.cli import options
-from poise.cli.bars import tracked
+from poise.cli.terminal import tracked
 from poise.errors import ArgumentError
 
 __all__ = ["audit"]

@@ -125,7 +125,7 @@ def pick(
 
 def _bar(name: str) -> Any:
     """Wraps an iteration in a bar on stderr."""
-    from poise.cli.bars import counting
+    from poise.cli.terminal import counting
 
     def watch(items: Any) -> Any:
         with counting(name) as count:

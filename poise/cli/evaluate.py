@@ -102,7 +102,7 @@ def evaluate(
 ) -> None:
     """Evaluate predictions that were saved by a test, with any metrics."""
     from poise.check.files import write_text
-    from poise.cli.bars import counting
+    from poise.cli.terminal import counting
     from poise.config import apply_custom_imports
     from poise.data_tools.examining import examine_predictions
     from poise.report.evaluation import examination_lines

@@ -116,8 +116,8 @@ def export(
             f"'{model}' says nothing about weights, and a file without trained ones is of no use; "
             "give the checkpoint with --weights FILE.pth"
         )
-    from poise.cli.bars import counting
     from poise.cli.export_report import tell
+    from poise.cli.terminal import counting
     from poise.export import Pictured, export_model
     from poise.inference.detectors import NanoDetDetector
     from poise.runtimes import read_metadata

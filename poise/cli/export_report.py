@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from poise.cli.tables import show_table
+from poise.cli.terminal import show_table
 
 if TYPE_CHECKING:
     from poise.export import Accuracy, Report

@@ -65,8 +65,7 @@ def serve(
     Pictures that wait at the same time go through detector and network together. Addresses are
     not fetched. Ctrl-C or SIGTERM ends it when what is under way is done.
     """
-    from poise.serving.libraries import check_libraries
-    from poise.serving.running import open_socket, run_server
+    from poise.serving.running import check_libraries, open_socket, run_server
 
     check_libraries()
     listener = open_socket(host, port)

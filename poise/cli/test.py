@@ -14,7 +14,7 @@ import typer
 
 from poise.cli import run_options
 from poise.cli.options import Device
-from poise.cli.tables import show_table
+from poise.cli.terminal import show_table
 from poise.cli.train import open_config
 from poise.errors import ArgumentError
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from poise.cli import options
-from poise.cli.bars import counting
+from poise.cli.terminal import counting
 
 __all__ = ["triangulate"]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from poise.errors import ArgumentError
-from poise.serving.libraries import check_libraries
 from poise.serving.limits import Limits
+from poise.serving.running import check_libraries
 
 __all__ = ["create_app", "warm_up"]
 

@@ -8,15 +8,27 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from poise._lazy import needed
 from poise.errors import ArgumentError
-from poise.serving.libraries import check_libraries
 
-__all__ = ["open_socket", "run_server"]
+__all__ = ["check_libraries", "open_socket", "run_server"]
 
+#: What the extra `serve` installs.
+_LIBRARIES = ("fastapi", "uvicorn", "python_multipart", "PIL")
 #: Seconds that requests which are under way at the end have left.
 _GRACE_SECONDS = 30
 #: Exit status of a program that a signal has ended, as shells say it, without the signal's number.
 _BY_SIGNAL = 128
+
+
+def check_libraries() -> None:
+    """See that all are there, before a model is loaded for nothing.
+
+    Raises:
+        MissingDependencyError: one is not installed.
+    """
+    for name in _LIBRARIES:
+        needed(name, f'serving over HTTP needs the package {name}: pip install "poise[serve]"')
 
 
 def open_socket(host: str, port: int) -> socket.socket:

@@ -164,7 +164,9 @@ class TestLabelme:
             read_annotations(picture(tmp_path / "empty/a.png").parent, form="labelme")
         with pytest.raises(DataError, match="is of no form that is known by its content"):
             read_annotations(tmp_path / "empty")
-        with pytest.raises(ArgumentError, match="form is one of .*got 'labelmi'; did you mean 'labelme'"):
+        with pytest.raises(
+            ArgumentError, match="form is one of .*got 'labelmi'; did you mean 'labelme'"
+        ):
             read_annotations(tmp_path, form="labelmi")
         with pytest.raises(ArgumentError, match="--box-margin"):
             Reading(margin=-1)

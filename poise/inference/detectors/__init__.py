@@ -1,8 +1,8 @@
 """Who is where: from pictures to boxes, so that a top-down model knows where to look.
 
 `build` makes a detector of whatever a caller names, for what the model looks at (`targets`);
-`base` says what a detector is. `nanodet` comes inside the package, `network` runs those of the zoo
-(by pipelines of `pictures`), `exported` and `onnx_file` files, `torchvision_model` that library's;
+`base` says what a detector is. `nanodet` comes inside the package, `network` runs those of the zoo,
+`exported` and `onnx_file` files, `torchvision_model` that library's;
 `simple` ones look at no pixels, `tiled` is one that looks at large pictures in parts.
 """
 

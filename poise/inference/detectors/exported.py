@@ -12,7 +12,7 @@ import numpy as np
 from poise._arrays import Array
 from poise.geometry import box_nms
 from poise.inference.detectors.base import SelectingDetector
-from poise.inference.detectors.pictures import picture_steps
+from poise.inference.networks.crops import picture_steps
 from poise.registry import use_scope
 from poise.runtimes import open_session, runtime_of
 from poise.structures.config_metainfo import class_names

@@ -11,8 +11,7 @@ import numpy as np
 
 from poise.errors import ArgumentError, CheckpointError, ConfigError
 from poise.inference.detectors.base import SelectingDetector
-from poise.inference.detectors.pictures import picture_steps
-from poise.inference.networks.crops import pipeline_config
+from poise.inference.networks.crops import picture_steps, pipeline_config
 from poise.structures.config_metainfo import class_names
 from poise.transforms import Compose
 

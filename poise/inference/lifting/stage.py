@@ -23,7 +23,6 @@ from poise.inference.lifting.poses import (
     upright,
 )
 from poise.inference.results.pose_result import PoseResult
-from poise.inference.results.sequences import video_of
 from poise.inference.tracking.stage import with_ids
 from poise.runtimes import is_exported_name
 from poise.structures import convert_keypoints
@@ -94,10 +93,10 @@ class LiftingStage:
         frames: deque[tuple[Array, Array]] = deque()
         video: str | None = None
         for result in with_ids(results) if self.needs_ids else results:
-            if video is not None and video_of(result) != video:
+            if video is not None and result.video != video:
                 yield from self._rest(waiting, frames)
                 frames.clear()
-            video = video_of(result)
+            video = result.video
             waiting.append(result)
             frames.append(self._prepared(result))
             if len(waiting) >= self.future + self.kept:

@@ -3,7 +3,7 @@
 `calibrating` finds cameras by pictures of `boards` (`lens_calibration`, `placing`, `bundle`),
 `camera_files` reads and writes them. `triangulating` puts views together: `views` are the numbers
 of each, `synchronising` finds their offsets, `association` says who is who, `reconstruction` places
-keypoints, `skeletons` names them otherwise, and `summary` tells how well.
+keypoints, and `summary` tells how well.
 """
 
 from poise._lazy import attach

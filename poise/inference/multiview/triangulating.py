@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,6 @@ from poise.errors import ArgumentError, DataError
 from poise.geometry.camera_model import Camera
 from poise.inference.multiview.camera_files import read_cameras
 from poise.inference.multiview.reconstruction import Limits, reconstruct
-from poise.inference.multiview.skeletons import give_skeleton
 from poise.inference.multiview.summary import Summary
 from poise.inference.multiview.synchronising import estimate_offsets
 from poise.inference.multiview.views import (
@@ -30,6 +30,8 @@ from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.reading import read_results
 from poise.inference.stages import build_stages, chain_stages
 from poise.schemas import conversions
+from poise.structures import parse_pose_metainfo
+from poise.structures.conversion import convert_keypoints
 
 __all__ = ["UP_AXES", "Reconstruction", "triangulate"]
 
@@ -166,7 +168,7 @@ def triangulate(
     summary.notes = [*notes, *said]
     smoothed = list(chain_stages(iter(results), stages))
     if skeleton is not None:
-        summary.notes += give_skeleton(smoothed, skeleton)
+        summary.notes += _give_skeleton(smoothed, skeleton)
     return Reconstruction(smoothed, summary, [view.camera for view in gathered])
 
 
@@ -256,3 +258,38 @@ def _offsets(
         frames[named_view(views, name)] = int(value)
     # the first view's clock counts
     return [frame - frames[0] for frame in frames], []
+
+
+def _give_skeleton(results: Sequence[PoseResult], target: str) -> list[str]:
+    """Turn `keypoints_3d` into those of another schema, in place; what to say about it.
+
+    Joints between others are made in space, where their middle is the middle; in pictures it is
+    not.
+
+    Args:
+        results: of one schema, with `keypoints_3d` of the same.
+        target: name of a schema, or path of a metadata file.
+
+    Raises:
+        UnknownNameError: there is no such schema.
+        DataError: the two have nothing in common.
+    """
+    mapping = conversions.find(results[0].schema, target)
+    known = target if target.endswith((".py", ".json")) else f"configs/_base_/datasets/{target}.py"
+    metainfo = parse_pose_metainfo({"from_file": known})
+    for result in results:
+        fields = result.instances
+        points, scores = convert_keypoints(
+            fields.keypoints_3d, fields.keypoint_scores_3d, mapping=mapping, fill=np.nan
+        )
+        fields.set_field(points, "keypoints_3d")
+        fields.set_field(scores, "keypoint_scores_3d")
+        result.metainfo_3d = metainfo
+    kinds = {
+        kind: ", ".join(joint.name for joint in group)
+        for kind, group in itertools.groupby(
+            sorted(mapping.joints, key=lambda joint: joint.kind), lambda joint: joint.kind
+        )
+    }
+    said = {"derived": "made of keypoints around them", "missing": "nothing gives"}
+    return [f"{target}: {text}: {kinds[kind]}" for kind, text in said.items() if kind in kinds]

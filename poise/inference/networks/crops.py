@@ -27,6 +27,7 @@ __all__ = [
     "WarpCrops",
     "WarpedCrops",
     "crop_maker",
+    "picture_steps",
     "pipeline_config",
     "read_test_pipeline",
     "results_of",
@@ -117,6 +118,12 @@ def pipeline_config(
             "test_pipeline"
         )
     return copy.deepcopy([dict(step) for step in pipeline])
+
+
+def picture_steps(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Steps of a pipeline that takes pictures instead of files."""
+    loads = str(steps[0].get("type")).rpartition(".")[2].startswith("LoadImage")
+    return [{"type": "mmpose.LoadImage"}, *steps[1:]] if loads else list(steps)
 
 
 def _dataset_pipeline(loader: Mapping[str, Any] | None) -> Any:

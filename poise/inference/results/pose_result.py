@@ -210,6 +210,11 @@ class PoseResult:
         return self.source is not None and self.source.moves
 
     @property
+    def video(self) -> str:
+        """What results of one video have in common; still pictures in a row count as one."""
+        return self.name if self.moves else ""
+
+    @property
     def where(self) -> str:
         """How a text names this result: "clip.mp4, frame 12"."""
         return f"{self.name}, frame {self.frame_index}" if self.moves else self.name

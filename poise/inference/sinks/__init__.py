@@ -1,9 +1,9 @@
 """Where results go: pictures, videos, tables and other files; one module a kind, listed in `table`.
 
 `base` is what every sink answers to, `group` writes to several in a thread of its own. Pictures
-(`image`, `video`, `sheet`, `window`) show what `drawing` draws. `json_files`, `json_lines`, `coco`
-(a `json_list`), `yolo` and `table_files` are written as results come. Formats that need a whole
-video (`trc`, `c3d`, `bvh`, `html3d`, `deeplabcut`, `sleap`) wait in a `spool`.
+(`image`, `video`, `sheet`, `window`) show what `drawing` draws. `json_files`, `coco`, `yolo` and
+`table_files` are written as results come. Formats that need a whole video (`trc`, `c3d`, `bvh`,
+`html3d`, `deeplabcut`, `sleap`) wait in a `spool`.
 """
 
 from poise._lazy import attach

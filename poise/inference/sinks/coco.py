@@ -9,7 +9,7 @@ import numpy as np
 
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import FileSink, SinkOptions
-from poise.inference.sinks.json_list import JsonList
+from poise.inference.sinks.json_files import JsonList
 
 __all__ = ["CocoSink"]
 

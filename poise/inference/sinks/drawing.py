@@ -12,7 +12,6 @@ from poise._arguments import check_choice
 from poise.errors import DataError, nearest
 from poise.inference.lifting.poses import SPACE_3D
 from poise.inference.results.pose_result import PoseResult
-from poise.inference.results.sequences import video_of
 from poise.visualization import (
     Palette,
     Trails,
@@ -127,9 +126,9 @@ class Drawer:
     def _draw_ways(self, picture: np.ndarray, result: PoseResult) -> None:
         if self._trails is None or result.track_ids is None:
             return
-        if video_of(result) != self._video:
+        if result.video != self._video:
             self._trails.clear()
-            self._video = video_of(result)
+            self._video = result.video
         self._trails.draw(picture, result.track_ids, result.keypoints, result.keypoint_scores)
 
     def _draw_people(self, picture: np.ndarray, result: PoseResult, *, boxes: bool) -> None:

@@ -17,7 +17,7 @@ SINKS = {
     "image": ("poise.inference.sinks.image:ImageSink", "drawn pictures, NAME_pose.jpg"),
     "video": ("poise.inference.sinks.video:VideoSink", "drawn videos with sound, NAME_pose.mp4"),
     "json": ("poise.inference.sinks.json_files:JsonSink", "a JSON file a picture or frame"),
-    "jsonl": ("poise.inference.sinks.json_lines:JsonLinesSink", "a line a picture or frame"),
+    "jsonl": ("poise.inference.sinks.json_files:JsonLinesSink", "a line a picture or frame"),
     "coco": ("poise.inference.sinks.coco:CocoSink", "COCO results: a list of detections"),
     "csv": ("poise.inference.sinks.table_files:CsvSink", "a row a person"),
     "parquet": ("poise.inference.sinks.table_files:ParquetSink", "the same rows, in Parquet"),

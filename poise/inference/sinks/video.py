@@ -15,8 +15,7 @@ from poise.inference.machine.devices import codec_threads
 from poise.inference.results.pose_result import PoseResult, SourceInfo
 from poise.inference.sinks.base import FileSink, SinkOptions
 from poise.inference.sinks.drawing import Drawer
-from poise.inference.sources.pyav import import_av
-from poise.inference.sources.video import start_of
+from poise.inference.sources.video import import_av, start_of
 
 __all__ = ["CODECS", "VideoSink"]
 

@@ -1,12 +1,14 @@
-"""Short gaps in the way of a joint, filled in from both sides."""
+"""People of several frames side by side, and short gaps in the ways of their joints."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from poise._arrays import Array
 
-__all__ = ["fill_gaps"]
+__all__ = ["fill_gaps", "gather"]
 
 
 def fill_gaps(
@@ -47,3 +49,24 @@ def fill_gaps(
 def _taken(values: Array, places: Array) -> Array:
     """values[places[i], i] for every i."""
     return np.take_along_axis(values, places[None, ..., None], 0)[0]
+
+
+def gather(frames: Sequence[tuple[Array, Array]], ids: Array) -> Array:
+    """Values of some people in several frames.
+
+    Args:
+        frames: of each frame ids (n,) and values (n, ...).
+        ids: (N,) of the people wanted.
+
+    Returns:
+        (T, N, ...) float64; NaN where somebody is not in the frame.
+    """
+    out = np.full((len(frames), len(ids), *frames[0][1].shape[1:]), np.nan)
+    for t, (known, values) in enumerate(frames):
+        if len(known):
+            order = np.argsort(known)
+            place = np.clip(np.searchsorted(known, ids, sorter=order), 0, len(known) - 1)
+            row = order[place]
+            there = known[row] == ids
+            out[t, there] = values[row[there]]
+    return out

@@ -11,9 +11,8 @@ import numpy as np
 from poise._arrays import Array
 from poise.errors import DataError
 from poise.inference.results.pose_result import PoseResult
-from poise.inference.results.sequences import gather, video_of
 from poise.inference.smoothing.filters import Filter, Window
-from poise.inference.smoothing.gaps import fill_gaps
+from poise.inference.smoothing.gaps import fill_gaps, gather
 from poise.inference.tracking.stage import with_ids
 from poise.structures import InstanceData
 
@@ -71,7 +70,7 @@ class SmoothingStage:
         """Smoothed results, `lag` frames late."""
         buffer = _Buffer(self)
         for result in with_ids(results):
-            if buffer.video is not None and video_of(result) != buffer.video:
+            if buffer.video is not None and result.video != buffer.video:
                 yield from buffer.rest()
                 buffer = _Buffer(self)
             yield from buffer.take(result)
@@ -91,7 +90,7 @@ class _Buffer:
         self._last = -np.inf
 
     def take(self, result: PoseResult) -> Iterator[PoseResult]:
-        self.video = video_of(result)
+        self.video = result.video
         self.waiting.append(result)
         self.raw.append({**_raw(result, self.stage), "time": self._time_of(result)})
         self.seen += 1

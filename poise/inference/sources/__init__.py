@@ -1,8 +1,7 @@
 """Where pictures come from: files, folders, patterns, arrays, addresses, videos, cameras.
 
-`opening` makes sources of whatever a caller names; a source gives `frame.Frame`s. `pictures` and
-`web` read pictures, `video` files, `live` cameras and streams; `pyav` is the library of the last
-two.
+`opening` makes sources of whatever a caller names; a source gives `frame.Frame`s. `pictures` reads
+pictures, `video` files, `live` cameras and streams.
 """
 
 from poise._lazy import attach

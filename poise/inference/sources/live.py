@@ -17,8 +17,7 @@ import cv2
 from poise.errors import DataError, PoiseError
 from poise.inference.results.pose_result import SourceInfo
 from poise.inference.sources.frame import Frame, name_of_address
-from poise.inference.sources.pyav import import_av
-from poise.inference.sources.video import decoded_frames
+from poise.inference.sources.video import decoded_frames, import_av
 
 __all__ = ["CameraSource", "StreamSource", "newest_frames"]
 

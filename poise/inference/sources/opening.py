@@ -18,11 +18,11 @@ from poise.inference.sources.live import CameraSource, StreamSource
 from poise.inference.sources.pictures import (
     IMAGE_SUFFIXES,
     Picture,
+    fetch_picture,
     list_pictures,
     read_picture,
 )
 from poise.inference.sources.video import VIDEO_SUFFIXES, VideoSource
-from poise.inference.sources.web import fetch_picture
 
 __all__ = ["check_files", "open_sources"]
 

@@ -15,11 +15,13 @@ from poise._files import files_below
 from poise.errors import DataError, FileMissingError
 from poise.inference.results.pose_result import SourceInfo
 from poise.inference.sources.frame import missing_file
+from poise.transforms.image import fetch_bytes
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "Picture",
     "decoded",
+    "fetch_picture",
     "list_pictures",
     "mistaken_for_picture",
     "read_picture",
@@ -128,6 +130,23 @@ def read_picture(picture: Picture) -> np.ndarray:
     image = decoded(raw, picture.name)
     if image is None:
         raise DataError(f"'{picture.name}' {_what_it_is(raw)}")
+    return image
+
+
+def fetch_picture(address: str, *, timeout: float = 10.0) -> np.ndarray:
+    """(H, W, 3) uint8 BGR of an http or https address.
+
+    Args:
+        address: of the picture.
+        timeout: seconds of silence after which it is given up.
+
+    Raises:
+        DataError: no answer, an error answer, or something that is no picture.
+    """
+    raw = fetch_bytes(address, timeout=timeout)
+    image = decoded(np.frombuffer(raw, np.uint8), address)
+    if image is None:
+        raise DataError(f"what '{address}' answers ({len(raw)} bytes) is no readable picture")
     return image
 
 

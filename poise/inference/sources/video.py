@@ -9,19 +9,32 @@ from typing import Any
 
 import numpy as np
 
+from poise._lazy import needed
 from poise.errors import DataError, FileMissingError
 from poise.inference.machine.devices import codec_threads
 from poise.inference.results.pose_result import SourceInfo
 from poise.inference.sources.frame import Frame, missing_file
-from poise.inference.sources.pyav import import_av
 
-__all__ = ["VIDEO_SUFFIXES", "VideoSource", "decoded_frames", "start_of"]
+__all__ = ["VIDEO_SUFFIXES", "VideoSource", "decoded_frames", "import_av", "start_of"]
 
 VIDEO_SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts")
 ) | {".wmv", ".flv", ".3gp", ".ogv", ".gif"}
 #: Part of the frames that a header may promise in excess; more means that the file was cut off.
 _TOLERATED_LOSS = 0.02
+
+
+def import_av() -> Any:
+    """PyAV, which reads and writes videos.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    text = "reading and writing videos needs the package av: pip install av"
+    av, logging = (needed(name, text) for name in ("av", "av.logging"))
+    # what goes wrong comes as exceptions; the rest would be noise on the terminal
+    logging.set_level(logging.PANIC)
+    return av
 
 
 class VideoSource:

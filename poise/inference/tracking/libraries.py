@@ -11,7 +11,6 @@ import numpy as np
 from poise._arguments import check_options
 from poise._lazy import needed
 from poise.inference.results.pose_result import PoseResult
-from poise.inference.results.sequences import video_of
 from poise.inference.tracking.tracker import NO_TRACK
 
 __all__ = ["LIBRARY_TRACKERS", "LibraryTrackingStage"]
@@ -50,8 +49,8 @@ class LibraryTrackingStage:
         """Results with ids, each as soon as it comes."""
         tracker, source = None, None
         for result in results:
-            if tracker is None or video_of(result) != source:
-                tracker, source = self._make(**self._options), video_of(result)
+            if tracker is None or result.video != source:
+                tracker, source = self._make(**self._options), result.video
             count = len(result)
             found = tracker.update(
                 self._detections(

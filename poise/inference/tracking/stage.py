@@ -14,7 +14,6 @@ from poise._arguments import check_options
 from poise.errors import ConfigError, DataError, nearest
 from poise.geometry import bbox_overlaps
 from poise.inference.results.pose_result import PoseResult
-from poise.inference.results.sequences import video_of
 from poise.inference.tracking.tracker import PoseTracker
 
 __all__ = ["Follow", "TrackingStage", "build_tracker", "with_ids"]
@@ -99,7 +98,7 @@ class TrackingStage:
         tracker: PoseTracker | None = None
         source, last, target = None, 0, None
         for result in results:
-            key = video_of(result)
+            key = result.video
             if tracker is None or key != source:
                 sigmas = np.asarray(result.metainfo.get("sigmas", ()), float)
                 tracker = PoseTracker(**{"sigmas": sigmas, **self.options})

@@ -1,13 +1,13 @@
-"""A bar for work that is counted, where somebody watches."""
+"""Bars and tables on the terminal."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
-__all__ = ["counting", "tracked"]
+__all__ = ["counting", "show_table", "tracked"]
 
 T = TypeVar("T")
 
@@ -47,3 +47,14 @@ def tracked(items: Iterable[T], name: str) -> Iterable[T]:
     from rich.progress import track
 
     return track(items, name, console=Console(stderr=True), transient=True)
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """Draw a table; `poise.report.text` has plain ones."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, title=title or None)
+    for row in rows:
+        table.add_row(*map(str, row))
+    Console().print(table)
