@@ -24,6 +24,7 @@ from poise.metrics.analysis.sigmas import (
 from poise.metrics.analysis.slices import neighbours
 from poise.metrics.coco_table import read_coco_table
 from poise.metrics.coco_truth import CocoTruth
+from poise.structures import keypoint_names
 
 __all__ = ["SigmaReport", "estimate_sigmas"]
 
@@ -145,7 +146,7 @@ def estimate_sigmas(
         sides = squares[:, flip]
         sides[:, flip == np.arange(len(flip))] = np.nan
         squares = np.concatenate((squares, sides))
-    names = list(meta["keypoint_id2name"].values())
+    names = keypoint_names(meta)
     known = [float(value) for value in meta["sigmas"]]
     return SigmaReport(names, estimate(squares), known, pairs, source)
 

@@ -35,7 +35,7 @@ from poise.inference.results.calibration import FITTED, Calibration, calibrate_c
 from poise.inference.results.categories import keep_own_keypoints
 from poise.inference.results.pose_result import PoseResult, empty_instances
 from poise.inference.results.probabilities import score_kind_of
-from poise.inference.sources.frame import Frame, Source
+from poise.inference.sources.frame import Source
 from poise.inference.sources.opening import check_files, open_sources
 from poise.inference.stages import build_stages, chain_stages
 from poise.runtimes import RUNTIMES, runtime_of
@@ -295,7 +295,7 @@ class Inferencer:
         overlap = overlap and not follows
         looks_ahead = not isinstance(detector, WholeImage) and not live
         waiting = _WAITING_LIVE if live else _WAITING_FRAMES
-        frames = timings.watched(_frames(sources), "read")
+        frames = timings.watched((f for source in sources for f in source.frames()), "read")
         if overlap:
             frames = prefetched(frames, waiting, "read")
         jobs = located(
@@ -387,11 +387,6 @@ class Inferencer:
                 "this model finds everybody in the whole picture and takes no boxes; leave them "
                 "out, or choose a top-down model"
             )
-
-
-def _frames(sources: Iterable[Source]) -> Iterator[Frame]:
-    for source in sources:
-        yield from source.frames()
 
 
 def _first(sources: Iterable[Source]) -> tuple[Source | None, Iterable[Source]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import as_numpy
+from poise.datasets.people import extent
 
 __all__ = ["Case", "CaseBook", "KeypointScores"]
 
@@ -137,11 +138,8 @@ def _boxes(truth: Any, annotated: np.ndarray, visible: np.ndarray) -> np.ndarray
     """(N, 4) xyxy: annotated boxes, or what the labelled keypoints span."""
     if "bboxes" in truth:
         return _array(truth.bboxes)[:, :4]
-    boxes = []
-    for points, seen in zip(annotated[..., :2], visible, strict=True):
-        chosen = points[seen] if seen.any() else np.zeros((1, 2))
-        boxes.append(np.concatenate([chosen.min(0), chosen.max(0)]))
-    return np.array(boxes).reshape(-1, 4)
+    around = np.concatenate(extent(annotated[..., :2], visible), axis=1)
+    return np.where(visible.any(axis=1, keepdims=True), around, 0)
 
 
 def _side(box: np.ndarray) -> float:

@@ -89,15 +89,12 @@ def draw_curves(
             raise ArgumentError(f"pictures of curves are .png, .svg or .pdf, got '{path}'")
     content = io.BytesIO()
     # no date in it: the same run gives the same file
-    figure.savefig(content, format=kind, dpi=110, metadata=_undated(kind))
+    undated: Any = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
+    figure.savefig(content, format=kind, dpi=110, metadata=undated)
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_whole(Path(path), content.getvalue())
     return content.getvalue()
-
-
-def _undated(kind: str) -> dict[str, Any]:
-    return {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
 
 
 def _draw_panel(axis: Any, runs: Sequence[RunLog], panel: Sequence[str]) -> None:

@@ -202,7 +202,7 @@ def test_the_command_prints_a_diff_or_writes(run, tmp_path):
         "-from mmpose.registry import MODELS\n+from poise.registry import MODELS\n" in done.output
     )
     assert "mmpose" in file.read_text()
-    assert "1 names changed" in run("--write", tmp_path).output
+    assert "1 name changed" in run("--write", tmp_path).output
     assert file.read_text() == "# mine\nfrom poise.registry import MODELS\n"
     assert run(file).output == "nothing to change in 1 Python files\n"
 

@@ -200,17 +200,9 @@ def _swap(
     before = float(found.oks[person])
     turned = np.exp(-(found.turned[person, chosen] ** 2) / (2 * (2 * people.sigmas[chosen]) ** 2))
     change = (turned - found.alike[person, chosen]).sum() / max(known.sum(), 1)
-    names = [people.names[k] for k in chosen]
-    return people.finding(
-        person,
-        kind=kind,
-        sure=sure,
-        keypoints=names,
-        oks_before=before,
-        oks_after=before + float(change),
-        about=f"OKS with the model's pose is {before:.2f}, with these sides exchanged "
-        f"{before + float(change):.2f}",
-    )
+    after = before + float(change)
+    about = f"OKS with the model's pose is {before:.2f}, with these sides exchanged {after:.2f}"
+    return people.finding(person, kind, sure, chosen, about, oks_before=before, oks_after=after)
 
 
 def _moved(
@@ -221,14 +213,12 @@ def _moved(
     before = float(found.oks[person])
     change = (1 - found.alike[person, chosen]).sum() / max(found.known[person].sum(), 1)
     worst = chosen[0]
-    return people.finding(
-        person,
-        kind=kind,
-        sure=float(sure[worst]),
-        keypoints=[people.names[k] for k in chosen],
-        oks_before=before,
-        oks_after=before + float(change),
-        about=f"{people.names[worst]} lies {found.distance[person, worst]:.2f} of the person's "
+    about = (
+        f"{people.names[worst]} lies {found.distance[person, worst]:.2f} of the person's "
         f"size from the model's, right ones {found.trust.spread[worst]:.2f}; of such keypoints of "
-        f"the model {found.trust.right[person, worst]:.0%} agree with the label",
+        f"the model {found.trust.right[person, worst]:.0%} agree with the label"
+    )
+    after = before + float(change)
+    return people.finding(
+        person, kind, sure[worst], chosen, about, oks_before=before, oks_after=after
     )

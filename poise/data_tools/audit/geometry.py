@@ -44,12 +44,6 @@ def geometry_findings(
     yield from _limb_findings(people, shapes, prior, least)
 
 
-def _of(
-    people: People, person: int, kind: str, sure: float, names: list[str], about: str
-) -> Finding:
-    return people.finding(person, kind=kind, sure=sure, keypoints=names, about=about)
-
-
 def _flags(people: People) -> Iterator[Finding]:
     """Visibilities other than 0, 1 and 2, and labels at the corner where no labels lie."""
     known = np.isfinite(people.flags)
@@ -60,8 +54,7 @@ def _flags(people: People) -> Iterator[Finding]:
         (corner, "labelled at (0, 0): often a keypoint that is not there"),
     ):
         for person in np.flatnonzero(wrong.any(axis=1)):
-            names = [people.names[k] for k in np.flatnonzero(wrong[person])]
-            yield _of(people, int(person), "flag", 1.0, names, about)
+            yield people.finding(person, "flag", 1.0, np.flatnonzero(wrong[person]), about)
 
 
 def _duplicates(people: People, least: float) -> Iterator[Finding]:
@@ -80,15 +73,8 @@ def _duplicates(people: People, least: float) -> Iterator[Finding]:
         both.sum(axis=1) >= _TWIN_KEYPOINTS, np.clip((oks - TWIN) / (1 - TWIN), 0, 1), 0
     )
     for n in np.flatnonzero(sure >= least):
-        other = people.ids[second[n]]
-        yield _of(
-            people,
-            int(first[n]),
-            "duplicate",
-            float(sure[n]),
-            [],
-            f"OKS with annotation {other} is {oks[n]:.2f}",
-        )
+        about = f"OKS with annotation {people.ids[second[n]]} is {oks[n]:.2f}"
+        yield people.finding(first[n], "duplicate", sure[n], (), about)
 
 
 def _outside(people: People, prior: float, least: float) -> Iterator[Finding]:
@@ -102,8 +88,7 @@ def _outside(people: People, prior: float, least: float) -> Iterator[Finding]:
             f"the label of {people.names[chosen[0]]} lies {worst[person]:.0%} of the box's longer "
             f"side outside of it; {share[person]:.1%} of all people have one as far"
         )
-        names = [people.names[k] for k in chosen]
-        yield _of(people, person, "box cuts", float(sure[person]), names, about)
+        yield people.finding(person, "box cuts", sure[person], chosen, about)
 
 
 def _box_sizes(people: People, prior: float, least: float) -> Iterator[Finding]:
@@ -122,7 +107,7 @@ def _box_sizes(people: People, prior: float, least: float) -> Iterator[Finding]:
         for person in np.flatnonzero(sure >= least):
             times = np.exp(sign * (ratio[person, 0] - sign * middle[0]))
             about = f"the box is {times:.1f} times {word} against its keypoints than usual"
-            yield _of(people, int(person), "box size", float(sure[person]), [], about)
+            yield people.finding(person, "box size", sure[person], (), about)
 
 
 def _limb_findings(people: People, shapes: Shapes, prior: float, least: float) -> Iterator[Finding]:
@@ -132,9 +117,9 @@ def _limb_findings(people: People, shapes: Shapes, prior: float, least: float) -
     whole[shapes.compared.sum(axis=1) < LEAST_PAIRS] = 0
     crossed[whole > crossed.max(axis=1, initial=0)] = 0
     for person in np.flatnonzero((whole >= least) & ~crossed.any(axis=1)).tolist():
-        names = [people.names[k] for k in people.pairs[shapes.compared[person]].ravel()]
+        sides = people.pairs[shapes.compared[person]].ravel()
         about = "left and right lie the other way round than in most others"
-        yield _of(people, person, "swapped", float(whole[person]), names, about)
+        yield people.finding(person, "swapped", whole[person], sides, about)
     for person in np.flatnonzero((crossed >= least).any(axis=1)).tolist():
         best = int(crossed[person].argmax())
         chosen = people.pairs[surest(crossed[person], least)]
@@ -145,12 +130,11 @@ def _limb_findings(people: People, shapes: Shapes, prior: float, least: float) -
             if won > LEAST_WON
             else f"{a} and {b} lie the other way round than in most others"
         )
-        names = [people.names[k] for k in chosen.ravel()]
-        yield _of(people, person, "pair swapped", float(crossed[person, best]), names, about)
+        yield people.finding(person, "pair swapped", crossed[person, best], chosen.ravel(), about)
     for person in np.flatnonzero((shapes.long >= least).any(axis=1)).tolist():
         chosen = surest(shapes.long[person], least)
         worst = chosen[np.argmax(shapes.long[person, chosen])]
-        names = list(dict.fromkeys(people.names[k] for n in chosen for k in shapes.links[n]))
+        ends = list(dict.fromkeys(shapes.links[chosen].ravel().tolist()))
         a, b = (people.names[k] for k in shapes.links[worst])
         about = f"{a} to {b} is {shapes.stretch[person, worst]:.1f} times as long as usual"
-        yield _of(people, person, "long limb", float(shapes.long[person, worst]), names, about)
+        yield people.finding(person, "long limb", shapes.long[person, worst], ends, about)

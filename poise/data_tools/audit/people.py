@@ -90,20 +90,28 @@ class People:
         columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in _COLUMNS}
         return replace(self, ids=[self.ids[row] for row in rows], **columns)
 
-    def finding(self, person: int, **values: Any) -> Finding:
+    def finding(
+        self, person: Any, kind: str, sure: float, keypoints: Any, about: str, **more: Any
+    ) -> Finding:
         """A finding about a person, with all that tells who it is.
 
         Args:
             person: number.
-            values: further fields of `Finding`.
+            kind, sure, about: as of `Finding`.
+            keypoints: numbers of those concerned.
+            more: further fields of `Finding`.
         """
         picture = int(self.image[person])
         return Finding(
+            kind=kind,
+            sure=float(sure),
             picture=self.pictures[picture],
             image_id=self.image_ids[picture],
             id=self.ids[person],
+            keypoints=[self.names[k] for k in keypoints],
+            about=about,
             person=int(person),
-            **values,
+            **more,
         )
 
     def in_picture(self, picture: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from poise.errors import DataError
 from poise.geometry.boxes import bbox_overlaps
 from poise.inference.results.reading import read_results
 from poise.metrics.prediction_file import is_dump, read_predictions
+from poise.structures import keypoint_names
 
 __all__ = ["Poses", "Predictions", "match_poses", "predict_people", "read_poses"]
 
@@ -94,7 +95,7 @@ def predict_people(
     from poise.inference.detectors.simple import WholeImage
 
     inferencer = Inferencer(model, weights, detector=detector or "whole-image", device=device)
-    columns = _columns(people, list(inferencer.metainfo["keypoint_id2name"].values()))
+    columns = _columns(people, keypoint_names(inferencer.metainfo))
     count = people.points.shape[:2]
     found = Predictions(np.full((*count, 2), np.nan), np.zeros(count), title=str(model))
     usable = [n for n, path in enumerate(people.pictures) if Path(path).is_file()]

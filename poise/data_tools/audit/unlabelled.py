@@ -108,11 +108,8 @@ def cut_boxes(
     for person in np.flatnonzero(away.any(axis=1)).tolist():
         chosen = np.flatnonzero(away[person])
         chosen = chosen[np.argsort(-outside[person, chosen])]
-        yield people.finding(
-            person,
-            kind="box cuts",
-            sure=sure,
-            keypoints=[people.names[k] for k in chosen],
-            about=f"the model sees {people.names[chosen[0]]} "
-            f"{outside[person, chosen[0]]:.0%} of the box's longer side outside of it",
+        about = (
+            f"the model sees {people.names[chosen[0]]} {outside[person, chosen[0]]:.0%} of the "
+            "box's longer side outside of it"
         )
+        yield people.finding(person, "box cuts", sure, chosen, about)

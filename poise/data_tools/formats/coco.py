@@ -18,6 +18,7 @@ from poise.data_tools.formats.coco_mending import mended
 from poise.data_tools.formats.reading import Reading
 from poise.datasets.coco_file import check_rows, read_json
 from poise.errors import DataError
+from poise.structures import keypoint_names
 from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["check_writable", "read_coco_file", "schema_of", "write_coco_file"]
@@ -56,7 +57,7 @@ def read_coco_file(path: Path, reading: Reading) -> Annotations:
     return Annotations(
         images=content["images"],
         people=content["annotations"],
-        names=list(meta["keypoint_id2name"].values()),
+        names=keypoint_names(meta),
         swap=list(meta["flip_indices"]),
         skeleton=[(a, b) for a, b in meta["skeleton_links"]],
         categories=[

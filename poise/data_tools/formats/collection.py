@@ -17,6 +17,7 @@ from poise.data_tools.formats.reading import Reading
 from poise.errors import DataError
 from poise.geometry.boxes import Box, box_around
 from poise.schemas.sides import other_sides, plain_name
+from poise.structures import keypoint_names
 from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["HIDDEN", "VISIBLE", "Collection", "Draft"]
@@ -180,7 +181,7 @@ class Collection:
 
     def _of_schema(self, schema: str, given: Sequence[str]) -> list[str]:
         meta = parse_pose_metainfo({"from_file": schema})
-        known = list(meta["keypoint_id2name"].values())
+        known = keypoint_names(meta)
         mine = {plain_name(name) for name in given}
         if not mine & {plain_name(name) for name in known}:
             raise DataError(

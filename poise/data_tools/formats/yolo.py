@@ -20,6 +20,7 @@ from poise.data_tools.formats.annotations import Annotations, new_annotation
 from poise.data_tools.formats.reading import PICTURES, Reading, picture_size
 from poise.errors import DataError, FileMissingError
 from poise.schemas.sides import schema_of_names
+from poise.structures import keypoint_names
 from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["DATA_FILE", "has_validation", "read_yolo", "write_yolo"]
@@ -236,7 +237,7 @@ def _keypoints(
             raise DataError(
                 f"kpt_shape has {count} keypoints, the schema {known} {meta['num_keypoints']}"
             )
-        names = list(meta["keypoint_id2name"].values())
+        names = keypoint_names(meta)
         return names, list(meta["flip_indices"]), list(meta["skeleton_links"]), known
     names = list(named or [f"keypoint_{i}" for i in range(count)])
     if len(names) != count:

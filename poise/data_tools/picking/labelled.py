@@ -16,6 +16,7 @@ from poise.data_tools.picking.doubts import LOOK_SIDE, Candidate, Known
 from poise.data_tools.picking.shots import Place
 from poise.errors import DataError
 from poise.inference.results.pose_result import SourceInfo
+from poise.structures import keypoint_names
 from poise.transforms.image import stored_image
 
 __all__ = ["Labelled"]
@@ -84,7 +85,7 @@ class Labelled:
         """
         if self.found is None or not metainfo:
             return
-        names = list(metainfo["keypoint_id2name"].values())
+        names = keypoint_names(metainfo)
         if not set(names) & set(self.found.names):
             raise DataError(
                 f"the model has none of the keypoints of {self._path}: "
@@ -103,7 +104,7 @@ class Labelled:
 
 def _known_poses(found: Annotations, metainfo: Mapping[str, Any]) -> Known:
     """Labelled poses with a model's keypoints."""
-    names = list(metainfo["keypoint_id2name"].values())
+    names = keypoint_names(metainfo)
     people = [p["keypoints"] for p in found.people if p.get("keypoints")]
     people = people[:: max(1, len(people) // _POSES)]
     triples = np.array(people, np.float64).reshape(-1, len(found.names), NUMBERS)

@@ -29,6 +29,7 @@ from poise.data_tools.picking.shots import Place, Poses
 from poise.data_tools.sheets import write_picture
 from poise.errors import ArgumentError, DataError
 from poise.geometry.boxes import bbox_xyxy2xywh
+from poise.structures import keypoint_names
 from poise.visualization import draw_instances
 from poise.visualization.sheets import contact_sheet
 
@@ -235,7 +236,7 @@ def _people(
     poses: Poses, image: int, before: int, found: Annotations, picked: Picked, how: Proposals
 ) -> list[dict[str, Any]]:
     """Annotations of a frame's poses, with the keypoints that labels have."""
-    theirs = list(picked.metainfo["keypoint_id2name"].values())
+    theirs = keypoint_names(picked.metainfo)
     count = len(poses.keypoints)
     triples = np.zeros((count, len(found.names), NUMBERS))
     scores = np.zeros((count, len(found.names)))

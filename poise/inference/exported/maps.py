@@ -68,9 +68,7 @@ class ExportedMaps:
         found = []
         for maps, picture in zip(outputs, batch, strict=True):
             own = self._people(self, maps, picture)
-            boxes = own.boxes
-            if boxes is not None:
-                boxes = picture.to_image_space(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+            boxes = None if own.boxes is None else picture.boxes_to_image_space(own.boxes)
             keypoints = picture.to_image_space(own.keypoints)
             found.append(Poses(keypoints, own.scores, boxes, own.people))
         return found

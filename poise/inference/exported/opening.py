@@ -187,7 +187,7 @@ def load_exported(
         later = f"holds a '{kind}', which a later Poise has written"
         raise ConfigError(f"'{path}' {_ELSEWHERE.get(kind, later)}")
     codec = about.get("codec")
-    decoder = None if codec is None else KEYPOINT_CODECS.build(codec)
+    decoder: Any = None if codec is None else KEYPOINT_CODECS.build(codec)
     return SimpleNamespace(
         session=session,
         kind=kind,
@@ -197,20 +197,10 @@ def load_exported(
         ),
         head=SimpleNamespace(
             decoder=decoder,
-            require_covariances=lambda: _require(decoder),
+            require_covariances=lambda: decoder.support_covariances or decoder.refuse_covariances(),
             # files of before there were covariances say nothing of them
             covariance_options=lambda: about.get("covariance_options") or {},
         ),
         test_cfg={},
         space_3d=about.get("space_3d"),
     )
-
-
-def _require(decoder: Any) -> None:
-    """Check that a codec tells how unsure keypoints are.
-
-    Raises:
-        ConfigError: it does not.
-    """
-    if not decoder.support_covariances:
-        decoder.refuse_covariances()

@@ -33,6 +33,10 @@ class FittedPicture(NamedTuple):
     pixels: Array
     metainfo: Mapping[str, Any]
 
+    def boxes_to_image_space(self, boxes: Array) -> Array:
+        """Boxes (N, 4) xyxy of input space in the picture."""
+        return self.to_image_space(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+
     def to_image_space(self, points: Array) -> Array:
         """Points (..., 2) of input space in the picture."""
         meta = self.metainfo
@@ -123,7 +127,7 @@ class ExportedPeople:
                 self._candidates,
             )
         rows = rows[np.argsort(-scores[rows], kind="stable")][: select["candidates"]]
-        in_image = picture.to_image_space(boxes[rows].reshape(-1, 2, 2)).reshape(-1, 4)
+        in_image = picture.boxes_to_image_space(boxes[rows])
         if select["iou_threshold"] is not None:
             places = in_image if select["in_image"] else boxes[rows]
             kept = box_nms(places, scores[rows], select["iou_threshold"])[: select["max_people"]]
@@ -140,7 +144,7 @@ class ExportedPeople:
         limits = picture.metainfo.get("input_size")
         if not self._select["in_image"]:
             boxes = np.clip(boxes, 0, np.tile(np.asarray(limits, np.float32), 2))
-        moved = picture.to_image_space(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+        moved = picture.boxes_to_image_space(boxes)
         if not self._select["in_image"]:
             return moved
         height, width = picture.metainfo["ori_shape"][:2]

@@ -113,21 +113,19 @@ def _box_of_sample(metainfo: Mapping[str, Any]) -> np.ndarray:
 
 def _poses(instances: Any) -> Poses:
     """What samples say, with covariances where they have some."""
-    return _places(instances)._replace(covariances=_array(instances.get("keypoint_covariances")))
-
-
-def _places(instances: Any) -> Poses:
+    spread = _array(instances.get("keypoint_covariances"))
     keypoints, scores = _array(instances.keypoints), _array(instances.keypoint_scores)
     boxes = _array(instances.get("bboxes")), _array(instances.get("bbox_scores"))
     if keypoints.shape[-1] == 2:
-        return Poses(keypoints, scores, *boxes)
+        return Poses(keypoints, scores, *boxes, covariances=spread)
     flat = _array(instances.get("transformed_keypoints"))
     if "hand_type" in instances:
         depth, hands = _array(instances.rel_root_depth), _array(instances.hand_type)
         in_space, scores = hand_poses(keypoints, scores, depth, hands)
     else:
         in_space = standing(keypoints)
-    return Poses(keypoints[..., :2] if flat is None else flat, scores, *boxes, in_space)
+    flat = keypoints[..., :2] if flat is None else flat
+    return Poses(flat, scores, *boxes, in_space, covariances=spread)
 
 
 def _array(values: Any) -> Any:

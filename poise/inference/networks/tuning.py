@@ -48,7 +48,8 @@ def tuned(model: Any, size: tuple[int, int]) -> Any:
         if hasattr(quick, "prefer_speed"):
             quick.prefer_speed()
         with torch.inference_mode():
-            same = agree(quick(_channels_last(sample), mode="tensor"), expected)
+            sample = sample.contiguous(memory_format=torch.channels_last)
+            same = agree(quick(sample, mode="tensor"), expected)
     except Exception as error:  # any network is allowed to be odd
         _LOG.info("the network cannot be rearranged for speed: %s", error)
         return model
@@ -56,10 +57,6 @@ def tuned(model: Any, size: tuple[int, int]) -> Any:
         _LOG.info("the network rearranged for speed gives other outputs; the original is used")
         return model
     return quick
-
-
-def _channels_last(pictures: Tensor) -> Tensor:
-    return pictures.contiguous(memory_format=torch.channels_last)
 
 
 def agree(found: Any, expected: Any, tolerance: float = TOLERANCE) -> bool:
@@ -106,11 +103,6 @@ def _is_transposed(conv: nn.Module) -> bool:
     return isinstance(conv, nn.ConvTranspose2d)
 
 
-def _is_unfoldable(conv: Any) -> bool:
-    """Whether torch cannot put a norm into a convolution: a transposed one in groups."""
-    return _is_transposed(conv) and conv.groups > 1
-
-
 def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent), child, module)
@@ -149,7 +141,9 @@ def _feeding_convolutions(model: nn.Module, sample: Tensor) -> dict[Any, Any]:
 def _hooks(model: nn.Module, after_conv: Any, before_norm: Any) -> Iterator[None]:
     handles = []
     for module in model.modules():
-        if isinstance(module, _CONVOLUTIONS) and not _is_unfoldable(module):
+        # torch puts no norm into a transposed convolution in groups
+        in_groups = _is_transposed(module) and getattr(module, "groups", 1) > 1
+        if isinstance(module, _CONVOLUTIONS) and not in_groups:
             handles.append(module.register_forward_hook(after_conv))
         elif isinstance(module, _BatchNorm) and not module.training:
             handles.append(module.register_forward_pre_hook(before_norm))
