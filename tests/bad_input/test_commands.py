@@ -50,7 +50,7 @@ PICTURE = ("predict", "data/images/1.png")
         ((*PICTURE, "--device", "gpu"), ["device 'gpu' cannot be used; expected auto, cpu, cuda"]),
         ((*PICTURE, "--device", "mps:7"), ["device 'mps:7' cannot be used"]),
         ((*PICTURE, "--box", "0,0,9,9", "--boxes", "b.json"), ["--box and --boxes both say where"]),
-        ((*PICTURE, "--save", "jsn"), ["html, show; did you mean 'json'"]),
+        ((*PICTURE, "--save", "jsn"), ["html, show, got 'jsn'; did you mean 'json'"]),
         ((*PICTURE, "--out", "x" * 300), ["File name too long", "xxx"]),
         ((*PICTURE, "--boxes", "none.json"), ["there is no file of boxes 'none.json'"]),
         ((*PICTURE, "--out", "cfg.py"), ["cannot write below 'cfg.py'"]),

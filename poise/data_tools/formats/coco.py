@@ -21,7 +21,12 @@ from poise.errors import DataError
 from poise.structures import keypoint_names
 from poise.structures.metainfo import parse_pose_metainfo
 
-__all__ = ["check_writable", "read_coco_file", "schema_of", "write_coco_file"]
+__all__ = ["check_writable", "is_coco", "read_coco_file", "schema_of", "write_coco_file"]
+
+
+def is_coco(path: Path) -> bool:
+    """Any other .json (or .json.gz) file; its reader says what it lacks."""
+    return path.name.endswith((".json", ".json.gz")) and path.is_file()
 
 
 def read_coco_file(path: Path, reading: Reading) -> Annotations:

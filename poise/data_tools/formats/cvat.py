@@ -22,7 +22,7 @@ from poise.datasets.coco_file import explained
 from poise.errors import DataError
 from poise.geometry.boxes import Box
 
-__all__ = ["read_cvat", "xml_file"]
+__all__ = ["is_cvat", "read_cvat", "xml_file"]
 
 #: what follows the skeleton's name in the label of its box: CVAT takes a name once
 BOX_LABEL = " box"
@@ -41,6 +41,11 @@ def xml_file(path: Path) -> Path | None:
         return None
     with file.open("rb") as stream:
         return file if b"<annotations" in stream.read(_HEAD_BYTES) else None
+
+
+def is_cvat(path: Path) -> bool:
+    """CVAT's XML, or the folder of its export."""
+    return xml_file(path) is not None
 
 
 @dataclass

@@ -15,11 +15,11 @@ import yaml
 
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.collection import VISIBLE, Collection, Draft
-from poise.data_tools.formats.hdf_tables import Table, read_table
+from poise.data_tools.formats.hdf_tables import Table, is_hdf5, read_table
 from poise.data_tools.formats.reading import Reading, picture_folder, picture_size
 from poise.errors import DataError
 
-__all__ = ["LABELS", "label_files", "read_config", "read_deeplabcut"]
+__all__ = ["LABELS", "is_deeplabcut", "label_files", "read_config", "read_deeplabcut"]
 
 #: names of tables of labels
 LABELS = "CollectedData*"
@@ -55,6 +55,16 @@ def label_files(path: Path) -> tuple[Path, list[Path]]:
     for table in sorted(t for t in tables if t.suffix in (".csv", ".h5")):
         found.setdefault(table.with_suffix(""), table)
     return folder, list(found.values())
+
+
+def is_deeplabcut(path: Path) -> bool:
+    """A project with labels, its config.yaml, or a table of labels."""
+    if path.is_dir() or path.name == "config.yaml":
+        return bool(label_files(path)[1])
+    if path.suffix == ".csv" and path.is_file():
+        with path.open("rb") as stream:
+            return stream.read(10).lstrip(b"\xef\xbb\xbf").startswith(b"scorer")
+    return path.suffix == ".h5" and is_hdf5(path)
 
 
 def read_deeplabcut(path: Path, reading: Reading) -> Annotations:

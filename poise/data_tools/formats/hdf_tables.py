@@ -11,7 +11,7 @@ import numpy as np
 from poise._lazy import needed
 from poise.errors import DataError
 
-__all__ = ["Table", "import_h5py", "read_table"]
+__all__ = ["Table", "import_h5py", "is_hdf5", "read_table"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,14 @@ def import_h5py() -> Any:
         MissingDependencyError: it is not installed.
     """
     return needed("h5py", "HDF5 files need the package h5py: pip install 'poise[motion]'")
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a file is one of HDF5, by its beginning."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(4) == b"\x89HDF"
 
 
 def read_table(file: Path) -> Table:

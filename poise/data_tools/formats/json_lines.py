@@ -21,12 +21,17 @@ from poise.inference.results.pose_result import RESULT_VERSION, PoseResult
 from poise.inference.results.reading import read_results
 from poise.structures.metainfo import keypoint_names, parse_pose_metainfo
 
-__all__ = ["read_json_lines", "write_json_lines"]
+__all__ = ["is_json_lines", "read_json_lines", "write_json_lines"]
 
 #: keypoints that score below this count as not labelled
 LEAST_SCORE = 0.3
 #: of pixels: what single precision has of them
 _DECIMALS = 3
+
+
+def is_json_lines(path: Path) -> bool:
+    """Poise's own results."""
+    return path.suffix == ".jsonl" and path.is_file()
 
 
 def write_json_lines(found: Annotations, path: Path) -> list[Path]:

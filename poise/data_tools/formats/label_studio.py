@@ -24,7 +24,7 @@ from poise.datasets.coco_file import explained, read_json
 from poise.errors import DataError
 from poise.geometry.boxes import Box
 
-__all__ = ["label_studio_files", "read_label_studio"]
+__all__ = ["is_label_studio", "label_studio_files", "read_label_studio"]
 
 #: what is written: tasks, and the labelling interface for them
 TASKS, INTERFACE = "tasks.json", "labeling_interface.xml"
@@ -35,6 +35,14 @@ _PERCENT = 100
 _DOT = 0.5
 #: types of results that name a region
 _POINTS, _BOXES = "keypointlabels", "rectanglelabels"
+
+
+def is_label_studio(path: Path) -> bool:
+    """A list with keypoints of Label Studio."""
+    if path.suffix != ".json" or not path.is_file():
+        return False
+    content = path.read_bytes()
+    return content.lstrip().startswith(b"[") and b'"keypointlabels"' in content
 
 
 def read_label_studio(path: Path, reading: Reading) -> Annotations:

@@ -9,7 +9,7 @@ flag or attribute that says so, or X-AnyLabeling's `difficult`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +34,24 @@ from poise.data_tools.formats.shown import (
 from poise.datasets.coco_file import explained, read_json
 from poise.errors import DataError
 
-__all__ = ["has_shapes", "labelme_files", "read_labelme", "shape_files"]
+__all__ = ["is_labelme", "labelme_files", "read_labelme"]
 
 #: of the files that are written: the form has been the same since
 VERSION = "5.0.0"
 
 
-def shape_files(path: Path) -> list[Path]:
+def is_labelme(path: Path) -> bool:
+    """A folder with files of labelme, or one of them."""
+    return next(_shape_files(path), None) is not None
+
+
+def _shape_files(path: Path) -> Iterator[Path]:
     """Labelme's files below a folder, or the file itself, by what they hold."""
-    files = files_below(path) if path.is_dir() else [path]
-    return [f for f in files if f.suffix == ".json" and f.is_file() and has_shapes(f)]
-
-
-def has_shapes(file: Path) -> bool:
-    """Whether a file is one of labelme."""
-    content = file.read_bytes()
-    return b'"shapes"' in content and b'"imagePath"' in content
+    for file in files_below(path) if path.is_dir() else [path]:
+        if file.suffix == ".json" and file.is_file():
+            content = file.read_bytes()
+            if b'"shapes"' in content and b'"imagePath"' in content:
+                yield file
 
 
 def read_labelme(path: Path, reading: Reading) -> Annotations:
@@ -62,7 +64,7 @@ def read_labelme(path: Path, reading: Reading) -> Annotations:
     Raises:
         DataError: there are no such files, or one is broken.
     """
-    files = shape_files(path)
+    files = list(_shape_files(path))
     if not files:
         raise DataError(f"{path} has no files of labelme (.json with `shapes` and `imagePath`)")
     home = path if path.is_dir() else path.parent

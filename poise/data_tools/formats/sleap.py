@@ -17,12 +17,12 @@ import numpy as np
 from poise._words import counted
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection, Draft
-from poise.data_tools.formats.hdf_tables import import_h5py
+from poise.data_tools.formats.hdf_tables import import_h5py, is_hdf5
 from poise.data_tools.formats.reading import Reading, picture_folder, picture_size
 from poise.data_tools.formats.sleap_frames import FrameNames, save_frames
 from poise.errors import DataError
 
-__all__ = ["BY_HAND", "LINK", "PREDICTED", "SYMMETRY", "read_sleap"]
+__all__ = ["BY_HAND", "LINK", "PREDICTED", "SYMMETRY", "is_sleap", "read_sleap"]
 
 #: files of earlier forms count pixels from their corner, later ones from their centre
 CENTRED_SINCE = 1.1
@@ -41,6 +41,11 @@ class _Skeleton:
     keypoints: list[str]
     links: list[tuple[str, str]]
     pairs: dict[str, str]
+
+
+def is_sleap(path: Path) -> bool:
+    """A file of SLEAP."""
+    return path.suffix == ".slp" and is_hdf5(path)
 
 
 def read_sleap(path: Path, reading: Reading) -> Annotations:

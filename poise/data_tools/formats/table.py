@@ -9,23 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from poise._arguments import check_choice
-from poise.data_tools.formats import recognition as told_by
 from poise.data_tools.formats.annotations import REVIEWED, Annotations
 from poise.data_tools.formats.archives import is_archive, unpack
-from poise.data_tools.formats.coco import read_coco_file, write_coco_file
-from poise.data_tools.formats.cvat import read_cvat
+from poise.data_tools.formats.coco import is_coco, read_coco_file, write_coco_file
+from poise.data_tools.formats.cvat import is_cvat, read_cvat
 from poise.data_tools.formats.cvat_files import cvat_files
-from poise.data_tools.formats.deeplabcut import read_deeplabcut
+from poise.data_tools.formats.deeplabcut import is_deeplabcut, read_deeplabcut
 from poise.data_tools.formats.deeplabcut_files import deeplabcut_files
 from poise.data_tools.formats.joining import join_annotations
-from poise.data_tools.formats.json_lines import read_json_lines, write_json_lines
-from poise.data_tools.formats.label_studio import label_studio_files, read_label_studio
-from poise.data_tools.formats.labelme import labelme_files, read_labelme
+from poise.data_tools.formats.json_lines import is_json_lines, read_json_lines, write_json_lines
+from poise.data_tools.formats.label_studio import (
+    is_label_studio,
+    label_studio_files,
+    read_label_studio,
+)
+from poise.data_tools.formats.labelme import is_labelme, labelme_files, read_labelme
 from poise.data_tools.formats.reading import Reading, picture_folder
 from poise.data_tools.formats.shown import write_files
-from poise.data_tools.formats.sleap import read_sleap
+from poise.data_tools.formats.sleap import is_sleap, read_sleap
 from poise.data_tools.formats.sleap_files import sleap_files
-from poise.data_tools.formats.yolo import read_yolo, write_yolo
+from poise.data_tools.formats.yolo import is_yolo, read_yolo, write_yolo
 from poise.errors import ArgumentError, DataError, FileMissingError
 
 __all__ = [
@@ -72,19 +75,19 @@ class Form:
 FORMS: dict[str, Form] = {
     "deeplabcut": Form(
         "project or CollectedData_*",
-        told_by.is_deeplabcut,
+        is_deeplabcut,
         read_deeplabcut,
         make=deeplabcut_files,
     ),
-    "yolo": Form("data.yaml", told_by.is_yolo, read_yolo, (".yaml", ".yml"), write_yolo),
-    "jsonl": Form(".jsonl", told_by.is_json_lines, read_json_lines, (".jsonl",), write_json_lines),
-    "cvat": Form("annotations.xml", told_by.is_cvat, read_cvat, (".xml",), make=cvat_files),
-    "sleap": Form(".slp", told_by.is_sleap, read_sleap, (".slp",), make=sleap_files),
-    "labelme": Form("folder of .json files", told_by.is_labelme, read_labelme, make=labelme_files),
+    "yolo": Form("data.yaml", is_yolo, read_yolo, (".yaml", ".yml"), write_yolo),
+    "jsonl": Form(".jsonl", is_json_lines, read_json_lines, (".jsonl",), write_json_lines),
+    "cvat": Form("annotations.xml", is_cvat, read_cvat, (".xml",), make=cvat_files),
+    "sleap": Form(".slp", is_sleap, read_sleap, (".slp",), make=sleap_files),
+    "labelme": Form("folder of .json files", is_labelme, read_labelme, make=labelme_files),
     "label-studio": Form(
-        ".json export", told_by.is_label_studio, read_label_studio, make=label_studio_files
+        ".json export", is_label_studio, read_label_studio, make=label_studio_files
     ),
-    "coco": Form(".json", told_by.is_coco, read_coco_file, (".json",), write_coco_file),
+    "coco": Form(".json", is_coco, read_coco_file, (".json",), write_coco_file),
 }
 
 

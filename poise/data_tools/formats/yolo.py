@@ -23,7 +23,7 @@ from poise.schemas.sides import schema_of_names
 from poise.structures import keypoint_names
 from poise.structures.metainfo import parse_pose_metainfo
 
-__all__ = ["DATA_FILE", "has_validation", "read_yolo", "write_yolo"]
+__all__ = ["DATA_FILE", "has_validation", "is_yolo", "read_yolo", "write_yolo"]
 
 #: usual name of the data file
 DATA_FILE = "data.yaml"
@@ -31,6 +31,12 @@ DATA_FILE = "data.yaml"
 #: class, and box
 BEFORE_KEYPOINTS = 5
 _DECIMALS = 6
+
+
+def is_yolo(path: Path) -> bool:
+    """A data file or its folder; without `kpt_shape`, too: the reader says what is lacking."""
+    file = path / DATA_FILE if path.is_dir() else path
+    return file.suffix in (".yaml", ".yml") and file.is_file()
 
 
 def write_yolo(found: Annotations, out: Path) -> list[Path]:
