@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from poise.schemas import conversions
 from poise.structures import convert_keypoints
 
-__all__ = ["REVIEWED", "Annotations", "new_annotation", "plain"]
+__all__ = ["REVIEWED", "Annotations", "keypoints_of", "new_annotation", "plain"]
 
 #: values of a triple's third number: not labelled, labelled but hidden, visible
 NUMBERS = 3
@@ -114,6 +115,19 @@ class Annotations:
             skeleton=[(names.index(a), names.index(b)) for a, b in links],
             schema=target,
         )
+
+
+def keypoints_of(metainfo: Mapping[str, Any]) -> dict[str, Any]:
+    """`names`, `swap` and `skeleton` of parsed metainfo, for `Annotations`.
+
+    Of names alone, or nothing, there are neither sides nor links.
+    """
+    names = list((metainfo.get("keypoint_id2name") or {}).values())
+    return {
+        "names": names,
+        "swap": [int(k) for k in metainfo.get("flip_indices", range(len(names)))],
+        "skeleton": [(int(a), int(b)) for a, b in metainfo.get("skeleton_links", ())],
+    }
 
 
 def new_annotation(

@@ -13,12 +13,11 @@ from poise._files import writing
 from poise.check.categories import one_set
 from poise.check.files import check_annotations, write_annotations
 from poise.check.keypoints import describe_content
-from poise.data_tools.formats.annotations import Annotations
+from poise.data_tools.formats.annotations import Annotations, keypoints_of
 from poise.data_tools.formats.coco_mending import mended
 from poise.data_tools.formats.reading import Reading
 from poise.datasets.coco_file import check_rows, read_json
 from poise.errors import DataError
-from poise.structures import keypoint_names
 from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["check_writable", "is_coco", "read_coco_file", "schema_of", "write_coco_file"]
@@ -62,9 +61,7 @@ def read_coco_file(path: Path, reading: Reading) -> Annotations:
     return Annotations(
         images=content["images"],
         people=content["annotations"],
-        names=keypoint_names(meta),
-        swap=list(meta["flip_indices"]),
-        skeleton=[(a, b) for a, b in meta["skeleton_links"]],
+        **keypoints_of(meta),
         categories=[
             {k: v for k, v in category.items() if k not in ("keypoints", "skeleton")}
             for category in content.get("categories") or [{"id": 1, "name": "person"}]

@@ -13,7 +13,7 @@ import numpy as np
 
 from poise._words import shortened
 from poise.check.files import write_text
-from poise.data_tools.formats.annotations import Annotations, new_annotation
+from poise.data_tools.formats.annotations import Annotations, keypoints_of, new_annotation
 from poise.data_tools.formats.reading import Reading
 from poise.errors import DataError
 from poise.geometry.boxes import bbox_xyxy2xywh
@@ -102,10 +102,8 @@ def read_json_lines(path: Path, reading: Reading) -> Annotations:
                 f"{reading.schema} in its order; leave out --schema"
             )
     # a schema that has not just these keypoints tells nothing of their links and sides
-    links = [(a, b) for a, b in meta.get("skeleton_links", ())]
-    swap = list(meta.get("flip_indices", range(len(names))))
     schema = reading.schema or (meta["dataset_name"] if "flip_indices" in meta else "")
-    return Annotations(images, people, names, swap, links, _PERSON, schema)
+    return Annotations(images, people, categories=_PERSON, schema=schema, **keypoints_of(meta))
 
 
 _PERSON = [{"id": 1, "name": "person"}]

@@ -17,7 +17,7 @@ import numpy as np
 from poise._arguments import check_choice
 from poise._files import write_all, writing
 from poise._words import counted
-from poise.data_tools.formats.annotations import NUMBERS, Annotations, new_annotation
+from poise.data_tools.formats.annotations import NUMBERS, Annotations, keypoints_of, new_annotation
 from poise.data_tools.formats.deeplabcut import LABELS
 from poise.data_tools.formats.deeplabcut_files import labelled_place
 from poise.data_tools.formats.hdf_tables import import_h5py
@@ -224,10 +224,8 @@ def _annotations(picked: Picked, how: Proposals) -> Annotations:
         categories = old.categories[:1]
         found = Annotations([], [], old.names, old.swap, old.skeleton, categories, old.schema)
     else:
-        names = list((meta.get("keypoint_id2name") or {}).values())
-        swap = [int(k) for k in meta.get("flip_indices", range(len(names)))]
-        links = [(int(a), int(b)) for a, b in meta.get("skeleton_links", ())]
-        found = Annotations([], [], names, swap, links, [{"id": 1, "name": how.category}])
+        categories = [{"id": 1, "name": how.category}]
+        found = Annotations([], [], categories=categories, **keypoints_of(meta))
     found.proposed_by = how.model
     return found
 

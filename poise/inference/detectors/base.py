@@ -65,7 +65,6 @@ class SelectingDetector:
 
     def __init__(
         self,
-        *,
         score_threshold: float,
         iou_threshold: float | None,
         categories: int | Sequence[int] | None,

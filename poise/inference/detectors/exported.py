@@ -41,12 +41,7 @@ class ExportedDetector(SelectingDetector):
         categories: int | Sequence[int] | None = (0,),
         max_boxes: int | None = None,
     ) -> None:
-        super().__init__(
-            score_threshold=score_threshold,
-            iou_threshold=iou_threshold,
-            categories=categories,
-            max_boxes=max_boxes,
-        )
+        super().__init__(score_threshold, iou_threshold, categories, max_boxes)
         self._session = open_session(path, runtime_of(path))
         about = self._session.metadata
         self._select, self._levels = about["select"], about["levels"]

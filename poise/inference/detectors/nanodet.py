@@ -37,12 +37,7 @@ class NanoDetDetector(SelectingDetector):
     ) -> None:
         from poise.models.detectors import embedded_nanodet
 
-        super().__init__(
-            score_threshold=score_threshold,
-            iou_threshold=iou_threshold,
-            categories=None,
-            max_boxes=max_boxes,
-        )
+        super().__init__(score_threshold, iou_threshold, None, max_boxes)
         self.model = embedded_nanodet()
         self.model.to(device).eval()
         self.side = side

@@ -51,12 +51,7 @@ class NetworkDetector(SelectingDetector):
     ) -> None:
         from poise.zoo import load_config
 
-        super().__init__(
-            score_threshold=score_threshold,
-            iou_threshold=iou_threshold,
-            categories=categories,
-            max_boxes=max_boxes,
-        )
+        super().__init__(score_threshold, iou_threshold, categories, max_boxes)
         built = hasattr(model, "bbox_head")
         config = model.cfg if built else load_config(model)
         self.name = _name(model)

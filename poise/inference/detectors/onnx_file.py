@@ -81,12 +81,7 @@ class OnnxDetector(SelectingDetector):
         objectness: bool | None = None,
         threads: int = 0,
     ) -> None:
-        super().__init__(
-            score_threshold=score_threshold,
-            iou_threshold=iou_threshold,
-            categories=categories,
-            max_boxes=max_boxes,
-        )
+        super().__init__(score_threshold, iou_threshold, categories, max_boxes)
         if (mean is None) != (std is None):
             raise ArgumentError(f"give both mean and std, or neither; got {mean}, {std}")
         path = Path(path)

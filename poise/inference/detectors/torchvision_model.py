@@ -44,12 +44,7 @@ class TorchvisionDetector(SelectingDetector):
         categories: int | Sequence[int] | None = (PERSON,),
         max_boxes: int = 100,
     ) -> None:
-        super().__init__(
-            score_threshold=score_threshold,
-            iou_threshold=iou_threshold,
-            categories=categories,
-            max_boxes=max_boxes,
-        )
+        super().__init__(score_threshold, iou_threshold, categories, max_boxes)
         name = model if isinstance(model, str) else type(model).__name__
         if isinstance(model, str):
             model = _built(model, weights)
