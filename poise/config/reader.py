@@ -24,12 +24,12 @@ from poise.config.statements import ModuleReader, is_base_line
 from poise.config.tree import ConfigDict, Place, places_of, where
 from poise.errors import ConfigError, FileMissingError, nearest
 
-__all__ = ["RESERVED_KEYS", "SUFFIXES", "ReadFile", "Reader"]
+__all__ = ["RESERVED_KEYS", "SUFFIXES", "WEIGHTS", "ReadFile", "Reader"]
 
 RESERVED_KEYS = ("filename", "text", "pretty_text", "env_variables")
 SUFFIXES = (".py", ".json", ".yaml", ".yml")
 #: of checkpoints, which one may give in place of a config
-_WEIGHTS = (".pth", ".pt", ".ckpt")
+WEIGHTS = (".pth", ".pt", ".ckpt")
 #: Most letters of a line that an error text repeats.
 _QUOTED = 120
 
@@ -82,7 +82,7 @@ class Reader:
         given = path.as_posix()
         path = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - keeps symlinks' names
         asking = f"{at(*asked_by)}: " if asked_by else ""
-        if path.suffix.lower() in _WEIGHTS:
+        if path.suffix.lower() in WEIGHTS:
             raise ConfigError(
                 f"{asking}'{path}' has weights, and a config is needed: give the config, and this "
                 "file as its weights, or make one file of both with `poise zoo convert`"

@@ -22,6 +22,8 @@ __all__ = ["draw_boxes", "draw_instances", "draw_keypoints", "field_of"]
 
 #: Boxes that `draw_instances` draws, as RGB.
 BOX_COLOR = (255, 210, 0)
+#: Pixels: finer lines turn grey in videos, which have one colour for four pixels.
+LEAST_BOX_LINE = 2
 #: Text of this scale is about as high as this many pixels.
 PIXELS_PER_FONT_SCALE = 22.0
 
@@ -165,7 +167,7 @@ def draw_instances(
     found = field_of(instances, "bboxes")
     if boxes and found is not None and len(found):
         # thinner than links, and unlike the green and orange of left and right
-        width = style.get("line_width") or max(1, Sizes().line(image.shape) // 2)
+        width = style.get("line_width") or max(LEAST_BOX_LINE, Sizes().line(image.shape) // 2)
         draw_boxes(image, found, color=BOX_COLOR, line_width=width, order=order)
     keypoints = field_of(instances, "keypoints")
     if keypoints is not None and len(keypoints):

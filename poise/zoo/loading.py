@@ -8,7 +8,7 @@ from typing import Any
 
 from poise import schemas
 from poise.config import Config
-from poise.config.reader import SUFFIXES
+from poise.config.reader import SUFFIXES, WEIGHTS
 from poise.errors import ConfigError, FileMissingError, UnknownNameError, nearest
 from poise.zoo.index import find_recipe, models, spellings, suggestion
 from poise.zoo.parts.runtime import dotted, runtime
@@ -64,6 +64,11 @@ def load_config(
         raise FileMissingError(
             f"there is no config file '{text}' (looked in {Path.cwd()}), and the zoo has no model "
             f"'{path.stem}'{hint}"
+        )
+    if path.suffix.lower() in WEIGHTS:
+        raise FileMissingError(
+            f"there is no file '{text}' (looked in {Path.cwd()}); it is called as weights are, "
+            "which go beside a config or the name of a model (--weights) and not in its place"
         )
     if path.suffix in SUFFIXES or len(path.parts) > 1:
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
