@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import functools
+import random
 from collections.abc import Callable
 from typing import Any
+
+import torch
+from torch import distributed
 
 __all__ = [
     "all_gather",
@@ -27,22 +31,16 @@ __all__ = [
 
 def is_distributed() -> bool:
     """Whether a process group of torch is running."""
-    from torch import distributed
-
     return distributed.is_available() and distributed.is_initialized()
 
 
 def get_rank(group: Any = None) -> int:
     """Number of this process."""
-    from torch import distributed
-
     return distributed.get_rank(group) if is_distributed() else 0
 
 
 def get_world_size(group: Any = None) -> int:
     """Number of processes."""
-    from torch import distributed
-
     return distributed.get_world_size(group) if is_distributed() else 1
 
 
@@ -69,8 +67,6 @@ def master_only(func: Callable[..., Any]) -> Callable[..., Any]:
 def barrier(group: Any = None) -> None:
     """Wait until all processes are here."""
     if is_distributed():
-        from torch import distributed
-
         distributed.barrier(group)
 
 
@@ -78,8 +74,6 @@ def all_reduce(data: Any, op: str = "sum", group: Any = None) -> None:
     """Put the sum (or "mean", "max", "min", "product") over all processes into a tensor."""
     if not is_distributed():
         return
-    from torch import distributed
-
     # not every backend has a mean
     name = "SUM" if op == "mean" else op.upper()
     distributed.all_reduce(data, getattr(distributed.ReduceOp, name), group)
@@ -106,26 +100,20 @@ def all_gather(data: Any, group: Any = None) -> list[Any]:
     """A tensor of each process, all of one shape."""
     if not is_distributed():
         return [data]
-    import torch
-
     parts = [torch.empty_like(data) for _ in range(get_world_size(group))]
-    torch.distributed.all_gather(parts, data, group)
+    distributed.all_gather(parts, data, group)
     return parts
 
 
 def broadcast(data: Any, src: int = 0, group: Any = None) -> None:
     """Put the tensor of process `src` into that of every process."""
     if is_distributed():
-        from torch import distributed
-
         distributed.broadcast(data, src, group)
 
 
 def broadcast_object_list(data: list[Any], src: int = 0, group: Any = None) -> None:
     """Put the objects of process `src` into the list of every process."""
     if is_distributed():
-        from torch import distributed
-
         distributed.broadcast_object_list(data, src, group)
 
 
@@ -147,8 +135,6 @@ def collect_results(
 
 def sync_random_seed(group: Any = None) -> int:
     """A random seed, the same in every process."""
-    import random
-
     seed = [random.getrandbits(31)]
     broadcast_object_list(seed, group=group)
     return seed[0]

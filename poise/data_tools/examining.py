@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from poise._words import shortened
-from poise.data_tools.drawing import Drawing, annotation_file
 from poise.data_tools.evaluating import Collected, collect_predictions
+from poise.data_tools.resampling import Drawing, annotation_file
 from poise.data_tools.worst_cases import DrawnCases, draw_worst
 from poise.errors import DataError
 from poise.metrics.analysis.statistics import Leaf

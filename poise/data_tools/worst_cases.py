@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
-from poise.data_tools.drawing import annotation_file
 from poise.data_tools.evaluating import Collected
 from poise.data_tools.opening import folder_near
+from poise.data_tools.resampling import annotation_file
 from poise.datasets.coco_file import read_json
 from poise.metrics.analysis.statistics import Leaf
 from poise.metrics.analysis.worst import Worst, worst_of

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from poise.metrics.analysis.bootstrap import Difference, Interval
 from poise.metrics.analysis.diagnosis import KINDS
 from poise.metrics.analysis.tables import Table
 from poise.report.evaluation import Examination, bounds, per_cent, share, shown, signed
-from poise.report.page import document, fact_table, gallery, section, write_html
+from poise.report.page import bar, document, fact_table, gallery, html_table, section, write_html
 
 __all__ = ["evaluation_html", "write_evaluation_page"]
 
@@ -92,7 +92,7 @@ def _figures(figures: Mapping[str, float], intervals: Mapping[str, Interval], le
             if own and shares and own.low == own.low:
                 cells[-1] = _scale(own.low, own.high, value)
         lines.append(cells)
-    return _html_table(head, lines)
+    return html_table(head, lines)
 
 
 def _differences(what: str, rows: Mapping[str, Difference], level: float) -> str:
@@ -111,7 +111,7 @@ def _differences(what: str, rows: Mapping[str, Difference], level: float) -> str
         cells = [shown(d.value), shown(d.against), signed(d.difference), bounds(d)]
         lines.append([name, *cells, share(d.better), scale])
     head = [what, "value", "against", "difference", f"{per_cent(level)} interval", "better in", ""]
-    return _html_table(head, lines)
+    return html_table(head, lines)
 
 
 def _table(table: Table) -> str:
@@ -129,23 +129,7 @@ def _table(table: Table) -> str:
         lines.append(cells)
     head = ["", *table.columns, *[""] * (stacked or bool(table.bar))]
     about = f'<p class="muted">{html.escape(table.about)}</p>' if table.about else ""
-    return about + (_key() if stacked else "") + _html_table(head, lines)
-
-
-def _html_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is text; cells that begin with <div are HTML."""
-    if not lines:
-        return ""
-
-    def row(cells: Sequence[str], tag: str) -> str:
-        made = []
-        for place, cell in enumerate(cells):
-            drawn = cell.startswith("<div")
-            number = "" if drawn or place == 0 else ' class="n"'
-            made.append(f"<{tag}{number}>{cell if drawn else html.escape(cell)}</{tag}>")
-        return f"<tr>{''.join(made)}</tr>"
-
-    return f"<table>{row(head, 'th')}{''.join(row(cells, 'td') for cells in lines)}</table>"
+    return about + (_key() if stacked else "") + html_table(head, lines)
 
 
 def _scale(low: float, high: float, value: float, *, middle: bool = False) -> str:
@@ -176,4 +160,4 @@ def _key() -> str:
 def _bar(value: float, longest: float) -> str:
     if math.isnan(value) or value <= 0 or longest <= 0:
         return ""
-    return f'<div><span class="bar" style="width:{_BAR * value / longest:.0f}px"></span></div>'
+    return bar(_BAR * value / longest)

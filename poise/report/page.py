@@ -12,7 +12,17 @@ from typing import Any
 from poise._files import write_whole
 from poise.report.cases import THRESHOLDS, KeypointScores
 
-__all__ = ["Page", "document", "fact_table", "gallery", "section", "write_html", "write_page"]
+__all__ = [
+    "Page",
+    "bar",
+    "document",
+    "fact_table",
+    "gallery",
+    "html_table",
+    "section",
+    "write_html",
+    "write_page",
+]
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bar: #0072B2; }
@@ -142,21 +152,38 @@ def _keypoints(rows: Sequence[KeypointScores]) -> str:
     """A table with a bar for the share found within the last threshold."""
     if not rows:
         return ""
-    names = "".join(f'<th class="n">within {t:.0%}</th>' for t in THRESHOLDS)
-    head = f'<tr><th>keypoint</th><th class="n">labelled</th><th class="n">median</th>{names}'
-    lines = [f"{head}<th></th></tr>"]
+    head = ["keypoint", "labelled", "median", *(f"within {t:.0%}" for t in THRESHOLDS), ""]
+    lines = []
     for row in sorted(rows, key=lambda r: r.within[::-1]):
-        shares = "".join(f'<td class="n">{w:.1%}</td>' for w in row.within)
-        bar = f'<span class="bar" style="width:{_BAR * row.within[-1]:.0f}px"></span>'
-        lines.append(
-            f'<tr><td>{html.escape(row.name)}</td><td class="n">{row.count}</td>'
-            f'<td class="n">{row.median:.3f}</td>{shares}<td>{bar}</td></tr>'
-        )
+        shares = [f"{share:.1%}" for share in row.within]
+        found = bar(_BAR * row.within[-1])
+        lines.append([row.name, str(row.count), f"{row.median:.3f}", *shares, found])
     about = (
         "Distances to the annotation in shares of the longer side of the box; the columns count "
         "keypoints that are nearer than that."
     )
-    return f'<p class="muted">{about}</p><table>{"".join(lines)}</table>'
+    return f'<p class="muted">{about}</p>{html_table(head, lines)}'
+
+
+def html_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table whose first column is text; cells that begin with <div are HTML."""
+    if not lines:
+        return ""
+
+    def row(cells: Sequence[str], tag: str) -> str:
+        made = []
+        for place, cell in enumerate(cells):
+            drawn = cell.startswith("<div")
+            number = "" if drawn or place == 0 else ' class="n"'
+            made.append(f"<{tag}{number}>{cell if drawn else html.escape(cell)}</{tag}>")
+        return f"<tr>{''.join(made)}</tr>"
+
+    return f"<table>{row(head, 'th')}{''.join(row(cells, 'td') for cells in lines)}</table>"
+
+
+def bar(pixels: float) -> str:
+    """A cell of `html_table` with a bar so wide."""
+    return f'<div><span class="bar" style="width:{pixels:.0f}px"></span></div>'
 
 
 def gallery(

@@ -44,9 +44,9 @@ def describe(inferencer: Any, limits: Limits, *, keypoint_threshold: float) -> d
         "schema": meta.get("dataset_name", ""),
         "num_keypoints": count,
         "keypoint_names": [meta["keypoint_id2name"][i] for i in range(count)],
-        "keypoint_colors": _plain(palette.points),
+        "keypoint_colors": palette.points,
         "links": palette.links.tolist(),
-        "link_colors": _plain(palette.link_colors),
+        "link_colors": palette.link_colors,
         "flip_indices": [int(i) for i in meta.get("flip_indices", [])],
         "sigmas": np.asarray([] if sigmas is None else sigmas, float).round(4).tolist(),
         "keypoint_threshold": keypoint_threshold,
@@ -58,10 +58,6 @@ def _input_size(cfg: Any) -> list[int] | None:
     """Width and height of what the network sees, by its test pipeline."""
     sizes = [step["input_size"] for step in pipeline_config(cfg) if "input_size" in step]
     return [int(side) for side in sizes[0]] if sizes else None
-
-
-def _plain(colors: tuple[tuple[int, int, int] | None, ...]) -> list[list[int] | None]:
-    return [None if color is None else [int(level) for level in color] for color in colors]
 
 
 def _origin(inferencer: Any) -> dict[str, Any]:

@@ -245,8 +245,8 @@ def _of(frame: tuple[Array, Array], identity: int) -> Array | None:
 
 def _size_of(result: PoseResult) -> tuple[int, int]:
     """(width, height) of the picture; without it, what the poses need."""
-    if result.image is not None:
-        return result.image.shape[1], result.image.shape[0]
+    if min(result.size) > 0:
+        return result.size
     far = np.asarray(result.bboxes).reshape(-1, 4)[:, 2:].max(0, initial=1)
     return int(np.ceil(far.max())), int(np.ceil(far.max()))
 

@@ -105,7 +105,11 @@ class TrackingStage:
                 source, last, target = key, result.frame_index - 1, None
             step = max(result.frame_index - last, 1)
             last = result.frame_index
-            ids = _ids_of(tracker, result, step)
+            own = result.instances
+            points = np.asarray(own.keypoints)[..., :2]
+            ids = tracker.update(
+                points, own.keypoint_scores, own.bboxes, own.bbox_scores, step=step
+            )
             result.instances.set_field(ids, "track_ids")
             if self.follow is not None:
                 target = self.follow.find(result) if target is None else target
@@ -121,14 +125,6 @@ def with_ids(results: Iterator[PoseResult]) -> Iterator[PoseResult]:
         return results
     every = itertools.chain([first], results)
     return every if first.track_ids is not None else TrackingStage()(every)
-
-
-def _ids_of(tracker: PoseTracker, result: PoseResult, step: int) -> np.ndarray:
-    fields = result.instances
-    points = np.asarray(fields.keypoints)[..., :2]
-    return tracker.update(
-        points, fields.keypoint_scores, fields.bboxes, fields.bbox_scores, step=step
-    )
 
 
 def _follow(spec: Any) -> Follow:
