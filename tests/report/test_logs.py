@@ -98,5 +98,5 @@ def test_curves_become_a_picture_of_the_kind_of_its_name(run, tmp_path, ending, 
 
 
 def test_a_scalar_that_no_run_has_is_named(run):
-    with pytest.raises(ArgumentError, match="'lsos'; there are .*did you mean 'loss'"):
+    with pytest.raises(ArgumentError, match="one of .*got 'lsos'; did you mean 'loss'"):
         draw_curves(read_run(run), keys=["lsos"])
