@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from poise._arguments import check_choice
 from poise.apis.inference import pixels_of
+from poise.errors import DataError, one_of
 from poise.inference.sources.pictures import to_bgr
 from poise.structures import InstanceData, PoseDataSample, parse_pose_metainfo
 
@@ -49,7 +49,7 @@ def visualize(
     """
     from poise.visualization import PoseLocalVisualizer
 
-    check_choice("skeleton_style", skeleton_style, ("mmpose", "openpose"))
+    one_of(skeleton_style, ("mmpose", "openpose"), "skeleton_style", DataError)
     visualizer = PoseLocalVisualizer() if visualizer is None else copy.deepcopy(visualizer)
     if metainfo is not None:
         raw = metainfo if isinstance(metainfo, Mapping) else {"from_file": metainfo}

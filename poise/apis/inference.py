@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from poise._arguments import check_choice
 from poise.config import Config
-from poise.errors import ArgumentError, DataError
+from poise.errors import ArgumentError, DataError, one_of
 from poise.inference.networks.crops import Crop, crop_maker, read_test_pipeline
 from poise.inference.sources.pictures import Picture, read_picture, to_bgr
 from poise.structures.bbox import bbox_xywh2xyxy
@@ -42,7 +41,7 @@ def dataset_meta_from_config(config: Any, dataset_mode: str = "train") -> dict[s
     """
     from poise.structures.config_metainfo import dataset_meta_of
 
-    check_choice("dataset_mode", dataset_mode, ("train", "val", "test"))
+    one_of(dataset_mode, ("train", "val", "test"), "dataset_mode", DataError)
     loader = f"{dataset_mode}_dataloader"
     found = config.get(loader)
     return None if found is None else dataset_meta_of({loader: found})
@@ -183,7 +182,7 @@ def pixels_of(img: Any) -> tuple[np.ndarray, str | None]:
 
 def _boxes(bboxes: Any, bbox_format: str, image: np.ndarray) -> np.ndarray:
     """(N, 4) xyxy."""
-    check_choice("bbox_format", bbox_format, ("xyxy", "xywh"))
+    one_of(bbox_format, ("xyxy", "xywh"), "bbox_format", DataError)
     if bboxes is None:
         height, width = image.shape[:2]
         return np.array([[0, 0, width, height]], np.float32)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from poise._arguments import check_choice
-from poise.errors import DataError
+from poise.errors import DataError, one_of
 from poise.inference.lifting.poses import average_place, conversion_to, lifter_item, moved_to
 from poise.structures import PoseDataSample, convert_keypoints
 
@@ -49,7 +48,7 @@ def convert_keypoint_definition(
         DataError: another lifter.
         UnsupportedConversionError: some joints do not follow from the 2D model's.
     """
-    check_choice("pose_lift_dataset", pose_lift_dataset, _TARGETS)
+    one_of(pose_lift_dataset, _TARGETS, "pose_lift_dataset", DataError)
     if pose_det_dataset in _UNCHANGED:
         return keypoints
     try:

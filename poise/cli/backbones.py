@@ -11,10 +11,9 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from poise._arguments import check_choice
 from poise.cli import options
 from poise.cli.terminal import tracked
-from poise.errors import ArgumentError
+from poise.errors import ArgumentError, one_of
 from poise.report.text import aligned
 from poise.zoo.backbone_costs import TABLE_SIZE, known_costs, variant_names
 from poise.zoo.variants import SEQUENCES
@@ -63,7 +62,7 @@ def backbones(
     GFLOPs are billions of multiply-adds, as in the papers. Besides these, TIMMBackbone takes
     any model of timm.
     """
-    check_choice("--sort", sort, ORDERS, ArgumentError)
+    one_of(sort, ORDERS, "--sort", ArgumentError)
     size = _size(input_size)
     wanted = [word.lower() for word in words or ()]
     chosen = [n for n in variant_names() if all(w in " ".join(n).lower() for w in wanted)]

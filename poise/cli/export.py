@@ -98,14 +98,13 @@ def export(
     Normalising, schema and codec are part of the file: `poise predict --model FILE.onnx` needs
     nothing else, not even torch. The file runs beside the model before it is kept.
     """
-    from poise._arguments import check_choice
-    from poise.errors import ConfigError, UnknownNameError
+    from poise.errors import ConfigError, UnknownNameError, one_of
     from poise.export.forms.writers import files_of, writer_of
     from poise.models.build import load_model
     from poise.zoo.whole import is_whole_model
 
     if backend is not None:
-        check_choice("--backend", backend, _ENDINGS, UnknownNameError)
+        one_of(backend, _ENDINGS, "--backend", UnknownNameError)
     if out is None:
         ending = _ENDINGS[backend or "onnxruntime"]
         out = Path(f"{Path(model).name.removesuffix('.py')}{'-int8' if int8 else ''}{ending}")

@@ -12,10 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from poise._arguments import check_choice
 from poise.cli import run_options
 from poise.cli.interrupts import INTERRUPTED
-from poise.errors import ArgumentError, ConfigError
+from poise.errors import ArgumentError, ConfigError, one_of
 
 __all__ = ["open_config", "train"]
 
@@ -102,7 +101,7 @@ def train(
     if amp == "auto":
         amp = _best_precision()
     if amp is not None:
-        check_choice("--amp", amp, _PRECISION, ConfigError)
+        one_of(amp, _PRECISION, "--amp")
     own = OwnData(data_root, train_ann, val_ann, train_images, val_images, num_keypoints, category)
     fit = partial(
         _fit_to_data,

@@ -9,8 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise._arguments import check_choice
-from poise.errors import ArgumentError
+from poise.errors import ArgumentError, one_of
 from poise.transforms.image import (
     decode_image,
     flip_image,
@@ -76,7 +75,7 @@ def imfrombytes(
     backend: str | None = None,
 ) -> np.ndarray:
     """Picture of an encoded file's bytes; arguments as for `imread`."""
-    check_choice("channel_order", channel_order.lower(), ("bgr", "rgb"), ArgumentError)
+    one_of(channel_order.lower(), ("bgr", "rgb"), "channel_order", ArgumentError)
     raw = content if isinstance(content, np.ndarray) else np.frombuffer(content, np.uint8)
     image = decode_image(raw, flag, backend)
     turned = channel_order.lower() == "rgb" and flag.startswith("color")
@@ -118,7 +117,7 @@ def imresize(
     Raises:
         ArgumentError: an interpolation that is not in `INTERPOLATIONS`.
     """
-    check_choice("interpolation", interpolation, INTERPOLATIONS, ArgumentError)
+    one_of(interpolation, INTERPOLATIONS, "interpolation", ArgumentError)
     width, height = map(int, size)
     resized = cv2.resize(img, (width, height), interpolation=INTERPOLATIONS[interpolation])
     if not return_scale:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from poise import schemas
-from poise._arguments import check_choice
 from poise.check.categories import has_several_sets, use_one_set
 from poise.check.files import read_annotations
 from poise.data_tools.formats.archives import is_archive, unpack
@@ -22,7 +21,7 @@ from poise.data_tools.own_labels import as_coco_file, is_foreign
 from poise.datasets import BaseMocapDataset, build_dataset
 from poise.datasets.coco_file import read_json
 from poise.datasets.report import reports_of
-from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError, nearest
+from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError, nearest, one_of
 from poise.registry import DATASETS
 
 __all__ = ["folder_near", "is_coco_file", "open_dataset"]
@@ -90,7 +89,7 @@ def open_dataset(
         return _opened_copy(path, partial(_as_coco, path, reading), **common)
     if kind is None and (category is not None or _has_several_sets(path)):
         return _opened_copy(path, partial(_as_one_set, path, category, images), **common)
-    check_choice("a part of a config", part, PARTS, ConfigError)
+    one_of(part, PARTS, "a part of a config")
     if images is not None and not Path(images).is_dir():
         raise FileMissingError(f"there is no folder of pictures {images}")
     changes = dict(settings or {})

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from poise._arguments import check_choice
 from poise._failures import own_line
-from poise.errors import DataError, UnknownNameError
+from poise.errors import DataError, UnknownNameError, one_of
 from poise.inference.boxes.given import GivenBoxes
 from poise.inference.boxes.tiling import Tiling
 from poise.inference.detectors import WholeImage, build_detector
@@ -118,8 +117,8 @@ class Inferencer:
             model, self.choice = pick_model(self.mode)
             _LOG.info("model: %s (%s)", model, self.choice)
         self.model_name, self.weights, self.backend = model, weights, backend
-        check_choice("backend", backend, BACKENDS, UnknownNameError)
-        check_choice("crops", crops, CROPS, UnknownNameError)
+        one_of(backend, BACKENDS, "backend", UnknownNameError)
+        one_of(crops, CROPS, "crops", UnknownNameError)
         if is_exported(model) or is_exported(weights):
             # without torch, and without importing it
             file, config = (model, None) if weights is None else (weights, model)

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from poise._arguments import check_choice
 from poise._files import write_whole
-from poise.errors import ArgumentError
+from poise.errors import ArgumentError, one_of
 from poise.report.logs import RunLog
 
 __all__ = ["choose_panels", "draw_curves"]
@@ -40,7 +39,7 @@ def choose_panels(runs: Sequence[RunLog], keys: Sequence[str] = ()) -> list[list
     val = list(dict.fromkeys(k for run in runs for k in run.keys("val")))
     if keys:
         for key in keys:
-            check_choice("a scalar of the runs", key, [*train, *val], ArgumentError)
+            one_of(key, [*train, *val], "a scalar of the runs", ArgumentError)
         return [[k] for k in keys]
     losses = [k for k in train if "loss" in k]
     accuracies = [k for k in train if k.startswith("acc")]

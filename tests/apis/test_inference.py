@@ -93,7 +93,7 @@ def test_grey_pixels_and_pixels_with_alpha_are_taken(model, photo):
 
 
 def test_wrong_boxes_and_pictures_are_named(model, photo):
-    with pytest.raises(DataError, match="is one of xyxy, xywh, got 'cxcywh'"):
+    with pytest.raises(DataError, match="is one of 'xyxy', 'xywh', got 'cxcywh'"):
         inference_topdown(model, photo, [HER], "cxcywh")
     with pytest.raises(DataError, match=r"must have the shape \(N, 4\)"):
         inference_topdown(model, photo, [1, 2, 3, 4])

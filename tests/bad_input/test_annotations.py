@@ -194,7 +194,10 @@ def test_conversion_refuses_what_is_no_number(project, annotations, key, value, 
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (("draw", "--part", "foo"), "a part of a config is one of train, val, test, got 'foo'"),
+        (
+            ("draw", "--part", "foo"),
+            "a part of a config is one of 'train', 'val', 'test', got 'foo'",
+        ),
         (("draw", "--images", "none"), "there is no folder of pictures none"),
         (("draw", "--schema", "coc"), "there is no keypoint schema 'coc'; `poise data schemas`"),
         (("split", "--out", "o", "--group-by", "("), "--group-by '(' is neither a field nor a"),

@@ -20,7 +20,7 @@ def test_a_wrong_command_shows_the_right_one(project, args, text):
 @pytest.mark.parametrize(
     ("options", "texts"),
     [
-        (("--amp", "fp8"), ["--amp is one of bf16, fp16, got 'fp8'"]),
+        (("--amp", "fp8"), ["--amp is one of 'bf16', 'fp16', got 'fp8'"]),
         (("--devices", "two"), ["devices='two'", "--devices a number, a list such as 0,1"]),
         (("--devices", "0"), ["--devices is 1 or more, a list such as 0,1, or auto; got 0"]),
         (("--strategy", "dpp"), ["strategy='dpp'", "--strategy auto, ddp"]),
@@ -50,7 +50,7 @@ PICTURE = ("predict", "data/images/1.png")
         ((*PICTURE, "--device", "gpu"), ["device 'gpu' cannot be used; expected auto, cpu, cuda"]),
         ((*PICTURE, "--device", "mps:7"), ["device 'mps:7' cannot be used"]),
         ((*PICTURE, "--box", "0,0,9,9", "--boxes", "b.json"), ["--box and --boxes both say where"]),
-        ((*PICTURE, "--save", "jsn"), ["html, show, got 'jsn'; did you mean 'json'"]),
+        ((*PICTURE, "--save", "jsn"), ["'html', 'show', got 'jsn'; did you mean 'json'"]),
         ((*PICTURE, "--out", "x" * 300), ["File name too long", "xxx"]),
         ((*PICTURE, "--boxes", "none.json"), ["there is no file of boxes 'none.json'"]),
         ((*PICTURE, "--out", "cfg.py"), ["cannot write below 'cfg.py'"]),

@@ -52,7 +52,7 @@ def test_bad_options_are_named():
     assert run("nothing-like-it").exit_code == 1
     with pytest.raises(ArgumentError, match="such as 192x256; got '0x3'"):
         run("--input-size", "0x3")
-    with pytest.raises(ArgumentError, match="name, parameters, gflops, got 'size'"):
+    with pytest.raises(ArgumentError, match="'name', 'parameters', 'gflops', got 'size'"):
         run("--sort", "size")
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poise._arguments import check_choice
 from poise.data_tools.formats.annotations import REVIEWED, Annotations
 from poise.data_tools.formats.archives import is_archive, unpack
 from poise.data_tools.formats.coco import is_coco, read_coco_file, write_coco_file
@@ -29,7 +28,7 @@ from poise.data_tools.formats.shown import write_files
 from poise.data_tools.formats.sleap import is_sleap, read_sleap
 from poise.data_tools.formats.sleap_files import sleap_files
 from poise.data_tools.formats.yolo import is_yolo, read_yolo, write_yolo
-from poise.errors import ArgumentError, DataError, FileMissingError
+from poise.errors import ArgumentError, DataError, FileMissingError, one_of
 
 __all__ = [
     "FORMS",
@@ -104,7 +103,7 @@ def find_form(path: Path, form: str | None = None) -> str:
         DataError: no form fits.
     """
     if form is not None:
-        check_choice("form", form, FORMS, ArgumentError)
+        one_of(form, FORMS, "form", ArgumentError)
     if not path.exists():
         raise FileMissingError(f"there is no annotation file {path}, nor a folder of that name")
     found = form or next((name for name, form in FORMS.items() if form.fits(path)), None)
@@ -171,7 +170,7 @@ def _form_to_write(out: Path, form: str | None) -> str:
         raise ArgumentError(
             f"the ending of {out} does not say the form; give --to {' or '.join(FORMS)}"
         )
-    check_choice("form", form, FORMS, ArgumentError)
+    one_of(form, FORMS, "form", ArgumentError)
     return form
 
 

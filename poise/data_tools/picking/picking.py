@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from poise._arguments import check_choice
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.picking.choosing import WAYS, choose
 from poise.data_tools.picking.doubts import Candidate, Scale, told, watched
 from poise.data_tools.picking.labelled import Labelled
 from poise.data_tools.picking.shots import Poses, Shot, Shots
-from poise.errors import ArgumentError, DataError
+from poise.errors import ArgumentError, DataError, one_of
 
 __all__ = ["Picked", "Wishes", "pick_frames"]
 
@@ -54,7 +53,7 @@ class Wishes:
 
     def __post_init__(self) -> None:
         if self.by is not None:
-            check_choice("--by", self.by, WAYS, ArgumentError)
+            one_of(self.by, WAYS, "--by", ArgumentError)
         if self.num < 1 or (self.every is not None and self.every < 1):
             raise ArgumentError(f"--num and --every are 1 or more, got {self.num} and {self.every}")
 

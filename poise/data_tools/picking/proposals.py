@@ -14,7 +14,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise._arguments import check_choice
 from poise._files import write_all, writing
 from poise._words import counted
 from poise.data_tools.formats.annotations import NUMBERS, Annotations, keypoints_of, new_annotation
@@ -27,7 +26,7 @@ from poise.data_tools.picking.doubts import KINDS, Candidate
 from poise.data_tools.picking.picking import Picked
 from poise.data_tools.picking.shots import Place, Poses
 from poise.data_tools.sheets import write_picture
-from poise.errors import ArgumentError, DataError
+from poise.errors import ArgumentError, DataError, one_of
 from poise.geometry.boxes import bbox_xyxy2xywh
 from poise.structures import keypoint_names
 from poise.visualization import draw_instances
@@ -76,7 +75,7 @@ class Proposals:
     replace: bool = False
 
     def __post_init__(self) -> None:
-        check_choice("--to", self.form, TARGETS, ArgumentError)
+        one_of(self.form, TARGETS, "--to", ArgumentError)
 
     def check(self, out: Path, inputs: Sequence[str]) -> None:
         """See that labels of an earlier choice are not in the way, and can be written.

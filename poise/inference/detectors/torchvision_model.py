@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from poise._arguments import check_choice
-from poise.errors import CheckpointError, UnknownNameError
+from poise.errors import CheckpointError, UnknownNameError, one_of
 from poise.inference.detectors.base import SelectingDetector
 
 __all__ = ["TorchvisionDetector"]
@@ -81,7 +80,7 @@ def _built(name: str, weights: Any) -> Any:
     from torchvision.models import detection, get_model, list_models
 
     known = list_models(module=detection)
-    check_choice("a detection model of torchvision", name, known, UnknownNameError)
+    one_of(name, known, "a detection model of torchvision", UnknownNameError)
     if weights is not None:
         from poise.models.weights import load_checkpoint
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from poise._arguments import check_choice, check_options
+from poise._arguments import check_options
 from poise._arrays import Array
-from poise.errors import ArgumentError, ConfigError
+from poise.errors import ArgumentError, ConfigError, one_of
 from poise.inference.lifting.networks import ExportedLifter, LifterNetwork, TorchLifter
 from poise.inference.lifting.poses import (
     SPACE_3D,
@@ -65,7 +65,7 @@ class LiftingStage:
     def __init__(
         self, model: Any, *, window: str = "centred", normalize: bool = True, rebase: bool = True
     ) -> None:
-        check_choice("window", window, WINDOWS, ConfigError)
+        one_of(window, WINDOWS, "window")
         network = model if hasattr(model, "lifted") else TorchLifter(_checked(model))
         self.network: LifterNetwork = network
         self.normalize, self.rebase = normalize, rebase

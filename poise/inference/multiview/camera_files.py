@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from poise._arguments import check_choice
 from poise._arrays import Array
 from poise._files import write_whole
-from poise.errors import DataError, FileMissingError, UnknownNameError
+from poise.errors import DataError, FileMissingError, UnknownNameError, one_of
 from poise.geometry.camera_model import Camera
 
 __all__ = ["CAMERA_SUFFIXES", "UNITS", "check_suffix", "read_cameras", "write_cameras"]
@@ -72,7 +71,7 @@ def read_cameras(path: Any, *, unit: str | None = None, placed: bool = True) -> 
         tree |= _tree_of(part)
     told = tree.get("unit") if unit is None else unit
     if told is not None:
-        check_choice("the unit of cameras", told, UNITS, UnknownNameError)
+        one_of(told, UNITS, "the unit of cameras", UnknownNameError)
     cameras = [_camera(name, values, file, placed) for name, values in _entries(tree, file)]
     names = [camera.name for camera in cameras]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from poise._arguments import check_choice
 from poise._arrays import Array
-from poise.errors import DataError, UnknownNameError
+from poise.errors import DataError, UnknownNameError, one_of
 from poise.geometry.camera_model import Camera
 from poise.inference.multiview.boards import Board, Sighting
 
@@ -65,7 +64,7 @@ def calibrate_lens(
         DataError: too few pictures, or OpenCV finds no solution.
         UnknownNameError: another lens.
     """
-    check_choice("lens", lens, LENSES, UnknownNameError)
+    one_of(lens, LENSES, "lens", UnknownNameError)
     if len(sightings) < _LEAST_PICTURES:
         raise DataError(
             f"camera '{name}': the board of {board.columns} x {board.rows} inner corners is found "

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from poise._arguments import check_choice
-from poise.errors import ArgumentError, DataError
+from poise.errors import ArgumentError, DataError, one_of
 from poise.geometry.camera_model import Camera
 from poise.inference.multiview.camera_files import read_cameras
 from poise.inference.multiview.reconstruction import Limits, reconstruct
@@ -173,8 +172,8 @@ def triangulate(
 
 
 def _check_words(up: str, person: str, offsets: Any) -> None:
-    check_choice("up=", up, UP_AXES, ArgumentError)
-    check_choice("person=", person, PERSONS, ArgumentError)
+    one_of(up, UP_AXES, "up=", ArgumentError)
+    one_of(person, PERSONS, "person=", ArgumentError)
     if isinstance(offsets, str) and offsets != "auto":
         raise ArgumentError(f"offsets= is a dict of view -> frames, or 'auto'; got {offsets!r}")
 

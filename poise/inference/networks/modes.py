@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from poise._arguments import check_choice
-from poise.errors import UnknownNameError
+from poise.errors import UnknownNameError, one_of
 
 __all__ = ["MODES", "Mode", "mode_of", "pick_model"]
 
@@ -66,8 +65,7 @@ def mode_of(name: str) -> Mode:
     Raises:
         UnknownNameError: another name.
     """
-    check_choice("mode", name, MODES, UnknownNameError)
-    return MODES[name]
+    return MODES[one_of(name, MODES, "mode", UnknownNameError)]
 
 
 def pick_model(mode: Mode) -> tuple[str, str]:

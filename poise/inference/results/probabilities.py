@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from poise._arguments import check_choice
-from poise.errors import UnknownNameError
+from poise.errors import UnknownNameError, one_of
 
 __all__ = ["SCORE_KINDS", "probabilities_of", "score_kind_of"]
 
@@ -61,7 +60,7 @@ def probabilities_of(scores: np.ndarray, kind: str) -> np.ndarray:
         >>> probabilities_of(np.array([-0.1, 0.5, 1.3]), "simcc")
         array([0. , 0.5, 1. ], dtype=float32)
     """
-    check_choice("kind of score", kind, SCORE_KINDS, UnknownNameError)
+    one_of(kind, SCORE_KINDS, "kind of score", UnknownNameError)
     sure, _ = SCORE_KINDS[kind]
     scaled = np.asarray(scores, np.float32) / np.float32(sure)
     return np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from poise._arguments import check_choice
-from poise.errors import DataError, nearest
+from poise.errors import DataError, nearest, one_of
 from poise.inference.lifting.poses import SPACE_3D
 from poise.inference.results.pose_result import PoseResult
 from poise.visualization import (
@@ -78,7 +77,7 @@ class Drawer:
         ellipses: float | None = None,
         **style: Any,
     ) -> None:
-        check_choice("skeleton", skeleton, ("mmpose", "openpose"))
+        one_of(skeleton, ("mmpose", "openpose"), "skeleton", DataError)
         self._boxes, self._ids, self._black = boxes, ids, black
         self._skeleton, self._keypoints, self._panel_3d = skeleton, keypoints, panel_3d
         self._style, self._ellipses = style, ellipses

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from poise._arguments import check_choice
 from poise._files import write_all
+from poise.errors import DataError, one_of
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import FileSink, SinkOptions
 from poise.inference.sinks.image import PictureFiles
@@ -32,8 +32,7 @@ def layout_of(name: str) -> Callable[[PoseResult], Any]:
     Raises:
         DataError: another name.
     """
-    check_choice("layout", name, LAYOUTS)
-    return LAYOUTS[name]
+    return LAYOUTS[one_of(name, LAYOUTS, "layout", DataError)]
 
 
 class JsonSink(PictureFiles):

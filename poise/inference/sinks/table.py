@@ -6,8 +6,7 @@ import importlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from poise._arguments import check_choice
-from poise.errors import UnknownNameError
+from poise.errors import UnknownNameError, one_of
 from poise.inference.sinks.base import Sink, SinkOptions
 
 __all__ = ["SINKS", "open_sinks"]
@@ -51,7 +50,7 @@ def open_sinks(
     # a name twice would write the same file twice
     chosen = dict.fromkeys(name.strip() for name in given if name.strip())
     for name in chosen:
-        check_choice("what to save", name, SINKS, UnknownNameError)
+        one_of(name, SINKS, "what to save", UnknownNameError)
     return [_class_of(name)(Path(folder), options or SinkOptions()) for name in chosen]
 
 
