@@ -179,7 +179,7 @@ def is_coco_file(path: Path) -> bool:
 def _annotations_in(folder: Path) -> str:
     """Part of an error text: the first annotation files below a folder."""
     found = sorted(p for p in folder.rglob("*") if p.suffix in (".json", ".npz"))[:3]
-    return f", such as {', '.join(map(str, found))}," if found else ""
+    return f", such as {', '.join(map(str, found))}" if found else ""
 
 
 def _check_schema(schema: str) -> None:

@@ -83,6 +83,9 @@ def test_a_checkpoint_in_place_of_a_config_is_answered_with_both_ways(project):
     text = project.fails("config", "show", "epoch_3.pth")
     assert "epoch_3.pth' has weights, and a config is needed" in text
     assert "poise zoo convert" in text
+    text = project.fails("config", "show", "epoch_4.pth")
+    assert "there is no file 'epoch_4.pth'" in text
+    assert "which go beside a config or the name of a model" in text
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,9 @@ def test_instances_may_be_a_dict(image):
     draw_instances(image, found, META)
     assert (image[50, 5] != 7).any()
     assert (image[20, 50] != 7).any()
+    # two pixels: one would lose its colour in a video
+    box = draw_instances(np.zeros((60, 60, 3), np.uint8), {"bboxes": [[10, 10, 40, 40]]})
+    assert (box[25] > 0).any(axis=-1).sum() >= 4
     plain = draw_instances(np.full((100, 120, 3), 7, np.uint8), {"keypoints": np.zeros((0, 3, 2))})
     assert (plain == 7).all()
 
