@@ -165,7 +165,7 @@ def test_what_torch_cannot_write_is_one_plain_line(model, tmp_path, monkeypatch,
         export_onnx(model, tmp_path / "bad.onnx")
     text = str(caught.value)
     assert text.startswith("torch cannot write TopdownPoseEstimator with CSPNeXt with RTMCCHead")
-    assert "operator x is not supported; try another form (.onnx, .xml, .pt2)" in text
+    assert "operator x is not supported; try another form (.onnx, .xml, .pt2, .param" in text
     assert "graph" not in text
     assert capfd.readouterr().out == ""
     assert list(tmp_path.iterdir()) == []
