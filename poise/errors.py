@@ -108,14 +108,14 @@ def one_of(
         PoiseError: of that kind, for another value; the text lists the options.
 
     Example:
-        >>> one_of("mode", ("code", "sum"), "kind")
+        >>> one_of("men", ("mean", "sum"), "by")
         Traceback (most recent call last):
         ...
-        poise.errors.ConfigError: kind is one of 'code', 'sum', got 'mode'; did you mean 'code'?
+        poise.errors.ConfigError: by must be one of 'mean', 'sum', got 'men'; did you mean 'mean'?
     """
     if value not in options:
         raise kind(
-            f"{what} is one of {', '.join(map(repr, options))}, got {value!r}"
+            f"{what} must be one of {', '.join(map(repr, options))}, got {value!r}"
             f"{nearest(str(value), map(str, options))}"
         )
     return value

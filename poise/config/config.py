@@ -120,7 +120,9 @@ class Config:
         Relative bases are searched from the working folder.
         """
         if file_format not in SUFFIXES:
-            raise ConfigError(f"file_format is one of {', '.join(SUFFIXES)}, got '{file_format}'")
+            raise ConfigError(
+                f"file_format must be one of {', '.join(SUFFIXES)}, got '{file_format}'"
+            )
         reader = Reader(trusted=trusted)
         return _made(reader.read_text(cfg_str, Path.cwd() / f"<string>{file_format}"), None, reader)
 

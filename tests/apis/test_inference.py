@@ -93,7 +93,7 @@ def test_grey_pixels_and_pixels_with_alpha_are_taken(model, photo):
 
 
 def test_wrong_boxes_and_pictures_are_named(model, photo):
-    with pytest.raises(DataError, match="is one of 'xyxy', 'xywh', got 'cxcywh'"):
+    with pytest.raises(DataError, match="must be one of 'xyxy', 'xywh', got 'cxcywh'"):
         inference_topdown(model, photo, [HER], "cxcywh")
     with pytest.raises(DataError, match=r"must have the shape \(N, 4\)"):
         inference_topdown(model, photo, [1, 2, 3, 4])
@@ -141,7 +141,7 @@ def test_visualize_draws_on_a_copy(photo):
     drawn = visualize(photo, np.full((1, 17, 2), 100.0), metainfo="coco")
     np.testing.assert_array_equal(photo, before)
     assert (drawn[100, 100] != photo[100, 100, ::-1]).any()
-    with pytest.raises(DataError, match="skeleton_style is one of"):
+    with pytest.raises(DataError, match="skeleton_style must be one of"):
         visualize(photo, np.zeros((1, 17, 2)), skeleton_style="stick")
 
 

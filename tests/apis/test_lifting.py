@@ -93,5 +93,5 @@ def test_conversions_without_a_rule_are_refused():
         convert_keypoint_definition(keypoints, "fly", "h36m")
     with pytest.raises(NotImplementedError, match="nothing gives root, right_hip"):
         convert_keypoint_definition(keypoints, "interhand3d", "h36m")
-    with pytest.raises(DataError, match="is one of 'h36m', 'h3wb', got 'coco'"):
+    with pytest.raises(DataError, match="must be one of 'h36m', 'h3wb', got 'coco'"):
         convert_keypoint_definition(keypoints, "h36m", "coco")

@@ -196,7 +196,7 @@ def test_conversion_refuses_what_is_no_number(project, annotations, key, value, 
     [
         (
             ("draw", "--part", "foo"),
-            "a part of a config is one of 'train', 'val', 'test', got 'foo'",
+            "a part of a config must be one of 'train', 'val', 'test', got 'foo'",
         ),
         (("draw", "--images", "none"), "there is no folder of pictures none"),
         (("draw", "--schema", "coc"), "there is no keypoint schema 'coc'; `poise data schemas`"),

@@ -20,7 +20,7 @@ def test_a_wrong_command_shows_the_right_one(project, args, text):
 @pytest.mark.parametrize(
     ("options", "texts"),
     [
-        (("--amp", "fp8"), ["--amp is one of 'bf16', 'fp16', got 'fp8'"]),
+        (("--amp", "fp8"), ["--amp must be one of 'bf16', 'fp16', got 'fp8'"]),
         (("--devices", "two"), ["devices='two'", "--devices a number, a list such as 0,1"]),
         (("--devices", "0"), ["--devices is 1 or more, a list such as 0,1, or auto; got 0"]),
         (("--strategy", "dpp"), ["strategy='dpp'", "--strategy auto, ddp"]),

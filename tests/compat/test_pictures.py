@@ -45,7 +45,7 @@ def test_sizes(picture):
     assert factor == 1.5
     nearest = compat.imresize(picture, (80, 60), interpolation="nearest")
     np.testing.assert_array_equal(nearest[::2, ::2], picture)
-    with pytest.raises(ArgumentError, match="interpolation is one of 'nearest'"):
+    with pytest.raises(ArgumentError, match="interpolation must be one of 'nearest'"):
         compat.imresize(picture, (2, 2), interpolation="best")
     with pytest.raises(ArgumentError, match="above 0"):
         compat.imrescale(picture, 0)

@@ -108,7 +108,7 @@ def test_reserved_and_wrong_arguments():
         Config({"text": 1})
     with pytest.raises(TypeError, match="cfg_dict must be a dict, got list"):
         Config([1])
-    with pytest.raises(ConfigError, match=r"file_format is one of \.py"):
+    with pytest.raises(ConfigError, match=r"file_format must be one of \.py"):
         Config.fromstring("a = 1", "py")
 
 

@@ -188,7 +188,7 @@ def test_another_skeleton(shared: Path, tmp_path: Path) -> None:
 def test_forms_that_are_none_are_said(own: Any, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="does not say the form; give --to"):
         convert_annotations(own(), tmp_path / "folder")
-    with pytest.raises(ArgumentError, match="form is one of .*, got 'yol'; did you mean 'yolo'"):
+    with pytest.raises(ArgumentError, match="must be one of .*, got 'yol'; did you mean 'yolo'"):
         convert_annotations(own(), tmp_path / "folder", form="yol")
     with pytest.raises(FileMissingError, match="no annotation file"):
         read_annotations(tmp_path / "none.json")

@@ -337,8 +337,11 @@ def test_a_failed_write_changes_nothing(own: Own, monkeypatch: pytest.MonkeyPatc
         (lambda p: p["people"][0].update(id=3), "no person 3 of category 1 in picture 0"),
         (lambda p: p["people"][0].update(id=[3]), "id is a number, a text or null"),
         (lambda p: p["people"][0].update(id=None), "is new and needs a text as `key`"),
-        (lambda p: p["people"][0].update(category_id=9), r"category_id is one of 1 \(imp\), got 9"),
-        (lambda p: p["people"][0].update(category_id=[]), "category_id is one of"),
+        (
+            lambda p: p["people"][0].update(category_id=9),
+            r"must be one of 1 \(imp\), got 9",
+        ),
+        (lambda p: p["people"][0].update(category_id=[]), "category_id must be one of"),
         (lambda p: p["people"][0].update(keypoints=[[1, 1, 2]]), r"are 3 lists \[x, y, v\]"),
         (move(0, 1, 1, 7), "v of 0, 1 or 2"),
         (move(0, float("nan"), 1, 2), "finite numbers"),

@@ -165,7 +165,7 @@ class TestLabelme:
         with pytest.raises(DataError, match="is of no form that is known by its content"):
             read_annotations(tmp_path / "empty")
         with pytest.raises(
-            ArgumentError, match="form is one of .*got 'labelmi'; did you mean 'labelme'"
+            ArgumentError, match="form must be one of .*got 'labelmi'; did you mean 'labelme'"
         ):
             read_annotations(tmp_path, form="labelmi")
         with pytest.raises(ArgumentError, match="--box-margin"):

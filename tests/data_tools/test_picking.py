@@ -487,7 +487,7 @@ class TestCommand:
         ("more", "told_"),
         [
             (["--by", "doubt"], "--by doubt needs poses: give --model"),
-            (["--by", "luck"], "--by is one of 'doubt', 'spread', 'both', got 'luck'"),
+            (["--by", "luck"], "--by must be one of 'doubt', 'spread', 'both', got 'luck'"),
             (["--to", "labelmi"], "did you mean 'labelme'"),
             (["-n", "0"], "--num and --every are 1 or more"),
             (["-w", "x.pth"], "--weights belongs to --model"),

@@ -139,7 +139,8 @@ def test_other_models_and_files_are_refused_with_the_way_out(model, tmp_path):
     with pytest.raises(ConfigError, match="a OwnHead reads outputs .*backend='torch'"):
         export_onnx(other, tmp_path / "x.onnx")
     with pytest.raises(
-        UnknownNameError, match="backend is one of.*got 'onnxruntme'; did you mean 'onnxruntime'"
+        UnknownNameError,
+        match="must be one of.*got 'onnxruntme'; did you mean 'onnxruntime'",
     ):
         Inferencer(model, backend="onnxruntme")
     with pytest.raises(FileMissingError, match="no exported network 'nowhere.onnx'"):

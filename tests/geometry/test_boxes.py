@@ -108,8 +108,8 @@ def test_overlap_with_nothing_is_empty(empty):
     ("call", "text"),
     [
         (lambda: flip_bbox(BOXES, SIZE, direction="horizontl"), "did you mean 'horizontal'"),
-        (lambda: flip_bbox(BOXES, SIZE, "xxyy"), "bbox_format is one of 'xywh'"),
-        (lambda: bbox_overlaps(BOXES, BOXES, "dice"), "overlap mode is one of"),
+        (lambda: flip_bbox(BOXES, SIZE, "xxyy"), "bbox_format must be one of 'xywh'"),
+        (lambda: bbox_overlaps(BOXES, BOXES, "dice"), "overlap mode must be one of"),
         (lambda: bbox_overlaps(BOXES, BOXES[:2], is_aligned=True), "of equal number"),
         (lambda: bbox_overlaps(BOXES[:, :3], BOXES), "four numbers"),
         (lambda: bbox_xyxy2xywh(BOXES[:, :3]), "four numbers"),

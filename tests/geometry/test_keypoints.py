@@ -73,7 +73,7 @@ def test_keypoints_outside_turn_invisible_in_place(channels):
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda k, v: flip_keypoints(k, v, SIZE, SWAP, "left"), "flip direction is one of"),
+        (lambda k, v: flip_keypoints(k, v, SIZE, SWAP, "left"), "flip direction must be one of"),
         (lambda k, v: flip_keypoints(k, v[:, :2], SIZE, SWAP), "must begin with the shape"),
         (lambda k, v: flip_keypoints_custom_center(k[0, 0], v, SWAP), r"\(..., K, D\)"),
         (lambda k, v: flip_keypoints_custom_center(k, v, SWAP, "mid"), "'static', 'root'"),

@@ -103,7 +103,7 @@ def test_results_come_before_all_pictures_are_read(inferencer, photo, tmp_path):
         ({"boxes": [[0, 0, 9, 9], [9, 0, 1, 9]]}, DataError, "boxes: box 1 is"),
         ({"track": "nobody"}, ConfigError, "track= takes True, poise"),
         ({"track": ["poise"]}, ConfigError, "track= takes True, poise"),
-        ({"smooth": ["kalman"]}, ConfigError, "smoothing is one of one-euro"),
+        ({"smooth": ["kalman"]}, ConfigError, "smoothing must be one of one-euro"),
         ({"track": {"hihg": 0.5}}, ArgumentError, "no option 'hihg'; did you mean 'high'"),
         ({"smooth": {"type": "kalman", "lagg": 1}}, ArgumentError, "no option 'lagg'"),
         ({"lift": {"model": "human3d", "windw": 1}}, ArgumentError, "did you mean 'window'"),

@@ -51,7 +51,7 @@ def test_l1_reductions(reduction, points):
 
 
 def test_unknown_reduction_is_refused():
-    with pytest.raises(ConfigError, match=r"is one of .* got 'meen'; did you mean 'mean'"):
+    with pytest.raises(ConfigError, match=r"must be one of .* got 'meen'; did you mean 'mean'"):
         L1Loss(reduction="meen")
 
 

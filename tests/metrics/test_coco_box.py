@@ -164,8 +164,8 @@ def test_the_datasets_own_file_is_taken_where_none_is_named(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"metric": "segm"}, "metric of boxes is one of 'bbox', 'proposal', got 'segm'"),
-        ({"metric_items": ["mAp"]}, "metric_items is one of.*did you mean 'mAP'"),
+        ({"metric": "segm"}, "metric of boxes must be one of 'bbox', 'proposal', got 'segm'"),
+        ({"metric_items": ["mAp"]}, "metric_items must be one of.*did you mean 'mAP'"),
         ({"proposal_nums": (1, 10)}, "proposal_nums are three numbers"),
         ({"format_only": True}, "needs outfile_prefix"),
     ],

@@ -160,8 +160,8 @@ def test_no_poses_warn_and_give_zero(scene, run):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (dict(score_mode="box"), "`score_mode` is one of 'bbox'.*did you mean 'bbox'"),
-        (dict(nms_mode="nms"), "`nms_mode` is one of"),
+        (dict(score_mode="box"), "`score_mode` must be one of 'bbox'.*did you mean 'bbox'"),
+        (dict(nms_mode="nms"), "`nms_mode` must be one of"),
         (dict(format_only=True), "`outfile_prefix` can not be None when `format_only` is True"),
     ],
 )

@@ -113,9 +113,9 @@ def test_nme_by_the_distance_of_two_keypoints(run):
     ("call", "error", "text"),
     [
         (lambda: PCKAccuracy(norm_item="hed"), KeyError, "did you mean 'head'"),
-        (lambda: NME("bbox"), KeyError, "`norm_mode` is one of"),
+        (lambda: NME("bbox"), KeyError, "`norm_mode` must be one of"),
         (lambda: NME("use_norm_item"), KeyError, "please specify the `norm_item`"),
-        (lambda: SimpleMPJPE("pmpjpe"), KeyError, "`mode` is one of"),
+        (lambda: SimpleMPJPE("pmpjpe"), KeyError, "`mode` must be one of"),
         (lambda: InterHandMetric(["EPE"]), ValueError, "got 'EPE'"),
     ],
 )

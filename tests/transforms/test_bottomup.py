@@ -142,7 +142,7 @@ def test_probability_zero_draws_nothing():
         (dict(transform_mode="afine"), "transform_mode.*did you mean 'affine'"),
         (
             dict(distribution="normal"),
-            "of BottomupRandomAffine is one of 'trunc_norm'",
+            "of BottomupRandomAffine must be one of 'trunc_norm'",
         ),
         (dict(scale_type="shortest"), "scale_type.*'shortest'"),
         (dict(input_size=None), "input_size must be"),
@@ -338,7 +338,7 @@ def test_crops_extend_a_matrix(person):
 @pytest.mark.parametrize(
     ("size", "crop_type", "text"),
     [
-        ((4, 4), "absolut", "crop_type is one of.*did you mean 'absolute'"),
+        ((4, 4), "absolut", "crop_type must be one of.*did you mean 'absolute'"),
         ((0.5, 4), "absolute", "positive whole numbers"),
         ((9, 4), "absolute_range", "the smaller first"),
         ((1.5, 0.5), "relative", r"parts in 0\.\.1"),

@@ -89,7 +89,7 @@ def test_input_size_is_read_as_mmpose_does_unless_told_otherwise(person, faults,
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        ((0.5, "sideways"), "a flip is one of .*horizontal.*got 'sideways'"),
+        ((0.5, "sideways"), "a flip must be one of .*horizontal.*got 'sideways'"),
         ((0.5, "horizontall"), "did you mean 'horizontal'"),
         ((0.5, 3), "direction must be a name or a list"),
         (("often",), "prob must be a number or a list"),

@@ -137,8 +137,8 @@ def test_file_client_args_are_the_old_name(file):
 @pytest.mark.parametrize(
     ("kwargs", "text"),
     [
-        ({"color_type": "colour"}, "color_type is one of.*'colour'.*did you mean 'color'"),
-        ({"imdecode_backend": "cv3"}, "imdecode_backend is one of.*did you mean 'cv2'"),
+        ({"color_type": "colour"}, "color_type must be one of.*'colour'.*did you mean 'color'"),
+        ({"imdecode_backend": "cv3"}, "imdecode_backend must be one of.*did you mean 'cv2'"),
     ],
 )
 def test_unknown_options_are_refused(kwargs, text):

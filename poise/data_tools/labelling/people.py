@@ -92,7 +92,7 @@ def _read_edit(number: int, entry: Any, kinds: Mapping[Any, Kind]) -> Edit:
         raise RefusedError(400, f"{where} is new and needs a text as `key`, got {key!r:.60}")
     if not isinstance(category, int | float | str) or category not in kinds:
         known = ", ".join(f"{kind.category} ({kind.name})" for kind in kinds.values())
-        raise RefusedError(400, f"{where}.category_id is one of {known}, got {category!r:.60}")
+        raise RefusedError(400, f"{where}.category_id must be one of {known}, got {category!r:.60}")
     count = len(kinds[category].keypoints)
     triples = _numbers(entry.get("keypoints"), (count, NUMBERS))
     if triples is None or not np.isin(triples[:, 2], _VISIBILITIES).all():

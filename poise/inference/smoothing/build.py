@@ -76,7 +76,7 @@ def build_smoother(spec: Any) -> Any:
         choices = (*FILTERS, *ALIASES)
         hint = nearest(name, choices)
         raise ConfigError(
-            f"smoothing is one of {', '.join(FILTERS)}, or a dict; got '{name}'{hint}"
+            f"smoothing must be one of {', '.join(FILTERS)}, or a dict; got '{name}'{hint}"
         )
     options = {alias.renamed.get(key, key): value for key, value in options.items()}
     own = set(inspect.signature(SmoothingStage).parameters) - {"make"}

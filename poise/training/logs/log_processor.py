@@ -50,7 +50,7 @@ class LogProcessor:
         for cfg in self.custom_cfg:
             if cfg.get("method_name", "mean") not in self.methods:
                 raise ConfigError(
-                    f"custom_cfg of LogProcessor: method_name is one of "
+                    f"custom_cfg of LogProcessor: method_name must be one of "
                     f"{', '.join(self.methods)}, got {cfg.get('method_name')!r}"
                 )
 

@@ -136,7 +136,7 @@ def test_options_come_in_a_dict_or_beside_the_name(nano_weights, photo):
             "torchvision:fastrcnn",
             {},
             UnknownNameError,
-            "a detection model of torchvision is one of",
+            "a detection model of torchvision must be one of",
         ),
         ("nanodet", {"treshold": 1}, ArgumentError, "does not take 'treshold'"),
         ("nanodet", {"score_threshold": 3}, ArgumentError, "a number from 0 to 1, got 3"),

@@ -174,7 +174,7 @@ def test_what_cannot_be_lifted_is_told(video_lifter):
         list(build_lifter(video_lifter)(results(poses(1), schema=hand)))
     with pytest.raises(ArgumentError, match="did you mean 'window'"):
         build_lifter({"model": video_lifter, "windw": "online"})
-    with pytest.raises(ConfigError, match="window is one of"):
+    with pytest.raises(ConfigError, match="window must be one of"):
         build_lifter({"model": video_lifter, "window": "late"})
     with pytest.raises(ConfigError, match="got a Linear"):
         build_lifter(torch.nn.Linear(2, 2))

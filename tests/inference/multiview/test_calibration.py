@@ -281,7 +281,7 @@ def test_what_cannot_be_calibrated_is_told(drawn, shot, tmp_path):
     few = dict(list(seen[0].items())[:4])
     with pytest.raises(DataError, match=r"9 x 6 inner corners is found in 4 pictures, and 5"):
         calibrate_lens("cam0", few, BOARD, SIZE)
-    with pytest.raises(UnknownNameError, match="lens is one of .*did you mean 'fisheye'"):
+    with pytest.raises(UnknownNameError, match="lens must be one of .*did you mean 'fisheye'"):
         calibrate_lens("cam0", seen[0], BOARD, SIZE, lens="fishey")
     with pytest.raises(DataError, match="looks the same after half a turn"):
         calibrate_cameras(folders, Board.of("8x6", 0.05))

@@ -322,7 +322,7 @@ def test_bad_input_is_told(scenes, tmp_path):
     cases = [
         ((views[:1], cameras), {}, DataError, "at least two views"),
         ((views[:2], cameras), {}, DataError, "2 views and 3 cameras (cam0, cam1, cam2)"),
-        ((views, cameras), {"up": "w"}, ArgumentError, "up= is one of 'z', '-z'"),
+        ((views, cameras), {"up": "w"}, ArgumentError, "up= must be one of 'z', '-z'"),
         ((views, cameras), {"person": "larges"}, ArgumentError, "did you mean 'largest'?"),
         ((views, cameras), {"min_views": 4}, DataError, "2 to the number of views, 3; got 4"),
         ((views, cameras), {"max_error": 0}, DataError, "above 0"),

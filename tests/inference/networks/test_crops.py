@@ -120,7 +120,7 @@ def test_inferencer_warps_as_asked():
     ]
     # two ways to interpolate, on noise, which is the hardest picture for them
     np.testing.assert_allclose(found[0], found[1], atol=0.1)
-    with pytest.raises(UnknownNameError, match="crops is one of 'opencv', 'torch', got 'pil'"):
+    with pytest.raises(UnknownNameError, match="crops must be one of 'opencv', 'torch', got 'pil'"):
         poise.Inferencer(model, crops="pil")
 
 

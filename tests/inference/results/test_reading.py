@@ -146,7 +146,7 @@ def test_a_file_without_results_is_an_error_and_a_cut_one_a_warning(written, tmp
     ("options", "text"),
     [
         (["--save", "jsonl,video"], "--save video needs the pictures"),
-        (["--method", "savgoal"], "smoothing is one of one-euro, .*did you mean 'savgol'"),
+        (["--method", "savgoal"], "smoothing must be one of one-euro, .*did you mean 'savgol'"),
     ],
 )
 def test_the_command_refuses_what_it_cannot_do(written, tmp_path, options, text):

@@ -55,7 +55,7 @@ def test_probabilities_keep_the_order_and_know_their_kinds():
     found = probabilities_of(scores, "heatmap")
     assert found.tolist() == pytest.approx([0, 0, 0.2, 0.9, 1, 0, 1])
     with pytest.raises(
-        UnknownNameError, match="kind of score is one of.*got 'simc'; did you mean 'simcc'"
+        UnknownNameError, match="kind of score must be one of.*got 'simc'; did you mean 'simcc'"
     ):
         probabilities_of(scores, "simc")
     assert score_kind_of(None) == "heatmap"

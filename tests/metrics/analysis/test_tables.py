@@ -230,7 +230,7 @@ def test_keypoints_may_stand_with_their_intervals() -> None:
 
 def test_what_there_is_not_is_said(scene: Any) -> None:
     leaf = fed(EPE(), samples_of_people())
-    with pytest.raises(ArgumentError, match=r"sorted by is one of .*size.*got 'sizes'.*size"):
+    with pytest.raises(ArgumentError, match=r"sorted by must be one of .*size.*got 'sizes'.*size"):
         by_table(leaf, "sizes")
     with pytest.raises(DataError, match="nothing is known of occlusion"):
         by_table(leaf, "occlusion")

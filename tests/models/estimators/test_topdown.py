@@ -119,7 +119,7 @@ def test_padded_crops_are_no_other_size(pictures, sample):
 
 
 def test_modes_and_missing_samples_are_checked(model, pictures):
-    with pytest.raises(ConfigError, match="mode is one of"):
+    with pytest.raises(ConfigError, match="mode must be one of"):
         model(pictures, mode="train")
     with pytest.raises(ArgumentError, match="mode='loss' needs `data_samples`"):
         model(pictures, mode="loss")
