@@ -19,6 +19,8 @@ __all__ = ["warp_picture"]
 #: Fixed point of OpenCV 4: matrix products carry 10 bits after the point, coordinates 5.
 _PRODUCT_SCALE, _CELLS = 1 << 10, 1 << 5
 _SHIFT = 5
+#: Places that are farther off are outside of every picture, and int16 has no name for their pixels.
+_FARTHEST = np.iinfo(np.int16).max * _CELLS
 _ROUNDS_BY_ITSELF = int(cv2.__version__.split(".", 1)[0]) < 5
 
 
@@ -56,32 +58,26 @@ def warp_picture(
         x, y = _affine_places(cv2.invertAffineTransform(inverse), size)
     else:
         x, y = _perspective_places(cv2.invert(inverse)[1], size)
-    whole = np.empty((size[1], size[0], 2), np.int16)
-    whole[..., 0] = _within_int16(x >> _SHIFT)
-    whole[..., 1] = _within_int16(y >> _SHIFT)
-    cells = np.empty((size[1], size[0]), np.uint16)
-    np.add(
-        ((y & (_CELLS - 1)) * _CELLS).astype(np.uint16),
-        (x & (_CELLS - 1)).astype(np.uint16),
-        out=cells,
-    )
-    return cv2.remap(image, whole, cells, cv2.INTER_LINEAR, out, cv2.BORDER_CONSTANT, fill)
+    # x and y of the pixel, two int16 as one int32 of a little-endian processor
+    pixels = _full(((y >> _SHIFT) << 16) | ((x >> _SHIFT) & 0xFFFF), size).view(np.int16)
+    # few bits are enough for the rest, and quicker
+    x, y = x.astype(np.uint16), y.astype(np.uint16)
+    cells = _full(((y & (_CELLS - 1)) << _SHIFT) | (x & (_CELLS - 1)), size)
+    places = pixels.reshape(*cells.shape, 2)
+    return cv2.remap(image, places, cells, cv2.INTER_LINEAR, out, cv2.BORDER_CONSTANT, fill)
 
 
-def _within_int16(places: Array) -> Array:
-    """Places, those that are too far off at the ends of what int16 holds."""
-    low, high = np.iinfo(np.int16).min, np.iinfo(np.int16).max
-    if places.min() >= low and places.max() <= high:
-        return places
-    return np.asarray(places.clip(low, high))
+def _full(values: Array, size: tuple[int, int]) -> Array:
+    """Values (h, w); one row or one column stands for all."""
+    return np.ascontiguousarray(np.broadcast_to(values, (size[1], size[0])))
 
 
 def _affine_places(inverse: Array, size: tuple[int, int]) -> tuple[Array, Array]:
     """X and y in 1/32 pixels of the source, for every pixel of the result.
 
     Returns:
-        Two arrays that broadcast to (h, w); of boxes that are not rotated (1, w) and (h, 1), so
-        that most of the work is done once a row and once a column.
+        Two int32 arrays that broadcast to (h, w); of boxes that are not rotated (1, w) and (h, 1),
+        so that most of the work is done once a row and once a column.
     """
     column = np.arange(size[0]) * _PRODUCT_SCALE
     row = np.arange(size[1])
@@ -99,22 +95,25 @@ def _affine_places(inverse: Array, size: tuple[int, int]) -> tuple[Array, Array]
         if far < np.iinfo(np.int32).max:
             # half the bytes to go through
             along, down = along.astype(np.int32), down.astype(np.int32)
-        places.append((along + down) >> shift)
+        place = along + down
+        place >>= shift
+        if far >> shift > _FARTHEST:
+            place = place.clip(-_FARTHEST, _FARTHEST).astype(np.int32)
+        places.append(place)
     return places[0], places[1]
 
 
 def _perspective_places(inverse: Array, size: tuple[int, int]) -> tuple[Array, Array]:
-    """X and y (h, w) in 1/32 pixels of the source, for every pixel of the result."""
+    """X and y (h, w) int32 in 1/32 pixels of the source, for every pixel of the result."""
     column, row = np.arange(size[0]), np.arange(size[1])[:, None]
     *sums, (across, down) = ((a * column, b * row + c) for a, b, c in inverse)
     # of an affine map in the form of a perspective one all pixels lie at one depth
     w = across + down if inverse[2, :2].any() else down[:1]
     scale = np.divide(_CELLS, w, out=np.zeros_like(w), where=w != 0)
-    limit = np.iinfo(np.int32)
     places = []
     for across, down in sums:
         place = across + down
         place *= scale
-        place.clip(limit.min, limit.max, out=place)
+        place.clip(-_FARTHEST, _FARTHEST, out=place)
         places.append(np.rint(place, out=place).astype(np.int32))
     return places[0], places[1]
