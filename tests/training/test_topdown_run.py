@@ -118,7 +118,7 @@ def test_a_missing_annotation_file_is_named_with_its_key(config, tmp_path):
     [
         ({"options": ["train_config.max_epochs=1"]}, "did you mean 'train_cfg'"),
         ({"options": ["train_cfg.max_epoch=1"]}, "did you mean 'max_epochs'"),
-        ({"amp": "fp8"}, "bf16 or fp16"),
+        ({"amp": "fp8"}, "must be one of 'bf16', 'fp16', got 'fp8'"),
     ],
 )
 def test_wrong_options_are_named(config, tmp_path, options, match):

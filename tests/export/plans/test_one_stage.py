@@ -187,8 +187,8 @@ def test_pose_model_and_detector_files_are_told_apart(rtmo, tmp_path):
 
 
 def test_unknown_ending_is_refused_before_any_work(tmp_path):
-    with pytest.raises(ArgumentError, match="ends in .onnx.*got '.*model.tflite'"):
-        export_model(None, tmp_path / "model.tflite")
+    with pytest.raises(ArgumentError, match="ends in .onnx.*got '.*model.pb'"):
+        export_model(None, tmp_path / "model.pb")
 
 
 def test_a_one_stage_file_has_no_covariances_and_says_who_has(rtmo):

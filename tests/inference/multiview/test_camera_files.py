@@ -242,7 +242,7 @@ def test_millimetres_are_converted_when_they_are_told(tmp_path):
     assert read_cameras(path, unit="m")[1].translation.tolist() == [1500, 0, 3]
     own = json_file(tmp_path, unit="cm", translation=[150, 0, 300])
     np.testing.assert_allclose(read_cameras(own)[1].translation, [1.5, 0, 3], atol=1e-9)
-    with pytest.raises(UnknownNameError, match="one of m, cm, mm, got 'inch'"):
+    with pytest.raises(UnknownNameError, match="must be one of 'm', 'cm', 'mm', got 'inch'"):
         read_cameras(path, unit="inch")
 
 
