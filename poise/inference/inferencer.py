@@ -117,11 +117,13 @@ class Inferencer:
             model, self.choice = pick_model(self.mode)
             _LOG.info("model: %s (%s)", model, self.choice)
         self.model_name, self.weights, self.backend = model, weights, backend
-        one_of(backend, BACKENDS, "backend", UnknownNameError)
+        file, config = (model, None) if weights is None else (weights, model)
+        exported = is_exported(model) or is_exported(weights)
+        own = [runtime_of(file)] if exported else []
+        one_of(backend, dict.fromkeys([*BACKENDS, *own]), "backend", UnknownNameError)
         one_of(crops, CROPS, "crops", UnknownNameError)
-        if is_exported(model) or is_exported(weights):
+        if exported:
             # without torch, and without importing it
-            file, config = (model, None) if weights is None else (weights, model)
             self.backend = runtime_of(file) if backend == "torch" else backend
             self.device: Any = "cpu"
             self.model: Any = load_exported(file, self.backend, half=self.mode.half, config=config)

@@ -190,6 +190,12 @@ def _of_exported(text: str, metainfo: Any, options: dict[str, Any]) -> BatchDete
 
     if "dataset_meta" in about:
         raise ConfigError(f"'{text}' is a pose model, not a detector; give it as --model")
+    if Path(text).is_file() and Path(text).suffix.lower() != ".onnx":
+        raise ConfigError(
+            f"'{text}' is no file of a detector that is run here: expected RTMDet or YOLOX in any "
+            "form that `poise export` writes, or an .onnx file, such as of nanodet. The embedded "
+            "one needs no file: 'nanodet'"
+        )
     return _made(OnnxDetector, options, text)
 
 

@@ -186,6 +186,11 @@ def load_exported(
     if kind not in _NETWORKS:
         later = f"holds a '{kind}', which a later Poise has written"
         raise ConfigError(f"'{path}' {_ELSEWHERE.get(kind, later)}")
+    if "dataset_meta" not in about:
+        raise ConfigError(
+            f"'{path}' names no keypoints: expected a file that `poise export` wrote of a pose "
+            "model. That of nanodet finds boxes, for detector=... (--detector)"
+        )
     codec = about.get("codec")
     decoder: Any = None if codec is None else KEYPOINT_CODECS.build(codec)
     return SimpleNamespace(

@@ -8,21 +8,24 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
 import poise
+from poise.cli.main import app
 from poise.errors import (
     ArgumentError,
     CheckpointError,
     ConfigError,
     FileMissingError,
     MissingDependencyError,
+    UnknownNameError,
 )
 from poise.export import export_model
 from poise.export.forms.mobile import write_ncnn, write_tflite
 from poise.export.forms.mobile_words import plainly, said_plainly
 from poise.export.plans.plan import FromPixels, Plan
 from poise.inference import Inferencer
-from poise.inference.detectors import NanoDetDetector
+from poise.inference.detectors import NanoDetDetector, build_detector
 from poise.layers.attention import SelfAttention
 from poise.layers.csp import Focus
 from poise.models.preprocessors import PoseDataPreprocessor
@@ -92,6 +95,31 @@ def test_an_input_of_another_size_is_refused(ending, exported):
     session = open_session(path := exported(ending)[0], runtime_of(path))
     with pytest.raises(ArgumentError, match="takes inputs of the shape"):
         session(np.zeros((1, 100, 192, 3), np.uint8))
+
+
+@pytest.mark.parametrize("ending", FORMS)
+def test_its_runtime_may_be_named_and_is_measured(ending, exported):
+    path = str(exported(ending)[0])
+    runtime = runtime_of(path)
+    assert Inferencer(path, backend=runtime, detector=None).backend == runtime
+    args = ["bench", path, "--modes", "balanced", "--seconds", "0.05", "--people", "1"]
+    done = CliRunner().invoke(app, args)
+    assert done.exit_code == 0, done.output
+    assert f"fastest here: --backend {runtime} --mode balanced" in done.stdout
+    with pytest.raises(UnknownNameError, match=f"backend is one of .*'{runtime}', got 'npu'"):
+        Inferencer(path, backend="npu")
+    with pytest.raises(ArgumentError, match=f"is run by {runtime}, not by onnxruntime"):
+        Inferencer(path, backend="onnxruntime")
+
+
+def test_the_embedded_detector_in_a_file_is_for_programs_of_ones_own(tmp_path):
+    need(".param")
+    path = tmp_path / "nanodet.param"
+    export_model(NanoDetDetector(), path)
+    with pytest.raises(ConfigError, match=r"an \.onnx file, such as of nanodet"):
+        build_detector(str(path))
+    with pytest.raises(ConfigError, match=r"names no keypoints: .* of a pose model"):
+        Inferencer(path)
 
 
 @pytest.mark.parametrize("ending", FORMS)

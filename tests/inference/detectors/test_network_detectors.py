@@ -131,6 +131,7 @@ def test_options_come_in_a_dict_or_beside_the_name(nano_weights, photo):
         ("faster_rcnn_r50_fpn_coco", {}, ConfigError, "use rtmdet-person"),
         ("demo/mmdetection_cfg/yolov3_d53_320_273e_coco.py", {}, ConfigError, "use rtmdet-s"),
         ("nothing.onnx", {}, FileMissingError, "no detector file 'nothing.onnx'"),
+        ("nothing.param", {}, FileMissingError, "no detector file 'nothing.param'"),
         ("nothing.py", {}, FileMissingError, "no config file 'nothing.py'"),
         (
             "torchvision:fastrcnn",
