@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import sys
 import threading
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from poise._words import counted
 from poise.cli import options
 
 __all__ = ["label"]
@@ -129,17 +131,20 @@ def _say_begin(store: Any, server: Any) -> None:
     for sentence in store.labels.said:
         typer.echo(sentence)
     for kind in store.labels.kinds.values():
-        typer.echo(f"{kind.name}: {len(kind.asked)} keypoints")
-    typer.echo(f"{len(store):,} pictures, {store.reviewed:,} of them reviewed")
+        pairs = sum(other > k for k, other in enumerate(kind.swap))
+        sides = f", {counted(pairs, 'pair')} of left and right" if pairs else ""
+        typer.echo(f"{kind.name}: {counted(len(kind.asked), 'keypoint')}{sides}")
+    typer.echo(f"{counted(len(store), 'picture')}, {store.reviewed:,} of them reviewed")
     typer.echo(f"labels: {store.out}, saved at every change")
     typer.echo(f"label at {server.address} (Ctrl-C ends it)")
 
 
 def _say_end(store: Any) -> None:
-    typer.echo(f"\nreviewed: {store.reviewed:,} of {len(store):,} pictures")
+    typer.echo(f"\nreviewed: {store.reviewed:,} of {counted(len(store), 'picture')}")
+    labels = shlex.quote(str(store.out))
     if store.unseen:
         typer.echo(
-            f"with labels that nobody reviewed: {store.unseen:,}; `poise data convert {store.out} "
+            f"with labels that nobody reviewed: {store.unseen:,}; `poise data convert {labels} "
             "--reviewed -o train.json` leaves these out"
         )
     if store.file.backup is not None:
@@ -152,6 +157,8 @@ def _say_end(store: Any) -> None:
     usual = [place / below for place in (home, home.parent) for below in (".", "images")]
     audit, train = "", ""
     if folder not in usual:
-        audit, train = f" --images {folder}", f" --train-images {folder}"
-    typer.echo(f"  poise data audit {store.out}{audit}")
-    typer.echo(f"  poise train MODEL --train-ann {store.out}{train}")
+        audit, train = (
+            f" {option} {shlex.quote(str(folder))}" for option in ("--images", "--train-images")
+        )
+    typer.echo(f"  poise data audit {labels}{audit}")
+    typer.echo(f"  poise train MODEL --train-ann {labels}{train}")

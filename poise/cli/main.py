@@ -45,7 +45,10 @@ COMMANDS = {
     "analyze": ("poise.cli.analyze:app", "Tables and curves of finished runs."),
     "config": ("poise.cli.config:app", "Show and compare configs."),
     "zoo": ("poise.cli.zoo:app", "List released models; fetch, publish and convert weights."),
-    "export": ("poise.cli.export:export", "Write a model as an ONNX, OpenVINO or torch file."),
+    "export": (
+        "poise.cli.export:export",
+        "Write a model for ONNX, OpenVINO, torch, NCNN or TFLite.",
+    ),
     "bench": ("poise.cli.bench:bench", "Measure how fast models are on this machine."),
     "migrate": ("poise.cli.migrate:migrate", "Rewrite a file's MMPose imports to Poise's."),
     "doctor": (

@@ -214,8 +214,9 @@ class _Tally:
         """Such as "3 of 4 pictures", of what was to be done where the run was stopped."""
         came = self.pictures + self.frames
         total = max(came, self._planned) if self.stopped else came
-        kinds = [name for name in ("pictures", "frames") if getattr(self, name)]
-        return f"{came - self.failed} of {total} {' and '.join(kinds) or self._unit}"
+        kinds = [name for name in ("pictures", "frames") if getattr(self, name)] or [self._unit]
+        what = kinds[0].removesuffix("s") if total == 1 else " and ".join(kinds)
+        return f"{came - self.failed:,} of {total:,} {what}"
 
 
 def _run(results: Iterator[Any], group: Any, sources: list[Any]) -> _Tally:

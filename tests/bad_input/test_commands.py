@@ -81,7 +81,7 @@ def test_a_picture_without_boxes_is_no_error_but_said(project):
     (project.folder / "boxes.json").write_text('{"1.png": []}')
     status, text = project.poise(*PICTURE, "--boxes", "boxes.json", "--out", "out")
     assert status == 0
-    assert "1 of 1 pictures, 0 poses" in text
+    assert "1 of 1 picture, 0 poses" in text
     assert "no boxes were given" in text
 
 

@@ -56,7 +56,7 @@ SMALL = ("-m", "movenet-lightning", "--detector", "whole-image", "--device", "cp
 def test_picture_gives_a_drawn_picture_and_json(run, tmp_path):
     done = run(PHOTO, "--out", tmp_path / "out", *SMALL, "--timing")
     assert done.exit_code == 0
-    assert "1 of 1 pictures, 1 pose ->" in done.output
+    assert "1 of 1 picture, 1 pose ->" in done.output
     assert "network" in done.output
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "astronaut.json",

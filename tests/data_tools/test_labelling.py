@@ -188,6 +188,31 @@ def test_who_is_deleted_comes_back_whole(own: Own) -> None:
     assert sorted(back) == [1, 2, 3, 4]
 
 
+def test_a_loop_of_two_rounds_finds_all_pictures(tmp_path: Path) -> None:
+    def labelled(name: str) -> Path:
+        folder = tmp_path / name
+        (folder / "images").mkdir(parents=True)
+        cv2.imwrite(str(folder / "images" / f"{name}.png"), np.zeros((40, 60, 3), np.uint8))
+        store = open_labels(folder, keypoints=NAMES)
+        save(
+            store,
+            0,
+            lambda p: p["people"].append(new([1, 2, 2], [30, 4, 2], [5, 30, 2])),
+            reviewed=True,
+        )
+        return folder / "labels.json"
+
+    first, both = tmp_path / "train.json", tmp_path / "train_2.json"
+    found, _ = convert_annotations(labelled("a"), first, reviewed=True)
+    assert (found.folder, read(first)["images"][0]["file_name"]) == (tmp_path, "a/images/a.png")
+    found, _ = convert_annotations(labelled("b"), both, reviewed=True, added=[first])
+    names = [image["file_name"] for image in read(both)["images"]]
+    assert (names, found.said) == (["b/images/b.png", "a/images/a.png"], [])
+    (tmp_path / "a" / "images" / "a.png").unlink()
+    found, _ = convert_annotations(tmp_path / "b/labels.json", both, reviewed=True, added=[first])
+    assert found.said == [f"pictures of {first} not found, names kept: a/images/a.png"]
+
+
 def test_reviewed_is_of_the_picture(own: Own) -> None:
     store = open_labels(own())
     save(store, 1, nothing, reviewed=True)
@@ -472,6 +497,30 @@ def test_boxes_alone_get_keypoints(own: Own) -> None:
     )
 
 
+def test_keypoints_without_names_get_those_that_are_said(own: Own) -> None:
+    path = own()
+    content = read(path)
+    content["categories"] = [{"id": 1, "name": "imp"}]
+    path.write_text(json.dumps(content))
+    assert open_labels(path).labels.kinds[1].keypoints[0] == "keypoint_0"
+    store = open_labels(path, keypoints=NAMES)
+    assert store.labels.kinds[1].keypoints == NAMES.split(",")
+    save(store, 0, move(0, 30, 31, 2))
+    assert read(path)["categories"][0]["keypoints"] == NAMES.split(",")
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="annotation 1 has 9 entries in `keypoints`, expected 51"):
+        open_labels(path, keypoints="coco")
+
+
+def test_findings_that_are_not_there_or_none_are_said(own: Own, tmp_path: Path) -> None:
+    file = tmp_path / "findings.json"
+    with pytest.raises(FileMissingError, match=r"no file of findings .*--out FILE` writes one"):
+        open_labels(own(), doubts=file)
+    file.write_text(json.dumps({"findings": []}))
+    store = open_labels(own(), doubts=file)
+    assert store.labels.said == [f"{file} doubts nothing: all pictures are shown"]
+
+
 def test_bad_files_are_named(own: Own, tmp_path: Path, pictures: Path) -> None:
     path = own()
     for changes, text in (
@@ -488,7 +537,9 @@ def test_bad_files_are_named(own: Own, tmp_path: Path, pictures: Path) -> None:
         with pytest.raises(DataError, match=text):
             open_labels(path)
     own()
-    with pytest.raises(DataError, match="--keypoints a,b are a, b. Leave it out"):
+    with pytest.raises(
+        DataError, match=r"has 3 keypoints \(nose, .*\); --keypoints a,b are 2 keypoints \(a, b\)"
+    ):
         open_labels(path, keypoints="a,b")
     for text in ("a,b,a", "a,,b"):
         with pytest.raises(DataError, match=f"names with commas between.*got '{text}'"):

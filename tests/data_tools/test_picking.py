@@ -489,7 +489,7 @@ class TestCommand:
             (["--by", "doubt"], "--by doubt needs poses: give --model"),
             (["--by", "luck"], "--by must be one of 'doubt', 'spread', 'both', got 'luck'"),
             (["--to", "labelmi"], "did you mean 'labelme'"),
-            (["-n", "0"], "--num and --every are 1 or more"),
+            (["-n", "0"], "--num is 1 or more, got 0"),
             (["-w", "x.pth"], "--weights belongs to --model"),
             (["--labelled", "gone.json"], "there is no annotation file gone.json"),
         ],

@@ -11,7 +11,7 @@ from typing import Any
 
 from poise.check.files import write_text
 from poise.datasets.coco_file import read_json
-from poise.errors import DataError
+from poise.errors import DataError, FileMissingError
 
 __all__ = ["KINDS", "Audit", "Finding", "doubtful_ids", "read_findings"]
 
@@ -180,6 +180,10 @@ def read_findings(path: Path) -> list[dict[str, Any]]:
         FileMissingError: there is no such file.
         DataError: it is of another kind.
     """
+    if not path.is_file():
+        raise FileMissingError(
+            f"there is no file of findings {path}; `poise data audit LABELS --out FILE` writes one"
+        )
     content = read_json(str(path), "the file of the audit", owner="poise data audit")
     findings = content.get("findings") if isinstance(content, dict) else None
     if not isinstance(findings, list) or not all(

@@ -13,7 +13,7 @@ from poise._words import shortened
 from poise.data_tools.formats.annotations import NUMBERS, Annotations, plain
 from poise.errors import DataError
 
-__all__ = ["join_annotations"]
+__all__ = ["join_annotations", "seen_from"]
 
 #: so many names are shown in an error text
 _SHOWN = 4
@@ -80,6 +80,15 @@ def join_annotations(first: Annotations, other: Annotations, home: Path) -> Anno
         found.lost[reason] += count
         found.ids.setdefault(reason, []).extend(other.ids.get(reason, ()))
     return found
+
+
+def seen_from(found: Annotations, home: Path) -> None:
+    """Let names of pictures be relative to another folder."""
+    found.images = [
+        {**image, "file_name": _seen_from(home, found, image["file_name"])}
+        for image in found.images
+    ]
+    found.folder = home
 
 
 def _seen_from(home: Path, part: Annotations, name: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poise._words import shortened
 from poise.data_tools.formats.annotations import REVIEWED, Annotations
 from poise.data_tools.formats.archives import is_archive, unpack
 from poise.data_tools.formats.coco import is_coco, read_coco_file, write_coco_file
@@ -15,7 +16,7 @@ from poise.data_tools.formats.cvat import is_cvat, read_cvat
 from poise.data_tools.formats.cvat_files import cvat_files
 from poise.data_tools.formats.deeplabcut import is_deeplabcut, read_deeplabcut
 from poise.data_tools.formats.deeplabcut_files import deeplabcut_files
-from poise.data_tools.formats.joining import join_annotations
+from poise.data_tools.formats.joining import join_annotations, seen_from
 from poise.data_tools.formats.json_lines import is_json_lines, read_json_lines, write_json_lines
 from poise.data_tools.formats.label_studio import (
     is_label_studio,
@@ -251,13 +252,22 @@ def convert_annotations(
             )
         found = found.converted(to_schema, derived=derived)
     form = _form_to_write(out, form)
-    if FORMS[form].make is not None or added:
+    made, home = FORMS[form].make is not None, out.parent if out.suffix else out
+    if made or added or reviewed:
         # tools, and labels of other folders, need to know where pictures lie
         _place(found, path, (reading or Reading()).images)
     for other in added:
         more = read_annotations(other, dataclasses.replace(reading or Reading(), images=None))
         _place(more, other, None)
-        found = join_annotations(found, more, out if out.suffix == "" else out.parent)
+        for part, source in ((found, path), (more, other)):
+            if part.folder is None:
+                names = shortened([image["file_name"] for image in part.images], 2)
+                found.said.append(f"pictures of {source} not found, names kept: {names}")
+        found = join_annotations(found, more, home)
+    own = path if path.is_dir() else path.parent
+    if reviewed and found.folder and not (made or added or own.resolve() == home.resolve()):
+        # of a folder that was picked, whose pictures are found from there alone
+        seen_from(found, home)
     return found, write_annotations(found, out, form, replace=replace)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from poise import schemas
+from poise._words import counted, shortened
 from poise.check.categories import OWN
 from poise.check.keypoints import describe_content
 from poise.errors import DataError
@@ -99,9 +100,9 @@ def _kind(
         names, given = _given(keypoints)
         if names != report.names:
             raise DataError(
-                f"{path}: category '{category.get('name')}' has the keypoints "
-                f"{', '.join(report.names)}; --keypoints {keypoints} are {', '.join(names)}. Leave "
-                "it out to go on with those of the file"
+                f"{path}: category '{category.get('name')}' has {_listed(report.names)}; "
+                f"--keypoints {keypoints} are {_listed(names)}. Leave it out to go on with those "
+                "of the file"
             )
         meta = given or meta
     own = category.get(OWN) or report.names
@@ -159,6 +160,10 @@ def _given(keypoints: str) -> tuple[list[str], dict[str, Any] | None]:
             f"(nose,left_ear,right_ear,tail); got '{keypoints}', where {what}"
         )
     return names, None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{counted(len(names), 'keypoint')} ({shortened(names)})"
 
 
 def _css(colors: Iterable[Sequence[int]] | np.ndarray) -> list[str]:

@@ -79,7 +79,10 @@ def open_labels(
         category=category,
         said=said,
     )
-    return LabelStore(read, source, target, read_findings(doubts) if doubts else ())
+    findings = read_findings(doubts) if doubts else ()
+    if doubts and not findings:
+        said.append(f"{doubts} doubts nothing: all pictures are shown")
+    return LabelStore(read, source, target, findings)
 
 
 def _labels_of(
@@ -123,10 +126,8 @@ def _read(
         content: dict[str, Any] = {"info": {}, "images": [], "annotations": [], "categories": []}
     else:
         content = _checked(read_json(str(source), owner="poise data label"), source)
-    nothing = not any(c.get("keypoints") for c in content["categories"]) and not any(
-        p.get("keypoints") for p in content["annotations"]
-    )
-    if nothing and keypoints is not None:
+    unnamed = not any(c.get("keypoints") for c in content["categories"])
+    if unnamed and keypoints is not None:
         content = _with_keypoints(content, keypoints, category)
     about = source or folder or home
     kinds = kinds_of(content, about, keypoints)
@@ -136,7 +137,8 @@ def _read(
     own = folder is not None and source in (None, folder / LABELS, home / LABELS)
     more = _more_pictures(names, images or folder, place) if folder is not None and own else []
     if not names and not more:
-        raise FileMissingError(f"{about} has no pictures; looked for {', '.join(IMAGE_SUFFIXES)}")
+        endings = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise FileMissingError(f"{about} has no pictures; looked for {endings}")
     return Labels(content, kinds, place, more, said)
 
 
@@ -152,7 +154,7 @@ def _checked(content: Any, source: Path) -> dict[str, Any]:
 
 
 def _with_keypoints(content: Mapping[str, Any], keypoints: str, name: str) -> dict[str, Any]:
-    """Content whose categories get keypoints, of which they have none."""
+    """Content whose categories get names of keypoints, of which they have none."""
     new, info = new_category(keypoints, name)
     points = {key: new[key] for key in ("keypoints", "skeleton")}
     categories = [{**old, **points} for old in content["categories"]] or [new]

@@ -54,8 +54,9 @@ class Wishes:
     def __post_init__(self) -> None:
         if self.by is not None:
             one_of(self.by, WAYS, "--by", ArgumentError)
-        if self.num < 1 or (self.every is not None and self.every < 1):
-            raise ArgumentError(f"--num and --every are 1 or more, got {self.num} and {self.every}")
+        for option, value in (("--num", self.num), ("--every", self.every)):
+            if value is not None and value < 1:
+                raise ArgumentError(f"{option} is 1 or more, got {value}")
 
 
 @dataclass

@@ -32,7 +32,7 @@ def layout_of(name: str) -> Callable[[PoseResult], Any]:
     Raises:
         DataError: another name.
     """
-    return LAYOUTS[one_of(name, LAYOUTS, "layout", DataError)]
+    return LAYOUTS[one_of(name, LAYOUTS, "layout of JSON files (--format)", DataError)]
 
 
 class JsonSink(PictureFiles):

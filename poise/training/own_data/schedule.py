@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from poise._words import counted
 from poise.zoo.parts.assembly import Tree
 
 __all__ = ["fit_course", "scale_rate", "stretch"]
@@ -49,7 +50,7 @@ def fit_course(
     stretch(tree, epochs, steps)
     return [
         scale_rate(tree, batch * devices, base),
-        f"course: {epochs} epochs of {steps} steps, {samples} {items}",
+        f"course: {counted(epochs, 'epoch')} of {counted(steps, 'step')}, {samples:,} {items}",
     ]
 
 

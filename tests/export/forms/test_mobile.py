@@ -106,7 +106,7 @@ def test_its_runtime_may_be_named_and_is_measured(ending, exported):
     done = CliRunner().invoke(app, args)
     assert done.exit_code == 0, done.output
     assert f"fastest here: --backend {runtime} --mode balanced" in done.stdout
-    with pytest.raises(UnknownNameError, match=f"backend is one of .*'{runtime}', got 'npu'"):
+    with pytest.raises(UnknownNameError, match=f"backend must be one of .*'{runtime}', got 'npu'"):
         Inferencer(path, backend="npu")
     with pytest.raises(ArgumentError, match=f"is run by {runtime}, not by onnxruntime"):
         Inferencer(path, backend="onnxruntime")

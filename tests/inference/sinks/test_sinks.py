@@ -238,7 +238,7 @@ def test_sheet_stays_small_however_long_the_video_is(tmp_path):
 def test_unknown_names_and_layouts_are_answered_with_the_nearest(tmp_path):
     with pytest.raises(UnknownNameError, match="got 'vidoe'; did you mean 'video'"):
         open_sinks("json,vidoe", tmp_path)
-    with pytest.raises(DataError, match="layout must be one of 'poise', 'mmpose', got 'coco'"):
+    with pytest.raises(DataError, match=r"\(--format\) must be one of 'poise', 'mmpose', got"):
         sink("json", tmp_path, layout="coco")
 
 
