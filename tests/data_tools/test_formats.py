@@ -99,6 +99,13 @@ def yolo(folder: Path, text: str, people: str, picture: str = "images/1.png") ->
     return folder / "data.yaml"
 
 
+def test_keypoints_in_further_fields_are_said(own: Any, tmp_path: Path) -> None:
+    path = own(person2={"foot_kpts": [1, 2, 2] * 6})
+    found, _ = convert_annotations(path, tmp_path / "out.json")
+    assert any(said.startswith("of each person only `keypoints`") for said in found.said)
+    assert "foot_kpts stay as they are in COCO files" in " ".join(found.said)
+
+
 def test_seventeen_keypoints_with_names_of_their_own_are_not_cocos(tmp_path: Path) -> None:
     names = [f"joint_{i}" for i in range(17)]
     text = f"kpt_shape: [17, 3]\ntrain: images\nkpt_names: {{0: {names}}}\n"

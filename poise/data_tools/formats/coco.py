@@ -22,6 +22,9 @@ from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["check_writable", "is_coco", "read_coco_file", "schema_of", "write_coco_file"]
 
+#: how COCO-WholeBody calls further keypoints of a person
+_PART = "_kpts"
+
 
 def is_coco(path: Path) -> bool:
     """Any other .json (or .json.gz) file; its reader says what it lacks."""
@@ -58,6 +61,12 @@ def read_coco_file(path: Path, reading: Reading) -> Annotations:
                 f"{path}: annotation {ann.get('id')} has {len(ann['keypoints'])} numbers in "
                 f"keypoints, expected {expected} of {meta['dataset_name']}"
             )
+    others = sorted({key for ann in content["annotations"] for key in ann if key.endswith(_PART)})
+    if others:
+        said.append(
+            f"of each person only `keypoints` is converted; {', '.join(others)} stay as they are "
+            "in COCO files, and are left out of other forms"
+        )
     return Annotations(
         images=content["images"],
         people=content["annotations"],
