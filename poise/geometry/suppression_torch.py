@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,4 +45,4 @@ def _load_kernel() -> None:
                 # the import below says what is wrong with it
                 break
     if not hasattr(torch.ops.torchvision, "nms") or torch.jit.is_tracing():
-        import torchvision  # noqa: F401
+        import_module("torchvision")

@@ -107,10 +107,10 @@ def build_with_weights(config: Any, weights: Any) -> tuple[Any, bool]:
     """
     if weights is None:
         return build_model(config), False
-    from poise.models.weights.first_values import no_first_values
+    from poise.models.weights.first_values import NoFirstValues
     from poise.models.weights.loading import load_checkpoint
 
-    with no_first_values():
+    with NoFirstValues():
         model = build_model(config)
     again = None if model is config else lambda: build_model(config)
     checkpoint = load_checkpoint(model, weights, same_shapes=True, first_values=again)

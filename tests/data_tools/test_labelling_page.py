@@ -38,7 +38,7 @@ class Model:
 
 @pytest.fixture
 def server(own: Callable[..., Path]) -> Iterator[LabelServer]:
-    with LabelServer(open_labels(own()), proposer=Model()) as found:  # type: ignore[arg-type]
+    with LabelServer(open_labels(own()), proposer=Model()) as found:
         thread = threading.Thread(target=found.serve_forever, args=(0.01,))
         thread.start()
         yield found

@@ -9,7 +9,7 @@ from torch import nn
 import poise
 from poise.apis import init_model
 from poise.layers import trunc_normal_
-from poise.models.weights.first_values import no_first_values
+from poise.models.weights.first_values import NoFirstValues
 
 SMALL = {
     "type": "TopdownPoseEstimator",
@@ -44,7 +44,7 @@ DISTRIBUTIONS = [
 @pytest.mark.parametrize("make", LAYERS)
 def test_no_random_number_is_drawn_for_a_layer(make) -> None:
     before = torch.get_rng_state()
-    with no_first_values():
+    with NoFirstValues():
         layer = make()
     assert torch.equal(torch.get_rng_state(), before)
     shapes = {k: v.shape for k, v in layer.state_dict().items()}
@@ -54,7 +54,7 @@ def test_no_random_number_is_drawn_for_a_layer(make) -> None:
 @pytest.mark.parametrize("fill", DISTRIBUTIONS)
 def test_no_distribution_touches_a_parameter(fill) -> None:
     weight = nn.Parameter(torch.full((4, 4), 3.0))
-    with no_first_values():
+    with NoFirstValues():
         assert fill(weight) is weight
     assert torch.equal(weight.detach(), torch.full((4, 4), 3.0))
 
@@ -63,7 +63,7 @@ def test_constants_buffers_and_arithmetic_are_as_ever() -> None:
     torch.manual_seed(0)
     expected = torch.empty(3).normal_()
     torch.manual_seed(0)
-    with no_first_values():
+    with NoFirstValues():
         norm, drawn = nn.BatchNorm2d(4), torch.empty(3).normal_()
         summed = torch.ones(2).add_(1)
     assert norm.weight.tolist() == [1.0] * 4

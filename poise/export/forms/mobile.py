@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from poise._lazy import needed
 from poise.errors import ConfigError, PoiseError
-from poise.export.forms.mobile_words import plainly, said_plainly
+from poise.export.forms.mobile_words import PlainMethods, plainly
 from poise.export.plans.plan import Plan
 from poise.runtimes import METADATA_FILE
 
@@ -166,7 +166,7 @@ def _told_plainly(plan: Plan, form: str) -> Iterator[None]:
     Raises:
         ConfigError: the converter fails.
     """
-    with warnings.catch_warnings(), torch.no_grad(), said_plainly():
+    with warnings.catch_warnings(), torch.no_grad(), PlainMethods():
         warnings.simplefilter("ignore")
         try:
             yield

@@ -5,20 +5,20 @@ What NCNN or TFLite does not know, and how else it can be said, is here alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from poise.export.forms.rewriting import rewritten
 from poise.layers.attention import SelfAttention
 from poise.layers.csp import Focus
 
-__all__ = ["plainly", "said_plainly"]
+__all__ = ["PlainMethods", "plainly"]
 
 #: Level at which a preprocessor is asked for its factors: large, so that they lose no digits.
 _WHITE = 255.0
@@ -34,27 +34,31 @@ def plainly(network: nn.Module) -> nn.Module:
         if isinstance(module, SelfAttention):
             _divide(module)
         if isinstance(module, Focus):
-            module.forward = MethodType(_gather, module)  # type: ignore[method-assign]
+            _replace(module, "forward", _gather)
     return network
 
 
-@contextmanager
-def said_plainly() -> Iterator[None]:
+def _replace(module: nn.Module, name: str, function: Callable[..., Any]) -> None:
+    """Give this module, and no other of its class, another method."""
+    setattr(module, name, MethodType(function, module))
+
+
+class PlainMethods(TorchFunctionMode):
     """Let methods of tensors be traced as others that NCNN has."""
-    view_as, clamp = torch.Tensor.view_as, torch.Tensor.clamp
 
-    def limited(own: Tensor, min: Any = None, max: Any = None) -> Tensor:  # noqa: A002
-        if not (isinstance(min, Tensor) and isinstance(max, Tensor)):
-            return clamp(own, min, max)
-        return torch.minimum(torch.maximum(own, min), max)
-
-    torch.Tensor.view_as = lambda own, other: own.reshape(other.shape)  # type: ignore[assignment]
-    torch.Tensor.clamp = limited  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        torch.Tensor.view_as = view_as  # type: ignore[method-assign]
-        torch.Tensor.clamp = clamp  # type: ignore[method-assign]
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """`view_as` by `reshape`, bounds that are tensors by the smaller and the larger."""
+        kwargs = kwargs or {}
+        if func is Tensor.view_as:
+            own, other = args
+            return own.reshape(other.shape)
+        if func is Tensor.clamp:
+            bounds = dict(zip(("self", "min", "max"), args, strict=False)) | kwargs
+            if all(isinstance(bounds.get(name), Tensor) for name in ("min", "max")):
+                return bounds["self"].maximum(bounds["min"]).minimum(bounds["max"])
+        return func(*args, **kwargs)
 
 
 class _Normalising(nn.Module):
@@ -96,7 +100,7 @@ def _divide(attention: SelfAttention) -> None:
     attention.parts = nn.ModuleList(
         _linear(weight, bias) for weight, bias in zip(joint.weight.chunk(3), biases, strict=True)
     )
-    attention.attend = MethodType(_attend, attention)  # type: ignore[method-assign]
+    _replace(attention, "attend", _attend)
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:

@@ -128,8 +128,10 @@ def _result(entry: Any, rate: float | None, where: str) -> PoseResult:
 
 def _size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
     """(width, height) of an entry that has them."""
-    size = entry.get("width"), entry.get("height")
-    return size if all(isinstance(side, int) and side > 0 for side in size) else None  # type: ignore[return-value]
+    width, height = entry.get("width"), entry.get("height")
+    if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
+        return width, height
+    return None
 
 
 def _instances(people: Sequence[Mapping[str, Any]], count: int, where: str) -> InstanceData:

@@ -65,7 +65,7 @@ def embedded_nanodet() -> NanoDet:
         DataError: the weights are missing from the installation.
     """
     from poise.models.weights import load_checkpoint
-    from poise.models.weights.first_values import no_first_values
+    from poise.models.weights.first_values import NoFirstValues
     from poise.zoo import default_weights
 
     weights = default_weights("nanodet")
@@ -74,7 +74,7 @@ def embedded_nanodet() -> NanoDet:
             "the weights of the embedded detector are missing from this installation "
             "(poise/zoo/embedded/nanodet.safetensors); reinstall poise"
         )
-    with no_first_values():
+    with NoFirstValues():
         network = NanoDet()
     load_checkpoint(network, weights, strict=True)
     return network

@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from poise.layers.init import trunc_normal_
 
-__all__ = ["no_first_values", "take_values"]
+__all__ = ["NoFirstValues", "take_values"]
 
 _DRAWING = {
     torch.Tensor.uniform_,
@@ -25,7 +25,7 @@ _DRAWING = {
 """What fills a tensor with random numbers in place."""
 
 
-class no_first_values(TorchFunctionMode):  # noqa: N801 (a context, named as torch.no_grad is)
+class NoFirstValues(TorchFunctionMode):
     """Build models without drawing random numbers for their parameters.
 
     Drawing takes most of a network's construction, seconds for a large transformer, and a
@@ -33,7 +33,7 @@ class no_first_values(TorchFunctionMode):  # noqa: N801 (a context, named as tor
     lacks are to be given by `take_values`. Parameters made of `torch.rand` are drawn as ever.
 
     Example:
-        >>> with no_first_values():
+        >>> with NoFirstValues():
         ...     layer = nn.Linear(1000, 1000)
         >>> layer.weight.shape
         torch.Size([1000, 1000])

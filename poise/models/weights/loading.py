@@ -220,7 +220,7 @@ def load_checkpoint(
             predicts nothing of sense.
         name: what error texts call a checkpoint that is loaded already.
         first_values: builds the model once more; for one that was built under
-            `no_first_values`, whose other parameters are then taken from there.
+            `NoFirstValues`, whose other parameters are then taken from there.
 
     Returns:
         Everything in the file; `meta` often has `dataset_meta`.

@@ -22,7 +22,7 @@ from poise.errors import (
 )
 from poise.export import export_model
 from poise.export.forms.mobile import write_ncnn, write_tflite
-from poise.export.forms.mobile_words import plainly, said_plainly
+from poise.export.forms.mobile_words import PlainMethods, plainly
 from poise.export.plans.plan import FromPixels, Plan
 from poise.inference import Inferencer
 from poise.inference.detectors import NanoDetDetector, build_detector
@@ -237,7 +237,7 @@ def test_plain_words_say_the_same():
     network = Tokens(model).eval()
     pixels = torch.randint(0, 256, (1, 4, 5, 3)).float()
     expected = network(pixels)
-    with said_plainly():
+    with PlainMethods():
         found = plainly(network)(pixels)
     assert found.shape == expected.shape
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
@@ -251,7 +251,7 @@ def test_picked_pixels_are_those_of_slices():
 
 def test_limits_in_tensors_hold():
     x, low, high = torch.randn(2, 9), torch.zeros(9), torch.full((9,), 0.5)
-    with said_plainly():
+    with PlainMethods():
         found, one_sided = x.clamp(min=low, max=high), x.clamp(min=0)
     torch.testing.assert_close(found, x.clamp(low, high))
     torch.testing.assert_close(one_sided, x.relu())
