@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -25,7 +26,8 @@ from poise.data_tools import labelling
 from poise.data_tools.labelling import LabelServer, open_labels
 from poise.errors import ArgumentError
 
-HERE = Path(labelling.__file__).parent
+PAGE = Path(labelling.__file__).with_name("page")
+SCRIPTS = {file.name: file.read_text(encoding="utf-8") for file in sorted(PAGE.glob("*.js"))}
 
 
 class Model:
@@ -138,7 +140,8 @@ def test_a_tunnel_with_another_port_is_this_machine(server: LabelServer) -> None
         "/picture/1e0",
         "/picture/²",
         "/picture/" + "9" * 5000,
-        "/page.js/../store.py",
+        "/main.js/../store.py",
+        "/page/main.js",
         "/store.py",
         "/nothing",
     ],
@@ -253,8 +256,9 @@ def test_the_page_is_whole_and_loads_nothing_from_elsewhere(server: LabelServer)
     page.close()
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
-    assert page.references == ["data:,", "page.css", "page.js"]
-    script = ask(server, "GET", "/page.js", X_Poise_Token=None)[2].decode()
+    assert page.references == ["data:,", "page.css", "main.js"]
+    assert '<script type="module"' in content.decode()
+    script = "".join(SCRIPTS.values())
     assert set(re.findall(r'(?<![.\w])get\("([\w-]+)"\)', script)) <= set(page.ids)
     style = ask(server, "GET", "/page.css", X_Poise_Token=None)[2].decode()
     # the one address is the name of a language
@@ -266,8 +270,47 @@ def test_the_page_is_whole_and_loads_nothing_from_elsewhere(server: LabelServer)
     }
 
 
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_module_is_served_with_what_it_imports(server: LabelServer, name: str) -> None:
+    status, headers, content = ask(server, "GET", f"/{name}", X_Poise_Token=None)
+    assert (status, headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+    assert content.decode() == SCRIPTS[name]
+    imports = re.findall(r'^import \{ (.*) \} from "\./(.*)";$', SCRIPTS[name], re.M)
+    assert len(imports) == len(re.findall(r"^import\b", SCRIPTS[name], re.M))
+    for names, other in imports:
+        lines = re.findall(r"^export (.*)$", SCRIPTS[other], re.M)
+        exported = {word for line in lines for word in re.findall(r"(\w+)(?:\(| = )", line)}
+        assert {n.partition(" as ")[0] for n in names.split(", ")} <= exported, other
+
+
+def test_the_page_is_found_in_an_archive(tmp_path: Path) -> None:
+    """As in a wheel that Python runs from without unpacking it."""
+    archive = tmp_path / "poise.zip"
+    root = Path(labelling.__file__).parents[2]
+    with zipfile.ZipFile(archive, "w") as stream:
+        for file in root.rglob("*"):
+            if file.suffix in (".py", ".js", ".css", ".html"):
+                stream.write(file, Path("poise") / file.relative_to(root))
+    code = (
+        "from poise.data_tools.labelling import server; print(server.__file__); "
+        "print(sorted(server.FILES)); print(len(server.FILES['main.js'].read_bytes()))"
+    )
+    line = [sys.executable, "-c", code]
+    out = subprocess.run(
+        line,
+        env={**os.environ, "PYTHONPATH": str(archive)},
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout.splitlines()
+    assert out[0].startswith(str(archive))
+    assert out[1] == str(sorted(["page.html", "page.css", *SCRIPTS]))
+    assert int(out[2]) == (PAGE / "main.js").stat().st_size
+
+
 def test_every_key_is_in_the_help() -> None:
-    script = (HERE / "page.js").read_text(encoding="utf-8")
+    script = SCRIPTS["keys.js"]
     told = "".join(
         re.findall(r'\["([^"]+)", "', script.partition("const KEYS")[2].partition("];")[0])
     )
@@ -277,8 +320,10 @@ def test_every_key_is_in_the_help() -> None:
     assert [key for key in letters if key.upper() not in told] == []
 
 
-def test_the_script_is_a_program() -> None:
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_is_a_program(name: str) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node to read it with")
-    subprocess.run([node, "--check", str(HERE / "page.js")], check=True, capture_output=True)
+    line = [node, "--input-type=module", "--check"]
+    subprocess.run(line, input=SCRIPTS[name].encode(), check=True, capture_output=True)

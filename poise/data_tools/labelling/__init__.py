@@ -2,7 +2,8 @@
 
 `opening` finds pictures and labels, `store` keeps them and `label_file` writes them, `people` says
 what an edit makes of an annotation, `kinds` who the keypoints are, `showing` gives browsers what
-training sees, `proposing` asks a model, `server` is between all that and the page.
+training sees, `proposing` asks a model, `server` is between all that and the page, which is in
+`page/`: one module for each idea, begun by `main.js`.
 """
 
 from __future__ import annotations

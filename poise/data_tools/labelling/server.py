@@ -13,6 +13,7 @@ import secrets
 import sys
 import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,16 @@ from poise.data_tools.labelling.showing import picture_pixels, shown_picture
 from poise.data_tools.labelling.store import LabelStore
 from poise.errors import ArgumentError, PoiseError
 
-__all__ = ["LabelServer"]
+__all__ = ["FILES", "LabelServer"]
 
 #: Address that only this machine reaches, and its names.
 _HOST, _NAMES = "127.0.0.1", ("127.0.0.1", "localhost")
-#: File of the page -> its type.
-_PAGE = {
-    "page.html": "text/html; charset=utf-8",
-    "page.css": "text/css; charset=utf-8",
-    "page.js": "text/javascript; charset=utf-8",
-}
+#: Where the files of the page are: a folder, or part of an archive that Python runs from.
+_PAGE = resources.files(__package__) / "page"
+#: Ending of such a file -> its type; browsers run no module of another.
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+#: Name of each -> the file.
+FILES = {file.name: file for file in _PAGE.iterdir() if Path(file.name).suffix in _TYPES}
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; connect-src 'self'; img-src 'self' blob: "
@@ -109,8 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._check_host()
             route, _, number = self.path.partition("?")[0].strip("/").partition("/")
             name = route or "page.html"
-            if self.command == "GET" and name in _PAGE and not number:
-                self._send(200, Path(__file__).with_name(name).read_bytes(), _PAGE[name])
+            if self.command == "GET" and not number and (file := FILES.get(name)):
+                kind = f"{_TYPES[Path(name).suffix]}; charset=utf-8"
+                self._send(200, file.read_bytes(), kind)
                 return
             self._check_token()
             if route not in routes:
