@@ -1,4 +1,4 @@
-"""MOTA, IDF1 and speed of the tracker on clips whose truth is known.
+"""MOTA, IDF1, HOTA and speed of the tracker on clips whose truth is known.
 
     python benchmarks/tracking.py [--frames 600] [--people 8] [--posetrack FOLDER]
 
@@ -184,7 +184,7 @@ def follow_pictures(folder: Path, frames: int) -> None:
         ]
         scores = track_scores(truth, found)
         name = f"PoseTrack {number}, {len(truth[0][0])} people"
-        print_row(name, (scores.mota, scores.idf1, scores.switches, scores.recall, spent))
+        print_row(name, figures_of(scores, spent))
 
 
 def inside(mask: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -193,9 +193,15 @@ def inside(mask: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return np.array([mask[y1:y2, x1:x2].mean() >= 0.5 for x1, y1, x2, y2 in corners], bool)
 
 
+def figures_of(scores, spent: float) -> tuple[float, ...]:
+    parts = scores.mota, scores.idf1, scores.hota, scores.det_a, scores.ass_a
+    return *parts, scores.switches, scores.recall, spent
+
+
 def print_row(name: str, figures) -> None:
-    mota, idf1, switches, recall, spent = figures
-    sys.stdout.write(f"{name:26}{mota:8.3f}{idf1:8.3f}{switches:10.1f}{recall:8.3f}{spent:12.2f}\n")
+    *parts, switches, recall, spent = figures
+    row = "".join(f"{part:8.3f}" for part in parts)
+    sys.stdout.write(f"{name:26}{row}{switches:10.1f}{recall:8.3f}{spent:12.2f}\n")
 
 
 CLIPS = {
@@ -229,8 +235,8 @@ def main() -> None:
         return
     from poise.metrics import track_scores
 
-    head = f"{'clip':26}{'MOTA':>8}{'IDF1':>8}{'switches':>10}{'recall':>8}{'ms a frame':>12}\n"
-    sys.stdout.write(head)
+    names = "".join(f"{name:>8}" for name in ("MOTA", "IDF1", "HOTA", "DetA", "AssA"))
+    sys.stdout.write(f"{'clip':26}{names}{'switches':>10}{'recall':>8}{'ms a frame':>12}\n")
     for name, several in clips.items():
         rows = []
         for clip in several:
@@ -239,7 +245,7 @@ def main() -> None:
                 [(f.true_ids, f.true_boxes) for f in clip],
                 [(i, f.boxes) for i, f in zip(ids, clip, strict=True)],
             )
-            rows.append((scores.mota, scores.idf1, scores.switches, scores.recall, spent))
+            rows.append(figures_of(scores, spent))
         print_row(name, np.mean(rows, 0))
     if options.posetrack:
         follow_pictures(options.posetrack, min(options.frames, 60))
