@@ -169,6 +169,99 @@ def test_a_drawn_box_that_is_too_small_is_made_anew(own: Own) -> None:
     assert read(store.out)["annotations"][-1]["bbox"] == [48, 48, 14, 24]
 
 
+def change(person: int = 0, **fields: Any) -> Callable[[Any], None]:
+    return lambda picture: picture["people"][person].update(fields)
+
+
+def test_a_box_that_is_drawn_stays_as_drawn(own: Own) -> None:
+    path = own(person1={"mood": "good"})
+    store, before = open_labels(path), read(path)["annotations"][0]
+    save(store, 0, change(bbox=[10.5, 20, 90, 60.25], drawn=True))
+    drawn = {"bbox": [10.5, 20, 90, 60.25], "area": 5422.5}
+    assert read(path)["annotations"][0] == before | drawn
+    # also for a page that was loaded again, and when points leave it
+    assert store.people(0)["people"][0]["drawn"] is True
+    save(store, 0, move(0, 5, 5, 2))
+    assert read(path)["annotations"][0]["bbox"] == drawn["bbox"]
+    # undone, all is as it was
+    save(store, 0, change(drawn=False, keypoints=[[30, 30, 2], [20, 60, 2], [40, 60, 0]]))
+    assert read(path)["annotations"][0] == before
+
+
+def test_the_area_of_an_outline_stays_when_a_box_is_drawn(own: Own) -> None:
+    store = open_labels(own(person1={"segmentation": [[0, 0, 9, 0, 9, 9]], "area": 40.5}))
+    save(store, 0, change(bbox=[1, 2, 30, 40], drawn=True))
+    ann = read(store.out)["annotations"][0]
+    assert (ann["area"], ann["bbox"]) == (40.5, [1, 2, 30, 40])
+
+
+def test_a_box_alone_is_somebody(own: Own) -> None:
+    store = open_labels(own())
+    person = new(*[[0, 0, 0]] * 3, bbox=[50, 51, 20, 22], drawn=True)
+    save(store, 0, lambda picture: picture["people"].append(person))
+    ann = read(store.out)["annotations"][-1]
+    assert (ann["id"], ann["bbox"], ann["area"], ann["num_keypoints"]) == (
+        5,
+        [50, 51, 20, 22],
+        440,
+        0,
+    )
+    # the same one gets its points
+    person["keypoints"] = [[55, 55, 2], [0, 0, 0], [0, 0, 0]]
+    save(store, 0, lambda picture: picture.update(people=[*picture["people"][:2], person]))
+    assert [a["id"] for a in read(store.out)["annotations"]] == [1, 2, 3, 4, 5]
+
+
+@pytest.fixture
+def two_kinds(own: Own) -> Path:
+    """Labels of imps and of birds, which have the nose in common."""
+    path = own(person1={"mood": "good", "keypoints": [30.123456789, 30, 2, 20, 60, 2, 40, 60, 1]})
+    content = read(path)
+    bird = {"id": "b", "name": "bird", "keypoints": ["beak", "nose"], "skeleton": [[1, 2]]}
+    content["categories"].append(bird)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_another_category_has_the_points_of_the_same_name(two_kinds: Path) -> None:
+    store, before = open_labels(two_kinds), read(two_kinds)["annotations"][0]
+    aside = {"left_hand": [20, 60, 2], "right_hand": [40, 60, 1]}
+    points = [[0, 0, 0], [30.123456789, 30, 2]]
+    save(store, 0, change(category_id="b", keypoints=points, aside=aside))
+    more = {"category_id": "b", "keypoints": [0, 0, 0, 30.123456789, 30, 2], "num_keypoints": 1}
+    assert read(two_kinds)["annotations"][0] == before | more
+    # a page that is loaded again knows what is aside
+    found = store.people(0)["people"][0]
+    assert (found["category_id"], found["aside"]) == ("b", aside)
+    # the box still makes room
+    save(store, 0, move(0, 100, 30, 2))
+    assert read(two_kinds)["annotations"][0]["bbox"][2] > 60
+    # and all comes back
+    old = [[30.123456789, 30, 2], *aside.values()]
+    save(store, 0, change(category_id=1, keypoints=old, aside={}))
+    assert read(two_kinds)["annotations"][0] == before
+
+
+def test_a_category_changes_without_any_points(two_kinds: Path) -> None:
+    content = read(two_kinds)
+    del content["annotations"][0]["keypoints"]
+    two_kinds.write_text(json.dumps(content))
+    store = open_labels(two_kinds)
+    save(store, 0, change(category_id="b", keypoints=[[0, 0, 0]] * 2))
+    ann = read(two_kinds)["annotations"][0]
+    assert (ann["category_id"], ann["num_keypoints"], "keypoints" in ann) == ("b", 0, False)
+
+
+def test_somebody_new_changes_category(two_kinds: Path) -> None:
+    store = open_labels(two_kinds)
+    person = new([50, 50, 2], [0, 0, 0], [60, 70, 1])
+    save(store, 0, lambda picture: picture["people"].append(person))
+    person |= {"category_id": "b", "keypoints": [[0, 0, 0], [50, 50, 2]]}
+    save(store, 0, lambda picture: picture.update(people=[*picture["people"][:2], person]))
+    ann = read(two_kinds)["annotations"][-1]
+    assert (ann["id"], ann["category_id"], ann["keypoints"]) == (5, "b", [0, 0, 0, 50, 50, 2])
+
+
 def test_somebody_without_a_point_is_not_written(own: Own) -> None:
     store = open_labels(own())
     answer = save(store, 0, lambda p: p["people"].append(new(*[[0, 0, 0]] * 3)), reviewed=True)
@@ -359,7 +452,7 @@ def test_a_failed_write_changes_nothing(own: Own, monkeypatch: pytest.MonkeyPatc
         (lambda p: p["people"].append(3), r"people\[2\] is a int, expected an object"),
         (lambda p: p["people"].append(p["people"][0]), "a person comes twice"),
         (lambda p: p["people"].extend([new(*[[1, 1, 2]] * 3)] * 2), "a `key` comes twice"),
-        (lambda p: p["people"][0].update(id=3), "no person 3 of category 1 in picture 0"),
+        (lambda p: p["people"][0].update(id=3), "no person 3 in picture 0"),
         (lambda p: p["people"][0].update(id=[3]), "id is a number, a text or null"),
         (lambda p: p["people"][0].update(id=None), "is new and needs a text as `key`"),
         (
@@ -373,6 +466,14 @@ def test_a_failed_write_changes_nothing(own: Own, monkeypatch: pytest.MonkeyPatc
         (move(0, 1e300, 1, 2), "finite numbers"),
         (lambda p: p["people"][0]["keypoints"].__setitem__(0, ["a", 1, 2]), "finite numbers"),
         (lambda p: p["people"][0].update(bbox=[1, 2, 0, 4]), "bbox is"),
+        (
+            lambda p: p["people"][0].update(bbox=None, drawn=True),
+            "drawn is true or false, true only",
+        ),
+        (lambda p: p["people"][0].update(drawn="yes"), "drawn is true or false"),
+        (lambda p: p["people"][0].update(aside=[1]), "aside has"),
+        (lambda p: p["people"][0].update(aside={"tail": [1, 2]}), r"aside has \[x, y, v\]"),
+        (lambda p: p["people"][0].update(aside={"tail": [1, 2, 3]}), r"aside has \[x, y, v\]"),
         (lambda p: p.update(reviewed="yes"), "saved as an object with `version`, `people` and"),
         (lambda p: p.update(version=0), "changed in another tab"),
     ],

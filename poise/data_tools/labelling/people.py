@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ __all__ = ["Edit", "box_of", "edited", "new_person", "read_edits", "triples_of"]
 #: nobody labels more people in a picture, and no picture is larger
 _MOST_PEOPLE, _MOST_PIXELS = 10_000, 1e6
 _VISIBILITIES = (0, 1, 2)
+#: no categories have more keypoints together
+_MOST_ASIDE = 10_000
 #: pixels by which a box may differ from one that was made of the keypoints, by rounding
 _SAME_BOX = 0.02
 
@@ -32,7 +34,10 @@ class Edit:
         key: of the page, by which a new one is known until it has an id.
         category: id.
         triples: (K, 3) x, y (image space), visibility.
-        box: (4,) xywh that somebody drew, or None.
+        box: (4,) xywh, or None.
+        drawn: whether somebody drew the box, which then is as it is, whatever the keypoints are.
+        aside: name -> x, y, visibility of keypoints that the category lacks and an earlier one of
+            this person had; no part of the file.
     """
 
     id: Any
@@ -40,6 +45,18 @@ class Edit:
     category: Any
     triples: np.ndarray
     box: np.ndarray | None
+    drawn: bool = False
+    aside: Mapping[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def beside(self) -> dict[str, Any]:
+        """What the page knows of the person, and the file does not."""
+        return {"drawn": self.drawn, "aside": dict(self.aside)}
+
+    @property
+    def is_somebody(self) -> bool:
+        """Whether there is anything to write."""
+        return self.drawn or bool((self.triples[:, 2] > 0).any())
 
 
 def triples_of(row: Mapping[str, Any], count: int) -> np.ndarray:
@@ -109,7 +126,24 @@ def _read_edit(number: int, entry: Any, kinds: Mapping[Any, Kind]) -> Edit:
                 400,
                 f"{where}.bbox is [x, y, width, height] or null, got {entry['bbox']!r:.60}",
             )
-    return Edit(name, str(key or ""), category, triples, box)
+    drawn = entry.get("drawn", False)
+    if not isinstance(drawn, bool) or (drawn and box is None):
+        raise RefusedError(
+            400, f"{where}.drawn is true or false, true only with a bbox, got {drawn!r:.60}"
+        )
+    aside = _read_aside(where, entry.get("aside") or {})
+    return Edit(name, str(key or ""), category, triples, box, drawn, aside)
+
+
+def _read_aside(where: str, given: Any) -> dict[str, list[float]]:
+    """Keypoints that a category lacks, by name."""
+    fits = isinstance(given, dict) and len(given) <= _MOST_ASIDE
+    found = {name: _numbers(values, (NUMBERS,)) for name, values in given.items()} if fits else {}
+    if not fits or any(p is None or p[2] not in _VISIBILITIES for p in found.values()):
+        raise RefusedError(
+            400, f"{where}.aside has [x, y, v] of finite numbers by name, got {given!r:.80}"
+        )
+    return {name: point.tolist() for name, point in found.items() if point is not None}
 
 
 def _numbers(values: Any, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -122,7 +156,7 @@ def _numbers(values: Any, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def new_person(edit: Edit, number: int, image: Any, size: tuple[int, int]) -> dict[str, Any]:
-    """Annotation of a new person with at least one labelled keypoint.
+    """Annotation of a new person, who has a labelled keypoint or a box that was drawn.
 
     Args:
         edit: of the page.
@@ -131,42 +165,75 @@ def new_person(edit: Edit, number: int, image: Any, size: tuple[int, int]) -> di
     """
     labelled = edit.triples[edit.triples[:, 2] > 0, :2]
     box = edit.box
-    if box is None or not _contains(box, labelled):
+    if box is None or not (edit.drawn or _contains(box, labelled)):
         box = np.array(bbox_of_keypoints(edit.triples, size))
     return new_annotation(number, image, edit.category, box.round(2), edit.triples)
 
 
-def edited(row: dict[str, Any], edit: Edit, size: tuple[int, int]) -> dict[str, Any]:
-    """The annotation with the keypoints of an edit; itself where nothing differs.
+def edited(
+    row: dict[str, Any], edit: Edit, size: tuple[int, int], kinds: Mapping[Any, Kind]
+) -> dict[str, Any]:
+    """The annotation with the category, keypoints and box of an edit; itself where nothing differs.
 
-    The box stays if it has all keypoints that came or moved; one that has not, and one that was
-    made of the keypoints before, is made of the keypoints.
+    A box that was drawn is taken. Another one stays if it has all keypoints that came or moved; one
+    that has not, and one that was made of the keypoints before, is made of the keypoints.
 
     Args:
         row: the annotation.
         edit: of the page.
         size: width and height of the picture.
+        kinds: category id -> kind.
     """
-    before = triples_of(row, len(edit.triples))
+    old = kinds[row["category_id"]]
+    new = row if edit.category == old.category else _of_kind(row, old, kinds[edit.category])
+    before = triples_of(new, len(edit.triples))
     changed = (before != edit.triples).any(axis=1)
+    if changed.any():
+        # of the others every digit stays
+        values = list(new.get("keypoints") or [0] * edit.triples.size)
+        for k in np.flatnonzero(changed).tolist():
+            values[NUMBERS * k : NUMBERS * (k + 1)] = plain(edit.triples[k])
+        new = {**new, "keypoints": values}
+    if new is not row:
+        new["num_keypoints"] = int((edit.triples[:, 2] > 0).sum())
+    box = edit.box if edit.drawn else _following_box(row, old, edit, changed, size)
+    if box is None or box.tolist() == box_of(row):
+        return new
+    return new | _box_fields(row, box)
+
+
+def _of_kind(row: Mapping[str, Any], old: Kind, new: Kind) -> dict[str, Any]:
+    """The annotation in another category, whose keypoints it has by their names."""
+    found = {**row, "category_id": new.category}
+    if row.get("keypoints"):
+        values = row["keypoints"]
+        points = {n: values[NUMBERS * k :][:NUMBERS] for k, n in enumerate(old.keypoints)}
+        asked = {new.keypoints[k] for k in new.asked}
+        named = (points.get(name) if name in asked else None for name in new.keypoints)
+        found["keypoints"] = [value for point in named for value in point or (0,) * NUMBERS]
+    return found
+
+
+def _following_box(
+    row: Mapping[str, Any], kind: Kind, edit: Edit, changed: np.ndarray, size: tuple[int, int]
+) -> np.ndarray | None:
+    """A new box that keypoints ask for which came, went or moved; None where it stays."""
     if not changed.any():
-        return row
-    # of the others every digit stays
-    values = list(row.get("keypoints") or [0] * edit.triples.size)
-    for k in np.flatnonzero(changed).tolist():
-        values[NUMBERS * k : NUMBERS * (k + 1)] = plain(edit.triples[k])
-    new = {**row, "keypoints": values}
-    new["num_keypoints"] = int((edit.triples[:, 2] > 0).sum())
-    labelled = edit.triples[changed & (edit.triples[:, 2] > 0), :2]
+        return None
+    before = triples_of(row, len(kind.keypoints))
     box, made = _numbers(row.get("bbox"), (4,)), bbox_of_keypoints(before, size)
     was_made = box is not None and made is not None and np.allclose(box, made, atol=_SAME_BOX)
-    if box is None or was_made or not _contains(box, labelled):
-        around = bbox_of_keypoints(edit.triples, size)
-        if around is not None:
-            new["bbox"] = plain(np.array(around).round(2))
-            if not row.get("segmentation"):
-                new["area"] = round(math.prod(around[2:]), 2)
-    return new
+    labelled = edit.triples[changed & (edit.triples[:, 2] > 0), :2]
+    if box is not None and not was_made and _contains(box, labelled):
+        return None
+    around = bbox_of_keypoints(edit.triples, size)
+    return None if around is None else np.array(around)
+
+
+def _box_fields(row: Mapping[str, Any], box: np.ndarray) -> dict[str, Any]:
+    """`bbox`, and `area` unless a shape says that."""
+    area = {} if row.get("segmentation") else {"area": round(math.prod(box[2:].tolist()), 2)}
+    return {"bbox": plain(box.round(2)), **area}
 
 
 def _contains(box: np.ndarray, points: np.ndarray) -> bool:

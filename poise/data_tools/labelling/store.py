@@ -59,6 +59,8 @@ class _State:
     rows: dict[Any, dict[str, Any]]
     by_picture: list[list[Any]]
     versions: list[int]
+    #: id -> what the page knows of a person, and the file does not
+    beside: dict[Any, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass
@@ -195,7 +197,7 @@ class LabelStore:
             kind = self.labels.kinds[row["category_id"]]
             triples = triples_of(row, len(kind.keypoints)).tolist()
             about = {"id": name, "category_id": kind.category, "keypoints": triples}
-            found.append(about | {"bbox": box_of(row)})
+            found.append(about | {"bbox": box_of(row)} | state.beside.get(name, {}))
         return {
             "name": str(image["file_name"]),
             "width": image.get("width"),
@@ -296,27 +298,26 @@ class LabelStore:
         """The state after a save, the same object where nothing changes; and ids of the people."""
         old = self._state
         image = old.images[number]
-        rows, ids = dict(old.rows), []
+        rows, beside, ids = dict(old.rows), dict(old.beside), []
         for edit in edits:
             # one that was deleted and is back again has its fields again
             name = self._keys.get(edit.key) if edit.id is None else edit.id
             known = rows if name in old.by_picture[number] else self._deleted
             row = None if name is None else known.get(name)
-            whose = (image["id"], edit.category)
-            if row is not None and (row["image_id"], row["category_id"]) != whose:
+            if row is not None and row["image_id"] != image["id"]:
                 row = None
             if edit.id is not None and row is None:
-                raise RefusedError(
-                    400,
-                    f"there is no person {edit.id} of category {edit.category} in picture {number}",
-                )
+                raise RefusedError(400, f"there is no person {edit.id} in picture {number}")
             if row is not None:
                 # an edit that is undone gives back the box, too
-                changed = edited(self._first.get(name) or row, edit, self._size(number))
+                first, kinds = self._first.get(name) or row, self.labels.kinds
+                changed = edited(first, edit, self._size(number), kinds)
                 rows[name] = row if changed == row else changed
-            elif (edit.triples[:, 2] > 0).any():
+            elif edit.is_somebody:
                 name = next(self._numbers)
                 rows[name] = new_person(edit, name, image["id"], self._size(number))
+            if name is not None:
+                beside[name] = edit.beside
             ids.append(name)
         kept = [name for name in ids if name is not None]
         if len(set(kept)) < len(kept):
@@ -325,8 +326,11 @@ class LabelStore:
             del rows[name]
         same = kept == old.by_picture[number] and all(rows[n] is old.rows.get(n) for n in kept)
         if same and bool(image.get(REVIEWED)) == reviewed:
+            old.beside = beside
             return old, ids
-        return self._replaced(number, rows, kept, reviewed=reviewed), ids
+        state = self._replaced(number, rows, kept, reviewed=reviewed)
+        state.beside = beside
+        return state, ids
 
     def _replaced(
         self, number: int, rows: dict[Any, dict[str, Any]], kept: list[Any], *, reviewed: bool

@@ -2,13 +2,13 @@
 import { change, remember } from "./editing.js";
 import { get, note } from "./elements.js";
 import { ask } from "./saving.js";
-import { NONE, now, page, show, tidy, VISIBLE } from "./state.js";
+import { boxed, NONE, now, page, show, tidy, VISIBLE } from "./state.js";
 import { clamp } from "./view.js";
 
 export function add() {
   if (!now() || !page.size) return;
   tidy();
-  page.boxing = false;
+  page.boxing = "";
   const kind = page.kinds.get(chosenKind());
   remember();
   page.chosen = { p: now().people.length, k: -1 };
@@ -17,12 +17,12 @@ export function add() {
   show();
 }
 
-function chosenKind() {
+export function chosenKind() {
   // ids may be numbers or texts
   return [...page.kinds.keys()][Math.max(0, get("kind").selectedIndex)];
 }
 
-function blank(kind) {
+export function blank(kind) {
   return { id: null, key: `${Date.now()}-${Math.random().toString(36).slice(2)}`, category_id: kind.category,
     bbox: null, keypoints: kind.keypoints.map(() => [0, 0, NONE]) };
 }
@@ -31,29 +31,23 @@ export function startBox() {
   if (!page.hasModel || !page.size || page.asking) return;
   page.placing = null;
   tidy();
-  page.boxing = true;
+  page.boxing = "model";
   show();
 }
 
-export function finishBox(box) {
-  page.boxing = false;
-  const [x1, x2] = [box[0], box[2]].sort((a, b) => a - b), [y1, y2] = [box[1], box[3]].sort((a, b) => a - b);
-  const corners = [...clamp(x1, y1), ...clamp(x2, y2)];
-  if (corners[2] - corners[0] < 4 || corners[3] - corners[1] < 4) return;
-  propose(corners);
-}
+/** Let the model find the pose in a box; its corners are pixels. */
+export async function propose(box) {
+  const corners = [...clamp(box[0], box[1]), ...clamp(box[2], box[3])];
 
-async function propose(box) {
   const own = page.current, kind = page.kinds.get(chosenKind());
   page.asking = true;
   show();
   try {
-    const said = await (await ask(`proposal/${page.numbers[own]}`, { box, category_id: kind.category })).json();
+    const said = await (await ask(`proposal/${page.numbers[own]}`, { box: corners, category_id: kind.category })).json();
     page.asking = false;
     if (own !== page.current) return show();
     change((picture) => {
-      const [x1, y1, x2, y2] = box;
-      picture.people.push({ ...blank(kind), keypoints: said.keypoints, bbox: [x1, y1, x2 - x1, y2 - y1] });
+      picture.people.push({ ...blank(kind), keypoints: said.keypoints, bbox: boxed(corners) });
       page.chosen = { p: picture.people.length - 1, k: -1 };
     });
   } catch (error) {

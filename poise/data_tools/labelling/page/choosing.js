@@ -7,7 +7,7 @@ export function choose(p, k) {
   const one = now().people[p];
   page.chosen = { p, k };
   page.placing = one && k >= 0 && one.keypoints[k][2] === NONE ? { p, k, chain: false, state: VISIBLE } : null;
-  page.boxing = false;
+  page.boxing = "";
   show();
 }
 

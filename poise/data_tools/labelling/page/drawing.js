@@ -2,6 +2,7 @@
 import { canvas, get, ground, pretty, stage } from "./elements.js";
 import { kindOf, labelled, NONE, now, page, person, VISIBLE } from "./state.js";
 import { toScreen, view } from "./view.js";
+import { gripStyle } from "./whole.js";
 
 const ink = canvas.getContext("2d");
 
@@ -17,7 +18,8 @@ export function draw() {
   if (!page.size || !now()) return;
   ground.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
   ground.classList.toggle("sharp", view.scale > 3);
-  canvas.className = page.placing || page.boxing ? "placing" : page.drag ? "dragging" : page.hover ? "over" : "";
+  canvas.className = page.placing || page.boxing ? "placing" : page.drag ? (page.drag.grip ? `grip-${gripStyle(page.drag.grip.sides)}` : "dragging")
+    : page.hover ? "over" : page.grip ? `grip-${gripStyle(page.grip)}` : "";
   if (!page.hidden) now().people.forEach((one, p) => { if (p !== page.chosen.p) drawPerson(one, p); });
   if (!page.hidden && person()) drawPerson(person(), page.chosen.p);
   if (page.drag && page.drag.box) outline(page.drag.box[0], page.drag.box[1], page.drag.box[2], page.drag.box[3], "#ffffff");
@@ -32,6 +34,13 @@ function outline(x1, y1, x2, y2, color) {
   ink.setLineDash([]);
 }
 
+/** Where the box can be drawn larger or smaller. */
+function corner(x, y) {
+  const [left, top] = toScreen(x, y);
+  ink.fillStyle = "#ffffff";
+  ink.fillRect(left - 2.5, top - 2.5, 5, 5);
+}
+
 function drawPerson(one, p) {
   const kind = kindOf(one), mine = p === page.chosen.p;
   const there = (k) => one.keypoints[k][2] > NONE;
@@ -39,6 +48,7 @@ function drawPerson(one, p) {
   if (one.bbox && (mine || !labelled(one))) {
     const [x, y, width, height] = one.bbox;
     outline(x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5, mine ? "#ffffffb0" : "#ffffff60");
+    if (mine) for (const px of [x, x + width]) for (const py of [y, y + height]) corner(px - 0.5, py - 0.5);
   }
   ink.lineWidth = mine ? 3 : 2;
   ink.lineCap = "round";

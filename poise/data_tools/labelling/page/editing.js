@@ -99,7 +99,7 @@ export function advance() {
 
 export function stop() {
   page.placing = null;
-  page.boxing = false;
+  page.boxing = "";
   tidy();
   if (!person()) page.chosen = { p: now() && now().people.length ? 0 : -1, k: -1 };
   show();

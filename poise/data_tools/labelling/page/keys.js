@@ -7,13 +7,16 @@ import { findName } from "./list.js";
 import { open } from "./opening.js";
 import { draw, NONE, now, OCCLUDED, page, person, VISIBLE } from "./state.js";
 import { fit, zoom, zoomToPerson } from "./view.js";
+import { nextCategory, startOutline } from "./whole.js";
 
 const KEYS = [
   ["Enter", "reviewed, go to the next one that is not"], ["→  ←", "next, previous picture"],
   ["U", "next picture that is not reviewed"], ["R", "reviewed or not"],
   ["N", "new: click its points one after the other"], ["B", "draw a box, the model finds the pose"],
   ["Esc", "stop; choose nothing"], ["Delete", "delete the chosen one"],
-  ["C", "choose the next one"], ["S", "swap left and right"],
+  ["C", "choose the next one"], ["K", "it is of the next category"],
+  ["D", "draw its box anew; with nobody chosen: a new one, box alone"],
+  ["S", "swap left and right"],
   ["Shift+S", "swap the chosen point with its other side"],
   ["Tab  Shift+Tab", "next, previous point"], ["V  1", "the point is visible"],
   ["O  2", "the point is occluded"], ["X  3", "the point is not labelled; of a new one: skip it"],
@@ -27,7 +30,7 @@ const KEYS = [
 const ACTIONS = {
   Enter: done, ArrowRight: () => open(page.current + 1), ArrowLeft: () => open(page.current - 1), u: jump,
   r: () => now() && setReviewed(!page.reviewed[page.current]), n: add, b: startBox, Escape: escape,
-  Delete: remove, Backspace: () => (page.placing && page.placing.chain ? travel("undo", "redo") : remove()), c: nextPerson, s: () => swap(),
+  Delete: remove, Backspace: () => (page.placing && page.placing.chain ? travel("undo", "redo") : remove()), c: nextPerson, k: nextCategory, d: startOutline, s: () => swap(),
   v: () => setState(VISIBLE), 1: () => setState(VISIBLE), o: () => setState(OCCLUDED), 2: () => setState(OCCLUDED),
   x: () => setState(NONE), 3: () => setState(NONE), f: () => page.size && fit(), g: zoomToPerson,
   t: () => { get("names").checked = !get("names").checked; draw(); },

@@ -12,6 +12,7 @@ import { listenToPointers } from "./pointers.js";
 import { complain, flush, unsaved } from "./saving.js";
 import { draw, page, showList, shownBy } from "./state.js";
 import { fit, zoom } from "./view.js";
+import { setCategory, startOutline } from "./whole.js";
 
 shownBy({ draw: pictureDrawn, show: panelShown, showList: listShown, showProgress: progressShown });
 listenToPointers();
@@ -21,10 +22,14 @@ window.addEventListener("beforeunload", (event) => { if (unsaved()) event.preven
 
 for (const [id, act] of Object.entries({
   undo: () => travel("undo", "redo"), redo: () => travel("redo", "undo"), helpbutton: () => showHelp(true),
-  close: () => showHelp(false), add, ask: startBox, swap: () => swap(), remove, back: () => open(page.current - 1),
+  close: () => showHelp(false), add, ask: startBox, swap: () => swap(), outline: startOutline, remove, back: () => open(page.current - 1),
   forth: () => open(page.current + 1), done, fit: () => page.size && fit(), larger: () => zoom(1.25), smaller: () => zoom(0.8),
 })) get(id).addEventListener("click", (event) => { act(); event.currentTarget.blur(); });
 get("again").addEventListener("click", () => reload(page.trouble));
+get("category").addEventListener("change", (event) => {
+  setCategory([...page.kinds.keys()][event.target.selectedIndex]);
+  event.target.blur();
+});
 get("names").addEventListener("change", (event) => { event.target.blur(); draw(); });
 get("light").addEventListener("input", (event) => { ground.style.filter = `brightness(${event.target.value})`; });
 get("light").addEventListener("change", (event) => event.target.blur());

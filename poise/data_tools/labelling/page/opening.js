@@ -22,8 +22,10 @@ export async function begin(number) {
   page.kinds = new Map(found.kinds.map((kind) => [kind.category, kind]));
   get("file").textContent = page.file.split(/[\\/]/).slice(-2).join("/");
   get("file").title = page.file;
-  get("kind").replaceChildren(...found.kinds.map((kind) => new Option(kind.name, kind.category)));
-  get("kind").hidden = page.kinds.size < 2;
+  for (const id of ["kind", "category"]) {
+    get(id).replaceChildren(...found.kinds.map((kind) => new Option(pretty(kind.name), kind.category)));
+  }
+  get("kind").hidden = get("is").hidden = page.kinds.size < 2;
   get("ask").hidden = !page.hasModel;
   showProgress();
   tell("✓ All is saved");
@@ -62,8 +64,8 @@ export async function open(number) {
   const own = ++turn;
   tidy();
   page.current = number;
-  page.placing = page.drag = page.hover = null;
-  page.boxing = false;
+  page.placing = page.drag = page.hover = page.grip = null;
+  page.boxing = "";
   showList();
   try {
     const [picture, address] = await Promise.all([load(number), blob(number).catch((error) => error)]);

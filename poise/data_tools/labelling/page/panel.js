@@ -2,7 +2,7 @@
 import { choose } from "./choosing.js";
 import { setState } from "./editing.js";
 import { dot, get, hint, make, pretty } from "./elements.js";
-import { draw, kindOf, labelled, NONE, now, page, person, showList, STATES } from "./state.js";
+import { draw, kindOf, NONE, now, page, person, showList, somebody, STATES } from "./state.js";
 
 export function show() {
   draw();
@@ -15,10 +15,15 @@ export function show() {
     onclick: () => choose(p, -1),
   })));
   get("tools").hidden = !one;
+  if (one) get("category").selectedIndex = [...page.kinds.keys()].indexOf(one.category_id);
+  const aside = one ? Object.keys(one.aside || {}).map(pretty) : [];
+  get("aside").textContent = aside.length ? `Kept aside, since a ${pretty(kindOf(one).name)} has no such points: ${aside.join(", ")}. ` +
+    "They are not in the file; they come back with Undo, or with a category that has them." : "";
+  get("aside").hidden = !aside.length;
   get("points").replaceChildren(...(one ? kindOf(one).asked.map((k) => pointRow(one, k)) : []));
   const next = get("points").querySelector(".asked") || get("points").querySelector(".chosen");
   if (next) next.scrollIntoView({ block: "nearest" });
-  if (picture) page.counts[page.current] = picture.people.filter((each) => each.id != null || labelled(each)).length;
+  if (picture) page.counts[page.current] = picture.people.filter(somebody).length;
   get("done").textContent = page.reviewed[page.current] ? "✓ Reviewed; next" : "✓ Reviewed, next";
   showHint();
   showList();
@@ -49,6 +54,10 @@ function showHint() {
   const picture = now(), one = person();
   if (!picture || !page.size) return hint("");
   if (page.asking) return hint("The model is looking ...");
+  if (page.boxing === "own") {
+    return hint(one ? `Draw the box of *${pretty(kindOf(one).name)} ${page.chosen.p + 1}* from corner to corner. [Esc] stops.`
+      : "Draw the box of a new one without points, from corner to corner. [Esc] stops.");
+  }
   if (page.boxing) return hint("Draw a box around one of them, from corner to corner. [Esc] stops.");
   if (page.placing) {
     const kind = kindOf(picture.people[page.placing.p]), name = pretty(kind.keypoints[page.placing.k]);

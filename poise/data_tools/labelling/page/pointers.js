@@ -1,11 +1,11 @@
 /* Mouse, pen and fingers on the picture. */
-import { finishBox } from "./adding.js";
 import { choose } from "./choosing.js";
 import { advance, place, remember, setState } from "./editing.js";
 import { canvas, get, pretty, stage } from "./elements.js";
 import { touched } from "./saving.js";
 import { draw, kindOf, NONE, now, OCCLUDED, page, show, VISIBLE } from "./state.js";
 import { clamp, toPicture, toScreen, view, zoom } from "./view.js";
+import { dropGrip, finishBox, gripAt, moveGrip, startGrip } from "./whole.js";
 
 /** Pixels of the screen: how far a click may miss a point. */
 const NEAR = 13, NEAR_TOUCH = 24;
@@ -67,6 +67,7 @@ function pressed(event) {
   pointers.set(event.pointerId, [x, y]);
   if (pointers.size === 2) {
     if (page.drag && page.drag.point) dropPoint();
+    if (page.drag && page.drag.grip) dropGrip(page.drag.grip);
     page.drag = { pinch: spread() };
     return;
   }
@@ -78,8 +79,9 @@ function pressed(event) {
     place(...toPicture(x, y), state);
     page.drag = { point: { p: page.placing.p, k: page.placing.k }, off: [0, 0], remembered: true, placed: true };
   } else {
-    const hit = nearest(x, y, event.pointerType === "touch");
-    if (!hit) page.drag = pan;
+    const hit = nearest(x, y, event.pointerType === "touch"), sides = hit || event.button ? null : gripAt(x, y);
+    if (sides) page.drag = { grip: startGrip(sides, x, y), start: [x, y] };
+    else if (!hit) page.drag = pan;
     else if (event.button === 2) {
       page.chosen = hit;
       page.hover = null;
@@ -104,6 +106,8 @@ function moved(event) {
     [view.x, view.y] = [x - page.drag.pan[0], y - page.drag.pan[1]];
   } else if (page.drag.box) page.drag.box.splice(2, 2, ...toPicture(x, y));
   else if (page.drag.point) movePoint(x, y);
+  // a click is no move
+  else if (page.drag.grip.remembered || Math.hypot(x - page.drag.start[0], y - page.drag.start[1]) >= 2) moveGrip(page.drag.grip, x, y);
   draw();
 }
 
@@ -113,6 +117,8 @@ function lifted(event) {
   const was = page.drag, [x, y] = where(event);
   if (was.point) dropPoint();
   else if (was.box) finishBox(was.box);
+  else if (was.grip && was.grip.remembered) dropGrip(was.grip);
+  else if (was.grip && event.button === 0) choose(around(x, y), -1);
   else if (was.pan && !was.moved && event.button === 0) choose(around(x, y), -1);
   page.drag = null;
   show();
@@ -134,6 +140,7 @@ function pinch() {
 
 function pointed(x, y) {
   page.hover = page.placing || page.boxing ? null : nearest(x, y, false);
+  page.grip = page.hover ? null : gripAt(x, y);
   draw();
   const tip = get("tip");
   tip.hidden = !page.hover || page.hover.p === page.chosen.p;
@@ -155,7 +162,7 @@ export function listenToPointers() {
   canvas.addEventListener("pointermove", moved);
   canvas.addEventListener("pointerup", lifted);
   canvas.addEventListener("pointercancel", lifted);
-  canvas.addEventListener("pointerleave", () => { if (!page.drag) { page.hover = null; get("tip").hidden = true; draw(); } });
+  canvas.addEventListener("pointerleave", () => { if (!page.drag) { page.hover = page.grip = null; get("tip").hidden = true; draw(); } });
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("wheel", rolled, { passive: false });
 }

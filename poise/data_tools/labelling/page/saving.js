@@ -58,7 +58,8 @@ async function send(number) {
   const body = { version: picture.version, reviewed: picture.reviewed, people };
   const said = await (await ask(`people/${page.numbers[number]}`, body)).json();
   picture.version = said.version;
-  said.boxes.forEach((box, n) => { people[n].bbox = box; });
+  // one that is drawn is as it is drawn, perhaps differently by now
+  said.boxes.forEach((box, n) => { if (!people[n].drawn) people[n].bbox = box; });
   if (number === page.current) draw();
 }
 

@@ -10,8 +10,9 @@ export const page = {
   kinds: new Map(), hasModel: false, file: "",
   // the picture that is open, and width and height of what is shown
   current: -1, size: null,
-  // person `p` and perhaps keypoint `k`; what the next click places; what a pointer does
-  chosen: { p: -1, k: -1 }, placing: null, drag: null, boxing: false, hover: null, hidden: false, asking: false,
+  // person `p` and perhaps keypoint `k`; what the next click places; what a pointer does; what the box is for that
+  // is to be drawn ("model", "own"); sides of the chosen one's box under the pointer
+  chosen: { p: -1, k: -1 }, placing: null, drag: null, boxing: "", grip: null, hover: null, hidden: false, asking: false,
   // why nothing can be saved
   trouble: null,
 };
@@ -26,11 +27,14 @@ export const kindOf = (one) => page.kinds.get(one.category_id);
 
 export const labelled = (one) => one.keypoints.some((point) => point[2] > NONE);
 
-/** A new one without any point is nobody. */
+/** A new one without any point, and without a box that was drawn, is nobody. */
+export const somebody = (one) => one.id != null || one.drawn || labelled(one) || Object.keys(one.aside || {}).length > 0;
+export const boxed = (corners) => [corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1]];
+
 export function tidy() {
   const picture = now();
   if (!picture) return;
-  picture.people = picture.people.filter((one) => one.id != null || labelled(one));
+  picture.people = picture.people.filter(somebody);
 }
 
 /** Who shows things says so here; then those who change them need not know of them. */
