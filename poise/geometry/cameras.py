@@ -117,7 +117,7 @@ def pixel_to_camera(kpts_3d: Array, fx: float, fy: float, cx: float, cy: float) 
         cx: x of the principal point, pixels.
         cy: y of the principal point.
     """
-    pose = kpts_3d.copy()
+    pose = kpts_3d.astype(np.result_type(kpts_3d, np.float32))
     pose[..., 0] = (pose[..., 0] - cx) / fx * pose[..., 2]
     pose[..., 1] = (pose[..., 1] - cy) / fy * pose[..., 2]
     return pose

@@ -94,10 +94,10 @@ def flip_keypoints_custom_center(
         )
     line: float | Array = center_x
     if one_of(center_mode, ("static", "root"), "center_mode", DataError) == "root":
-        roots = [center_index] if isinstance(center_index, int) else list(center_index)
-        if max(roots) >= keypoints.shape[-2]:
+        roots = np.atleast_1d(center_index)
+        if roots.max() >= keypoints.shape[-2]:
             raise DataError(
-                f"center_index {max(roots)} is not among the {keypoints.shape[-2]} keypoints"
+                f"center_index {roots.max()} is not among the {keypoints.shape[-2]} keypoints"
             )
         line = keypoints[..., roots, 0].mean(axis=-1, keepdims=True)
     flipped = keypoints.take(flip_indices, axis=-2)

@@ -22,7 +22,7 @@ def compute_similarity_transform(source_points: Array, target_points: Array) -> 
 
     Returns:
         (..., K, D), of the source's float type. A source whose points all coincide has no
-        scale and lands on the mean of the targets.
+        scale and lands on the mean of the targets; NaN for poses with a number that is not finite.
 
     Raises:
         DataError: the shapes differ.
@@ -38,7 +38,9 @@ def compute_similarity_transform(source_points: Array, target_points: Array) -> 
     source = source - source.mean(axis=-2, keepdims=True)
     target = target - target_mean
 
-    left, stretch, right = np.linalg.svd(np.swapaxes(source, -1, -2) @ target)
+    covariance = np.swapaxes(source, -1, -2) @ target
+    finite = np.isfinite(covariance).all(axis=(-2, -1), keepdims=True)
+    left, stretch, right = np.linalg.svd(np.where(finite, covariance, 0))
     # a mirror image may fit better, but a body has its left and right
     sign = np.sign(np.linalg.det(left @ right))
     left[..., -1] *= sign[..., None]
@@ -46,6 +48,7 @@ def compute_similarity_transform(source_points: Array, target_points: Array) -> 
     spread = (source**2).sum(axis=(-2, -1))
     scale = stretch.sum(axis=-1) / np.where(spread > 0, spread, 1)
     aligned = scale[..., None, None] * (source @ (left @ right)) + target_mean
+    aligned = np.where(finite, aligned, np.nan)
     return aligned.astype(np.result_type(source_points, np.float32), copy=False)
 
 

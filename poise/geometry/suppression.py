@@ -103,6 +103,8 @@ def nearby_joints_nms(
     distance = np.linalg.norm(poses[:, None] - poses[None], axis=-1)
     # (N, N, K) distances against the diagonal of the first pose
     same = (distance < diagonal[:, None, None] * dist_thr).sum(-1) > limit
+    # a pose is like itself, also one without extent or with NaN
+    np.fill_diagonal(same, True)
 
     keep: list[int] = []
     settled = np.zeros(len(poses), bool)

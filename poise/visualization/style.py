@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -114,12 +115,12 @@ class Palette:
         for k, found in enumerate(rows):
             touching[k, : len(found)] = found
         inks = sorted({c for c in self.link_colors if c is not None})
-        numbers = [-1 if c is None else inks.index(c) for c in self.link_colors]
+        places = [-1 if c is None else inks.index(c) for c in self.link_colors]
         # frozen: these follow from the other fields
         object.__setattr__(self, "neighbours", neighbours)
         object.__setattr__(self, "touching", touching)
         object.__setattr__(self, "inks", tuple(inks))
-        object.__setattr__(self, "ink_of_link", np.array(numbers, dtype=np.int64))
+        object.__setattr__(self, "ink_of_link", np.array(places, dtype=np.int64))
 
     @classmethod
     def of(
@@ -185,7 +186,7 @@ class Palette:
 
 def _spread(color: Any, count: int, option: str, what: str, order: str) -> tuple[Color | None, ...]:
     """A colour for each of `count` things."""
-    if isinstance(color, str) or (len(color) == 3 and np.ndim(color[0]) == 0):
+    if isinstance(color, str) or (len(color) == 3 and isinstance(color[0], numbers.Real)):
         colors: list[Color | None] = [named_color(color)] * count
     elif len(color) != count:
         raise DataError(

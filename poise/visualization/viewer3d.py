@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ __all__ = ["viewer_page"]
 
 _TEMPLATE = Path(__file__).with_name("viewer3d.html")
 _MILLIMETRES = 1000.0
-#: Stands for a keypoint that is not there; the page knows it, too.
+#: Stands for a keypoint that is not there; the page knows it, too. And the largest number.
 _ABSENT, _FARTHEST = -32_768, 32_767
 #: Metres between people who are put beside one another.
 _APART = 1.3
@@ -62,8 +63,9 @@ def viewer_page(
     shifts = [
         (_APART * (n - (len(people) - 1) / 2)) if side_by_side else 0.0 for n in range(len(people))
     ]
-    packed, low, high = [], np.full(3, np.inf), np.full(3, -np.inf)
-    for (name, first, poses), shift in zip(people, shifts, strict=True):
+    shaped: list[Array] = []
+    low, high, farthest = np.full(3, np.inf), np.full(3, -np.inf), 0.0
+    for (name, _, poses), shift in zip(people, shifts, strict=True):
         values = np.asarray(poses, np.float64)
         if values.ndim != 3 or values.shape[1:] != (len(names), 3):
             raise DataError(
@@ -74,16 +76,10 @@ def viewer_page(
         if len(known):
             low = np.minimum(low, known.min(0) + aside)
             high = np.maximum(high, known.max(0) + aside)
-        packed.append(
-            {
-                "name": name,
-                "first": first - begin,
-                "frames": len(values),
-                "shift": shift * _MILLIMETRES,
-                "data": _packed(values),
-            }
-        )
+            farthest = max(farthest, float(np.abs(known).max()))
+        shaped.append(values)
     low, high = np.where(np.isfinite(low), low, 0), np.where(np.isfinite(high), high, 1)
+    step = max(1, math.ceil(farthest * _MILLIMETRES / _FARTHEST))
     scene = {
         "title": title,
         "note": note,
@@ -99,19 +95,28 @@ def viewer_page(
         "center": ((low + high) / 2 * _MILLIMETRES).round(1).tolist(),
         "size": float(max((high - low).max(), 0.5) * _MILLIMETRES),
         "floor": float(low[2] * _MILLIMETRES),
-        "people": packed,
+        "step": step,
+        "people": [
+            {
+                "name": name,
+                "first": first - begin,
+                "frames": len(values),
+                "shift": shift * _MILLIMETRES,
+                "data": _packed(values * (_MILLIMETRES / step)),
+            }
+            for (name, first, _), shift, values in zip(people, shifts, shaped, strict=True)
+        ],
     }
-    # "</" in a title would end the script
-    data = json.dumps(scene, separators=(",", ":")).replace("</", "<\\/")
-    page = _TEMPLATE.read_text(encoding="utf-8")
-    return page.replace("@TITLE@", html.escape(title or "3D poses")).replace("@DATA@", data)
+    # what HTML reads in a title would end the script, or begin a comment
+    data = json.dumps(scene, separators=(",", ":")).replace("<", "\\u003c")
+    before, after = _TEMPLATE.read_text(encoding="utf-8").split("@DATA@")
+    return before.replace("@TITLE@", html.escape(title or "3D poses")) + data + after
 
 
 def _packed(poses: Array) -> str:
-    """Millimetres as 16-bit integers in base64."""
-    scaled = np.rint(poses * _MILLIMETRES)
-    known = np.isfinite(scaled).all(-1, keepdims=True)
-    whole = np.where(known, np.clip(np.nan_to_num(scaled), -_FARTHEST, _FARTHEST), _ABSENT)
+    """Numbers as 16-bit integers in base64."""
+    known = np.isfinite(poses).all(-1, keepdims=True)
+    whole = np.where(known, np.rint(poses), _ABSENT)
     return base64.b64encode(whole.astype("<i2").tobytes()).decode()
 
 

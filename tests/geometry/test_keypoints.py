@@ -49,12 +49,20 @@ def test_depth_stays(pose):
     assert (flip_keypoints(deep, None, SIZE, SWAP, "diagonal")[0][..., 2] == 1).all()
 
 
-@pytest.mark.parametrize("options", [{}, dict(center_mode="root", center_index=[0, 1])])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        dict(center_mode="root", center_index=[0, 1]),
+        dict(center_mode="root", center_index=np.int64(2)),
+    ],
+)
 def test_lifted_poses_flip_about_their_own_centre(options):
     poses = np.random.default_rng(0).normal(size=(4, 5, 3))
     visible = np.arange(20.0).reshape(4, 5)
     flipped, seen = flip_keypoints_custom_center(poses, visible, SWAP, **options)
-    line = poses[:, [0, 1], 0].mean(1) if options else 0.5
+    roots = np.atleast_1d(options.get("center_index", 0))
+    line = poses[:, roots, 0].mean(1) if options else 0.5
     assert np.allclose(flipped[:, 0, 0], 2 * line - poses[:, 0, 0])
     assert (flipped[..., 1:] == poses[:, SWAP, 1:]).all()
     assert (seen == visible[:, SWAP]).all()

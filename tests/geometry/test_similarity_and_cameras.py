@@ -44,6 +44,14 @@ def test_alignment_of_a_point_lands_on_the_mean():
     assert aligned.dtype == np.float32
 
 
+def test_poses_that_are_not_finite_do_not_take_the_others_with_them():
+    broken = POSES.copy()
+    broken[1, 3, 0] = np.nan
+    aligned = compute_similarity_transform(broken, POSES)
+    assert np.isnan(aligned[1]).all()
+    assert np.allclose(aligned[[0, 2, 3]], POSES[[0, 2, 3]])
+
+
 def test_alignment_by_scale_undoes_scale():
     assert np.allclose(align_by_scale(POSES * [[[3.0]], [[0.1]], [[1.0]], [[7.0]]], POSES), POSES)
 
@@ -91,6 +99,8 @@ def test_pinhole_functions_undo_each_other():
     again = pixel_to_camera(np.concatenate((flat, poses[..., 2:]), -1), 1000, 900, 5, 6)
     assert np.allclose(again, poses)
     assert np.isfinite(camera_to_pixel(poses * [1, 1, 0], 1, 1, 0, 0, shift=True)).all()
+    # whole numbers are not cut to whole numbers
+    assert pixel_to_camera(np.array([[10, 11, 3]]), 2, 2, 1, 1).tolist() == [[13.5, 15, 3]]
 
 
 @pytest.mark.parametrize(

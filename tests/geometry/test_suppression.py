@@ -116,6 +116,9 @@ def test_poses_with_most_joints_near_are_one():
     people = [dict(keypoints=k, score=s) for k, s in ((pose, 0.5), (pose + 0.1, 0.9), (far, 0.1))]
     assert nearby_joints_nms(people) == [1, 2]
     assert nearby_joints_nms(people, max_dets=1) == [1]
+    # those without extent, or without places, are like themselves only
+    odd = [dict(keypoints=np.full((17, 2), v), score=0.3) for v in (7.0, np.nan)]
+    assert sorted(nearby_joints_nms(people + odd)) == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("function", [oks_nms, soft_oks_nms])

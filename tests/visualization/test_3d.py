@@ -129,17 +129,29 @@ def test_the_page_holds_everything_and_its_numbers_are_millimetres():
     walk = np.repeat(STANDING[None], 4, 0)
     walk[2, 5] = np.nan
     text = viewer_page(
-        [("one", 10, walk), ("two", 12, walk + 1)], H36M, fps=30, title="a </script> b"
+        [("one", 10, walk), ("two", 12, walk + 1)], H36M, fps=30, title="@DATA@ </script> <!--"
     )
     assert text.count("</script>") == 1
-    assert not re.search(r"(src|href)=|https?://|@DATA@|@TITLE@", text)
+    assert "<!--" not in text
+    assert text.count("const scene") == text.count("&lt;!--") == 1
+    assert not re.search(r"(src|href)=|https?://|@TITLE@", text)
     scene = json.loads(re.search(r"const scene = (\{.*\});", text).group(1))
-    assert (scene["frames"], scene["firstFrame"], scene["fps"]) == (6, 10, 30)
+    assert scene["title"] == "@DATA@ </script> <!--"
+    assert (scene["frames"], scene["firstFrame"], scene["fps"], scene["step"]) == (6, 10, 30, 1)
     first = np.frombuffer(base64.b64decode(scene["people"][0]["data"]), "<i2").reshape(4, 17, 3)
     np.testing.assert_array_equal(first[0], np.rint(STANDING * 1000))
     assert (first[2, 5] == -32768).all()
     assert scene["people"][1]["first"] == 2
     assert len(scene["links"]) == len(scene["linkColors"]) == 16
+
+
+def test_people_far_from_the_origin_keep_their_places_on_the_page():
+    pitch = STANDING[None] + np.array([105.0, 68, 0])
+    text = viewer_page([("keeper", 0, pitch)], H36M, side_by_side=False)
+    scene = json.loads(re.search(r"const scene = (\{.*\});", text).group(1))
+    packed = np.frombuffer(base64.b64decode(scene["people"][0]["data"]), "<i2").reshape(17, 3)
+    assert scene["step"] == 4
+    np.testing.assert_allclose(packed * (scene["step"] / 1000), pitch[0], atol=0.0021)
 
 
 def test_a_page_of_nobody_or_of_other_poses_is_refused():

@@ -186,6 +186,12 @@ def test_colours_have_names():
     assert named_color("g") == named_color("green")
     assert named_color("#0a0b0c") == (10, 11, 12)
     assert named_color(np.array([1, 2, 3], np.uint8)) == (1, 2, 3)
+    # three names are a colour for each of three keypoints, three numbers one for all
+    named = Palette.of(None, 3, point_color=["r", "lime", "b"], order="rgb").points
+    assert named == ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+    same = Palette.of(None, 3, point_color=np.array([1, 2, 3]), order="rgb").points
+    assert same == ((1, 2, 3),) * 3
+    assert Palette.of(None, 3, point_color=[None, "r", None]).points[::2] == (None, None)
 
 
 def test_left_and_right_of_coco_have_the_schemas_colours():

@@ -22,8 +22,6 @@ LENSES = {"standard": 4, "brown": 5, "rational": 8, "fisheye": 4, "none": 0}
 _LEAST_PICTURES, _MOST_PICTURES = 5, 60
 #: A picture is dropped where its error is so many times the middle one's, and so many pixels.
 _BAD_TIMES, _BAD_PIXELS = 3.0, 0.5
-#: Times that pictures are dropped and the rest is calibrated anew.
-_ROUNDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +74,7 @@ def calibrate_lens(
         places = np.linspace(0, len(keys) - 1, _MOST_PICTURES).round().astype(int)
         keys = [keys[i] for i in places]
     dropped: dict[str, str] = {}
-    for _ in range(_ROUNDS):
+    while True:
         pictures = [sightings[key] for key in keys]
         matrix, coefficients, errors = _fitted(name, pictures, board, size, lens)
         middle = float(np.median(errors))
@@ -85,7 +83,7 @@ def calibrate_lens(
             break
         for i in np.flatnonzero(bad).tolist():
             dropped[keys[i]] = f"error of {errors[i]:.2f} px, the others' {middle:.2f}"
-        keys, errors = [k for k in keys if k not in dropped], errors[~bad]
+        keys = [k for k in keys if k not in dropped]
     camera = Camera(name, matrix, coefficients, size=size, fisheye=lens == "fisheye")
     return LensFit(camera, float(np.sqrt((errors**2).mean())), keys, dropped)
 
@@ -124,7 +122,8 @@ def _fitted(
         posed = dataclasses.replace(camera, rotation=np.ravel(turn), translation=np.ravel(shift))
         away = posed.project(place[:, 0]) - pixel[:, 0]
         errors.append(np.sqrt((away**2).sum(-1).mean()))
-    return np.asarray(matrix), coefficients, np.array(errors)
+    # a board that would lie behind the camera is as wrong as can be
+    return np.asarray(matrix), coefficients, np.nan_to_num(errors, nan=np.inf)
 
 
 def _fisheye(cv2: Any, places: Any, pixels: Any, size: tuple[int, int]) -> tuple[Any, ...]:

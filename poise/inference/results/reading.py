@@ -19,6 +19,9 @@ from poise.structures import InstanceData, keypoint_names, parse_pose_metainfo
 
 __all__ = ["read_results"]
 
+#: Frames by whose times the rate is told; one alone may be rounded to milliseconds.
+_RATED_FRAMES = 100
+
 _LOG = logging.getLogger(__name__)
 
 #: field of instances -> (key of the file, shape behind (N,) with "K" for keypoints)
@@ -53,7 +56,7 @@ def _results(file: Path) -> Iterator[PoseResult]:
     entries = _entries(file)
     number = 0
     try:
-        first = list(itertools.islice(entries, 2))
+        first = list(itertools.islice(entries, _RATED_FRAMES))
         rate = _rate(first)
         for number, entry in enumerate(itertools.chain(first, entries), start=1):
             yield _result(entry, rate, f"{file}, line {number}")
@@ -81,10 +84,13 @@ def _entries(file: Path) -> Iterator[Any]:
 
 
 def _rate(first: Sequence[Any]) -> float | None:
-    """Frames a second by the first two frames."""
-    moments = (e.get("time") for e in first if isinstance(e, dict))
-    times = [time for time in moments if isinstance(time, (int, float))]
-    return 1 / (times[1] - times[0]) if len(times) == 2 and times[1] > times[0] else None
+    """Frames a second of the first video, by the numbers and times of frames."""
+    places = [(e.get("image"), e.get("frame"), e.get("time")) for e in first if isinstance(e, dict)]
+    own = [p[1:] for p in places if p[0] == places[0][0] and None not in p]
+    if len(own) < 2:
+        return None
+    count, seconds = (last - begin for begin, last in zip(own[0], own[-1], strict=True))
+    return count / seconds if count > 0 and seconds > 0 else None
 
 
 def _result(entry: Any, rate: float | None, where: str) -> PoseResult:

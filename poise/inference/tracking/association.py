@@ -14,6 +14,8 @@ __all__ = ["assign", "camera_shift", "likeness", "surprise"]
 _STILL_PART = 0.12
 #: How many people more must fit a shift than fit none, for the shift to be believed.
 _SHIFT_GAIN = 0.6
+#: Comparisons of a shift's judgement: so many proposals are judged, times people, times tracks.
+_MOST_COMPARISONS = 4_000_000
 #: Sizes of one person differ by at most this factor from frame to frame, as a logarithm.
 _LOG_SIZE_LIMIT = 0.5
 #: Standard deviations that a growth by the factor e counts as.
@@ -83,7 +85,8 @@ def camera_shift(found: People, centers: Array, sizes: Array) -> Array:
     """(D,) by which everybody moved at once, since the camera did; zero where in doubt.
 
     Every pair of a detection and a track proposes a shift; the one that most tracks agree with
-    wins, if clearly more of them agree with it than with standing still.
+    wins, if clearly more of them agree with it than with standing still. In crowds only those
+    proposals are judged that most others are near to.
 
     Args:
         found: N people.
@@ -97,7 +100,13 @@ def camera_shift(found: People, centers: Array, sizes: Array) -> Array:
     apart = found.centers[:, None] - centers[None]
     tolerance = _STILL_PART * sizes.max(-1)
     fits = (np.abs(np.log(found.sizes[:, None] / sizes[None])) < _LOG_SIZE_LIMIT).all(-1)
-    proposals = np.concatenate((still[None], apart[fits]))
+    proposals = apart[fits]
+    most = _MOST_COMPARISONS // fits.size
+    if len(proposals) > most:
+        cells = np.rint(proposals / np.median(tolerance))
+        _, cell, count = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+        proposals = proposals[np.argsort(-count[cell.reshape(-1)], kind="stable")[:most]]
+    proposals = np.concatenate((still[None], proposals))
     residual = ((apart[None] - proposals[:, None, None]) ** 2).sum(-1)
     support = np.where(fits, np.exp(-residual / (2 * tolerance**2)), 0).max(1).sum(-1)
     best = int(support.argmax())

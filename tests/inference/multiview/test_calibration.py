@@ -224,6 +224,21 @@ def test_a_picture_that_does_not_fit_is_dropped_and_named(drawn):
     assert fit.error < 0.1
 
 
+def test_a_lens_comes_from_the_pictures_that_are_left(drawn):
+    (seen,) = sightings([rig(1)[0]], drawn.board_poses(24), noise=0.05)
+    rng = np.random.default_rng(3)
+    # the worst hide the next ones until they are gone
+    for number, shake in enumerate([80, 80, 80, 20, 20, 20, 5, 5, 5, 1.5, 1.5, 1.5]):
+        wrong = seen[f"{number:03d}"]
+        pixels = wrong.pixels + rng.normal(0, shake, wrong.pixels.shape)
+        seen[f"{number:03d}"] = Sighting(wrong.ids, pixels)
+    fit = calibrate_lens("cam0", seen, BOARD, SIZE)
+    again = calibrate_lens("cam0", {key: seen[key] for key in fit.used}, BOARD, SIZE)
+    assert again.used == fit.used
+    np.testing.assert_allclose(fit.camera.matrix, again.camera.matrix)
+    assert fit.error == pytest.approx(again.error)
+
+
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_places_are_exact_without_noise(drawn, count):
     cameras, poses = rig(count), drawn.board_poses(8)

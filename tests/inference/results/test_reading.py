@@ -55,6 +55,14 @@ def test_results_come_back_as_they_were_written(written):
     assert again.metainfo["skeleton_links"] == COCO["skeleton_links"]
 
 
+def test_the_rate_is_that_of_many_frames(written):
+    lines = [json.loads(line) for line in written.read_text().splitlines()]
+    # milliseconds, as Matroska has them, and a frame that is not there
+    rounded = [e | {"time": round(e["frame"] / 30, 3)} for e in lines if e["frame"] != 1]
+    written.write_text("".join(json.dumps(entry) + "\n" for entry in rounded))
+    assert next(read_results(written)).fps == pytest.approx(30, rel=2e-3)
+
+
 def test_a_line_that_a_run_did_not_finish_is_left_out_and_others_are_told(written, tmp_path):
     whole = written.read_text()
     written.write_text(whole[:-40])
