@@ -116,6 +116,6 @@ def split_instances(instances: InstanceData | None) -> list[dict[str, Any]]:
         if has_boxes:
             row["bbox"] = (instances.bboxes[index].tolist(),)
             if has_scores:
-                row["bbox_score"] = instances.bbox_scores[index]
+                row["bbox_score"] = float(instances.bbox_scores[index])
         rows.append(row)
     return rows

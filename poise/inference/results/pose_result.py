@@ -274,9 +274,8 @@ class PoseResult:
     def to_mmpose(self) -> list[dict[str, Any]]:
         """Plain values as MMPose's inferencer gives them: a dict a person, nothing rounded."""
         rows = split_instances(self.instances)
-        for row in rows:
-            row["bbox_score"] = float(row["bbox_score"])
-            if self.categories is not None:
+        if self.categories is not None:
+            for row in rows:
                 # MMPose has no way to say that a keypoint is not there, and JSON no NaN
                 row["keypoints"] = np.nan_to_num(row["keypoints"]).tolist()
         return rows

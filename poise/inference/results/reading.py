@@ -85,7 +85,9 @@ def _entries(file: Path) -> Iterator[Any]:
 
 def _rate(first: Sequence[Any]) -> float | None:
     """Frames a second of the first video, by the numbers and times of frames."""
-    places = [(e.get("image"), e.get("frame"), e.get("time")) for e in first if isinstance(e, dict)]
+    places: list[tuple[Any, ...]] = [
+        (e.get("image"), e.get("frame"), e.get("time")) for e in first if isinstance(e, dict)
+    ]
     own = [p[1:] for p in places if p[0] == places[0][0] and None not in p]
     if len(own) < 2:
         return None

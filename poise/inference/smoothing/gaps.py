@@ -61,12 +61,9 @@ def gather(frames: Sequence[tuple[Array, Array]], ids: Array) -> Array:
     Returns:
         (T, N, ...) float64; NaN where somebody is not in the frame.
     """
-    out = np.full((len(frames), len(ids), *frames[0][1].shape[1:]), np.nan)
-    for t, (known, values) in enumerate(frames):
-        if len(known):
-            order = np.argsort(known)
-            place = np.clip(np.searchsorted(known, ids, sorter=order), 0, len(known) - 1)
-            row = order[place]
-            there = known[row] == ids
-            out[t, there] = values[row[there]]
+    known, values = (np.concatenate(column) for column in zip(*frames, strict=True))
+    out = np.full((len(frames), len(ids), *values.shape[1:]), np.nan)
+    person, row = np.nonzero(ids[:, None] == known)
+    frame = np.repeat(np.arange(len(frames)), [len(own) for own, _ in frames])
+    out[frame[row], person] = values[row]
     return out

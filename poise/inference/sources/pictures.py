@@ -194,7 +194,10 @@ def to_bgr(image: Any, *, name: str = "the picture") -> np.ndarray:
     Raises:
         DataError: another shape or dtype.
     """
-    if hasattr(image, "convert"):
+    if hasattr(image, "convert") and image.mode.startswith("I"):
+        # 16 bits, which PIL would cut to 8
+        image = np.asarray(image).clip(0, 0xFFFF).astype(np.uint16)
+    elif hasattr(image, "convert"):
         return np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)

@@ -119,12 +119,15 @@ class TrackingStage:
 
 
 def with_ids(results: Iterator[PoseResult]) -> Iterator[PoseResult]:
-    """Results, tracked where the first one has no ids yet."""
-    first = next(results, None)
-    if first is None:
-        return results
-    every = itertools.chain([first], results)
-    return every if first.track_ids is not None else TrackingStage()(every)
+    """Results with ids: those that people have, or a tracker's from where somebody has none."""
+    for result in results:
+        if result.track_ids is None:
+            if len(result):
+                yield from TrackingStage()(itertools.chain([result], results))
+                return
+            # nobody tells nothing: files have no ids where nobody is
+            result.instances.set_field(np.zeros(0, np.int64), "track_ids")
+        yield result
 
 
 def _follow(spec: Any) -> Follow:

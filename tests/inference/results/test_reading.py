@@ -12,6 +12,7 @@ from poise.errors import DataError, FileMissingError
 from poise.inference.results.pose_result import PoseResult, SourceInfo
 from poise.inference.results.reading import read_results
 from poise.inference.sinks import open_sinks
+from poise.inference.smoothing import build_smoother
 from poise.structures import InstanceData, parse_pose_metainfo
 
 COCO = parse_pose_metainfo({"from_file": "configs/_base_/datasets/coco.py"})
@@ -107,6 +108,19 @@ def test_another_schema_under_a_known_name_keeps_its_names(written, tmp_path):
     (result,) = read_results(own)
     assert result.keypoint_names == ["nose", "tail", "paw"]
     assert result.to_rows()[0]["tail_x"] == pytest.approx(first["instances"][0]["keypoints"][1][0])
+
+
+@pytest.mark.parametrize("missing", [(8, 9), (0, 1)])
+def test_ids_of_a_file_stay_also_where_nobody_is_in_a_frame(missing, tmp_path):
+    (sink,) = open_sinks("jsonl", tmp_path)
+    with sink:
+        for result in results(missing=missing):
+            if len(result):
+                result.instances.set_field(np.full(1, 41), "track_ids")
+            sink.write(result)
+    calm = list(build_smoother("savgol")(read_results(sink.written[0])))
+    assert [len(result) for result in calm].count(0) == (0 if missing == (8, 9) else 2)
+    assert {i for result in calm for i in result.track_ids.tolist()} == {41}
 
 
 COCO_NAMES = [COCO["keypoint_id2name"][i] for i in range(17)]

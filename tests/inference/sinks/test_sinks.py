@@ -49,7 +49,12 @@ def sink(name, folder, **options):
 def test_json_holds_the_documented_keys(tmp_path):
     with sink("json", tmp_path) as out:
         out.write(still())
-    content = json.loads((tmp_path / "a.json").read_text())
+    text = (tmp_path / "a.json").read_text()
+    # for people, too: a key a line, and no number alone on one
+    assert text.startswith('{\n "version": 1,\n "image": "a.png",\n')
+    assert '\n  {\n   "bbox": [2.0, 3.0, 45.0, 46.0],\n' in text
+    assert len(text.splitlines()) < 30
+    content = json.loads(text)
     assert (content["version"], content["width"], content["height"]) == (1, 50, 48)
     assert content["schema"] == "coco"
     person = content["instances"][0]

@@ -78,6 +78,9 @@ def test_pil_image_of_any_mode_becomes_bgr():
     image = image_module.fromarray(RED[..., ::-1])
     assert (to_bgr(image) == RED).all()
     assert to_bgr(image.convert("CMYK")).shape == RED.shape
+    deep = np.arange(16, dtype=np.uint16).reshape(4, 4) * 4096
+    assert (to_bgr(image_module.fromarray(deep)) == to_bgr(deep)).all()
+    assert (to_bgr(image_module.fromarray(deep.astype(np.int32))) == to_bgr(deep)).all()
 
 
 def test_float_picture_is_refused_with_the_conversion():
