@@ -11,7 +11,15 @@ from typing import Annotated, Any
 import typer
 
 from poise._words import counted, shortened
-from poise.cli import data_audit, data_files, data_label, data_pick, data_sigmas, options
+from poise.cli import (
+    data_audit,
+    data_files,
+    data_label,
+    data_pick,
+    data_prepare,
+    data_sigmas,
+    options,
+)
 
 __all__ = ["app"]
 
@@ -298,6 +306,7 @@ app = options.command_group(
     audit=_of_data(data_audit.audit),
     pick=data_pick.pick,
     label=data_label.label,
+    prepare=data_prepare.prepare,
     convert=data_files.convert,
     split=data_files.split,
     sigmas=data_sigmas.sigmas,

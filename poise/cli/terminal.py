@@ -37,12 +37,14 @@ def counting(name: str) -> Iterator[Callable[[int], None]]:
 
 
 def tracked(items: Iterable[T], name: str) -> Iterable[T]:
-    """The same items, with a bar on stderr that goes away after the last.
+    """The same items, with a bar on stderr, which goes away after the last, where somebody watches.
 
     Args:
         items: what is worked on, one after the other.
         name: what is done.
     """
+    if not sys.stderr.isatty():
+        return items
     from rich.console import Console
     from rich.progress import track
 

@@ -16,7 +16,7 @@ import numpy as np
 from poise.datasets.paths import require_file
 from poise.errors import DataError
 
-__all__ = ["DataUnpickler", "load_arrays", "load_pickle"]
+__all__ = ["DataUnpickler", "load_array", "load_arrays", "load_pickle"]
 
 ALLOWED = frozenset(
     {
@@ -86,15 +86,35 @@ def load_arrays(path: str, what: str, *, owner: str) -> dict[str, Any]:
         raise DataError(f"{owner}: {path} is not a readable .npz file: {error}") from error
 
 
+def load_array(path: str, what: str, *, owner: str) -> Any:
+    """The array of a .npy file; one of a dict is unpickled as plain data.
+
+    Raises:
+        FileMissingError: there is no such file.
+        DataError: it is no .npy file, or holds something else than plain data.
+    """
+    with Path(require_file(path, what, owner=owner)).open("rb") as stream:
+        try:
+            return _array_of(stream, path)
+        except ValueError as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{owner}: {path} is not a readable .npy file: {error}") from error
+
+
 def _read_array(archive: zipfile.ZipFile, name: str, path: str) -> Any:
     with archive.open(name) as stream:
-        version = np.lib.format.read_magic(stream)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version, np.lib.format.read_array_header_2_0)
-        _, _, dtype = read(stream)
-        if dtype.hasobject:
-            return _unpickle(stream, path)
-    with archive.open(name) as stream:
-        return np.lib.format.read_array(stream, allow_pickle=False)
+        return _array_of(stream, path)
+
+
+def _array_of(stream: IO[bytes], path: str) -> Any:
+    version = np.lib.format.read_magic(stream)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version, np.lib.format.read_array_header_2_0)
+    _, _, dtype = read(stream)
+    if dtype.hasobject:
+        return _unpickle(stream, path)
+    stream.seek(0)
+    return np.lib.format.read_array(stream, allow_pickle=False)

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from poise.config import where
+from poise.config import Config, where
 from poise.config.custom_imports import allowed_imports
 from poise.config.paths import resolve as resolve_path
 from poise.errors import ArgumentError, ConfigError, PoiseError, UnknownNameError, nearest
@@ -223,7 +223,7 @@ class Registry:
         """Object of a config dict; anything else than a dict is returned as it is.
 
         Args:
-            cfg: dict with `type` (a name or a class) and constructor arguments.
+            cfg: dict or `Config` with `type` (a name or a class) and constructor arguments.
             default_args, **defaults: arguments for what `cfg` does not give.
 
         Raises:
@@ -233,6 +233,8 @@ class Registry:
         """
         if isinstance(cfg, (list, tuple)) and self.kind == "models":
             return import_target("poise.layers:Sequential")(*(self.build(c) for c in cfg))
+        if isinstance(cfg, Config):
+            cfg = cfg._cfg_dict
         if not isinstance(cfg, Mapping):
             if cfg is None or isinstance(cfg, (str, int, float, list, tuple)):
                 raise ArgumentError(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from poise.config import Config
 from poise.errors import ArgumentError, ConfigError, UnknownNameError
 from poise.registry import (
     ALL,
@@ -30,6 +31,10 @@ def things() -> Registry:
 
 def test_build_makes_the_object_of_a_dict(things):
     assert things.build(dict(type="Net", depth=3, width=2)).width == 2
+
+
+def test_build_takes_a_config_as_mmengine_does(things):
+    assert things.build(Config(dict(type="Net", depth=3)), width=5).width == 5
 
 
 def test_build_gives_back_an_object_as_it_is(things):

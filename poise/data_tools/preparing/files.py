@@ -1,0 +1,102 @@
+"""Files of data sets: what must be there, pictures, videos, Matlab's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from poise._arrays import Array
+from poise._files import write_whole, writing
+from poise._words import shortened
+from poise.errors import DataError, FileMissingError
+
+__all__ = ["link_file", "part_of", "read_mat", "video_frames", "write_picture"]
+
+#: of the names in a folder, so many are shown where one of them is missing
+_SHOWN = 8
+
+
+def part_of(root: Path, *names: str) -> Path:
+    """A file or folder of a data set.
+
+    Args:
+        root: folder of the data set.
+        names: that it may have, paths below the folder.
+
+    Raises:
+        FileMissingError: it has none of them; the text says what is there.
+    """
+    for name in names:
+        if (root / name).exists():
+            return root / name
+    if not root.is_dir():
+        raise FileMissingError(f"there is no folder {root}")
+    there = shortened(sorted(path.name for path in root.iterdir()), _SHOWN) or "nothing"
+    raise FileMissingError(f"{root} has no {' and no '.join(names)}; there is {there}")
+
+
+def write_picture(path: Path, image: Array) -> None:
+    """Write a picture (H, W) or (H, W, 3) uint8 BGR, and the folders above it.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    done, data = cv2.imencode(path.suffix, image)
+    if not done:
+        raise DataError(f"{path}: a picture of the shape {image.shape} cannot be encoded")
+    with writing(path):
+        write_whole(path, data.tobytes())
+
+
+def link_file(source: Path, target: Path) -> None:
+    """The same file at a second place: by a hard link, or as a copy where that cannot be."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def video_frames(path: Path) -> Iterator[Array]:
+    """Frames (H, W, 3) uint8 BGR of a video.
+
+    Raises:
+        FileMissingError: there is no such file.
+        DataError: it is no video.
+    """
+    if not path.is_file():
+        raise FileMissingError(f"there is no video {path}")
+    capture = cv2.VideoCapture(str(path))
+    try:
+        if not capture.isOpened():
+            raise DataError(f"{path} cannot be read as a video")
+        while True:
+            read, frame = capture.read()
+            if not read:
+                return
+            yield frame
+    finally:
+        capture.release()
+
+
+def read_mat(path: Path) -> dict[str, Any]:
+    """Content of a file of Matlab, before version 7.3.
+
+    Raises:
+        DataError: it is absent or broken.
+    """
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        found: dict[str, Any] = loadmat(path)
+    except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
+        raise DataError(f"{path} cannot be read as a file of Matlab: {error}") from error
+    return found
