@@ -113,7 +113,12 @@ def one_of(
         ...
         poise.errors.ConfigError: by must be one of 'mean', 'sum', got 'men'; did you mean 'mean'?
     """
-    if value not in options:
+    try:
+        known = value in options
+    except (TypeError, ValueError):
+        # lists and arrays are no keys of a dict
+        known = False
+    if not known:
         raise kind(
             f"{what} must be one of {', '.join(map(repr, options))}, got {value!r}"
             f"{nearest(str(value), map(str, options))}"

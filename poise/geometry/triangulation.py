@@ -89,9 +89,12 @@ def triangulate_points(
         steps: of Gauss-Newton after the linear solution; 0 leaves that.
 
     Raises:
-        DataError: shapes that do not fit together, or fewer than two cameras.
+        DataError: shapes that do not fit together, fewer than two cameras, or limits that are
+            none.
     """
     points, shape = _checked(pixels, cameras, min_views)
+    if max_error is not None and not max_error > 0:
+        raise DataError(f"max_error is a number of pixels above 0, or None; got {max_error}")
     weights = _weights(scores, shape)
     info = None if covariances is None else _inverse(covariances, shape)
     parts = []

@@ -333,6 +333,7 @@ def test_bad_input_says_what_was_expected():
         ((pixels, cameras), {"covariances": np.ones((3, 5, 2))}, "(3, 5, 2, 2), got (3, 5, 2)"),
         ((pixels, cameras), {"min_views": 1}, "2 to the number of cameras, 3; got 1"),
         ((pixels, cameras), {"min_views": 4}, "got 4"),
+        ((pixels, cameras), {"max_error": 0}, "a number of pixels above 0, or None; got 0"),
     ]
     for arguments, options, text in cases:
         with pytest.raises(DataError) as caught:

@@ -133,7 +133,7 @@ def _tree_of(file: Path) -> Mapping[str, Any]:
         )
     try:
         tree = reader(file.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, TypeError) as error:
         raise DataError(f"'{file}' cannot be read as {file.suffix[1:]}: {error}") from error
     if not isinstance(tree, Mapping):
         raise DataError(f"'{file}' holds a {type(tree).__name__}, and cameras by name are expected")
@@ -185,9 +185,11 @@ def _entries(tree: Mapping[str, Any], file: Path) -> Iterator[tuple[str, Mapping
     inner = tree.get("cameras", tree)
     if isinstance(inner, list):
         inner = {str(i): values for i, values in enumerate(inner)}
+    if not isinstance(inner, Mapping):
+        inner = {}
     tables = {k: v for k, v in inner.items() if isinstance(v, Mapping)}
     found = {k: v for k, v in tables.items() if any(key in v for key in _KEYS["matrix"])}
-    if "names" in tree and not found:
+    if isinstance(tree.get("names"), list) and not found:
         found = {
             name: {
                 key: tree[f"{key}_{name}"]
@@ -223,24 +225,26 @@ def _camera(name: str, values: Mapping[str, Any], file: Path, placed: bool) -> C
             f"{file}: the camera '{name}' has no {' and no '.join(lacks)}; its keys are "
             f"{', '.join(values)}. Poses in space need the place of each camera, too"
         )
-    given["size"] = _size(given.get("size"), values, f"{file}: the camera '{name}'")
     try:
+        given["size"] = _size(given.get("size"), values)
         # a lens has its coefficients in a row, a column or a list
         given["distortion"] = np.ravel(given.get("distortion", []))
         return Camera(name, **given, fisheye=bool(values.get("fisheye", False)))
     except DataError as error:
         raise DataError(f"{file}: {error}") from error
+    except ValueError as error:
+        raise DataError(f"{file}: numbers of the camera '{name}': {error}") from error
 
 
-def _size(given: Any, values: Mapping[str, Any], where: str) -> tuple[int, int] | None:
+def _size(given: Any, values: Mapping[str, Any]) -> tuple[int, int] | None:
     if given is None and "image_width" in values and "image_height" in values:
         given = (values["image_width"], values["image_height"])
     if given is None:
         return None
-    numbers: Array = np.ravel(np.asarray(given, float))
-    if numbers.shape != (2,) or not (numbers > 0).all():
-        raise DataError(f"{where} has a size of two numbers above 0, width and height; got {given}")
-    return int(numbers[0]), int(numbers[1])
+    width, height = np.ravel(np.asarray(given, float)).tolist()
+    if not 0 < min(width, height) <= max(width, height) < np.inf:
+        raise ValueError(f"a size is two numbers above 0, width and height; got {given}")
+    return int(width), int(height)
 
 
 def _check_places(cameras: Sequence[Camera], file: Path, *, known: bool) -> None:

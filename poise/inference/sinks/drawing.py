@@ -205,12 +205,16 @@ class Drawer:
 def _to_draw(result: PoseResult) -> np.ndarray:
     """Poses (N, K, 3) in the lifters' space: as tall as people, on the ground, x to the left."""
     poses = np.array(result.keypoints_3d, np.float64)
-    if result.space_3d == SPACE_3D or not len(poses):
+    # of several cameras some joints have no place, and people perhaps none at all
+    there = np.isfinite(poses).all(-1).any(-1)
+    if result.space_3d == SPACE_3D or not there.any():
         return poses
-    poses = poses - np.median(poses, axis=1, keepdims=True)
-    tall = max(float(np.nanmax(np.ptp(poses, axis=1))), 1e-6)
-    poses *= np.array([-1, 1, 1]) * min(_TALL / tall, 1.0)
-    poses[..., 2] -= np.nanmin(poses[..., 2])
+    own = poses[there]
+    own -= np.nanmedian(own, axis=1, keepdims=True)
+    tall = max(float((np.nanmax(own, axis=1) - np.nanmin(own, axis=1)).max()), 1e-6)
+    own *= np.array([-1, 1, 1]) * min(_TALL / tall, 1.0)
+    own[..., 2] -= np.nanmin(own[..., 2])
+    poses[there] = own
     return poses
 
 

@@ -224,16 +224,19 @@ def json_file(folder, **changes):
         ({"without": ["rotation", "translation"]}, "no rotation and no translation"),
         ({"without": ["matrix"]}, "the camera '1' has no matrix"),
         ({"name": "a"}, "the camera 'a' is there 2 times"),
-        ({"size": [0, 5]}, "has a size of two numbers above 0"),
+        ({"size": [0, 5]}, "camera 'b': a size is two numbers above 0"),
+        ({"size": "640x480"}, "camera 'b': could not convert string to float: '640x480'"),
+        ({"distortions": [[1, 2], [3]]}, "numbers of the camera 'b'"),
+        ({"unit": ["m"]}, "the unit of cameras must be one of 'm', 'cm', 'mm', got ['m']"),
         ({"distortions": [1, 2]}, "got 2"),
         ({"translation": [1, "x", 2]}, "something else than numbers"),
     ],
 )
 def test_wrong_cameras_are_named(tmp_path, changes, text):
-    with pytest.raises(DataError) as caught:
+    with pytest.raises((DataError, UnknownNameError)) as caught:
         read_cameras(json_file(tmp_path, **changes))
     assert text in str(caught.value)
-    assert "c.json" in str(caught.value)
+    assert "c.json" in str(caught.value) or "unit" in changes
 
 
 def test_millimetres_are_converted_when_they_are_told(tmp_path):
@@ -254,6 +257,10 @@ def test_millimetres_are_converted_when_they_are_told(tmp_path):
         ("a.json", b"[1]", "holds a list"),
         ("a.json", b"\xff\xfe", "cannot be read as json"),
         ("a.json", b"{}", "holds no cameras"),
+        ("a.json", b'{"cameras": "x"}', "holds no cameras"),
+        ("a.json", b'{"cameras": null}', "holds no cameras"),
+        ("a.json", b'{"names": 5}', "holds no cameras"),
+        ("a.json", b'{"K": {"rows": null, "cols": 1, "dt": "d", "data": []}}', "cannot be read"),
         ("a.toml", b"", "holds no cameras"),
         ("a.yml", b"%YAML:1.0\n---\nK: [1, 2\n  x: : :\n", "cannot be read as yml"),
         ("a.yml", b"", "a.yml"),

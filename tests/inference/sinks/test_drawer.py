@@ -79,6 +79,19 @@ def test_lifted_people_stand_in_a_panel_to_the_right():
     assert Drawer()(nobody).shape == (120, 360, 3)
 
 
+def test_joints_without_a_place_in_space_hide_nobody():
+    placed = result(lifted=True)
+    placed.space_3d = "metres, the world of the cameras"
+    whole = drawer_of("")(placed)[:, 240:].copy()
+    placed = result(lifted=True)
+    placed.space_3d = "metres, the world of the cameras"
+    placed.instances.keypoints_3d[0, 10] = np.nan
+    placed.instances.keypoints_3d[1] = np.nan
+    picture = drawer_of("")(placed)[:, 240:]
+    inked = [(np.ptp(p.astype(int), axis=-1) > 40).sum() for p in (whole, picture)]
+    assert 0.2 * inked[0] < inked[1] < inked[0]
+
+
 def test_unknown_styles_and_datasets_without_openpose_colours_are_told():
     with pytest.raises(DataError, match="did you mean 'openpose'"):
         drawer_of("openpos")
