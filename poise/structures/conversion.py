@@ -40,7 +40,7 @@ def convert_keypoints(
         least of their scores, since it is no surer than they are.
 
     Raises:
-        DataError: another number of keypoints than the mapping's source has.
+        DataError: another number of keypoints than the mapping's source has, or of scores.
 
     Example:
         >>> points, scores = convert_keypoints(np.ones((1, 14, 2)), mapping="aic->coco")
@@ -52,14 +52,18 @@ def convert_keypoints(
     points = np.asarray(keypoints)
     floating = np.issubdtype(points.dtype, np.floating)
     points = points if floating else points.astype(np.float64)
-    have, need = points.shape[-2], len(mapping.source_names)
-    if have != need:
+    need = len(mapping.source_names)
+    if points.ndim < 2 or points.shape[-2] != need:
         raise DataError(
-            f"{mapping.name} takes the {need} keypoints of {mapping.source}, got {have} (keypoints "
-            f"have the shape {points.shape})"
+            f"{mapping.name} takes the {need} keypoints of {mapping.source}, (..., {need}, 2 or 3);"
+            f" got the shape {points.shape}"
+        )
+    seen = np.ones(points.shape[:-1], points.dtype) if scores is None else np.asarray(scores)
+    if seen.shape != points.shape[:-1]:
+        raise DataError(
+            f"keypoints {points.shape} have scores {points.shape[:-1]}, not {seen.shape}"
         )
     places, index, weight = _terms(mapping, derived)
-    seen = np.ones(points.shape[:-1], points.dtype) if scores is None else np.asarray(scores)
     count = len(mapping.joints)
     moved = np.full((*points.shape[:-2], count, points.shape[-1]), fill, dtype=points.dtype)
     least = np.zeros((*seen.shape[:-1], count), seen.dtype)

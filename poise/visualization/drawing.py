@@ -117,10 +117,15 @@ def draw_boxes(
 
     Returns:
         `image`.
+
+    Raises:
+        DataError: another number of labels than boxes, or an unknown colour.
     """
     _check_image(image)
     corners = np.asarray(boxes, dtype=np.float64)
     corners = corners.reshape(-1, corners.shape[-1] if corners.ndim > 1 else 4)[:, :4]
+    if labels is not None and len(labels) != len(corners):
+        raise DataError(f"there are {len(labels)} labels and {len(corners)} boxes")
     drawable = np.asarray((np.abs(corners) < FARTHEST).all(axis=1))
     pixels = np.rint(np.where(drawable[:, None], corners, 0)).astype(int).tolist()
     ink, text_ink = (

@@ -84,7 +84,8 @@ def contact_sheet(
 def _fitted(picture: Any, tile: tuple[int, int], number: int) -> Array:
     """The picture scaled to fit into a tile, never empty."""
     image: Array = np.asarray(picture)
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or 0 in image.shape:
+    channels = image.shape[2:]
+    if image.dtype != np.uint8 or channels not in ((), (3,), (4,)) or 0 in image.shape:
         raise DataError(
             f"picture {number} of a contact sheet must be (H, W, 3) uint8, got {image.dtype} "
             f"{image.shape}"

@@ -68,17 +68,20 @@ def named_color(color: Any) -> Color:
         >>> named_color("r"), named_color("#0080ff"), named_color([1, 2, 3])
         ((255, 0, 0), (0, 128, 255), (1, 2, 3))
     """
-    if isinstance(color, str):
-        name = SHORT_NAMES.get(color, color).lower()
-        if name.startswith("#") and len(name) == 7:
-            return int(name[1:3], 16), int(name[3:5], 16), int(name[5:7], 16)
-        if name not in NAMED_COLORS:
-            raise DataError(
-                f"unknown colour '{color}'{nearest(name, NAMED_COLORS)}; give a name, '#rrggbb' or "
-                "three numbers from 0 to 255"
-            )
+    name = SHORT_NAMES.get(color, color).lower() if isinstance(color, str) else ""
+    if name in NAMED_COLORS:
         return NAMED_COLORS[name]
-    red, green, blue = (int(c) for c in color)
+    try:
+        parts = list(bytes.fromhex(name[1:]) if name.startswith("#") else color)
+        red, green, blue = map(int, parts)
+        known = [red, green, blue] == parts
+    except (TypeError, ValueError):
+        known = False
+    if not known:
+        raise DataError(
+            f"unknown colour {color!r}{nearest(name, NAMED_COLORS)}; give a name, '#rrggbb' or "
+            "three whole numbers from 0 to 255"
+        )
     return red, green, blue
 
 

@@ -65,5 +65,9 @@ def test_instances_keep_what_is_not_a_keypoint():
 
 
 def test_another_number_of_keypoints_is_an_error():
-    with pytest.raises(DataError, match="coco->h36m takes the 17 keypoints of coco, got 14"):
-        convert_keypoints(np.ones((1, 14, 2)), mapping="coco->h36m")
+    for shape in ((1, 14, 2), (2,)):
+        with pytest.raises(DataError, match="takes the 17 keypoints of coco") as caught:
+            convert_keypoints(np.ones(shape), mapping="coco->h36m")
+        assert f"got the shape {shape}" in str(caught.value)
+    with pytest.raises(DataError, match=r"have scores \(17,\), not \(16,\)"):
+        convert_keypoints(np.ones((17, 2)), np.ones(16), mapping="coco->h36m")

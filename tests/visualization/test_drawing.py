@@ -174,6 +174,11 @@ def test_heatmaps_are_laid_over_the_picture(image):
         (lambda i: draw_keypoints(i, POSE[:2], metainfo=META), r"length of kpt_color \(3\)"),
         (lambda i: draw_keypoints(i, POSE, palette=Palette.of(None, 5)), "colours for 5 keypoints"),
         (lambda i: draw_boxes(i, POSE, color="grene"), "did you mean 'green'"),
+        (lambda i: draw_boxes(i, [[1, 2, 9, 9]] * 2, labels=["a"]), "1 labels and 2 boxes"),
+        (lambda i: named_color("#gg0000"), "unknown colour '#gg0000'"),
+        (lambda i: named_color((1, 2, 3, 4)), "three whole numbers"),
+        (lambda i: named_color((0.5, 0.2, 1.0)), "three whole numbers"),
+        (lambda i: named_color(None), "unknown colour None"),
     ],
 )
 def test_misuse_is_explained(image, call, message):

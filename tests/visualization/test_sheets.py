@@ -34,6 +34,7 @@ def test_captions_are_written_below_and_long_ones_shortened():
         ([np.zeros((4, 4, 3), np.uint8)], ["a", "b"], "1 pictures and 2 captions"),
         ([np.zeros((4, 4, 3))], None, "uint8"),
         ([np.zeros((0, 4, 3), np.uint8)], None, "uint8"),
+        ([np.zeros((4, 4, 1), np.uint8)], None, "uint8"),
     ],
 )
 def test_what_cannot_be_laid_out_is_named(pictures, captions, says):

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from poise._arrays import Array
 from poise._files import write_whole
 from poise.errors import DataError, FileMissingError, UnknownNameError, one_of
 from poise.geometry.camera_model import Camera
