@@ -24,6 +24,8 @@ def as_numpy(value: Any) -> Array:
 
     A CPU tensor is shared, not copied; half precision is widened to float32.
     """
+    if type(value) is np.ndarray:
+        return value
     if not is_tensor(value):
         return np.asarray(value)
     array = host_array(value)

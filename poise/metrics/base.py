@@ -148,8 +148,9 @@ def field(sample: Mapping[str, Any], group: str, name: str, metric: str) -> NDAr
             f"{metric} needs `{group}` in every data sample, got only {sorted(sample)}; set"
             " `pred_instances` in the model's predict"
         )
-    if name not in values or values[name] is None:
+    value = values.get(name)
+    if value is None:
         raise DataError(
             f"{metric} needs '{name}' in `{group}` of every data sample, got only {sorted(values)}"
         )
-    return as_numpy(values[name])
+    return as_numpy(value)

@@ -7,20 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from poise._arrays import Array, as_numpy
+from poise._arrays import Array
 from poise._options import options_of
 from poise.errors import DataError, UnknownNameError, one_of
 from poise.metrics.base import BaseMetric, field
 from poise.metrics.functional.distances import keypoint_auc, keypoint_epe, keypoint_nme
 from poise.registry import METRICS
 
-__all__ = ["AUC", "EPE", "NME", "KeypointMetric", "stacked"]
+__all__ = ["AUC", "EPE", "NME", "KeypointMetric", "joined", "sides_of", "stacked"]
 
 
 class KeypointMetric(BaseMetric):
-    """Base of metrics that compare the keypoints of each sample with the annotated ones."""
+    """Base of metrics that compare the keypoints of each sample with the annotated ones.
+
+    Attributes:
+        sizes: what else is kept of each sample: name -> (field of 'gt_instances', who needs it).
+    """
 
     keeps_tensors = False
+    sizes: Mapping[str, tuple[str, str]] = {}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep keypoints and which of them count.
@@ -30,15 +35,13 @@ class KeypointMetric(BaseMetric):
             data_samples: 'pred_instances' with 'keypoints' (N, K, D); 'gt_instances' with
                 'keypoints' (N, K, D) and 'keypoints_visible' (N, K) or (N, K, 1|2), image space.
         """
-        for sample in data_samples:
-            pair = self._pair(sample)
-            self.results.append({**pair, **self._lengths(sample, pair)})
+        self.results.extend(map(self._entry, data_samples))
 
-    def _pair(self, sample: Mapping[str, Any]) -> dict[str, Array]:
+    def _entry(self, sample: Mapping[str, Any]) -> dict[str, Array]:
         name = type(self).__name__
         pred = field(sample, "pred_instances", "keypoints", name)
         gt = field(sample, "gt_instances", "keypoints", name)
-        visible = field(sample, "gt_instances", "keypoints_visible", name).astype(bool)
+        visible = field(sample, "gt_instances", "keypoints_visible", name)
         if pred.shape != gt.shape:
             raise DataError(
                 f"{name}: predicted keypoints {pred.shape} do not fit the annotated ones"
@@ -46,11 +49,13 @@ class KeypointMetric(BaseMetric):
             )
         if visible.ndim == 3:
             visible = visible[..., 0]
-        return {"pred_coords": pred, "gt_coords": gt, "mask": visible.reshape(gt.shape[:2])}
-
-    def _lengths(self, sample: Mapping[str, Any], pair: Mapping[str, Array]) -> dict[str, Array]:
-        """Lengths that distances are divided by, for metrics that have some."""
-        return {}
+        if visible.shape != gt.shape[:2]:
+            visible = visible.reshape(gt.shape[:2])
+        mask = visible.astype(bool, copy=False)
+        entry = {"pred_coords": pred, "gt_coords": gt, "mask": mask}
+        for size, (source, who) in self.sizes.items():
+            entry[size] = field(sample, "gt_instances", source, who)
+        return entry
 
 
 @METRICS.register_module()
@@ -128,16 +133,10 @@ class NME(KeypointMetric):
         self.norm_mode = norm_mode
         self.norm_item = norm_item
         self.keypoint_indices = keypoint_indices
-
-    def _lengths(self, sample: Mapping[str, Any], pair: Mapping[str, Array]) -> dict[str, Array]:
-        if not self.norm_item:
-            return {}
-        if self.norm_item == "bbox_size":
-            box = field(sample, "gt_instances", "bboxes", "NME with norm_item 'bbox_size'")
-            length = (box[:, 2:4] - box[:, :2]).max(axis=1, keepdims=True)
-        else:
-            length = field(sample, "gt_instances", self.norm_item, "NME with its norm_item")
-        return {"length": as_numpy(length).reshape(-1, 1)}
+        if norm_item == "bbox_size":
+            self.sizes = {"bbox": ("bboxes", "NME with norm_item 'bbox_size'")}
+        elif norm_item:
+            self.sizes = {"length": (norm_item, "NME with its norm_item")}
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """{'NME'}."""
@@ -147,7 +146,10 @@ class NME(KeypointMetric):
     def norm_of(self, results: list[Any], gt: Array) -> Array:
         """(N, D) lengths that distances of the annotated poses (N, K, D) are divided by."""
         if self.norm_mode == "use_norm_item":
-            length = np.concatenate([result["length"] for result in results])
+            length = (
+                sides_of(results) if self.norm_item == "bbox_size" else joined(results, "length")
+            )
+            length = length[:, None]
         else:
             first, second = self._two_keypoints(gt.shape[1])
             length = np.linalg.norm(gt[:, first] - gt[:, second], axis=1, keepdims=True)
@@ -183,3 +185,14 @@ def stacked(results: list[Any]) -> tuple[Array, Array, Array]:
         for name in ("pred_coords", "gt_coords", "mask")
     )
     return pred, gt, mask
+
+
+def sides_of(results: list[Any]) -> Array:
+    """(N,) longer sides of all samples' boxes, 'bbox' (N, 4) xyxy."""
+    box = np.concatenate([result["bbox"] for result in results])
+    return np.asarray((box[:, 2:4] - box[:, :2]).max(axis=1))
+
+
+def joined(results: list[Any], name: str) -> Array:
+    """(N,) numbers of all samples, one a person."""
+    return np.concatenate([result[name].reshape(-1) for result in results])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ import numpy as np
 from poise._arrays import Array
 from poise._options import options_of
 from poise.errors import DataError, UnknownNameError, one_of
-from poise.metrics.base import BaseMetric, field
+from poise.metrics.base import BaseMetric
 from poise.metrics.functional.distances import keypoint_pck_accuracy
-from poise.metrics.keypoint_2d import KeypointMetric, stacked
+from poise.metrics.keypoint_2d import KeypointMetric, joined, sides_of, stacked
 from poise.registry import METRICS
 
 __all__ = ["JhmdbPCKAccuracy", "MpiiPCKAccuracy", "PCKAccuracy"]
@@ -59,30 +59,28 @@ class PCKAccuracy(KeypointMetric):
         self.norm_item = [norm_item] if isinstance(norm_item, str) else list(norm_item)
         for item in self.norm_item:
             one_of(item, FIGURES, f"norm_item of {type(self).__name__}", UnknownNameError)
-
-    def _lengths(self, sample: Mapping[str, Any], pair: Mapping[str, Array]) -> dict[str, Array]:
-        """What the lengths are worked out from: boxes (N, 4), sizes of heads (N,)."""
-        name = type(self).__name__
-        return {
-            item: field(sample, "gt_instances", source, f"{name} with norm_item '{item}'")
+        self.sizes = {
+            item: (source, f"{type(self).__name__} with norm_item '{item}'")
             for item, source in (("bbox", "bboxes"), ("head", "head_size"))
             if item in self.norm_item
         }
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """'PCK', 'PCKh', 'tPCK', by what was asked for; 0 to 1."""
-        figures: dict[str, Any] = {}
-        for item, name in FIGURES.items():
-            if item in self.norm_item:
-                figures[name] = self._accuracy(results, item)[1]
-        return figures
+        accuracies = self._accuracies(results, FIGURES)
+        return {FIGURES[item]: mean for item, (_, mean) in accuracies.items()}
 
-    def _accuracy(self, results: list[Any], item: str) -> tuple[Array, float]:
-        """Accuracy per keypoint (K,) and overall."""
+    def _accuracies(
+        self, results: list[Any], items: Iterable[str]
+    ) -> dict[str, tuple[Array, float]]:
+        """Accuracy per keypoint (K,) and overall, by those of `items` that were asked for."""
         pred, gt, mask = stacked(results)
-        lengths = self.norm_of(results, item, pred, gt)
-        accuracy, mean, _ = keypoint_pck_accuracy(pred, gt, mask, self.thr, lengths)
-        return accuracy, mean
+        found = {}
+        for item in items:
+            if item in self.norm_item:
+                lengths = self.norm_of(results, item, pred, gt)
+                found[item] = keypoint_pck_accuracy(pred, gt, mask, self.thr, lengths)[:2]
+        return found
 
     @staticmethod
     def norm_of(results: list[Any], item: str, pred: Array, gt: Array) -> Array:
@@ -90,10 +88,9 @@ class PCKAccuracy(KeypointMetric):
         if item == "torso":
             size = _torso(gt, pred)
         elif item == "bbox":
-            box = np.concatenate([result["bbox"] for result in results])
-            size = (box[:, 2:4] - box[:, :2]).max(axis=1)
+            size = sides_of(results)
         else:
-            size = np.concatenate([result[item].reshape(-1) for result in results])
+            size = joined(results, item)
         return np.repeat(size[:, None], pred.shape[-1], axis=1)
 
 
@@ -167,15 +164,13 @@ class JhmdbPCKAccuracy(PCKAccuracy):
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """'Head PCK' ... 'Ank PCK', 'PCK', and the same with 'tPCK'."""
         figures: dict[str, Any] = {}
-        for item in ("bbox", "torso"):
-            if item in self.norm_item:
-                accuracy, mean = self._accuracy(results, item)
-                _has_joints(
-                    accuracy[None], self.JOINTS.values(), "JhmdbPCKAccuracy needs JHMDB's joints"
-                )
-                for joint, keypoints in self.JOINTS.items():
-                    figures[f"{joint} {FIGURES[item]}"] = accuracy[list(keypoints)].mean()
-                figures[FIGURES[item]] = mean
+        for item, (accuracy, mean) in self._accuracies(results, ("bbox", "torso")).items():
+            _has_joints(
+                accuracy[None], self.JOINTS.values(), "JhmdbPCKAccuracy needs JHMDB's joints"
+            )
+            for joint, keypoints in self.JOINTS.items():
+                figures[f"{joint} {FIGURES[item]}"] = accuracy[list(keypoints)].mean()
+            figures[FIGURES[item]] = mean
         return figures
 
 

@@ -70,8 +70,8 @@ class PoseBatch:
         try:
             for sample in samples:
                 predicted, annotated = sample["pred_instances"], sample.get("gt_instances") or {}
-                points = _array(predicted["keypoints"])
-                score = _array(predicted["keypoint_scores"])
+                points = as_numpy(predicted["keypoints"])
+                score = as_numpy(predicted["keypoint_scores"])
                 if score.shape != points.shape[:2]:
                     raise DataError(
                         f"{metric}: keypoint_scores {score.shape} do not fit keypoints"
@@ -80,9 +80,9 @@ class PoseBatch:
                 keypoints.append(points)
                 scores.append(score)
                 box_scores.append(_box_scores(predicted, annotated, len(points)))
-                boxes.append(_array(predicted["bboxes"]) if "bboxes" in predicted else None)
+                boxes.append(as_numpy(predicted["bboxes"]) if "bboxes" in predicted else None)
                 scales.append(
-                    _array(annotated["bbox_scales"]) if "bbox_scales" in annotated else None
+                    as_numpy(annotated["bbox_scales"]) if "bbox_scales" in annotated else None
                 )
             ids = [sample["id"] for sample in samples]
             image_ids = [sample["img_id"] for sample in samples]
@@ -114,16 +114,11 @@ class PoseBatch:
         )
 
 
-def _array(value: Any) -> Array:
-    """The value as an array; short for what is one already."""
-    return value if type(value) is np.ndarray else as_numpy(value)
-
-
 def _box_scores(predicted: Mapping[str, Any], annotated: Mapping[str, Any], count: int) -> Array:
     """(N,): one-stage models score their own boxes, top-down models have a detector's."""
     boxes = predicted if "bbox_scores" in predicted else annotated
     if "bbox_scores" in boxes:
-        scores = _array(boxes["bbox_scores"])
+        scores = as_numpy(boxes["bbox_scores"])
         if len(scores) == count:
             return scores
     return np.ones(count)

@@ -44,8 +44,10 @@ def normalized_distances(
     length = np.where(norm_factor > 0, norm_factor, 1e6).astype(
         np.result_type(norm_factor, np.float32), copy=False
     )
-    distances = np.linalg.norm((pred - gt) / length[:, None], axis=-1)
-    return distances.astype(np.float32), counted
+    squares = np.square((pred - gt) / length[:, None])
+    # by axis: a sum over two or three neighbours takes ten times as long
+    distances = np.sqrt(sum(np.moveaxis(squares, -1, 0)))
+    return distances.astype(np.float32, copy=False), counted
 
 
 def keypoint_pck_accuracy(
