@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any
 
 from poise.errors import DataError
@@ -85,14 +85,14 @@ class Evaluator:
         Raises:
             DataError: another number of data than of predictions.
         """
-        batches: Iterator[Any] | None = None
-        if data is not None:
-            if isinstance(data, Sequence) and isinstance(data_samples, Sequence):
-                _same_length("data_samples", data_samples, "data", data)
-            batches = _chunks(data, chunk_size)
+        if isinstance(data, Sequence) and isinstance(data_samples, Sequence):
+            _same_length("data_samples", data_samples, "data", data)
+        parts = [_chunks(data_samples, chunk_size), _chunks(data or (), chunk_size)]
         size = 0
-        for chunk in _chunks(data_samples, chunk_size):
-            self.process(chunk, None if batches is None else next(batches))
+        for chunk, batch in zip_longest(*parts, fillvalue=()):
+            if data is not None:
+                _same_length("data_samples", chunk, "data", batch)
+            self.process(chunk, None if data is None else batch)
             size += len(chunk)
         return self.evaluate(size)
 

@@ -66,6 +66,9 @@ def test_saved_predictions_can_be_evaluated(chunk):
     assert evaluator.offline_evaluate(iter(samples), chunk_size=chunk)["count/n"] == 5
     with pytest.raises(DataError, match="data_samples and data need the same length, got 5 and 2"):
         evaluator.offline_evaluate(samples, [1, 2])
+    for count in (4, 6):  # of which a stream says nothing before its end
+        with pytest.raises(DataError, match="data_samples and data need the same length"):
+            evaluator.offline_evaluate(iter(samples), iter(range(count)), chunk)
 
 
 INFO = dict(keypoint_info={0: dict(name="a")}, skeleton_info={}, joint_weights=[1.0], sigmas=[0.1])

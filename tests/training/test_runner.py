@@ -348,6 +348,52 @@ def test_a_hook_can_end_the_run(make_config):
 
     runner = run(make_config(custom_hooks=[Enough()]))
     assert runner.epoch == 1
+    # hooks see an iteration-based run as one epoch, which ends with it
+    recorder = Recorder()
+    by_iteration = {"by_epoch": False, "max_iters": 10, "val_interval": 4}
+    settings = {"train_cfg": by_iteration, "param_scheduler": None}
+    runner = run(make_config(**settings, custom_hooks=[Enough(), recorder]))
+    assert runner.iter == 4
+    ends = [
+        c[0] for c in recorder.calls if c[0] in ("after_val", "after_train_epoch", "after_train")
+    ]
+    assert ends == ["after_val", "after_train_epoch", "after_train"]
+
+
+def test_an_iteration_based_run_reads_no_batch_that_it_does_not_train_on(make_config, parts):
+    read = []
+
+    class Counted(parts.Points):
+        def __getitem__(self, index):
+            read.append(index)
+            return super().__getitem__(index)
+
+    loader = {"batch_size": 2, "dataset": Counted(), "sampler": {"type": "DefaultSampler"}}
+    settings = {"train_cfg": {"by_epoch": False, "max_iters": 3}, "param_scheduler": None}
+    run(make_config(train_dataloader=loader, **settings), validate=False)
+    assert len(read) == 6
+
+
+def test_data_that_can_be_gone_over_once_only_end_a_run_by_iterations(make_config, parts):
+    class Once:
+        dataset, left = parts.Points(), 4
+
+        def __len__(self):
+            return 4
+
+        def __iter__(self):
+            while self.left:
+                self.left -= 1
+                yield {"inputs": [self.dataset[i]["inputs"] for i in range(2)], "data_samples": []}
+
+    settings = {"train_cfg": {"by_epoch": False, "max_iters": 9}, "param_scheduler": None}
+    with pytest.raises(ConfigError, match="the training data gave no batch in a pass"):
+        run(make_config(train_dataloader=Once(), **settings), validate=False)
+
+
+def test_a_validation_after_no_epochs_at_all_is_refused(make_config):
+    with pytest.raises(ConfigError, match=r"val_interval of train_cfg cannot be 0.*--no-validate"):
+        run(make_config(train_cfg={"max_epochs": 3, "val_interval": 0}))
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_samples_named(make_config, parts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class BadCaseAnalysisHook(Hook):
         out_dir: folder of pictures and `results.json`, below the run's folder.
         backend_args: of remote storage in MMPose; not used.
         metric_type: "loss" (bad is at least the threshold) or "accuracy" (at most).
-        metric: the loss or metric.
+        metric: the loss or metric, a config or an object.
         metric_key: which of an accuracy metric's figures counts.
         badcase_thr: threshold.
 
@@ -64,7 +65,8 @@ class BadCaseAnalysisHook(Hook):
             metric_type, ("loss", "accuracy"), "metric_type of BadCaseAnalysisHook"
         )
         self.metric_key = metric_key
-        self.metric_name = metric_key if metric_type == "accuracy" else metric.get("type", "loss")
+        kind = metric["type"] if isinstance(metric, Mapping) else type(metric).__name__
+        self.metric_name = metric_key if metric_type == "accuracy" else kind
         self.badcase_thr = badcase_thr
         self.results: list[dict[str, Any]] = []
         # not made where the hook, which all configs list, is off

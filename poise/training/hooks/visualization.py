@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from poise.errors import ConfigError
 from poise.registry import HOOKS
 from poise.training.hooks.base import Hook
 
@@ -25,6 +26,9 @@ class PoseVisualizationHook(Hook):
         wait_time: seconds that a window stays; 0 waits for a key.
         out_dir: folder of a test's pictures, below the run's folder.
         backend_args: of remote storage in MMPose; not used.
+
+    Raises:
+        ConfigError: an interval below 1.
     """
 
     def __init__(
@@ -37,6 +41,10 @@ class PoseVisualizationHook(Hook):
         out_dir: str | None = None,
         backend_args: dict[str, Any] | None = None,
     ) -> None:
+        if interval < 1:
+            raise ConfigError(
+                f"interval of {type(self).__name__} must be at least 1, got {interval}"
+            )
         self.enable = enable
         self.interval = interval
         self.kpt_thr = kpt_thr

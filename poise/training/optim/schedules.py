@@ -220,7 +220,8 @@ class PlateauScheduler(_Setting):
         score = self.sign * metrics[self.monitor]
         # of the value itself, as in torch: below zero a little worse counts as better
         margin = self.threshold * (self.sign * self.best if self.relative else 1)
-        if self.best == -math.inf or score > self.best + margin:
+        first = self.best == -math.inf and not math.isnan(score)
+        if first or score > self.best + margin:
             self.best, self.num_bad_epochs = score, 0
         else:
             self.num_bad_epochs += 1

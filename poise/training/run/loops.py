@@ -63,6 +63,11 @@ class TrainLoop:
         self.val_begin = val_begin
         pairs = [(0, val_interval), *(tuple(p) for p in dynamic_intervals or ())]
         self._milestones, self._intervals = zip(*pairs, strict=True)
+        if 0 in self._intervals:
+            raise ConfigError(
+                f"val_interval of train_cfg cannot be 0, got {pairs}; to train without validation "
+                "use --no-validate, or leave out val_dataloader, val_cfg and val_evaluator"
+            )
         self.epoch = self.iter = self.inner = 0
         self.validated = 0
         self.stop_training = False
@@ -171,21 +176,29 @@ class IterBasedTrainLoop(TrainLoop):
         self._validate_if_due(self.max_iters)
         self.runner.call_hook("before_train_epoch")
         length = len(self.dataloader)
-        for number in itertools.count(self.iter // length):
-            self.inner = self.iter - number * length
-            for batch in self._pass(number, self.inner):
-                if self.iter >= self.max_iters or self.stop_training:
-                    return
-                self.runner.model.train()
-                yield batch
+        while self.iter < self.max_iters and not self.stop_training:
+            number, self.inner = divmod(self.iter, length)
+            yield from self._some(number)
+        self.runner.call_hook("after_train_epoch")
+
+    def _some(self, number: int) -> Iterator[Any]:
+        """Batches of the `number`-th pass that are left, until the run is over."""
+        began = self.iter
+        for batch in self._pass(number, self.inner):
+            self.runner.model.train()
+            yield batch
+            if self.iter >= self.max_iters or self.stop_training:
+                return
+        if self.iter == began:
+            raise ConfigError(
+                f"the training data gave no batch in a pass that should have {len(self.dataloader)}"
+            )
 
     def after_batch(self) -> None:
         """Count the batch, and validate."""
         self.iter += 1
         self.inner += 1
         self._validate_if_due(self.max_iters)
-        if self.iter >= self.max_iters:
-            self.runner.call_hook("after_train_epoch")
 
 
 class EvalLoop:

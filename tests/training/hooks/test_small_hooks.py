@@ -9,9 +9,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from poise.errors import ConfigError
+from poise.losses import KeypointMSELoss
 from poise.registry import HOOKS
 from poise.structures import InstanceData, PixelData, PoseDataSample
-from poise.training.hooks import DumpHook, LoggerHook
+from poise.training.hooks import (
+    BadCaseAnalysisHook,
+    DetVisualizationHook,
+    DumpHook,
+    LoggerHook,
+    PoseVisualizationHook,
+)
 from poise.training.logs.log_processor import LogProcessor
 from poise.training.logs.message_hub import MessageHub
 
@@ -179,3 +187,14 @@ def test_predictions_are_written_for_others_to_read(tmp_path, name):
     else:
         assert points == [[[1.0, 1.0], [1.0, 1.0]]]
         assert "pred_fields" not in row
+
+
+def test_a_built_loss_judges_bad_cases_under_its_class():
+    hook = BadCaseAnalysisHook(enable=True, metric=KeypointMSELoss())
+    assert hook.metric_name == "KeypointMSELoss"
+
+
+@pytest.mark.parametrize("kind", [PoseVisualizationHook, DetVisualizationHook])
+def test_pictures_need_an_interval(kind):
+    with pytest.raises(ConfigError, match=f"interval of {kind.__name__} must be at least 1, got 0"):
+        kind(interval=0)

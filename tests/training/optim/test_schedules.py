@@ -216,6 +216,15 @@ def test_a_plateau_lowers_the_rate_when_a_metric_stands_still():
         plateau.step({"AR": 1.0})
 
 
+def test_a_first_metric_that_is_no_number_is_not_the_best():
+    optimizer = make_optimizer()
+    cfg = {"type": "ReduceOnPlateauLR", "monitor": "loss", "patience": 1}
+    (plateau,) = build_schedulers(optimizer, cfg, train_cfg={"max_epochs": 10}, epoch_length=1)
+    for loss in (float("nan"), 5.0, 4.0, 3.0, 2.0):
+        plateau.step({"loss": loss})
+    assert optimizer.param_groups[0]["lr"] == 1
+
+
 @pytest.mark.parametrize(("rule", "rate"), [("abs", 0.1), ("rel", 1.0)])
 def test_a_relative_threshold_below_zero_lets_a_little_worse_count(rule, rate):
     optimizer = make_optimizer()
