@@ -16,10 +16,11 @@ from poise.errors import DataError, MissingDependencyError
 from poise.registry import VISUALIZERS
 from poise.visualization.drawing import draw_boxes, draw_keypoints, field_of
 from poise.visualization.fields import draw_heatmaps
+from poise.visualization.files import write_picture
 from poise.visualization.openpose import draw_openpose
 from poise.visualization.style import Palette, Sizes
 
-__all__ = ["FastVisualizer", "PoseLocalVisualizer", "openpose_meta", "part_of", "write_picture"]
+__all__ = ["FastVisualizer", "PoseLocalVisualizer", "openpose_meta", "part_of"]
 
 #: Datasets with colours for OpenPose's style -> the schema that holds them.
 OPENPOSE_SCHEMAS = {
@@ -435,12 +436,3 @@ def _stitched(columns: list[tuple[Array, Array | None]], image: Array) -> Array:
 def _is_local(backend: Any) -> bool:
     kind = backend.get("type", "") if isinstance(backend, Mapping) else ""
     return str(kind).rpartition(".")[2] == "LocalVisBackend"
-
-
-def write_picture(picture: Array, path: Path) -> None:
-    """Write an RGB picture; the suffix says the format."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ok, data = cv2.imencode(path.suffix or ".png", np.ascontiguousarray(picture[..., ::-1]))
-    if not ok:
-        raise DataError(f"OpenCV could not encode the picture for '{path}'")
-    path.write_bytes(data.tobytes())

@@ -36,7 +36,7 @@ from poise.training.machine.environment import (
 )
 from poise.training.run import engine
 from poise.transforms.image import stored_image
-from poise.visualization.visualizer import write_picture
+from poise.visualization.files import write_picture
 
 WINDOWS = SimpleNamespace(**{**vars(os), "name": "nt"})
 

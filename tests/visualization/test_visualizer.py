@@ -108,6 +108,14 @@ def test_files_are_written_in_true_colours(visualizer, image, sample, tmp_path):
     np.testing.assert_array_equal(cv2.imread(str(file))[..., ::-1], drawn)
 
 
+@pytest.mark.parametrize("name", ["x.foo", "x.mp4"])
+def test_a_file_that_is_no_picture_is_told(name, image, tmp_path):
+    visualizer = PoseLocalVisualizer()
+    with pytest.raises(DataError, match="expected pixels, and .png"):
+        visualizer.add_datasample("x", image, PoseDataSample(), out_file=tmp_path / "a" / name)
+    assert not (tmp_path / "a").exists()
+
+
 def test_backends_get_the_picture(meta, image, sample, tmp_path):
     class Backend:
         seen = None

@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 
 from poise._files import write_whole
-from poise.errors import DataError
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import FolderSink, SinkOptions, stem_of
 from poise.inference.sinks.drawing import Drawer
+from poise.visualization.files import encoded
 
 __all__ = ["ImageSink", "PictureFiles"]
 
@@ -59,8 +59,5 @@ class ImageSink(PictureFiles):
         """
         if result.image is None:
             return None
-        settings = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-        ok, data = cv2.imencode(".jpg", self._draw(result), settings)
-        if not ok:
-            raise DataError(f"OpenCV could not encode the drawn picture of {result.where}")
-        return data.tobytes()
+        settings = (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY)
+        return encoded(self._draw(result), ".jpg", result.where, settings)

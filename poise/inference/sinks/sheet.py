@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from poise._files import write_whole
-from poise.errors import DataError
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import FileSink, SinkOptions
 from poise.inference.sinks.drawing import Drawer
+from poise.visualization.files import encoded
 from poise.visualization.sheets import contact_sheet
 
 __all__ = ["ContactSheet"]
@@ -66,16 +66,9 @@ class ContactSheet(FileSink):
         self._captions.append(stem if result.time is None else f"{result.time:.2f} s")
 
     def finish(self, handle: Path) -> None:
-        """Write the sheet; nothing where no picture could be used.
-
-        Raises:
-            DataError: OpenCV could not encode it.
-        """
+        """Write the sheet; nothing where no picture could be used."""
         if not self._tiles:
             self.written.remove(handle)
             return
         sheet = contact_sheet(self._tiles, self._captions, columns=_COLUMNS, tile=(_SIDE, _SIDE))
-        ok, data = cv2.imencode(".jpg", sheet)
-        if not ok:
-            raise DataError(f"OpenCV could not encode the contact sheet '{handle}'")
-        write_whole(handle, data.tobytes())
+        write_whole(handle, encoded(sheet, ".jpg", str(handle)))

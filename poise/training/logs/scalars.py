@@ -122,7 +122,7 @@ class LocalVisBackend:
 
     def add_image(self, name: str, image: Any, step: int = 0, **kwargs: Any) -> None:
         """Write a picture (H, W, 3) uint8 RGB to `vis_image/NAME_STEP.png`."""
-        from poise.visualization.visualizer import write_picture
+        from poise.visualization.files import write_picture
 
         write_picture(image, self.pictures / f"{name}_{step}.png")
 

@@ -325,3 +325,10 @@ def test_folders_that_are_not_there_are_made(tmp_path, name):
     with sink(name, folder) as out:
         out.write(still())
     assert any(p.is_file() for p in folder.iterdir())
+
+
+def test_a_picture_that_jpeg_cannot_hold_is_told(tmp_path):
+    wide = still()
+    wide.image = np.zeros((4, 70_000, 3), np.uint8)
+    with pytest.raises(DataError, match=r"a.png of the shape \(4, 70000, 3\) cannot be written"):
+        sink("image", tmp_path).write(wide)
