@@ -13,6 +13,8 @@ import typer
 from poise._words import counted, shortened
 from poise.cli import (
     data_audit,
+    data_boxes,
+    data_browse,
     data_files,
     data_label,
     data_pick,
@@ -301,12 +303,14 @@ app = options.command_group(
     "data",
     "Draw, count, check, pick, label and convert data; list keypoint schemas and mappings.",
     draw=draw,
+    browse=data_browse.browse,
     stats=stats,
     check=check,
     audit=_of_data(data_audit.audit),
     pick=data_pick.pick,
     label=data_label.label,
     prepare=data_prepare.prepare,
+    boxes=_of_data(data_boxes.boxes),
     convert=data_files.convert,
     split=data_files.split,
     sigmas=data_sigmas.sigmas,

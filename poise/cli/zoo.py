@@ -6,12 +6,14 @@ import enum
 import json
 import math
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from poise.cli import options, zoo_files
 from poise.cli.backbones import backbones
+from poise.cli.zoo_config import config_record, shown
 from poise.errors import ConfigError, UnknownNameError, nearest
 from poise.report.text import aligned
 from poise.zoo.index import Model, models, require_model, spellings
@@ -93,10 +95,16 @@ def search(
 
 
 def info(
-    name: Annotated[str, typer.Argument(help="Name, short name, or MMPose's path of a config.")],
+    name: Annotated[
+        str, typer.Argument(help="Name, short name, MMPose's path of a config, or a config file.")
+    ],
     as_json: options.Json = False,
 ) -> None:
-    """Say everything that is known about a model."""
+    """Say everything that is known about a model; of a config file what its network costs."""
+    if Path(name).is_file():
+        record = config_record(Path(name))
+        typer.echo(json.dumps(record, indent=2) if as_json else "\n".join(aligned(shown(record))))
+        return
     model = require_model(name)
     if as_json:
         typer.echo(json.dumps(_record(model), indent=2))

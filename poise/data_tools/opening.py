@@ -24,12 +24,14 @@ from poise.datasets.report import reports_of
 from poise.errors import ConfigError, DataError, FileMissingError, UnknownNameError, nearest, one_of
 from poise.registry import DATASETS
 
-__all__ = ["folder_near", "is_coco_file", "open_dataset"]
+__all__ = ["data_of_config", "folder_near", "is_coco_file", "open_dataset"]
 
 PARTS = ("train", "val", "test")
 #: endings of annotation files
 _JSON = (".json", ".json.gz")
 _ANNOTATIONS = (*_JSON, ".npz")
+#: pictures that are looked for around a file
+_TRIED = 20
 #: field of an annotation that only one data set has -> its class
 _TELLING_FIELDS = {
     "foot_kpts": "CocoWholeBodyDataset",
@@ -110,7 +112,7 @@ def open_dataset(
             raise FileMissingError(f"there is no annotation file {path}")
         cfg = _of_file(path, kind, changes)
     else:
-        found = _of_config(str(source), part)
+        found = data_of_config(str(source), part)
         cfg = {"type": "ConcatDataset", "datasets": found} if isinstance(found, list) else found
         cfg = {**cfg, **({"type": kind} if kind else {})}
     cfg = {**cfg, **changes}
@@ -208,16 +210,18 @@ def _of_file(path: Path, kind: str | None, changes: Mapping[str, Any]) -> dict[s
 
 
 def folder_near(path: Path) -> Path:
-    """Folder near an annotation file that has its first picture; its own if none has."""
+    """Folder near an annotation file that has one of its first pictures; its own if none has."""
     content = read_json(str(path))
     rows = content.get("images") if isinstance(content, dict) else content
-    first: Any = rows[0] if isinstance(rows, list) and rows else {}
-    if not isinstance(first, dict):
-        return path.parent
-    name = str(first.get("file_name", first.get("image", ""))).replace("\\", "/")
+    first = [
+        row for row in (rows if isinstance(rows, list) else [])[:_TRIED] if isinstance(row, dict)
+    ]
+    names = [str(row.get("file_name", row.get("image", ""))).replace("\\", "/") for row in first]
     around = (path.parent, path.parent.parent)
     folders = [*around, *(folder / "images" for folder in around)]
-    return next((f for f in folders if name and (f / name).is_file()), path.parent)
+    # one picture may be lost; most often the first is there
+    places = ((folder, name) for name in names if name for folder in folders)
+    return next((folder for folder, name in places if (folder / name).is_file()), path.parent)
 
 
 def _guessed_kind(path: Path) -> str:
@@ -252,12 +256,26 @@ def _names_of_arrays(path: Path) -> list[str]:
 _PLAIN, _ARRAYS = "BaseCocoStyleDataset", "Human36mDataset"
 
 
-def _of_config(source: str, part: str) -> Any:
+def data_of_config(source: str, part: str, settings: Mapping[str, Any] | None = None) -> Any:
+    """The data set of a config, as a tree or a list of such; its `custom_imports` are imported.
+
+    Args:
+        source: config file, or name of a released model. part: train, val or test.
+        settings: changes of the config.
+
+    Raises:
+        FileMissingError: there is no such file.
+        ConfigError: the config has no such part.
+    """
     from poise import Config, load_config
+    from poise.config import apply_custom_imports
 
     if Path(source).suffix and not Path(source).is_file() and not source.startswith("configs/"):
         raise FileMissingError(f"there is neither an annotation file nor a config {source}")
     cfg = Config.fromfile(source) if Path(source).is_file() else load_config(source)
+    if settings:
+        cfg.merge_from_dict(dict(settings))
+    apply_custom_imports(cfg)
     loader = cfg.get(f"{part}_dataloader")
     if not loader:
         has = [p for p in PARTS if cfg.get(f"{p}_dataloader")]

@@ -17,7 +17,7 @@ from poise.transforms import LoadImage
 from poise.visualization import draw_instances
 from poise.visualization.style import Array
 
-__all__ = ["NOT_FOUND", "record_picture"]
+__all__ = ["LABELLED", "NOT_FOUND", "record_picture"]
 
 #: a box that covers less of the picture than this is shown enlarged
 ENLARGE_BELOW = 0.35

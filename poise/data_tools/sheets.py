@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from poise.datasets.people import image_folder, parsed_metainfo
 from poise.errors import DataError
 from poise.visualization.sheets import contact_sheet
 
-__all__ = ["draw_sheets", "write_picture"]
+__all__ = ["PER_SHEET", "choice", "draw_sheets", "write_picture", "write_sheets"]
 
 PER_SHEET = 16
 
@@ -51,7 +52,7 @@ def draw_sheets(
     Raises:
         DataError: a file cannot be written, or its ending is not that of a picture.
     """
-    chosen = _choice(len(dataset), num, seed)
+    chosen = choice(len(dataset), num, seed)
     meta = parsed_metainfo(dataset)
     folder = image_folder(dataset)
     drawn = [
@@ -74,6 +75,27 @@ def draw_sheets(
             lost,
             len(drawn),
         )
+    title = f"{title}  {len(chosen)} of {len(dataset):,}".strip()
+    return write_sheets(out, drawn, title=title, size=size)
+
+
+def write_sheets(
+    out: Path, drawn: Sequence[tuple[Any, str]], *, title: str, size: int
+) -> list[Path]:
+    """Write drawn pictures and their captions in sheets.
+
+    Args:
+        out: picture file; further sheets are `NAME_2.jpg` ...
+        drawn: pictures (H, W, 3) uint8 BGR, with a text each.
+        title: text above.
+        size: height of a tile, pixels, and its least width.
+
+    Returns:
+        The files, in order.
+
+    Raises:
+        DataError: a file cannot be written, or its ending is not that of a picture.
+    """
     files = []
     for number, start in enumerate(range(0, len(drawn), PER_SHEET), 1):
         part = drawn[start : start + PER_SHEET]
@@ -81,7 +103,7 @@ def draw_sheets(
         sheet = contact_sheet(
             [picture for picture, _ in part],
             [text for _, text in part],
-            title=f"{title}  {len(chosen)} of {len(dataset):,}".strip(),
+            title=title,
             tile=(max(widest, size), size),
         )
         file = out if number == 1 else out.with_stem(f"{out.stem}_{number}")
@@ -106,7 +128,8 @@ def write_picture(file: Path, picture: Any) -> None:
         file.write_bytes(data.tobytes())
 
 
-def _choice(count: int, num: int, seed: int | None) -> list[int]:
+def choice(count: int, num: int, seed: int | None) -> list[int]:
+    """Which of `count` records are drawn; None as the seed takes the first ones."""
     if seed is None or num >= count:
         return list(range(min(num, count)))
     return sorted(np.random.default_rng(seed).choice(count, num, replace=False).tolist())

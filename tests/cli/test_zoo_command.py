@@ -137,3 +137,19 @@ def test_list_without_a_find_says_so():
     done = run(app, ["list", "--task", "hand", "--max-parameters", "0.1"])
     assert done.exit_code == 1
     assert "no model fits all of these options" in done.output
+
+
+def test_info_counts_the_network_of_a_config_file(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "_base_ = ['configs/body_2d_keypoint/simcc/coco/simcc_res50_8xb64-210e_coco-256x192.py']\n"
+    )
+    known = json.loads(run(app, ["info", "simcc_res50_8xb64-210e_coco-256x192", "--json"]).output)
+    found = json.loads(run(app, ["info", str(file), "--json"]).output)
+    assert found["name"] == "mine"
+    for key in ("input_size", "gflops"):
+        assert found[key] == known[key]
+    assert found["parameters_millions"] == pytest.approx(known["parameters_millions"], abs=0.06)
+    assert "GFLOPs      5.47 for one input" in run(app, ["info", str(file)]).output
+    file.write_text("optimizer = dict(lr=1)\n")
+    assert "has no `model`" in str(run(app, ["info", str(file)]).exception)

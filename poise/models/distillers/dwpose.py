@@ -31,16 +31,6 @@ def _model_of(config: Any) -> Any:
     return build_model(config)
 
 
-def _student_of(content: Any) -> Any:
-    """Weights of the student in a file of the first stage; another file as it is.
-
-    MMPose needs `tools/misc/pth_transfer.py` between the stages.
-    """
-    weights = content.get("state_dict", content)
-    own = {k.removeprefix("student."): v for k, v in weights.items() if k.startswith("student.")}
-    return {"state_dict": own} if own else content
-
-
 @MODELS.register_module()
 class DWPoseDistiller(BasePoseEstimator):
     """A teacher that stands still and a student that learns from it.
@@ -108,10 +98,9 @@ class DWPoseDistiller(BasePoseEstimator):
     def init_weights(self) -> None:
         """Load the teacher, start the student."""
         if self.teacher_pretrained is not None:
-            from poise.models.weights import load_checkpoint, read_checkpoint
+            from poise.models.weights import load_checkpoint
 
-            content = _student_of(read_checkpoint(self.teacher_pretrained))
-            load_checkpoint(self.teacher, content, name=str(self.teacher_pretrained))
+            load_checkpoint(self.teacher, self.teacher_pretrained)
         self.student.init_weights()
         self._is_init = True
 

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from poise.errors import CheckpointError
+from poise.models.weights.distilled import student_of
 from poise.models.weights.first_values import take_values
 from poise.models.weights.reading import (
     read_checkpoint,
@@ -205,7 +206,7 @@ def load_checkpoint(
     name: str | None = None,
     first_values: Callable[[], nn.Module] | None = None,
 ) -> dict[str, Any]:
-    r"""Load a weights file into a model.
+    r"""Load a weights file into a model; of a DWPose training the student's.
 
     Args:
         model: what receives the weights.
@@ -239,9 +240,11 @@ def load_checkpoint(
         where = str(filename)
         checkpoint = read_checkpoint(filename, map_location)
         state = state_dict_of(checkpoint, where)
+    keys = model.state_dict()
     if prefix is not None:
         state = strip_prefix(state, prefix)
-    keys = model.state_dict()
+    else:
+        state = student_of(state, checkpoint, keys)
     weights = named_for(keys, state, revise_keys)
     if spoilt := not_finite(weights):
         raise CheckpointError(_describe_spoilt(where, spoilt))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from poise.errors import CheckpointError
+from poise.models.weights.distilled import student_of
 from poise.models.weights.reading import read_checkpoint, state_dict_of, with_versions
 from poise.models.weights.saving import plain_values, save_checkpoint, stored
 from poise.models.weights.sources import locate
@@ -44,7 +45,7 @@ def publish(
     """Write the weights of a checkpoint without the state of its training.
 
     Args:
-        source: checkpoint of a run.
+        source: checkpoint of a run; of a DWPose training the student's weights are taken.
         target: folder, or the path before the hash; None puts the file beside the source.
         average: where a run kept averages of its weights: take those (they are what it
             validated), or else the plain ones.
@@ -59,14 +60,18 @@ def publish(
     """
     path = locate(source)
     content = read_checkpoint(path)
-    weights = state_dict_of(content, str(path))
+    weights: Mapping[str, Any] = state_dict_of(content, str(path))
     if not average:
         weights = _plain_weights(content, weights, path)
+    student = student_of(weights, content)
+    # the config of a distillation does not describe its student
+    left = {"cfg"} if student is not weights else set()
+    weights = student
     written = OrderedDict((key, stored(value, half=half)) for key, value in weights.items())
     # versions of the modules, by which old files are told from new ones
     state = with_versions(written, getattr(weights, "_metadata", None))
     meta = content.get("meta") or {}
-    kept = {key: plain_values(meta[key]) for key in KEPT_META if key in meta}
+    kept = {key: plain_values(meta[key]) for key in KEPT_META if key in meta and key not in left}
     place = Path(target).expanduser() if target is not None else path.parent
     stem = path.stem if target is None or place.is_dir() else place.name.removesuffix(".pth")
     folder = place if target is None or place.is_dir() else place.parent

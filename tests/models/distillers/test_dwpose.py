@@ -9,6 +9,7 @@ from poise.codecs import SimCCLabel
 from poise.errors import ConfigError
 from poise.models.distillers import DWPoseDistiller
 from poise.models.weights import load_checkpoint, save_checkpoint
+from poise.models.weights.publishing import publish
 
 K, SIZE = 5, (48, 64)
 GAU = {"hidden_dims": 16, "s": 8, "expansion_factor": 2, "dropout_rate": 0.0, "drop_path": 0.0,
@@ -110,6 +111,37 @@ def test_the_student_of_a_file_stands_alone(tmp_path, batch):
     load_checkpoint(alone, tmp_path / "distilled.pth", strict=True, prefix="student.")
     state = alone.state_dict()
     assert all(torch.equal(state[k], v) for k, v in model.student.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("meta", "second"),
+    [
+        ({}, False),
+        ({"cfg": "model = dict(two_dis=False)"}, False),
+        ({"cfg": "two_dis=True,"}, True),
+    ],
+)
+def test_the_student_is_taken_from_a_file_of_either_stage(tmp_path, meta, second):
+    model = distiller(2)
+    with torch.no_grad():
+        for n, p in enumerate(model.parameters()):
+            p.fill_(n / 1000)
+    torch.save({"state_dict": model.state_dict(), "meta": meta}, tmp_path / "stage.pth")
+    published = publish(tmp_path / "stage.pth", tmp_path / "student.pth")
+    assert "cfg" not in torch.load(published)["meta"]
+    expected = model.student.state_dict()
+    if second:
+        # its body stands still as the teacher's, which it was trained on
+        body = model.teacher.state_dict()
+        expected = {k: v if k.startswith("head.") else body[k] for k, v in expected.items()}
+    for file in (tmp_path / "stage.pth", published):
+        alone = distiller(2).student
+        load_checkpoint(alone, file, strict=True)
+        state = alone.state_dict()
+        assert all(torch.equal(state[k], v) for k, v in expected.items())
+    again = distiller(2)
+    load_checkpoint(again, tmp_path / "stage.pth", strict=True)
+    assert all(torch.equal(v, model.state_dict()[k]) for k, v in again.state_dict().items())
 
 
 def test_the_teacher_is_read_from_a_file(tmp_path):
