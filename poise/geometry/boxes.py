@@ -237,13 +237,14 @@ def bbox_overlaps(
         eps: least denominator, in square pixels.
 
     Returns:
-        (..., M, N), or (..., M) if aligned; of the kind and on the device of the input.
+        (..., M, N), or (..., M) if aligned; of the kind and on the device of the input, of float16,
+        which areas exceed, in float32.
 
     Raises:
         DataError: unknown mode, or shapes that do not go together.
     """
     one_of(mode, _OVERLAP_MODES, "overlap mode", DataError)
-    first, second = _as_rows(bboxes1), _as_rows(bboxes2)
+    first, second = _wide(_as_rows(bboxes1)), _wide(_as_rows(bboxes2))
     aligned_mismatch = is_aligned and first.shape[-2] != second.shape[-2]
     if first.shape[:-2] != second.shape[:-2] or aligned_mismatch:
         pairing = "of equal number" if is_aligned else "of equal batch shape"
@@ -319,6 +320,13 @@ def _corner_and_size(center: Any, scale: Any, padding: float) -> tuple[Array, Ar
         )
     size = scale / padding
     return center - 0.5 * size, size
+
+
+def _wide(bboxes: Any) -> Any:
+    """The same, of float16 in float32."""
+    if str(bboxes.dtype) not in ("float16", "torch.float16"):
+        return bboxes
+    return bboxes.astype(np.float32) if isinstance(bboxes, np.ndarray) else bboxes.float()
 
 
 def _as_rows(bboxes: Any) -> Any:

@@ -99,6 +99,14 @@ def test_overlap_of_tensors_stays_a_tensor_and_agrees_with_numpy():
         assert np.allclose(got.numpy(), bbox_overlaps(BOXES, BOXES[::-1], mode))
 
 
+def test_overlap_of_large_boxes_of_16_bits():
+    torch = pytest.importorskip("torch")
+    boxes = np.array([[0, 0, 300, 300], [0, 0, 300, 150]], np.float16)
+    for kind in (boxes, torch.from_numpy(boxes)):
+        for mode in ("iou", "giou"):
+            assert bbox_overlaps(kind, kind, mode)[0].tolist() == pytest.approx([1, 0.5])
+
+
 @pytest.mark.parametrize("empty", [np.zeros((0, 4)), np.zeros((0, 5)), np.zeros(0)])
 def test_overlap_with_nothing_is_empty(empty):
     assert bbox_overlaps(empty, BOXES).shape == (0, 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class SmoothingStage:
         min_score: keypoints with a lower score count as not seen.
         max_gap: frames; longer gaps are not filled. None: 5, or the lag where it is longer.
         lag: frames to wait, if more than the filter needs (to fill gaps from both sides).
-        fields: which keypoints: "keypoints", "keypoints_3d".
+        fields: which keypoints: "keypoints", "keypoints_3d", or one of them.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class SmoothingStage:
         min_score: float = 0.2,
         max_gap: int | None = None,
         lag: int | None = None,
-        fields: tuple[str, ...] = ("keypoints", "keypoints_3d"),
+        fields: str | Sequence[str] = ("keypoints", "keypoints_3d"),
     ) -> None:
         first = make()
         if (max_gap is not None and max_gap < 0) or (lag is not None and lag < first.lag):
@@ -60,7 +60,8 @@ class SmoothingStage:
                 f"smoothing needs max_gap >= 0 and a lag of at least the filter's {first.lag} "
                 f"frames, got {max_gap} and {lag}"
             )
-        self.make, self.min_score, self.fields = make, min_score, fields
+        self.make, self.min_score = make, min_score
+        self.fields = (fields,) if isinstance(fields, str) else tuple(fields)
         self.lag = max(first.lag, lag or 0)
         self.max_gap = max(_DEFAULT_GAP, self.lag) if max_gap is None else max_gap
         self.before = max(first.before, self.max_gap)

@@ -168,6 +168,7 @@ class PoseTracker:
             values = np.asarray(keypoint_scores, np.float64).mean(1) if len(people) else []
         else:
             values = np.asarray(scores, np.float64).reshape(-1)
+        self._check(people, len(values))
         sure, unsure = self._graded(np.nan_to_num(values))
         sigmas = self._sigmas_of(people) * self.tolerance
         rows = ids = np.full(len(people), NO_TRACK, np.int64)
@@ -181,6 +182,16 @@ class PoseTracker:
         return ids
 
     # ------------------------------------------------------------------ steps
+
+    def _check(self, people: People, scores: int) -> None:
+        if scores != len(people):
+            raise DataError(f"there are {len(people)} people and {scores} scores of people")
+        own = people.keypoints.shape[1:]
+        known = own if self._tracks is None else self._tracks.shape.shape[1:]
+        if own != known:
+            raise DataError(
+                f"people before had keypoints {known}, these have {own}; reset() forgets those"
+            )
 
     def _graded(self, scores: Array) -> tuple[Array, Array]:
         """Indices of sure and of unsure detections."""

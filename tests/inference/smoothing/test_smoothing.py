@@ -306,3 +306,10 @@ def test_times_are_those_of_25_frames_a_second_unless_given():
 def test_scores_and_times_that_do_not_fit_are_refused(options):
     with pytest.raises(DataError, match=r"take scores \(4, 17\) and times \(4,\), got"):
         smooth_sequence(np.zeros((4, 17, 2)), **options)
+
+
+def test_one_field_may_be_named_alone():
+    noisy = wave(noise=3)
+    stage = build_smoother({"type": "savgol", "fields": "keypoints"})
+    calm = [r.keypoints[0] for r in stage(result(t, pose) for t, pose in enumerate(noisy))]
+    np.testing.assert_allclose(calm, smooth_sequence(noisy, method="savgol")[0])

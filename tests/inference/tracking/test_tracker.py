@@ -135,11 +135,25 @@ def test_nobody_nan_and_unsure_keypoints_are_no_error():
             lambda t: t.update(np.zeros((2, 17, 2)), np.ones((2, 17)), np.zeros((3, 4))),
             r"boxes \(N, 4\), got \(3, 4\)",
         ),
+        (
+            lambda t: t.update(np.zeros((2, 17, 2)), np.ones((2, 17)), scores=[1]),
+            "2 people and 1 scores",
+        ),
     ],
 )
 def test_shapes_that_do_not_fit_are_named(call, says):
     with pytest.raises(DataError, match=says):
         call(PoseTracker(sigmas=COCO_SIGMAS))
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 2), (2, 17, 3)])
+def test_other_keypoints_than_before_are_named_and_may_come_after_a_reset(shape):
+    tracker = PoseTracker()
+    tracker.update(np.zeros((2, 17, 2)), np.ones((2, 17)))
+    with pytest.raises(DataError, match=r"before had keypoints \(17, 2\)"):
+        tracker.update(np.zeros(shape), np.ones(shape[:2]))
+    tracker.reset()
+    assert tracker.update(np.zeros(shape), np.ones(shape[:2])).tolist() == [1, 2]
 
 
 def test_impossible_settings_are_refused():
