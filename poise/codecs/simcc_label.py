@@ -248,7 +248,7 @@ class SimCCLabel(BaseKeypointCodec):
         out = np.zeros((*variances[0].shape, 2, 2), np.float32)
         out[..., 0, 0], out[..., 1, 1] = variances
         out[~np.isfinite(out).all((-2, -1))] = np.nan
-        return out.reshape(*lead, -1, 2, 2)
+        return out.reshape(*lead, *out.shape[-3:])
 
     @property
     def _learns_logarithms(self) -> bool:

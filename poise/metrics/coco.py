@@ -81,6 +81,7 @@ class CocoMetric(BaseMetric):
 
     default_prefix: str | None = "coco"
     keeps_tensors = False
+    iou_types: tuple[str, ...] = ("keypoints", "keypoints_crowd")
     #: fields of an annotation that make the pose
     keypoint_fields: tuple[str, ...] = ("keypoints",)
 
@@ -101,6 +102,7 @@ class CocoMetric(BaseMetric):
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        one_of(iou_type, self.iou_types, "`iou_type`", DataError)
         one_of(score_mode, _SCORE_MODES, "`score_mode`", DataError)
         one_of(nms_mode, _NMS_MODES, "`nms_mode`", DataError)
         if format_only and outfile_prefix is None:
@@ -255,6 +257,12 @@ class CocoMetric(BaseMetric):
     def _matches(self, truth: CocoTruth, poses: PoseColumns, sigmas: Array) -> OksEvaluation:
         if not len(poses):
             warnings.warn(f"{type(self).__name__}: no poses were predicted", stacklevel=2)
+        if lost := int((~np.isfinite(poses.keypoints)).any(axis=(1, 2)).sum()):
+            warnings.warn(
+                f"{type(self).__name__}: {lost} of {len(poses)} predicted poses hold NaN or"
+                " infinity and match nobody; look at what the model puts out",
+                stacklevel=2,
+            )
         return evaluate_oks(truth, self._detections(truth, poses), sigmas)
 
     def _detections(self, truth: CocoTruth, poses: PoseColumns) -> Detections:

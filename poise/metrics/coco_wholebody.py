@@ -26,6 +26,8 @@ class CocoWholeBodyMetric(CocoMetric):
     """
 
     default_prefix: str | None = "coco-wholebody"
+    # of one name with MMPose's evaluator of whole bodies, which is this one in any case
+    iou_types = (*CocoMetric.iou_types, "keypoints_wholebody")
     body_num = 17
     foot_num = 6
     face_num = 68

@@ -296,3 +296,15 @@ def test_peoples_own_maps_tell_person_by_person():
     np.testing.assert_allclose(found[:, 0], np.array(own) * 16, rtol=1e-3, atol=1e-2)
     assert np.isnan(found[:, 1]).all()
     assert codec.decode_covariance(maps[:0]).shape == (0, 2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("codec", "shapes"),
+    [
+        (MSRAHeatmap((192, 256), (48, 64), 2.0), [(64, 48)]),
+        (SimCCLabel((192, 256)), [(384,), (512,)]),
+    ],
+)
+def test_nobody_has_no_covariances(codec, shapes):
+    nobody = [np.zeros((0, 5, *shape), np.float32) for shape in shapes]
+    assert codec.batch_decode_covariance(*nobody).shape == (0, 1, 5, 2, 2)

@@ -157,11 +157,24 @@ def test_no_poses_warn_and_give_zero(scene, run):
     assert len(seen) == 2
 
 
+def test_poses_that_are_not_finite_are_counted(scene, run):
+    data = scene()
+    whole = run(CocoMetric(data.path, nms_mode="none"), data.samples, data.meta)["coco/AP"]
+    poses = data.samples[0]["pred_instances"]
+    poses["keypoints"] = poses["keypoints"].copy()
+    poses["keypoints"][0, 3] = np.nan
+    with pytest.warns(UserWarning, match=r"CocoMetric: 1 of \d+ predicted poses hold NaN"):
+        assert (
+            run(CocoMetric(data.path, nms_mode="none"), data.samples, data.meta)["coco/AP"] < whole
+        )
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
         (dict(score_mode="box"), "`score_mode` must be one of 'bbox'.*did you mean 'bbox'"),
         (dict(nms_mode="nms"), "`nms_mode` must be one of"),
+        (dict(iou_type="segm"), "`iou_type` must be one of 'keypoints', 'keypoints_crowd', got"),
         (dict(format_only=True), "`outfile_prefix` can not be None when `format_only` is True"),
     ],
 )
