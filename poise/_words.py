@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["counted", "shortened"]
+__all__ = ["counted", "listed", "shortened"]
 
 #: of things whose names do not simply get an s
 _SEVERAL = {"person": "people", "class": "classes", "box": "boxes"}
@@ -36,3 +36,14 @@ def shortened(things: Iterable[Any], most: int = 5) -> str:
     """
     shown = [str(thing) for thing in things]
     return ", ".join(shown[:most]) + " ..." * (len(shown) > most)
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first of several names, and how many more there are.
+
+    Example:
+        >>> listed(["id 1", "id 2", "id 3"], 2)
+        'id 1, id 2 and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

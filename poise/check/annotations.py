@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from poise.datasets.coco_file import read_json, shown
+from poise._words import shortened
+from poise.datasets.coco_file import read_json
 from poise.datasets.instances import InstanceRule
 from poise.datasets.paths import join_path
 from poise.errors import DataError
@@ -107,14 +108,15 @@ class AnnotationFile:
         twice = [number for number, count in counts.items() if count > 1]
         if twice:
             yield Fault(
-                f"{len(twice):,} annotation ids occur more than once ({shown(twice)})",
+                f"{len(twice):,} annotation ids occur more than once ({shortened(twice)})",
                 fix="give each its own id, or filter_cfg=dict(on_bad='skip')",
             )
         listed = {row.get("id") for row in self.images}
         lost = [a.get("id") for a in self.annotations if a.get("image_id") not in listed]
         if lost:
             yield Fault(
-                f"{len(lost):,} annotations are of a picture that is not listed (id {shown(lost)})",
+                f"{len(lost):,} annotations are of a picture that is not listed (id "
+                f"{shortened(lost)})",
                 grave=len(lost) == len(self.annotations),
             )
 
@@ -126,7 +128,7 @@ class AnnotationFile:
         if without:
             yield Fault(
                 f"{len(without):,} of {len(self.annotations):,} annotations have no `{name}` (id "
-                f"{shown(without)}), and are left out",
+                f"{shortened(without)}), and are left out",
                 grave=len(without) == len(self.annotations),
                 fix=f"write `{name}`: [x, y, width, height], such as the box around the keypoints",
             )
@@ -160,7 +162,7 @@ class AnnotationFile:
         wrong = [a for a in labelled if len(a["keypoints"]) != expected]
         if not wrong:
             return
-        ids = shown(a.get("id") for a in wrong)
+        ids = shortened(a.get("id") for a in wrong)
         length = Counter(len(a["keypoints"]) for a in wrong).most_common(1)[0][0]
         if length % NUMBERS:
             yield Fault(
@@ -215,7 +217,7 @@ class AnnotationFile:
         if bad.any():
             yield Fault(
                 f"NaN, null or infinity in the keypoints of {bad.sum():,} annotations (id "
-                f"{shown(ids[bad])})",
+                f"{shortened(ids[bad])})",
                 fix="correct them, or filter_cfg=dict(on_bad='skip')",
             )
         seen = values[..., 2] > 0
@@ -238,7 +240,7 @@ class AnnotationFile:
         if none.any():
             yield Fault(
                 f"{none.sum():,} annotations say num_keypoints=0 and have labelled keypoints (id "
-                f"{shown(ids[none])}): they are left out, in training and in scores",
+                f"{shortened(ids[none])}): they are left out, in training and in scores",
                 grave=bool(none.all()),
                 fix="write the number of labelled keypoints, or leave num_keypoints out",
             )
@@ -247,7 +249,7 @@ class AnnotationFile:
         if other.any():
             yield Fault(
                 f"{other.sum():,} annotations are of a category that is not listed (id "
-                f"{shown(ids[other])}): COCO's metric does not count them",
+                f"{shortened(ids[other])}): COCO's metric does not count them",
                 grave=False,
                 fix="category_id is the `id` of one of the file's categories",
             )
@@ -275,7 +277,7 @@ class AnnotationFile:
             share = outside.mean()
             yield Fault(
                 f"{outside.sum():,} annotations ({share:.1%}) have labelled keypoints outside of "
-                f"their picture (id {shown(ids[outside])})",
+                f"their picture (id {shortened(ids[outside])})",
                 grave=False,
                 fix="are x and y exchanged, or the pictures scaled?" if share > MANY else "",
             )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from poise._words import listed
 from poise.check.context import Context, finding_of
 from poise.check.keys import check_keypoints
 from poise.check.report import Finding, Level
@@ -83,7 +84,8 @@ def _values(source: str, state: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "error",
             "weights",
-            f"NaN or infinity in {len(spoilt)} of {len(state)} tensors: {_some(spoilt)}",
+            f"NaN or infinity in {len(spoilt)} of {len(state)} tensors: "
+            f"{listed(spoilt, MOST_NAMED)}",
             source,
             fix="take a checkpoint from before the training diverged",
         )
@@ -220,8 +222,3 @@ def _grouped(keys: Iterable[str]) -> str:
     rows = [f"{module} ({count})" for module, count in counts.most_common(MOST_NAMED)]
     more = len(counts) - len(rows)
     return ", ".join(rows) + (f" and {more} other modules" if more > 0 else "") or "none"
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from poise._words import shortened
 from poise.check.annotations import AnnotationFile
 from poise.check.context import (
     Context,
@@ -29,8 +30,6 @@ __all__ = ["check_files_of_data", "check_files_of_metrics"]
 
 #: records of a data set whose values are looked at
 MOST_RECORDS = 2000
-#: ids that a finding lists
-MOST_IDS = 5
 #: metrics whose figures are of one file
 _BY_FILE = ("CocoMetric", "CocoWholeBodyMetric")
 
@@ -182,12 +181,11 @@ def _classes(context: Context, dataset: Any) -> Iterator[Finding]:
     count = (model.get("bbox_head") or model).get("num_classes")
     if names is None or count is None or len(names) == count:
         return
-    shown = ", ".join(map(str, names[:MOST_IDS])) + (" ..." if len(names) > MOST_IDS else "")
     yield Finding(
         # fewer classes leave some of the head's without any box
         "error" if len(names) > count else "warning",
         "data",
-        f"the data have {len(names)} classes ({shown}), the head has {count}",
+        f"the data have {len(names)} classes ({shortened(names)}), the head has {count}",
         context.at(*path, "num_classes"),
         fix=f"num_classes={len(names)}, or metainfo=dict(classes=...) with the names of {count}",
     )
@@ -198,12 +196,10 @@ def _records(source: _Source, dataset: Any, place: str) -> Iterator[Finding]:
         if odd.about.startswith("annotations"):
             # the reader's counts say that
             continue
-        ids = ", ".join(map(str, odd.ids[:MOST_IDS]))
-        more = " ..." if len(odd.ids) > MOST_IDS else ""
         yield Finding(
             "warning" if odd.fault else "note",
             "data",
-            f"{source.file}: {len(odd.ids):,} {odd.about}: {ids}{more}",
+            f"{source.file}: {len(odd.ids):,} {odd.about}: {shortened(odd.ids)}",
             place,
             fix="poise data check and poise data draw show more" if odd.fault else "",
         )

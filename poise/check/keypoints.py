@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from poise import schemas
+from poise._words import shortened
 from poise.check.categories import OWN
 from poise.check.files import read_annotations
 from poise.errors import DataError
@@ -71,7 +72,7 @@ def describe_content(
     if count is not None and count != len(names):
         raise DataError(
             f"--num-keypoints {count}, but {path} has {len(names)} keypoints"
-            f" ({', '.join(names[:4])} ...); leave it at auto"
+            f" ({shortened(names, 4)}); leave it at auto"
         )
     known = schema_of_names(names, prefer)
     if known is not None:
@@ -89,7 +90,7 @@ def describe_content(
         names,
         False,
         mirrored,
-        [f"keypoints: {len(names)} ({_shortened(names)})", *told],
+        [f"keypoints: {len(names)} ({shortened(names, 6)})", *told],
     )
 
 
@@ -177,8 +178,3 @@ def _schema(
         joint_weights=[1.0] * len(names),
         sigmas=[],
     )
-
-
-def _shortened(names: Sequence[str], most: int = 6) -> str:
-    more = " ..." if len(names) > most else ""
-    return ", ".join(names[:most]) + more

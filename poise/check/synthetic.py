@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from poise.check.context import datasets_of, metrics_of
+from poise.datasets.paths import join_path
 from poise.datasets.readers.boxes import DetectionCocoDataset
 from poise.errors import ConfigError
 from poise.registry import DATASETS, use_scope
@@ -93,7 +94,7 @@ class _Maker:
     def replace(self, settings: Settings) -> None:
         """Write files for one data set, and put their paths into its config."""
         kind = str(settings.get("type", "")).rpartition(".")[2]
-        before = f"{settings.get('data_root') or ''}{settings['ann_file']}"
+        before = join_path(settings.get("data_root"), settings["ann_file"])
         root = self.folder / f"{next(self._numbers)}_{kind}"
         (root / "images").mkdir(parents=True, exist_ok=True)
         settings.update(data_root=str(root), data_prefix={"img": "images/"})

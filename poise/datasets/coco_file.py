@@ -12,12 +12,11 @@ from typing import Any
 
 from poise._collector import no_gc
 from poise._files import unzipped
+from poise._words import shortened
 from poise.datasets.paths import require_file
 from poise.errors import DataError, PoiseError
 
 __all__ = ["CocoFile", "check_rows", "explained", "read_json"]
-
-IDS_SHOWN = 5
 
 _IDS = ("id", "image_id")
 
@@ -198,7 +197,7 @@ class CocoFile:
         if wrong:
             raise DataError(
                 f"{self.owner}: {self.path}: {len(wrong)} image ids stand for different files "
-                f"({shown(sorted(wrong, key=str))}); give every image its own id"
+                f"({shortened(sorted(wrong, key=str))}); give every image its own id"
             )
 
     # pycocotools' names -------------------------------------------------------------------
@@ -272,17 +271,6 @@ def check_rows(content: dict[str, Any], kind: str, *keys: str, where: str) -> li
                     "number or a text"
                 )
     return rows
-
-
-def shown(ids: Iterable[Any]) -> str:
-    """The first few ids for an error text.
-
-    Example:
-        >>> shown(range(9))
-        '0, 1, 2, 3, 4, ...'
-    """
-    ids = list(ids)
-    return ", ".join(map(str, ids[:IDS_SHOWN])) + (", ..." if len(ids) > IDS_SHOWN else "")
 
 
 def _listed(ids: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from poise.datasets.coco_file import shown
+from poise._words import shortened
 from poise.datasets.paths import join_path
 from poise.errors import DataError
 from poise.geometry.boxes import AREA_PER_BOX, bbox_cs2xyxy
@@ -385,7 +385,7 @@ def field_of(anns: Sequence[dict[str, Any]], name: str, source: str) -> list[Any
     except KeyError as error:
         lacking = [a.get("id") for a in anns if name not in a]
         raise DataError(
-            f"{source}: {len(lacking)} annotations have no `{name}` ({shown(lacking)})"
+            f"{source}: {len(lacking)} annotations have no `{name}` ({shortened(lacking)})"
         ) from error
 
 
@@ -417,7 +417,7 @@ def numbers_of(
         wrong = [a.get("id") for a, v in zip(anns, values, strict=True) if not _holds(v, width)]
         raise DataError(
             f"{source}: `{name}` must be {form}; it is not in {len(wrong)} annotations "
-            f"(id {shown(wrong)})"
+            f"(id {shortened(wrong)})"
         ) from error
 
 

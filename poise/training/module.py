@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from poise._failures import noting
+from poise._words import listed
 from poise.errors import DataError
 from poise.models.base_model import parse_losses
 from poise.training.machine.memory import (
@@ -23,7 +24,7 @@ from poise.training.machine.memory import (
 )
 from poise.training.machine.sharding import shard
 from poise.training.machine.sync_norm import join_norms
-from poise.training.naming import listed, position_of, sample_names
+from poise.training.naming import position_of, sample_names
 from poise.training.optim.overflows import Overflows
 from poise.training.optim.wrappers import StepSettings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["listed", "position_of", "sample_names"]
+__all__ = ["position_of", "sample_names"]
 
 
 def position_of(runner: Any) -> str:
@@ -22,14 +22,3 @@ def sample_names(batch: Any) -> list[str]:
         parts = [f"{k} {meta[k]}" for k in ("id", "img_id", "img_path") if meta.get(k) is not None]
         names.append(" ".join(parts) or "unnamed")
     return names
-
-
-def listed(names: Sequence[str], limit: int) -> str:
-    """The first names, and how many more there are.
-
-    Example:
-        >>> listed(["id 1", "id 2", "id 3"], 2)
-        'id 1, id 2 and 1 more'
-    """
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return f"{', '.join(names[:limit])}{more}"

@@ -54,6 +54,19 @@ def test_a_data_set_whose_keypoints_are_unknown_is_named(tmp_path):
         use_synthetic_data(cfg, tmp_path)
 
 
+@pytest.mark.parametrize("root", ["mine", "mine/"])
+def test_each_metric_of_several_data_sets_has_the_file_of_its_own(tmp_path, root):
+    sets = [dict(type="CocoDataset", data_root=root, ann_file=f"{n}.json") for n in "ab"]
+    metrics = [dict(type="CocoMetric", ann_file=f"mine/{n}.json") for n in "ab"]
+    mixture = dict(type="CombinedDataset", datasets=sets)
+    tree = dict(val_dataloader=dict(dataset=mixture), val_evaluator=dict(metrics=metrics))
+    made = use_synthetic_data(tree, tmp_path)
+    files = [m["ann_file"] for m in made["val_evaluator"]["metrics"]]
+    assert files == [
+        f"{d['data_root']}/ann.json" for d in made["val_dataloader"]["dataset"]["datasets"]
+    ]
+
+
 #: All configs with POISE_TEST_ZOO=1, which takes long; else a few.
 POSES = [name for name in names() if not models()[name].is_detector]
 ZOO = POSES if os.environ.get("POISE_TEST_ZOO") else POSES[5::90]

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from poise.datasets.coco_file import CocoFile, explained, shown
+from poise._words import shortened
+from poise.datasets.coco_file import CocoFile, explained
 from poise.datasets.report import LoadReport
 from poise.errors import DataError
 
@@ -38,8 +39,8 @@ class BadAnnotations:
         if duplicated and not self._skips_bad():
             raise DataError(
                 f"{type(self).__name__}: {self.ann_file}: {len(duplicated)} annotation ids occur "
-                f"more than once ({shown(duplicated)}), so results cannot be matched to people; "
-                'give every annotation its own id, or set filter_cfg=dict(on_bad="skip") to use '
+                f"more than once ({shortened(duplicated)}), so results cannot be matched to people"
+                '; give every annotation its own id, or set filter_cfg=dict(on_bad="skip") to use '
                 "the last of each"
             )
 
@@ -48,9 +49,9 @@ class BadAnnotations:
         if ids and not self._skips_bad():
             raise DataError(
                 f"{type(self).__name__}: {self.ann_file}: NaN, null or infinity in the box or the "
-                f"keypoints of {len(ids)} annotations (id {shown(ids)}); one of them would turn "
-                'the loss into NaN. Correct them, or set filter_cfg=dict(on_bad="skip") to leave '
-                "them out"
+                f"keypoints of {len(ids)} annotations (id {shortened(ids)}); one of them would "
+                'turn the loss into NaN. Correct them, or set filter_cfg=dict(on_bad="skip") to '
+                "leave them out"
             )
         self.report.drop("with NaN", ids)
 

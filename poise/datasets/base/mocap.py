@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from poise._options import options_of
+from poise._words import shortened
 from poise.datasets.base.dataset import BaseDataset
 from poise.datasets.base.metainfo import PoseMetainfo
 from poise.datasets.base.modes import check_data_mode
-from poise.datasets.coco_file import read_json, shown
+from poise.datasets.coco_file import read_json
 from poise.datasets.columns import (
     ArrayColumn,
     Column,
@@ -308,7 +309,7 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
             parts = [k for k in _FINITE if k in first and _not_finite(first[k]).any()]
             raise DataError(
                 f"{type(self).__name__}: {self.ann_file}: NaN or infinity in {len(wrong)} "
-                f"sequences (number {shown(list(wrong))}), first in {' and '.join(parts)} of "
+                f"sequences (number {shortened(wrong)}), first in {' and '.join(parts)} of "
                 f"{first['img_paths'][0]} ...; one of them would turn the loss into NaN. Correct "
                 'them, or set filter_cfg=dict(on_bad="skip") to leave these sequences out'
             )

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from poise._options import options_of
+from poise._words import shortened
 from poise.datasets.base.mocap import BaseMocapDataset
-from poise.datasets.coco_file import CocoFile, explained, shown
+from poise.datasets.coco_file import CocoFile, explained
 from poise.datasets.paths import join_path
 from poise.datasets.sequences import (
     multi_target_sequences,
@@ -63,7 +64,8 @@ class UBody3dDataset(BaseMocapDataset):
         if wrong:
             raise DataError(
                 f"{type(self).__name__}: {ann_file}: {len(wrong)} annotation ids occur more than "
-                f"once or are no whole numbers ({shown(wrong)}); give every annotation its own id"
+                f"once or are no whole numbers ({shortened(wrong)}); give every annotation its "
+                "own id"
             )
 
     def get_sequence_indices(self) -> list[list[int]]:

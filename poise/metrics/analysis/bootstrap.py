@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
+from poise._words import shortened
 from poise.errors import ArgumentError, DataError
 
 __all__ = ["Difference", "Interval", "Statistic", "differences", "draws", "intervals"]
@@ -202,9 +203,7 @@ def same_ids(what: str, ids: Sequence[Any], others: Sequence[Any]) -> None:
     for one, two, where in ((first, second, "first"), (second, first, "second")):
         alone = [key for key in one if key not in two]
         if alone:
-            more = ", ..." if len(alone) > 5 else ""
-            named = ", ".join(map(str, alone[:5]))
-            parts.append(f"{len(alone)} only in the {where} ({named}{more})")
+            parts.append(f"{len(alone)} only in the {where} ({shortened(alone)})")
     difference = "; ".join(parts) or "the same ids, but not equally often"
     raise DataError(
         f"the runs do not hold the same {what}: {difference}; test both models on the same "

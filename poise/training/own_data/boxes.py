@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poise._words import counted
 from poise.check.files import read_annotations
 from poise.config import Config
 from poise.errors import DataError, nearest
 from poise.training.own_data.files import DataFiles
 from poise.training.own_data.schedule import fit_course
-from poise.training.own_data.settings import KEPT, fit_loader
+from poise.training.own_data.settings import finished, fit_loader, keep_best
 from poise.training.run.start import NOTHING, put_start
 from poise.zoo import default_weights
 from poise.zoo.parts.assembly import Tree
@@ -168,8 +169,7 @@ def use_own_boxes(
         base=_recipe_batch(name),
     )
     said.append(_put_start(tree, start, weights))
-    tree = {key: value for key, value in tree.items() if key in KEPT}
-    return Config(tree, cfg_text="", filename=cfg.filename), said
+    return finished(tree, cfg), said
 
 
 def _fit_classes(model: Tree, count: int) -> str:
@@ -177,8 +177,8 @@ def _fit_classes(model: Tree, count: int) -> str:
     head = model.get("bbox_head") or model
     old, head["num_classes"] = head["num_classes"], count
     if count == old:
-        return f"head: {count} {_classes(count)}, as before"
-    said = f"head: {count} {_classes(count)} instead of {old}"
+        return f"head: {counted(count, 'class')}, as before"
+    said = f"head: {counted(count, 'class')} instead of {old}"
     # NanoDet's start from one of the old
     return said if head is model else f"{said}; what tells them apart starts anew"
 
@@ -200,19 +200,10 @@ def _put_start(tree: Tree, start: str | None, weights: str | None) -> str:
     )
 
 
-def _classes(count: int) -> str:
-    return "class" if count == 1 else "classes"
-
-
 def _put_data(tree: Tree, files: DataFiles, boxes: BoxReport) -> bool:
     """Put the data into every loader; whether pictures without boxes are left out."""
-    ends = dict(
-        train=(files.train_ann, files.train_images),
-        val=(files.val_ann, files.val_images),
-        test=(files.val_ann, files.val_images),
-    )
     leaves = False
-    for part, (ann, images) in ends.items():
+    for part, places in files.of_parts():
         loader = tree[f"{part}_dataloader"]
         source, holder = loader["dataset"], loader
         while isinstance(source.get("dataset"), dict):
@@ -224,8 +215,7 @@ def _put_data(tree: Tree, files: DataFiles, boxes: BoxReport) -> bool:
         rule.pop("min_size", None)
         holder["dataset"] = dict(
             type="mmdet.CocoDataset",
-            ann_file=str(ann.absolute()) if ann else "",
-            data_prefix=dict(img=f"{images.absolute()}/"),
+            **places,
             metainfo=dict(classes=boxes.classes),
             pipeline=pipeline,
             **(dict(filter_cfg=rule) if part == "train" else dict(test_mode=True)),
@@ -237,13 +227,9 @@ def _put_data(tree: Tree, files: DataFiles, boxes: BoxReport) -> bool:
 
 
 def _put_metric(tree: Tree, files: DataFiles) -> str:
-    file = str(files.val_ann.absolute()) if files.val_ann else ""
-    metric = dict(tree["val_evaluator"], type="mmdet.CocoMetric", ann_file=file, metric="bbox")
-    tree["val_evaluator"] = tree["test_evaluator"] = metric
-    keep = tree.setdefault("default_hooks", {}).setdefault(
-        "checkpoint", dict(type="CheckpointHook")
-    )
-    keep |= dict(save_best=BEST, rule="greater")
+    changes = dict(type="mmdet.CocoMetric", ann_file=files.judged, metric="bbox")
+    tree["val_evaluator"] = tree["test_evaluator"] = dict(tree["val_evaluator"], **changes)
+    keep_best(tree, BEST)
     return f"metrics: box AP; the best checkpoint is chosen by {BEST}"
 
 

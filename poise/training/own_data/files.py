@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,20 @@ class DataFiles:
     val_ann: Path | None
     train_images: Path
     val_images: Path
+
+    def of_parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """For training, validation and test `ann_file` and `data_prefix`, as configs have them."""
+        for part in ("train", "val", "test"):
+            train = part == "train"
+            ann, images = (
+                (self.train_ann, self.train_images) if train else (self.val_ann, self.val_images)
+            )
+            yield part, dict(ann_file=_whole(ann), data_prefix=dict(img=f"{images.absolute()}/"))
+
+    @property
+    def judged(self) -> str:
+        """File by which metrics judge."""
+        return _whole(self.val_ann)
 
 
 def find_files(
@@ -141,3 +155,8 @@ def _usual_places(ann: Path, root: Path | None, part: str) -> list[Path]:
     parts = [ann.stem.rpartition("_")[2], part, f"{part}2017"]
     below = ["images", *(f"images/{p}" for p in parts), *parts, "imgs", "img", "."]
     return [*(home / folder for folder in dict.fromkeys(below)), ann.parent]
+
+
+def _whole(path: Path | None) -> str:
+    """A path from the root on; "" for None."""
+    return str(path.absolute()) if path else ""

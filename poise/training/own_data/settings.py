@@ -18,7 +18,7 @@ from poise.training.own_data.schedule import fit_course
 from poise.training.run.start import put_start
 from poise.zoo.parts.assembly import Tree
 
-__all__ = ["KEPT", "check_model", "fit_loader", "use_own_data"]
+__all__ = ["check_model", "finished", "fit_loader", "keep_best", "use_own_data"]
 
 #: arguments by which heads, codecs and networks say for how many keypoints they are
 _COUNTS = ("out_channels", "num_joints", "num_keypoints")
@@ -28,7 +28,7 @@ PCK_THRESHOLD = 0.05
 
 #: top-level keys that have a meaning of their own; others are variables of the recipe, which would
 #: speak of its data still
-KEPT = {*RUN_KEYS, "codec", "custom_imports"}
+_KEPT = {*RUN_KEYS, "codec", "custom_imports"}
 
 #: models that find 2D keypoints in pictures -> the mode of their data
 _TWO_D = {
@@ -91,8 +91,7 @@ def use_own_data(
     items = "annotations" if mode == "topdown" else "pictures"
     said += fit_course(tree, samples, items, epochs=epochs, batch_size=batch_size, devices=devices)
     said.append(put_start(tree, start, weights))
-    tree = {key: value for key, value in tree.items() if key in KEPT}
-    return Config(tree, cfg_text="", filename=cfg.filename), said
+    return finished(tree, cfg), said
 
 
 def _trains(ann: Mapping[str, Any], mode: str) -> bool:
@@ -224,18 +223,12 @@ def _pipeline(tree: Tree, part: str) -> Any:
 
 
 def _put_data(tree: Tree, files: DataFiles, keypoints: KeypointReport, mode: str) -> None:
-    ends = dict(
-        train=(files.train_ann, files.train_images),
-        val=(files.val_ann, files.val_images),
-        test=(files.val_ann, files.val_images),
-    )
-    for part, (ann, images) in ends.items():
+    for part, places in files.of_parts():
         loader = tree[f"{part}_dataloader"]
         loader["dataset"] = dict(
             type="CocoDataset",
             data_mode=mode,
-            ann_file=str(ann.absolute()) if ann else "",
-            data_prefix=dict(img=f"{images.absolute()}/"),
+            **places,
             metainfo=keypoints.metainfo,
             pipeline=_pipeline(tree, part),
             **({} if part == "train" else dict(test_mode=True)),
@@ -257,10 +250,23 @@ def fit_loader(loader: Tree, part: str) -> None:
         loader.pop("batch_sampler", None)
 
 
+def keep_best(tree: Tree, figure: str) -> None:
+    """Let a figure, of which more is better, choose the best checkpoint."""
+    hooks = tree.setdefault("default_hooks", {})
+    keep = hooks.setdefault("checkpoint", dict(type="CheckpointHook"))
+    keep |= dict(save_best=figure, rule="greater")
+
+
+def finished(tree: Tree, cfg: Config) -> Config:
+    """The changed tree of a config as a config, without the recipe's variables."""
+    kept = {key: value for key, value in tree.items() if key in _KEPT}
+    return Config(kept, cfg_text="", filename=cfg.filename)
+
+
 def _put_metrics(
     tree: Tree, files: DataFiles, keypoints: KeypointReport, mode: str, *, same: bool
 ) -> str:
-    coco = dict(type="CocoMetric", ann_file=str(files.val_ann.absolute()) if files.val_ann else "")
+    coco = dict(type="CocoMetric", ann_file=files.judged)
     old = tree["val_evaluator"]
     old = old if isinstance(old, list) else [old]
     if same and all(_kind(metric) in _PLAIN_METRICS for metric in old):
@@ -273,10 +279,7 @@ def _put_metrics(
         best = "coco/AP" if mode == "bottomup" else "PCK"
     tree["val_evaluator"] = tree["test_evaluator"] = metrics
     if best is not None:
-        keep = tree.setdefault("default_hooks", {}).setdefault(
-            "checkpoint", dict(type="CheckpointHook")
-        )
-        keep |= dict(save_best=best, rule="greater")
+        keep_best(tree, best)
     names = ", ".join(_kind(metric) for metric in metrics)
     decides = tree["default_hooks"]["checkpoint"].get("save_best") or "none"
     return f"metrics: {names}; the best checkpoint is chosen by {decides}"

@@ -11,11 +11,12 @@ from typing import Any
 import torch
 
 from poise._failures import noting
+from poise._words import listed
 from poise.config.known import check_known
 from poise.errors import ConfigError
 from poise.metrics.evaluator import meta_for_metrics
 from poise.registry import LOOPS
-from poise.training.naming import listed, position_of, sample_names
+from poise.training.naming import position_of, sample_names
 
 __all__ = [
     "EpochBasedTrainLoop",
