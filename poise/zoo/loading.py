@@ -10,6 +10,7 @@ from poise import schemas
 from poise.config import Config
 from poise.config.reader import SUFFIXES, WEIGHTS
 from poise.errors import ConfigError, FileMissingError, UnknownNameError, nearest
+from poise.zoo.hub import CONFIG, is_foreign
 from poise.zoo.index import find_recipe, models, spellings, suggestion
 from poise.zoo.parts.runtime import dotted, runtime
 from poise.zoo.refused import refusal
@@ -28,7 +29,8 @@ def load_config(
 
     Args:
         source: name of a released model or an alias of it, path of its config in MMPose, path of
-            a config file, a whole model (`.safetensors`), a `Config`, or its tree. A file that
+            a config file, a whole model (`.safetensors`), a folder of Hugging Face's transformers
+            or a model of its hub ("hf:ORGANISATION/NAME"), a `Config`, or its tree. A file that
             exists wins over a name.
         trusted: execute the file where it holds code that the reader refuses.
 
@@ -49,10 +51,16 @@ def load_config(
         return Config(source)
     path = Path(source)
     if path.is_file():
+        if path.name == CONFIG:
+            _refuse_foreign(path)
         return (
             whole_config(path) if path.suffix == SUFFIX else Config.fromfile(path, trusted=trusted)
         )
     text = os.fspath(source)
+    if is_foreign(text):
+        from poise.zoo.huggingface import transformers_config
+
+        return transformers_config(text)
     recipe = find_recipe(text)
     if recipe is not None:
         return Config(recipe)
@@ -70,6 +78,12 @@ def load_config(
             f"there is no file '{text}' (looked in {Path.cwd()}); it is called as weights are, "
             "which go beside a config or the name of a model (--weights) and not in its place"
         )
+    if path.is_dir():
+        has = ", ".join(sorted(p.name for p in path.iterdir())[:12]) or "nothing"
+        raise FileMissingError(
+            f"'{text}' is a folder without {CONFIG}, which folders of Hugging Face's transformers "
+            f"have; it has {has}. Other models are named by a file or by the zoo's name"
+        )
     if path.suffix in SUFFIXES or len(path.parts) > 1:
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
         hint = nearest(path.name, [p.name for p in beside if p.suffix in SUFFIXES])
@@ -79,6 +93,19 @@ def load_config(
     raise UnknownNameError(
         f"'{text}' is neither a config file nor the name of a model{suggestion(text)}"
     )
+
+
+def _refuse_foreign(path: Path) -> None:
+    """See that a file is not the settings of a folder of transformers, which is a model itself.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if '"model_type"' in path.read_text(encoding="utf-8", errors="replace"):
+        raise ConfigError(
+            f"{path} has settings of Hugging Face's transformers; give its folder, {path.parent}, "
+            "as the model"
+        )
 
 
 def _hyphenated(module: str) -> str:

@@ -8,6 +8,7 @@ import urllib.parse
 from pathlib import Path
 
 from poise._files import is_file
+from poise.zoo.hub import folder_weights, hub_model, is_foreign, split_part
 from poise.zoo.index import Model, find_model
 from poise.zoo.whole import is_whole_model
 
@@ -31,12 +32,14 @@ def weights_url(name: str) -> str | None:
     """Address of a model's released weights; None where none were released.
 
     Args:
-        name: model name or alias.
+        name: model name or alias. A model of Hugging Face's hub is its own address.
 
     Example:
         >>> weights_url("td-hm_hrnet-w32_8xb64-210e_coco-256x192").rpartition("-")[2]
         '81c58e40_20220909.pth'
     """
+    if hub_model(split_part(name)[0]) is not None:
+        return name
     model = find_model(name)
     return None if model is None else model.weights
 
@@ -54,13 +57,16 @@ def weights_file(address: str) -> str:
 def default_weights(name: str) -> Path | None:
     """Weights file of a model that is on this machine, or None; nothing is downloaded.
 
-    A file that is a whole model has its own; another file has none, since it wins over a name.
+    A file that is a whole model has its own, as has a folder of Hugging Face's transformers;
+    another file has none, since it wins over a name.
     Looked for inside the package, then in the folders that `POISE_WEIGHTS` names (separated as
     in PATH; files lie there directly or in MMPose's `checkpoints/` layout), then in torch's
     folder of downloads.
     """
     if Path(name).is_file():
         return Path(name) if is_whole_model(name) else None
+    if is_foreign(name):
+        return folder_weights(name)
     model = find_model(name)
     stem = name if model is None else model.name
     embedded = _EMBEDDED / f"{stem}.safetensors"

@@ -54,6 +54,12 @@ def whole_config(path: str | os.PathLike[str]) -> Config:
     """
     header = read_header(path)
     if CONFIG_KEY not in header:
+        folder = Path(path).parent
+        if (folder / "config.json").is_file():
+            raise CheckpointError(
+                f"{path} holds weights alone, and {folder / 'config.json'} its settings: give the "
+                f"folder, {folder}, as the model"
+            )
         raise CheckpointError(
             f"{path} holds weights alone; give the config or the model's name as well, or put both "
             f"into one file with `poise zoo convert {path} --model NAME`"

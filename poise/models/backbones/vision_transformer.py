@@ -328,9 +328,11 @@ class VisionTransformer(BaseBackbone):
         misfit = loaded.shape != own.shape
         if misfit and self.cls_token is None and (count == own.shape[1] + 1 or extra):
             loaded = loaded[:, 1:]
-        if loaded.shape != own.shape:
-            # files do not say their grid; a picture classifier's is square
-            side = math.isqrt(loaded.shape[1] - self.num_extra_tokens)
+        # files do not say their grid; a picture classifier's is square
+        patches = max(loaded.shape[1] - self.num_extra_tokens, 0)
+        side = math.isqrt(patches)
+        # what fits in no way is told with the other tensors that do not
+        if loaded.shape != own.shape and loaded.shape[2] == own.shape[2] and side**2 == patches:
             loaded = resize_pos_embed(
                 loaded,
                 (side, side),

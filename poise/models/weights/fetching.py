@@ -15,7 +15,7 @@ from poise.models.weights.locks import locked
 from poise.models.weights.mirrors import addresses_of
 from poise.zoo.weights import FOLDER_VARIABLE, cache_folder, local_copy, weights_file
 
-__all__ = ["OFFLINE_VARIABLE", "fetch", "hash_in_name"]
+__all__ = ["OFFLINE_VARIABLE", "fetch", "hash_in_name", "offline_by"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,6 +38,16 @@ def hash_in_name(name: str) -> str:
     """
     found = _HASH.search(name)
     return found[1] if found else ""
+
+
+def offline_by(*others: str) -> str | None:
+    """The variable that forbids downloads, where one is set.
+
+    Args:
+        others: variables that do so beside Poise's own.
+    """
+    names = (OFFLINE_VARIABLE, *others)
+    return next((name for name in names if os.environ.get(name, "0") not in ("", "0")), None)
 
 
 def fetch(url: str, folder: str | PathLike[str] | None = None) -> Path:
@@ -66,7 +76,7 @@ def fetch(url: str, folder: str | PathLike[str] | None = None) -> Path:
         return here
     pinned = _PINNED.search(fragment)
     job = Download(path, addresses_of(url), pinned[1] if pinned else hash_in_name(name))
-    if os.environ.get(OFFLINE_VARIABLE, "0") not in ("", "0"):
+    if offline_by():
         raise CheckpointError(
             f"{name} is not on this machine and {OFFLINE_VARIABLE} is set, so it is not "
             f"downloaded.\n{_by_hand(job)}"

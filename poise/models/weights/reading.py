@@ -18,6 +18,7 @@ from poise.errors import CheckpointError, nearest
 from poise.models.weights import unpickle
 from poise.models.weights.fetching import hash_in_name
 from poise.models.weights.sources import locate
+from poise.zoo.hub import split_part
 
 __all__ = [
     "read_checkpoint",
@@ -40,7 +41,9 @@ def read_checkpoint(source: str | PathLike[str], map_location: Any = "cpu") -> d
     """Everything in a weights file, as inert values.
 
     Args:
-        source: path, URL, or a name such as "torchvision://resnet50"; see `locate`.
+        source: path, URL, or a name such as "torchvision://resnet50"; see `locate`. Of files with
+            weights for several datasets, `FILE#NAME` has those for one; of others `#NAME` says
+            what the keypoints are.
         map_location: device of the tensors.
 
     Returns:
@@ -51,6 +54,28 @@ def read_checkpoint(source: str | PathLike[str], map_location: Any = "cpu") -> d
         CheckpointError: a file that is no checkpoint, or whose pickle could run code.
     """
     path = locate(source)
+    content = _read(path, map_location)
+    _, dataset = split_part(source)
+    return content if dataset is None else _part(content, dataset, path)
+
+
+def _part(content: dict[str, Any], dataset: str, path: Path) -> dict[str, Any]:
+    """What a file holds for one of its datasets, with the keypoints of that."""
+    from poise.models.weights.experts import has_experts, of_dataset
+    from poise.structures.metainfo import parse_pose_metainfo
+    from poise.zoo.parts.datasets import metainfo_of
+    from poise.zoo.parts.vitpose import dataset_name, schema_of
+
+    state: Mapping[str, Tensor] = state_dict_of(content, str(path))
+    several = has_experts(state)
+    schema = schema_of(dataset_name(dataset, experts=several, where=path))
+    if several:
+        state = of_dataset(state, dataset, str(path))
+    meta = {**(content.get("meta") or {}), "dataset_meta": parse_pose_metainfo(metainfo_of(schema))}
+    return {"state_dict": state, "meta": meta}
+
+
+def _read(path: Path, map_location: Any) -> dict[str, Any]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path, map_location)
     try:

@@ -9,6 +9,8 @@ from poise._files import path_of_address
 from poise.errors import CheckpointError, FileMissingError, nearest
 from poise.models.weights import names
 from poise.models.weights.fetching import fetch
+from poise.models.weights.hub import bring_weights
+from poise.zoo.hub import hub_model, split_part
 
 __all__ = ["comes_with_prefix", "locate"]
 
@@ -18,13 +20,18 @@ def locate(source: str | PathLike[str]) -> Path:
 
     Args:
         source: path; http(s) address; or a name: "torchvision://resnet50",
-            "mmcls://mobilenet_v2", "open-mmlab://msra/hrnetv2_w32".
+            "mmcls://mobilenet_v2", "open-mmlab://msra/hrnetv2_w32", or of a model of Hugging
+            Face's hub: "hf:usyd-community/vitpose-base". What is behind "#" chooses a part of the
+            file, which `read_checkpoint` does.
 
     Raises:
         FileMissingError: no such file.
         CheckpointError: a name that is not known, or a failed download.
     """
-    text = fspath(source)
+    text, _ = split_part(source)
+    model = hub_model(text)
+    if model is not None:
+        return bring_weights(model)
     scheme, separator, name = text.partition("://")
     if not separator:
         path = Path(text).expanduser()

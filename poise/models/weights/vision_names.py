@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from poise.models.weights.experts import has_experts, of_dataset
 from poise.models.weights.reading import with_versions
 
 __all__ = ["with_our_names"]
@@ -27,7 +28,7 @@ _FROM_TRANSFORMERS = (
     (r"encoder\.layer\.(\d+)\.mlp\.fc2\.", r"layers.\1.ffn.layers.1."),
     (r"encoder\.layer\.(\d+)\.layernorm_before\.", r"layers.\1.ln1."),
     (r"encoder\.layer\.(\d+)\.layernorm_after\.", r"layers.\1.ln2."),
-    (r"^backbone\.layernorm\.", "backbone.ln1."),
+    (r"^(backbone\.|)layernorm\.", r"\1ln1."),
     (r"^head\.deconv1\.", "head.deconv_layers.0."),
     (r"^head\.batchnorm1\.", "head.deconv_layers.1."),
     (r"^head\.deconv2\.", "head.deconv_layers.3."),
@@ -48,9 +49,9 @@ _FROM_TIMM = (
 def with_our_names(state: Mapping[str, Tensor], expected: Iterable[str]) -> Mapping[str, Tensor]:
     """Weights under the names of MMPose's vision transformers; others as they are.
 
-    Known are those of ViTPose (Xu 2022, arXiv 2204.12484) in its own repository and in Hugging
-    Face's transformers. Both add the embedding of a class token, which they do not have, to that
-    of every patch; here that is done once.
+    Known are those of ViTPose (Xu 2022, arXiv 2204.12484) and ViTPose++ in their own repository
+    and in Hugging Face's transformers. Both add the embedding of a class token, which they do not
+    have, to that of every patch; here that is done once. Of several datasets the first is taken.
 
     Args:
         state: state dict.
@@ -58,6 +59,8 @@ def with_our_names(state: Mapping[str, Tensor], expected: Iterable[str]) -> Mapp
     """
     if not any(key.endswith(_OURS) for key in expected):
         return state
+    if has_experts(state):
+        state = of_dataset(state)
     if any(key.endswith(_TRANSFORMERS) for key in state):
         renamed = _joined(_renamed(state, _FROM_TRANSFORMERS))
     elif any(key.endswith(_TIMM) for key in state):
@@ -66,7 +69,9 @@ def with_our_names(state: Mapping[str, Tensor], expected: Iterable[str]) -> Mapp
         return state
     if not any(key.endswith("cls_token") for key in state):
         for key in [key for key in renamed if key.endswith("pos_embed")]:
-            renamed[key] = renamed[key][:, 1:] + renamed[key][:, :1]
+            # a sum of 16 bits would be rounded once more
+            both = renamed[key].float()
+            renamed[key] = both[:, 1:] + both[:, :1]
     return with_versions(renamed, getattr(state, "_metadata", None))
 
 

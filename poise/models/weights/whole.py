@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import json
 from collections.abc import Mapping
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from poise.models.weights.reading import read_checkpoint
 from poise.models.weights.saving import plain_values, save_checkpoint, stored
 from poise.models.weights.sources import locate
 from poise.models.weights.unpickle import Inert
+from poise.zoo.hub import is_foreign, split_part
+from poise.zoo.weights import default_weights
 from poise.zoo.whole import CONFIG_KEY, SUFFIX
 
 __all__ = ["config_for", "convert"]
@@ -84,20 +86,31 @@ def convert(
     Keys of old files are renamed on the way, since the weights go through the model.
 
     Args:
-        source: checkpoint: path, address, or name such as for `locate`.
-        target: file to write; None puts it beside the source.
+        source: checkpoint: path, address, or name such as for `locate`; or a folder of Hugging
+            Face's transformers.
+        target: file to write; None puts it beside the source, or of a folder or a model of the hub
+            into the working folder.
         model: model name or config file, where the checkpoint does not say it.
         half: store weights with 16 bits; they become 32 bits again when they are read.
 
     Raises:
-        CheckpointError: a file that cannot be read, or weights that do not fit the config.
+        CheckpointError: a file that cannot be read, weights that do not fit the config, or a target
+            that would replace the source.
     """
     from poise.models.build import load_model
 
+    given = fspath(source)
+    if is_foreign(given):
+        model, source = model or given, default_weights(given) or source
     path = locate(source)
-    content = read_checkpoint(path)
+    where = Path(target) if target is not None else _beside(given, path)
+    if where.suffix != SUFFIX:
+        raise CheckpointError(f"a whole model is a file that ends in {SUFFIX}, got {where}")
+    if where.resolve() == path.resolve():
+        raise CheckpointError(f"{where} is the source itself; give another name with --out")
+    content = read_checkpoint(source)
     config, origin = config_for(path, content, model)
-    network: Any = load_model(config, path)
+    network: Any = load_model(config, source)
     tree = config.to_dict()
     kept = Config({key: tree[key] for key in KEPT if key in tree})
     meta = {
@@ -106,12 +119,18 @@ def convert(
     }
     if getattr(network, "dataset_meta", None) is None:
         raise CheckpointError(f"neither {path} nor its config says what the keypoints are")
-    where = Path(target) if target is not None else path.with_suffix(SUFFIX)
-    if where.suffix != SUFFIX:
-        raise CheckpointError(f"a whole model is a file that ends in {SUFFIX}, got {where}")
     state = {key: stored(value, half=half) for key, value in network.state_dict().items()}
     held = {"dataset_meta": dict(network.dataset_meta), **meta}
     return save_checkpoint({"state_dict": state, "meta": held}, where)
+
+
+def _beside(given: str, path: Path) -> Path:
+    """Where a whole model goes that was not told where."""
+    name, part = split_part(given)
+    ending = f"-{part}{SUFFIX}" if part else SUFFIX
+    if is_foreign(given):
+        return Path(f"{Path(name.partition('@')[0]).resolve().name}{ending}")
+    return path.with_name(f"{path.stem}{ending}")
 
 
 def _provenance(

@@ -34,6 +34,7 @@ def find_start(name: str, weights: str | None) -> str | None:
         return None
     from poise.models.weights import locate
     from poise.zoo import default_weights, weights_url
+    from poise.zoo.hub import split_part
 
     found = (
         weights or default_weights(name) or (None if Path(name).is_file() else weights_url(name))
@@ -41,13 +42,14 @@ def find_start(name: str, weights: str | None) -> str | None:
     if found is None:
         return None
     try:
-        return str(locate(found))
+        place, (_, part) = locate(found), split_part(found)
     except CheckpointError as error:
         error.add_note(
             f"--weights FILE starts from other weights, --weights {BACKBONE} with those that the "
             f"config names for the backbone, --weights {NOTHING} with random ones"
         )
         raise
+    return str(place) if part is None else f"{place}#{part}"
 
 
 def put_start(tree: MutableMapping[str, Any], start: str | None, weights: str | None) -> str:

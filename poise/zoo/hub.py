@@ -1,0 +1,170 @@
+"""Folders of Hugging Face's transformers, models on its hub, and where their files are here.
+
+Nothing is downloaded here; `poise.models.weights.hub` does that.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from poise._files import is_file
+from poise.errors import CheckpointError, ConfigError
+
+__all__ = [
+    "CONFIG",
+    "PREFIX",
+    "WEIGHTS",
+    "HubModel",
+    "folder_weights",
+    "hub_model",
+    "is_foreign",
+    "split_part",
+]
+
+#: what a folder of transformers has
+CONFIG = "config.json"
+#: files of weights, the best first
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+
+#: Start of the names of models on the hub.
+PREFIX = "hf:"
+#: Names another hub, as for Hugging Face's own programs.
+ENDPOINT_VARIABLE = "HF_ENDPOINT"
+_ENDPOINT = "https://huggingface.co"
+
+_NAME = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+#: what may stand behind "#" of an address and is the hash of its file
+_HASH = "sha256="
+
+
+def split_part(source: str | os.PathLike[str]) -> tuple[str, str | None]:
+    """Name of a file, folder or model, and which of its datasets is meant, if that is said.
+
+    Models of several datasets, such as ViTPose++, have a part for each: `NAME#ap10k`.
+
+    Example:
+        >>> split_part("vitpose+_base.pth#ap10k")
+        ('vitpose+_base.pth', 'ap10k')
+        >>> split_part("https://host/net.pth#sha256=81c58e40")[1] is None
+        True
+    """
+    text = os.fspath(source)
+    name, mark, part = text.rpartition("#")
+    if not mark or not name or part.startswith(_HASH) or re.search(r"[/\\]", part):
+        return text, None
+    # a file that is called so is what is meant
+    return (text, None) if Path(text).exists() else (name, part)
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A model on the hub.
+
+    Attributes:
+        name: "ORGANISATION/NAME".
+        revision: branch, tag or commit.
+    """
+
+    name: str
+    revision: str = "main"
+
+    def address(self, file: str) -> str:
+        """Where a file of the model is offered."""
+        host = (os.environ.get(ENDPOINT_VARIABLE) or _ENDPOINT).rstrip("/")
+        return f"{host}/{self.name}/resolve/{self.revision}/{file}"
+
+    @property
+    def folder(self) -> Path:
+        """Where Poise keeps its copies."""
+        from poise.zoo.weights import cache_folder
+
+        return cache_folder() / "huggingface" / self.name / self.revision.replace("/", "--")
+
+    def local_copy(self, file: str) -> Path | None:
+        """A file of the model that is on this machine: Poise's copy, or one of other programs."""
+        from poise.zoo.weights import FOLDER_VARIABLE
+
+        named = filter(None, os.environ.get(FOLDER_VARIABLE, "").split(os.pathsep))
+        own = [Path(folder).expanduser() / self.name for folder in named]
+        theirs = [folder for folder in (self._snapshot(),) if folder is not None]
+        for folder in (*own, self.folder, *theirs):
+            if is_file(folder / file):
+                return folder / file
+        return None
+
+    def _snapshot(self) -> Path | None:
+        """Folder of this revision in the cache that Hugging Face's programs share."""
+        home = Path(f"models--{self.name.replace('/', '--')}")
+        cache = _shared_cache() / home
+        reference = cache / "refs" / self.revision
+        commit = (
+            reference.read_text(encoding="utf-8").strip() if is_file(reference) else self.revision
+        )
+        return cache / "snapshots" / commit
+
+
+def _shared_cache() -> Path:
+    """Cache of Hugging Face's programs, where their variables say it is."""
+    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if os.environ.get(variable):
+            return Path(os.environ[variable]).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or f"{cache}/huggingface"
+    return Path(home).expanduser() / "hub"
+
+
+def hub_model(name: str) -> HubModel | None:
+    """Model of a name such as "hf:usyd-community/vitpose-base-simple"; None for other names.
+
+    Raises:
+        ConfigError: a name that begins so and is none.
+
+    Example:
+        >>> hub_model("hf:usyd-community/vitpose-base@v1")
+        HubModel(name='usyd-community/vitpose-base', revision='v1')
+    """
+    if not name.startswith(PREFIX):
+        return None
+    found = _NAME.fullmatch(name)
+    if found is None or ".." in name:
+        raise ConfigError(
+            f"'{name}' is no model of the hub; expected hf:ORGANISATION/NAME, perhaps with "
+            "@REVISION behind, such as hf:usyd-community/vitpose-base-simple"
+        )
+    return HubModel(found["name"], found["revision"] or "main")
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a name means a folder of transformers, or a model on the hub."""
+    name, _ = split_part(name)
+    return hub_model(name) is not None or is_file(Path(name).expanduser() / CONFIG)
+
+
+def folder_weights(source: str) -> Path | None:
+    """Weights that are on this machine, with the dataset that is meant behind; None if absent.
+
+    Raises:
+        CheckpointError: a folder without weights.
+    """
+    name, dataset = split_part(source)
+    model = hub_model(name)
+    folder = Path(name).expanduser()
+    files = [folder / file if model is None else model.local_copy(file) for file in WEIGHTS]
+    found = next((file for file in files if file is not None and is_file(file)), None)
+    if found is None:
+        if model is None:
+            from poise.zoo.huggingface import transformers_config
+
+            # another network is the greater fault
+            transformers_config(source)
+            has = ", ".join(sorted(p.name for p in folder.iterdir())[:12])
+            raise CheckpointError(
+                f"{folder} has no weights: expected {' or '.join(WEIGHTS)}, it has {has}; several "
+                "pieces are joined by save_pretrained(..., max_shard_size='100GB') of transformers"
+            )
+        return None
+    return found if dataset is None else found.with_name(f"{found.name}#{dataset}")
