@@ -41,7 +41,12 @@ _DRAWN = ("image", "video", "sheet", "yolo", "show")
 
 Model = Annotated[
     str,
-    typer.Option("--model", "-m", help="Model name, config or exported file; auto: the best here."),
+    typer.Option(
+        "--model",
+        "-m",
+        help="Model name, config or exported file; of ViTPose also a folder of Hugging Face or "
+        "hf:ORGANISATION/NAME, for ViTPose++ with #DATASET behind; auto: the best here.",
+    ),
 ]
 Weights = Annotated[
     str | None,
@@ -189,9 +194,14 @@ def refuse_drawn(save: str, reason: str) -> None:
 
 
 def _say_model(inferencer: Any, boxes_given: bool) -> None:
+    from poise.zoo.training_data import licence_of_network
+
     how = f" ({inferencer.choice})" if inferencer.choice else ""
     where = inferencer.device if inferencer.backend == "torch" else inferencer.backend
     typer.echo(f"model: {inferencer.model_name}{how}, on {where}")
+    licence = licence_of_network(getattr(inferencer.model, "cfg", None))
+    if licence is not None:
+        typer.echo(f"licence: {licence}")
     if inferencer.needs_boxes and not boxes_given:
         typer.echo(f"detector: {inferencer.detector.description}")
 

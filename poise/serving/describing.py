@@ -13,7 +13,7 @@ from poise.inference.networks.modes import MODES
 from poise.serving.limits import Limits
 from poise.visualization.style import Palette
 from poise.zoo import find_model
-from poise.zoo.training_data import licence_note
+from poise.zoo.training_data import licence_note, licence_of_network
 
 __all__ = ["describe"]
 
@@ -72,5 +72,7 @@ def _origin(inferencer: Any) -> dict[str, Any]:
     return {
         "model": known.name if known is not None else shown,
         "weights": "the released ones" if released else None if given is None else Path(given).name,
-        "licence": licence_note(known) if known is not None and released else None,
+        "licence": licence_note(known)
+        if known is not None and released
+        else licence_of_network(getattr(inferencer.model, "cfg", None)),
     }

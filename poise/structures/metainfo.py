@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from poise.config.tree import places_of
 from poise.errors import DataError, UnknownNameError, nearest
 
 __all__ = ["keypoint_names", "parse_pose_metainfo", "restore_metainfo"]
@@ -31,8 +33,9 @@ def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
         metainfo: 'dataset_name', 'keypoint_info' (id -> name, type, swap, color),
             'skeleton_info' (id -> link, color), 'joint_weights', 'sigmas', perhaps
             'stats_info', and of data of several skeletons 'categories' (a dict with id, name and
-            names of keypoints for each); or 'from_file', the path or name of a schema that says
-            all that. In both 'box_share', the median part of a picture that a training box takes.
+            names of keypoints for each); or 'from_file', the path or name of a schema that says all
+            that; a path may begin at any folder above the config that names it. In both
+            'box_share', the median part of a picture that a training box takes.
 
     Returns:
         'dataset_name', 'num_keypoints' (K), 'keypoint_id2name', 'keypoint_name2id',
@@ -55,7 +58,7 @@ def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
     if from_file:
         from poise import schemas
 
-        metainfo = schemas.get(metainfo["from_file"])
+        metainfo = schemas.get(_seen_from_config(metainfo))
     missing = [name for name in _REQUIRED if name not in metainfo]
     if missing:
         raise DataError(
@@ -102,6 +105,21 @@ def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
         "sigmas": np.array(metainfo["sigmas"], dtype=np.float32),
     }
     return {**parsed, **_extras(metainfo, number), **of_data}
+
+
+def _seen_from_config(metainfo: Mapping[str, Any]) -> Any:
+    """`from_file`; where there is no such file, as it is seen from the config that names it.
+
+    Configs name such files from the folder of their project, where not everybody starts.
+    """
+    from poise import schemas
+
+    name = metainfo["from_file"]
+    place = places_of(metainfo).get("from_file")
+    if place is None or Path(name).is_file() or schemas.known(name):
+        return name
+    found = (folder / name for folder in Path(place[0]).absolute().parents)
+    return next((path for path in found if path.is_file()), name)
 
 
 def _extras(metainfo: Mapping[str, Any], number: Callable[[str, str], int]) -> dict[str, Any]:

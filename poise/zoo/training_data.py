@@ -6,13 +6,23 @@ In general terms, and no legal advice: the terms of a data set are those of its 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from poise.zoo.index import Model
 
-__all__ = ["LICENCE", "licence_note", "training_data"]
+__all__ = ["LICENCE", "licence_note", "licence_of_network", "training_data"]
 
 #: of recipes and released weights
 LICENCE = "Apache-2.0"
+
+#: architectures of others' networks, and the licence of the weights that were released for them
+_OTHERS = (
+    (
+        re.compile(r"(sapiens_)?(0\.3|0\.6|1|2)b"),
+        "Meta's released weights of Sapiens are CC-BY-NC-4.0: not for commercial use",
+    ),
+)
 
 _BODY7 = "COCO, AI Challenger, CrowdPose, MPII, JHMDB, Halpe, PoseTrack18"
 _FACES = "WFLW, 300W, COFW, LaPa"
@@ -125,3 +135,18 @@ def licence_note(model: Model) -> str:
         verb = "" if len(data) == 1 else " is" if len(limited) == 1 else " are"
         return f"{note}{whose}{verb} given for research only: read the terms before commercial use"
     return f"{note}whose own terms apply to the data"
+
+
+def licence_of_network(config: Mapping[str, Any] | None) -> str | None:
+    """Licence of the weights that go with a config, where they are others' and limited.
+
+    Example:
+        >>> licence_of_network({"model": {"backbone": {"arch": "sapiens_1b"}}})[-27:]
+        '4.0: not for commercial use'
+        >>> licence_of_network({"model": {"backbone": {"arch": "base"}}}) is None
+        True
+    """
+    backbone = ((config or {}).get("model") or {}).get("backbone") or {}
+    arch = backbone.get("arch")
+    found = (note for names, note in _OTHERS if isinstance(arch, str) and names.fullmatch(arch))
+    return next(found, None)

@@ -51,6 +51,11 @@ _ARCHS = (
     ("deit-t deit-tiny", 192, 12, 3, 768),
     ("deit-s deit-small dinov2-s dinov2-small", 384, 12, 6, 1536),
     ("deit-b deit-base", 768, 12, 12, 3072),
+    # Sapiens (Khirodkar 2024, arXiv 2408.12569)
+    ("0.3b sapiens_0.3b", 1024, 24, 16, 4096),
+    ("0.6b sapiens_0.6b", 1280, 32, 16, 5120),
+    ("1b sapiens_1b", 1536, 40, 24, 6144),
+    ("2b sapiens_2b", 1920, 48, 32, 7680),
 )
 _ARCH_KEYS = ("embed_dims", "num_layers", "num_heads", "feedforward_channels")
 _OUT_TYPES = ("raw", "cls_token", "featmap", "avg_featmap")
@@ -183,8 +188,8 @@ class VisionTransformer(BaseBackbone):
     """Patches through attention layers: (B, 3, H, W) -> what `out_type` says, a layer each.
 
     Args:
-        arch: "small", "base", "large", "huge", "deit-small" ..., or a dict of `embed_dims`,
-            `num_layers`, `num_heads`, `feedforward_channels`.
+        arch: "small", "base", "large", "huge", "deit-small", "sapiens_0.3b" ..., or a dict of
+            `embed_dims`, `num_layers`, `num_heads`, `feedforward_channels`.
         img_size: of the picture, (height, width), that position embeddings are for.
         patch_size: side of patches.
         in_channels: channels of the picture.
