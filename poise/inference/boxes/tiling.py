@@ -29,6 +29,8 @@ LEAST_SIDE = 32
 SAME = 0.4
 #: A box that ends so near at an inner border of its tile was cut there: pixels, share of the tile.
 _NEAR_PIXELS, _NEAR_SHARE = 2.0, 0.01
+#: One that ends within so much of its own side was perhaps cut: detectors place sides no better.
+_PERHAPS_SHARE = 0.08
 
 
 class Views:
@@ -86,13 +88,27 @@ class Views:
         return _Parts(boxes, owners, None, self._cut(boxes, owners)).settled(scores)
 
     def _cut(self, boxes: np.ndarray, owners: np.ndarray) -> np.ndarray:
-        """(N,) whether a box ends where its tile does and the picture does not."""
+        """(N,) whether a box ends where its tile does and the picture does not.
+
+        One that ends a little before counts where another view says so: with a box that goes on
+        past that border, and of which this tile would show the same.
+        """
         tiles = self.places[owners]
-        sides = tiles[:, 2:] - tiles[:, :2]
-        near = np.tile(np.maximum(_NEAR_PIXELS, _NEAR_SHARE * sides), 2)
-        inside = np.concatenate((boxes[:, :2] - tiles[:, :2], tiles[:, 2:] - boxes[:, 2:]), 1)
         inner = tiles != self.places[0]
-        return np.asarray(((inside <= near) & inner).any(1))
+        sides = tiles[:, 2:] - tiles[:, :2]
+        inside = np.concatenate((boxes[:, :2] - tiles[:, :2], tiles[:, 2:] - boxes[:, 2:]), 1)
+        near = np.maximum(_NEAR_PIXELS, _NEAR_SHARE * sides)
+        cut = ((inside <= np.tile(near, 2)) & inner).any(1)
+        perhaps = (inside <= _PERHAPS_SHARE * np.tile(boxes[:, 2:] - boxes[:, :2], 2)) & inner
+        rows, whole = np.flatnonzero(perhaps.any(1) & ~cut), np.flatnonzero(~cut)
+        ends, others = tiles[rows, None], boxes[None, whole]
+        past = np.concatenate((others[..., :2] < ends[..., :2], others[..., 2:] > ends[..., 2:]), 2)
+        low = np.maximum(others[..., :2], ends[..., :2])
+        shown = np.concatenate((low, np.minimum(others[..., 2:], ends[..., 2:])), 2)
+        alike = bbox_overlaps(boxes[rows, None], shown)[:, 0] > SAME
+        elsewhere = owners[rows, None] != owners[whole]
+        cut[rows] = ((past & perhaps[rows, None]).any(2) & alike & elsewhere).any(1)
+        return np.asarray(cut)
 
 
 class _Parts(NamedTuple):

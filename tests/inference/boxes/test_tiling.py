@@ -98,6 +98,20 @@ def test_who_is_whole_in_one_tile_and_cut_in_the_next_is_found_once():
     assert found.tolist() == boxes([130, 5, 200, 95, 0.6]).tolist()
 
 
+def test_a_part_that_ends_a_little_before_its_border_is_a_part():
+    # the left tile ends at 180; detectors place sides to some per cent
+    whole, part = boxes([100, 10, 230, 90, 0.4]), boxes([104, 12, 176, 88, 0.9])
+    assert TWO.joined([whole, part, NOBODY]).tolist() == whole.tolist()
+    # where no view has it whole, nobody says that it goes on
+    assert TWO.joined([NOBODY, part, NOBODY]).tolist() == part.tolist()
+
+
+def test_who_stands_near_a_border_before_somebody_larger_stays():
+    # a child whose box ends near the border at 180, and an adult who goes on past it
+    found = TWO.joined([boxes([100, 0, 230, 100, 0.9]), boxes([146, 60, 177, 98, 0.5]), NOBODY])
+    assert len(found) == 2
+
+
 def test_a_sliver_at_a_border_is_nobody():
     # an arm of somebody whom the other tile has whole
     found = TWO.joined([NOBODY, boxes([165, 40, 180, 60, 0.9]), boxes([40, 5, 110, 95, 0.6])])
