@@ -47,8 +47,12 @@ def label(
         ),
     ] = None,
     category: Annotated[
-        str, typer.Option(help="What is labelled, unless labels say it: mouse, hand ...")
-    ] = "person",
+        str | None,
+        typer.Option(
+            help="What is labelled, unless labels say it: mouse, hand ...",
+            show_default="by the keypoints",
+        ),
+    ] = None,
     doubts: Annotated[
         Path | None,
         typer.Option(help="Show what this file of `poise data audit --out` doubts, worst first."),

@@ -66,8 +66,12 @@ def pick(
         float, typer.Option(help="Keypoints with a lower score are proposed as not labelled.")
     ] = 0.3,
     category: Annotated[
-        str, typer.Option(help="What boxes are called, unless --labelled says it.")
-    ] = "person",
+        str | None,
+        typer.Option(
+            help="What boxes are called, unless --labelled says it: mouse, hand ...",
+            show_default="by the keypoints",
+        ),
+    ] = None,
     detector: options.Detector = "auto",
     detector_weights: options.DetectorWeights = None,
     device: options.Device = "auto",

@@ -134,7 +134,8 @@ def test_json_lines_and_back(own: Any, tmp_path: Path) -> None:
     first = json.loads((tmp_path / "p.jsonl").read_text().splitlines()[0])
     assert first["keypoint_names"] == ["nose", "left_hand", "right_hand"]
     assert first["instances"][0]["keypoint_scores"] == [1, 1, 0]
-    convert_annotations(tmp_path / "p.jsonl", tmp_path / "back.json")
+    back, _ = convert_annotations(tmp_path / "p.jsonl", tmp_path / "back.json")
+    assert back.categories == [{"id": 1, "name": "object"}]
     assert [p["bbox"] for p in people(tmp_path / "back.json")] == [p["bbox"] for p in people(file)]
     first["instances"][0]["keypoints"][0] = [None, None]
     (tmp_path / "p.jsonl").write_text(json.dumps(first) + "\n")

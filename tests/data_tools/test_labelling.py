@@ -494,6 +494,20 @@ def test_only_listed_pictures_are_given(own: Own, number: int) -> None:
             act(number)
 
 
+@pytest.mark.parametrize(
+    ("keypoints", "name"),
+    [("snout,left_ear,tail", "animal"), ("coco", "person"), ("ap10k", "animal"), ("a,b", "object")],
+)
+def test_what_is_labelled_is_called_by_its_keypoints(
+    pictures: Path, keypoints: str, name: str
+) -> None:
+    labels = open_labels(pictures, keypoints=keypoints).labels
+    assert [kind.name for kind in labels.kinds.values()] == [name]
+    assert f"called '{name}', by its keypoints; --category NAME" in labels.said[-1]
+    named = open_labels(pictures, keypoints=keypoints, category="imp").labels
+    assert ([kind.name for kind in named.kinds.values()], named.said) == (["imp"], [])
+
+
 def test_bare_pictures_are_labelled_from_nothing(pictures: Path) -> None:
     store = open_labels(pictures, keypoints=NAMES, category="mouse")
     assert store.overview()["names"] == ["a.png", "b.png"]

@@ -81,11 +81,31 @@ class TestLabelme:
         # 25 pixels high, so 2.5 around
         assert second["bbox"] == [87.5, 17.5, 15, 30]
         assert found.said[-1].startswith("boxes were made of the keypoints for 1 of 2 people, with")
+        assert found.said[0] == "without a label: 1, called 'imp' as the others are"
+        assert [category["name"] for category in found.categories] == ["imp"]
         assert found.lost == {"shapes of the kind polygon": 1}
         assert found.ids["shapes of the kind polygon"] == ["a.json x"]
         dataset = open_dataset(tmp_path / "labels/coco.json")
         assert len(dataset) == 2
         assert Path(dataset.get_data_info(0)["img_path"]).is_file()
+
+    @pytest.mark.parametrize(
+        ("points", "category", "name", "how"),
+        [
+            (("snout", "tail_base"), None, "animal", "by their keypoints"),
+            (("left_shoulder", "left_wrist"), None, "person", "by their keypoints"),
+            (("thumb1", "wrist"), None, "hand", "by their keypoints"),
+            (("a", "b"), None, "object", "by their keypoints"),
+            (("a", "b"), "valve", "valve", "as --category says"),
+        ],
+    )
+    def test_who_has_no_label_is_called_by_the_keypoints(
+        self, folder: Any, points: Any, category: str | None, name: str, how: str
+    ) -> None:
+        source = folder(*(self.point(p, 20 + 9 * n, 30, 1) for n, p in enumerate(points)))
+        found = read_annotations(source, Reading(category=category))
+        assert [entry["name"] for entry in found.categories] == [name]
+        assert found.said[0] == f"without a label: 1, called '{name}' {how}"
 
     def test_boxes_gather_points_without_groups(self, folder: Any) -> None:
         source = folder(

@@ -18,6 +18,7 @@ from poise.data_tools.formats.coco_mending import mended
 from poise.data_tools.formats.reading import Reading
 from poise.datasets.coco_file import check_rows, read_json
 from poise.errors import DataError
+from poise.inference.detectors.targets import category_name
 from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["check_writable", "is_coco", "read_coco_file", "schema_of", "write_coco_file"]
@@ -43,7 +44,8 @@ def read_coco_file(path: Path, reading: Reading) -> Annotations:
     Raises:
         DataError: no COCO file, or keypoints of another number than the schema's.
     """
-    content, said = mended(read_json(str(path)), path, reading)
+    given = read_json(str(path))
+    content, said = mended(given, path, reading)
     if reading.category is not None or reading.schema is None:
         content, joined = one_set(check_annotations(content, path), reading.category, source=path)
         said += joined
@@ -54,6 +56,10 @@ def read_coco_file(path: Path, reading: Reading) -> Annotations:
     )
     meta = parse_pose_metainfo(dict(found))
     _check_entries(content, path)
+    categories = content.get("categories") or [{"id": 1}]
+    if len(categories) == 1 and not given.get("categories"):
+        categories = [{**categories[0], "name": category_name(meta)}]
+        said.append(f"without a category: called '{categories[0]['name']}' by the keypoints")
     expected = 3 * meta["num_keypoints"]
     for ann in content["annotations"]:
         if ann.get("keypoints") and len(ann["keypoints"]) != expected:
@@ -73,7 +79,7 @@ def read_coco_file(path: Path, reading: Reading) -> Annotations:
         **keypoints_of(meta),
         categories=[
             {k: v for k, v in category.items() if k not in ("keypoints", "skeleton")}
-            for category in content.get("categories") or [{"id": 1, "name": "person"}]
+            for category in categories
         ],
         schema=schema_of(found),
         said=said,

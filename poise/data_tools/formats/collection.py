@@ -16,6 +16,7 @@ from poise.data_tools.formats.annotations import Annotations, new_annotation
 from poise.data_tools.formats.reading import Reading
 from poise.errors import DataError
 from poise.geometry.boxes import Box, box_around
+from poise.inference.detectors.targets import category_name
 from poise.schemas.sides import other_sides, plain_name
 from poise.structures import keypoint_names
 from poise.structures.metainfo import parse_pose_metainfo
@@ -35,14 +36,14 @@ class Draft:
     Attributes:
         points: name -> x, y (image space), visibility.
         box: left, top, right, bottom, or None.
-        category: label of the whole.
+        category: label of the whole; "" where the source has none.
         where: what finds it again: file and number.
         more: further fields of the annotation.
     """
 
     points: dict[str, tuple[float, float, float]]
     box: Box | None = None
-    category: str = "person"
+    category: str = ""
     where: str = ""
     more: dict[str, Any] = field(default_factory=dict)
 
@@ -77,8 +78,9 @@ class Collection:
         """Take in the people of a picture; those of another category than is wanted are counted."""
         wanted = self.reading.category
         for draft in drafts:
-            self._categories[draft.category] = None
-            if wanted is not None and draft.category != wanted:
+            if draft.category:
+                self._categories[draft.category] = None
+            if wanted is not None and draft.category not in (wanted, ""):
                 self.found.drop(f"people of other categories than {wanted}", draft.where)
             else:
                 self._drafts.append((image, draft))
@@ -100,6 +102,7 @@ class Collection:
         Raises:
             DataError: nothing has keypoints, or only some categories name theirs.
         """
+        self._call_the_others()
         names, schema = self._names(keypoints)
         found = self.found
         found.names, found.schema = names, schema
@@ -135,6 +138,20 @@ class Collection:
                 f"with {self.reading.margin:.0%} of the longer side around them"
             )
         return found
+
+    def _call_the_others(self) -> None:
+        """Give those a category who have no label."""
+        nameless = [draft for _, draft in self._drafts if not draft.category]
+        if nameless:
+            points = {name for draft in nameless for name in draft.points}
+            name, how = category_name(points), "by their keypoints"
+            if self.reading.category:
+                name, how = self.reading.category, "as --category says"
+            elif len(self._categories) == 1:
+                name, how = next(iter(self._categories)), "as the others are"
+            for draft in nameless:
+                draft.category = name
+            self.found.said.append(f"without a label: {len(nameless):,}, called '{name}' {how}")
 
     def _names(
         self, keypoints: Mapping[str, Sequence[str]] | Sequence[str]

@@ -17,6 +17,7 @@ from poise.data_tools.formats.annotations import Annotations, keypoints_of, new_
 from poise.data_tools.formats.reading import Reading
 from poise.errors import DataError
 from poise.geometry.boxes import bbox_xyxy2xywh
+from poise.inference.detectors.targets import category_name
 from poise.inference.results.pose_result import RESULT_VERSION, PoseResult
 from poise.inference.results.reading import read_results
 from poise.structures.metainfo import keypoint_names, parse_pose_metainfo
@@ -103,10 +104,8 @@ def read_json_lines(path: Path, reading: Reading) -> Annotations:
             )
     # a schema that has not just these keypoints tells nothing of their links and sides
     schema = reading.schema or (meta["dataset_name"] if "flip_indices" in meta else "")
-    return Annotations(images, people, categories=_PERSON, schema=schema, **keypoints_of(meta))
-
-
-_PERSON = [{"id": 1, "name": "person"}]
+    called = [{"id": 1, "name": category_name(meta or names)}]
+    return Annotations(images, people, categories=called, schema=schema, **keypoints_of(meta))
 
 
 def _people(result: PoseResult, image: int, before: int) -> list[dict[str, Any]]:

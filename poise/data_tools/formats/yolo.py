@@ -19,6 +19,7 @@ from poise.check.files import write_text
 from poise.data_tools.formats.annotations import Annotations, new_annotation
 from poise.data_tools.formats.reading import PICTURES, Reading, picture_size
 from poise.errors import DataError, FileMissingError
+from poise.inference.detectors.targets import category_name
 from poise.schemas.sides import schema_of_names
 from poise.structures import keypoint_names
 from poise.structures.metainfo import parse_pose_metainfo
@@ -117,7 +118,7 @@ def read_yolo(path: Path, reading: Reading) -> Annotations:
     pictures = [p for p in there if p.suffix.lower() in PICTURES]
     if not pictures:
         raise FileMissingError(f"{folder}, the pictures of {path}, has none; give --images")
-    classes = about.get("names") or {0: "person"}
+    classes = about.get("names") or {0: category_name(names)}
     classes = dict(enumerate(classes)) if isinstance(classes, list) else classes
     result = Annotations(
         [],

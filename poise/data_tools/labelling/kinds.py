@@ -15,6 +15,7 @@ from poise._words import counted, shortened
 from poise.check.categories import OWN
 from poise.check.keypoints import describe_content
 from poise.errors import DataError
+from poise.inference.detectors.targets import category_name
 from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["Kind", "kinds_of", "new_category"]
@@ -127,12 +128,12 @@ def _kind(
     )
 
 
-def new_category(keypoints: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def new_category(keypoints: str, name: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """A category of COCO's form, and what `info` says of its sides.
 
     Args:
         keypoints: name of a schema, metadata file, or names with commas between.
-        name: of the category.
+        name: of the category; by the keypoints without it.
 
     Raises:
         DataError: names that are empty or occur twice.
@@ -140,6 +141,7 @@ def new_category(keypoints: str, name: str) -> tuple[dict[str, Any], dict[str, A
     """
     names, meta = _given(keypoints)
     links = [[int(a) + 1, int(b) + 1] for a, b, *_ in meta["skeleton_links"]] if meta else []
+    name = name or category_name(meta or names)
     category = {"id": 1, "name": name, "keypoints": names, "skeleton": links}
     swap = [int(k) for k in meta["flip_indices"]] if meta else []
     # no pairs are nothing known: a reader that is told so would mirror pictures

@@ -35,7 +35,7 @@ def open_labels(
     out: Path | None = None,
     images: Path | None = None,
     keypoints: str | None = None,
-    category: str = "person",
+    category: str | None = None,
     doubts: Path | None = None,
     replace: bool = False,
 ) -> LabelStore:
@@ -46,7 +46,7 @@ def open_labels(
         out: file that is written; `place`, or `labels.json` in the folder, without it.
         images: folder of the pictures; looked for around the file without it.
         keypoints: schema, metadata file, or names with commas between; for pictures without labels.
-        category: what is labelled, where no labels say it.
+        category: what is labelled, where no labels say it; by the keypoints without it.
         doubts: file of `poise data audit --out`, whose pictures alone are shown.
         replace: begin anew where `out` is there already.
 
@@ -118,7 +118,7 @@ def _read(
     home: Path,
     images: Path | None,
     keypoints: str | None,
-    category: str,
+    category: str | None,
     said: list[str],
 ) -> Labels:
     """Labels of a file, or none yet, with the pictures of a folder."""
@@ -128,7 +128,7 @@ def _read(
         content = _checked(read_json(str(source), owner="poise data label"), source)
     unnamed = not any(c.get("keypoints") for c in content["categories"])
     if unnamed and keypoints is not None:
-        content = _with_keypoints(content, keypoints, category)
+        content = _with_keypoints(content, keypoints, category, said)
     about = source or folder or home
     kinds = kinds_of(content, about, keypoints)
     names = [str(row["file_name"]) for row in content["images"]]
@@ -153,11 +153,18 @@ def _checked(content: Any, source: Path) -> dict[str, Any]:
     return {**content, **{k: content.get(k) or [] for k in ("annotations", "categories")}}
 
 
-def _with_keypoints(content: Mapping[str, Any], keypoints: str, name: str) -> dict[str, Any]:
+def _with_keypoints(
+    content: Mapping[str, Any], keypoints: str, name: str | None, said: list[str]
+) -> dict[str, Any]:
     """Content whose categories get names of keypoints, of which they have none."""
     new, info = new_category(keypoints, name)
     points = {key: new[key] for key in ("keypoints", "skeleton")}
     categories = [{**old, **points} for old in content["categories"]] or [new]
+    if name is None and not content["categories"]:
+        said.append(
+            f"what is labelled is called '{new['name']}', by its keypoints; --category NAME calls "
+            "it otherwise"
+        )
     return {**content, "info": {**(content.get("info") or {}), **info}, "categories": categories}
 
 

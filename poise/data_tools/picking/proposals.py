@@ -28,6 +28,7 @@ from poise.data_tools.picking.shots import Place, Poses
 from poise.data_tools.sheets import write_picture
 from poise.errors import ArgumentError, DataError, one_of
 from poise.geometry.boxes import bbox_xyxy2xywh
+from poise.inference.detectors.targets import category_name
 from poise.structures import keypoint_names
 from poise.visualization import draw_instances
 from poise.visualization.sheets import contact_sheet
@@ -61,7 +62,7 @@ class Proposals:
         form: one of `TARGETS`.
         threshold: keypoints that score lower are not labelled.
         model: name of the model, for tools that show it.
-        category: what boxes are called where no labels say it.
+        category: what boxes are called where no labels say it; by the keypoints without it.
         replace: overwrite labels that are there.
 
     Raises:
@@ -71,7 +72,7 @@ class Proposals:
     form: str = "labelme"
     threshold: float = 0.3
     model: str = "poise"
-    category: str = "person"
+    category: str | None = None
     replace: bool = False
 
     def __post_init__(self) -> None:
@@ -223,7 +224,7 @@ def _annotations(picked: Picked, how: Proposals) -> Annotations:
         categories = old.categories[:1]
         found = Annotations([], [], old.names, old.swap, old.skeleton, categories, old.schema)
     else:
-        categories = [{"id": 1, "name": how.category}]
+        categories = [{"id": 1, "name": how.category or category_name(meta)}]
         found = Annotations([], [], categories=categories, **keypoints_of(meta))
     found.proposed_by = how.model
     return found

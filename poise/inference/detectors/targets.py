@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["COCO_CLASSES", "Wanted", "shows_people", "target_of", "wanted_classes"]
+__all__ = [
+    "COCO_CLASSES",
+    "Wanted",
+    "category_name",
+    "shows_people",
+    "target_of",
+    "wanted_classes",
+]
 
 #: Animals whose joints are called as people's are.
 _LIKE_PEOPLE = frozenset(("Animal Kingdom", "macaque"))
@@ -13,6 +20,11 @@ _LIKE_PEOPLE = frozenset(("Animal Kingdom", "macaque"))
 _ANIMALS = frozenset(("ap10k", "animalpose", "atrw", "horse10", "zebra", *_LIKE_PEOPLE))
 #: Starts of the names of keypoints that number the landmarks of a face.
 _FACE_NAMES = ("kpt-", "face-")
+
+#: Parts that people do not have.
+_ANIMAL_PARTS = ("tail", "snout", "muzzle", "paw", "hoof", "withers", "beak", "wing", "antenna")
+#: What is neither a person, a hand, a face nor an animal, as far as its keypoints tell.
+_THING = "object"
 
 #: what a model looks at -> classes of a detector of COCO's 80, as MMPose has them
 COCO_CLASSES = {"person": (0,), "animal": tuple(range(15, 24))}
@@ -102,3 +114,23 @@ def target_of(metainfo: Mapping[str, Any]) -> str | None:
     if names and all(name.startswith(_FACE_NAMES) for name in names):
         return "face"
     return None
+
+
+def category_name(metainfo: Mapping[str, Any] | Iterable[str]) -> str:
+    """What those who have such keypoints are called, where nobody says it.
+
+    A detector that learns from labels knows its classes by these names: mice that are called
+    people would be people to it.
+
+    Args:
+        metainfo: parsed schema, or names of keypoints.
+
+    Example:
+        >>> category_name(["snout", "left_ear", "right_ear", "tail_base"]), category_name(["p1"])
+        ('animal', 'object')
+    """
+    if not isinstance(metainfo, Mapping):
+        metainfo = {"keypoint_name2id": dict.fromkeys(metainfo)}
+    target = target_of(metainfo)
+    names = " ".join(map(str, metainfo.get("keypoint_name2id", ()))).lower()
+    return target or ("animal" if any(part in names for part in _ANIMAL_PARTS) else _THING)
