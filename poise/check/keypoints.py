@@ -165,8 +165,10 @@ def _schema(
         first = bool(other) and names.index(other) > number
         color = _BLUE if not other else _GREEN if first else _ORANGE
         points[number] = dict(name=name, id=number, color=color, type="", swap=other)
-    # COCO counts from one
-    pairs = [(a - 1, b - 1) for a, b in skeleton if 0 < a <= len(names) and 0 < b <= len(names)]
+    # COCO counts from one, MP-100 from zero
+    start = 0 if any(0 in link for link in skeleton) else 1
+    ends = [(a - start, b - start) for a, b in skeleton]
+    pairs = [(a, b) for a, b in ends if 0 <= a < len(names) and 0 <= b < len(names)]
     links = {
         i: dict(link=(names[a], names[b]), id=i, color=points[a]["color"])
         for i, (a, b) in enumerate(pairs)

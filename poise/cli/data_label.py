@@ -62,6 +62,7 @@ def label(
         typer.Option("--model", "-m", help="Model that proposes the pose in a box that you draw."),
     ] = None,
     weights: options.Weights = None,
+    support: options.Support = None,
     keypoint_threshold: Annotated[
         float, typer.Option(help="Keypoints with a lower score are proposed as not labelled.")
     ] = 0.3,
@@ -104,6 +105,7 @@ def label(
             detector_weights=None,
             boxes_given=True,
             device=device,
+            support=support,
         )
         kinds = store.labels.kinds.values()
         proposer = Proposer(inferencer, kinds, threshold=keypoint_threshold)

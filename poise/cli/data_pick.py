@@ -30,6 +30,7 @@ def pick(
         ),
     ] = None,
     weights: options.Weights = None,
+    support: options.Support = None,
     num: Annotated[int, typer.Option("--num", "-n", help="How many frames.")] = 50,
     by: Annotated[
         str | None,
@@ -116,7 +117,12 @@ def pick(
     inferencer = None
     if model is not None:
         inferencer = options.open_inferencer(
-            model, weights, detector=detector, detector_weights=detector_weights, device=device
+            model,
+            weights,
+            detector=detector,
+            detector_weights=detector_weights,
+            device=device,
+            support=support,
         )
     picked = pick_frames(inputs, inferencer, wishes, progress=_bar("looking"))
     for fault in picked.faults:

@@ -28,6 +28,7 @@ __all__ = [
     "Offset",
     "Out",
     "Schema",
+    "Support",
     "Tiles",
     "Weights",
     "command_group",
@@ -108,6 +109,10 @@ MaxGap = Annotated[
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 Schema = Annotated[
     str | None, typer.Option("--schema", help="Keypoints: name of a schema, or metadata file.")
+]
+Support = Annotated[
+    Path | None,
+    typer.Option(help="Labelled pictures (COCO file) that say what pose-anything is to look for."),
 ]
 Offset = Annotated[
     list[str] | None,
@@ -207,13 +212,19 @@ def _say_model(inferencer: Any, boxes_given: bool) -> None:
 
 
 def _warn_untrained(model: str, weights: str | None) -> None:
-    """Say it where the options name a config file and no weights for it."""
+    """Say it where the options name a model without released weights, and give none."""
     from poise.inference.exported.opening import is_exported
+    from poise.zoo import default_weights, find_model
     from poise.zoo.whole import is_whole_model
 
-    if weights is not None or not Path(model).is_file():
+    if weights is not None:
         return
-    if not is_exported(model) and not is_whole_model(model):
+    known = find_model(model)
+    if not Path(model).is_file():
+        lacks = known is not None and known.weights is None and default_weights(model) is None
+    else:
+        lacks = not is_exported(model) and not is_whole_model(model)
+    if lacks:
         typer.echo(
             f"warning: {model} is used without trained weights, so the poses mean nothing; give "
             "the checkpoint with --weights FILE.pth",

@@ -30,6 +30,7 @@ def predict(
     ],
     model: options.Model = "auto",
     weights: options.Weights = None,
+    support: options.Support = None,
     out: options.Out = Path("outputs"),
     save: Annotated[
         str,
@@ -139,6 +140,7 @@ def predict(
         backend=backend,
         mode=mode,
         calibration=calibration,
+        support=support,
     )
     results = inferencer.predict(
         inputs,

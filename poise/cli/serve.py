@@ -20,6 +20,7 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 def serve(
     model: options.Model = "auto",
     weights: options.Weights = None,
+    support: options.Support = None,
     host: Annotated[
         str, typer.Option(help="Address to serve on; 0.0.0.0: all of this machine.")
     ] = "127.0.0.1",
@@ -84,6 +85,7 @@ def serve(
             flip_test=flip_test,
             calibration=calibration,
             covariances=covariances,
+            support=support,
         )
         warm_up(inferencer)
         app = create_app(

@@ -16,8 +16,9 @@ __all__ = ["allow_imports", "allowed_imports", "apply_custom_imports"]
 
 #: starts of modules whose classes Poise has: packages, and MMPose's projects
 _OURS = tuple(f"{name}." for name in (*REPLACED, "rtmpose3d", "projects.uniformer"))
-#: how MMPose's projects/yolox_pose names its own modules, which other projects may have too
-_OF_YOLOX_POSE = {"models", "datasets"}
+#: how MMPose's projects/yolox_pose and projects/pose_anything name their own modules, which other
+#: projects may have too
+_OF_YOLOX_POSE, _OF_POSE_ANYTHING = {"models", "datasets"}, {"models"}
 
 _allowed: set[str] = set()
 
@@ -63,6 +64,9 @@ def apply_custom_imports(cfg: Any) -> list[str]:
     _extend_path([Path.cwd(), *([Path(filename).resolve().parent] if filename else [])])
     may_fail = bool(setting.get("allow_failed_imports", False))
     if cfg.get("default_scope") == "mmyolo" and set(names) == _OF_YOLOX_POSE:
+        return []
+    network = (cfg.get("model") or {}).get("type")
+    if network == "PoseAnythingModel" and set(names) == _OF_POSE_ANYTHING:
         return []
     own = (name for name in names if not f"{name}.".startswith(_OURS))
     return [name for name in own if _import(name, may_fail)]

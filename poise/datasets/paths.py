@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from poise.errors import FileMissingError
 
-__all__ = ["is_absolute", "join_path", "require_file"]
+__all__ = ["is_absolute", "join_path", "picture_folder", "require_file"]
 
 URL_SCHEMES = ("http://", "https://", "s3://")
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 
 
 def is_absolute(path: str) -> bool:
@@ -58,3 +61,51 @@ def require_file(path: str | None, what: str, *, owner: str) -> str:
         f"{owner}: `{what}` does not exist: {path} (of this path, {there} exists); "
         f"check `data_root` and `{what}`"
     )
+
+
+def picture_folder(
+    names: Iterable[str], around: Iterable[Path], images: Path | None = None
+) -> tuple[Path, dict[str, str]]:
+    """Where pictures lie, and how their names read from there.
+
+    Args:
+        names: of the pictures as the annotations have them: paths or addresses.
+        around: folders to look in, the likeliest first.
+        images: the folder, where a user says it.
+
+    Returns:
+        the folder, and name -> path below it (with "/") of those that are there.
+
+    Raises:
+        FileMissingError: `images` is no folder.
+    """
+    if images is not None and not images.is_dir():
+        raise FileMissingError(f"there is no folder of pictures {images}")
+    folders = [images] if images is not None else list(dict.fromkeys(around))
+    wanted = list(dict.fromkeys(names))
+    best: tuple[Path, dict[str, str]] = (folders[0], {})
+    for folder in folders:
+        found = {}
+        for name in wanted:
+            place = next((p for p in _ends(name) if (folder / p).is_file()), None)
+            if place is not None:
+                found[name] = place
+        if len(found) > len(best[1]):
+            best = (folder, found)
+        if len(found) == len(wanted):
+            break
+    return best
+
+
+def _ends(name: str) -> list[str]:
+    """A path, and what is left of it without its first folders: the longest first.
+
+    Example:
+        >>> _ends("a/b/c.png")
+        ['a/b/c.png', 'b/c.png', 'c.png']
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    ends = ["/".join(parts[i:]) for i in range(len(parts))]
+    # Label Studio puts eight digits before the names of uploaded files
+    bare = _UPLOADED.sub("", parts[-1]) if parts else ""
+    return [*ends, bare] if parts and bare != parts[-1] else ends

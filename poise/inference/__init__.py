@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = attach(
         "boxes.propagation": "PoseBoxes interpolate_boxes",
         "detectors": "BatchDetector NanoDetDetector",
         "inferencer": "Inferencer",
+        "networks.support": "Support",
         "smoothing": "SmoothingStage build_smoother smooth_sequence",
         "tracking": "Follow PoseTracker TrackingStage build_tracker",
         "lifting": "LiftingStage build_lifter",

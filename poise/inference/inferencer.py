@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from poise._failures import own_line
-from poise.errors import DataError, UnknownNameError, one_of
+from poise.errors import ArgumentError, DataError, UnknownNameError, one_of
 from poise.inference.boxes.given import GivenBoxes
 from poise.inference.boxes.tiling import Tiling
 from poise.inference.detectors import WholeImage, build_detector
@@ -78,6 +78,8 @@ class Inferencer:
             (`poise.inference.results.calibration`), or the JSON file of one. None: the one of a
             model inside the package, else the map that follows from how the model makes its scores.
         covariances: also keep how unsure each keypoint is, unless a call says otherwise.
+        support: labelled pictures that say what to look for, of a model such as pose-anything:
+            `poise.inference.Support`, or a COCO-style file of one or a few.
         crops: "opencv" (the pixels that models were trained with) or "torch" (warped on the
             device, for GPUs whose host is slow; pixels differ by a few levels).
 
@@ -109,6 +111,7 @@ class Inferencer:
         crops: str = "opencv",
         calibration: Calibration | str | os.PathLike[str] | None = None,
         covariances: bool = False,
+        support: Any = None,
     ) -> None:
         self.mode: Mode = mode_of(mode)
         self._tiling = None if tiles is None else Tiling(tiles)
@@ -122,6 +125,11 @@ class Inferencer:
         own = [runtime_of(file)] if exported else []
         one_of(backend, dict.fromkeys([*BACKENDS, *own]), "backend", UnknownNameError)
         one_of(crops, CROPS, "crops", UnknownNameError)
+        if exported and support is not None:
+            raise ArgumentError(
+                f"{file} is an exported file, which cannot take a support; give the model by name "
+                "or config, and its checkpoint"
+            )
         if exported:
             # without torch, and without importing it
             self.backend = runtime_of(file) if backend == "torch" else backend
@@ -130,7 +138,7 @@ class Inferencer:
             self._space_3d = self.model.space_3d
         else:
             self.device = pick_device(device)
-            self.model = load_pose_model(model, weights, self.device)
+            self.model = load_pose_model(model, weights, self.device, support)
             self._space_3d = space_of(self.model)
         if str(self.device) == "cpu":
             keep_freed_memory()

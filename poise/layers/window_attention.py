@@ -13,7 +13,17 @@ from torch.nn.modules.utils import _pair
 from poise.layers.attention import SelfAttention
 from poise.layers.init import trunc_normal_
 
-__all__ = ["WindowMSA", "attend_in_windows", "split_windows", "window_padding"]
+__all__ = [
+    "WindowMSA",
+    "attend_in_windows",
+    "relative_index",
+    "shift_mask",
+    "split_windows",
+    "window_padding",
+]
+
+#: added to products between tokens that a shift made neighbours
+FAR = -100.0
 
 
 def split_windows(x: Tensor, window_size: int | Sequence[int]) -> Tensor:
@@ -78,7 +88,30 @@ def attend_in_windows(
     return x[:, top : top + H, left : left + W]
 
 
-def _relative_index(height: int, width: int) -> Tensor:
+def shift_mask(
+    height: int, width: int, window_size: int, shift: int, device: torch.device | None = None
+) -> Tensor:
+    """(windows, L, L) float32: `FAR` between tokens that are no neighbours before the shift.
+
+    Args:
+        height, width: of the map, multiples of the window's side.
+        window_size: side of a window.
+        shift: places that the map is moved by, more than none.
+        device: where it is made.
+    """
+
+    def regions(size: int) -> Tensor:
+        ids = torch.zeros(size, device=device)
+        ids[-window_size:] = 1
+        ids[-shift:] = 2
+        return ids
+
+    labels = 3 * regions(height)[:, None] + regions(width)
+    labels = split_windows(labels[None, :, :, None], window_size).squeeze(-1)
+    return (labels[:, None] != labels[:, :, None]) * FAR
+
+
+def relative_index(height: int, width: int) -> Tensor:
     """(h * w, h * w) int64: row of the bias table for each pair of places in a window."""
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     rows, columns = rows.flatten(), columns.flatten()
@@ -118,7 +151,7 @@ class WindowMSA(SelfAttention):
             height, width = window_size
             table = torch.zeros((2 * height - 1) * (2 * width - 1), num_heads)
             self.relative_position_bias_table = nn.Parameter(table)
-            self.register_buffer("relative_position_index", _relative_index(height, width))
+            self.register_buffer("relative_position_index", relative_index(height, width))
 
     def init_weights(self) -> None:
         """Biases start as a narrow cut Gaussian."""

@@ -40,12 +40,13 @@ _DETECTOR_FOLDERS = ("demo/", "mmdet::")
 #: the one inside the package
 _OWN_DETECTOR = "nanodet"
 #: tasks of folders that do not say it; MoveNet and some projects find bodies
-_OTHER_TASKS = {"projects/rtmpose3d/configs": "wholebody 3d"}
+_OTHER_TASKS = {"projects/rtmpose3d/configs": "wholebody 3d", "pose_anything": "any 2d"}
 
 #: start of a name that does not say its square input -> pixels of its side
 _SIDES = {
     "movenet-thunder": 256,
     "movenet-lightning": 192,
+    "pose-anything": 224,
     "yolox-pose_tiny": 416,
     "yolox-pose_": 640,
 }

@@ -42,6 +42,13 @@ def _tcn(*kernels: int) -> Tree:
     }
 
 
+def _swin_v2(dim: int, third: int) -> Tree:
+    """Sizes of SwinV2 (Liu 2022, appendix), in windows of 16 on pictures of 256."""
+    heads = [dim // 32 * factor for factor in (1, 2, 4, 8)]
+    sizes = {"embed_dim": dim, "depths": [2, 2, third, 2], "num_heads": heads}
+    return {"img_size": 256, "window_size": 16, "num_classes": 0, **sizes}
+
+
 _PVT_LAYERS = {"tiny": [2, 2, 2, 2], "small": [3, 4, 6, 3], "medium": [3, 4, 18, 3]}
 _PVT_LAYERS["large"] = [3, 8, 27, 3]
 _REGNETS = ["400mf", "800mf", "1.6gf", "3.2gf", "4.0gf", "6.4gf", "8.0gf", "12gf"]
@@ -100,6 +107,12 @@ VARIANTS: Mapping[str, Mapping[str, str | Tree]] = {
         "small": {"depths": (2, 2, 18, 2), "out_indices": (3,), "drop_path_rate": 0.3},
         "base": "swin-b-p4-w7",
         "large": "swin-l-p4-w7",
+    },
+    "SwinTransformerV2": {
+        "tiny": _swin_v2(96, 6),
+        "small": _swin_v2(96, 18),
+        "base": _swin_v2(128, 18),
+        "large": _swin_v2(192, 18),
     },
     "TCN": {
         "1-frame": _tcn(1, 1, 1, 1, 1),

@@ -70,9 +70,10 @@ def test_models_without_weights_are_few():
         # settings of training that a project has, and nothing was released for
         if m.weights is None and not m.folder.startswith("projects/rtmpose/")
     ]
-    # trainings of DWPose, variants of DeepFashion, two others, the embedded models, and two
-    # detectors
+    # trainings of DWPose, variants of DeepFashion, three others, the embedded models, and
+    # two detectors
     kinds = (
+        "pose-anything",
         "yolox_nano",
         "yolox_m",
         "dwpose",

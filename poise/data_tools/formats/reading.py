@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from poise.errors import ArgumentError, FileMissingError
+from poise.datasets.paths import picture_folder
+from poise.errors import ArgumentError
 from poise.geometry.boxes import BOX_MARGIN
 
 __all__ = ["PICTURES", "Reading", "picture_folder", "picture_size"]
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 #: EXIF's tag of the orientation, and its values that exchange width and height
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 
@@ -53,54 +51,6 @@ class Reading:
                 f"the margin of boxes (--box-margin) is a part of the longer side such as 0.1, "
                 f"got {self.margin}"
             )
-
-
-def picture_folder(
-    names: Iterable[str], around: Iterable[Path], images: Path | None = None
-) -> tuple[Path, dict[str, str]]:
-    """Where pictures lie, and how their names read from there.
-
-    Args:
-        names: of the pictures as the annotations have them: paths or addresses.
-        around: folders to look in, the likeliest first.
-        images: the folder, where a user says it.
-
-    Returns:
-        the folder, and name -> path below it (with "/") of those that are there.
-
-    Raises:
-        FileMissingError: `images` is no folder.
-    """
-    if images is not None and not images.is_dir():
-        raise FileMissingError(f"there is no folder of pictures {images}")
-    folders = [images] if images is not None else list(dict.fromkeys(around))
-    wanted = list(dict.fromkeys(names))
-    best: tuple[Path, dict[str, str]] = (folders[0], {})
-    for folder in folders:
-        found = {}
-        for name in wanted:
-            place = next((p for p in _ends(name) if (folder / p).is_file()), None)
-            if place is not None:
-                found[name] = place
-        if len(found) > len(best[1]):
-            best = (folder, found)
-        if len(found) == len(wanted):
-            break
-    return best
-
-
-def _ends(name: str) -> list[str]:
-    """A path, and what is left of it without its first folders: the longest first.
-
-    Example:
-        >>> _ends("a/b/c.png")
-        ['a/b/c.png', 'b/c.png', 'c.png']
-    """
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    ends = ["/".join(parts[i:]) for i in range(len(parts))]
-    # Label Studio puts eight digits before the names of uploaded files
-    bare = _UPLOADED.sub("", parts[-1]) if parts else ""
-    return [*ends, bare] if parts and bare != parts[-1] else ends
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from poise.errors import ArgumentError, CheckpointError, ConfigError
+from poise.inference.networks.support import with_support
 
 __all__ = ["load_pose_model"]
 
@@ -13,17 +14,20 @@ __all__ = ["load_pose_model"]
 _DETECTOR_PARTS = ("bbox_head", "rpn_head", "roi_head")
 
 
-def load_pose_model(model: Any, weights: Any, device: Any) -> Any:
+def load_pose_model(model: Any, weights: Any, device: Any, support: Any = None) -> Any:
     """Estimator that looks at pictures, in eval mode on a device.
 
     Args:
         model: name, config file, `Config`, or a built estimator.
         weights: checkpoint; None takes a name's released one.
         device: torch device.
+        support: labelled pictures that say what to look for, of a model that needs them
+            (`poise.inference.Support`, or a file).
 
     Raises:
-        ConfigError: a detector, or a model that lifts poses.
-        ArgumentError: a built model that does not say what its keypoints are.
+        ConfigError: a detector, a model that lifts poses, or one that lacks its support.
+        ArgumentError: a built model that does not say what its keypoints are; a support for one
+            that takes none.
         CheckpointError: weights that cannot be fetched or read.
     """
     from poise.models.build import load_model
@@ -45,6 +49,7 @@ def load_pose_model(model: Any, weights: Any, device: Any) -> Any:
             )
         raise
     _refuse_lifter(loaded)
+    loaded = with_support(loaded, support)
     _check_described(loaded)
     return loaded
 

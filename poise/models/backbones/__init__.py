@@ -27,6 +27,7 @@ __getattr__, __dir__, __all__ = attach(
         "seresnet": "SEResNeXt SEResNet",
         "shufflenet": "ShuffleNetV1 ShuffleNetV2",
         "swin": "SwinTransformer",
+        "swin_v2": "SwinTransformerV2",
         "tcn": "TCN",
         "timm_backbone": "TIMMBackbone",
         "uniformer": "UniFormer",

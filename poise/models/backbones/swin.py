@@ -19,7 +19,7 @@ from poise.layers.transformer import FFN
 from poise.layers.window_attention import (
     WindowMSA,
     attend_in_windows,
-    split_windows,
+    shift_mask,
     window_padding,
 )
 from poise.models.backbones.base import (
@@ -40,9 +40,6 @@ Config = Mapping[str, Any]
 LN: Config = {"type": "LN"}
 GELU: Config = {"type": "GELU"}
 Size = tuple[int, int]
-
-#: added to products between tokens that a shift made neighbours
-FAR = -100.0
 
 
 class ShiftWindowMSA(BaseModule):
@@ -91,16 +88,7 @@ class ShiftWindowMSA(BaseModule):
         """(windows, L, L): FAR between tokens that are no neighbours before the shift."""
         if not self.shift_size:
             return None
-
-        def regions(size: int) -> Tensor:
-            ids = torch.zeros(size, device=x.device, dtype=x.dtype)
-            ids[-self.window_size :] = 1
-            ids[-self.shift_size :] = 2
-            return ids
-
-        labels = 3 * regions(height)[:, None] + regions(width)
-        labels = split_windows(labels[None, :, :, None], self.window_size).squeeze(-1)
-        return (labels[:, None] != labels[:, :, None]) * torch.tensor(FAR).to(x)
+        return shift_mask(height, width, self.window_size, self.shift_size, x.device).to(x.dtype)
 
     def forward(self, query: Tensor, hw_shape: Size) -> Tensor:
         """Tokens (B, H * W, C) of a grid (H, W) -> (B, H * W, C)."""

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "base": "BasePoseEstimator",
         "bottomup": "BottomupPoseEstimator",
+        "few_shot": "PoseAnythingModel",
         "lifter": "PoseLifter",
         "topdown": "TopdownPoseEstimator",
         "topdown_3d": "TopdownPoseEstimator3D",

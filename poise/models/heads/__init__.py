@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = attach(
         "cpm": "CPMHead",
         "dekr": "DEKRHead",
         "edpose.head": "EDPoseHead TransformerHead",
+        "few_shot.head": "PoseHead",
         "heatmap": "HeatmapHead",
         "integral": "DSNTHead IntegralRegressionHead",
         "internet": "InternetHead",

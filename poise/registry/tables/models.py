@@ -24,6 +24,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.backbones.seresnet": "SEResNeXt SEResNet",
         "poise.models.backbones.shufflenet": "ShuffleNetV1 ShuffleNetV2",
         "poise.models.backbones.swin": "SwinTransformer",
+        "poise.models.backbones.swin_v2": "SwinTransformerV2",
         "poise.models.backbones.tcn": "TCN",
         "poise.models.backbones.timm_backbone": "TIMMBackbone",
         "poise.models.backbones.uniformer": "UniFormer",
@@ -68,6 +69,10 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.heads.vis": "VisPredictHead",
         "poise.models.heads.yolox_pose": "YOLOXPoseHead",
         "poise.models.heads.edpose.head": "EDPoseHead TransformerHead",
+        "poise.models.heads.few_shot.head": "PoseHead TwoStageHead=PoseHead",
+        "poise.models.heads.few_shot.positions": "LearnedPositionalEncoding SinePositionalEncoding",
+        "poise.models.heads.few_shot.transformer": "EncoderDecoder "
+        "TwoStageSupportRefineTransformer=EncoderDecoder",
         "poise.models.heads.heatmap": "HeatmapHead",
         "poise.models.heads.integral": "DSNTHead IntegralRegressionHead",
         "poise.models.heads.mspn": "MSPNHead",
@@ -79,6 +84,8 @@ TABLE: dict[str, dict[str, str]] = {
         # estimators and distillers
         "poise.models.distillers.dwpose": "DWPoseDistiller",
         "poise.models.estimators.bottomup": "BottomupPoseEstimator",
+        "poise.models.estimators.few_shot": "PoseAnythingModel "
+        "TransformerPoseTwoStage=PoseAnythingModel",
         "poise.models.estimators.lifter": "PoseLifter",
         "poise.models.estimators.topdown": "TopdownPoseEstimator",
         "poise.models.estimators.topdown_3d": "TopdownPoseEstimator3D",
