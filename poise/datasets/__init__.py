@@ -28,6 +28,7 @@ __getattr__, __dir__, __all__ = attach(
         "readers.deepfashion": "DeepFashionDataset",
         "readers.human36m": "H36MWholeBodyDataset Human36mDataset",
         "readers.interhand": "InterHand2DDoubleDataset InterHand3DDataset",
+        "readers.mp100": "TestPoseDataset TransformerPoseDataset",
         "readers.mpii": "MpiiDataset MpiiTrbDataset",
         "readers.posetrack_video": "PoseTrack18VideoDataset",
         "readers.ubody3d": "UBody3dDataset",

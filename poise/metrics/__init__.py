@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = attach(
         "coco": "CocoMetric",
         "coco_box": "DetectionCocoMetric",
         "coco_wholebody": "CocoWholeBodyMetric",
+        "episodes": "EpisodeMetric",
         "keypoint_2d": "AUC EPE NME",
         "pck": "JhmdbPCKAccuracy MpiiPCKAccuracy PCKAccuracy",
         "keypoint_3d": "MPJPE SimpleMPJPE",

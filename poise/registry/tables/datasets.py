@@ -18,6 +18,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.datasets.readers.deepfashion": "DeepFashionDataset",
         "poise.datasets.readers.human36m": "H36MWholeBodyDataset Human36mDataset",
         "poise.datasets.readers.interhand": "InterHand2DDoubleDataset InterHand3DDataset",
+        "poise.datasets.readers.mp100": "TestPoseDataset TransformerPoseDataset",
         "poise.datasets.readers.mpii": "MpiiDataset MpiiTrbDataset",
         "poise.datasets.readers.posetrack_video": "PoseTrack18VideoDataset",
         "poise.datasets.readers.ubody3d": "UBody3dDataset",

@@ -11,6 +11,9 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.metrics.posetrack18": "PoseTrack18Metric",
         "poise.metrics.pck": "JhmdbPCKAccuracy MpiiPCKAccuracy PCKAccuracy",
     },
+    "poise": {
+        "poise.metrics.episodes": "EpisodeMetric",
+    },
     "mmdet": {
         "poise.metrics.coco_box": "CocoMetric=DetectionCocoMetric",
     },

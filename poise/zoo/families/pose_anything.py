@@ -126,7 +126,8 @@ def _model() -> Tree:
     return dict(
         type="PoseAnythingModel",
         data_preprocessor=PREPROCESSOR,
-        pretrained="swinv2_base",
+        # a .pth file of SwinV2-B, as its authors give it, is where training should start
+        pretrained=None,
         encoder_config=backbone,
         keypoint_head=head,
         train_cfg=dict(),

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 
 import cv2
 import numpy as np
@@ -12,6 +11,7 @@ from typer.testing import CliRunner
 
 from poise.cli.main import app
 from poise.config import Config
+from poise.data_tools.labelling import open_labels
 from poise.errors import ArgumentError, ConfigError, DataError, FileMissingError
 from poise.inference import Inferencer, Support
 from poise.models import build_model
@@ -241,12 +241,9 @@ def test_one_command_from_a_labelled_picture_to_poses_and_corrections(tmp_path):
     assert done.exit_code == 0, done.output
     assert "2 of 2 pictures, 2 poses" in done.output
     assert json.loads((tmp_path / "out" / "0.json").read_text())["keypoint_names"] == NAMES
-    coco = json.loads((tmp_path / "out" / "poses_coco.json").read_text())
-    assert coco["categories"][0]["keypoints"] == NAMES
-    assert coco["categories"][0]["skeleton"] == [[1, 2], [1, 3], [2, 4]]
-    from poise.data_tools.labelling import open_labels
-
-    shutil.copy(tmp_path / "out" / "poses_coco.json", tmp_path / "queries")
-    store = open_labels(tmp_path / "queries" / "poses_coco.json")
-    (kind,) = store.labels.kinds.values()
-    assert (kind.keypoints, kind.links) == (NAMES, [(0, 1), (0, 2), (1, 3)])
+    args = ["data", "pick", str(tmp_path / "queries"), *args[2:-1], str(tmp_path / "to_label")]
+    done = CliRunner().invoke(app, [*args, "-n", "2", "--by", "spread"])
+    assert done.exit_code == 0, done.output
+    (kind,) = open_labels(tmp_path / "to_label").labels.kinds.values()
+    assert (kind.name, kind.keypoints) == ("person", NAMES)
+    assert kind.links == [(0, 1), (0, 2), (1, 3)]

@@ -27,8 +27,13 @@ EPS = 1e-8
 PCK_THRESHOLD = 0.2
 #: arguments of an older version, which change nothing of what the network gives
 _OLDER = frozenset(
-    ("skeleton_loss_weight", "num_samples", "support_embedding_type", "num_support")
-    + ("support_pos_embed",)
+    (
+        "num_samples",
+        "num_support",
+        "skeleton_loss_weight",
+        "support_embedding_type",
+        "support_pos_embed",
+    )
 )
 
 _SINE = {"type": "SinePositionalEncoding", "normalize": True}

@@ -1,0 +1,83 @@
+"""Figures of episodes: how well keypoints that labelled pictures show are found in others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from poise._options import options_of
+from poise.errors import DataError
+from poise.metrics.base import BaseMetric, field
+from poise.metrics.keypoint_2d import KeypointMetric
+from poise.registry import METRICS
+
+__all__ = ["EpisodeMetric"]
+
+_CURVE = np.arange(20) / 20
+
+
+@METRICS.register_module(scope="poise")
+class EpisodeMetric(KeypointMetric):
+    """PCK, NME, AUC and EPE of MP-100: of each episode, then their mean (Xu 2022, section 5).
+
+    Keypoints count that the object and all labelled ones show; an episode without any counts as
+    0, as with the authors. Distances are in units of the longer side of the box, but for EPE.
+
+    Args:
+        thresholds: distances that are right for PCK; mPCK is the mean of these.
+        **options: those of `BaseMetric`.
+
+    Raises:
+        DataError: no threshold.
+    """
+
+    @options_of(BaseMetric, positional=True)
+    def __init__(
+        self, thresholds: Sequence[float] = (0.05, 0.1, 0.15, 0.2, 0.25), **options: Any
+    ) -> None:
+        super().__init__(**options)
+        if not thresholds:
+            raise DataError("EpisodeMetric needs at least one threshold, got none")
+        self.thresholds = list(thresholds)
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Keep figures of each episode.
+
+        Args:
+            data_batch: not used.
+            data_samples: as of `KeypointMetric`, with `bboxes` (1, 4) and `support_visible` (1, K)
+                in 'gt_instances'.
+        """
+        self.results += [self._figures(sample) for sample in data_samples]
+
+    def _figures(self, sample: Mapping[str, Any]) -> dict[str, float]:
+        pair = self._pair(sample)
+        name = type(self).__name__
+        shown = field(sample, "gt_instances", "support_visible", name).astype(bool)
+        counted = (pair["mask"] & shown)[0]
+        box = field(sample, "gt_instances", "bboxes", name)[0]
+        side = max(box[2] - box[0], box[3] - box[1])
+        offsets = (pair["pred_coords"] - pair["gt_coords"])[0, counted]
+        pixels = np.linalg.norm(offsets.astype(np.float64), axis=-1)
+        if not len(pixels):
+            pixels = None
+        limits = {f"PCK@{limit}": limit for limit in self.thresholds}
+        figures = {key: _below(pixels, limit * side) for key, limit in limits.items()}
+        return figures | {
+            "NME": 0.0 if pixels is None else float(pixels.mean() / side),
+            "AUC": float(np.mean([_below(pixels, limit * side) for limit in _CURVE])),
+            "EPE": 0.0 if pixels is None else float(pixels.mean()),
+        }
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
+        """Means over episodes, and 'mPCK'."""
+        means = {key: float(np.mean([row[key] for row in results])) for key in results[0]}
+        hits = [value for key, value in means.items() if key.startswith("PCK")]
+        return means | {"mPCK": float(np.mean(hits))}
+
+
+def _below(pixels: np.ndarray | None, limit: float) -> float:
+    """Share of distances that are smaller; 0 of none."""
+    return 0.0 if pixels is None else float((pixels < limit).mean())
