@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from poise._arrays import Array
 from poise._options import options_of
 from poise.errors import DataError
-from poise.metrics.base import BaseMetric, field
+from poise.metrics.base import BaseMetric
 from poise.metrics.keypoint_2d import KeypointMetric
 from poise.registry import METRICS
 
@@ -25,6 +26,9 @@ class EpisodeMetric(KeypointMetric):
     Keypoints count that the object and all labelled ones show; an episode without any counts as
     0, as with the authors. Distances are in units of the longer side of the box, but for EPE.
 
+    Samples are those of `KeypointMetric`, with 'bboxes' (1, 4) xyxy and 'support_visible' (1, K)
+    in 'gt_instances'.
+
     Args:
         thresholds: distances that are right for PCK; mPCK is the mean of these.
         **options: those of `BaseMetric`.
@@ -32,6 +36,11 @@ class EpisodeMetric(KeypointMetric):
     Raises:
         DataError: no threshold.
     """
+
+    sizes = {
+        "box": ("bboxes", "EpisodeMetric"),
+        "shown": ("support_visible", "EpisodeMetric"),
+    }
 
     @options_of(BaseMetric, positional=True)
     def __init__(
@@ -42,24 +51,12 @@ class EpisodeMetric(KeypointMetric):
             raise DataError("EpisodeMetric needs at least one threshold, got none")
         self.thresholds = list(thresholds)
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Keep figures of each episode.
-
-        Args:
-            data_batch: not used.
-            data_samples: as of `KeypointMetric`, with `bboxes` (1, 4) and `support_visible` (1, K)
-                in 'gt_instances'.
-        """
-        self.results += [self._figures(sample) for sample in data_samples]
-
-    def _figures(self, sample: Mapping[str, Any]) -> dict[str, float]:
-        pair = self._pair(sample)
-        name = type(self).__name__
-        shown = field(sample, "gt_instances", "support_visible", name).astype(bool)
-        counted = (pair["mask"] & shown)[0]
-        box = field(sample, "gt_instances", "bboxes", name)[0]
+    def _figures(self, entry: Mapping[str, Array]) -> dict[str, float]:
+        """Figures of an episode."""
+        counted = (entry["mask"] & entry["shown"].astype(bool))[0]
+        box = entry["box"][0]
         side = max(box[2] - box[0], box[3] - box[1])
-        offsets = (pair["pred_coords"] - pair["gt_coords"])[0, counted]
+        offsets = (entry["pred_coords"] - entry["gt_coords"])[0, counted]
         pixels = np.linalg.norm(offsets.astype(np.float64), axis=-1)
         if not len(pixels):
             pixels = None
@@ -73,7 +70,8 @@ class EpisodeMetric(KeypointMetric):
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Means over episodes, and 'mPCK'."""
-        means = {key: float(np.mean([row[key] for row in results])) for key in results[0]}
+        rows = [self._figures(entry) for entry in results]
+        means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
         hits = [value for key, value in means.items() if key.startswith("PCK")]
         return means | {"mPCK": float(np.mean(hits))}
 
