@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,8 @@ from poise.cli.train import open_config
 from poise.errors import ArgumentError
 
 __all__ = ["test"]
+
+BAD_CASES = "BadCaseAnalysisHook"
 
 
 def test(
@@ -38,6 +40,16 @@ def test(
             "as MMPose; .json for people."
         ),
     ] = None,
+    show_dir: Annotated[
+        Path | None,
+        typer.Option(help="Draw the predictions of all samples into this folder."),
+    ] = None,
+    badcase: Annotated[
+        bool,
+        typer.Option(
+            "--badcase", help="Draw and list the samples whose error is beyond badcase_thr."
+        ),
+    ] = False,
     options: run_options.Settings = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Samples per batch.")] = None,
     devices: Annotated[
@@ -54,6 +66,10 @@ def test(
     cfg = open_config(config, options, trusted=trust_config)
     if batch_size is not None:
         cfg.merge_from_dict({"test_dataloader.batch_size": batch_size})
+    if show_dir is not None:
+        cfg.merge_from_dict(_drawing(cfg, show_dir))
+    if badcase:
+        cfg.merge_from_dict({"default_hooks.badcase": {"type": BAD_CASES, "enable": True}})
 
     from poise.training.hooks.dump import DumpHook
     from poise.training.runner import Runner
@@ -71,6 +87,17 @@ def test(
 
         plain = {k: float(v) for k, v in metrics.items()}
         write_text(out, json.dumps(plain, indent=1) + "\n")
+
+
+def _drawing(cfg: Any, folder: Path) -> dict[str, Any]:
+    """Settings by which the hook that draws predictions does so."""
+    place = str(folder.expanduser().absolute())
+    hook = (cfg.get("default_hooks") or {}).get("visualization") or {}
+    kind = str(hook.get("type", "PoseVisualizationHook"))
+    # MMDetection's hook calls the same arguments otherwise
+    names = ("draw", "test_out_dir") if "Det" in kind else ("enable", "out_dir")
+    values = {"type": kind, **dict(zip(names, (True, place), strict=True))}
+    return {"default_hooks.visualization": values}
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # a command, not a test of pytest's

@@ -82,6 +82,12 @@ def train(
     rate_search: Annotated[
         bool, typer.Option("--find-lr", help="Only find a learning rate, and draw its curve.")
     ] = False,
+    scale_rate: Annotated[
+        bool,
+        typer.Option(
+            "--auto-scale-lr", help="Scale the learning rate from the config's batch size to this."
+        ),
+    ] = False,
     frozen: Annotated[
         list[str] | None,
         typer.Option(
@@ -121,6 +127,7 @@ def train(
         "train_cfg.max_epochs": max_epochs,
         "train_dataloader.batch_size": batch_size,
         "randomness.seed": seed,
+        "auto_scale_lr.enable": scale_rate or None,
     }
     cfg.merge_from_dict({key: value for key, value in changes.items() if value is not None})
     if frozen:

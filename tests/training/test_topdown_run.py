@@ -12,6 +12,7 @@ import torch
 
 from poise.cli.test import test as run_test
 from poise.cli.train import train as run_train
+from poise.config import Config
 from poise.data_tools import evaluate_predictions
 from poise.errors import ConfigError, FileMissingError
 from poise.training.run import checkpoint as files
@@ -190,3 +191,26 @@ def test_predictions_are_drawn_if_asked(config, checkpoint, tmp_path):
     hook = "visualization=dict(type='PoseVisualizationHook', enable=True, kpt_thr=0.0)"
     run_test(with_hook(config, hook), checkpoint, work_dir=tmp_path / "test")
     assert len(list((tmp_path / "test").rglob("test_*.jpg"))) == 8
+
+
+def test_the_command_draws_predictions_and_bad_cases(config, checkpoint, tmp_path):
+    drawn = tmp_path / "drawn"
+    hook = "badcase=dict(type='BadCaseAnalysisHook', badcase_thr=-1)"
+    name = with_hook(config, hook)
+    run_test(name, checkpoint, work_dir=tmp_path / "test", show_dir=drawn, badcase=True)
+    assert len(list(drawn.glob("test_*.jpg"))) == 8
+    (listed,) = (tmp_path / "test").rglob("badcase/results.json")
+    assert len(json.loads(listed.read_text())) == 8
+
+
+def test_the_learning_rate_is_scaled_to_the_batch(config, tmp_path):
+    name = tmp_path / "scaled.py"
+    name.write_text(f"_base_ = {str(config)!r}\nauto_scale_lr = dict(base_batch_size=1)\n")
+    rates = []
+    for scale_rate in (False, True):
+        run = tmp_path / f"run{scale_rate}"
+        run_train(str(name), work_dir=run, max_epochs=1, accelerator="cpu", scale_rate=scale_rate)
+        (log,) = run.rglob("scalars.json")
+        rates.append(json.loads(log.read_text().splitlines()[0])["lr"])
+    batch = Config.fromfile(name).train_dataloader.batch_size
+    assert rates[1] == pytest.approx(batch * rates[0])
