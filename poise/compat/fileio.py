@@ -8,7 +8,7 @@ import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from poise.errors import DataError
 
@@ -30,8 +30,8 @@ def _format(file: Any, file_format: str | None) -> str:
     return (file_format or Path(str(file)).suffix.lstrip(".")).lower()
 
 
-def load(file: str | Path, file_format: str | None = None, **options: Any) -> Any:
-    """Content of a JSON, YAML or pickle file.
+def load(file: str | Path | IO[Any], file_format: str | None = None, **options: Any) -> Any:
+    """Content of a JSON, YAML or pickle file; of JSON and YAML also from an open one.
 
     Pickle files can run code, so of these only plain data are read: numbers, texts, containers
     and arrays; use `pickle.load` for more, on files you trust.
@@ -44,7 +44,12 @@ def load(file: str | Path, file_format: str | None = None, **options: Any) -> An
         from poise.datasets.safe_pickle import load_pickle
 
         return load_pickle(str(file), "file", owner="load")
-    text = Path(file).read_text(encoding="utf-8-sig") if kind in ("json", "yaml", "yml") else ""
+    text: Any = ""
+    if kind in ("json", "yaml", "yml"):
+        if isinstance(file, (str, Path)):
+            text = Path(file).read_text(encoding="utf-8-sig")
+        else:
+            text = file.read()
     if kind == "json":
         return json.loads(text, **options)
     if kind in ("yaml", "yml"):
@@ -55,11 +60,17 @@ def load(file: str | Path, file_format: str | None = None, **options: Any) -> An
 
 
 def dump(
-    obj: Any, file: str | Path | None = None, file_format: str | None = None, **options: Any
+    obj: Any,
+    file: str | Path | IO[str] | None = None,
+    file_format: str | None = None,
+    **options: Any,
 ) -> str | None:
-    """Write to a JSON, YAML or pickle file; without a file, return the JSON or YAML text."""
+    """Write to a JSON, YAML or pickle file; without a file, return the JSON or YAML text.
+
+    JSON and YAML can go to an open file, too.
+    """
     kind = _format(file, file_format)
-    if kind in ("pkl", "pickle") and file is not None:
+    if kind in ("pkl", "pickle") and isinstance(file, (str, Path)):
         Path(file).write_bytes(pickle.dumps(obj, **options))
         return None
     if kind == "json":
@@ -72,7 +83,10 @@ def dump(
         raise DataError(f"'{file}': expected a .json, .yaml, .yml or .pkl file")
     if file is None:
         return text
-    Path(file).write_text(text, encoding="utf-8")
+    if isinstance(file, (str, Path)):
+        Path(file).write_text(text, encoding="utf-8")
+    else:
+        file.write(text)
     return None
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from poise.errors import ArgumentError, one_of
 from poise.transforms.image import (
+    FLIP_DIRECTIONS,
     decode_image,
     flip_image,
     read_bytes,
@@ -160,13 +161,18 @@ def imrescale(
 
 
 def imflip(img: np.ndarray, direction: str = "horizontal") -> np.ndarray:
-    """Picture mirrored: "horizontal", "vertical" or "diagonal"."""
+    """Picture mirrored: "horizontal", "vertical" or "diagonal".
+
+    Raises:
+        ArgumentError: another direction.
+    """
+    one_of(direction, FLIP_DIRECTIONS, "direction", ArgumentError)
     return flip_image(img, direction)
 
 
 def imflip_(img: np.ndarray, direction: str = "horizontal") -> np.ndarray:
     """The same, written into the picture itself."""
-    img[...] = flip_image(img, direction)
+    img[...] = imflip(img, direction)
     return img
 
 

@@ -108,8 +108,10 @@ class CheckpointLoader:
 
 
 def weights_to_cpu(state_dict: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
-    """A state dict whose tensors are on the CPU."""
-    return OrderedDict((name, tensor.cpu()) for name, tensor in state_dict.items())
+    """A state dict whose tensors are on the CPU, with the versions of its modules."""
+    from poise.training.run.checkpoint import to_cpu
+
+    return to_cpu(OrderedDict(state_dict) if type(state_dict) is dict else state_dict)
 
 
 def find_latest_checkpoint(path: str | Path) -> str | None:

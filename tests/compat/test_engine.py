@@ -50,6 +50,10 @@ def test_pickles_of_plain_data_are_read_and_no_others(tmp_path):
     file.write_bytes(pickle.dumps(print))
     with pytest.raises(DataError, match="not plain data"):
         compat.load(file)
+    text = io.StringIO()
+    compat.dump({"a": 1}, text, "json")
+    text.seek(0)
+    assert compat.load(text, "json") == {"a": 1}
     (tmp_path / "x.txt").write_text("a")
     assert compat.fileio.get(tmp_path / "x.txt") == b"a"
     assert compat.fileio.get_text(tmp_path / "x.txt") == "a"

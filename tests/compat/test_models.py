@@ -48,6 +48,9 @@ def test_checkpoints_are_read_and_found(tmp_path):
     torch.save({"state_dict": {"a": torch.ones(2)}}, tmp_path / "epoch_1.pth")
     content = compat.CheckpointLoader.load_checkpoint(tmp_path / "epoch_1.pth")
     assert compat.weights_to_cpu(content["state_dict"])["a"].tolist() == [1, 1]
+    # a file without the versions of its modules would be taken for one of MMPose 0.x
+    weights = torch.nn.Linear(1, 1).state_dict()
+    assert compat.weights_to_cpu(weights)._metadata == weights._metadata
     assert compat.find_latest_checkpoint(str(tmp_path)) == str(tmp_path / "epoch_1.pth")
     assert compat.find_latest_checkpoint(tmp_path / "none") is None
 

@@ -58,6 +58,9 @@ def test_colours_and_mirrors(picture):
     assert grey.shape == (30, 40, 1)
     np.testing.assert_array_equal(compat.gray2bgr(grey), np.repeat(grey, 3, axis=2))
     np.testing.assert_array_equal(compat.imflip(picture, "vertical"), picture[::-1])
+    for mirrored in (compat.imflip, compat.imflip_):
+        with pytest.raises(ArgumentError, match="direction must be one of 'horizontal'"):
+            mirrored(picture, "sideways")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from poise._named import Named
@@ -46,7 +47,8 @@ class ScalarHistory:
 
     def mean(self, window_size: int | None = None) -> float:
         """Mean of the latest `window_size` values, or of all that are kept."""
-        rows = list(self._values)[-(window_size or len(self._values)) :]
+        # from the end: a whole history is long, and asked for at each batch
+        rows = list(islice(reversed(self._values), window_size))[::-1]
         return sum(float(v) for v, _ in rows) / sum(c for _, c in rows)
 
     def max(self) -> float:
