@@ -60,7 +60,11 @@ class BaseMetric(metaclass=ABCMeta):
 
     @dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
-        self._dataset_meta = dataset_meta
+        self._dataset_meta = self._taken(dataset_meta)
+
+    def _taken(self, meta: dict[str, Any]) -> dict[str, Any]:
+        """What is kept of the dataset's meta information; some metrics read the file it names."""
+        return meta
 
     @abstractmethod
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:

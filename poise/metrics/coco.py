@@ -125,21 +125,16 @@ class CocoMetric(BaseMetric):
         if ann_file is not None:
             self._read(ann_file)
 
-    @property
-    def dataset_meta(self) -> dict[str, Any] | None:
-        """Meta information of the dataset, after `gt_converter`."""
-        return self._dataset_meta
-
-    @dataset_meta.setter
-    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
+    def _taken(self, meta: dict[str, Any]) -> dict[str, Any]:
+        """Meta information after `gt_converter`."""
         if self.gt_converter is not None:
             number = self.gt_converter["num_keypoints"]
-            sigmas = transform_sigmas(dataset_meta["sigmas"], number, self.gt_converter["mapping"])
-            dataset_meta = {**dataset_meta, "sigmas": sigmas, "num_keypoints": len(sigmas)}
-        self._dataset_meta = dataset_meta
-        own_file = dataset_meta.get("ann_file")
+            sigmas = transform_sigmas(meta["sigmas"], number, self.gt_converter["mapping"])
+            meta = {**meta, "sigmas": sigmas, "num_keypoints": len(sigmas)}
+        own_file = meta.get("ann_file")
         if self.coco is None and own_file and not self.format_only:
             self._read(own_file)
+        return meta
 
     def _read(self, ann_file: str) -> None:
         """Take the annotations of a file; for `format_only` it is enough that it is there."""

@@ -103,17 +103,11 @@ class DetectionCocoMetric(BaseMetric):
         self.sort_categories = sort_categories
         self._table: CocoTable | None = None if ann_file is None else _read(ann_file)
 
-    @property
-    def dataset_meta(self) -> dict[str, Any] | None:
-        """Meta information of the dataset: `classes`."""
-        return self._dataset_meta
-
-    @dataset_meta.setter
-    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
-        self._dataset_meta = dataset_meta
-        own_file = dataset_meta.get("ann_file")
+    def _taken(self, meta: dict[str, Any]) -> dict[str, Any]:
+        own_file = meta.get("ann_file")
         if self.ann_file is None and own_file:
             self._table = _read(own_file)
+        return meta
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep the boxes of one batch, and its annotations where there is no file of them.

@@ -38,6 +38,9 @@ class Evaluator:
     @dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
         self._dataset_meta = dataset_meta
+        self._share(dataset_meta)
+
+    def _share(self, dataset_meta: dict[str, Any]) -> None:
         for metric in self.metrics:
             metric.dataset_meta = dataset_meta
 
@@ -150,14 +153,8 @@ class MultiDatasetEvaluator(Evaluator):
             self.metrics_dict[meta["dataset_name"]] = metric
             self._names.append(meta["dataset_name"])
 
-    @property
-    def dataset_meta(self) -> dict[str, Any] | None:
-        """Meta information of the mixture; each metric keeps its own dataset's."""
-        return self._dataset_meta
-
-    @dataset_meta.setter
-    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
-        self._dataset_meta = dataset_meta
+    def _share(self, dataset_meta: dict[str, Any]) -> None:
+        """Each metric keeps its own dataset's."""
 
     def process(self, data_samples: Sequence[Any], data_batch: Any = None) -> None:
         """Deal one batch out to the metrics of its datasets.

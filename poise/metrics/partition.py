@@ -58,28 +58,23 @@ class KeypointPartitionMetric(BaseMetric):
                 own["outfile_prefix"] = f"{own['outfile_prefix']}.{name}"
             self.metrics[name] = METRICS.build(own)
 
-    @property
-    def dataset_meta(self) -> dict[str, Any] | None:
-        """Meta information of the dataset; each part's metric gets its share."""
-        return self._dataset_meta
-
-    @dataset_meta.setter
-    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
-        self._dataset_meta = dataset_meta
+    def _taken(self, meta: dict[str, Any]) -> dict[str, Any]:
+        """Meta information, of which each part's metric gets its share."""
         # the dataset's file describes whole poses
-        shared = {name: value for name, value in dataset_meta.items() if name != "ann_file"}
+        shared = {name: value for name, value in meta.items() if name != "ann_file"}
         for name, keypoints in self.partitions.items():
-            sigmas = np.asarray(dataset_meta["sigmas"])
+            sigmas = np.asarray(meta["sigmas"])
             if sigmas.size and max(keypoints) >= len(sigmas):
                 raise DataError(
                     f"partition {name!r} has keypoint {max(keypoints)}, but the dataset"
-                    f" {dataset_meta.get('dataset_name', '')!r} has {len(sigmas)} keypoints"
+                    f" {meta.get('dataset_name', '')!r} has {len(sigmas)} keypoints"
                 )
             self.metrics[name].dataset_meta = {
                 **shared,
                 "num_keypoints": len(keypoints),
                 "sigmas": sigmas[keypoints] if sigmas.size else sigmas,
             }
+        return meta
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Hand each part of the samples to its metric.
