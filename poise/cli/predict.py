@@ -246,7 +246,8 @@ def _say_end(tally: _Tally, group: Any, out: Path, nobody: str) -> None:
     total = tally.pictures + tally.frames
     written = group.written
     where = f"{out}/" if len(written) > 4 else ", ".join(map(str, written)) or "nothing written"
-    if tally.failed == total and any(path.suffix in _WITH_ERRORS for path in written):
+    told = (path.suffix in _WITH_ERRORS or any(path.glob("*.json")) for path in written)
+    if tally.failed == total and any(told):
         where = f"{out}/ (the files there tell the errors)"
     if tally.stopped:
         typer.echo(tally.stopped, err=True)

@@ -43,7 +43,7 @@ class Sink(Protocol):
     `SinkOptions`. What was written before a crash must be readable.
     """
 
-    #: files that were written so far, in order
+    #: files that were written so far, in order; of frames of a video the folder
     written: list[Path]
 
     def write(self, result: PoseResult) -> None:
@@ -125,12 +125,12 @@ class FolderSink:
     def _finish(self) -> None:
         """Nothing is open between two results, unless a subclass says otherwise."""
 
-    def _new_path(self, stem: Path) -> Path:
+    def _new_path(self, stem: Path, suffix: str | None = None) -> Path:
         """Path of a new file; a.jpg and a.png of one folder must not write the same one."""
-        stem = self.folder / stem
-        free, n = stem.with_name(f"{stem.name}{self.suffix}"), 2
+        stem, end = self.folder / stem, self.suffix if suffix is None else suffix
+        free, n = stem.with_name(f"{stem.name}{end}"), 2
         while free in self._taken:
-            free, n = stem.with_name(f"{stem.name}-{n}{self.suffix}"), n + 1
+            free, n = stem.with_name(f"{stem.name}-{n}{end}"), n + 1
         self._taken.add(free)
         free.parent.mkdir(parents=True, exist_ok=True)
         return free

@@ -22,6 +22,9 @@ _FRAME_DIGITS = 7
 class PictureFiles(FolderSink):
     """Base of sinks with a file for each picture, and a folder of such for a video."""
 
+    _video: str | None = None
+    _frames = Path()
+
     def content(self, result: PoseResult) -> bytes | None:
         """What the file holds; None: no file."""
         raise NotImplementedError(f"{type(self).__name__} does not define `content`")
@@ -30,14 +33,15 @@ class PictureFiles(FolderSink):
         data = self.content(result)
         if data is None:
             return
-        stem = stem_of(result)
         if result.moves:
-            # no look-up of taken names: a long video would fill the memory with them
-            path = self.folder / stem / f"{result.frame_index:0{_FRAME_DIGITS}}{self.suffix}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.written = [path]
+            # names of frames are not kept: those of a long video would fill the memory
+            if result.name != self._video:
+                self._video, self._frames = result.name, self._new_path(stem_of(result), "")
+                self._frames.mkdir(exist_ok=True)
+                self.written.append(self._frames)
+            path = self._frames / f"{result.frame_index:0{_FRAME_DIGITS}}{self.suffix}"
         else:
-            path = self._new_path(stem)
+            path = self._new_path(stem_of(result))
             self.written.append(path)
         write_whole(path, data)
 

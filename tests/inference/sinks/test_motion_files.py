@@ -270,8 +270,9 @@ def test_yolo_labels_are_parts_of_the_picture_and_unseen_keypoints_are_marked(tm
     (result,) = results(1)
     result.instances.keypoint_scores[0, 3] = 0.1
     result.instances.keypoints[1, 4] = [300, 50]
-    (path,) = saved("yolo", tmp_path, [result])
-    assert path == tmp_path / "clip" / "0000000.txt"
+    (folder,) = saved("yolo", tmp_path, [result])
+    assert folder == tmp_path / "clip"
+    path = folder / "0000000.txt"
     rows = np.array([line.split() for line in path.read_text().splitlines()], float)
     assert rows.shape == (2, 5 + 51)
     np.testing.assert_allclose(rows[0, :5], [0, 0.15, 0.5, 0.2, 0.6])

@@ -64,11 +64,17 @@ def test_json_holds_the_documented_keys(tmp_path):
 
 
 def test_frames_and_pictures_of_one_name_have_files_of_their_own(tmp_path):
+    other = frame(0)
+    other.name = "clip.avi"
     with sink("json", tmp_path) as out:
-        for result in (still("a.png"), still("a.jpg"), frame(0), frame(3)):
+        for result in (still("a.png"), still("a.jpg"), frame(0), frame(3), other):
             out.write(result)
     names = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.json"))
-    assert names == ["a-2.json", "a.json", "sub/clip/0000000.json", "sub/clip/0000003.json"]
+    frames = ["sub/clip-2/0000000.json", "sub/clip/0000000.json", "sub/clip/0000003.json"]
+    assert names == ["a-2.json", "a.json", *frames]
+    # of frames the folder is named, and pictures before them stay
+    written = [path.relative_to(tmp_path).as_posix() for path in out.written]
+    assert written == ["a.json", "a-2.json", "sub/clip", "sub/clip-2"]
 
 
 def test_drawn_picture_differs_where_people_are(tmp_path):
