@@ -218,5 +218,5 @@ class _NamedVideo(VideoSink):
         super().__init__(path.parent, options)
         self.path = path
 
-    def _new_path(self, stem: Path) -> Path:
+    def _new_path(self, stem: Path, suffix: str | None = None) -> Path:
         return self.path
