@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,12 @@ def init_detector(
     from poise.inference.detectors.network import check_kind
     from poise.models.build import load_model
     from poise.zoo import default_weights, load_config
+    from poise.zoo.older_configs import in_todays_words
 
     name = os.fspath(config) if isinstance(config, (str, os.PathLike)) else "the config"
     if checkpoint is None and not Path(name).is_file():
         checkpoint = default_weights(name)
-    config = load_config(config).copy()
+    config = in_todays_words(load_config(config).copy())
     if cfg_options is not None:
         config.merge_from_dict(dict(cfg_options))
     check_kind(config, name)
@@ -51,7 +52,7 @@ def init_detector(
 def inference_detector(
     model: Any, imgs: Any, test_pipeline: Any = None, text_prompt: str | None = None
 ) -> Any:
-    """Boxes in a picture or in several, in one call of the network.
+    """Boxes in a picture or in several; those of one size pass the network together.
 
     Args:
         model: of `init_detector`.
@@ -65,7 +66,7 @@ def inference_detector(
     """
     import torch
 
-    from poise.inference.detectors.network import picture_pipeline
+    from poise.inference.detectors.network import picture_pipeline, tested
 
     several = isinstance(imgs, (list, tuple))
     pipeline = test_pipeline or picture_pipeline(model.cfg, type(model).__name__)
@@ -73,10 +74,9 @@ def inference_detector(
     for picture in imgs if several else [imgs]:
         image, path = pixels_of(picture)
         items.append(pipeline({"img": image, "img_path": path}))
-    batch = {key: [item[key] for item in items] for key in ("inputs", "data_samples")}
     with torch.no_grad():
-        samples: Sequence[Any] = model.test_step(batch)
-    return list(samples) if several else samples[0]
+        samples = tested(model, items)
+    return samples if several else samples[0]
 
 
 def adapt_mmdet_pipeline(cfg: Config) -> Config:

@@ -11,6 +11,7 @@ from poise.check.context import Context, finding_of
 from poise.check.report import Finding
 from poise.config import where
 from poise.errors import CheckpointError, ConfigError, nearest
+from poise.zoo.refused import INFERENCE_ONLY, no_training
 
 __all__ = [
     "RUN_KEYS",
@@ -86,12 +87,34 @@ def check_training_config(cfg: Mapping[str, Any]) -> None:
         raise fault
 
 
+def check_trains(cfg: Mapping[str, Any]) -> None:
+    """See that the model of a config is one that is trained here.
+
+    Raises:
+        ConfigError: a detector that only predicts.
+    """
+    model = cfg.get("model")
+    if not isinstance(model, Mapping):
+        return
+    kind = str(model.get("type")).rpartition(".")[2]
+    head = str((model.get("bbox_head") or {}).get("type")).rpartition(".")[2]
+    # a detector of one stage may have a head that trains
+    if kind in INFERENCE_ONLY and (kind, head != "SSDHead") != ("SingleStageDetector", True):
+        raise ConfigError(f"{no_training(kind)}{_at(cfg, 'model')}")
+
+
 def key_faults(cfg: Mapping[str, Any]) -> Iterator[ConfigError]:
     """Keys that are misspelt, and keys that training needs and that are not there.
 
     A config may hold variables of its own (`codec`, `data_root`), so an unknown key is a fault
-    only where it is close to a known one that is missing.
+    only where it is close to a known one that is missing. Of a model that is not trained here,
+    that alone is said.
     """
+    try:
+        check_trains(cfg)
+    except ConfigError as fault:
+        yield fault
+        return
     for key in cfg:
         if key in RUN_KEYS:
             continue

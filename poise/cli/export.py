@@ -94,7 +94,7 @@ def export(
     """Write a model, or a detector, as a file that runs without torch.
 
     Top-down, one-stage (RTMO, YOLOX-Pose) and bottom-up models, ED-Pose, lifters, and detectors
-    (RTMDet, YOLOX, nanodet).
+    (RTMDet, YOLOX, SSDLite, nanodet).
     Normalising, schema and codec are part of the file: `poise predict --model FILE.onnx` needs
     nothing else, not even torch. The file runs beside the model before it is kept.
     """

@@ -281,6 +281,9 @@ def _fit_to_data(
     settings: dict[str, Any],
 ) -> Any:
     """Config changed for the user's own data, with a line about each decision; else as it is."""
+    from poise.check.keys import check_trains
+
+    check_trains(cfg)
     if not own and weights is None:
         return cfg
     from poise.training.run.checkpoint import resolve_resume

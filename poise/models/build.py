@@ -140,7 +140,7 @@ def _describe(
     """Let a model say what it finds: keypoints, or of a detector classes; nothing else is known."""
     if schema is not None:
         model.dataset_meta = schema
-    elif classes is not None and hasattr(model, "bbox_head"):
+    elif classes is not None and hasattr(model, "last_head"):
         model.dataset_meta = {"classes": classes}
 
 

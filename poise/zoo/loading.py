@@ -12,6 +12,7 @@ from poise.config.reader import SUFFIXES, WEIGHTS
 from poise.errors import ConfigError, FileMissingError, UnknownNameError, nearest
 from poise.zoo.hub import CONFIG, is_foreign
 from poise.zoo.index import find_recipe, models, spellings, suggestion
+from poise.zoo.older_configs import in_todays_words
 from poise.zoo.parts.runtime import dotted, runtime
 from poise.zoo.refused import refusal
 from poise.zoo.whole import SUFFIX, whole_config
@@ -37,7 +38,7 @@ def load_config(
     Raises:
         FileMissingError: a path that does not exist.
         UnknownNameError: neither a file nor a name.
-        ConfigError: a detector of MMPose's demos that Poise does not have.
+        ConfigError: a model of MMPose that Poise does not have.
 
     Example:
         >>> load_config("movenet-thunder").model.backbone.width
@@ -48,14 +49,14 @@ def load_config(
     if isinstance(source, Config):
         return source
     if isinstance(source, dict):
-        return Config(source)
+        return in_todays_words(Config(source))
     path = Path(source)
     if path.is_file():
         if path.name == CONFIG:
             _refuse_foreign(path)
-        return (
-            whole_config(path) if path.suffix == SUFFIX else Config.fromfile(path, trusted=trusted)
-        )
+        if path.suffix == SUFFIX:
+            return whole_config(path)
+        return in_todays_words(Config.fromfile(path, trusted=trusted))
     text = os.fspath(source)
     if is_foreign(text):
         from poise.zoo.huggingface import transformers_config

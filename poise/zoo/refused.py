@@ -1,23 +1,14 @@
-"""Models of MMPose and its demos that Poise does not have, and what to use in their place."""
+"""Models of MMPose that Poise does not have or does not train, and what to use in their place."""
 
 from __future__ import annotations
 
-__all__ = ["ABSENT", "KINDS", "PROJECTS", "REFUSED", "refusal", "substitute_for"]
+__all__ = ["ABSENT", "INFERENCE_ONLY", "PROJECTS", "no_training", "refusal"]
 
-#: config of `demo/mmdetection_cfg` -> the detector that looks for the same, and better
-REFUSED = {
-    "cascade_rcnn_x101_64x4d_fpn_1class": "rtmdet-hand",
-    "cascade_rcnn_x101_64x4d_fpn_coco": "rtmdet-x",
-    "faster_rcnn_r50_fpn_1class": "rtmdet-m",
-    "faster_rcnn_r50_fpn_coco": "rtmdet-person",
-    "mask_rcnn_r50_fpn_2x_coco": "rtmdet-person",
-    "ssdlite_mobilenetv2-scratch_8xb24-600e_coco": "rtmdet-tiny",
-    "ssdlite_mobilenetv2_scratch_600e_onehand": "rtmdet-hand",
-    "yolov3_d53_320_273e_coco": "rtmdet-s",
-}
-
-#: `model.type` of these configs
-KINDS = frozenset(("CascadeRCNN", "FasterRCNN", "MaskRCNN", "SingleStageDetector", "YOLOV3"))
+#: `model.type`s of detectors that predict, and are not trained here; `SingleStageDetector` is that
+#: of SSDLite
+INFERENCE_ONLY = frozenset(
+    ("CascadeRCNN", "FasterRCNN", "MaskRCNN", "SingleStageDetector", "YOLOV3")
+)
 
 
 #: names of pose models -> why they are left out, and what is there
@@ -39,15 +30,17 @@ PROJECTS = {
 }
 
 
-def substitute_for(name: str) -> str:
-    """Sentence that says what to use instead of a detector.
+def no_training(kind: str) -> str:
+    """Error text for a detector that predicts only.
 
     Example:
-        >>> substitute_for("yolov3_d53_320_273e_coco")
-        'Poise has RTMDet and YOLOX, which are better and faster; use rtmdet-s'
+        >>> no_training("FasterRCNN").partition(";")[0]
+        'FasterRCNN is a detector for prediction and is not trained here'
     """
-    instead = REFUSED.get(name, "rtmdet-person, rtmdet-hand, yolox-face or rtmdet-m")
-    return f"Poise has RTMDet and YOLOX, which are better and faster; use {instead}"
+    return (
+        f"{kind} is a detector for prediction and is not trained here; RTMDet and YOLOX are, and "
+        "find more: `poise train rtmdet-m --data-root FOLDER`, or yolox-s"
+    )
 
 
 def refusal(name: str) -> str | None:
@@ -59,6 +52,4 @@ def refusal(name: str) -> str | None:
     stem = path.rpartition("/")[2].removesuffix(".py")
     if stem in ABSENT:
         return f"'{stem}' is not in the zoo: {ABSENT[stem]}"
-    if stem not in REFUSED:
-        return None
-    return f"'{stem}' is a detector that Poise does not have. {substitute_for(stem)}"
+    return None

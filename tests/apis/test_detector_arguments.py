@@ -1,5 +1,6 @@
 """MMPose's three arguments about the detector, and its calls of detectors."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from poise.apis import (
     inference_detector,
     init_detector,
 )
+from poise.config import Config
 from poise.config.migrate import migrate_source
 from poise.errors import ConfigError
 from poise.inference import Inferencer
@@ -87,8 +89,34 @@ def test_options_change_the_detector(weights):
     options = {"model.test_cfg.max_per_img": 3}
     detector = init_detector(NANO, weights, device="cpu", cfg_options=options)
     assert len(inference_detector(detector, str(PHOTO)).pred_instances) == 3
-    with pytest.raises(ConfigError, match="expected RTMDet or YOLOX"):
+    with pytest.raises(ConfigError, match="expected RTMDet, YOLOX, FasterRCNN"):
         init_detector("movenet-lightning", device="cpu")
+
+
+def test_a_config_in_the_words_of_mmdetection_2_gives_each_picture_its_own_boxes():
+    figures = (
+        Path(__file__).resolve().parents[1] / "models" / "detectors" / "inference_figures.json"
+    )
+    model = json.loads(figures.read_text())["small"]["YOLOV3"]["model"] | {"pretrained": "x"}
+    model["test_cfg"] = model["test_cfg"] | {"score_thr": 0.0}
+    inner = [
+        {"type": "Resize", "keep_ratio": True},
+        {"type": "Normalize", "mean": [0, 0, 0], "std": [255, 255, 255], "to_rgb": True},
+        {"type": "Pad", "size_divisor": 32},
+        {"type": "Collect", "keys": ["img"]},
+    ]
+    whole = {"type": "MultiScaleFlipAug", "img_scale": (96, 96), "flip": False, "transforms": inner}
+    steps = [{"type": "LoadImageFromFile"}, whole]
+    config = Config({"model": model, "data": {"test": {"pipeline": steps}}})
+    torch.manual_seed(0)
+    detector = init_detector(config, device="cpu")
+    assert "data_preprocessor" not in config.model
+    image = cv2.imread(str(PHOTO))
+    pictures = [image, image[:250], image[:, :400]]
+    for picture, sample in zip(pictures, inference_detector(detector, pictures), strict=True):
+        alone = inference_detector(detector, picture).pred_instances
+        torch.testing.assert_close(sample.pred_instances.bboxes, alone.bboxes, atol=1e-2, rtol=1e-4)
+        assert len(alone) == 20
 
 
 def test_imports_of_demos_are_migrated():

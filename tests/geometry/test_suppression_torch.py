@@ -14,6 +14,7 @@ from poise.geometry.suppression_torch import box_nms
 ALONE = """
 import importlib, sys, torch
 module = importlib.import_module("poise.geometry.suppression_torch")
+kernels = importlib.import_module("poise.geometry.kernels_torch")
 {prepare}
 boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]])
 kept = module.box_nms(boxes, torch.tensor([0.5, 0.9, 0.1]), 0.5)
@@ -61,7 +62,7 @@ torch.ops.load_library = load
 
 @pytest.mark.parametrize(
     "prepare",
-    ["module.find_spec = lambda name: None", FAILS_ONCE],
+    ["kernels.find_spec = lambda name: None", FAILS_ONCE],
     ids=["no folder is found", "the library does not load by itself"],
 )
 def test_where_the_library_cannot_be_had_alone_torchvision_is_imported(prepare) -> None:

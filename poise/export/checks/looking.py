@@ -241,9 +241,9 @@ def needs_boxes(model: Any) -> bool:
 def finds_boxes(model: Any) -> bool:
     """Whether a model is a detector: it finds things in pictures, and no keypoints."""
     from poise.inference.detectors import NanoDetDetector
-    from poise.models.detectors import SingleStageDetector, YOLODetector
+    from poise.models.detectors import Detector, YOLODetector
 
-    network = isinstance(model, SingleStageDetector) and not isinstance(model, YOLODetector)
+    network = isinstance(model, Detector) and not isinstance(model, YOLODetector)
     return network or isinstance(model, NanoDetDetector)
 
 

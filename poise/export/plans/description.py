@@ -74,6 +74,8 @@ def input_of(cfg: Any) -> tuple[int, int, Any]:
     if size.get("keep_ratio") and square and (pad.get("pad_to_square") or pad.get("size")):
         value = pad.get("pad_val", 0)
         return (*scale, value.get("img", 0) if isinstance(value, Mapping) else value)
+    if size.get("keep_ratio") is False and len(scale) == 2 and not pad:
+        return (*scale, 0)
     raise ConfigError(
         "models of whole pictures are exported with a fixed input size, which the test pipeline "
         "should say: expected BottomupResize(resize_mode='fit'), or a Resize and a Pad to a square"

@@ -1,4 +1,4 @@
-"""Detectors (RTMDet, YOLOX, NanoDet): a box and the scores of all classes at every point."""
+"""Detectors (RTMDet, YOLOX, SSDLite, NanoDet): boxes and the scores of all classes everywhere."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from poise.errors import ConfigError
 from poise.export.plans.description import VERSION, input_of, plain
 from poise.export.plans.plan import FromPixels, Plan, made_pixels
+from poise.models.detectors.region_proposals import per_anchor
 from poise.models.heads.dense import boxes_of, flatten, points_of
 from poise.structures.config_metainfo import class_names
 
@@ -19,7 +20,16 @@ __all__ = ["detector_plan"]
 OUTPUTS = ("boxes", "scores")
 
 
-class _RTMDet(FromPixels):
+class _Points(FromPixels):
+    """A detector with one box a cell."""
+
+    def levels(self, width: int, height: int) -> list[int]:
+        """Boxes of each level of a picture, whose best are chosen apart from the others'."""
+        strides = [stride[0] for stride in self.model.bbox_head.prior_generator.strides]
+        return [(height // stride) * (width // stride) for stride in strides]
+
+
+class _RTMDet(_Points):
     """RTMDet: distances from points."""
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -33,8 +43,12 @@ class _RTMDet(FromPixels):
         return boxes, flatten(logits).sigmoid()
 
 
-class _NanoDet(FromPixels):
+class _NanoDet(_Points):
     """NanoDet: distributions of distances from points."""
+
+    def levels(self, width: int, height: int) -> list[int]:
+        """Its best are those of all levels together."""
+        return [sum(super().levels(width, height))]
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H, W, 3) uint8 BGR -> boxes (B, P, 4) xyxy and scores (B, P, C)."""
@@ -43,7 +57,7 @@ class _NanoDet(FromPixels):
         return head.boxes(distances, points, tuple(pixels.shape[1:3])), logits.sigmoid()
 
 
-class _YOLOX(FromPixels):
+class _YOLOX(_Points):
     """YOLOX: offsets from points, and an objectness."""
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,6 +70,25 @@ class _YOLOX(FromPixels):
         return boxes, logits.sigmoid() * objectness.sigmoid()
 
 
+class _SSD(FromPixels):
+    """SSDLite: moves of anchors."""
+
+    def levels(self, width: int, height: int) -> list[int]:
+        """Anchors of each level; some strides do not divide the picture."""
+        with torch.no_grad():
+            logits, _ = self.model(self.inputs(torch.zeros(1, height, width, 3)))
+        return [len(anchors) for anchors in self.model.bbox_head.anchors(logits)]
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, W, 3) uint8 BGR -> boxes (B, P, 4) xyxy and scores (B, P, C)."""
+        head = self.model.bbox_head
+        logits, moves = head(self.features(pixels))
+        raw = torch.cat([per_anchor(level, head.bbox_coder.encode_size) for level in moves], 1)
+        anchors, shape = torch.cat(head.anchors(logits)), tuple(pixels.shape[1:3])
+        boxes = head.bbox_coder.decode(anchors, raw, max_shape=shape)
+        return boxes, torch.cat([head.scores(level) for level in logits], 1)
+
+
 def detector_plan(model: Any) -> Plan:
     """How a detector is written.
 
@@ -64,25 +97,29 @@ def detector_plan(model: Any) -> Plan:
     metadata (`select`).
 
     Args:
-        model: RTMDet, YOLOX or NanoDet with `cfg`.
+        model: RTMDet, YOLOX, SSDLite or NanoDet with `cfg`.
 
     Raises:
         ConfigError: another head, or pictures of no fixed size.
     """
     from poise.inference.networks.crops import pipeline_config
-    from poise.models.detectors import NanoDetHead, RTMDetSepBNHead, YOLOXHead
+    from poise.models.detectors import NanoDetHead, RTMDetSepBNHead, SSDHead, YOLOXHead
 
-    head = model.bbox_head
-    networks = {RTMDetSepBNHead: _RTMDet, YOLOXHead: _YOLOX, NanoDetHead: _NanoDet}
+    head = model.last_head
+    networks = {
+        RTMDetSepBNHead: _RTMDet,
+        YOLOXHead: _YOLOX,
+        NanoDetHead: _NanoDet,
+        SSDHead: _SSD,
+    }
     if type(head) not in networks:
         raise ConfigError(
             f"detectors with the heads {', '.join(kind.__name__ for kind in networks)} are "
-            f"exported, not {type(head).__name__}"
+            f"exported, not {type(model).__name__} with {type(head).__name__}; run it with torch, "
+            "or export RTMDet or YOLOX"
         )
-    network = networks[type(head)](model).eval()
+    network: Any = networks[type(head)](model).eval()
     width, height, padding = input_of(model.cfg)
-    strides = [stride[0] for stride in head.prior_generator.strides]
-    levels = [(height // stride) * (width // stride) for stride in strides]
     metadata = {
         "version": VERSION,
         "kind": "boxes",
@@ -93,8 +130,7 @@ def detector_plan(model: Any) -> Plan:
         "num_classes": head.num_classes,
         "classes": class_names(getattr(model, "dataset_meta", None)),
         "select": _select(head.test_cfg, several=not isinstance(network, _YOLOX)),
-        # NanoDet's best are those of all levels together
-        "levels": [sum(levels)] if isinstance(network, _NanoDet) else levels,
+        "levels": network.levels(width, height),
     }
     return Plan(network, made_pixels(width, height), plain(metadata), OUTPUTS, model=model)
 

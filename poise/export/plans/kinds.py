@@ -29,7 +29,7 @@ def plan_of(model: Any, *, candidates: int | None = None) -> Plan:
         ConfigError: a model that cannot be exported; the text says why.
     """
     from poise.inference.detectors import NanoDetDetector
-    from poise.models.detectors import SingleStageDetector, YOLODetector
+    from poise.models.detectors import Detector, YOLODetector
     from poise.models.estimators import (
         BottomupPoseEstimator,
         PoseLifter,
@@ -44,7 +44,7 @@ def plan_of(model: Any, *, candidates: int | None = None) -> Plan:
     head = getattr(twin, "head", None)
     if isinstance(head, YOLOXPoseHead) or isinstance(twin, YOLODetector):
         return one_stage_plan(twin, candidates=candidates)
-    if isinstance(twin, SingleStageDetector):
+    if isinstance(twin, Detector):
         return detector_plan(twin)
     if isinstance(twin, PoseLifter):
         return lifter_plan(twin)

@@ -246,8 +246,10 @@ def _classes_in(text: str) -> tuple[int | None, tuple[str, ...] | None]:
     from poise.zoo import load_config
 
     config = load_config(text)
-    head = (config.get("model") or {}).get("bbox_head") or {}
-    return head.get("num_classes"), classes_of(config)
+    model = config.get("model") or {}
+    head = (model.get("roi_head") or model).get("bbox_head") or {}
+    last = head[-1] if isinstance(head, list) else head
+    return last.get("num_classes"), classes_of(config)
 
 
 def _wanted(text: str, count: Any, names: Sequence[str] | None, metainfo: Any) -> Wanted:
@@ -278,7 +280,7 @@ def _of_object(
     detector: Any, target: str | None, device: Any, options: dict[str, Any]
 ) -> BatchDetector:
     """Detector of a built network or a callable."""
-    if hasattr(detector, "bbox_head") and hasattr(detector, "cfg"):
+    if hasattr(detector, "last_head") and hasattr(detector, "cfg"):
         return _made(_network(), {"categories": None, **options}, detector, device=device)
     module = type(detector).__module__
     if module.startswith("torchvision.models.detection"):

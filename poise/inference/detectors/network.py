@@ -1,9 +1,9 @@
-"""RTMDet and YOLOX as detectors: by name, by config file, or built."""
+"""Detectors of the zoo and of MMDetection: by name, by config file, or built."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,10 @@ from poise.inference.networks.crops import picture_steps, pipeline_config
 from poise.structures.config_metainfo import class_names
 from poise.transforms import Compose
 
-__all__ = ["NetworkDetector", "check_kind", "picture_pipeline"]
+__all__ = ["NetworkDetector", "check_kind", "picture_pipeline", "tested"]
+
+#: pixels of the pictures that pass together: 8 of RTMDet's, three of an R-CNN's
+MOST_PIXELS = 8 * 640 * 640
 
 
 class NetworkDetector(SelectingDetector):
@@ -52,7 +55,7 @@ class NetworkDetector(SelectingDetector):
         from poise.zoo import load_config
 
         super().__init__(score_threshold, iou_threshold, categories, max_boxes)
-        built = hasattr(model, "bbox_head")
+        built = hasattr(model, "last_head")
         config = model.cfg if built else load_config(model)
         self.name = _name(model)
         check_kind(config, self.name)
@@ -62,8 +65,8 @@ class NetworkDetector(SelectingDetector):
             self.model = _loaded(model, config, weights, device)
         self._pipeline = picture_pipeline(config, self.name)
         # a threshold of its own would cut before ours
-        self._own_threshold = self.model.bbox_head.test_cfg.get("score_thr", 0)
-        self.num_classes: int = self.model.bbox_head.num_classes
+        self._own_threshold = self.model.last_head.test_cfg.get("score_thr", 0)
+        self.num_classes: int = self.model.last_head.num_classes
         names = class_names(getattr(self.model, "dataset_meta", None)) or ()
         #: what its classes are called, where that is known
         self.classes = names if len(names) == self.num_classes else None
@@ -92,15 +95,43 @@ class NetworkDetector(SelectingDetector):
         if not images:
             return []
         items = [self._pipeline({"img": image, "img_path": None}) for image in images]
-        batch = {key: [item[key] for item in items] for key in ("inputs", "data_samples")}
         # worse boxes never suppress better ones: leaving them out early changes nothing
-        self.model.bbox_head.test_cfg["score_thr"] = max(self._own_threshold, self.score_threshold)
+        self.model.last_head.test_cfg["score_thr"] = max(self._own_threshold, self.score_threshold)
         with torch.inference_mode():
-            samples = self.model.test_step(batch)
+            samples = tested(self.model, items)
         return [
             self.select(*_arrays(sample.pred_instances), image.shape)
             for sample, image in zip(samples, images, strict=True)
         ]
+
+
+def tested(model: Any, items: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Samples with what a detector finds, in the order of the items.
+
+    Those whose inputs have one shape pass together, as far as memory allows: beside a larger
+    picture a smaller one would be padded, which changes what is found in it.
+
+    Args:
+        model: detector.
+        items: what its pipeline gives, `inputs` and `data_samples`.
+    """
+    found: dict[int, Any] = {}
+    for places in _of_one_shape(items):
+        batch = {key: [items[i][key] for i in places] for key in ("inputs", "data_samples")}
+        found |= dict(zip(places, model.test_step(batch), strict=True))
+    return [found[i] for i in range(len(items))]
+
+
+def _of_one_shape(items: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Places of items whose inputs have one shape, and are not too large together."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, item in enumerate(items):
+        groups.setdefault(tuple(item["inputs"].shape), []).append(i)
+    batches = []
+    for shape, places in groups.items():
+        most = max(1, MOST_PIXELS // (shape[-2] * shape[-1]))
+        batches += [places[i : i + most] for i in range(0, len(places), most)]
+    return batches
 
 
 def _name(model: Any) -> str:
@@ -113,28 +144,25 @@ def _name(model: Any) -> str:
 
 
 def check_kind(config: Any, name: str) -> None:
-    """Refuse what Poise has no network for, with the name of one that it has.
+    """Refuse what is no detector of Poise's.
 
     Args:
         config: whole config.
         name: what an error calls it.
 
     Raises:
-        ConfigError: not the config of RTMDet or YOLOX.
+        ConfigError: not the config of a detector.
     """
+    from poise.models.detectors import Detector
     from poise.registry import MODELS
-    from poise.zoo.refused import KINDS, substitute_for
 
     kind = (config.get("model") or {}).get("type")
-    bare = str(kind).rpartition(".")[2]
-    if bare in KINDS:
-        raise ConfigError(f"{name} is a {bare}. {substitute_for(name)}")
     found = MODELS.get(kind, scope=config.get("default_scope")) if isinstance(kind, str) else kind
-    from poise.models.detectors import SingleStageDetector
-
-    if not (isinstance(found, type) and issubclass(found, SingleStageDetector)):
+    if not (isinstance(found, type) and issubclass(found, Detector)):
         raise ConfigError(
-            f"{name} is no detector: its config has model.type {kind!r}, expected RTMDet or YOLOX"
+            f"{name} is no detector that is known here: its config has model.type {kind!r}, "
+            "expected RTMDet, YOLOX, FasterRCNN, CascadeRCNN, MaskRCNN, YOLOV3 or "
+            "SingleStageDetector (SSDLite)"
         )
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from poise.errors import ConfigError
-from poise.layers import BaseModule, ConvModule, make_divisible, maybe_checkpoint
+from poise.layers import (
+    BaseModule,
+    ConvModule,
+    InvertedResidual,
+    make_divisible,
+    maybe_checkpoint,
+)
 from poise.models.backbones.base import (
     KAIMING_INIT,
     BaseBackbone,
@@ -96,6 +102,8 @@ class MobileNetV2(BaseBackbone):
 
     channels_last = True
 
+    _block: Callable[..., nn.Module] = _InvertedResidual
+
     def __init__(
         self,
         widen_factor: float = 1.0,
@@ -120,7 +128,7 @@ class MobileNetV2(BaseBackbone):
         for number, (expand, channels, blocks, stride) in enumerate(self.arch_settings, start=1):
             out = make_divisible(channels * widen_factor, 8)
             shapes = [(width, stride)] + [(out, 1)] * (blocks - 1)
-            row = [_InvertedResidual(i, out, s, expand, with_cp=with_cp, **cfgs) for i, s in shapes]
+            row = [self._block(i, out, s, expand, with_cp=with_cp, **cfgs) for i, s in shapes]
             self.layers.append(f"layer{number}")
             self.add_module(self.layers[-1], nn.Sequential(*row))
             width = out
@@ -139,3 +147,38 @@ class MobileNetV2(BaseBackbone):
         """(B, 3, H, W) -> a map for each of `out_indices`."""
         stages = [getattr(self, name) for name in self.layers]
         return maps_behind(stages, self.conv1(x), self.out_indices)
+
+
+def _named_block(
+    in_channels: int, out_channels: int, stride: int, expand_ratio: float, **settings: Any
+) -> InvertedResidual:
+    """The same block under the keys `expand_conv`, `depthwise_conv` and `linear_conv`."""
+    return InvertedResidual(
+        in_channels,
+        out_channels,
+        round(in_channels * expand_ratio),
+        stride=stride,
+        with_expand_conv=expand_ratio != 1,
+        **settings,
+    )
+
+
+@MODELS.register_module(name="MobileNetV2", scope="mmdet")
+class DetectionMobileNetV2(MobileNetV2):
+    """MobileNetV2 with the defaults and the names of MMDetection.
+
+    Args:
+        widen_factor: of channels.
+        out_indices: as `MobileNetV2`.
+        **kwargs: as `MobileNetV2`.
+    """
+
+    _block = staticmethod(_named_block)
+
+    def __init__(
+        self, widen_factor: float = 1.0, out_indices: Sequence[int] = (1, 2, 4, 7), **kwargs: Any
+    ) -> None:
+        if kwargs.get("init_cfg") is None:
+            kwargs["init_cfg"] = KAIMING_INIT
+        kwargs.pop("pretrained", None)
+        super().__init__(widen_factor, out_indices, **kwargs)

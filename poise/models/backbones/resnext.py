@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from poise.layers.residual import Bottleneck
-from poise.models.backbones.resnet import Depths, ResNet
+from poise.models.backbones.resnet import Depths, DetectionResNet, ResNet
 from poise.registry import MODELS
 
 __all__ = ["ResNeXt"]
@@ -38,3 +38,25 @@ class ResNeXt(ResNet):
         }
         super().__init__(depth, block_options=options, **kwargs)
         self.groups, self.width_per_group = groups, width_per_group
+
+
+@MODELS.register_module(name="ResNeXt", scope="mmdet")
+class DetectionResNeXt(DetectionResNet):
+    """ResNeXt with the defaults and the names of MMDetection.
+
+    Args:
+        groups: groups of the 3 x 3 convolutions.
+        base_width: channels of a group in the first stage.
+        **kwargs: as `DetectionResNet`; `depth` is 50, 101 or 152.
+    """
+
+    arch_settings: Depths = ResNeXt.arch_settings
+
+    def __init__(self, groups: int = 1, base_width: int = 4, **kwargs: Any) -> None:
+        options = {
+            "groups": groups,
+            "width_per_group": base_width,
+            "base_channels": kwargs.get("base_channels", 64),
+        }
+        super().__init__(block_options=options, **kwargs)
+        self.groups, self.base_width = groups, base_width

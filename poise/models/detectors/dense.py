@@ -88,8 +88,13 @@ class DenseBoxHead(BaseModule):
             x: feature maps (B, C, H, W), finest first.
             batch_data_samples: B samples; `gt_instances` has `bboxes` (N, 4) xyxy, input space,
                 and `labels` (N,).
+
+        Raises:
+            ConfigError: a head that only predicts.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define `loss`")
+        from poise.zoo.refused import no_training
+
+        raise ConfigError(no_training(type(self).__name__))
 
     def predict(
         self, x: Sequence[Tensor], batch_data_samples: Sequence[Any], rescale: bool = True

@@ -11,6 +11,8 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.assigners.sim_ota": "SimOTAAssigner=BoxSimOTAAssigner",
         "poise.models.assigners.similarity": "BboxOverlaps2D=BBoxOverlaps2D",
         "poise.models.assigners.soft_label": "DynamicSoftLabelAssigner",
+        "poise.models.detectors.anchors": "AnchorGenerator DeltaXYWHBBoxCoder SSDAnchorGenerator "
+        "YOLOAnchorGenerator YOLOBBoxCoder",
         "poise.models.detectors.dense": "DistancePointBBoxCoder",
     },
     "mmyolo": {

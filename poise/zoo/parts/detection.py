@@ -10,6 +10,7 @@ from poise.zoo.parts.runtime import HABITS
 __all__ = [
     "FACTORS",
     "GREY",
+    "META_KEYS",
     "coco",
     "evaluator",
     "finish",
@@ -38,7 +39,7 @@ EPOCHS = 300
 GREY = 114
 #: epochs between checkpoints and between validations
 INTERVAL = 10
-_META_KEYS = words("img_id img_path ori_shape img_shape scale_factor")
+META_KEYS = words("img_id img_path ori_shape img_shape scale_factor")
 
 
 def widths(factor: float) -> list[int]:
@@ -109,7 +110,7 @@ def fitted(side: int, pad: Tree, options: Tree, *, boxes: bool = True) -> list[T
         dict(type="Resize", scale=(side, side), keep_ratio=True),
         pad,
         *([annotations] if boxes else ()),
-        dict(type="PackDetInputs", meta_keys=_META_KEYS),
+        dict(type="PackDetInputs", meta_keys=META_KEYS),
     ]
 
 
@@ -165,7 +166,7 @@ def many_sizes(threshold: float, pad: Tree) -> Tree:
         pad: the padding.
     """
     scales = [(side, side) for side in (640, 320, 960)]
-    keys = [*_META_KEYS, "flip", "flip_direction"]
+    keys = [*META_KEYS, "flip", "flip_direction"]
     steps = [
         [dict(type="Resize", scale=scale, keep_ratio=True) for scale in scales],
         [dict(type="RandomFlip", prob=chance) for chance in (1.0, 0.0)],

@@ -13,7 +13,7 @@ from poise.export import export_model
 from poise.export.checks.agreement import agreement, trial_pictures
 from poise.inference import Inferencer
 from poise.inference.detectors import NetworkDetector, build_detector
-from poise.models.detectors import YOLOX, RTMDet
+from poise.models.detectors import YOLOX, RTMDet, SSDHead
 from poise.runtimes import open_session, read_metadata
 
 onnx = pytest.importorskip("onnx", reason="exporting needs onnx")
@@ -52,7 +52,7 @@ def made_up(name):
 def scores_of(model):
     """Scores of all that is found in made pictures."""
     pictures = trial_pictures()
-    if isinstance(model, (RTMDet, YOLOX)):
+    if isinstance(model, (RTMDet, YOLOX)) or isinstance(getattr(model, "bbox_head", None), SSDHead):
         detector = NetworkDetector(model, score_threshold=0.0, categories=None)
         return np.concatenate([boxes[:, 4] for boxes in detector.detect(pictures)])
     results = Inferencer(model, device="cpu", flip_test=False)(pictures)
@@ -160,7 +160,7 @@ def test_backend_onnxruntime_takes_one_stage_models(rtmo, monkeypatch, tmp_path)
 # ------------------------------------------------------------------ detectors
 
 
-@pytest.mark.parametrize("name", ["rtmdet-nano-person", "yolox-tiny"])
+@pytest.mark.parametrize("name", ["rtmdet-nano-person", "yolox-tiny", "ssdlite"])
 def test_detectors_in_files_find_the_same_boxes(name, tmp_path):
     model = made_up(name)
     path = tmp_path / "detector.onnx"
@@ -174,6 +174,15 @@ def test_detectors_in_files_find_the_same_boxes(name, tmp_path):
     for one, other in zip(found, expected, strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, atol=0.05)
+
+
+@pytest.mark.parametrize("name", ["faster_rcnn_r50_fpn_1class", "yolov3"])
+def test_detectors_of_two_stages_and_yolov3_are_not_exported(name, tmp_path):
+    with torch.device("meta"):
+        model = poise.build_model(name).to_empty(device="cpu")
+    text = r"NanoDetHead, SSDHead are exported, not \w+ with \w+; run it with torch, or export"
+    with pytest.raises(ConfigError, match=text):
+        export_model(model, tmp_path / "detector.onnx")
 
 
 def test_pose_model_and_detector_files_are_told_apart(rtmo, tmp_path):

@@ -128,8 +128,6 @@ def test_options_come_in_a_dict_or_beside_the_name(nano_weights, photo):
     [
         ("rtmdet-mm", {}, UnknownNameError, "no detector 'rtmdet-mm'; did you mean 'rtmdet-m'"),
         ("rtmo", {}, ConfigError, "'rtmo' is a pose model, not a detector"),
-        ("faster_rcnn_r50_fpn_coco", {}, ConfigError, "use rtmdet-person"),
-        ("demo/mmdetection_cfg/yolov3_d53_320_273e_coco.py", {}, ConfigError, "use rtmdet-s"),
         ("nothing.onnx", {}, FileMissingError, "no detector file 'nothing.onnx'"),
         ("nothing.param", {}, FileMissingError, "no detector file 'nothing.param'"),
         ("nothing.py", {}, FileMissingError, "no config file 'nothing.py'"),
@@ -194,20 +192,60 @@ def test_config_files_need_weights(tmp_path, nano_weights, photo):
     assert detector.name == "mine"
 
 
-def test_config_of_another_detector_is_refused_with_a_substitute(tmp_path, nano_weights):
-    path = tmp_path / "faster_rcnn_r50_fpn_coco.py"
-    path.write_text("model = dict(type='FasterRCNN')\ndefault_scope = 'mmdet'")
-    with pytest.raises(ConfigError, match="is a FasterRCNN. .* use rtmdet-person"):
-        build_detector(str(path), weights=nano_weights)
+def test_config_of_another_model_is_refused_with_what_is_known(tmp_path, nano_weights):
     pose = tmp_path / "pose.py"
     pose.write_text("model = dict(type='TopdownPoseEstimator')")
-    with pytest.raises(ConfigError, match="pose is no detector: .* expected RTMDet or YOLOX"):
+    with pytest.raises(ConfigError, match="pose is no detector that is known here: .* YOLOX, Fast"):
         build_detector(str(pose), weights=nano_weights)
 
 
-def test_load_config_names_the_substitute_of_a_refused_detector():
-    with pytest.raises(ConfigError, match="does not have. .* use rtmdet-hand"):
-        load_config("ssdlite_mobilenetv2_scratch_600e_onehand")
+# ------------------------------------------------- detectors of MMPose's demos
+
+
+@pytest.fixture(scope="module")
+def hand_weights(tmp_path_factory):
+    """SSDLite for hands with weights that find boxes everywhere."""
+    torch.manual_seed(0)
+    model = build_model("ssdlite-hand")
+    path = tmp_path_factory.mktemp("weights") / "ssdlite.pth"
+    torch.save({"state_dict": model.state_dict()}, path)
+    return path
+
+
+def test_detectors_of_demos_are_found_by_name_and_by_path(hand_weights, photo):
+    spec = {"weights": hand_weights, "score_threshold": 0.0, "max_boxes": 6}
+    path = "demo/mmdetection_cfg/ssdlite_mobilenetv2_scratch_600e_onehand.py"
+    first, second = (build_detector(name, META["hand"], **spec) for name in ("ssdlite-hand", path))
+    assert first.classes == ("hand",)
+    assert first.detect([photo])[0].shape == (6, 5)
+    np.testing.assert_array_equal(first.detect([photo])[0], second.detect([photo])[0])
+
+
+def test_weights_of_another_number_of_classes_are_refused(hand_weights, tmp_path):
+    with pytest.raises(CheckpointError, match=r"bbox_head.cls_convs.*12, .*486, "):
+        build_detector("ssdlite", weights=hand_weights)
+    cut = tmp_path / "cut.pth"
+    cut.write_bytes(hand_weights.read_bytes()[:-5000])
+    with pytest.raises(CheckpointError, match="cut.pth"):
+        build_detector("ssdlite-hand", weights=cut)
+
+
+def test_pictures_of_several_sizes_do_not_change_one_anothers_boxes(photo):
+    config = load_config("faster_rcnn_r50_fpn_1class")
+    tree = config.to_dict()["model"]
+    tree["backbone"].update(depth=18)
+    tree["neck"].update(in_channels=[64, 128, 256, 512])
+    config["model"] = tree
+    config["test_dataloader"]["dataset"]["pipeline"][1]["scale"] = (160, 96)
+    torch.manual_seed(0)
+    detector = build_detector(build_model(config).eval(), score_threshold=0.0)
+    assert detector.num_classes == 1
+    pictures = [photo, photo[:200], photo[:, :300], photo[::-1].copy()]
+    together = detector.detect(pictures)
+    for picture, boxes in zip(pictures, together, strict=True):
+        (alone,) = detector.detect([picture])
+        assert len(boxes) == len(alone) > 0
+        np.testing.assert_allclose(boxes, alone, atol=1e-2)
 
 
 def test_built_network_is_a_detector(photo):

@@ -256,3 +256,12 @@ def test_missing_pictures_and_double_boxes_are_found(trained, data, tmp_path):
     texts = [f.text for f in check(cfg, parts=("val",))]
     assert any("1 pictures not found" in text and "gone.png" in text for text in texts)
     assert any("1 pictures with the very same box twice: 3" in text for text in texts)
+
+
+def test_detectors_that_only_predict_say_what_trains(data):
+    for options in ([], ["--data-root", data]):
+        ended = CliRunner().invoke(app, ["train", "faster-rcnn", *map(str, options)])
+        assert ended.exit_code
+        told = f"{ended.output}{ended.exception}"
+        assert "FasterRCNN is a detector for prediction and is not trained here" in told
+        assert "poise train rtmdet-m" in told
