@@ -24,7 +24,7 @@ from poise.zoo.parts.heads import heatmap_head, simple_head
 from poise.zoo.parts.topdown import estimator, flip_test, frame
 from poise.zoo.parts.vitpose import bound
 
-__all__ = ["transformers_config"]
+__all__ = ["config_of_settings", "transformers_config"]
 
 PREPROCESSOR = "preprocessor_config.json"
 
@@ -50,12 +50,28 @@ def transformers_config(source: str) -> Config:
     name, dataset = split_part(source)
     path = _file(name, CONFIG)
     assert path is not None  # it is not optional
-    settings = _read(path)
+    beside = _file(name, PREPROCESSOR, optional=True)
+    return config_of_settings(_read(path), dataset, path, beside)
+
+
+def config_of_settings(
+    settings: Tree, dataset: str | None, path: Path, beside: Path | None = None
+) -> Config:
+    """Config of what a `config.json` says.
+
+    Args:
+        settings: of the network.
+        dataset: whose keypoints are meant; None takes what the settings say.
+        path: the file of the settings, for error texts and names.
+        beside: file with settings of the processor; None takes its defaults.
+
+    Raises:
+        ConfigError: another network, or settings that Poise cannot honour.
+    """
     _check_kind(settings, path)
     network = _Network(settings, path)
-    beside = _file(name, PREPROCESSOR, optional=True)
     processor = _Processor({} if beside is None else _read(beside), beside or path, network.size)
-    return Config(_tree(name, network, processor, dataset))
+    return Config(_tree(path.parent.name, network, processor, dataset))
 
 
 def _file(name: str, file: str, *, optional: bool = False) -> Path | None:

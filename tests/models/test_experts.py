@@ -8,7 +8,7 @@ import torch
 
 import poise
 from poise.errors import CheckpointError, ConfigError
-from poise.models.weights import load_checkpoint
+from poise.models.weights import convert, load_checkpoint
 from poise.zoo.parts.vitpose import EXPERTS
 
 from .test_vision_names import CLASSIC, REPOSITORY, theirs
@@ -89,19 +89,23 @@ def test_heads_that_hold_maps_of_the_largest_dataset_are_cut(plain, several, tmp
     assert torch.equal(model.head.final_layer.weight, wide[:16])
 
 
-@pytest.mark.parametrize("dataset", ["coco", "ap10k"])
-def test_divided_files_load_as_they_are(dataset, plain, several, tmp_path):
-    """ViTPose's `model_split.py` joins the expert's rows and leaves the experts in the file."""
-    divided = OrderedDict(several)
+def divided(several, dataset):
+    """What ViTPose's `model_split.py` makes: joined rows; experts stay, and of COCO all heads."""
+    number = EXPERTS.index(dataset)
+    found = OrderedDict(several)
     for key in several:
         if ".mlp.fc2." in key:
-            own = key.replace("fc2", f"experts.{EXPERTS.index(dataset)}")
-            divided[key] = torch.cat([several[key], several[own]])
-        elif dataset != "coco" and key.startswith("associate_keypoint_heads."):
-            value = divided.pop(key)
-            if key.startswith("associate_keypoint_heads.2."):
-                divided[re.sub(r"associate_keypoint_heads\.2", "keypoint_head", key)] = value
-    torch.save({"state_dict": divided}, tmp_path / "divided.pth")
+            found[key] = torch.cat([several[key], several[key.replace("fc2", f"experts.{number}")]])
+        elif number and key.startswith("associate_keypoint_heads."):
+            value = found.pop(key)
+            if key.startswith(f"associate_keypoint_heads.{number - 1}."):
+                found[re.sub(r"associate_keypoint_heads\.\d", "keypoint_head", key)] = value
+    return found
+
+
+@pytest.mark.parametrize("dataset", ["coco", "ap10k"])
+def test_divided_files_load_as_they_are(dataset, plain, several, tmp_path):
+    torch.save({"state_dict": divided(several, dataset)}, tmp_path / "divided.pth")
     assert_same(poise.load_model(CLASSIC, tmp_path / "divided.pth"), plain[dataset])
     if dataset == "coco":
         with pytest.raises(CheckpointError, match="was divided and has the weights of coco alone"):
@@ -109,6 +113,45 @@ def test_divided_files_load_as_they_are(dataset, plain, several, tmp_path):
     else:
         model = poise.load_model(CLASSIC, f"{tmp_path}/divided.pth#ap10k")
         assert model.dataset_meta["dataset_name"] == "ap10k"
+
+
+class TestWholeModels:
+    """Of these files the shapes say the network, so no config is needed."""
+
+    @pytest.mark.parametrize("dataset", ["coco", "apt36k", "coco_wholebody"])
+    def test_one_dataset_of_several_becomes_a_whole_model(self, dataset, plain, several, tmp_path):
+        torch.save({"state_dict": several}, tmp_path / "vitpose+.pth")
+        part = "" if dataset == "coco" else f"#{dataset}"
+        written = convert(f"{tmp_path}/vitpose+.pth{part}")
+        assert written.name == f"vitpose+{part.replace('#', '-')}.safetensors"
+        model = poise.load_model(written)
+        assert_same(model, plain[dataset])
+        assert model.dataset_meta["dataset_name"] == dataset.replace("apt36k", "ap10k")
+
+    def test_a_divided_file_is_known_by_its_number_of_keypoints(self, plain, several, tmp_path):
+        torch.save({"state_dict": divided(several, "aic")}, tmp_path / "aic.pth")
+        model = poise.load_model(convert(tmp_path / "aic.pth"))
+        assert_same(model, plain["aic"])
+        assert model.dataset_meta["dataset_name"] == "aic"
+
+    def test_one_that_may_be_of_two_datasets_must_be_named(self, several, tmp_path):
+        path = tmp_path / "ap10k.pth"
+        torch.save({"state_dict": divided(several, "ap10k")}, path)
+        with pytest.raises(CheckpointError, match="17 keypoints.*#NAME with ap10k or apt36k"):
+            convert(path)
+        model = poise.load_model(convert(f"{path}#apt36k"))
+        assert model.dataset_meta["dataset_name"] == "ap10k"
+
+    def test_a_plain_vitpose_is_known_too(self, plain, tmp_path):
+        torch.save(theirs(plain["coco"], REPOSITORY), tmp_path / "vitpose_small.pth")
+        assert_same(poise.load_model(convert(tmp_path / "vitpose_small.pth")), plain["coco"])
+
+    def test_a_size_that_vitpose_has_not_is_no_vitpose(self, plain, tmp_path):
+        state = theirs(plain["coco"], REPOSITORY)
+        state["backbone.pos_embed"] = state["backbone.pos_embed"][:, :50]
+        torch.save(state, tmp_path / "other.pth")
+        with pytest.raises(CheckpointError, match="does not say of which model it is"):
+            convert(tmp_path / "other.pth")
 
 
 def test_absent_parts_are_told(several, tmp_path):

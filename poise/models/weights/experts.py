@@ -19,7 +19,7 @@ from poise.models.weights.reading import with_versions
 from poise.zoo.parts.datasets import count
 from poise.zoo.parts.vitpose import EXPERTS, dataset_name, schema_of
 
-__all__ = ["has_experts", "of_dataset"]
+__all__ = ["has_experts", "is_divided", "of_dataset"]
 
 #: the same in ViTPose's own repository and in transformers
 _EXPERT = re.compile(r"(?P<layer>.*\.mlp)\.experts\.(?P<number>\d+)\.(?P<kind>weight|bias)$")
@@ -31,6 +31,15 @@ _HEADS = re.compile(r"associate_keypoint_heads\.(?P<number>\d+)\.(?P<rest>.*)")
 def has_experts(state: Mapping[str, Tensor]) -> bool:
     """Whether a state dict has parts for several datasets."""
     return any(_EXPERT.match(key) or _HEADS.match(key) for key in state)
+
+
+def is_divided(state: Mapping[str, Tensor]) -> bool:
+    """Whether ViTPose's own program made a file of another dataset than the first of several."""
+    layer = next((found["layer"] for key in state if (found := _EXPERT.match(key))), None)
+    if layer is None or any(map(_HEADS.match, state)):
+        return False
+    rows, width = state[f"{layer}.fc2.weight"].shape[0], state[f"{layer}.fc1.weight"].shape[1]
+    return bool(rows == width)
 
 
 def of_dataset(

@@ -17,6 +17,7 @@ from poise.models.weights.reading import read_checkpoint
 from poise.models.weights.saving import plain_values, save_checkpoint, stored
 from poise.models.weights.sources import locate
 from poise.models.weights.unpickle import Inert
+from poise.models.weights.vitpose_config import vitpose_config
 from poise.zoo.hub import is_foreign, split_part
 from poise.zoo.weights import default_weights
 from poise.zoo.whole import CONFIG_KEY, SUFFIX
@@ -36,14 +37,17 @@ KEPT = (
 )
 
 
-def config_for(path: Path, content: Mapping[str, Any], given: str | None) -> tuple[Any, str]:
+def config_for(
+    path: Path, content: Mapping[str, Any], given: str | None, dataset: str | None = None
+) -> tuple[Any, str]:
     """Config of a checkpoint, and where it is from.
 
     Args:
         path: the file.
         content: what it holds.
         given: model name or config file that the user named; None looks into the checkpoint, then
-            for a released file of this name.
+            for a released file of this name, then at the shapes of its weights.
+        dataset: of a file with several, which one is meant.
 
     Raises:
         CheckpointError: nothing says which model it is.
@@ -59,6 +63,9 @@ def config_for(path: Path, content: Mapping[str, Any], given: str | None) -> tup
     held = _config_in((content.get("meta") or {}).get("cfg"))
     if held is not None:
         return held, "the checkpoint"
+    told = vitpose_config(content, dataset, path)
+    if told is not None:
+        return told, "ViTPose, by the shapes of its weights"
     raise CheckpointError(
         f"{path} does not say of which model it is; name it with --model NAME or --model CONFIG.py"
     )
@@ -108,8 +115,8 @@ def convert(
         raise CheckpointError(f"a whole model is a file that ends in {SUFFIX}, got {where}")
     if where.resolve() == path.resolve():
         raise CheckpointError(f"{where} is the source itself; give another name with --out")
-    content = read_checkpoint(source)
-    config, origin = config_for(path, content, model)
+    content = read_checkpoint(path)
+    config, origin = config_for(path, content, model, split_part(source)[1])
     network: Any = load_model(config, source)
     tree = config.to_dict()
     kept = Config({key: tree[key] for key in KEPT if key in tree})

@@ -81,12 +81,12 @@ def bound(
         asked: dataset that was named by the user; None takes what the labels say, and of a
             mixture of experts COCO.
         experts: the network is such a mixture.
-        where: the file, for error texts.
+        where: the file of weights or of settings, for error texts.
 
     Raises:
         ConfigError: the head's keypoints are not those of the dataset.
     """
-    folder = where.parent
+    folder = where.parent if where.suffix == ".json" else where
     named = None
     if asked is not None:
         named = dataset_name(asked, experts=experts, where=folder)
