@@ -246,7 +246,7 @@ def _lines(model: Model) -> list[tuple[str, str]]:
         lines.append(("GFLOPs", f"{model.gflops:g} for one input (without flip test)"))
     if model.config is not None:
         lines.append(("MMPose's file", model.config))
-    missing = "embedded" if local else "none were released"
+    missing = "embedded" if local else "none to download"
     lines.append(("weights", model.weights or missing))
     size = f" ({local.stat().st_size / 1e6:.1f} MB)" if local else ""
     lines.append(("on this machine", f"{local}{size}" if local else "no"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._options import options_of
 from poise.datasets.base.bad_annotations import BadAnnotations
 from poise.datasets.base.dataset import BaseDataset, force_full_init
 from poise.datasets.coco_file import CocoFile
@@ -246,20 +247,8 @@ class TestPoseDataset(TransformerPoseDataset):
     #: no test of pytest's
     __test__ = False
 
+    @options_of(TransformerPoseDataset, positional=True)
     def __init__(
-        self,
-        ann_file: str,
-        img_prefix: str = "",
-        data_cfg: Mapping[str, Any] | None = None,
-        pipeline: Sequence[Any] = (),
-        valid_class_ids: Sequence[Any] | None = None,
-        max_kpt_num: int | None = None,
-        num_shots: int = 1,
-        num_queries: int = 100,
-        num_episodes: int = 1,
-        pck_threshold_list: Sequence[float] = (),
-        test_mode: bool = True,
-        **options: Any,
+        self, *, pck_threshold_list: Sequence[float] = (), test_mode: bool = True, **options: Any
     ) -> None:
-        chosen = (valid_class_ids, max_kpt_num, num_shots, num_queries, num_episodes, test_mode)
-        super().__init__(ann_file, img_prefix, data_cfg, pipeline, *chosen, **options)
+        super().__init__(test_mode=test_mode, **options)

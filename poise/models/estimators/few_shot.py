@@ -156,7 +156,7 @@ class PoseAnythingModel(PictureNetwork, BaseModel):
                 `pred_instances`, "loss" a dict of losses.
 
         Raises:
-            ConfigError: another mode, or crops alone and no support.
+            ConfigError: another mode, crops alone and no support, a flip test, or covariances.
             ArgumentError: no samples where they are needed.
         """
         one_of(mode, MODES, "mode")
@@ -168,6 +168,9 @@ class PoseAnythingModel(PictureNetwork, BaseModel):
         if mode == "tensor":
             return outputs
         if mode == "predict":
+            self.keypoint_head.refuse_flip_test(self.test_cfg)
+            if self.test_cfg.get("output_covariances", False):
+                self.keypoint_head.require_covariances()
             return self._predicted(outputs[0][-1], mask, samples)
         return self._losses(outputs, mask, samples)
 

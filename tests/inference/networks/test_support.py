@@ -160,6 +160,15 @@ def test_a_support_without_links_is_used_and_told(tmp_path, model, caplog):
     assert "[[1, 2], [2, 3]]" in caplog.text
 
 
+def test_what_the_model_does_not_have_is_told(tmp_path, model):
+    inferencer = Inferencer(model, support=write(tmp_path, [annotation(1)]), detector="whole-image")
+    query = draw(tmp_path / "query.png")
+    with pytest.raises(ConfigError, match="PoseHead has no flip test"):
+        inferencer(query, flip_test=True)
+    with pytest.raises(ConfigError, match="PoseHead has no covariances"):
+        inferencer(query, covariances=True)
+
+
 def test_links_that_count_from_zero_are_understood(tmp_path):
     file = write(tmp_path, [annotation(1)], {"skeleton": [[0, 1], [1, 3]]})
     assert Support.read(file).links == [(0, 1), (1, 3)]

@@ -16,6 +16,7 @@ from poise.layers import BaseModule, xavier_init
 from poise.layers.init import constant_init
 from poise.layers.upsample import resize
 from poise.metrics.functional import keypoint_pck_accuracy
+from poise.models.heads.base import BaseHead
 from poise.models.heads.edpose.encoder import inverse_sigmoid
 from poise.models.heads.few_shot.decoder import Links
 from poise.registry import MODELS
@@ -69,7 +70,7 @@ class TokenDecodeMLP(BaseModule):
 
 
 @MODELS.register_module(name=["PoseHead", "TwoStageHead"])
-class PoseHead(BaseModule):
+class PoseHead(BaseHead):
     """Any keypoints, shown in other pictures (Hirschorn 2023, arXiv 2311.17891).
 
     Args:
@@ -108,6 +109,8 @@ class PoseHead(BaseModule):
         **older: Any,
     ) -> None:
         super().__init__()
+        # points need no codec
+        self.decoder = None
         unknown = sorted(older.keys() - _OLDER)
         if unknown:
             raise ConfigError(f"PoseHead has no argument {', '.join(unknown)}")
@@ -200,7 +203,7 @@ class PoseHead(BaseModule):
         ]
         return torch.stack(points), proposals, similarity
 
-    def forward(
+    def forward(  # type: ignore[override]  # an episode is more than features
         self,
         x: Tensor,
         feature_s: Sequence[Tensor],
