@@ -29,7 +29,12 @@ class Row(NamedTuple):
 def bench(
     models: Annotated[list[str], typer.Argument(help="Model names, config or exported files.")],
     backends: Annotated[
-        str, typer.Option("--backends", "-b", help="torch, onnxruntime, openvino.")
+        str,
+        typer.Option(
+            "--backends",
+            "-b",
+            help="torch, onnxruntime, openvino; files of NCNN and LiteRT are run by their own.",
+        ),
     ] = "torch,onnxruntime,openvino",
     modes: Annotated[
         str, typer.Option("--modes", "-m", help="accurate, balanced, fast.")

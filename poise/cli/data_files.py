@@ -26,7 +26,12 @@ def convert(
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="File to write; a folder for labelling tools and YOLO."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="File to write, which names pictures from its own folder; a folder for labelling "
+            "tools and YOLO.",
+        ),
     ],
     form: Annotated[
         str | None,
@@ -98,7 +103,12 @@ def convert(
         bool, typer.Option("--force", help="Overwrite labels that are in a tool's form there.")
     ] = False,
 ) -> None:
-    """Write annotations in another form, or with the keypoints of another skeleton."""
+    """Write annotations in another form, or with the keypoints of another skeleton.
+
+    COCO and .jsonl files name pictures relative to their own folder, so they find them by
+    themselves. Absolute names stay, those of a file beside its source, too; of pictures that are
+    nowhere the names are kept, and the command says so.
+    """
     from poise.data_tools.audit import doubtful_ids
     from poise.data_tools.formats import Reading, convert_annotations
 

@@ -74,7 +74,7 @@ def with_coco_files(own: OwnData, folder: Path) -> tuple[OwnData, list[str]]:
         reading = Reading(images=_existing(images, own.root), part=part, category=own.category)
         file, pictures, said = as_coco_file(place, folder / f"{part}.json", reading)
         told += said
-        changes = {f"{part}_ann": file, f"{part}_images": images or pictures}
+        changes = {f"{part}_ann": file, f"{part}_images": pictures or images}
         own = replace(own, **changes)
     return own, told
 

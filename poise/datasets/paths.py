@@ -74,7 +74,7 @@ def picture_folder(
         images: the folder, where a user says it.
 
     Returns:
-        the folder, and name -> path below it (with "/") of those that are there.
+        the folder, and name -> path from there (with "/") of those that are there.
 
     Raises:
         FileMissingError: `images` is no folder.
@@ -100,12 +100,18 @@ def picture_folder(
 def _ends(name: str) -> list[str]:
     """A path, and what is left of it without its first folders: the longest first.
 
+    One that goes up comes as it is before all others.
+
     Example:
         >>> _ends("a/b/c.png")
         ['a/b/c.png', 'b/c.png', 'c.png']
+        >>> _ends("../c.png")
+        ['../c.png', 'c.png']
     """
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    ends = ["/".join(parts[i:]) for i in range(len(parts))]
+    whole = name.replace("\\", "/")
+    parts = [part for part in whole.split("/") if part not in ("", ".", "..")]
+    ends = [whole] if whole.startswith("../") else []
+    ends += ["/".join(parts[i:]) for i in range(len(parts))]
     # Label Studio puts eight digits before the names of uploaded files
     bare = _UPLOADED.sub("", parts[-1]) if parts else ""
     return [*ends, bare] if parts and bare != parts[-1] else ends

@@ -303,7 +303,8 @@ def test_a_loop_of_two_rounds_finds_all_pictures(tmp_path: Path) -> None:
     assert (names, found.said) == (["b/images/b.png", "a/images/a.png"], [])
     (tmp_path / "a" / "images" / "a.png").unlink()
     found, _ = convert_annotations(tmp_path / "b/labels.json", both, reviewed=True, added=[first])
-    assert found.said == [f"pictures of {first} not found, names kept: a/images/a.png"]
+    lacks = f"1 of the 1 pictures of {first} not found, names kept: a/images/a.png; --images FOLDER"
+    assert found.said == [f"{lacks} says where they are"]
 
 
 def test_reviewed_is_of_the_picture(own: Own) -> None:

@@ -141,7 +141,7 @@ class TestLabelme:
         source = folder(self.point("nose", 1, 1), imagePath="..\\shots\\c.png")
         picture(tmp_path / "shots/c.png")
         found = read_annotations(source)
-        assert (found.folder, found.images[0]["file_name"]) == (tmp_path, "shots/c.png")
+        assert (found.folder, found.images[0]["file_name"]) == (source, "../shots/c.png")
 
     def test_without_groups_and_boxes_there_is_one_person_or_nobody_knows(
         self, folder: Any
@@ -207,7 +207,9 @@ class TestLabelme:
         assert json.loads(Path(out).read_text())["images"][0]["file_name"] == f"{source.name}/a.png"
         elsewhere = tmp_path / "other/coco.json"
         done = run(app, ["convert", str(source), "-o", str(elsewhere)])
-        assert f"relative to {source}; other commands take it as --images" in done.output
+        assert f"relative to {elsewhere.parent}\n" in done.output
+        names = [image["file_name"] for image in json.loads(elsewhere.read_text())["images"]]
+        assert names == [f"../{source.name}/a.png"]
 
 
 CVAT_META = """<meta><task><size>2</size><labels>

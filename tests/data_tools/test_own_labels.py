@@ -56,7 +56,9 @@ def test_training_finds_them_below_its_root(labels: Path, tmp_path: Path) -> Non
         f"labels of {labels}: 2 pictures, 2 people, now {tmp_path / 'run/train.json'}"
     )
     files = find_files(own.root, own.train_ann, own.val_ann, own.train_images, own.val_images)
-    assert (files.train_ann, files.train_images) == (tmp_path / "run/train.json", labels)
+    assert (files.train_ann, files.train_images) == (tmp_path / "run/train.json", tmp_path / "run")
+    rows = json.loads(files.train_ann.read_text())["images"]
+    assert all((files.train_images / row["file_name"]).is_file() for row in rows)
     # as a file of the root, and for the validation
     own, _ = with_coco_files(
         OwnData(labels, train_ann=Path("a.json"), val_ann=Path("b.json")), tmp_path / "two"
@@ -90,4 +92,4 @@ def test_both_parts_of_yolo_are_taken(labels: Path, tmp_path: Path) -> None:
         for file in (own.train_ann, own.val_ann)
         if file is not None
     ]
-    assert names == [["a.png"], ["b.png"]]
+    assert names == [["../yolo/images/train/a.png"], ["../yolo/images/val/b.png"]]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from poise.schemas import conversions
 from poise.structures import convert_keypoints
 
-__all__ = ["REVIEWED", "Annotations", "keypoints_of", "new_annotation", "plain"]
+__all__ = ["REVIEWED", "Annotations", "keypoints_of", "link_to", "new_annotation", "plain"]
 
 #: values of a triple's third number: not labelled, labelled but hidden, visible
 NUMBERS = 3
@@ -68,14 +69,10 @@ class Annotations:
             first.append(where)
 
     def see_pictures_from(self, home: Path) -> None:
-        """Name pictures relative to a folder, if that holds the folder of pictures."""
-        if self.folder is None:
-            return
-        place, seen_from = self.folder.resolve(), home.resolve()
-        if place != seen_from and place.is_relative_to(seen_from):
-            way = place.relative_to(seen_from)
+        """Name pictures relative to another folder, where it is known which one holds them."""
+        if self.folder is not None:
             self.images = [
-                {**image, "file_name": (way / image["file_name"]).as_posix()}
+                {**image, "file_name": link_to(self, image["file_name"], home)}
                 for image in self.images
             ]
             self.folder = home
@@ -115,6 +112,29 @@ class Annotations:
             skeleton=[(names.index(a), names.index(b)) for a, b in links],
             schema=target,
         )
+
+
+def link_to(found: Annotations, name: str, home: Path) -> str:
+    """A picture's path as seen from a folder.
+
+    Below the folder, and up as far as need be, links stay links: a picture that is one has its own
+    name, not that of what it leads to. An absolute name, one of another drive, and one of which
+    nobody knows where it lies, stay as they are.
+    """
+    if found.folder is None or Path(name).is_absolute() or PureWindowsPath(name).is_absolute():
+        return name
+    place, home = found.folder / name, home.absolute()
+    real = Path(os.path.realpath(place.parent)) / place.name
+    # ".." behind a link is above what that leads to
+    place = real if ".." in place.parts else place.absolute()
+    if place.is_relative_to(home):
+        return place.relative_to(home).as_posix()
+    try:
+        ways = [Path(os.path.relpath(p, os.path.realpath(home))) for p in (place, real)]
+    except ValueError:
+        # another drive of Windows
+        return place.as_posix()
+    return min(ways, key=lambda way: len(way.parts)).as_posix()
 
 
 def keypoints_of(metainfo: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,7 +113,8 @@ def _check_entries(content: dict[str, Any], path: Path) -> None:
 def write_coco_file(found: Annotations, path: Path) -> list[Path]:
     """Write a COCO file; the folder is made.
 
-    Pictures below that folder are named as seen from it, so that the file finds them by itself.
+    Pictures are named as seen from that folder, where it is known where they lie, so that the file
+    finds them by itself.
     """
     found.see_pictures_from(path.parent)
     people = []

@@ -77,7 +77,9 @@ def _mend_pictures(
         return
     _, places = picture_folder(filter(None, names), [folder], reading.images)
     for row, name in zip(images, names, strict=True):
-        place = places.get(name)
+        # where an absolute name leads somewhere, that is meant, not its namesake here
+        whole = Path(name).is_absolute() and Path(name).is_file()
+        place = name if whole else places.get(name)
         if place is None:
             continue
         if place != name:

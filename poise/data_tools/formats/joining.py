@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from poise._words import shortened
-from poise.data_tools.formats.annotations import NUMBERS, Annotations, plain
+from poise.data_tools.formats.annotations import NUMBERS, Annotations, link_to, plain
 from poise.errors import DataError
 
-__all__ = ["join_annotations", "seen_from"]
+__all__ = ["join_annotations"]
 
 #: so many names are shown in an error text
 _SHOWN = 4
@@ -37,26 +37,27 @@ def join_annotations(first: Annotations, other: Annotations, home: Path) -> Anno
             f"{shortened(first.names, _SHOWN)} and {shortened(other.names, _SHOWN)}"
         )
     found = replace(first, images=[], people=[], categories=[], folder=home)
-    numbers: dict[str, int] = {}
+    known: set[str] = set()
     labels: dict[str, int] = {}
     for part in (first, other):
         new_images: dict[Any, int] = {}
         for image in part.images:
-            name = _seen_from(home, part, image["file_name"])
-            if name in numbers:
+            name, own = link_to(part, image["file_name"], home), _identity(part, image["file_name"])
+            if own in known:
                 found.drop("pictures that have labels already", name)
                 continue
-            new_images[image["id"]] = numbers[name] = len(numbers) + 1
-            found.images.append({**image, "id": numbers[name], "file_name": name})
+            known.add(own)
+            number = new_images[image["id"]] = len(known)
+            found.images.append({**image, "id": number, "file_name": name})
         new_labels = {
             category["id"]: labels.setdefault(category["name"], len(labels) + 1)
             for category in part.categories
         }
-        known = {category["name"] for category in found.categories}
+        called = {category["name"] for category in found.categories}
         found.categories += [
             {**category, "id": labels[category["name"]]}
             for category in part.categories
-            if category["name"] not in known
+            if category["name"] not in called
         ]
         for person in part.people:
             if person["image_id"] in new_images:
@@ -82,25 +83,12 @@ def join_annotations(first: Annotations, other: Annotations, home: Path) -> Anno
     return found
 
 
-def seen_from(found: Annotations, home: Path) -> None:
-    """Let names of pictures be relative to another folder."""
-    found.images = [
-        {**image, "file_name": _seen_from(home, found, image["file_name"])}
-        for image in found.images
-    ]
-    found.folder = home
-
-
-def _seen_from(home: Path, part: Annotations, name: str) -> str:
-    """A picture's path from a folder; its name where nobody knows where it lies."""
-    if part.folder is None:
+def _identity(found: Annotations, name: str) -> str:
+    """What is the same of a picture that two sources name through different links."""
+    if found.folder is None:
         return name
-    place = (part.folder / name).resolve()
-    try:
-        return Path(os.path.relpath(place, home.resolve())).as_posix()
-    except ValueError:
-        # another drive of Windows
-        return place.as_posix()
+    place = found.folder / name
+    return str(Path(os.path.realpath(place.parent)) / place.name)
 
 
 def _reordered(keypoints: list[float], part: Annotations, target: Annotations) -> list[Any]:

@@ -36,7 +36,11 @@ def is_json_lines(path: Path) -> bool:
 
 
 def write_json_lines(found: Annotations, path: Path) -> list[Path]:
-    """Write a line for each picture; visibility becomes a score of 0 or 1."""
+    """Write a line for each picture; visibility becomes a score of 0 or 1.
+
+    Pictures are named as in COCO files.
+    """
+    found.see_pictures_from(path.parent)
     by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     for person in found.people:
         if person.get("keypoints"):

@@ -15,11 +15,11 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.etree import ElementTree as ET
 
-from poise.data_tools.formats.annotations import Annotations
+from poise.data_tools.formats.annotations import Annotations, link_to
 from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection
 from poise.data_tools.formats.grouping import LooseBox, LoosePoint, group_shapes, says_hidden
 from poise.data_tools.formats.reading import PICTURES, Reading, picture_folder, picture_size
-from poise.data_tools.formats.shown import Shown, category_keypoints, link_to, shown_people
+from poise.data_tools.formats.shown import Shown, category_keypoints, shown_people
 from poise.datasets.coco_file import explained, read_json
 from poise.errors import DataError
 from poise.geometry.boxes import Box

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from poise._files import files_below
-from poise.data_tools.formats.annotations import Annotations
+from poise.data_tools.formats.annotations import Annotations, link_to
 from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection
 from poise.data_tools.formats.grouping import (
     HIDING,
@@ -27,7 +27,6 @@ from poise.data_tools.formats.reading import Reading, picture_folder, picture_si
 from poise.data_tools.formats.shown import (
     Shown,
     check_apart,
-    link_to,
     place_below,
     shown_people,
 )

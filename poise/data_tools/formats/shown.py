@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ __all__ = [
     "Shown",
     "category_keypoints",
     "check_apart",
-    "link_to",
     "place_below",
     "shown_people",
     "write_files",
@@ -108,18 +106,6 @@ def place_below(folder: Path, name: str) -> Path:
     """
     parts = PurePosixPath(name.replace("\\", "/")).parts
     return folder.joinpath(*(p for p in parts if p not in ("/", "..") and not p.endswith(":")))
-
-
-def link_to(found: Annotations, name: str, home: Path) -> str:
-    """A picture's path as seen from a folder; its name where nobody knows where it lies."""
-    if found.folder is None:
-        return name
-    try:
-        way = os.path.relpath(found.folder / name, home)
-    except ValueError:
-        # another drive of Windows
-        way = str((found.folder / name).resolve())
-    return Path(way).as_posix()
 
 
 def write_files(files: Mapping[Path, bytes], *, replace: bool) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from poise.data_tools.formats.annotations import Annotations
+from poise.data_tools.formats.annotations import Annotations, link_to
 from poise.data_tools.formats.hdf_tables import import_h5py
-from poise.data_tools.formats.shown import Shown, category_keypoints, link_to, shown_people
+from poise.data_tools.formats.shown import Shown, category_keypoints, shown_people
 from poise.data_tools.formats.sleap import BY_HAND, LINK, PREDICTED, SYMMETRY
 
 __all__ = ["sleap_files"]

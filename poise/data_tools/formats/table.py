@@ -16,7 +16,7 @@ from poise.data_tools.formats.cvat import is_cvat, read_cvat
 from poise.data_tools.formats.cvat_files import cvat_files
 from poise.data_tools.formats.deeplabcut import is_deeplabcut, read_deeplabcut
 from poise.data_tools.formats.deeplabcut_files import deeplabcut_files
-from poise.data_tools.formats.joining import join_annotations, seen_from
+from poise.data_tools.formats.joining import join_annotations
 from poise.data_tools.formats.json_lines import is_json_lines, read_json_lines, write_json_lines
 from poise.data_tools.formats.label_studio import (
     is_label_studio,
@@ -47,6 +47,8 @@ Writer = Callable[[Annotations, Path], list[Path]]
 Maker = Callable[[Annotations, Path], dict[Path, bytes]]
 #: more files than that are named by their folder
 _NAMED = 3
+#: names of pictures that are looked for first
+_PROBED = 20
 
 
 @dataclass(frozen=True)
@@ -253,21 +255,14 @@ def convert_annotations(
         found = found.converted(to_schema, derived=derived)
     form = _form_to_write(out, form)
     made, home = FORMS[form].make is not None, out.parent if out.suffix else out
-    if made or added or reviewed:
-        # tools, and labels of other folders, need to know where pictures lie
+    own = path if path.is_dir() else path.parent
+    if made or added or own.resolve() != home.resolve():
+        # what is read from another folder names its pictures from there
         _place(found, path, (reading or Reading()).images)
     for other in added:
         more = read_annotations(other, dataclasses.replace(reading or Reading(), images=None))
         _place(more, other, None)
-        for part, source in ((found, path), (more, other)):
-            if part.folder is None:
-                names = shortened([image["file_name"] for image in part.images], 2)
-                found.said.append(f"pictures of {source} not found, names kept: {names}")
         found = join_annotations(found, more, home)
-    own = path if path.is_dir() else path.parent
-    if reviewed and found.folder and not (made or added or own.resolve() == home.resolve()):
-        # of a folder that was picked, whose pictures are found from there alone
-        seen_from(found, home)
     return found, write_annotations(found, out, form, replace=replace)
 
 
@@ -293,9 +288,25 @@ def _keep_reviewed(found: Annotations, path: Path) -> None:
 
 def _place(found: Annotations, path: Path, images: Path | None) -> None:
     """Find out where the pictures of labels lie, if their reader does not know."""
-    if found.folder is None:
-        home = path if path.is_dir() else path.parent
-        around = [home, home.parent, home / "images", home.parent / "images"]
-        names = [image["file_name"] for image in found.images]
-        folder, places = picture_folder(names, around, images)
-        found.folder = folder if places else None
+    if found.folder is not None:
+        return
+    home = path if path.is_dir() else path.parent
+    around = [home, home.parent, home / "images", home.parent / "images"]
+    names = [str(image["file_name"]) for image in found.images]
+    # not to look for each of a hundred thousand where there are none
+    folder, places = picture_folder(names[:: max(1, len(names) // _PROBED)], around, images)
+    if places:
+        folder, places = picture_folder(names, [folder], None)
+        found.folder = folder
+        whole = {name for name in names if Path(name).is_absolute() and Path(name).is_file()}
+        found.images = [
+            {**image, "file_name": name if name in whole else places.get(name, name)}
+            for image, name in zip(found.images, names, strict=True)
+        ]
+    absent = [name for name in names if name not in places and not Path(name).is_file()]
+    if absent:
+        kept = "" if places else ", names kept"
+        found.said.append(
+            f"{len(absent):,} of the {len(names):,} pictures of {path} not found{kept}: "
+            f"{shortened(absent, 2)}; --images FOLDER says where they are"
+        )
