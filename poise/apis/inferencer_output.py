@@ -19,7 +19,7 @@ from poise.inference.sinks.base import SinkOptions
 from poise.inference.sinks.json_files import JsonList
 from poise.inference.sinks.video import VideoSink
 from poise.structures import InstanceData, PixelData, PoseDataSample, split_instances
-from poise.visualization.visualizer import write_picture
+from poise.visualization.files import write_picture
 
 __all__ = ["AnswerDrawer", "AnswerFiles", "people_of", "sample_of"]
 

@@ -23,7 +23,7 @@ from poise.datasets.readers.boxes import DetectionCocoDataset
 from poise.errors import ConfigError
 from poise.registry import DATASETS, use_scope
 from poise.structures.config_metainfo import class_names
-from poise.visualization.visualizer import write_picture
+from poise.visualization.files import write_picture
 
 __all__ = ["use_synthetic_data"]
 
@@ -151,7 +151,7 @@ def _write_picture(path: Path, points: np.ndarray, rng: Rng) -> None:
     colours = cv2.cvtColor(np.stack([hues, full, full], -1)[None], cv2.COLOR_HSV2BGR)[0]
     for (x, y), colour in zip(points, colours.tolist(), strict=True):
         cv2.circle(picture, (int(x), int(y)), 4, colour, -1)
-    write_picture(picture[..., ::-1], path)
+    write_picture(picture, path, order="bgr")
 
 
 def _image(number: int, **more: Any) -> dict[str, Any]:

@@ -260,9 +260,9 @@ def schema(
             typer.echo(f"known fault, kept: {fault.about}")
     if out is not None:
         from poise.data_tools.schema_pictures import draw_schema
-        from poise.data_tools.sheets import write_picture
+        from poise.visualization.files import write_picture
 
-        write_picture(out, draw_schema(name))
+        write_picture(draw_schema(name), out, order="bgr")
         typer.echo(f"wrote {out}")
 
 

@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from poise._files import writing
 from poise.data_tools.pictures import NOT_FOUND, record_picture
 from poise.datasets.people import image_folder, parsed_metainfo
-from poise.errors import DataError
+from poise.visualization.files import write_picture
 from poise.visualization.sheets import contact_sheet
 
-__all__ = ["PER_SHEET", "choice", "draw_sheets", "write_picture", "write_sheets"]
+__all__ = ["PER_SHEET", "choice", "draw_sheets", "write_sheets"]
 
 PER_SHEET = 16
 
@@ -107,25 +105,9 @@ def write_sheets(
             tile=(max(widest, size), size),
         )
         file = out if number == 1 else out.with_stem(f"{out.stem}_{number}")
-        write_picture(file, sheet)
+        write_picture(sheet, file, order="bgr")
         files.append(file)
     return files
-
-
-def write_picture(file: Path, picture: Any) -> None:
-    """Write a picture (H, W, 3) uint8 BGR.
-
-    Raises:
-        DataError: the ending is not that of a picture, or the file cannot be written.
-    """
-    try:
-        good, data = cv2.imencode(file.suffix, picture)
-    except cv2.error:
-        good = False
-    if not good:
-        raise DataError(f"{file} must end with .jpg, .png or .webp, to say what to write")
-    with writing(file):
-        file.write_bytes(data.tobytes())
 
 
 def choice(count: int, num: int, seed: int | None) -> list[int]:

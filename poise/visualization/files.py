@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from poise._arrays import Array
+from poise._files import write_whole, writing
 from poise.errors import DataError
 
 __all__ = ["encoded", "write_picture"]
@@ -39,12 +40,18 @@ def encoded(picture: Array, ending: str, name: str, settings: Sequence[int] = ()
     return data.tobytes()
 
 
-def write_picture(picture: Array, path: Path) -> None:
-    """Write a picture (H, W, 3) uint8 RGB; the suffix says the format.
+def write_picture(picture: Array, path: Path, *, order: str = "rgb") -> None:
+    """Write a picture file, which appears whole or not at all, and the folders above it.
+
+    Args:
+        picture: (H, W, 3) or (H, W) uint8.
+        path: whose suffix says the format.
+        order: of the channels, `rgb` or `bgr`.
 
     Raises:
-        DataError: as `encoded`.
+        DataError: as `encoded`, or the file cannot be written.
     """
-    content = encoded(np.ascontiguousarray(picture[..., ::-1]), path.suffix or ".png", str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    pixels = np.ascontiguousarray(picture[..., ::-1]) if order == "rgb" else picture
+    content = encoded(pixels, path.suffix or ".png", str(path))
+    with writing(path):
+        write_whole(path, content)

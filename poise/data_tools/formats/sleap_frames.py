@@ -11,8 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise.data_tools.sheets import write_picture
 from poise.transforms.image import stored_image
+from poise.visualization.files import write_picture
 
 __all__ = ["FrameNames", "save_frames"]
 
@@ -99,7 +99,7 @@ def save_frames(
             name = names.of(video, frame)
             if name not in places:
                 places[name] = _place(name, set(places.values()))
-            write_picture(folder / places[name], picture)
+            write_picture(picture, folder / places[name], order="bgr")
     return places
 
 

@@ -25,12 +25,12 @@ from poise.data_tools.formats.table import write_annotations
 from poise.data_tools.picking.doubts import KINDS, Candidate
 from poise.data_tools.picking.picking import Picked
 from poise.data_tools.picking.shots import Place, Poses
-from poise.data_tools.sheets import write_picture
 from poise.errors import ArgumentError, DataError, one_of
 from poise.geometry.boxes import bbox_xyxy2xywh
 from poise.inference.detectors.targets import category_name
 from poise.structures import keypoint_names
 from poise.visualization import draw_instances
+from poise.visualization.files import write_picture
 from poise.visualization.sheets import contact_sheet
 
 __all__ = ["PICTURE_FOLDER", "TARGETS", "Proposals", "picked_before", "write_proposals"]
@@ -179,7 +179,7 @@ def write_proposals(
         numbered = (out / f"sheet_{n}.jpg" for n in itertools.count(2))
         names = itertools.chain([out / "sheet.jpg"], numbered)
         files.append(next(file for file in names if not file.exists()))
-        write_picture(files[-1], sheet)
+        write_picture(sheet, files[-1], order="bgr")
     return files
 
 
@@ -209,7 +209,7 @@ def _picture_name(frame: Candidate, form: str) -> str:
 def _write_frame(file: Path, frame: Candidate, image: np.ndarray) -> None:
     path = frame.place.info.path
     if path is None or frame.place.info.moves:
-        write_picture(file, image)
+        write_picture(image, file, order="bgr")
         return
     with writing(file):
         if not (file.exists() and file.samefile(path)):

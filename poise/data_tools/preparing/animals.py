@@ -19,9 +19,10 @@ from poise import schemas
 from poise._arrays import Array
 from poise.data_tools.formats.hdf_tables import import_h5py
 from poise.data_tools.preparing.coco_writer import CocoWriter, bounds
-from poise.data_tools.preparing.files import part_of, write_picture
+from poise.data_tools.preparing.files import part_of
 from poise.data_tools.preparing.report import Prepared
 from poise.errors import DataError
+from poise.visualization.files import write_picture
 
 __all__ = ["animalpose", "fly", "locust", "macaque", "zebra"]
 
@@ -161,7 +162,7 @@ def _deepposekit(name: str, root: Path, out: Path, report: Prepared) -> None:
             for n in report.progress(sorted(numbers), name):
                 number, image = numbers[n], np.asarray(pictures[n])
                 picture = f"{number}.jpg"
-                write_picture(out / "images" / picture, image)
+                write_picture(image, out / "images" / picture, order="bgr")
                 labelled = triples[n, triples[n, :, 2] > 0, :2]
                 if not len(labelled):
                     report.drop("pictures without keypoints", n)

@@ -18,10 +18,10 @@ from poise.data_tools.preparing.files import (
     part_of,
     read_mat,
     video_frames,
-    write_picture,
 )
 from poise.data_tools.preparing.report import Prepared
 from poise.errors import DataError
+from poise.visualization.files import write_picture
 
 __all__ = ["cofw", "face300vw", "face300wlp", "lapa", "wflw"]
 
@@ -182,7 +182,7 @@ def _frame_folder(video: Path, out: Path) -> Path:
         return there
     if not out.is_dir():
         for n, frame in enumerate(video_frames(video / "vid.avi"), 1):
-            write_picture(out / f"{n:06d}.png", frame)
+            write_picture(frame, out / f"{n:06d}.png", order="bgr")
     return out
 
 
@@ -216,7 +216,7 @@ def cofw(root: Path, out: Path, report: Prepared) -> None:
                     image = np.asarray(mat[pictures[0, n]]).T
                     # grey pictures have no third axis
                     way = cv2.COLOR_RGB2BGR if image.ndim == 3 else cv2.COLOR_GRAY2BGR
-                    write_picture(out / "images" / name, cv2.cvtColor(image, way))
+                    write_picture(cv2.cvtColor(image, way), out / "images" / name, order="bgr")
                     coco.sized_picture(number, name, (image.shape[1], image.shape[0]))
                     triples = points[:, n].reshape(3, -1).T
                     # Matlab counts from 1; occluded ones are 1 there

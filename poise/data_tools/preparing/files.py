@@ -11,11 +11,10 @@ from typing import Any
 import cv2
 
 from poise._arrays import Array
-from poise._files import write_whole, writing
 from poise._words import shortened
 from poise.errors import DataError, FileMissingError
 
-__all__ = ["link_file", "part_of", "read_mat", "video_frames", "write_picture"]
+__all__ = ["link_file", "part_of", "read_mat", "video_frames"]
 
 #: of the names in a folder, so many are shown where one of them is missing
 _SHOWN = 8
@@ -38,19 +37,6 @@ def part_of(root: Path, *names: str) -> Path:
         raise FileMissingError(f"there is no folder {root}")
     there = shortened(sorted(path.name for path in root.iterdir()), _SHOWN) or "nothing"
     raise FileMissingError(f"{root} has no {' and no '.join(names)}; there is {there}")
-
-
-def write_picture(path: Path, image: Array) -> None:
-    """Write a picture (H, W) or (H, W, 3) uint8 BGR, and the folders above it.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    done, data = cv2.imencode(path.suffix, image)
-    if not done:
-        raise DataError(f"{path}: a picture of the shape {image.shape} cannot be encoded")
-    with writing(path):
-        write_whole(path, data.tobytes())
 
 
 def link_file(source: Path, target: Path) -> None:

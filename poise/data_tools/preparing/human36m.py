@@ -13,12 +13,13 @@ import numpy as np
 from poise._arrays import Array
 from poise._lazy import needed
 from poise.data_tools.preparing.coco_writer import UNIT, CocoWriter
-from poise.data_tools.preparing.files import part_of, video_frames, write_picture
+from poise.data_tools.preparing.files import part_of, video_frames
 from poise.data_tools.preparing.mocap import Frames, write_arrays, write_pickle, write_stats
 from poise.data_tools.preparing.report import Prepared
 from poise.datasets.safe_pickle import load_arrays, load_pickle
 from poise.errors import DataError, FileMissingError
 from poise.geometry import SimpleCamera
+from poise.visualization.files import write_picture
 
 __all__ = ["human36m", "human36m_coco"]
 
@@ -195,7 +196,7 @@ def _add(
         if n % every == 0:
             name = f"{subject}/{base}/{base}_{n + 1:06d}.jpg"
             if not (images / name).is_file():
-                write_picture(images / name, image)
+                write_picture(image, images / name, order="bgr")
             names.append(name)
             if len(names) == len(flat):
                 break

@@ -15,11 +15,11 @@ from poise.data_tools.preparing.files import (
     part_of,
     read_mat,
     video_frames,
-    write_picture,
 )
 from poise.data_tools.preparing.mocap import Frames, write_arrays, write_pickle, write_stats
 from poise.data_tools.preparing.report import Prepared
 from poise.errors import DataError
+from poise.visualization.files import write_picture
 
 __all__ = ["mpi_inf_3dhp"]
 
@@ -71,7 +71,7 @@ def _training(folder: Path, out: Path, report: Prepared) -> None:
             for n, image in zip(range(len(flat[camera])), video_frames(video), strict=False):
                 names.append(f"{prefix}_{n + 1:06d}.jpg")
                 if not (out / "images" / names[-1]).is_file():
-                    write_picture(out / "images" / names[-1], image)
+                    write_picture(image, out / "images" / names[-1], order="bgr")
             if len(names) < len(flat[camera]):
                 missing = len(flat[camera]) - len(names)
                 report.drop("sequences whose videos end early", f"{prefix} ({missing} frames)")
