@@ -106,6 +106,58 @@ def test_what_wflw_loses_is_counted(tmp_path: Path) -> None:
     assert len(found["annotations"]) == len(found["images"]) == 1
 
 
+def small_wflw(root: Path) -> Path:
+    picture(root / "WFLW_images/a.jpg")
+    line = wflw_line(RNG(0).uniform(1, 29, (98, 2)), "a.jpg")
+    text(root / "WFLW_annotations/list_train.txt", [line])
+    return root
+
+
+def test_pictures_are_linked_where_configs_look_for_them(tmp_path: Path) -> None:
+    home, out = small_wflw(tmp_path / "wflw"), tmp_path / "out"
+    for target in (home, out):
+        report = prepare("wflw", home, target)
+        assert report.said == [
+            f"configs look for the pictures in {target}/images: it is a link to {home}/WFLW_images"
+        ]
+        data = open_as(
+            "WFLWDataset", "annotations/face_landmarks_wflw_train.json", target, "images/"
+        )
+        assert Path(data[0]["img_path"]).is_file()
+    assert (home / "images").readlink() == Path("WFLW_images")  # the folder may be moved
+    assert prepare("wflw", home).said == []
+
+
+def test_where_no_link_can_be_made_the_user_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: Any, **_options: Any) -> None:
+        raise OSError("a required privilege is not held")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    home = small_wflw(tmp_path)
+    (said,) = prepare("wflw", home).said
+    assert f"move or copy {home}/WFLW_images there" in said
+    assert "privilege" in said
+
+
+def test_a_folder_too_high_or_low_or_packed_is_told(tmp_path: Path) -> None:
+    home = small_wflw(tmp_path / "data/wflw")
+    with pytest.raises(FileMissingError, match=f"give the folder {home}$"):
+        prepare("wflw", home.parent)
+    with pytest.raises(FileMissingError, match=f"give the folder {home}$"):
+        prepare("wflw", home / "WFLW_images")
+    packed = tmp_path / "packed"
+    text(packed / "WFLW_images.tar.gz", [""])
+    with pytest.raises(FileMissingError, match=r"; unpack WFLW_images.tar.gz first$"):
+        prepare("wflw", packed)
+    with pytest.raises(FileMissingError, match="is a file; unpack it and give the folder"):
+        prepare("wflw", packed / "WFLW_images.tar.gz")
+    with pytest.raises(FileMissingError, match="has no train;"):
+        prepare("mpi_inf_3dhp", packed)
+    assert [path.name for path in packed.iterdir()] == ["WFLW_images.tar.gz"]
+
+
 def test_lapa(tmp_path: Path) -> None:
     points = RNG(1).uniform(1, 29, (3, 106, 2)).round(3)
     for part, values in zip(("train", "val", "test"), points, strict=True):
@@ -151,6 +203,11 @@ def test_300wlp_is_divided_once(tmp_path: Path) -> None:
             assert face["keypoints"][:2] == pytest.approx(points[0] + number)
             break
     assert report.lost["pictures without readable landmarks"] == ["AFW_3_0.jpg"]
+    # the config asks for the name that MMPose's script does not write
+    home_of_files = tmp_path / "annotations"
+    assert read(home_of_files / "face_landmarks_300wlp_valid.json") == read(
+        home_of_files / "face_landmarks_300wlp_val.json"
+    )
     before = {path: path.read_bytes() for path in report.files}
     assert {path: path.read_bytes() for path in prepare("300wlp", tmp_path).files} == before
     # the pictures of the data set are where they were

@@ -19,7 +19,7 @@ from poise import schemas
 from poise._arrays import Array
 from poise.data_tools.formats.hdf_tables import import_h5py
 from poise.data_tools.preparing.coco_writer import CocoWriter, bounds
-from poise.data_tools.preparing.files import part_of
+from poise.data_tools.preparing.files import link_folder, part_of
 from poise.data_tools.preparing.report import Prepared
 from poise.errors import DataError
 from poise.visualization.files import write_picture
@@ -72,6 +72,8 @@ def animalpose(root: Path, out: Path, report: Prepared) -> None:
         if coco.picture(image, name, root / name):
             number += _add_animal(coco, file, animal, number, image)
     coco.write(annotations / "animalpose_test.json")
+    for folder in ("VOC2012", "animalpose_image_part2"):
+        link_folder(root / folder, out / folder, report)
 
 
 def _animals_of(folder: Path, report: Prepared, name: str) -> Iterable[tuple[Path, Any]]:
@@ -230,6 +232,7 @@ def macaque(root: Path, out: Path, report: Prepared) -> None:
                 number += 1
         coco.write(out / "annotations" / f"macaque_{part}.json")
         first += len(chosen)
+    link_folder(root / "images", out / "images", report)
 
 
 def _monkey(points: Any, segments: Any) -> tuple[Array, list[Array]]:

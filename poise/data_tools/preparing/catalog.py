@@ -101,6 +101,10 @@ def prepare(
         MissingDependencyError: a file needs a package that is not installed.
     """
     source = SOURCES[one_of(name, SOURCES, "the data set", ArgumentError)]
+    if root.is_file():
+        raise FileMissingError(
+            f"{root} is a file; unpack it and give the folder, which has {source.has}"
+        )
     if not root.is_dir():
         raise FileMissingError(f"there is no folder {root}; {name} has {source.has}")
     report = Prepared() if progress is None else Prepared(progress=progress)

@@ -15,6 +15,7 @@ from poise.data_tools.formats.hdf_tables import import_h5py
 from poise.data_tools.preparing.coco_writer import UNIT, CocoWriter, bounds
 from poise.data_tools.preparing.files import (
     link_file,
+    link_folder,
     part_of,
     read_mat,
     video_frames,
@@ -66,6 +67,7 @@ def wflw(root: Path, out: Path, report: Prepared) -> None:
                 box = bounds(points)
                 coco.person(number, image, _seen(points, 1), box, **_center_and_scale(box))
         coco.write(out / "annotations" / f"face_landmarks_wflw_{name}.json")
+    link_folder(pictures, out / "images", report)
 
 
 def lapa(root: Path, out: Path, report: Prepared) -> None:
@@ -94,6 +96,8 @@ def lapa(root: Path, out: Path, report: Prepared) -> None:
                 area = int(box[2] * box[3])
                 coco.person(number, number, _seen(points, 2), box, area=area)
         coco.write(out / "annotations" / f"lapa_{name}.json")
+    for part in parts:
+        link_folder(root / part, out / part, report)
 
 
 def face300wlp(root: Path, out: Path, report: Prepared) -> None:
@@ -118,6 +122,9 @@ def face300wlp(root: Path, out: Path, report: Prepared) -> None:
                 area = int(box[2] * box[3])
                 coco.person(number, number, _seen(points, 2), box, area=area)
         coco.write(out / "annotations" / f"face_landmarks_300wlp_{part}.json")
+        if part == "val":
+            # MMPose's config calls it so, its script does not
+            coco.write(out / "annotations" / "face_landmarks_300wlp_valid.json")
 
 
 def _wlp_parts(root: Path, out: Path) -> dict[str, list[str]]:

@@ -12,12 +12,15 @@ import cv2
 
 from poise._arrays import Array
 from poise._words import shortened
+from poise.data_tools.preparing.report import Prepared
 from poise.errors import DataError, FileMissingError
 
-__all__ = ["link_file", "part_of", "read_mat", "video_frames"]
+__all__ = ["link_file", "link_folder", "part_of", "read_mat", "video_frames"]
 
 #: of the names in a folder, so many are shown where one of them is missing
 _SHOWN = 8
+#: how data sets are packed
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
 
 
 def part_of(root: Path, *names: str) -> Path:
@@ -28,7 +31,7 @@ def part_of(root: Path, *names: str) -> Path:
         names: that it may have, paths below the folder.
 
     Raises:
-        FileMissingError: it has none of them; the text says what is there.
+        FileMissingError: it has none of them; the text says what is there, and where to look.
     """
     for name in names:
         if (root / name).exists():
@@ -36,7 +39,19 @@ def part_of(root: Path, *names: str) -> Path:
     if not root.is_dir():
         raise FileMissingError(f"there is no folder {root}")
     there = shortened(sorted(path.name for path in root.iterdir()), _SHOWN) or "nothing"
-    raise FileMissingError(f"{root} has no {' and no '.join(names)}; there is {there}")
+    raise FileMissingError(
+        f"{root} has no {' and no '.join(names)}; there is {there}{_elsewhere(root, names)}"
+    )
+
+
+def _elsewhere(root: Path, names: tuple[str, ...]) -> str:
+    """What to do about a part that is missing: it may be a folder off, or still packed."""
+    below = sorted(path for path in root.iterdir() if path.is_dir())
+    for folder in (*below, root.resolve().parent):
+        if any((folder / name).exists() for name in names):
+            return f"; give the folder {folder}"
+    packed = sorted(path.name for path in root.iterdir() if path.name.lower().endswith(_ARCHIVES))
+    return f"; unpack {shortened(packed, _SHOWN)} first" if packed else ""
 
 
 def link_file(source: Path, target: Path) -> None:
@@ -48,6 +63,23 @@ def link_file(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
+
+
+def link_folder(source: Path, target: Path, report: Prepared) -> None:
+    """The same pictures where configs look for them, by a link; what is there already stays."""
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = source.parent.resolve() == target.parent.resolve()
+    try:
+        target.symlink_to(source.name if beside else source.resolve(), target_is_directory=True)
+    except OSError as error:
+        report.said.append(
+            f"configs look for the pictures in {target}: move or copy {source} there (a link "
+            f"could not be made: {error})"
+        )
+    else:
+        report.said.append(f"configs look for the pictures in {target}: it is a link to {source}")
 
 
 def video_frames(path: Path) -> Iterator[Array]:

@@ -13,7 +13,7 @@ import numpy as np
 from poise._arrays import Array
 from poise._lazy import needed
 from poise.data_tools.preparing.coco_writer import UNIT, CocoWriter
-from poise.data_tools.preparing.files import part_of, video_frames
+from poise.data_tools.preparing.files import link_folder, part_of, video_frames
 from poise.data_tools.preparing.mocap import Frames, write_arrays, write_pickle, write_stats
 from poise.data_tools.preparing.report import Prepared
 from poise.datasets.safe_pickle import load_arrays, load_pickle
@@ -111,6 +111,7 @@ def human36m_coco(root: Path, out: Path, report: Prepared) -> None:
                 box = (*corners[n], side, side)
                 coco.person(number, number, arrays["part"][n], box, **more)
         coco.write(out / "annotations" / f"h36m_coco_{part}.json")
+    link_folder(root / "images", out / "images", report)
 
 
 def _metadata(path: Path) -> _Metadata:

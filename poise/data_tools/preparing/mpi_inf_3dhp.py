@@ -44,10 +44,11 @@ _MM = 0.001
 
 def mpi_inf_3dhp(root: Path, out: Path, report: Prepared) -> None:
     """MPI-INF-3DHP: `train/S1/Seq1` and `test/TS1`, as its own scripts lay them."""
+    training, tests = part_of(root, "train"), part_of(root, "test")
     for folder in ("images", "annotations"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    _training(part_of(root, "train"), out, report)
-    _tests(part_of(root, "test"), out, report)
+    _training(training, out, report)
+    _tests(tests, out, report)
 
 
 def _training(folder: Path, out: Path, report: Prepared) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from poise._words import counted
 from poise.check.files import read_annotations, write_annotations
-from poise.data_tools.preparing.files import part_of
+from poise.data_tools.preparing.files import link_folder, part_of
 from poise.data_tools.preparing.report import Prepared
 from poise.errors import DataError
 
@@ -58,6 +58,7 @@ def ubody(root: Path, out: Path, report: Prepared) -> None:
         raise DataError(f"{folder} has no {_FILE} in folders of scenes whose pictures are there")
     for part, found in together.items():
         found.write(out / "annotations" / f"{part}_annotations.json", report)
+    link_folder(images, out / "images", report)
 
 
 class _Part:
