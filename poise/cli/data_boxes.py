@@ -40,12 +40,21 @@ def boxes(
     """
     from poise.data_tools.detecting import detect_boxes
     from poise.datasets.people import parsed_metainfo
-    from poise.inference.detectors import build_detector
+    from poise.errors import ArgumentError
+    from poise.inference.detectors import WholeImage, build_detector
     from poise.inference.machine.devices import pick_device
 
+    meta = parsed_metainfo(dataset)
+    if detector in ("auto", "whole-image"):
+        found_here = build_detector(detector, meta)
+        if isinstance(found_here, WholeImage):
+            raise ArgumentError(
+                f"--detector {detector}: {found_here.description}, which needs no file; "
+                "name a detector: poise zoo list --task detection"
+            )
     finder = build_detector(
         detector,
-        parsed_metainfo(dataset),
+        meta,
         device=pick_device(device),
         weights=detector_weights,
         score_threshold=score,
@@ -63,3 +72,5 @@ def boxes(
         f"wrote {out}: {counted(found, 'box')} in {counted(pictures, 'picture')}, "
         f"by {finder.description}\n"
     )
+    if not found:
+        sys.stdout.write("nobody was found, so there is nothing to test: lower --score?\n")

@@ -15,7 +15,7 @@ from poise.data_tools.sheets import PER_SHEET, choice, write_sheets
 from poise.datasets import build_dataset
 from poise.datasets.draws import SampleIndex, SeededItems
 from poise.datasets.people import parsed_metainfo
-from poise.errors import DataError, one_of
+from poise.errors import ConfigError, DataError, one_of
 from poise.visualization import draw_heatmaps, draw_instances
 from poise.visualization.style import Array
 
@@ -56,11 +56,13 @@ def browse(
         The files, in order.
 
     Raises:
-        ConfigError: the config has no such part.
+        ConfigError: the config has no such part, or is a detector's.
         DataError: samples without a picture, or a file that cannot be written.
     """
     one_of(part, PARTS, "a part of a config")
-    dataset = build_dataset(_unpacked(data_of_config(str(source), part, settings)))
+    tree = _unpacked(data_of_config(str(source), part, settings))
+    _refuse_detection(source, tree)
+    dataset = build_dataset(tree)
     meta = parsed_metainfo(dataset)
     samples = SeededItems(dataset, 0)
     chosen = choice(len(dataset), num, seed)
@@ -87,6 +89,16 @@ def _unpacked(tree: Any) -> Any:
     return kept
 
 
+def _refuse_detection(source: str | Path, tree: Any) -> None:
+    """Say that a config is a detector's, whose transforms Poise does not have."""
+    steps = tree.get("pipeline") if isinstance(tree, Mapping) else None
+    if any(isinstance(s, Mapping) and s.get("type") == "LoadAnnotations" for s in steps or ()):
+        raise ConfigError(
+            f"{source} is the config of a detector; expected one of a pose model. The labels that "
+            "a detector is trained with are drawn by poise data draw"
+        )
+
+
 def _packs(step: Any) -> bool:
     name = step.get("type") if isinstance(step, Mapping) else step
     name = name if isinstance(name, str) else getattr(name, "__name__", "")
@@ -101,7 +113,9 @@ def _drawn(sample: Any, meta: Mapping[str, Any], size: int, *, targets: bool) ->
     image = sample.get("img") if isinstance(sample, Mapping) else None
     if not isinstance(image, np.ndarray) or image.ndim != 3:
         raise DataError(
-            "the samples of this config have no picture; poise data draw shows keypoints in 3D"
+            "the samples of this config have no picture: it lifts keypoints to 3D (poise data draw "
+            "shows those), or its pipeline loads none, as of configs that are only for tests "
+            "(--part val)"
         )
     scale = size / max(image.shape[:2])
     wide, high = (max(1, round(side * scale)) for side in image.shape[1::-1])

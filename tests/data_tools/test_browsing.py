@@ -17,7 +17,7 @@ from poise.cli.main import app
 from poise.data_tools import open_dataset
 from poise.data_tools.browsing import browse
 from poise.data_tools.detecting import detect_boxes
-from poise.errors import ConfigError, DataError
+from poise.errors import ArgumentError, ConfigError, DataError
 
 SIDE = 64
 CONFIG = """
@@ -107,6 +107,8 @@ def test_settings_and_parts(config: Path, tmp_path: Path) -> None:
             tmp_path / "s.png",
             settings={"train_dataloader.dataset.pipeline": []},
         )
+    with pytest.raises(ConfigError, match="nanodet is the config of a detector"):
+        browse("nanodet", tmp_path / "s.png")
 
 
 class Finder:
@@ -156,3 +158,13 @@ def test_the_command_looks_with_the_embedded_detector(own: Any, tmp_path: Path) 
     rows = json.loads(out.read_text())
     assert all(set(row) == {"image_id", "category_id", "bbox", "score"} for row in rows)
     assert len(rows) > 0
+
+
+def test_whole_pictures_are_no_boxes_and_nobody_is_told(own: Any, tmp_path: Path) -> None:
+    command = ["data", "boxes", str(own()), "-o", str(tmp_path / "b.json"), "--detector"]
+    done = CliRunner().invoke(app, [*command, "whole-image"])
+    assert isinstance(done.exception, ArgumentError)
+    assert "name a detector" in str(done.exception)
+    done = CliRunner().invoke(app, [*command, "nanodet", "--score", "1"])
+    assert "0 boxes" in done.output
+    assert "nobody was found" in done.output

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import one_of
+from poise.errors import ConfigError, one_of
 from poise.registry import HOOKS, METRICS, MODELS
 from poise.training.hooks.base import Hook
 from poise.training.hooks.visualization import draw_sample
@@ -72,6 +72,21 @@ class BadCaseAnalysisHook(Hook):
         # not made where the hook, which all configs list, is off
         registry = MODELS if metric_type == "loss" else METRICS
         self.metric: Any = registry.build(metric) if enable else None
+
+    def before_test(self, runner: Any) -> None:
+        """Refuse a detector's boxes, which have no labels to compare with.
+
+        Raises:
+            ConfigError: the test data have a `bbox_file`.
+        """
+        dataset = getattr(runner.test_dataloader, "dataset", None)
+        file = getattr(dataset, "bbox_file", None)
+        if self.enable and file:
+            raise ConfigError(
+                f"bad cases need labelled keypoints, and the test has a detector's boxes of "
+                f"{file}; test with the labelled boxes: --set "
+                "test_dataloader.dataset.bbox_file=None"
+            )
 
     def after_test_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None

@@ -194,6 +194,13 @@ def test_a_built_loss_judges_bad_cases_under_its_class():
     assert hook.metric_name == "KeypointMSELoss"
 
 
+def test_bad_cases_need_labels():
+    data = SimpleNamespace(dataset=SimpleNamespace(bbox_file="boxes.json"))
+    with pytest.raises(ConfigError, match=r"boxes of boxes\.json; .*bbox_file=None"):
+        BadCaseAnalysisHook(enable=True).before_test(a_run(test_dataloader=data))
+    BadCaseAnalysisHook().before_test(a_run(test_dataloader=data))
+
+
 @pytest.mark.parametrize("kind", [PoseVisualizationHook, DetVisualizationHook])
 def test_pictures_need_an_interval(kind):
     with pytest.raises(ConfigError, match=f"interval of {kind.__name__} must be at least 1, got 0"):
