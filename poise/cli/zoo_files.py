@@ -21,7 +21,7 @@ def download(
 ) -> None:
     """Fetch released weights, so that later work needs no network; prints the files."""
     from poise.errors import PoiseError
-    from poise.models.weights.fetching import fetch
+    from poise.zoo.downloads.fetching import fetch
 
     failed = 0
     # what cannot be meant is said before anything is fetched
@@ -42,7 +42,7 @@ def path(
     name: Annotated[str, typer.Argument(help="Model name, short name, or address.")],
 ) -> None:
     """Print where a model's weights are on this machine; the exit status is 1 if they are not."""
-    from poise.zoo.weights import local_copy
+    from poise.zoo.places import local_copy
 
     found = _address(name)
     here = found if isinstance(found, Path) else local_copy(found)

@@ -1,6 +1,6 @@
 """Folders of Hugging Face's transformers, models on its hub, and where their files are here.
 
-Nothing is downloaded here; `poise.models.weights.hub` does that.
+Nothing is downloaded here; `poise.zoo.downloads.hub` does that.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poise._files import is_file
-from poise.errors import CheckpointError, ConfigError
+from poise.errors import ConfigError
+from poise.zoo.places import cache_folder, named_folders
 
 __all__ = [
     "CONFIG",
     "PREFIX",
     "WEIGHTS",
     "HubModel",
-    "folder_weights",
     "hub_model",
     "is_foreign",
     "split_part",
@@ -80,16 +80,11 @@ class HubModel:
     @property
     def folder(self) -> Path:
         """Where Poise keeps its copies."""
-        from poise.zoo.weights import cache_folder
-
         return cache_folder() / "huggingface" / self.name / self.revision.replace("/", "--")
 
     def local_copy(self, file: str) -> Path | None:
         """A file of the model that is on this machine: Poise's copy, or one of other programs."""
-        from poise.zoo.weights import FOLDER_VARIABLE
-
-        named = filter(None, os.environ.get(FOLDER_VARIABLE, "").split(os.pathsep))
-        own = [Path(folder).expanduser() / self.name for folder in named]
+        own = [folder / self.name for folder in named_folders()]
         theirs = [folder for folder in (self._snapshot(),) if folder is not None]
         for folder in (*own, self.folder, *theirs):
             if is_file(folder / file):
@@ -142,29 +137,3 @@ def is_foreign(name: str) -> bool:
     """Whether a name means a folder of transformers, or a model on the hub."""
     name, _ = split_part(name)
     return hub_model(name) is not None or is_file(Path(name).expanduser() / CONFIG)
-
-
-def folder_weights(source: str) -> Path | None:
-    """Weights that are on this machine, with the dataset that is meant behind; None if absent.
-
-    Raises:
-        CheckpointError: a folder without weights.
-    """
-    name, dataset = split_part(source)
-    model = hub_model(name)
-    folder = Path(name).expanduser()
-    files = [folder / file if model is None else model.local_copy(file) for file in WEIGHTS]
-    found = next((file for file in files if file is not None and is_file(file)), None)
-    if found is None:
-        if model is None:
-            from poise.zoo.huggingface import transformers_config
-
-            # another network is the greater fault
-            transformers_config(source)
-            has = ", ".join(sorted(p.name for p in folder.iterdir())[:12])
-            raise CheckpointError(
-                f"{folder} has no weights: expected {' or '.join(WEIGHTS)}, it has {has}; several "
-                "pieces are joined by save_pretrained(..., max_shard_size='100GB') of transformers"
-            )
-        return None
-    return found if dataset is None else found.with_name(f"{found.name}#{dataset}")

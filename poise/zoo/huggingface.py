@@ -6,7 +6,6 @@ are left out, transformers' defaults hold.
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 
 from poise._files import is_file
 from poise.config import Config
-from poise.errors import ConfigError
+from poise.errors import CheckpointError, ConfigError
+from poise.zoo.downloads.hub import bring
 from poise.zoo.hub import CONFIG, WEIGHTS, hub_model, split_part
 from poise.zoo.name import Name
 from poise.zoo.parts import codecs, schedules
@@ -24,7 +24,7 @@ from poise.zoo.parts.heads import heatmap_head, simple_head
 from poise.zoo.parts.topdown import estimator, flip_test, frame
 from poise.zoo.parts.vitpose import bound
 
-__all__ = ["config_of_settings", "transformers_config"]
+__all__ = ["config_of_settings", "folder_weights", "transformers_config"]
 
 PREPROCESSOR = "preprocessor_config.json"
 
@@ -79,10 +79,7 @@ def _file(name: str, file: str, *, optional: bool = False) -> Path | None:
     if model is None:
         path = Path(name).expanduser() / file
         return path if is_file(path) or not optional else None
-    # by text: this layer is below the one that downloads
-    bring = importlib.import_module("poise.models.weights.hub").bring
-    found: Path | None = bring(model, file, optional=optional)
-    return found
+    return bring(model, file, optional=optional)
 
 
 def _read(path: Path) -> Tree:
@@ -305,3 +302,27 @@ def _tree(source: str, network: _Network, processor: _Processor, dataset: str | 
             allow_failed_imports=False,
         ),
     )
+
+
+def folder_weights(source: str) -> Path | None:
+    """Weights that are on this machine, with the dataset that is meant behind; None if absent.
+
+    Raises:
+        CheckpointError: a folder without weights.
+    """
+    name, dataset = split_part(source)
+    model = hub_model(name)
+    folder = Path(name).expanduser()
+    files = [folder / file if model is None else model.local_copy(file) for file in WEIGHTS]
+    found = next((file for file in files if file is not None and is_file(file)), None)
+    if found is None:
+        if model is None:
+            # another network is the greater fault
+            transformers_config(source)
+            has = ", ".join(sorted(p.name for p in folder.iterdir())[:12])
+            raise CheckpointError(
+                f"{folder} has no weights: expected {' or '.join(WEIGHTS)}, it has {has}; several "
+                "pieces are joined by save_pretrained(..., max_shard_size='100GB') of transformers"
+            )
+        return None
+    return found if dataset is None else found.with_name(f"{found.name}#{dataset}")

@@ -123,7 +123,7 @@ def test_info_says_where_training_data_limits_the_use(name, text):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["--task", "foot"], "no model has the task 'foot'; there are animal 2d, body 2d"),
+        (["--task", "foot"], "no model has the task 'foot'; there are animal 2d, any 2d, body 2d"),
         (["--data", "coc"], "no model has a score on 'coc'; .*did you mean 'COCO'"),
         (["--size", "big"], "--size takes width x height in pixels, such as 192x256; got 'big'"),
     ],

@@ -25,7 +25,6 @@ from poise.data_tools.formats.yolo import read_yolo
 from poise.datasets.base.unreadable import image_problem
 from poise.datasets.draws import SeededLoader
 from poise.inference.sources import open_sources
-from poise.models.weights import download, locks
 from poise.models.weights.sources import locate
 from poise.runtimes import available_cores
 from poise.training.machine.environment import (
@@ -37,6 +36,7 @@ from poise.training.machine.environment import (
 from poise.training.run import engine
 from poise.transforms.image import stored_image
 from poise.visualization.files import write_picture
+from poise.zoo.downloads import download, locks
 
 WINDOWS = SimpleNamespace(**{**vars(os), "name": "nt"})
 

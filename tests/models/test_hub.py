@@ -15,8 +15,9 @@ import torch
 
 import poise
 from poise.errors import CheckpointError, ConfigError
-from poise.models.weights import download, locate
+from poise.models.weights import locate
 from poise.zoo import default_weights, weights_url
+from poise.zoo.downloads import download
 from poise.zoo.hub import HubModel, hub_model
 
 TINY = Path(__file__).parent / "vitpose_plus_tiny"

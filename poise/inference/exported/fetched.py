@@ -34,7 +34,7 @@ def local_network(source: str | os.PathLike[str]) -> Path:
     """
     text = os.fspath(source)
     if text.startswith(("http://", "https://")):
-        from poise.models.weights.fetching import fetch
+        from poise.zoo.downloads.fetching import fetch
 
         path = fetch(text)
     else:

@@ -9,9 +9,10 @@ __getattr__, __dir__, __all__ = attach(
         "publishing": "publish",
         "whole": "convert",
         "pretrained": "PretrainedInit",
-        "reading": "read_checkpoint read_state_dict state_dict_of strip_prefix",
+        "reading": "read_checkpoint read_state_dict state_dict_of",
+        "keys": "strip_prefix",
         "saving": "save_checkpoint",
-        "fetching": "fetch",
+        "poise.zoo.downloads": "fetch",
         "sources": "locate",
     },
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from poise.models.weights.reading import strip_prefix, with_versions
+from poise.models.weights.keys import strip_prefix, with_versions
 
 __all__ = ["student_of"]
 

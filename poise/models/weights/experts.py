@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from poise.errors import CheckpointError
-from poise.models.weights.reading import with_versions
+from poise.models.weights.keys import with_versions
 from poise.zoo.parts.datasets import count
 from poise.zoo.parts.vitpose import EXPERTS, dataset_name, schema_of
 

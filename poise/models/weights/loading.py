@@ -15,13 +15,8 @@ from torch import Tensor, nn
 from poise.errors import CheckpointError
 from poise.models.weights.distilled import student_of
 from poise.models.weights.first_values import take_values
-from poise.models.weights.reading import (
-    read_checkpoint,
-    state_dict_of,
-    strip_prefix,
-    unwrap,
-    with_versions,
-)
+from poise.models.weights.keys import strip_prefix, unwrap, with_versions
+from poise.models.weights.reading import read_checkpoint, state_dict_of
 from poise.models.weights.vision_names import with_our_names
 
 __all__ = ["LoadReport", "load_checkpoint", "load_state_dict", "named_for", "not_finite"]

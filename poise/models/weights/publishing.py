@@ -12,7 +12,8 @@ from typing import Any
 
 from poise.errors import CheckpointError
 from poise.models.weights.distilled import student_of
-from poise.models.weights.reading import read_checkpoint, state_dict_of, with_versions
+from poise.models.weights.keys import with_versions
+from poise.models.weights.reading import read_checkpoint, state_dict_of
 from poise.models.weights.saving import plain_values, save_checkpoint, stored
 from poise.models.weights.sources import locate
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,27 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from poise.errors import CheckpointError, nearest
+from poise.errors import CheckpointError
 from poise.models.weights import unpickle
-from poise.models.weights.fetching import hash_in_name
+from poise.models.weights.experts import has_experts, of_dataset
+from poise.models.weights.keys import strip_prefix, with_versions
 from poise.models.weights.sources import locate
+from poise.zoo.downloads.fetching import hash_in_name
 from poise.zoo.hub import split_part
 
-__all__ = [
-    "read_checkpoint",
-    "read_state_dict",
-    "state_dict_of",
-    "strip_prefix",
-    "with_versions",
-]
+__all__ = ["read_checkpoint", "read_state_dict", "state_dict_of"]
 
 #: keys under which programs keep the weights in their files
 _CONTAINERS = ("state_dict", "model_state_dict", "model", "module", "network", "params")
-
-#: attributes under which wrappers hold the model, even where no key fits
-_WRAPPERS = {"module", "_orig_mod"}
-#: attributes deep that a model may stand in what was saved
-MAX_DEPTH = 3
 
 
 def read_checkpoint(source: str | PathLike[str], map_location: Any = "cpu") -> dict[str, Any]:
@@ -61,7 +52,6 @@ def read_checkpoint(source: str | PathLike[str], map_location: Any = "cpu") -> d
 
 def _part(content: dict[str, Any], dataset: str, path: Path) -> dict[str, Any]:
     """What a file holds for one of its datasets, with the keypoints of that."""
-    from poise.models.weights.experts import has_experts, of_dataset
     from poise.structures.metainfo import parse_pose_metainfo
     from poise.zoo.parts.datasets import metainfo_of
     from poise.zoo.parts.vitpose import dataset_name, schema_of
@@ -190,71 +180,6 @@ def state_dict_of(checkpoint: Mapping[str, Any], where: str = "checkpoint") -> d
             f"them under one of {', '.join(_CONTAINERS)}"
         )
     return with_versions(state, getattr(found, "_metadata", None))
-
-
-def with_versions(state: OrderedDict[str, Tensor], metadata: Any) -> OrderedDict[str, Tensor]:
-    """Attach module versions to a state dict, as torch does."""
-    state._metadata = dict(metadata or {})  # type: ignore[attr-defined]
-    return state
-
-
-def strip_prefix(
-    state: Mapping[str, Tensor], prefix: str, *, only: bool = True
-) -> OrderedDict[str, Tensor]:
-    """Weights whose key starts with a prefix, without it.
-
-    Args:
-        state: state dict.
-        prefix: "backbone" or "backbone.".
-        only: drop the others; else they stay as they are.
-
-    Raises:
-        CheckpointError: no key starts with it.
-    """
-    head = prefix if prefix.endswith(".") or not prefix else f"{prefix}."
-    if not any(k.startswith(head) for k in state):
-        tops = sorted({k.partition(".")[0] for k in state})
-        raise CheckpointError(
-            f"{head} is not in the pretrained model; its keys start with {', '.join(tops[:8])}"
-            f"{nearest(prefix.rstrip('.'), tops)}"
-        )
-    metadata = getattr(state, "_metadata", {})
-    versions = {k[len(head) :]: v for k, v in metadata.items() if f"{k}.".startswith(head)}
-    kept = OrderedDict(
-        (k[len(head) :] if k.startswith(head) else k, v)
-        for k, v in state.items()
-        if k.startswith(head) or not only
-    )
-    return with_versions(kept, versions)
-
-
-def unwrap(state: Mapping[str, Tensor], expected: Iterable[str]) -> Mapping[str, Tensor]:
-    """State dict without what wrappers put before every key.
-
-    DistributedDataParallel adds `module.`, Lightning `model.` or another attribute's name,
-    torch.compile `_orig_mod.`. The wrapper is found by comparing with the model.
-
-    Args:
-        state: state dict.
-        expected: keys of the model.
-    """
-    wanted = set(expected)
-    while (tops := {k.partition(".")[0] for k in state}) and len(tops) == 1:
-        # nothing else begins with these, so they go even where old names below do not fit yet
-        if not tops <= _WRAPPERS or any(k.startswith(f"{min(tops)}.") for k in wanted):
-            break
-        state = strip_prefix(state, tops.pop())
-    fits = Counter(
-        ".".join(parts[:depth])
-        for parts in (k.split(".") for k in state)
-        for depth in range(MAX_DEPTH + 1)
-        if ".".join(parts[depth:]) in wanted
-    )
-    most = max(fits.values(), default=0)
-    best = [prefix for prefix, count in fits.items() if count == most]
-    # two candidates, such as teacher and student, are for the caller to choose from
-    unique = len(best) == 1 and best[0] and most > len(wanted) // 2
-    return strip_prefix(state, best[0]) if unique else state
 
 
 def read_state_dict(

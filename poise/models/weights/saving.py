@@ -17,7 +17,7 @@ from torch import nn
 import poise
 from poise._files import whole_file
 from poise.errors import CheckpointError
-from poise.models.weights.reading import with_versions
+from poise.models.weights.keys import with_versions
 
 __all__ = ["save_checkpoint", "stored"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from poise._files import path_of_address
 from poise.errors import CheckpointError, FileMissingError, nearest
 from poise.models.weights import names
-from poise.models.weights.fetching import fetch
-from poise.models.weights.hub import bring_weights
+from poise.zoo.downloads.fetching import fetch
+from poise.zoo.downloads.hub import bring_weights
 from poise.zoo.hub import hub_model, split_part
 
 __all__ = ["comes_with_prefix", "locate"]

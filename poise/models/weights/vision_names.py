@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from poise.models.weights.experts import has_experts, of_dataset
-from poise.models.weights.reading import with_versions
+from poise.models.weights.keys import with_versions
 
 __all__ = ["with_our_names"]
 

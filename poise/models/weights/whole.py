@@ -53,7 +53,7 @@ def config_for(
         CheckpointError: nothing says which model it is.
     """
     from poise.zoo import load_config, models
-    from poise.zoo.weights import weights_file
+    from poise.zoo.places import weights_file
 
     if given is not None:
         return load_config(given), given

@@ -14,9 +14,9 @@ from poise.errors import CheckpointError, ConfigError, DataError, FileMissingErr
 from poise.inference import Inferencer
 from poise.inference.exported import opening
 from poise.inference.exported.fetched import local_network
-from poise.models.weights import fetching
 from poise.runtimes import Signature
 from poise.zoo import find_model
+from poise.zoo.downloads import fetching
 
 PHOTO = Path(__file__).resolve().parents[3] / "examples" / "photos" / "astronaut.png"
 BOXES = [[60, 0, 420, 512], [100, 20, 380, 400], [-40, 300, 200, 600]]

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from poise._files import put_in_place
-from poise.models.weights.progress import progress
+from poise.zoo.downloads.progress import progress
 
 __all__ = ["DiskFullError", "Download", "Failure", "WrongContentError"]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from poise._files import is_file
 from poise.errors import CheckpointError
-from poise.models.weights.download import DiskFullError, Download
-from poise.models.weights.locks import locked
-from poise.models.weights.mirrors import addresses_of
-from poise.zoo.weights import FOLDER_VARIABLE, cache_folder, local_copy, weights_file
+from poise.zoo.downloads.download import DiskFullError, Download
+from poise.zoo.downloads.locks import locked
+from poise.zoo.downloads.mirrors import addresses_of
+from poise.zoo.places import FOLDER_VARIABLE, cache_folder, local_copy, weights_file
 
 __all__ = ["OFFLINE_VARIABLE", "fetch", "hash_in_name", "offline_by"]
 

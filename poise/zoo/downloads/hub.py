@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from poise.errors import CheckpointError
-from poise.models.weights.download import TIMEOUT_S
-from poise.models.weights.fetching import fetch, offline_by
-from poise.models.weights.mirrors import addresses_of
+from poise.zoo.downloads.download import TIMEOUT_S
+from poise.zoo.downloads.fetching import fetch, offline_by
+from poise.zoo.downloads.mirrors import addresses_of
 from poise.zoo.hub import WEIGHTS, HubModel
 
 __all__ = ["bring", "bring_weights"]

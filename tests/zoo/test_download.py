@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from poise.errors import CheckpointError, ConfigError
-from poise.models.weights import download, fetch, locks
-from poise.models.weights.fetching import hash_in_name
+from poise.zoo.downloads import download, fetch, locks
+from poise.zoo.downloads.fetching import hash_in_name
 
 CONTENT = os.urandom(300_000)
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -397,5 +397,5 @@ class TestProcesses:
 
 
 def test_nothing_of_this_imports_torch():
-    code = "import poise.models.weights.fetching, sys; assert 'torch' not in sys.modules"
+    code = "import poise.zoo.downloads.fetching, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
