@@ -16,14 +16,12 @@ import numpy as np
 from poise._arrays import Array, as_numpy
 from poise.errors import DataError
 from poise.visualization.labels import FONT, draw_labels
-from poise.visualization.style import FARTHEST, Palette, Sizes, named_color
+from poise.visualization.style import FARTHEST, LEAST_BOX_LINE, Palette, Sizes, named_color
 
 __all__ = ["draw_boxes", "draw_instances", "draw_keypoints", "field_of"]
 
 #: Boxes that `draw_instances` draws, as RGB.
 BOX_COLOR = (255, 210, 0)
-#: Pixels: finer lines turn grey in videos, which have one colour for four pixels.
-LEAST_BOX_LINE = 2
 #: Text of this scale is about as high as this many pixels.
 PIXELS_PER_FONT_SCALE = 22.0
 

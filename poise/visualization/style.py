@@ -43,6 +43,8 @@ SHORT_NAMES = {
     "w": "white",
     "y": "yellow",
 }
+#: Pixels: finer lines turn grey in videos, which have one colour for four pixels.
+LEAST_BOX_LINE = 2
 #: Coordinates beyond this many pixels are not drawn: OpenCV's fixed point would overflow.
 FARTHEST = 30_000
 KEYPOINT_COLOR: Color = (255, 128, 0)

@@ -12,7 +12,7 @@ import numpy as np
 from poise._arrays import Array
 from poise.errors import DataError
 from poise.visualization.labels import draw_labels
-from poise.visualization.style import FARTHEST, Color
+from poise.visualization.style import FARTHEST, LEAST_BOX_LINE, Color
 
 __all__ = ["Trails", "draw_tracks", "id_color"]
 
@@ -72,12 +72,13 @@ def draw_tracks(
     if len(numbers) != len(corners):
         raise DataError(f"there are {len(numbers)} ids and {len(corners)} boxes")
     drawable = np.asarray((np.abs(corners) < FARTHEST).all(1))
-    width = line_width or max(1, round(float(np.sqrt(image.shape[0] * image.shape[1])) / 400))
+    side = float(np.sqrt(image.shape[0] * image.shape[1]))
+    width = line_width or max(LEAST_BOX_LINE, round(side / 400))
     colors = [id_color(i, order=order) for i in numbers]
     pixels = np.rint(np.where(drawable[:, None], corners, 0)).astype(int).tolist()
     for n in np.flatnonzero(drawable).tolist() if boxes else ():
         left, top, right, bottom = pixels[n]
-        thick = width if numbers[n] >= 0 else 1
+        thick = width if numbers[n] >= 0 else min(width, LEAST_BOX_LINE)
         cv2.rectangle(image, (left, top), (right, bottom), colors[n], thick)
     texts = [str(i) if i >= 0 and ok else "" for i, ok in zip(numbers, drawable, strict=True)]
     # dark letters on light grounds

@@ -31,9 +31,16 @@ __all__ = ["exported_network", "is_exported", "load_exported"]
 
 
 def is_exported(model: Any) -> bool:
-    """Whether a model is the path of an exported file."""
+    """Whether a model is the path of an exported file.
+
+    Raises:
+        ConfigError: the half of an exported network that is not opened by itself.
+    """
     if not isinstance(model, (str, os.PathLike)):
         return False
+    network = Path(model).with_suffix(".param")
+    if Path(model).suffix.lower() == ".bin" and network.is_file():
+        raise ConfigError(f"{model} holds the weights of an NCNN network; give {network} instead")
     return is_exported_name(model) or Path(model).suffix.lower() == ".zip"
 
 
