@@ -96,12 +96,12 @@ def search(
 
 def info(
     name: Annotated[
-        str, typer.Argument(help="Name, short name, MMPose's path of a config, or a config file.")
+        str, typer.Argument(help="Name, short name, MMPose's path of a config, or a config file or folder.")
     ],
     as_json: options.Json = False,
 ) -> None:
     """Say everything that is known about a model; of a config file what its network costs."""
-    if Path(name).is_file():
+    if Path(name).exists():
         record = config_record(Path(name))
         typer.echo(json.dumps(record, indent=2) if as_json else "\n".join(aligned(shown(record))))
         return

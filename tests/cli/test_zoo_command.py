@@ -1,6 +1,7 @@
 """`poise zoo list`, `search` and `info`."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -61,6 +62,13 @@ def test_json_is_for_programs():
     assert record["input_size"] == [640, 640]
     assert record["weights"].endswith(".pth")
     assert len(json.loads(run(app, ["list", "--json", "--task", "face"]).stdout)) == 26
+
+
+def test_info_of_a_folder_of_transformers():
+    folder = Path(__file__).parents[1] / "models/vitpose_plus_tiny"
+    output = run(app, ["info", str(folder)]).output
+    assert "TopdownPoseEstimator" in output
+    assert "48x64" in output
 
 
 def test_info_answers_an_unknown_name_with_the_nearest():

@@ -194,8 +194,9 @@ def test_a_closed_model_is_told(hub):
 
 def test_a_hub_out_of_reach_is_told(hub, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(CheckpointError, match=r"could not download config\.json:"):
+    with pytest.raises(CheckpointError, match=r"could not download config\.json:") as caught:
         poise.load_model(MODEL)
+    assert any(f"`hf download {NAME}`" in note for note in caught.value.__notes__)
 
 
 @pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "POISE_OFFLINE"])

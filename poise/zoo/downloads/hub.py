@@ -60,7 +60,11 @@ def bring(model: HubModel, file: str, *, optional: bool = False) -> Path | None:
     tag = headers.get("X-Linked-ETag") or headers.get("ETag") or ""
     digest = tag.removeprefix("W/").strip('"')
     pinned = f"#sha256={digest}" if _SHA256.fullmatch(digest) else ""
-    return fetch(f"{address}{pinned}", model.folder)
+    try:
+        return fetch(f"{address}{pinned}", model.folder)
+    except CheckpointError as error:
+        error.add_note(f"  a model of the hub has several files: {_otherwise(model, file)}")
+        raise
 
 
 def bring_weights(model: HubModel) -> Path:
