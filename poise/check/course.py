@@ -228,9 +228,19 @@ def _intervals(context: Context, cfg: Mapping[str, Any], length: _Length) -> Ite
             "warning",
             "course",
             f"val_interval={interval}, and the training ends after {length.number} "
-            f"{length.unit}: there is no validation",
+            f"{length.unit}: it is validated once, at its end",
             context.at("train_cfg", "val_interval"),
-            fix=f"val_interval of {length.number} or less",
+            fix=f"val_interval below {length.number}, to keep the best of several",
+        )
+    begin = cfg.get("val_begin", 1)
+    if context.tree.get("val_dataloader") and begin > length.number:
+        yield Finding(
+            "warning",
+            "course",
+            f"val_begin={begin}, and the training ends after {length.number} {length.unit}: "
+            "there is no validation",
+            context.at("train_cfg", "val_begin"),
+            fix=f"val_begin of {length.number} or less",
         )
     hook = (context.tree.get("default_hooks") or {}).get("checkpoint")
     if not isinstance(hook, Mapping):

@@ -96,7 +96,8 @@ def search(
 
 def info(
     name: Annotated[
-        str, typer.Argument(help="Name, short name, MMPose's path of a config, or a config file or folder.")
+        str,
+        typer.Argument(help="Name, short name, MMPose's path of a config, or a file or folder."),
     ],
     as_json: options.Json = False,
 ) -> None:

@@ -58,7 +58,14 @@ def test_faults_of_the_head_are_mended_to_find_the_next(project):
     ("change", "texts"),
     [
         (("max_epochs=1", "max_epoch=1"), ["does not take the argument 'max_epoch'", "max_epochs"]),
-        (("val_interval=1", "val_interval=5"), ["val_interval=5, and the training ends after 1"]),
+        (
+            ("val_interval=1", "val_interval=5"),
+            ["val_interval=5, and the training ends after 1 epochs: it is validated once"],
+        ),
+        (
+            ("val_interval=1", "val_begin=5"),
+            ["val_begin=5, and the training ends after 1 epochs: there is no validation"],
+        ),
         (
             (
                 "train_cfg =",
