@@ -9,6 +9,8 @@ import importlib
 import itertools
 import os
 import sys
+import warnings
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -195,6 +197,22 @@ def _told(error: Exception) -> str | None:
     return "\n".join(lines)
 
 
+def _say_warnings() -> None:
+    """Show what Poise warns of as its other texts, once, without the line of code it comes from."""
+    usual, home, said = warnings.showwarning, Path(__file__).parents[1], set()
+
+    def show(
+        message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None
+    ) -> None:
+        if category is not UserWarning or home not in Path(filename).parents:
+            usual(message, category, filename, lineno, file, line)
+        elif str(message) not in said:
+            said.add(str(message))
+            sys.stderr.write(f"warning: {message}\n")
+
+    warnings.showwarning = show
+
+
 def main() -> None:
     """Run the command line; errors meant for people are shown as one text, without a traceback.
 
@@ -203,6 +221,7 @@ def main() -> None:
     if getattr(sys.stdout, "errors", None) == "strict":
         # in a file or pipe, Windows writes few letters: names of files may have others
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    _say_warnings()
     try:
         app(fill_bare_options(sys.argv[1:]), prog_name="poise")
     except Exception as error:

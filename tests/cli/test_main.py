@@ -26,6 +26,18 @@ def test_help_lists_every_command_without_loading_any():
     assert all(name in out.stdout for name in COMMANDS)
 
 
+def test_warnings_are_shown_once_and_only_those_of_poise_without_their_line():
+    code = (
+        "import warnings; from poise.cli import main\n"
+        "main._say_warnings()\n"
+        "for _ in range(2):\n"
+        "    warnings.warn_explicit('twice', UserWarning, main.__file__, 1)\n"
+        "warnings.warn_explicit('theirs', UserWarning, 'other.py', 7)\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stderr.splitlines() == ["warning: twice", "other.py:7: UserWarning: theirs"]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command):
     out = run(command, "--help")
