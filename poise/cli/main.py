@@ -19,7 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 import poise
 from poise._failures import Failure
 from poise.cli.interrupts import INTERRUPTED
-from poise.errors import PoiseError, nearest
+from poise.errors import ArgumentError, PoiseError, nearest
 
 __all__ = ["app", "main"]
 
@@ -64,6 +64,26 @@ COMMANDS = {
 BARE_OPTIONS = {
     "train": {"--resume": "auto", "--amp": "auto"},
     "eval": {"--interval": "0.95"},
+}
+
+
+#: options of MMPose's tools that no command has -> what does the same
+MOVED_OPTIONS = {
+    "--cfg-options": "--set KEY=VALUE, once for each setting",
+    "--launcher": "--devices N, which starts as many processes",
+    "--work_dir": "--work-dir",
+    "--no_validate": "--no-validate",
+    "--wait-time": "--set default_hooks.visualization.wait_time=SECONDS",
+    "--vis-out-dir": "--out FOLDER",
+    "--pred-out-dir": "--out FOLDER",
+    "--pose2d": "--model NAME",
+    "--pose2d-weights": "--weights FILE",
+    "--pose3d": "--lift NAME",
+    "--pose3d-weights": "--lift-weights FILE",
+    "--det-model": "--detector NAME",
+    "--det-weights": "--detector-weights FILE",
+    "--kpt-thr": "--keypoint-threshold SCORE",
+    "--draw-heatmap": "--draw-heatmaps",
 }
 
 
@@ -169,6 +189,23 @@ def fill_bare_options(args: list[str]) -> list[str]:
     return filled
 
 
+def refuse_moved_options(args: list[str]) -> None:
+    """Say what to write instead of an option of MMPose's tools.
+
+    Raises:
+        ArgumentError: there is one among the arguments.
+    """
+    for arg in args[1:]:
+        if arg == "--":
+            return
+        name = arg.partition("=")[0]
+        if name in MOVED_OPTIONS:
+            raise ArgumentError(
+                f"poise {args[0]} has no option {name}, which is one of MMPose's tools; here it is "
+                f"{MOVED_OPTIONS[name]}. poise {args[0]} --help shows all"
+            )
+
+
 def _of_system(error: OSError) -> str:
     """What the system refused, and at which file."""
     reason = error.strerror or str(error) or type(error).__name__
@@ -223,6 +260,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     _say_warnings()
     try:
+        refuse_moved_options(sys.argv[1:])
         app(fill_bare_options(sys.argv[1:]), prog_name="poise")
     except Exception as error:
         text = None if os.environ.get("POISE_TRACEBACK") else _told(error)

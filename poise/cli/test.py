@@ -25,7 +25,10 @@ BAD_CASES = "BadCaseAnalysisHook"
 
 def test(
     config: run_options.Config,
-    checkpoint: Annotated[str, typer.Argument(help="Checkpoint file.")],
+    checkpoint: Annotated[
+        str | None,
+        typer.Argument(help="Checkpoint file; of a released model its weights without it."),
+    ] = None,
     work_dir: Annotated[
         Path | None,
         typer.Option("--work-dir", "-w", help="Folder of the log; work_dirs/CONFIG without it."),
@@ -61,6 +64,7 @@ def test(
     """Evaluate a checkpoint on the test set of a config."""
     if out is not None and out.is_dir():
         raise ArgumentError(f"--out {out} is a folder; give the JSON file for the metrics")
+    checkpoint = checkpoint or _released(config)
     if devices > 1 and "WORLD_SIZE" not in os.environ:
         _start_processes(devices)
     cfg = open_config(config, options, trusted=trust_config)
@@ -87,6 +91,23 @@ def test(
 
         plain = {k: float(v) for k, v in metrics.items()}
         write_text(out, json.dumps(plain, indent=1) + "\n")
+
+
+def _released(config: str) -> str:
+    """Weights of a released model's name, here or elsewhere.
+
+    Raises:
+        ArgumentError: a config file, or a model without released weights.
+    """
+    from poise.models.build import released_weights
+
+    found = released_weights(config)
+    if found is None:
+        raise ArgumentError(
+            f"no weights were released for {config}; give a checkpoint: poise test {config} "
+            "CHECKPOINT"
+        )
+    return str(found)
 
 
 def _drawing(cfg: Any, folder: Path) -> dict[str, Any]:

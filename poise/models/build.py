@@ -88,7 +88,7 @@ def load_model(config: Any, weights: Any = None, device: Any = None) -> nn.Modul
         CheckpointError: weights that cannot be read or do not fit.
     """
     if weights is None and isinstance(config, (str, PathLike)):
-        weights = _released_weights(fspath(config))
+        weights = released_weights(fspath(config))
     model, _ = build_with_weights(config, weights)
     if device is not None:
         model = model.to(device)
@@ -123,7 +123,7 @@ def build_with_weights(config: Any, weights: Any) -> tuple[Any, bool]:
     return model, schema is not None
 
 
-def _released_weights(name: str) -> str | PathLike[str] | None:
+def released_weights(name: str) -> str | PathLike[str] | None:
     """Weights of a zoo name: a file that is here, else the address; None where none were released.
 
     A config file on disk wins over a name, and has no weights of its own; a whole model has.

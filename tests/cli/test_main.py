@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from poise.cli.main import COMMANDS, fill_bare_options
+from poise.cli.main import COMMANDS, MOVED_OPTIONS, fill_bare_options, refuse_moved_options
+from poise.errors import ArgumentError
 
 
 def run(*args):
@@ -73,3 +74,13 @@ def test_errors_for_people_have_no_traceback():
 )
 def test_options_that_stand_alone_in_mmpose_may_stand_alone(given, filled):
     assert fill_bare_options(given) == filled
+
+
+@pytest.mark.parametrize("option", MOVED_OPTIONS)
+def test_options_of_mmposes_tools_lead_to_what_does_the_same(option):
+    with pytest.raises(ArgumentError, match=rf"no option {option}, .* here it is -"):
+        refuse_moved_options(["predict", "a.jpg", f"{option}=x"])
+    refuse_moved_options(["predict", "--", option])
+    new = MOVED_OPTIONS[option].split()[0].rstrip(",")
+    helps = "".join(run(command, "--help").stdout for command in ("predict", "train", "test"))
+    assert new in helps

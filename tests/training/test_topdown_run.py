@@ -14,7 +14,7 @@ from poise.cli.test import test as run_test
 from poise.cli.train import train as run_train
 from poise.config import Config
 from poise.data_tools import evaluate_predictions
-from poise.errors import ConfigError, FileMissingError
+from poise.errors import ArgumentError, ConfigError, FileMissingError
 from poise.training.run import checkpoint as files
 
 K = 3
@@ -214,3 +214,16 @@ def test_the_learning_rate_is_scaled_to_the_batch(config, tmp_path):
         rates.append(json.loads(log.read_text().splitlines()[0])["lr"])
     batch = Config.fromfile(name).train_dataloader.batch_size
     assert rates[1] == pytest.approx(batch * rates[0])
+
+
+def test_a_released_model_is_tested_with_its_own_weights(config, tmp_path):
+    name = "movenet-lightning"
+    settings = [
+        f"test_dataloader.dataset.{key}={value!r}"
+        for key, value in (("data_root", ""), ("bbox_file", None), ("ann_file", "gone.json"))
+    ]
+    # the weights are found, and the absent data are what stops it
+    with pytest.raises(FileMissingError, match=r"gone\.json"):
+        run_test(name, work_dir=tmp_path, options=settings)
+    with pytest.raises(ArgumentError, match=r"give a checkpoint: poise test .* CHECKPOINT"):
+        run_test(str(config), work_dir=tmp_path)
