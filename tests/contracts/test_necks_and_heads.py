@@ -111,8 +111,13 @@ HEADS = {
                        "loss_obj": {"type": "BCELoss"}}, PYRAMID, None),
 }  # fmt: skip
 
-#: tested by files of their own: several frames of a clip; attention over people; a base class
-ELSEWHERE = {"PoseWarperNeck", "EDPoseHead", "TransformerHead", "MoveNetHead"}
+#: tested by files of their own: several frames of a clip; attention over people; a base class; and
+#: Pose Anything's head, under its older name too, with its parts, which takes a support besides
+ELSEWHERE = {
+    *("PoseWarperNeck", "EDPoseHead", "TransformerHead", "MoveNetHead"),
+    *("PoseHead", "TwoStageHead", "EncoderDecoder", "TwoStageSupportRefineTransformer"),
+    *("SinePositionalEncoding", "LearnedPositionalEncoding"),
+}
 #: parameters that the outputs do not depend on: they take part in losses or predictions alone
 IDLE = {
     "CIDHead": ("iia_module.keypoint_root_conv.",),
