@@ -357,8 +357,8 @@ class SwinTransformerV2(BaseBackbone):
         sides = tuple(x.shape[-2:])
         if sides != self.img_size:
             raise DataError(
-                f"SwinTransformerV2 was built for pictures of {self.img_size} pixels (height, width), "
-                f"got {sides}; TopdownAffine's input_size and img_size should be the same"
+                f"SwinTransformerV2 was built for {self.img_size} pixels (height, width), got {sides}; "
+                "TopdownAffine's input_size and img_size should be the same"
             )
         x = self.patch_embed(x)
         if self.absolute_pos_embed is not None:
