@@ -357,7 +357,7 @@ class SwinTransformerV2(BaseBackbone):
         sides = tuple(x.shape[-2:])
         if sides != self.img_size:
             raise DataError(
-                f"SwinTransformerV2 was built for {self.img_size} pixels (height, width), got {sides}; "
+                f"SwinTransformerV2 takes {self.img_size} pixels (height, width), got {sides}; "
                 "TopdownAffine's input_size and img_size should be the same"
             )
         x = self.patch_embed(x)
