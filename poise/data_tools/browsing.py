@@ -15,7 +15,8 @@ from poise.data_tools.sheets import PER_SHEET, choice, write_sheets
 from poise.datasets import build_dataset
 from poise.datasets.draws import SampleIndex, SeededItems
 from poise.datasets.people import parsed_metainfo
-from poise.errors import ConfigError, DataError, one_of
+from poise.errors import DataError, one_of
+from poise.registry import use_scope
 from poise.visualization import draw_heatmaps, draw_instances
 from poise.visualization.style import Array
 
@@ -60,10 +61,11 @@ def browse(
         DataError: samples without a picture, or a file that cannot be written.
     """
     one_of(part, PARTS, "a part of a config")
-    tree = _unpacked(data_of_config(str(source), part, settings))
-    _refuse_detection(source, tree)
-    dataset = build_dataset(tree)
-    meta = parsed_metainfo(dataset)
+    tree, scope = data_of_config(str(source), part, settings)
+    with use_scope(scope):
+        dataset = build_dataset(_unpacked(tree))
+    # detectors know no keypoints
+    meta = parsed_metainfo(dataset) if "classes" not in dataset.metainfo else {}
     samples = SeededItems(dataset, 0)
     chosen = choice(len(dataset), num, seed)
     drawn = []
@@ -87,16 +89,6 @@ def _unpacked(tree: Any) -> Any:
         if isinstance(kept.get(key), (dict, list)):
             kept[key] = _unpacked(kept[key])
     return kept
-
-
-def _refuse_detection(source: str | Path, tree: Any) -> None:
-    """Say that a config is a detector's, whose transforms Poise does not have."""
-    steps = tree.get("pipeline") if isinstance(tree, Mapping) else None
-    if any(isinstance(s, Mapping) and s.get("type") == "LoadAnnotations" for s in steps or ()):
-        raise ConfigError(
-            f"{source} is the config of a detector; expected one of a pose model. The labels that "
-            "a detector is trained with are drawn by poise data draw"
-        )
 
 
 def _packs(step: Any) -> bool:
@@ -153,7 +145,7 @@ def _heatmaps(sample: Mapping[str, Any], meta: Mapping[str, Any]) -> Array | Non
         return None
     # of stages the last one
     maps = maps.reshape(-1, *maps.shape[-3:])[-1]
-    with_offsets = len(maps) == OFFSET_MAPS * len(meta["keypoint_id2name"])
+    with_offsets = len(maps) == OFFSET_MAPS * len(meta.get("keypoint_id2name", ()))
     return maps[::OFFSET_MAPS] if with_offsets else maps
 
 

@@ -112,7 +112,7 @@ def open_dataset(
             raise FileMissingError(f"there is no annotation file {path}")
         cfg = _of_file(path, kind, changes)
     else:
-        found = data_of_config(str(source), part)
+        found, _ = data_of_config(str(source), part)
         cfg = {"type": "ConcatDataset", "datasets": found} if isinstance(found, list) else found
         cfg = {**cfg, **({"type": kind} if kind else {})}
     cfg = {**cfg, **changes}
@@ -256,8 +256,12 @@ def _names_of_arrays(path: Path) -> list[str]:
 _PLAIN, _ARRAYS = "BaseCocoStyleDataset", "Human36mDataset"
 
 
-def data_of_config(source: str, part: str, settings: Mapping[str, Any] | None = None) -> Any:
-    """The data set of a config, as a tree or a list of such; its `custom_imports` are imported.
+def data_of_config(
+    source: str, part: str, settings: Mapping[str, Any] | None = None
+) -> tuple[Any, str]:
+    """The data set of a config, as a tree or a list of such, and the scope of its names.
+
+    The config's `custom_imports` are imported.
 
     Args:
         source: config file, or name of a released model. part: train, val or test.
@@ -286,7 +290,7 @@ def data_of_config(source: str, part: str, settings: Mapping[str, Any] | None = 
     # once is enough to look at it
     while isinstance(tree, dict) and tree.get("type") == "RepeatDataset":
         tree = tree["dataset"]
-    return tree
+    return tree, str(cfg.get("default_scope") or "mmpose")
 
 
 def _check_kind(kind: Any) -> None:

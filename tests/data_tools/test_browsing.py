@@ -107,8 +107,21 @@ def test_settings_and_parts(config: Path, tmp_path: Path) -> None:
             tmp_path / "s.png",
             settings={"train_dataloader.dataset.pipeline": []},
         )
-    with pytest.raises(ConfigError, match="nanodet is the config of a detector"):
-        browse("nanodet", tmp_path / "s.png")
+
+
+def test_detectors_are_shown_with_their_boxes(own: Any, tmp_path: Path) -> None:
+    labels = own()
+    place = "train_dataloader.dataset."
+    settings = {
+        f"{place}data_root": "",
+        f"{place}ann_file": str(labels),
+        f"{place}data_prefix.img": str(tmp_path / "images"),
+        f"{place}metainfo": {"classes": ("imp",)},
+    }
+    (file,) = browse("nanodet", tmp_path / "s.png", num=2, settings=settings)
+    blue, green, red = (cv2.imread(str(file))[..., n].astype(int) for n in range(3))
+    # boxes are yellow, the pictures grey
+    assert ((red > 200) & (green > 150) & (blue < 60)).sum() > 100
 
 
 class Finder:
