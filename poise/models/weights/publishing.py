@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 from os import PathLike
@@ -18,6 +19,8 @@ from poise.models.weights.saving import plain_values, save_checkpoint, stored
 from poise.models.weights.sources import locate
 
 __all__ = ["publish"]
+
+_LOG = logging.getLogger(__name__)
 
 #: entries of `meta` that say what the weights are; paths and machines stay out
 KEPT_META = (
@@ -64,10 +67,11 @@ def publish(
     weights: Mapping[str, Any] = state_dict_of(content, str(path))
     if not average:
         weights = _plain_weights(content, weights, path)
-    student = student_of(weights, content)
-    # the config of a distillation does not describe its student
-    left = {"cfg"} if student is not weights else set()
-    weights = student
+    left: set[str] = set()
+    if (student := student_of(weights, content)) is not weights:
+        _LOG.warning("%s is of a distillation: the student's weights alone are written", path)
+        # its config does not describe the student
+        weights, left = student, {"cfg"}
     written = OrderedDict((key, stored(value, half=half)) for key, value in weights.items())
     # versions of the modules, by which old files are told from new ones
     state = with_versions(written, getattr(weights, "_metadata", None))

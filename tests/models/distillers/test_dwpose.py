@@ -121,13 +121,14 @@ def test_the_student_of_a_file_stands_alone(tmp_path, batch):
         ({"cfg": "two_dis=True,"}, True),
     ],
 )
-def test_the_student_is_taken_from_a_file_of_either_stage(tmp_path, meta, second):
+def test_the_student_is_taken_from_a_file_of_either_stage(tmp_path, meta, second, caplog):
     model = distiller(2)
     with torch.no_grad():
         for n, p in enumerate(model.parameters()):
             p.fill_(n / 1000)
     torch.save({"state_dict": model.state_dict(), "meta": meta}, tmp_path / "stage.pth")
     published = publish(tmp_path / "stage.pth", tmp_path / "student.pth")
+    assert "the student's weights alone are written" in caplog.text
     assert "cfg" not in torch.load(published)["meta"]
     expected = model.student.state_dict()
     if second:
