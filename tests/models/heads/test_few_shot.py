@@ -271,7 +271,7 @@ def test_pictures_of_another_size_and_missing_support_are_told():
     with pytest.raises(ArgumentError, match="needs `data_samples`"):
         model([torch.zeros(1, 3, SIDE, SIDE)] * 2)
     model.set_support([torch.zeros(3, SIDE, SIDE)], torch.ones(1, 2, 16, 16), torch.ones(1, 2), [])
-    with pytest.raises(DataError, match=r"built for pictures of \(64, 64\).*got \(32, 64\)"):
+    with pytest.raises(DataError, match=r"takes \(64, 64\) pixels.*got \(32, 64\)"):
         model(torch.zeros(1, 3, 32, SIDE))
 
 
