@@ -92,22 +92,24 @@ def encode_cases(name, codec, keypoints, visible):
     yield f"{name} encode", lambda: codec.encode(keypoints, visible), 1
     batch, seen = (np.repeat(a[None], BATCH, 0) for a in (keypoints, visible))
     batch = batch + np.linspace(-3, 3, BATCH, dtype=np.float32)[:, None, None, None]
+    title = f"{name} encode batch of {BATCH}"
     if getattr(codec, "support_batch_encoding", False):
-        call = lambda: codec.batch_encode(batch, seen)  # noqa: E731
+        yield title, lambda: codec.batch_encode(batch, seen), BATCH
     else:
-        call = lambda: [codec.encode(batch[i], seen[i]) for i in range(BATCH)]  # noqa: E731
-    yield f"{name} encode batch of {BATCH}", call, BATCH
+        pairs = list(zip(batch, seen, strict=True))
+        yield title, lambda: [codec.encode(*pair) for pair in pairs], BATCH
 
 
 def decode_cases(name, codec, batch):
     """Decoding sample by sample, and all at once where the codec can."""
     given = copied if writes(codec, batch) else list
     yield f"{name} decode", lambda: codec.decode(*given(b[0] for b in batch)), 1
+    title = f"{name} decode batch of {BATCH}"
     if codec.support_batch_decoding:
-        call = lambda: codec.batch_decode(*batch)  # noqa: E731
+        yield title, lambda: codec.batch_decode(*batch), BATCH
     else:
-        call = lambda: [codec.decode(*given(b[i] for b in batch)) for i in range(BATCH)]  # noqa: E731
-    yield f"{name} decode batch of {BATCH}", call, BATCH
+        samples = list(zip(*batch, strict=True))
+        yield title, lambda: [codec.decode(*given(sample)) for sample in samples], BATCH
 
 
 def copied(arrays):

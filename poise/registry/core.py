@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from poise.config import Config, where
+from poise.config import where
 from poise.config.custom_imports import allowed_imports
 from poise.config.paths import resolve as resolve_path
 from poise.errors import ArgumentError, ConfigError, PoiseError, UnknownNameError, nearest
@@ -233,15 +233,18 @@ class Registry:
         """
         if isinstance(cfg, (list, tuple)) and self.kind == "models":
             return import_target("poise.layers:Sequential")(*(self.build(c) for c in cfg))
-        if isinstance(cfg, Config):
-            cfg = cfg._cfg_dict
         if not isinstance(cfg, Mapping):
             if cfg is None or isinstance(cfg, (str, int, float, list, tuple)):
                 raise ArgumentError(
                     f"{self.kind} are built from a dict with 'type' or given as an object, "
                     f"got {cfg!r}"
                 )
-            return cfg
+            # not at import time: whoever has a Config has its module
+            from poise.config import Config
+
+            if not isinstance(cfg, Config):
+                return cfg
+            cfg = cfg._cfg_dict
         if self._build_func is not None:
             return self._build_func(cfg, registry=self, **defaults)
         args = {**(default_args or {}), **defaults, **cfg}

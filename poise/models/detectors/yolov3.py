@@ -28,6 +28,7 @@ __all__ = ["Darknet", "YOLOV3Head", "YOLOV3Neck"]
 Config = Mapping[str, Any]
 
 BN: Config = {"type": "BN", "requires_grad": True}
+BOX_CODER: Config = {"type": "mmdet.YOLOBBoxCoder"}
 LEAKY: Config = {"type": "LeakyReLU", "negative_slope": 0.1}
 NORMAL: Config = {"type": "Normal", "layer": "Conv2d", "std": 0.01}
 ANCHORS: Config = {
@@ -201,7 +202,7 @@ class YOLOV3Head(DenseBoxHead):
         in_channels: Sequence[int],
         out_channels: Sequence[int] = (1024, 512, 256),
         anchor_generator: Any = ANCHORS,
-        bbox_coder: Any = {"type": "mmdet.YOLOBBoxCoder"},  # noqa: B006 (never changed)
+        bbox_coder: Any = BOX_CODER,
         featmap_strides: Sequence[int] = (32, 16, 8),
         one_hot_smoother: float = 0.0,
         conv_cfg: Config | None = None,

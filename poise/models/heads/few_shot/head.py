@@ -38,6 +38,7 @@ _OLDER = frozenset(
 )
 
 _SINE = {"type": "SinePositionalEncoding", "normalize": True}
+_OF_PICTURES, _OF_ENCODER = ({**_SINE, "num_feats": count} for count in (128, 512))
 
 
 class TokenDecodeMLP(BaseModule):
@@ -94,8 +95,8 @@ class PoseHead(BaseHead):
         self,
         in_channels: int,
         transformer: Any = None,
-        positional_encoding: Any = {**_SINE, "num_feats": 128},  # noqa: B006 (never changed)
-        encoder_positional_encoding: Any = {**_SINE, "num_feats": 512},  # noqa: B006
+        positional_encoding: Any = _OF_PICTURES,
+        encoder_positional_encoding: Any = _OF_ENCODER,
         share_kpt_branch: bool = False,
         num_decoder_layer: int = 3,
         with_heatmap_loss: bool = False,

@@ -14,6 +14,8 @@ from poise.registry import MODELS
 
 __all__ = ["LearnedPositionalEncoding", "SinePositionalEncoding"]
 
+_UNIFORM = {"type": "Uniform", "layer": "Embedding"}
+
 
 @MODELS.register_module()
 class SinePositionalEncoding(BaseModule):
@@ -73,7 +75,7 @@ class LearnedPositionalEncoding(BaseModule):
         num_feats: int,
         row_num_embed: int = 50,
         col_num_embed: int = 50,
-        init_cfg: Any = {"type": "Uniform", "layer": "Embedding"},  # noqa: B006 (never changed)
+        init_cfg: Any = _UNIFORM,
     ) -> None:
         super().__init__(init_cfg)
         self.num_feats = num_feats
