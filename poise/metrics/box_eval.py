@@ -17,15 +17,13 @@ from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry.boxes import bbox_of_keypoints
 from poise.metrics.coco_table import ABSENT, CocoTable
-from poise.metrics.coco_truth import crowds, placed
+from poise.metrics.coco_truth import Annotations, crowds, placed
 from poise.metrics.matching import (
-    RECALL_POINTS,
+    CandidatePairs,
+    Evaluation,
     best_of_each_group,
-    match,
     mean_of_existing,
     pairs_of_groups,
-    rank_in_group,
-    sampled_precision,
 )
 
 __all__ = [
@@ -64,27 +62,8 @@ _MEANINGS: dict[str, tuple[int, int | None, float | None]] = {
 FIGURES = tuple(_MEANINGS)
 
 
-@dataclass(frozen=True)
-class BoxTruth:
-    """Annotated boxes as columns.
-
-    Attributes:
-        image_ids: I ids, ascending.
-        image: (G,) row in `image_ids`.
-        category: (G,) row of the category, of C.
-        categories: C.
-        bbox: (G, 4) xywh, image space.
-        area: (G,) square pixels, what the area ranges go by.
-        crowd: (G,) bool.
-    """
-
-    image_ids: list[Any]
-    image: Array
-    category: Array
-    categories: int
-    bbox: Array
-    area: Array
-    crowd: Array
+class BoxTruth(Annotations):
+    """Annotated boxes as columns."""
 
     @classmethod
     def from_table(cls, table: CocoTable, categories: Sequence[Any], *, source: str) -> BoxTruth:
@@ -112,7 +91,7 @@ class BoxTruth:
             image_ids=images,
             image=image,
             category=category,
-            categories=len(categories),
+            category_ids=list(categories),
             bbox=boxes,
             area=np.array(area, np.float64),
             crowd=crowds(anns),
@@ -137,61 +116,14 @@ class BoxesFound:
 
 
 @dataclass(frozen=True)
-class BoxEvaluation:
-    """Matches of all detections, from which curves at any number of detections are made.
+class BoxEvaluation(Evaluation):
+    """Matches of boxes; the area ranges are `AREA_RANGES`.
 
     Attributes:
-        truth: the annotations.
-        thresholds: (T,).
         limits: numbers of detections a picture and category, ascending.
-        image: (M,) rows in `truth.image_ids` of the detections.
-        begins: (C + 1,) where the detections of each category begin, the best score first.
-        rank: (M,) place among those of the picture and category.
-        matched: (A, T, M) bool: has an annotation at area range and threshold.
-        ignored: (A, T, M) bool: does not count there.
-        truth_ignored: (A, G) bool.
-        weights: (I,) int, how often each picture counts; once if None.
     """
 
-    truth: BoxTruth
-    thresholds: Array
-    limits: tuple[int, ...]
-    image: Array
-    begins: Array
-    rank: Array
-    matched: Array
-    ignored: Array
-    truth_ignored: Array
-    weights: Array | None = None
-
-    def curves(self, area: int = ALL, limit: int | None = None) -> tuple[Array, Array]:
-        """Precision (C, T, 101) at the recall points and final recall (C, T), per category.
-
-        -1 marks categories without annotations that count.
-
-        Args:
-            area: place in `AREA_RANGES`.
-            limit: how many detections of a picture and category count; the largest if None.
-        """
-        C, T = self.truth.categories, len(self.thresholds)
-        precision = np.full((C, T, len(RECALL_POINTS)), -1.0)
-        recall = np.full((C, T), -1.0)
-        weights = np.ones(len(self.truth.image_ids), int) if self.weights is None else self.weights
-        counted = weights[self.truth.image] * ~self.truth_ignored[area]
-        totals = np.bincount(self.truth.category, counted, minlength=C).astype(int)
-        among = self.rank < (self.limits[-1] if limit is None else limit)
-        worth = weights[self.image] * among
-        for level in range(T):
-            counts = worth * ~self.ignored[area, level]
-            hits = np.flatnonzero(self.matched[area, level] & (counts > 0))
-            seen = np.concatenate(([0], np.cumsum(counts)))
-            ends = np.searchsorted(hits, self.begins)
-            for c in np.flatnonzero(totals):
-                own = hits[ends[c] : ends[c + 1]]
-                precision[c, level], recall[c, level] = sampled_precision(
-                    seen[own + 1] - seen[self.begins[c]], int(totals[c]), worth[own].cumsum()
-                )
-        return precision, recall
+    limits: tuple[int, ...] = ()
 
     def summarize(self, names: Sequence[str] = FIGURES) -> dict[str, float]:
         """Figures of the COCO box task under MMDetection's names; -1 where none is.
@@ -211,7 +143,7 @@ class BoxEvaluation:
                 figures[name] = -1.0
                 continue
             if (area, limit) not in found:
-                found[area, limit] = self.curves(area, limit)
+                found[area, limit] = self.curves(area, limit=limit)
             values = found[area, limit][name.startswith("AR")]
             if level is not None:
                 values = values[:, np.isclose(self.thresholds, level)]
@@ -237,34 +169,17 @@ def evaluate_boxes(
     limits = tuple(sorted(limits))
     group = found.category * len(truth.image_ids) + found.image
     kept = best_of_each_group(group, found.score, limits[-1])
-    # groups stand side by side in `kept`; the curves need categories, the best score first
-    rank = rank_in_group(group[kept])
-    pair_d, pair_g = pairs_of_groups(
-        truth.category * len(truth.image_ids) + truth.image, group[kept]
-    )
+    pair_d, pair_g = pairs_of_groups(truth.group, group[kept])
     overlap = _overlaps(found.bbox[kept[pair_d]], truth.bbox[pair_g], truth.crowd[pair_g])
-    close = np.flatnonzero(overlap >= min(thresholds.min(), 1 - 1e-10))
-    ignore = np.stack(
-        [truth.crowd | (truth.area < low) | (truth.area > high) for low, high in AREA_RANGES]
-    )
-    matched, spoiled = match(
-        truth.crowd, ignore, overlap[close], pair_g[close], pair_d[close], rank, thresholds
-    )
-    size = found.bbox[kept, 2] * found.bbox[kept, 3]
-    outside = np.stack([(size < low) | (size > high) for low, high in AREA_RANGES])
-    ignored = spoiled | (~matched & outside[:, None])
-    order = np.lexsort((-found.score[kept], found.category[kept]))
-    category = found.category[kept][order]
-    return BoxEvaluation(
-        truth=truth,
+    return BoxEvaluation.of(
+        truth,
+        found,
+        CandidatePairs(kept, group[kept], pair_d, pair_g, overlap),
+        sizes=found.bbox[:, 2] * found.bbox[:, 3],
+        ignore=truth.crowd,
+        ranges=AREA_RANGES,
         thresholds=thresholds,
         limits=limits,
-        image=found.image[kept][order],
-        begins=np.searchsorted(category, np.arange(truth.categories + 1)),
-        rank=rank[order],
-        matched=matched[..., order],
-        ignored=ignored[..., order],
-        truth_ignored=ignore,
     )
 
 

@@ -9,10 +9,12 @@ import numpy as np
 
 from poise._arrays import Array
 from poise._collector import no_gc
+from poise._words import counted
 from poise.errors import DataError, one_of
 from poise.geometry.boxes import bbox_xyxy2xywh
 from poise.metrics.base import BaseMetric, field
 from poise.metrics.box_eval import (
+    ALL,
     FIGURES,
     IOU_THRESHOLDS,
     BoxesFound,
@@ -200,7 +202,7 @@ class DetectionCocoMetric(BaseMetric):
         return list(classes)
 
     def _by_class(self, evaluation: BoxEvaluation) -> dict[str, float]:
-        precision, _ = evaluation.curves()
+        precision, _ = evaluation.curves(ALL)
         return {
             f"{name}_precision": mean_of_existing(own) if (own > -1).any() else float("nan")
             for name, own in zip(self._classes(), precision, strict=True)
@@ -280,10 +282,11 @@ def _found(results: list[dict[str, Any]], truth: BoxTruth) -> BoxesFound:
             f" {sorted(unknown, key=str)[:3]}; is `ann_file` that of the test dataset?"
         )
     sample, boxes, scores, labels = _columns(results)
-    wrong = labels[(labels < 0) | (labels >= truth.categories)]
+    wrong = labels[(labels < 0) | (labels >= len(truth.category_ids))]
     if len(wrong):
         raise DataError(
-            f"a detection has the label {wrong[0]}, but the dataset has {truth.categories} classes;"
+            f"a detection has the label {wrong[0]}, but the dataset has "
+            f"{counted(len(truth.category_ids), 'class')};"
             " is num_classes of the model's head that of the dataset's `classes`?"
         )
     image = np.array([rows[result["img_id"]] for result in results], int)
@@ -298,8 +301,8 @@ def _of_one_class(columns: Any) -> Any:
         for name, value in vars(columns).items()
     }
     changed["category"] = np.zeros(len(order), int)
-    if "categories" in changed:
-        changed["categories"] = 1
+    if "category_ids" in changed:
+        changed["category_ids"] = [0]
     return type(columns)(**changed)
 
 

@@ -16,16 +16,14 @@ from poise._arrays import Array
 from poise.errors import DataError
 from poise.metrics.coco_truth import CocoTruth
 from poise.metrics.matching import (
-    RECALL_POINTS,
+    CandidatePairs,
+    Evaluation,
     best_of_each_group,
-    match,
     mean_of_existing,
     pairs_of_groups,
-    rank_in_group,
-    sampled_precision,
 )
 
-__all__ = ["CandidatePairs", "Detections", "OksEvaluation", "candidate_pairs", "evaluate_oks"]
+__all__ = ["Detections", "OksEvaluation", "candidate_pairs", "evaluate_oks"]
 
 OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 # detections per picture and category that count
@@ -59,63 +57,10 @@ class Detections:
     area: Array
 
 
-@dataclass(frozen=True)
-class OksEvaluation:
-    """Matches of all detections, from which curves over any pictures can be made.
-
-    Attributes:
-        truth: the annotations.
-        image: (M,) rows in `truth.image_ids` of the detections that count.
-        category: (M,) rows in `truth.category_ids`.
-        score: (M,).
-        matched: (A, T, M) bool: has an annotation at area range and threshold.
-        ignored: (A, T, M) bool: does not count there.
-        truth_ignored: (A, G) bool.
-    """
+class OksEvaluation(Evaluation):
+    """Matches of poses; `curves` take ALL, MEDIUM or LARGE."""
 
     truth: CocoTruth
-    image: Array
-    category: Array
-    score: Array
-    matched: Array
-    ignored: Array
-    truth_ignored: Array
-
-    def curves(self, area: int, images: Array | None = None) -> tuple[Array, Array]:
-        """Precision (C, T, 101) at the recall points and final recall (C, T), per category.
-
-        -1 marks categories without annotations that count.
-
-        Args:
-            area: ALL, MEDIUM or LARGE.
-            images: (I,) bool, the pictures to use; all if None.
-        """
-        categories = len(self.truth.category_ids)
-        precision = np.full((categories, len(OKS_THRESHOLDS), len(RECALL_POINTS)), -1.0)
-        recall = np.full((categories, len(OKS_THRESHOLDS)), -1.0)
-        chosen_d = np.ones(len(self.score), bool)
-        chosen_g = ~self.truth_ignored[area]
-        if images is not None:
-            chosen_d &= images[self.image]
-            chosen_g = chosen_g & images[self.truth.image]
-        for category in range(categories):
-            total = int((chosen_g & (self.truth.category == category)).sum())
-            if total:
-                rows = np.nonzero(chosen_d & (self.category == category))[0]
-                curve = self._curve(area, rows, total)
-                precision[category], recall[category] = curve
-        return precision, recall
-
-    def _curve(self, area: int, rows: Array, total: int) -> tuple[Array, Array]:
-        # stable, as COCO sorts: pictures in order of their ids where scores are equal
-        rows = rows[np.argsort(-self.score[rows], kind="stable")]
-        sampled = np.zeros((len(OKS_THRESHOLDS), len(RECALL_POINTS)))
-        final = np.zeros(len(OKS_THRESHOLDS))
-        for level in range(len(OKS_THRESHOLDS)):
-            counts = ~self.ignored[area, level][rows]
-            hits = np.flatnonzero(self.matched[area, level][rows] & counts)
-            sampled[level], final[level] = sampled_precision(np.cumsum(counts)[hits], total)
-        return sampled, final
 
     def summarize(self) -> dict[str, float]:
         """The ten figures of the COCO keypoint task; -1 where nothing counts."""
@@ -158,7 +103,7 @@ class OksEvaluation:
             ("M", (index >= easy_below) & (index < hard_from)),
             ("H", index >= hard_from),
         ):
-            figures[f"AP({letter})"] = round(float(self.curves(ALL, images)[0].mean()), 4)
+            figures[f"AP({letter})"] = round(float(self.curves(ALL, images=images)[0].mean()), 4)
         return figures
 
 
@@ -173,53 +118,15 @@ def evaluate_oks(truth: CocoTruth, detections: Detections, sigmas: Array) -> Oks
     Raises:
         DataError: the numbers of keypoints differ.
     """
-    pairs = candidate_pairs(truth, detections, sigmas)
-    kept, oks = pairs.kept, pairs.oks
-    area, size = truth.range_area, detections.area[kept]
-    truth_ignored = np.stack(
-        [truth.ignore | (area < low) | (area > high) for low, high in AREA_RANGES]
+    return OksEvaluation.of(
+        truth,
+        detections,
+        candidate_pairs(truth, detections, sigmas),
+        sizes=detections.area,
+        ignore=truth.ignore,
+        ranges=AREA_RANGES,
+        thresholds=OKS_THRESHOLDS,
     )
-    close = np.flatnonzero(oks >= OKS_THRESHOLDS[0])
-    matched, spoiled = match(
-        truth.crowd,
-        truth_ignored,
-        oks[close],
-        pairs.person[close],
-        pairs.detection[close],
-        pairs.rank,
-        OKS_THRESHOLDS,
-    )
-    outside = np.stack([(size < low) | (size > high) for low, high in AREA_RANGES])
-    ignored = spoiled | (~matched & outside[:, None])
-    image, category, score = (
-        column[kept] for column in (detections.image, detections.category, detections.score)
-    )
-    return OksEvaluation(truth, image, category, score, matched, ignored, truth_ignored)
-
-
-@dataclass(frozen=True, eq=False)
-class CandidatePairs:
-    """P pairs of a detection and an annotation of the same picture and category.
-
-    Attributes:
-        kept: (N,) rows of the detections that count, up to 20 of each picture and category, the
-            best score first.
-        group: (N,) ascending, number of their picture and category.
-        detection: (P,) ascending, place in `kept`.
-        person: (P,) row of the annotation; those of a detection in their order in the file.
-        oks: (P,).
-    """
-
-    kept: Array
-    group: Array
-    detection: Array
-    person: Array
-    oks: Array
-
-    @property
-    def rank(self) -> Array:
-        """(N,) place of each detection among those of its group: 0, 1, ..."""
-        return rank_in_group(self.group)
 
 
 def candidate_pairs(truth: CocoTruth, detections: Detections, sigmas: Array) -> CandidatePairs:

@@ -20,42 +20,49 @@ __all__ = ["CocoTruth", "coco_from_samples", "crowds", "placed"]
 Columns = Mapping[str, "list[Any] | Array"]
 
 
-@dataclass(frozen=True)
-class CocoTruth:
-    """Annotations as columns.
+@dataclass(frozen=True, kw_only=True)
+class Annotations:
+    """What annotations of poses and of boxes have in common, as columns.
 
     Attributes:
         image_ids: I ids, ascending.
-        category_ids: C ids, ascending.
+        category_ids: C ids.
         image: (G,) row in `image_ids`.
         category: (G,) row in `category_ids`.
-        keypoints: (G, K, 3) x, y, visibility, image space.
-        bbox: (G, 4) xywh.
-        area: (G,) square pixels, what OKS divides by.
-        range_area: (G,) square pixels, what the area ranges go by.
+        bbox: (G, 4) xywh, image space.
+        area: (G,) square pixels, what the area ranges go by, and what OKS divides by.
         crowd: (G,) bool.
-        ignore: (G,) bool: crowds and annotations without visible keypoints.
-        crowd_index: (I,) how crowded a picture is, 0 to 1, or None.
-        ids: G ids of the annotations, `ABSENT` for those without one.
     """
 
     image_ids: list[Any]
     category_ids: list[Any]
     image: Array
     category: Array
-    keypoints: Array
     bbox: Array
     area: Array
-    range_area: Array
     crowd: Array
-    ignore: Array
-    crowd_index: Array | None = None
-    ids: Sequence[Any] = ()
 
     @property
     def group(self) -> Array:
         """(G,) number of the category and picture; detections only meet their own group."""
         return self.category * len(self.image_ids) + self.image
+
+
+@dataclass(frozen=True, kw_only=True)
+class CocoTruth(Annotations):
+    """Annotated poses as columns; categories ascend.
+
+    Attributes:
+        keypoints: (G, K, 3) x, y, visibility, image space.
+        ignore: (G,) bool: crowds and annotations without visible keypoints.
+        crowd_index: (I,) how crowded a picture is, 0 to 1, or None.
+        ids: G ids of the annotations, `ABSENT` for those without one.
+    """
+
+    keypoints: Array
+    ignore: Array
+    crowd_index: Array | None = None
+    ids: Sequence[Any] = ()
 
     @classmethod
     def from_coco(
@@ -126,7 +133,6 @@ class CocoTruth:
             keypoints=keypoints,
             bbox=bbox,
             area=area,
-            range_area=area,
             crowd=crowd,
             ignore=crowd | unseen,
             crowd_index=_crowd_index(table.images, images),

@@ -8,7 +8,6 @@ __getattr__, __dir__, __all__ = attach(
         "assignment": "Assignment assign",
         "bootstrap": "Difference Interval Statistic differences intervals",
         "diagnosis": "Diagnosis diagnose gains mended",
-        "oks_bootstrap": "WeightedEvaluation oks_statistic",
         "person_sums": "Sums person_statistics sums_of",
         "posetrack_bootstrap": "posetrack_statistics",
         "sigmas": "Sigma mean_sigmas repeated_distances robust_sigmas",

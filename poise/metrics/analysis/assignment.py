@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from poise._arrays import Array
-from poise.metrics.coco_eval import CandidatePairs, Detections, candidate_pairs
+from poise.metrics.coco_eval import Detections, candidate_pairs
 from poise.metrics.coco_truth import CocoTruth
+from poise.metrics.matching import CandidatePairs
 
 __all__ = ["Assignment", "assign", "similarity"]
 
@@ -79,16 +80,16 @@ def assign(truth: CocoTruth, detections: Detections, sigmas: Array) -> Assignmen
     ignored = truth.ignore[pairs.person]
     person, pose = np.full(number, -1), np.full(people, -1)
     oks = np.zeros(people)
-    close = np.flatnonzero(~ignored & (pairs.oks >= LEAST_OKS))
+    close = np.flatnonzero(~ignored & (pairs.similarity >= LEAST_OKS))
     for pair in _taken(pairs, close, people):
         row, own = pairs.kept[pairs.detection[pair]], pairs.person[pair]
-        person[row], pose[own], oks[own] = own, row, pairs.oks[pair]
+        person[row], pose[own], oks[own] = own, row, pairs.similarity[pair]
     counted, nearest = np.zeros(number, bool), np.zeros(number)
     counted[pairs.kept] = True
-    on_ignored = ignored & (pairs.oks >= _LEAST_IGNORED_OKS)
+    on_ignored = ignored & (pairs.similarity >= _LEAST_IGNORED_OKS)
     let_be = pairs.kept[pairs.detection[on_ignored]]
     counted[let_be[person[let_be] < 0]] = False
-    np.fmax.at(nearest, pairs.kept[pairs.detection[~ignored]], pairs.oks[~ignored])
+    np.fmax.at(nearest, pairs.kept[pairs.detection[~ignored]], pairs.similarity[~ignored])
     return Assignment(
         pose, oks, person, counted, nearest, _similarity(truth, detections, pose, sigmas)
     )
@@ -105,7 +106,7 @@ def _taken(pairs: CandidatePairs, close: Array, people: int) -> list[Array]:
         if not len(rows):
             continue
         # the largest OKS of each detection last; among equals the later annotation wins, as in COCO
-        rows = rows[np.lexsort((rows, pairs.oks[rows], pairs.detection[rows]))]
+        rows = rows[np.lexsort((rows, pairs.similarity[rows], pairs.detection[rows]))]
         last = np.append(np.diff(pairs.detection[rows]) > 0, True)
         taken[pairs.person[rows[last]]] = True
         found.append(rows[last])

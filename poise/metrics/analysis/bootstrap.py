@@ -61,6 +61,31 @@ class Statistic:
 
         return Statistic(names, self.names, self.rising, figures, "groups of pictures")
 
+    @classmethod
+    def one_by_one(
+        cls,
+        pictures: Sequence[Any],
+        figures_of: Callable[[Array], Mapping[str, float]],
+        rising: Callable[[str], bool] = lambda _: True,
+        missing: float = float("nan"),
+    ) -> Statistic:
+        """Figures that are computed for each draw by itself.
+
+        Args:
+            pictures: I ids.
+            figures_of: weights (I,) int -> figures by name.
+            rising: whether more is better, by a figure's name.
+            missing: stands for NaN where nothing counts, as COCO's -1 does.
+        """
+
+        def figures(weights: Array) -> Array:
+            found = np.array([list(figures_of(row).values()) for row in weights], np.float64)
+            found[found == missing] = np.nan
+            return found
+
+        names = list(figures_of(np.ones(len(pictures), np.int64)))
+        return cls(pictures, names, list(map(rising, names)), figures)
+
     def whole(self) -> Array:
         """(F,) figures of the pictures as they are."""
         return self.figures(np.ones((1, len(self.pictures)), np.int64))[0]

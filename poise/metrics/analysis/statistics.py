@@ -17,8 +17,6 @@ from poise._arrays import Array
 from poise.errors import DataError
 from poise.metrics.analysis.assignment import Assignment, assign
 from poise.metrics.analysis.bootstrap import Statistic, same_ids
-from poise.metrics.analysis.box_bootstrap import box_statistic
-from poise.metrics.analysis.oks_bootstrap import oks_statistic
 from poise.metrics.analysis.person_sums import (
     SUMMED,
     Sums,
@@ -156,15 +154,6 @@ class Leaf:
         known = len(self.flip_indices) == number
         return np.asarray(self.flip_indices, int) if known else np.arange(number)
 
-    def summary(self, evaluation: OksEvaluation) -> dict[str, float]:
-        """Figures of a matching, with their prefix."""
-        return self._prefixed(self.plain_summary(evaluation))
-
-    def plain_summary(self, evaluation: OksEvaluation) -> dict[str, float]:
-        """Figures of a matching, such as 'AP'."""
-        assert isinstance(self.metric, CocoMetric)
-        return self.metric.summary(evaluation)
-
     @cached_property
     def sums(self) -> Sums:
         """Sums of a metric of means over people."""
@@ -187,11 +176,17 @@ class Leaf:
     @cached_property
     def people(self) -> tuple[list[Any], Array]:
         """Pictures, sorted, and the row (N,) of each person's there."""
-        pictures = sorted({picture for picture, _ in self.samples}, key=_sort_key)
-        row = {picture: place for place, picture in enumerate(pictures)}
+        pictures, rows = self._pictures
         # each value of an entry has a row a person
         counts = [len(next(iter(entry.values()))) for entry in self.entries]
-        return pictures, np.repeat([row[picture] for picture, _ in self.samples], counts)
+        return pictures, np.repeat(rows, counts)
+
+    @property
+    def _pictures(self) -> tuple[list[Any], list[int]]:
+        """Pictures, sorted, and the row of each entry's there."""
+        pictures = sorted({picture for picture, _ in self.samples}, key=_sort_key)
+        place = {picture: row for row, picture in enumerate(pictures)}
+        return pictures, [place[picture] for picture, _ in self.samples]
 
     def statistic(self) -> Statistic:
         """The figures as a function of how often each picture counts.
@@ -199,15 +194,18 @@ class Leaf:
         Raises:
             DataError: a metric that does not go by pictures.
         """
-        if self.is_oks:
-            return oks_statistic(self.evaluation, self.summary)
         if self.is_summed:
-            return self._named(self._of_people[0])
-        if self.is_posetrack:
-            return self._named(self._of_videos[0])
-        if isinstance(self.metric, DetectionCocoMetric):
-            return self._named(box_statistic(self.metric, self.box_evaluations))
-        return self._of_anything()
+            found = self._of_people[0]
+        elif self.is_posetrack:
+            found = self._of_videos[0]
+        elif isinstance(self.metric, CocoMetric):
+            found = self._of_poses(self.metric)
+        elif isinstance(self.metric, DetectionCocoMetric):
+            found = self._of_boxes(self.metric)
+        else:
+            found = self._of_anything()
+        prefix = f"{self.metric.prefix}/" if self.metric.prefix else ""
+        return replace(found, names=[f"{self.before}{prefix}{name}" for name in found.names])
 
     def keypoint_statistic(self) -> Statistic | None:
         """The figure of each keypoint; None for metrics that have none."""
@@ -276,13 +274,21 @@ class Leaf:
         pairs = zip(self.samples, self.entries, strict=True)
         return {sample: entry.get("gt_coords") for sample, entry in pairs}
 
-    def _prefixed(self, figures: Mapping[str, float]) -> dict[str, float]:
-        prefix = f"{self.metric.prefix}/" if self.metric.prefix else ""
-        return {f"{self.before}{prefix}{name}": value for name, value in figures.items()}
+    def _of_poses(self, metric: CocoMetric) -> Statistic:
+        matches = self.evaluation
+        return Statistic.one_by_one(
+            matches.truth.image_ids,
+            lambda row: metric.summary(replace(matches, weights=row)),
+            missing=-1.0,
+        )
 
-    def _named(self, statistic: Statistic) -> Statistic:
-        names = list(self._prefixed(dict.fromkeys(statistic.names, 0.0)))
-        return replace(statistic, names=names)
+    def _of_boxes(self, metric: DetectionCocoMetric) -> Statistic:
+        matches = self.box_evaluations
+        return Statistic.one_by_one(
+            next(iter(matches.values())).truth.image_ids,
+            lambda row: metric.summary({k: replace(m, weights=row) for k, m in matches.items()}),
+            missing=-1.0,
+        )
 
     @property
     def _substitute(self) -> str:
@@ -333,23 +339,19 @@ class Leaf:
                 f"{self.kind} keeps {len(self.entries)} entries of {len(self.samples)} samples; "
                 "pictures can be drawn anew where a metric puts what it keeps into `self.results`"
             )
-        pictures = sorted({picture for picture, _ in self.samples}, key=_sort_key)
-        entries: dict[Any, list[Any]] = {picture: [] for picture in pictures}
-        for (picture, _), entry in zip(self.samples, self.entries, strict=True):
-            entries[picture].append(entry)
-        groups = list(entries.values())
+        pictures, rows = self._pictures
+        entries: list[list[Any]] = [[] for _ in pictures]
+        for row, entry in zip(rows, self.entries, strict=True):
+            entries[row].append(entry)
 
-        def run(weights: Sequence[int]) -> list[float]:
-            drawn = [entry for group, n in zip(groups, weights, strict=True) for entry in group * n]
-            return [float(value) for value in self.metric.compute_metrics(drawn).values()]
+        def run(weights: Array) -> dict[str, float]:
+            drawn = [
+                entry for own, n in zip(entries, weights.tolist(), strict=True) for entry in own * n
+            ]
+            found = self.metric.compute_metrics(drawn)
+            return {name: float(value) for name, value in found.items()}
 
-        names = list(self._prefixed(self.metric.compute_metrics(list(self.entries))))
-        rising = list(map(is_rising, names))
-
-        def figures(weights: Array) -> Array:
-            return np.array([run(row) for row in weights.tolist()], np.float64)
-
-        return Statistic(pictures, names, rising, figures)
+        return Statistic.one_by_one(pictures, run, is_rising)
 
 
 def leaves_of(metric: BaseMetric, meta: Mapping[str, Any] | None = None) -> Iterator[Leaf]:

@@ -20,6 +20,7 @@ from poise.metrics.analysis.diagnosis import (
 )
 from poise.metrics.analysis.slices import SLICES, People, largest_overlap, slice_people
 from poise.metrics.analysis.statistics import Leaf
+from poise.metrics.coco import CocoMetric
 
 __all__ = ["BY", "Table", "breakdown_tables", "by_table", "people_of"]
 
@@ -65,10 +66,11 @@ def breakdown_tables(leaf: Leaf) -> list[Table]:
     Raises:
         DataError: another metric.
     """
-    own = leaf.comparison
+    own, metric = leaf.comparison, leaf.metric
+    assert isinstance(metric, CocoMetric)
     found = diagnose(own.truth, own.detections, leaf.assignment, own.sigmas, leaf.sides)
     parts = (own.truth, own.detections, leaf.assignment, found, own.sigmas)
-    gained = gains(*parts, leaf.plain_summary)
+    gained = gains(*parts, metric.summary)
     return [_errors(leaf, found, gained), _errors_of_keypoints(leaf, found)]
 
 
