@@ -60,8 +60,8 @@ def align_by_scale(source_points: Array, target_points: Array) -> Array:
         target_points: (N, K, D), relative to the same root.
 
     Returns:
-        (N, K, D).
+        (N, K, D); a pose whose points are all at the root stays there.
     """
     norm = np.einsum("nkd,nkd->n", source_points, source_points)
     along = np.einsum("nkd,nkd->n", source_points, target_points)
-    return source_points * (along / norm)[:, None, None]
+    return source_points * (along / np.where(norm == 0, 1, norm))[:, None, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import pickle
 import warnings
 from abc import ABCMeta, abstractmethod
@@ -12,11 +13,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from poise._arrays import as_numpy
+from poise._files import write_whole
 from poise.errors import DataError
 from poise.metrics.collecting import broadcast, collect, to_cpu
 from poise.registry import METRICS
 
-__all__ = ["BaseMetric", "DumpResults", "field"]
+__all__ = ["BaseMetric", "DumpResults", "field", "id_order"]
 
 
 class BaseMetric(metaclass=ABCMeta):
@@ -59,8 +61,8 @@ class BaseMetric(metaclass=ABCMeta):
         return self._dataset_meta
 
     @dataset_meta.setter
-    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
-        self._dataset_meta = self._taken(dataset_meta)
+    def dataset_meta(self, dataset_meta: dict[str, Any] | None) -> None:
+        self._dataset_meta = None if dataset_meta is None else self._taken(dataset_meta)
 
     def _taken(self, meta: dict[str, Any]) -> dict[str, Any]:
         """What is kept of the dataset's meta information; some metrics read the file it names."""
@@ -135,8 +137,10 @@ class DumpResults(BaseMetric):
         self.results.extend(to_cpu(list(data_samples)))
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
-        """Write the file; there are no figures."""
-        Path(self.out_file_path).write_bytes(pickle.dumps(results))
+        """Write the file, and the folders above it; there are no figures."""
+        path = Path(self.out_file_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, pickle.dumps(results))
         return {}
 
 
@@ -158,3 +162,15 @@ def field(sample: Mapping[str, Any], group: str, name: str, metric: str) -> NDAr
             f"{metric} needs '{name}' in `{group}` of every data sample, got only {sorted(values)}"
         )
     return as_numpy(value)
+
+
+def id_order(value: Any) -> tuple[str, Any]:
+    """Key that sorts ids of any kinds, also of several: numbers first, then texts.
+
+    Example:
+        >>> sorted(["b", 10, 9, ("a", 2), "a"], key=id_order)
+        [9, 10, 'a', 'b', ('a', 2)]
+    """
+    if isinstance(value, tuple):
+        return "tuple", tuple(map(id_order, value))
+    return ("" if isinstance(value, numbers.Real) else type(value).__name__), value

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
-from poise.errors import DataError
 from poise.geometry.boxes import bbox_of_keypoints
 from poise.metrics.coco_table import ABSENT, CocoTable
-from poise.metrics.coco_truth import Annotations, crowds, placed
+from poise.metrics.coco_truth import Annotations, areas_of, boxes_of, crowds, placed
 from poise.metrics.matching import (
     CandidatePairs,
     Evaluation,
@@ -77,13 +76,8 @@ class BoxTruth(Annotations):
         Raises:
             DataError: an annotation has no box, or one that is not four numbers.
         """
-        anns, images, image, category = placed(table, categories)
-        odd = [row for row, box in enumerate(anns["bbox"]) if box is ABSENT or len(box) != 4]
-        if odd:
-            raise DataError(
-                f"annotation {anns['id'][odd[0]]} of {source} has no `bbox` of four numbers"
-            )
-        boxes = np.array(anns["bbox"], np.float64).reshape(-1, 4)
+        anns, images, image, category = placed(table, categories, source=source)
+        boxes = boxes_of(anns, source)
         of_boxes = (boxes[:, 2] * boxes[:, 3]).tolist()
         pairs = zip(anns["area"], of_boxes, strict=True)
         area = [box if given is ABSENT else given for given, box in pairs]
@@ -93,7 +87,7 @@ class BoxTruth(Annotations):
             category=category,
             category_ids=list(categories),
             bbox=boxes,
-            area=np.array(area, np.float64),
+            area=areas_of({**anns, "area": area}, source),
             crowd=crowds(anns),
         )
 

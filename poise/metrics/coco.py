@@ -74,8 +74,8 @@ class CocoMetric(BaseMetric):
         **options: those of `BaseMetric`.
 
     Raises:
-        DataError: an unknown mode, `format_only` without a place to write to, or an annotation
-            file without annotations.
+        DataError: an unknown mode, a converter that lacks something, `format_only` without a place
+            to write to, or an annotation file without annotations.
         FileMissingError: there is no `ann_file`.
     """
 
@@ -105,6 +105,11 @@ class CocoMetric(BaseMetric):
         one_of(iou_type, self.iou_types, "`iou_type`", DataError)
         one_of(score_mode, _SCORE_MODES, "`score_mode`", DataError)
         one_of(nms_mode, _NMS_MODES, "`nms_mode`", DataError)
+        for name, converter in (("pred_converter", pred_converter), ("gt_converter", gt_converter)):
+            if converter is not None and not {"num_keypoints", "mapping"} <= converter.keys():
+                raise DataError(
+                    f"`{name}` needs 'num_keypoints' and 'mapping', got only {sorted(converter)}"
+                )
         if format_only and outfile_prefix is None:
             raise DataError(
                 "`outfile_prefix` can not be None when `format_only` is True: say where the"
@@ -218,9 +223,13 @@ class CocoMetric(BaseMetric):
         return Comparison(truth, poses, self._detections(truth, poses), self._sigmas(meta))
 
     def _needed_meta(self) -> Mapping[str, Any]:
-        if self.dataset_meta is None:
-            raise DataError(f"{type(self).__name__} needs `dataset_meta` before it can evaluate")
-        return self.dataset_meta
+        meta = self.dataset_meta or {}
+        if "num_keypoints" not in meta:
+            raise DataError(
+                f"{type(self).__name__} needs `dataset_meta` before it can evaluate, with "
+                f"'num_keypoints' and 'sigmas' of the dataset, got only {sorted(meta)}"
+            )
+        return meta
 
     def _truth_for(
         self, results: list[tuple[PoseBatch, int]], meta: Mapping[str, Any]
@@ -255,24 +264,16 @@ class CocoMetric(BaseMetric):
         if lost := int((~np.isfinite(poses.keypoints)).any(axis=(1, 2)).sum()):
             warnings.warn(
                 f"{type(self).__name__}: {lost} of {len(poses)} predicted poses hold NaN or"
-                " infinity and match nobody; look at what the model puts out",
+                " infinity, which match nobody; look at what the model puts out",
                 stacklevel=2,
             )
         return evaluate_oks(truth, self._detections(truth, poses), sigmas)
 
     def _detections(self, truth: CocoTruth, poses: PoseColumns) -> Detections:
         """The poses against the rows of the annotations."""
-        images = {key: row for row, key in enumerate(truth.image_ids)}
         # poses of a picture stand side by side: one look-up for each picture
         begins = np.flatnonzero(np.diff(poses.image, prepend=-1))
-        keys = poses.image_id[begins].tolist()
-        unknown = [key for key in keys if key not in images]
-        if unknown:
-            raise DataError(
-                f"{len(unknown)} images with predictions are not in the annotations, such as"
-                f" {sorted(unknown, key=str)[:3]}; is `ann_file` that of the test dataset?"
-            )
-        image = np.array([images[key] for key in keys], int)
+        image = truth.rows_of(poses.image_id[begins].tolist())
         counts = np.diff(begins, append=len(poses))
         categories = dict.fromkeys(poses.category.tolist(), -1)
         categories |= {key: row for row, key in enumerate(truth.category_ids)}
@@ -316,6 +317,10 @@ class CocoMetric(BaseMetric):
                 f"the dataset {meta.get('dataset_name', '')!r} has no sigmas, which OKS needs; add"
                 " 'sigmas' (one per keypoint, such as 0.05) to its metainfo, or use PCKAccuracy,"
                 " AUC or EPE"
+            )
+        if not (sigmas > 0).all():
+            raise DataError(
+                f"sigmas, which OKS divides by, should be above 0, got {sigmas.tolist()}"
             )
         return sigmas
 

@@ -87,8 +87,12 @@ class DetectionCocoMetric(BaseMetric):
             one_of(kind, _KINDS, "metric of boxes", DataError)
         for name in metric_items or ():
             one_of(name, FIGURES, "metric_items", DataError)
-        if len(proposal_nums) != _NUMBERS:
-            raise DataError(f"proposal_nums are three numbers, got {tuple(proposal_nums)}")
+        if len(proposal_nums) != _NUMBERS or min(proposal_nums) < 1:
+            raise DataError(
+                f"proposal_nums are three numbers from 1 on, got {tuple(proposal_nums)}"
+            )
+        if iou_thrs is not None and not np.size(iou_thrs):
+            raise DataError("iou_thrs needs an overlap, such as 0.5, or None for ten, got none")
         if format_only and outfile_prefix is None:
             raise DataError(
                 "format_only=True writes results and needs outfile_prefix, such as "
@@ -124,6 +128,11 @@ class DetectionCocoMetric(BaseMetric):
                 field(sample, "pred_instances", name, type(self).__name__)
                 for name in ("bboxes", "scores", "labels")
             )
+            if boxes.shape != (len(labels), 4) or scores.shape != labels.shape:
+                raise DataError(
+                    f"{type(self).__name__}: bboxes {boxes.shape}, scores {scores.shape} and labels"
+                    f" {labels.shape} do not fit; expected (N, 4), (N,) and (N,)"
+                )
             lacking = [name for name in self._needed() if name not in sample]
             if lacking:
                 raise DataError(
@@ -274,13 +283,7 @@ def _columns(results: list[dict[str, Any]]) -> tuple[Array, Array, Array, Array]
 
 
 def _found(results: list[dict[str, Any]], truth: BoxTruth) -> BoxesFound:
-    rows = {key: row for row, key in enumerate(truth.image_ids)}
-    unknown = [result["img_id"] for result in results if result["img_id"] not in rows]
-    if unknown:
-        raise DataError(
-            f"{len(unknown)} images with predictions are not in the annotations, such as"
-            f" {sorted(unknown, key=str)[:3]}; is `ann_file` that of the test dataset?"
-        )
+    image = truth.rows_of([result["img_id"] for result in results])
     sample, boxes, scores, labels = _columns(results)
     wrong = labels[(labels < 0) | (labels >= len(truth.category_ids))]
     if len(wrong):
@@ -289,7 +292,6 @@ def _found(results: list[dict[str, Any]], truth: BoxTruth) -> BoxesFound:
             f"{counted(len(truth.category_ids), 'class')};"
             " is num_classes of the model's head that of the dataset's `classes`?"
         )
-    image = np.array([rows[result["img_id"]] for result in results], int)
     return BoxesFound(image=image[sample], category=labels, bbox=boxes, score=scores)
 
 

@@ -187,5 +187,5 @@ def _oks_of_pairs(
                 offset[bare] = np.maximum(0, low - xy) + np.maximum(0, xy - high)
             squares.append(np.square(offset, out=offset))
         error = (squares[0] + squares[1]) / variance / (truth.area[g] + _EPS)[:, None] / 2
-        oks[begin : begin + _PAIRS] = (np.exp(-error) * visible[g]).sum(1) / number[g]
+        oks[begin : begin + _PAIRS] = np.where(visible[g], np.exp(-error), 0).sum(1) / number[g]
     return oks

@@ -63,19 +63,19 @@ class CocoTable:
             source: where it comes from, for error texts.
 
         Raises:
-            DataError: there are no annotations.
+            DataError: there are no annotations or pictures, or they are no lists of objects.
         """
         if "annotations" not in coco:
             raise DataError(
                 "Ground truth annotations are required for evaluation when `format_only` is"
                 f" False, but {source} has only {sorted(coco)}"
             )
-        annotations, images = coco["annotations"], coco["images"]
+        annotations, images = (_objects(coco, name, source) for name in ("annotations", "images"))
         fields = (*_KEYS, "bbox", "area", *keypoint_fields)
         return cls(
             annotations={name: [a.get(name, ABSENT) for a in annotations] for name in fields},
             images={name: [i.get(name, ABSENT) for i in images] for name in ("id", "crowdIndex")},
-            **_categories(coco.get("categories")),
+            **_categories(coco.get("categories"), source),
         )
 
     def rows(self, chosen: list[bool]) -> CocoTable:
@@ -111,7 +111,7 @@ def read_coco_table(path: str | Path, keypoint_fields: Sequence[str]) -> CocoTab
     return CocoTable(
         annotations={**columns, **numbers},
         images={n: list(map(attrgetter(n), content.images)) for n in ("id", "crowdIndex")},
-        **_categories(content.categories),
+        **_categories(content.categories, str(path)),
     )
 
 
@@ -140,8 +140,20 @@ def _parsed(raw: bytes, path: str | Path) -> dict[str, Any]:
     return content
 
 
-def _categories(entries: Sequence[Mapping[str, Any]] | None) -> dict[str, list[Any]]:
+def _objects(coco: Mapping[str, Any], name: str, source: str) -> list[Mapping[str, Any]]:
+    entries = coco.get(name)
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise DataError(
+            f"`{name}` of {source} should be a list of objects, as in COCO's files, got "
+            f"{'one of other things' if isinstance(entries, list) else repr(entries)}"
+        )
+    return entries
+
+
+def _categories(entries: Sequence[Mapping[str, Any]] | None, source: str) -> dict[str, list[Any]]:
     listed = entries or ()
+    if lacking := [category for category in listed if "id" not in category]:
+        raise DataError(f"category {dict(lacking[0])} of {source} has no `id`")
     return {
         "categories": [category["id"] for category in listed],
         "category_names": [str(category.get("name", category["id"])) for category in listed],

@@ -10,12 +10,22 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
+from poise._words import counted
 from poise.errors import DataError
 from poise.geometry.boxes import AREA_PER_BOX
+from poise.metrics.base import id_order
 from poise.metrics.coco_table import ABSENT, CocoTable
-from poise.metrics.functional.mapping import transform_ann
+from poise.metrics.functional.mapping import mapped
 
-__all__ = ["CocoTruth", "coco_from_samples", "crowds", "placed"]
+__all__ = [
+    "Annotations",
+    "CocoTruth",
+    "areas_of",
+    "boxes_of",
+    "coco_from_samples",
+    "crowds",
+    "placed",
+]
 
 Columns = Mapping[str, "list[Any] | Array"]
 
@@ -46,6 +56,21 @@ class Annotations:
     def group(self) -> Array:
         """(G,) number of the category and picture; detections only meet their own group."""
         return self.category * len(self.image_ids) + self.image
+
+    def rows_of(self, images: Sequence[Any]) -> Array:
+        """Rows in `image_ids` of pictures with predictions.
+
+        Raises:
+            DataError: some are not in the annotations.
+        """
+        rows = {key: row for row, key in enumerate(self.image_ids)}
+        if unknown := [key for key in images if key not in rows]:
+            raise DataError(
+                f"{counted(len(unknown), 'image')} with predictions"
+                f" {'is' if len(unknown) == 1 else 'are'} not in the annotations, such as"
+                f" {sorted(unknown, key=str)[:3]}; is `ann_file` that of the test dataset?"
+            )
+        return np.array([rows[key] for key in images], int)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,21 +134,21 @@ class CocoTruth(Annotations):
             converter: 'num_keypoints' and 'mapping' to another set of keypoints.
 
         Raises:
-            DataError: an annotation lacks a field, or has another number of keypoints.
+            DataError: an annotation lacks a field, has another number of keypoints, or numbers
+                that are none.
         """
-        categories = sorted(set(table.categories or table.annotations["category_id"]))
-        anns, images, image, category = placed(table, categories)
-        _check(anns, source, use_area, crowd_pose, keypoint_fields)
+        named = table.categories or table.annotations["category_id"]
+        categories = _ascending(named, f"categories of {source}")
+        anns, images, image, category = placed(table, categories, source=source)
+        needed = ["bbox", *keypoint_fields]
+        _check(anns, source, needed + ["area"] * use_area + ["num_keypoints"] * crowd_pose)
         keypoints = _keypoints(anns, source, keypoint_fields, converter)
-        bbox = _numbers(anns["bbox"]).reshape(-1, 4)
-        area = bbox[:, 2] * bbox[:, 3] * AREA_PER_BOX
-        if use_area:
-            area = np.array(anns["area"], np.float64)
+        bbox = boxes_of(anns, source)
+        area = areas_of(anns, source) if use_area else bbox[:, 2] * bbox[:, 3] * AREA_PER_BOX
         unseen = ~np.asarray((keypoints[..., 2] > 0).any(axis=1))
         if crowd_pose:
-            unseen = np.array(anns["num_keypoints"], int) == 0
-            if converter is not None:
-                unseen = np.full(len(unseen), converter["num_keypoints"] == 0)
+            # converted annotations count all keypoints of the other set
+            unseen = (np.array(anns["num_keypoints"], int) == 0) & (converter is None)
         crowd = crowds(anns)
         return cls(
             image_ids=images,
@@ -140,26 +165,60 @@ class CocoTruth(Annotations):
         )
 
 
-def placed(table: CocoTable, categories: Sequence[Any]) -> tuple[Columns, list[Any], Array, Array]:
+def placed(
+    table: CocoTable, categories: Sequence[Any], *, source: str
+) -> tuple[Columns, list[Any], Array, Array]:
     """Annotations of the listed pictures and of some categories.
 
     Args:
         table: all annotations.
         categories: ids.
+        source: where they come from, for error texts.
 
     Returns:
         fields of G annotations, ids of I pictures, ascending, and for each annotation (G,) the row
         of its picture and of its category.
+
+    Raises:
+        DataError: a picture has no id, or an annotation does not say whose it is.
     """
-    images = sorted(set(table.images["id"]))
-    row_of = ({key: row for row, key in enumerate(ids)} for ids in (images, categories))
-    image, category = (
-        np.array([rows.get(key, -1) for key in table.annotations[name]], int)
-        for rows, name in zip(row_of, ("image_id", "category_id"), strict=True)
-    )
+    images = _ascending(table.images["id"], f"pictures of {source}")
+    rows = []
+    for name, ids in (("image_id", images), ("category_id", categories)):
+        row_of = {key: row for row, key in enumerate(ids) if key is not ABSENT}
+        column = table.annotations[name]
+        rows.append(np.array([row_of.get(key, -1) for key in column], int))
+        for row in np.flatnonzero(rows[-1] < 0).tolist():
+            if column[row] is ABSENT:
+                raise DataError(
+                    f"annotation {_id(table.annotations, row)} of {source} lacks {name}"
+                )
+    image, category = rows
     known = (image >= 0) & (category >= 0)
     anns = table.annotations if known.all() else table.rows(known.tolist()).annotations
     return anns, images, image[known], category[known]
+
+
+def boxes_of(anns: Columns, source: str) -> Array:
+    """(G, 4) float64 xywh; DataError where one is not four finite numbers."""
+    boxes = anns["bbox"]
+    odd = [row for row, box in enumerate(boxes) if not _is_list(box) or len(box) != 4]
+    if odd:
+        raise DataError(
+            f"annotation {_id(anns, odd[0])} of {source} has no `bbox` of four numbers, got "
+            f"{'nothing' if boxes[odd[0]] is ABSENT else boxes[odd[0]]}"
+        )
+    found = _numbers(anns, "bbox", source).reshape(-1, 4)
+    _refuse(anns, np.asarray(~np.isfinite(found).all(axis=1)), source, "`bbox`")
+    return found
+
+
+def areas_of(anns: Columns, source: str) -> Array:
+    """(G,) float64 square pixels; DataError where one is not finite, or is below 0."""
+    found = np.array([_number(area) for area in anns["area"]], np.float64)
+    wrong = ~(np.isfinite(found) & (found >= 0))
+    _refuse(anns, wrong, source, "`area`; boxes can stand for areas (use_area=False)")
+    return found
 
 
 def crowds(anns: Columns) -> Array:
@@ -213,15 +272,7 @@ def coco_from_samples(
     }
 
 
-def _check(
-    anns: Columns,
-    source: str,
-    use_area: bool,
-    crowd_pose: bool,
-    keypoint_fields: Sequence[str],
-) -> None:
-    needed = ["bbox", *keypoint_fields]
-    needed += ["area"] * use_area + ["num_keypoints"] * crowd_pose
+def _check(anns: Columns, source: str, needed: Sequence[str]) -> None:
     # an array has no gaps
     columns = [list(anns[name]) if isinstance(anns[name], list) else [] for name in needed]
     odd = [column.index(ABSENT) for column in columns if ABSENT in column]
@@ -230,6 +281,36 @@ def _check(
         lacking = [name for name in needed if anns[name][row] is ABSENT]
         hint = "; set use_area=False to use the box instead" if "area" in lacking else ""
         raise DataError(f"annotation {_id(anns, row)} of {source} lacks {lacking}{hint}")
+
+
+def _refuse(anns: Columns, wrong: Array, source: str, where: str) -> None:
+    """Raise DataError for the first of the annotations (G,) bool with unusable numbers."""
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(
+            f"annotation {_id(anns, row)} of {source} has something that is no usable number "
+            f"(null, NaN, infinity or below 0) in its {where}"
+        )
+
+
+def _ascending(ids: Iterable[Any], what: str) -> list[Any]:
+    """Different ids, ascending."""
+    try:
+        found = set(ids)
+    except TypeError:
+        found = {None}
+    if found & {ABSENT, None}:
+        raise DataError(f"{what} have no `id`, or one that is no number or text")
+    return sorted(found, key=id_order)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple, np.ndarray))
+
+
+def _number(value: Any) -> float:
+    """NaN for what is no number."""
+    return float(value) if isinstance(value, (int, float, np.number)) else float("nan")
 
 
 def _id(anns: Columns, row: int) -> Any:
@@ -245,33 +326,42 @@ def _keypoints(
     converter: Mapping[str, Any] | None,
 ) -> Array:
     """(G, K, 3) float64."""
-    columns = [anns[name] for name in fields]
-    arrays = [column for column in columns if isinstance(column, np.ndarray)]
-    if converter is None and len(arrays) == len(columns):
-        flat = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=1)
-        return flat.reshape(len(flat), flat.shape[1] // 3, 3)
-    poses = [list(itertools.chain(*parts)) for parts in zip(*columns, strict=True)]
-    if converter is not None:
-        count, mapping = converter["num_keypoints"], converter["mapping"]
-        rows: list[dict[str, Any]] = [{"keypoints": pose} for pose in poses]
-        transform_ann(rows, count, mapping)
-        poses = [row["keypoints"] for row in rows]
-    lengths = sorted(set(map(len, poses)))
-    if len(lengths) > 1:
-        odd = next(row for row, numbers in enumerate(poses) if len(numbers) != lengths[0])
+    parts = [_numbers(anns, name, source) for name in fields]
+    flat = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    if flat.shape[1] % 3:
         raise DataError(
-            f"annotations of {source} differ in their number of keypoints"
-            f" ({', '.join(str(n // 3) for n in lengths)}), for example annotation {_id(anns, odd)}"
+            f"annotations of {source} have {flat.shape[1]} numbers in {list(fields)}, which is no "
+            "multiple of 3: x, y and visibility of each keypoint"
         )
-    numbers = lengths[0] if lengths else 0
-    return _numbers(poses).reshape(len(poses), numbers // 3, 3)
+    keypoints = flat.reshape(len(flat), flat.shape[1] // 3, 3)
+    # what is not labelled may hold anything
+    wrong = ~np.isfinite(keypoints).all(axis=2) & ~(keypoints[..., 2] == 0)
+    _refuse(anns, wrong.any(axis=1), source, "keypoints; those without labels have visibility 0")
+    if converter is not None:
+        return mapped(keypoints, converter["num_keypoints"], converter["mapping"])
+    return keypoints
 
 
-def _numbers(rows: Array | Sequence[Sequence[float]]) -> Array:
-    """The numbers of all rows one after another, float64."""
-    if isinstance(rows, np.ndarray):
-        return rows.ravel()
-    return np.fromiter(itertools.chain.from_iterable(rows), np.float64)
+def _numbers(anns: Columns, name: str, source: str) -> Array:
+    """A field's lists of numbers as rows (G, N) of float64; NaN for what is no number."""
+    column = anns[name]
+    if isinstance(column, np.ndarray):
+        return column
+    lengths = [len(row) if _is_list(row) else -1 for row in column]
+    wanted = max(set(lengths), key=lengths.count, default=0)
+    if wanted < 0 or set(lengths) - {wanted}:
+        row = next(row for row, length in enumerate(lengths) if length < 0 or length != wanted)
+        what = "keypoints" if name == "keypoints" else f"`{name}`"
+        has = lengths[row] if lengths[row] >= 0 else repr(column[row])
+        raise DataError(
+            f"annotations of {source} differ in their number of {what}: annotation "
+            f"{_id(anns, row)} has {has}, most have {wanted}"
+        )
+    flat = itertools.chain.from_iterable(column)
+    try:
+        return np.fromiter(flat, np.float64).reshape(len(column), wanted)
+    except (TypeError, ValueError):
+        return np.array([[_number(value) for value in row] for row in column])
 
 
 def _crowd_index(images: Mapping[str, list[Any]], image_ids: Sequence[Any]) -> Array | None:

@@ -47,15 +47,26 @@ class EpisodeMetric(KeypointMetric):
         self, thresholds: Sequence[float] = (0.05, 0.1, 0.15, 0.2, 0.25), **options: Any
     ) -> None:
         super().__init__(**options)
-        if not thresholds:
-            raise DataError("EpisodeMetric needs at least one threshold, got none")
+        if not isinstance(thresholds, Sequence) or not thresholds:
+            raise DataError(
+                f"EpisodeMetric needs thresholds, such as (0.05, 0.1), got {thresholds!r}"
+            )
         self.thresholds = list(thresholds)
 
     def _figures(self, entry: Mapping[str, Array]) -> dict[str, float]:
         """Figures of an episode."""
+        if entry["shown"].shape != entry["mask"].shape:
+            raise DataError(
+                f"EpisodeMetric: support_visible {entry['shown'].shape} does not fit the keypoints"
+                f" {entry['gt_coords'].shape}"
+            )
         counted = (entry["mask"] & entry["shown"].astype(bool))[0]
         box = entry["box"][0]
         side = max(box[2] - box[0], box[3] - box[1])
+        if not side > 0:
+            raise DataError(
+                f"EpisodeMetric measures by the longer side of the box, got the box {box.tolist()}"
+            )
         offsets = (entry["pred_coords"] - entry["gt_coords"])[0, counted]
         pixels = np.linalg.norm(offsets.astype(np.float64), axis=-1)
         if not len(pixels):
@@ -70,6 +81,8 @@ class EpisodeMetric(KeypointMetric):
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Means over episodes, and 'mPCK'."""
+        if not results:
+            raise DataError("there are no results to evaluate: no sample went through process()")
         rows = [self._figures(entry) for entry in results]
         means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
         hits = [value for key, value in means.items() if key.startswith("PCK")]

@@ -42,19 +42,28 @@ class KeypointMetric(BaseMetric):
         pred = field(sample, "pred_instances", "keypoints", name)
         gt = field(sample, "gt_instances", "keypoints", name)
         visible = field(sample, "gt_instances", "keypoints_visible", name)
-        if pred.shape != gt.shape:
+        image = sample.get("img_id", sample.get("img_path", ""))
+        if pred.shape != gt.shape or gt.ndim != 3:
             raise DataError(
                 f"{name}: predicted keypoints {pred.shape} do not fit the annotated ones"
-                f" {gt.shape} of image {sample.get('img_id', sample.get('img_path', ''))}"
+                f" {gt.shape} of image {image}; both should be (N, K, D)"
             )
         if visible.ndim == 3:
             visible = visible[..., 0]
-        if visible.shape != gt.shape[:2]:
-            visible = visible.reshape(gt.shape[:2])
-        mask = visible.astype(bool, copy=False)
+        if visible.size != len(gt) * gt.shape[1]:
+            raise DataError(
+                f"{name}: keypoints_visible {visible.shape} do not fit the keypoints {gt.shape} of"
+                f" image {image}; expected {gt.shape[:2]}"
+            )
+        mask = visible.reshape(gt.shape[:2]).astype(bool, copy=False)
         entry = {"pred_coords": pred, "gt_coords": gt, "mask": mask}
         for size, (source, who) in self.sizes.items():
             entry[size] = field(sample, "gt_instances", source, who)
+            if len(np.atleast_1d(entry[size])) != len(gt):
+                raise DataError(
+                    f"{who}: '{source}' {entry[size].shape} of `gt_instances` does not fit the"
+                    f" keypoints {gt.shape} of image {image}; expected one for each person"
+                )
         return entry
 
 
@@ -66,11 +75,19 @@ class AUC(KeypointMetric):
         norm_factor: the distance in pixels at which the curve ends.
         num_thrs: number of thresholds.
         **options: those of `BaseMetric`.
+
+    Raises:
+        DataError: no distance, or no threshold.
     """
 
     @options_of(BaseMetric, positional=True)
     def __init__(self, norm_factor: float = 30, num_thrs: int = 20, **options: Any) -> None:
         super().__init__(**options)
+        if norm_factor <= 0 or num_thrs < 1:
+            raise DataError(
+                "AUC needs a distance in pixels, such as norm_factor=30, and thresholds, such as"
+                f" num_thrs=20, got {norm_factor=} and {num_thrs=}"
+            )
         self.norm_factor = norm_factor
         self.num_thrs = num_thrs
 
@@ -164,7 +181,7 @@ class NME(KeypointMetric):
                 f" dataset {name!r} has no default (those with one:"
                 f" {', '.join(self.DEFAULT_KEYPOINT_INDICES)})"
             )
-        if len(indices) != 2 or max(indices) >= number:
+        if len(indices) != 2 or not all(-number <= index < number for index in indices):
             raise DataError(
                 f"`keypoint_indices` should be a pair among the {number} keypoints of {name!r},"
                 f" got {list(indices)}"
@@ -176,14 +193,21 @@ def stacked(results: list[Any]) -> tuple[Array, Array, Array]:
     """Predicted (N, K, D), annotated (N, K, D) and mask (N, K) of all samples.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none, or they differ in their keypoints.
     """
     if not results:
         raise DataError("there are no results to evaluate: no sample went through process()")
-    pred, gt, mask = (
-        np.concatenate([result[name] for result in results])
-        for name in ("pred_coords", "gt_coords", "mask")
-    )
+    try:
+        pred, gt, mask = (
+            np.concatenate([result[name] for result in results])
+            for name in ("pred_coords", "gt_coords", "mask")
+        )
+    except ValueError:
+        shapes = sorted({result["gt_coords"].shape[1:] for result in results})
+        raise DataError(
+            f"samples have poses of different shapes, (K, D) of which are {shapes}; evaluate data"
+            " sets of different keypoints by a metric each (MultiDatasetEvaluator)"
+        ) from None
     return pred, gt, mask
 
 

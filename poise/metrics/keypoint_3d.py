@@ -66,7 +66,12 @@ class SimpleMPJPE(BaseMetric):
             raise DataError(
                 f"{name}: predicted poses {pred.shape} do not fit the target {gt.shape}"
             )
-        mask = visible.astype(bool).reshape(gt.shape[0], -1)
+        if visible.size != gt.size // gt.shape[-1]:
+            raise DataError(
+                f"{name}: lifting_target_visible {visible.shape} do not fit the target {gt.shape};"
+                f" expected {gt.shape[:2]}"
+            )
+        mask = visible.astype(bool).reshape(gt.shape[:2])
         return {"pred_coords": pred, "gt_coords": gt, "mask": mask}
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
@@ -105,12 +110,14 @@ class MPJPE(SimpleMPJPE):
                     "MPJPE needs 'target_img_path' in the meta information of every sample; use"
                     " SimpleMPJPE for datasets without actions"
                 )
-            stem = PurePath(sample["target_img_path"][0]).name.split(".", 1)[0]
+            path = sample["target_img_path"]
+            path = path if isinstance(path, str) else next(iter(path), "")
+            stem = PurePath(path).name.split(".", 1)[0]
             _, underscore, action = stem.partition("_")
             if not underscore:
                 raise DataError(
                     "the name of the picture should be '<subject>_<action>.<camera>_<frame>.jpg',"
-                    f" got {sample['target_img_path'][0]!r}; use SimpleMPJPE for other datasets"
+                    f" got {path!r}; use SimpleMPJPE for other datasets"
                 )
             if stem not in self.skip_list:
                 self.results.append({**self._pair(sample), "action": action.split("_")[0]})

@@ -44,7 +44,9 @@ class KeypointPartitionMetric(BaseMetric):
         if not partitions:
             raise DataError("there should be at least one partition")
         for name, keypoints in partitions.items():
-            if not isinstance(keypoints, Sequence) or isinstance(keypoints, str):
+            if not isinstance(keypoints, Sequence) or not all(
+                isinstance(keypoint, (int, np.integer)) for keypoint in keypoints
+            ):
                 raise DataError(
                     f"partition {name!r} should be a list of indices, got {keypoints!r}"
                 )
@@ -63,11 +65,12 @@ class KeypointPartitionMetric(BaseMetric):
         # the dataset's file describes whole poses
         shared = {name: value for name, value in meta.items() if name != "ann_file"}
         for name, keypoints in self.partitions.items():
-            sigmas = np.asarray(meta["sigmas"])
-            if sigmas.size and max(keypoints) >= len(sigmas):
+            sigmas = np.asarray(meta.get("sigmas", ()))
+            number = len(sigmas) or meta.get("num_keypoints", np.inf)
+            if max(keypoints) >= number:
                 raise DataError(
                     f"partition {name!r} has keypoint {max(keypoints)}, but the dataset"
-                    f" {meta.get('dataset_name', '')!r} has {len(sigmas)} keypoints"
+                    f" {meta.get('dataset_name', '')!r} has {number} keypoints"
                 )
             self.metrics[name].dataset_meta = {
                 **shared,
@@ -107,6 +110,10 @@ class KeypointPartitionMetric(BaseMetric):
 def _checked(metric: Mapping[str, Any]) -> dict[str, Any]:
     """Config of the parts' metric, or the reason why it cannot be one."""
     config = dict(metric)
+    if "type" not in config:
+        raise DataError(
+            f"`metric` of KeypointPartitionMetric is a config with 'type', got {config}"
+        )
     kind = config["type"] if isinstance(config["type"], str) else config["type"].__name__
     kind = kind.replace("::", ".").rpartition(".")[2]
     if kind not in _SUPPORTED:
@@ -148,10 +155,17 @@ def _part(sample: Mapping[str, Any], keypoints: list[int]) -> dict[str, Any]:
         ("pred_instances", ("keypoints", "keypoint_scores")),
         ("gt_instances", ("keypoints", "keypoints_visible")),
     ):
-        chosen = dict(sample[group])
+        # the parts' metrics say what they miss
+        chosen = dict(sample.get(group) or {})
         for name in names:
             if name in chosen:
-                chosen[name] = as_numpy(chosen[name])[:, keypoints]
+                whole = as_numpy(chosen[name])
+                if whole.shape[1] <= max(keypoints):
+                    raise DataError(
+                        f"a partition has keypoint {max(keypoints)}, but `{name}` of `{group}` has"
+                        f" the shape {whole.shape}"
+                    )
+                chosen[name] = whole[:, keypoints]
         part[group] = chosen
     if "raw_ann_info" in sample:
         anns = sample["raw_ann_info"]

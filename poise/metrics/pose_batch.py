@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array, as_numpy
+from poise._words import counted
 from poise.errors import DataError
 from poise.geometry.boxes import bbox_xyxy2xywh
 from poise.metrics.base import field
 from poise.metrics.functional.mapping import transform_pred
 
-__all__ = ["PoseBatch"]
+__all__ = ["PoseBatch", "together"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +71,21 @@ class PoseBatch:
         try:
             for sample in samples:
                 predicted, annotated = sample["pred_instances"], sample.get("gt_instances") or {}
-                points = as_numpy(predicted["keypoints"])
-                score = as_numpy(predicted["keypoint_scores"])
-                if score.shape != points.shape[:2]:
+                points, score = (_wide(predicted[n]) for n in ("keypoints", "keypoint_scores"))
+                if points.ndim != 3 or score.shape != points.shape[:2]:
                     raise DataError(
                         f"{metric}: keypoint_scores {score.shape} do not fit keypoints"
-                        f" {points.shape}"
+                        f" {points.shape}; expected (N, K) and (N, K, 2)"
                     )
                 keypoints.append(points)
                 scores.append(score)
-                box_scores.append(_box_scores(predicted, annotated, len(points)))
-                boxes.append(as_numpy(predicted["bboxes"]) if "bboxes" in predicted else None)
+                box_scores.append(_box_scores(predicted, annotated, len(points), metric))
+                boxes.append(_boxes(predicted, len(points), metric))
                 scales.append(
                     as_numpy(annotated["bbox_scales"]) if "bbox_scales" in annotated else None
                 )
             ids = [sample["id"] for sample in samples]
-            image_ids = [sample["img_id"] for sample in samples]
+            image_ids = _plain([sample["img_id"] for sample in samples])
         except (KeyError, TypeError, AttributeError, DataError):
             for sample in samples:
                 _check(sample, metric)
@@ -104,7 +104,7 @@ class PoseBatch:
         return cls(
             ids=ids,
             image_ids=image_ids,
-            categories=[sample.get("category_id", 1) for sample in samples],
+            categories=_plain([sample.get("category_id", 1) for sample in samples]),
             counts=counts,
             keypoints=_joined(keypoints, counts, (0, 0, 2)),
             keypoint_scores=_joined(scores, counts, (0, 0)),
@@ -114,14 +114,47 @@ class PoseBatch:
         )
 
 
-def _box_scores(predicted: Mapping[str, Any], annotated: Mapping[str, Any], count: int) -> Array:
+def _wide(value: Any) -> Array:
+    """Array of 32 bits at least: areas of boxes are beyond 16."""
+    array = as_numpy(value)
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def _plain(ids: list[Any]) -> list[Any]:
+    """Ids, of which data sets give some as arrays without dimensions."""
+    if np.ndarray not in set(map(type, ids)):
+        return ids
+    return [i.item() if isinstance(i, np.ndarray) and i.ndim == 0 else i for i in ids]
+
+
+def _box_scores(
+    predicted: Mapping[str, Any], annotated: Mapping[str, Any], count: int, metric: str
+) -> Array:
     """(N,): one-stage models score their own boxes, top-down models have a detector's."""
-    boxes = predicted if "bbox_scores" in predicted else annotated
-    if "bbox_scores" in boxes:
-        scores = as_numpy(boxes["bbox_scores"])
-        if len(scores) == count:
-            return scores
-    return np.ones(count)
+    if "bbox_scores" in predicted:
+        scores = as_numpy(predicted["bbox_scores"])
+        if scores.shape != (count,):
+            raise DataError(
+                f"{metric}: bbox_scores {scores.shape} of `pred_instances` do not fit"
+                f" {counted(count, 'pose')}; expected ({count},)"
+            )
+        return scores
+    scores = as_numpy(annotated.get("bbox_scores", ()))
+    # bottom-up models find as many as they like
+    return scores if len(scores) == count else np.ones(count)
+
+
+def _boxes(predicted: Mapping[str, Any], count: int, metric: str) -> Array | None:
+    """(N, 4) xyxy."""
+    if "bboxes" not in predicted:
+        return None
+    boxes = as_numpy(predicted["bboxes"])
+    if boxes.ndim != 2 or len(boxes) != count or boxes.shape[1] < 4:
+        raise DataError(
+            f"{metric}: bboxes {boxes.shape} of `pred_instances` do not fit"
+            f" {counted(count, 'pose')}; expected ({count}, 4)"
+        )
+    return boxes
 
 
 def _check(sample: Mapping[str, Any], metric: str) -> None:
@@ -137,7 +170,23 @@ def _check(sample: Mapping[str, Any], metric: str) -> None:
 def _joined(parts: Sequence[Any], counts: Sequence[int], empty: tuple[int, ...]) -> Array:
     """Arrays of the samples that have poses, one after another."""
     some = [part for part, count in zip(parts, counts, strict=True) if count]
-    return np.concatenate(some) if some else np.zeros(empty)
+    return together(some) if some else np.zeros(empty)
+
+
+def together(parts: Sequence[Array]) -> Array:
+    """Arrays of poses, one after another.
+
+    Raises:
+        DataError: they differ in their keypoints.
+    """
+    try:
+        return np.concatenate(parts)
+    except ValueError:
+        shapes = sorted({part.shape[1:] for part in parts})
+        raise DataError(
+            f"predicted poses differ in their number of keypoints: they have the shapes {shapes};"
+            " evaluate data sets of different keypoints by a metric each (MultiDatasetEvaluator)"
+        ) from None
 
 
 def _areas(keypoints: list[Array], scales: list[Array | None], counts: list[int]) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy as np
 from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry.oks import oks_matrix, soft_keep
-from poise.metrics.pose_batch import PoseBatch
+from poise.metrics.base import id_order
+from poise.metrics.pose_batch import PoseBatch, together
 
 __all__ = ["PoseColumns"]
 
@@ -56,11 +57,8 @@ class PoseColumns:
 
     def take(self, rows: Array) -> PoseColumns:
         """The poses at some rows."""
-        columns: dict[str, Any] = {}
-        for column in fields(self):
-            value = getattr(self, column.name)
-            columns[column.name] = None if value is None else value[rows]
-        return PoseColumns(**columns)
+        columns: dict[str, Any] = {n: v for n, v in vars(self).items() if v is not None}
+        return replace(self, **{name: column[rows] for name, column in columns.items()})
 
     @classmethod
     def from_batches(cls, samples: Sequence[tuple[PoseBatch, int]], keypoints: int) -> PoseColumns:
@@ -102,7 +100,7 @@ class PoseColumns:
         with_poses = [batch for batch in batches if any(batch.counts)]
 
         def joined(name: str) -> Array:
-            values = np.concatenate([getattr(batch, name) for batch in with_poses])
+            values = together([getattr(batch, name) for batch in with_poses])
             return values if in_order else values[rows]
 
         score = joined("bbox_scores")
@@ -155,18 +153,17 @@ class PoseColumns:
                 for begin in range(0, len(points), _BLOCK)
             ]
             score = self.bbox_score * np.concatenate(parts)
-        columns = {column.name: getattr(self, column.name) for column in fields(self)}
-        return PoseColumns(**{**columns, "score": score})
+        return replace(self, score=score)
 
     def thinned(self, mode: str, thr: float, sigmas: Array) -> PoseColumns:
         """The poses that suppression leaves, those of a picture by falling score.
 
         Args:
-            mode: 'oks_nms', 'soft_oks_nms' or 'none'.
+            mode: 'oks_nms' or 'soft_oks_nms'.
             thr: as in `poise.geometry.oks_nms`.
             sigmas: (K,).
         """
-        if mode == "none" or not len(self):
+        if not len(self):
             return self
         if len(sigmas) != self.keypoints.shape[1]:
             raise DataError(
@@ -287,9 +284,6 @@ def _ranked(score: Array, begins: Array, counts: Array) -> Array:
 def _ids(values: list[Any]) -> Array:
     """Ids as an array that keeps their type."""
     array = np.empty(len(values), object)
-    if np.ndarray in set(map(type, values)):
-        # data sets give the category as an array without dimensions
-        values = [v.item() if isinstance(v, np.ndarray) and v.ndim == 0 else v for v in values]
     array[:] = values
     return array
 
@@ -307,7 +301,7 @@ def _unique_order(ids: list[Any], image: Array, counts: Array) -> Array:
     if kinds == {int}:
         key = np.array(ids)[first]
     else:
-        rank = {one: place for place, one in enumerate(sorted(set(ids)))}
+        rank = {one: place for place, one in enumerate(sorted(set(ids), key=id_order))}
         key = np.array([rank[one] for one in ids])[first]
     order = np.lexsort((key, image))
     pair = np.stack((image[order], key[order]))

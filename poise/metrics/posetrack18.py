@@ -181,8 +181,7 @@ class PoseTrack18Metric(CocoMetric):
 
     def _videos(self, results: list[Any]) -> Iterator[tuple[str, list[_Frame]]]:
         """Name and frames of each video; result files are written on the way."""
-        meta = self.dataset_meta or {}
-        poses = self._poses(results, meta)
+        poses = self._poses(results, self._needed_meta())
         if len(poses) and poses.keypoints.shape[1] != len(_KEYPOINTS):
             raise DataError(
                 f"PoseTrack has {len(_KEYPOINTS)} keypoints, got predictions of"

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from poise._arrays import Array
+from poise._words import counted
 from poise.codecs.utils import get_instance_bbox
 from poise.errors import DataError
 from poise.geometry import bbox_area, bbox_overlaps
@@ -107,7 +108,7 @@ def track_scores(
     """
     truth, found = list(truth), list(found)
     if len(truth) != len(found):
-        raise DataError(f"truth has {len(truth)} frames, the result {len(found)}")
+        raise DataError(f"truth has {counted(len(truth), 'frame')}, the result {len(found)}")
     frames, people_times, id_times = _numbered(truth, found, sigmas)
     together = np.zeros((len(people_times), len(id_times)), int)
     last: dict[int, int] = {}
@@ -224,7 +225,17 @@ def _similarity(real: Array, found: Array, sigmas: Any) -> Array:
 
 def _checked(side: Any, numbers: int, where: str, sigmas: Any) -> tuple[Array, Array]:
     """Ids (N,) from 0 on and boxes (N, 4), or keypoints (N, K, `numbers` or more), of a frame."""
-    ids, places = np.asarray(side[0]).reshape(-1).astype(int), np.asarray(side[1], np.float64)
+    try:
+        given, places = (np.asarray(part, np.float64) for part in side)
+        with np.errstate(invalid="ignore"):
+            ids = np.array(side[0]).reshape(-1).astype(np.int64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"{where} should be ids, whole numbers of 64 bits, and "
+            f"{'boxes' if sigmas is None else 'keypoints'}: {error}"
+        ) from None
+    if (given.reshape(-1) != ids).any():
+        raise DataError(f"{where} has ids that are no whole numbers: {given.tolist()}")
     if not len(ids) and not places.size:
         return ids, places
     form = (len(ids), 4) if sigmas is None else (len(ids), len(sigmas), numbers)

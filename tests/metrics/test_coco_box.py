@@ -167,6 +167,8 @@ def test_the_datasets_own_file_is_taken_where_none_is_named(tmp_path: Path) -> N
         ({"metric": "segm"}, "metric of boxes must be one of 'bbox', 'proposal', got 'segm'"),
         ({"metric_items": ["mAp"]}, "metric_items must be one of.*did you mean 'mAP'"),
         ({"proposal_nums": (1, 10)}, "proposal_nums are three numbers"),
+        ({"proposal_nums": (0, 1, 10)}, r"three numbers from 1 on, got \(0, 1, 10\)"),
+        ({"iou_thrs": []}, "iou_thrs needs an overlap"),
         ({"format_only": True}, "needs outfile_prefix"),
     ],
 )
@@ -177,7 +179,7 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Any], text: str) 
 
 def test_what_does_not_fit_is_an_error_that_says_so(evaluate: Any) -> None:
     content = content_of(annotation(1))
-    with pytest.raises(DataError, match=r"1 images with predictions are not.*such as \[7\]"):
+    with pytest.raises(DataError, match=r"1 image with predictions is not.*such as \[7\]"):
         evaluate(content, [sample(7)])
     with pytest.raises(DataError, match="has the label 2, but the dataset has 2 classes"):
         evaluate(content, [sample(1, (DOG[0], 2, 0.9))])
@@ -187,6 +189,12 @@ def test_what_does_not_fit_is_an_error_that_says_so(evaluate: Any) -> None:
         evaluate(content, [{"img_id": 1, "pred_instances": {"bboxes": np.zeros((0, 4))}}])
     with pytest.raises(DataError, match="annotation 1 of .*boxes.json has no `bbox`"):
         evaluate(content_of(annotation(1, bbox=[1, 2, 3])), [sample(1)])
+    content["annotations"][0].pop("category_id")
+    with pytest.raises(DataError, match="annotation 1 of .*boxes.json lacks category_id"):
+        evaluate(content, [sample(1)], classes=(*CLASSES, "bird"))
+    uneven = {"bboxes": np.zeros((2, 4)), "scores": np.zeros(1), "labels": np.zeros(1)}
+    with pytest.raises(DataError, match=r"bboxes \(2, 4\), scores \(1,\) and labels \(1,\)"):
+        evaluate(content_of(annotation(1)), [{"img_id": 1, "pred_instances": uneven}])
     with pytest.raises(FileMissingError, match="does not exist"):
         DetectionCocoMetric("nowhere.json")
 

@@ -146,6 +146,29 @@ def test_numbers_of_keypoints_must_agree():
         ),
         (lambda c: c["annotations"][0].pop("bbox"), r"lacks \['bbox'\]$"),
         (lambda c: c["annotations"][0].update(keypoints=[1, 2, 2]), "differ in their number"),
+        (
+            lambda c: c["annotations"][1].update(keypoints=None),
+            "annotation 2 has None, most have 9",
+        ),
+        (lambda c: [a.update(keypoints=[1] * 4) for a in c["annotations"]], "no multiple of 3"),
+        (lambda c: c["annotations"][0].update(keypoints=[None, *[1] * 8]), "in its keypoints"),
+        (lambda c: c["annotations"][1].update(keypoints=["left", *[1] * 8]), "2 .* its keypoints"),
+        (lambda c: c["annotations"][0].update(area=None), "no usable number .* in its `area`"),
+        (lambda c: c["annotations"][0].update(area=-1), "below 0.* in its `area`"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), "no `bbox` of four numbers, got"),
+        (lambda c: c["annotations"][0].update(bbox=[]), r"no `bbox` of four numbers, got \[\]"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2, np.nan, 4]), "in its `bbox`"),
+        (lambda c: c["annotations"][0].pop("image_id"), "annotation 1 of the test lacks image_id"),
+        (
+            lambda c: (c["annotations"][0].pop("category_id"), c.update(categories=[dict(id=1)])),
+            "annotation 1 of the test lacks category_id",
+        ),
+        (lambda c: c["annotations"][0].pop("category_id"), "categories of the test have no `id`"),
+        (lambda c: c["images"][0].pop("id"), "pictures of the test have no `id`"),
+        (lambda c: c["images"][0].update(id=[1]), "no `id`, or one that is no number or text"),
+        (lambda c: c.update(categories=[dict(name="a")]), "category {'name': 'a'} of the test"),
+        (lambda c: c.pop("images"), "`images` of the test should be a list of objects.* got None"),
+        (lambda c: c.update(annotations=[5]), "list of objects.* got one of other things"),
     ],
 )
 def test_broken_annotations_are_explained(change, text):
@@ -165,6 +188,21 @@ def test_broken_annotations_are_explained(change, text):
     change(content)
     with pytest.raises(DataError, match=text):
         CocoTruth.from_coco(content, source="the test")
+
+
+def test_what_is_not_labelled_may_be_no_number():
+    keypoints = [[10, 10, 2], [20, 10, 2], [np.nan, np.nan, 0]]
+    truth = truth_of((1, 10, dict(keypoints=np.ravel(keypoints).tolist())))
+    assert figures(truth, (0, 10, 0.9))["AP"] == pytest.approx(1)
+    detections = detections_of((0, 10, 0.9))
+    detections.keypoints[0, 2] = np.nan
+    assert evaluate_oks(truth, detections, SIGMAS).summarize()["AP"] == pytest.approx(1)
+
+
+def test_ids_may_be_numbers_and_texts():
+    truth = truth_of(("b", 10, {}), (7, 200, {}), images=("b", 7, 2**70))
+    assert truth.image_ids == [7, 2**70, "b"]
+    assert figures(truth, (2, 10, 0.9), (0, 200, 0.8))["AR"] == 1
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -212,6 +212,20 @@ def _without(name):
         ),
         (_without("img_id"), r"needs \['img_id'\] in the meta information.*`meta_keys`"),
         (_without("raw_ann_info"), r"needs \['raw_ann_info'\] in every sample.*give `ann_file`"),
+        (
+            lambda s: s["pred_instances"].update(bbox_scores=np.ones(3)),
+            r"bbox_scores \(3,\) of `pred_instances` do not fit 1 pose; expected \(1,\)",
+        ),
+        (
+            lambda s: s["pred_instances"].update(bboxes=np.ones((2, 4))),
+            r"bboxes \(2, 4\) of `pred_instances` do not fit 1 pose; expected \(1, 4\)",
+        ),
+        (
+            lambda s: s["pred_instances"].update(
+                keypoints=np.ones((1, 3, 2)), keypoint_scores=np.ones((1, 3))
+            ),
+            r"differ in their number of keypoints: .*shapes \[\(3, 2\), \(17, 2\)\]",
+        ),
         (lambda s: s["raw_ann_info"].pop("area"), r"annotation 1 of image 1 lacks \['area'\]"),
     ],
 )
@@ -239,14 +253,55 @@ def test_missing_sigmas_say_how_to_give_them(scene, run):
 def test_predictions_of_other_pictures_are_explained(scene, run):
     data = scene()
     data.samples[0]["img_id"] = 12345
-    with pytest.raises(DataError, match=r"1 images with predictions are not.*\[12345\]"):
+    with pytest.raises(DataError, match=r"1 image with predictions is not.*\[12345\]"):
         run(CocoMetric(data.path), data.samples, data.meta)
 
 
 def test_evaluation_needs_metainfo(scene, run):
     data = scene()
-    with pytest.raises(DataError, match="needs `dataset_meta`"):
-        run(CocoMetric(data.path), data.samples)
+    for meta in (None, dict(sigmas=data.meta["sigmas"])):
+        metric = CocoMetric(data.path)
+        metric.dataset_meta = meta
+        with pytest.raises(DataError, match="needs `dataset_meta`.*'num_keypoints'"):
+            run(metric, data.samples)
+
+
+def test_sigmas_of_zero_are_refused(scene, run):
+    data = scene()
+    with pytest.raises(DataError, match="should be above 0"):
+        run(CocoMetric(data.path), data.samples, {**data.meta, "sigmas": np.zeros(17)})
+
+
+def test_converters_that_lead_nowhere_are_explained(scene, run):
+    data = scene()
+    with pytest.raises(DataError, match=r"`gt_converter` needs .* got only \['mapping'\]"):
+        CocoMetric(data.path, gt_converter=dict(mapping=[(0, 0)]))
+    beyond = dict(num_keypoints=17, mapping=[(99, 0)])
+    with pytest.raises(DataError, match=r"leads from 17 to 17 keypoints, but names one beyond"):
+        run(CocoMetric(data.path, pred_converter=beyond), data.samples, data.meta)
+
+
+def test_ids_of_samples_may_be_of_any_kind(scene, run):
+    data = scene()
+    before = run(CocoMetric(data.path), data.samples, data.meta)
+    for number, sample in enumerate(data.samples):
+        sample["id"] = (number, str(number), 2**65 + number)[number % 3]
+        sample["img_id"] = np.array(sample["img_id"])
+    assert run(CocoMetric(data.path), data.samples, data.meta) == before
+
+
+def test_half_precision_holds_large_areas(scene, run):
+    data = scene(bottom_up=True, images=2)
+    for sample in data.samples:
+        # boxes of 60,000 and more square pixels, which suppression goes by
+        sample["gt_instances"].pop("bbox_scales", None)
+        pred = sample["pred_instances"]
+        pred["keypoints"] = np.round(pred["keypoints"]).clip(0, 2000)
+    expected = run(CocoMetric(data.path), data.samples, data.meta)
+    for sample in data.samples:
+        pred = sample["pred_instances"]
+        pred["keypoints"] = pred["keypoints"].astype(np.float16)
+    assert run(CocoMetric(data.path), data.samples, data.meta) == expected
 
 
 PARTS = dict(keypoints=17, foot_kpts=6, face_kpts=68, lefthand_kpts=21, righthand_kpts=21)

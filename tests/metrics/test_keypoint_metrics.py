@@ -1,5 +1,7 @@
 """PCK and its variants, AUC, EPE, NME, MPJPE, hands and partitions, on scenes made by hand."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from poise.metrics import (
     NME,
     CocoMetric,
     CocoWholeBodyMetric,
+    DumpResults,
+    EpisodeMetric,
     InterHandMetric,
     JhmdbPCKAccuracy,
     KeypointPartitionMetric,
@@ -271,3 +275,108 @@ def test_a_partition_beyond_the_keypoints_is_explained():
     metric = KeypointPartitionMetric(dict(type="EPE"), dict(a=[20]))
     with pytest.raises(DataError, match="'a' has keypoint 20, but the dataset 'b' has 17"):
         metric.dataset_meta = dict(dataset_name="b", sigmas=np.ones(17))
+
+
+@pytest.mark.parametrize("metric", [PCKAccuracy, AUC, EPE, NME])
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (dict(keypoints_visible=np.ones((1, 9))), r"keypoints_visible \(1, 9\) do not fit"),
+        (dict(keypoints=np.ones((1, 3, 2))), r"\(1, 16, 2\) do not fit the annotated ones"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_explained(run, metric, change, text):
+    options = dict(norm_mode="keypoint_distance", keypoint_indices=[0, 1])
+    made = metric(**options) if metric is NME else metric()
+    with pytest.raises(DataError, match=text):
+        run(made, [sample(**change)])
+    with pytest.raises(DataError, match=r"different shapes.* \[\(16, 2\), \(17, 2\)\]"):
+        run(made, [sample(), sample(k=17)])
+
+
+def test_sizes_are_one_for_each_person(run):
+    with pytest.raises(DataError, match=r"'bboxes' \(3, 4\) .* expected one for each person"):
+        run(PCKAccuracy(), [sample(bboxes=np.ones((3, 4)))])
+    with pytest.raises(DataError, match=r"'head_size' \(4,\)"):
+        run(PCKAccuracy(norm_item="head"), [sample(head_size=np.ones(4))])
+
+
+def test_whole_numbers_and_half_precision_are_measured_as_any(run):
+    three, five = (np.full((1, 16, 2), number, np.uint8) for number in (3, 5))
+    data = dict(
+        gt_instances=dict(keypoints=five, keypoints_visible=np.ones((1, 16))),
+        pred_instances=dict(keypoints=three),
+    )
+    assert run(EPE(), [data])["EPE"] == pytest.approx(8**0.5)
+    half = sample(5)
+    for group in half.values():
+        group["keypoints"] = group["keypoints"].astype(np.float16)
+    assert run(PCKAccuracy(thr=5.0, norm_item="torso"), [half]) == {"tPCK": 1.0}
+
+
+def test_auc_and_nme_refuse_what_gives_no_figure(run):
+    with pytest.raises(DataError, match="norm_factor=30 and num_thrs=0"):
+        AUC(num_thrs=0)
+    with pytest.raises(DataError, match="a pair among the 16 keypoints"):
+        run(NME("keypoint_distance", keypoint_indices=[0, -99]), [sample()])
+
+
+def pose_in_space(pred, **other):
+    truth = dict(lifting_target=np.ones((1, 3, 3)), lifting_target_visible=np.ones((1, 3)))
+    return dict(pred_instances=dict(keypoints=pred), gt_instances=truth | other)
+
+
+def test_a_pose_in_one_point_is_scaled_to_itself(run):
+    assert run(SimpleMPJPE("n-mpjpe"), [pose_in_space(np.zeros((1, 3, 3)))]) == {
+        "N-MPJPE": pytest.approx(3**0.5)
+    }
+
+
+def test_paths_and_visibilities_of_lifted_poses(run):
+    path = dict(target_img_path="S9_Walk 1.cam_1.jpg")
+    assert "MPJPE_Walk 1" in run(MPJPE(), [pose_in_space(np.ones((1, 3, 3))) | path])
+    with pytest.raises(DataError, match="got ''"):
+        run(MPJPE(), [pose_in_space(np.ones((1, 3, 3))) | dict(target_img_path=[])])
+    wrong = pose_in_space(np.ones((1, 3, 3)), lifting_target_visible=np.ones((1, 2)))
+    with pytest.raises(DataError, match=r"lifting_target_visible \(1, 2\) do not fit"):
+        run(SimpleMPJPE(), [wrong])
+
+
+def test_episodes_need_thresholds_boxes_and_samples():
+    with pytest.raises(DataError, match=r"such as \(0.05, 0.1\), got 0.2"):
+        EpisodeMetric(0.2)
+    with pytest.raises(DataError, match="no results"):
+        EpisodeMetric().compute_metrics([])
+    for change, text in (
+        (dict(bboxes=np.zeros((1, 4))), "the longer side of the box, got"),
+        (dict(support_visible=np.ones((1, 4))), r"support_visible \(1, 4\) does not fit"),
+    ):
+        metric = EpisodeMetric()
+        metric.process([], [sample(**dict(support_visible=np.ones((1, 16))) | change)])
+        with pytest.raises(DataError, match=text):
+            metric.evaluate(1)
+
+
+def test_results_are_dumped_into_folders_that_are_not_there_yet(tmp_path):
+    metric = DumpResults(str(tmp_path / "new" / "results.pkl"))
+    metric.process([], [dict(img_id=1)])
+    assert metric.evaluate(1) == {}
+    assert pickle.loads((tmp_path / "new" / "results.pkl").read_bytes()) == [dict(img_id=1)]
+
+
+def test_partitions_of_samples_and_datasets_that_lack_something(run):
+    for parts, config, text in (
+        (dict(a=["x"]), dict(type="EPE"), "should be a list of indices"),
+        (dict(a=[0.0]), dict(type="EPE"), "should be a list of indices"),
+        (dict(a=[0]), dict(), "a config with 'type'"),
+    ):
+        with pytest.raises(DataError, match=text):
+            KeypointPartitionMetric(config, parts)
+    metric = KeypointPartitionMetric(dict(type="EPE"), dict(a=[99]))
+    with pytest.raises(DataError, match="has 16 keypoints"):
+        metric.dataset_meta = dict(num_keypoints=16)
+    metric.dataset_meta = dict(sigmas=[])
+    with pytest.raises(DataError, match=r"keypoint 99, but `keypoints` of `pred_instances`"):
+        metric.process([], [sample()])
+    with pytest.raises(DataError, match="EPE needs 'keypoints' in `pred_instances`"):
+        metric.process([], [dict()])

@@ -130,7 +130,7 @@ def test_keypoints_without_labels_do_not_count():
 
 
 def test_frames_that_do_not_fit_are_named():
-    with pytest.raises(DataError, match="truth has 1 frames, the result 0"):
+    with pytest.raises(DataError, match="truth has 1 frame, the result 0"):
         track_scores([frame(_1=0)], [])
     with pytest.raises(DataError, match="frame 0 of the truth has an id twice"):
         track_scores([([1, 1], np.zeros((2, 4)))], [frame()])
@@ -142,3 +142,17 @@ def test_frames_that_do_not_fit_are_named():
         track_scores([([1], np.zeros((1, 17, 2)))], [frame()], sigmas=[0.1] * 17)
     with pytest.raises(DataError, match="frame 1 has NaN or infinity"):
         track_scores([frame(_1=0)] * 2, [frame(_1=0), frame(_1=np.nan)])
+
+
+@pytest.mark.parametrize(
+    ("ids", "text"),
+    [
+        (["a"], "frame 0 of the truth should be ids, whole numbers of 64 bits, and boxes"),
+        ([2**70], "whole numbers of 64 bits"),
+        ([1.5], r"ids that are no whole numbers: \[1.5\]"),
+        ([float("nan")], "no whole numbers"),
+    ],
+)
+def test_ids_are_whole_numbers(ids, text):
+    with pytest.raises(DataError, match=text):
+        track_scores([(ids, np.zeros((1, 4)))], [frame(_1=0)])

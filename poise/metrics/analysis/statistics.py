@@ -25,7 +25,7 @@ from poise.metrics.analysis.person_sums import (
     sums_of,
 )
 from poise.metrics.analysis.posetrack_bootstrap import posetrack_statistics
-from poise.metrics.base import BaseMetric
+from poise.metrics.base import BaseMetric, id_order
 from poise.metrics.box_eval import BoxEvaluation
 from poise.metrics.coco import CocoMetric, Comparison
 from poise.metrics.coco_box import DetectionCocoMetric
@@ -184,7 +184,7 @@ class Leaf:
     @property
     def _pictures(self) -> tuple[list[Any], list[int]]:
         """Pictures, sorted, and the row of each entry's there."""
-        pictures = sorted({picture for picture, _ in self.samples}, key=_sort_key)
+        pictures = sorted({picture for picture, _ in self.samples}, key=id_order)
         place = {picture: row for row, picture in enumerate(pictures)}
         return pictures, [place[picture] for picture, _ in self.samples]
 
@@ -243,7 +243,7 @@ class Leaf:
             self._same_boxes(other)
         elif self.is_summed and other.is_summed:
             mine, others = self._persons(), other._persons()
-            same_ids("samples", sorted(mine, key=_sort_key), sorted(others, key=_sort_key))
+            same_ids("samples", sorted(mine, key=id_order), sorted(others, key=id_order))
             for sample, poses in mine.items():
                 if poses is not None:
                     self._same_points(poses, others[sample], [sample])
@@ -377,10 +377,3 @@ def leaves_of(metric: BaseMetric, meta: Mapping[str, Any] | None = None) -> Iter
         flips = [place.get(sides[keypoint], row) for keypoint, row in place.items()]
         points = [names[k] for k in chosen]
         yield Leaf(own, f"{part}/", [], points, flips, category_names=labels)
-
-
-def _sort_key(value: Any) -> tuple[str, Any]:
-    """Orders ids of any kinds."""
-    if isinstance(value, tuple):
-        return "tuple", tuple(map(_sort_key, value))
-    return ("" if isinstance(value, (int, float)) else type(value).__name__), value

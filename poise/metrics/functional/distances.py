@@ -40,11 +40,12 @@ def normalized_distances(
     """
     _same_shape(pred, gt, mask)
     norm_factor = np.asarray(norm_factor)
+    norm_factor = norm_factor.astype(np.result_type(norm_factor, np.float32), copy=False)
     counted = mask.astype(bool) & (norm_factor != 0).all(axis=1)[:, None]
-    length = np.where(norm_factor > 0, norm_factor, 1e6).astype(
-        np.result_type(norm_factor, np.float32), copy=False
-    )
-    squares = np.square((pred - gt) / length[:, None])
+    length = np.where(norm_factor > 0, norm_factor, norm_factor.dtype.type(1e6))
+    # numbers without a sign would wrap around
+    offset = np.subtract(pred, gt, dtype=np.result_type(pred, gt, np.float32))
+    squares = np.square(offset / length[:, None])
     # by axis: a sum over two or three neighbours takes ten times as long
     distances = np.sqrt(sum(np.moveaxis(squares, -1, 0)))
     return distances.astype(np.float32, copy=False), counted

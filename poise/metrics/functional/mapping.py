@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
+from poise.errors import DataError
 from poise.schemas import conversions
 
-__all__ = ["transform_ann", "transform_pred", "transform_sigmas"]
+__all__ = ["mapped", "transform_ann", "transform_pred", "transform_sigmas"]
 
 Mapping = Sequence[tuple[int | tuple[int, ...], int]] | str
 
@@ -52,9 +53,7 @@ def transform_ann(
     for ann in ann_info if isinstance(ann_info, list) else [ann_info]:
         if "keypoints" in ann:
             source = np.array(ann["keypoints"]).reshape(-1, _COCO_NUMBERS)
-            target = np.zeros((num_keypoints, _COCO_NUMBERS), dtype=source.dtype)
-            _place(target, source, mapping)
-            ann["keypoints"] = target.ravel().tolist()
+            ann["keypoints"] = mapped(source[None], num_keypoints, mapping).ravel().tolist()
         if "num_keypoints" in ann:
             ann["num_keypoints"] = num_keypoints
     return ann_info
@@ -73,24 +72,36 @@ def transform_pred(
     for pred in pred_info if isinstance(pred_info, list) else [pred_info]:
         if "keypoints" in pred:
             for name in ("keypoints", "keypoint_scores"):
-                source = np.asarray(pred[name])
-                target = np.zeros(
-                    (len(source), num_keypoints, *source.shape[2:]), dtype=source.dtype
-                )
-                _place(np.moveaxis(target, 1, 0), np.moveaxis(source, 1, 0), mapping)
-                pred[name] = target
+                pred[name] = mapped(np.asarray(pred[name]), num_keypoints, mapping)
         if "num_keypoints" in pred:
             pred["num_keypoints"] = num_keypoints
     return pred_info
+
+
+def mapped(poses: Array, num_keypoints: int, mapping: Mapping) -> Array:
+    """Poses (N, K, ...) with the keypoints of the target set; zeros where nothing maps to one.
+
+    Raises:
+        DataError: the mapping names a keypoint that one of the sets does not have.
+    """
+    target = np.zeros((len(poses), num_keypoints, *poses.shape[2:]), dtype=poses.dtype)
+    _place(np.moveaxis(target, 1, 0), np.moveaxis(poses, 1, 0), mapping)
+    return target
 
 
 def _place(target: Array, source: Array, mapping: Mapping) -> None:
     """Fill target (K', ...) from source (K, ...), in the order of the mapping."""
     pairs = conversions.named(mapping).pairs() if isinstance(mapping, str) else mapping
     single = [(s, t) for s, t in pairs if not isinstance(s, (tuple, list))]
-    if single:
-        sources, targets = zip(*single, strict=True)
-        target[list(targets)] = source[list(sources)]
-    for several, place in pairs:
-        if isinstance(several, (tuple, list)):
-            target[place] = source[list(several)].mean(axis=0)
+    try:
+        if single:
+            sources, targets = zip(*single, strict=True)
+            target[list(targets)] = source[list(sources)]
+        for several, place in pairs:
+            if isinstance(several, (tuple, list)):
+                target[place] = source[list(several)].mean(axis=0)
+    except IndexError as error:
+        raise DataError(
+            f"the mapping {mapping} leads from {len(source)} to {len(target)} keypoints, but names "
+            f"one beyond these: {error}; is num_keypoints that of the target set?"
+        ) from None
