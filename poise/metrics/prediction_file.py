@@ -13,8 +13,9 @@ import gzip
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 
@@ -53,7 +54,8 @@ def is_dump(path: Path) -> bool:
 class PredictionWriter:
     """Writes a file of predictions, sample by sample.
 
-    The file gets its name once it is whole; until then it ends with `.part`.
+    The file gets its name once it is whole; until then it ends with `.part`. In a `with` block it is
+    closed at the end, and an error leaves nothing of it.
 
     Args:
         path: ends with .jsonl or .jsonl.gz.
@@ -84,8 +86,22 @@ class PredictionWriter:
             self._line({k: v for k, v in tree.items() if k not in _LEFT_OUT})
             self.count += 1
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
+        if kind is None:
+            self.close()
+            return
+        # what is left of the stream is of no use, whether or not the disk takes it
+        with suppress(OSError):
+            self._stream.close()
+        self._part.unlink(missing_ok=True)
+
     def close(self) -> None:
-        """Write the last line and give the file its name."""
+        """Write the last line and give the file its name; may be called twice."""
+        if self._stream.closed:
+            return
         self._line({END: self.count})
         try:
             self._stream.close()

@@ -247,6 +247,18 @@ def test_300vw_takes_frames_of_videos(tmp_path: Path) -> None:
     np.testing.assert_allclose(data[2]["keypoints"][0], points + 3, atol=1e-4)
 
 
+def test_300vw_has_the_frames_of_videos_where_it_is_written(tmp_path: Path) -> None:
+    root, out = tmp_path / "raw", tmp_path / "made"
+    for name in ("001", "002", "003"):
+        picture(root / name / "imgs/000001.jpg")
+        pts(root / name / "annot/000001.pts", RNG(3).uniform(1, 29, (68, 2)))
+    report = prepare("300vw", root, out)
+    assert (out / "002/imgs/000001.jpg").is_file()
+    (said,) = report.said
+    assert str(out / "001/imgs") in said
+    assert said.endswith("and so on for 2 more videos")
+
+
 def test_300vw_equals_mmposes_file(shared: Path, tmp_path: Path) -> None:
     samples = shared / "data/mmpose_samples/300vw"
     prepare("300vw", samples, tmp_path)

@@ -156,8 +156,9 @@ def face300vw(root: Path, out: Path, report: Prepared) -> None:
         raise DataError(f"{root} holds no folders of videos, such as 001, with annot/*.pts")
     parts: dict[str, list[int]] = {}
     number = 0
+    links = Prepared()
     for video in report.progress(videos, "300VW"):
-        frames = _frame_folder(video, out / video.name / "imgs")
+        frames = _frame_folder(video, out / video.name / "imgs", links)
         tests = (part for part, names in _VW_TESTS.items() if video.name in names.split())
         part = parts.setdefault(next(tests, "train"), [])
         for file in sorted((video / "annot").glob("*.pts")):
@@ -180,12 +181,16 @@ def face300vw(root: Path, out: Path, report: Prepared) -> None:
     for name, images in parts.items():
         if images:
             coco.write(out / f"anno_300vw_{name}.json", images)
+    if links.said:
+        more = f", and so on for {len(links.said) - 1} more videos" if len(links.said) > 1 else ""
+        report.said.append(links.said[0] + more)
 
 
-def _frame_folder(video: Path, out: Path) -> Path:
+def _frame_folder(video: Path, out: Path, report: Prepared) -> Path:
     """Folder with the frames of a video, written as PNG files if there is none."""
     there = video / "imgs"
     if there.is_dir():
+        link_folder(there, out, report)
         return there
     if not out.is_dir():
         for n, frame in enumerate(video_frames(video / "vid.avi"), 1):

@@ -312,10 +312,10 @@ class PoseResult:
         kind = [] if self.categories is None else ["category_id"]
         return ["image", "frame", "time", "person", "track_id", *kind, *_BOX_COLUMNS, *parts]
 
-    def _boxes(self) -> list[list[float]]:
-        return np.concatenate((self.bboxes, self.bbox_scores[:, None]), 1).tolist()
+    def _boxes(self) -> list[list[float | None]]:
+        return _known(np.concatenate((self.bboxes, self.bbox_scores[:, None]), 1))
 
-    def _values(self) -> list[list[float]]:
+    def _values(self) -> list[list[float | None]]:
         """All numbers of each person's keypoints, one list a person."""
         count = len(self)
         joined = np.concatenate((self.keypoints, self.keypoint_scores[..., None]), -1)
@@ -325,7 +325,7 @@ class PoseResult:
             flat.append(np.stack((xx, xy, yy), -1).reshape(count, -1))
         if self.keypoints_3d is not None and self.metainfo_3d is not None:
             flat.append(self.keypoints_3d.reshape(count, -1) if count else flat[0])
-        return np.concatenate(flat, 1).tolist()
+        return _known(np.concatenate(flat, 1))
 
     def to_supervision(self) -> Any:
         """`supervision.KeyPoints`, for that library's annotators.
@@ -362,13 +362,13 @@ _BOX_COLUMNS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "bbox_score")
 def _plain(values: np.ndarray, decimals: int) -> list[Any]:
     """Lists of rounded floats; None where a number is not finite, since JSON has no NaN."""
     # float32 rounded in numpy prints as 0.8999999, float64 as 0.9
-    rounded = np.round(np.asarray(values, np.float64), decimals)
-    finite = np.isfinite(rounded)
-    if finite.all():
-        return rounded.tolist()
-    objects = rounded.astype(object)
-    objects[~finite] = None
-    return objects.tolist()
+    return _known(np.round(np.asarray(values, np.float64), decimals))
+
+
+def _known(values: np.ndarray) -> list[Any]:
+    """Lists of floats; None where a number is not finite."""
+    finite = np.isfinite(values)
+    return values.tolist() if finite.all() else np.where(finite, values, None).tolist()
 
 
 def empty_instances(num_keypoints: int) -> InstanceData:

@@ -21,33 +21,36 @@ class CocoSink(FileSink):
     """`NAME_coco.json` of a video, `poses_coco.json` of still pictures.
 
     `image_id` counts the pictures (the frame's number in a video) and `file_name` tells which one
-    it is; pictures whose names are numbers, as COCO's are, keep them. `score` is the box's score
-    times the mean keypoint score, as COCO's evaluation of poses is fed. `category_id` is the box's,
-    1 where it came without.
+    it is; pictures whose names are numbers, as COCO's are, keep them. A number that is another
+    picture's already gives way to the next free one. `score` is the box's score times the mean
+    keypoint score, as COCO's evaluation of poses is fed. `category_id` is the box's, 1 where it came
+    without.
     """
 
     suffix = "_coco.json"
 
     def __init__(self, folder: Path, options: SinkOptions | None = None) -> None:
         super().__init__(folder, options)
-        self._pictures = 0
+        self._taken_ids: set[int] = set()
 
     def begin(self, path: Path, result: PoseResult) -> JsonList:
         """A file that holds an empty list."""
-        self._pictures = 0
+        self._taken_ids = set()
         return JsonList(path)
 
     def add(self, handle: Any, result: PoseResult) -> None:
         """Detections of one picture."""
-        image_id = self._image_id(result)
-        self._pictures += 1
-        handle.extend(_detections(result, image_id))
+        handle.extend(_detections(result, self._image_id(result)))
 
     def _image_id(self, result: PoseResult) -> int:
         if result.time is not None:
             return result.frame_index
         stem = Path(result.name).stem
-        return int(stem) if stem.isdecimal() else self._pictures
+        number = int(stem) if stem.isdecimal() else len(self._taken_ids)
+        while number in self._taken_ids:
+            number += 1
+        self._taken_ids.add(number)
+        return number
 
 
 def _detections(result: PoseResult, image_id: int) -> list[dict[str, Any]]:

@@ -113,6 +113,12 @@ class ParquetSink(FileSink):
 
     def _write_part(self, folder: Path) -> None:
         table = self._arrow.Table.from_pylist(self._rows)
+        numbers = table.column_names[table.column_names.index("bbox_x1") :] if self._rows else []
+        for name in numbers:
+            # a keypoint that is nowhere in this part has numbers in another, perhaps
+            if table[name].null_count == len(table):
+                empty = self._arrow.nulls(len(table), self._arrow.float64())
+                table = table.set_column(table.column_names.index(name), name, empty)
         if not self._rows:
             table = self._arrow.table({key: [] for key in self._nobody})
         with whole_file(folder / f"part-{self._part:06}.parquet") as place:

@@ -46,7 +46,8 @@ class DumpHook(Hook):
     def before_test(self, runner: Any) -> None:
         """Open the file, where it is written as predictions come."""
         if is_prediction_file(self.path) and runner.world_size == 1:
-            self._writer = PredictionWriter(self.path, _header(runner))
+            writer = PredictionWriter(self.path, _header(runner))
+            self._writer = runner.closing.enter_context(writer)
 
     def after_test_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -69,9 +70,8 @@ class DumpHook(Hook):
             return
         self.predictions = gathered
         if is_prediction_file(self.path):
-            writer = PredictionWriter(self.path, _header(runner))
-            writer.write(gathered)
-            writer.close()
+            with PredictionWriter(self.path, _header(runner)) as writer:
+                writer.write(gathered)
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.suffix != ".json":

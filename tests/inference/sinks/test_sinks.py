@@ -338,3 +338,40 @@ def test_a_picture_that_jpeg_cannot_hold_is_told(tmp_path):
     wide.image = np.zeros((4, 70_000, 3), np.uint8)
     with pytest.raises(DataError, match=r"a.png of the shape \(4, 70000, 3\) cannot be written"):
         sink("image", tmp_path).write(wide)
+
+
+def test_coco_ids_are_each_of_one_picture(tmp_path):
+    names = ["a.jpg", "0.jpg", "01.jpg", "x/1.jpg", "b.jpg", "785.jpg"]
+    with sink("coco", tmp_path) as out:
+        for name in names:
+            out.write(still(name, 1))
+    found = json.loads((tmp_path / "poses_coco.json").read_text())
+    assert [row["image_id"] for row in found] == [0, 1, 2, 3, 4, 785]
+
+
+def test_what_is_not_known_is_empty_in_tables(tmp_path):
+    result = frame(0, 1)
+    result.instances.keypoints[0, 0] = np.nan
+    result.instances.bbox_scores[:] = np.nan
+    row = result.to_rows()[0]
+    assert (row["nose_x"], row["bbox_score"]) == (None, None)
+    with sink("csv", tmp_path) as out:
+        out.write(result)
+    with (tmp_path / "sub/clip.csv").open() as file:
+        (read,) = csv.DictReader(file)
+    assert (read["nose_x"], read["bbox_score"], read["nose_score"] != "") == ("", "", True)
+
+
+def test_parquet_parts_agree_where_a_keypoint_is_in_some_only(tmp_path, monkeypatch):
+    dataset = pytest.importorskip("pyarrow.dataset", exc_type=ImportError)
+    monkeypatch.setattr("poise.inference.sinks.table_files._PART_ROWS", 1)
+    with sink("parquet", tmp_path) as out:
+        for index in range(2):
+            result = frame(index, 1)
+            if index == 0:
+                result.instances.keypoints[0, 0] = np.nan
+            out.write(result)
+    table = dataset.dataset(tmp_path / "sub/clip.parquet").to_table()
+    nose = table.sort_by("frame")["nose_x"].to_pylist()
+    assert nose[0] is None
+    assert nose[1] is not None

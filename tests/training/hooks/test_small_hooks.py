@@ -4,6 +4,7 @@ import json
 import logging
 import pickle
 import time
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -187,6 +188,21 @@ def test_predictions_are_written_for_others_to_read(tmp_path, name):
     else:
         assert points == [[[1.0, 1.0], [1.0, 1.0]]]
         assert "pred_fields" not in row
+
+
+def test_a_test_that_fails_leaves_no_part_of_its_predictions(tmp_path):
+    hook, runner = DumpHook(tmp_path / "p.jsonl"), a_run(closing=ExitStack(), cfg={})
+    runner.test_dataloader = SimpleNamespace(dataset=SimpleNamespace(metainfo={}))
+
+    def tests():
+        with runner.closing:
+            hook.before_test(runner)
+            hook.after_test_iter(runner, 0, outputs=[{"id": 1}])
+            raise RuntimeError("no memory left")
+
+    with pytest.raises(RuntimeError, match="no memory left"):
+        tests()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_built_loss_judges_bad_cases_under_its_class():
