@@ -254,7 +254,7 @@ def check_rows(content: dict[str, Any], kind: str, *keys: str, where: str) -> li
 
     Raises:
         DataError: names the first entry that is no object, lacks a key, or has an id that is no
-            number or text.
+            number or text, or a file name that is no text.
     """
     rows = content.get(kind) or []
     for i, row in enumerate(rows):
@@ -269,6 +269,11 @@ def check_rows(content: dict[str, Any], kind: str, *keys: str, where: str) -> li
                 raise DataError(
                     f"{where}: entry {i} of `{kind}` has the `{key}` {row[key]}; expected a "
                     "number or a text"
+                )
+            if key == "file_name" and not isinstance(row[key], str):
+                raise DataError(
+                    f"{where}: entry {i} of `{kind}` has the `file_name` {row[key]}; expected a "
+                    "text, the path of a picture"
                 )
     return rows
 

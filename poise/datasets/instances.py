@@ -257,8 +257,8 @@ def _size(triples: Any) -> int:
 
 
 def _visible(flags: np.ndarray, *, exact: bool) -> np.ndarray:
-    """`(N, K)`: visibility 0 (unlabelled), 1 (hidden), 2 (visible) to 0 or 1."""
-    return np.minimum(1, flags > 0) if exact else np.minimum(np.float32(1), flags)
+    """`(N, K)`: visibility 0 or less (unlabelled), 1 (hidden), 2 (visible) to 0 or 1."""
+    return np.minimum(1, flags > 0) if exact else np.clip(flags, np.float32(0), np.float32(1))
 
 
 def _boxes(
@@ -308,7 +308,7 @@ def image_sizes(images: Sequence[dict[str, Any]], source: str) -> np.ndarray:
         source: the file, for error texts.
 
     Raises:
-        DataError: an image lacks one; names it.
+        DataError: an image lacks one, or has something else than a number; names it.
     """
     try:
         sizes = [(i["width"], i["height"]) for i in images]
@@ -318,7 +318,21 @@ def image_sizes(images: Sequence[dict[str, Any]], source: str) -> np.ndarray:
             f"{source}: image {lacking.get('id')} has no `{error.args[0]}`, which boxes are cut "
             "to; `poise data convert FILE -o NEW.json` reads sizes from the pictures"
         ) from error
-    return np.array(sizes, dtype=np.float64).reshape(-1, 2)
+    try:
+        numbers = np.array(sizes, dtype=np.float64)
+    except (ValueError, TypeError):
+        known = [size if _holds(size, 2) else (np.nan, np.nan) for size in sizes]
+        numbers = np.array(known, dtype=np.float64)
+    numbers = numbers.reshape(-1, 2)
+    # None has become NaN
+    wrong = [images[i].get("id") for i in np.flatnonzero(np.isnan(numbers).any(axis=1)).tolist()]
+    if wrong:
+        raise DataError(
+            f"{source}: width and height of {len(wrong)} images are no numbers (image id "
+            f"{shortened(wrong)}); `poise data convert FILE -o NEW.json` reads sizes from the "
+            "pictures"
+        )
+    return numbers
 
 
 def _counts(
@@ -343,7 +357,8 @@ class _Given(NamedTuple):
 
     def areas(self) -> np.ndarray:
         """`(N,)` float32: the field where it is there, else from the box."""
-        given = [a.get("area", b) for a, b in zip(self.anns, _area(self.boxes), strict=True)]
+        of_boxes = zip(self.anns, _area(self.boxes), strict=True)
+        given = [b if a.get("area") is None else a["area"] for a, b in of_boxes]
         return numbers_of(self.anns, given, "area", self.source)[:, 0].astype(np.float32)
 
     def categories(self) -> np.ndarray | list[Any]:

@@ -1,4 +1,4 @@
-"""Pickled numbers without pickled code: camera files and arrays of dicts.
+"""Pickled numbers without pickled code: camera files and arrays of dicts; and Matlab's files.
 
 Pickle can run any program on loading. Annotation files need numbers, texts, arrays and
 containers only, so everything else is refused.
@@ -16,7 +16,7 @@ import numpy as np
 from poise.datasets.paths import require_file
 from poise.errors import DataError
 
-__all__ = ["DataUnpickler", "load_array", "load_arrays", "load_pickle"]
+__all__ = ["DataUnpickler", "load_array", "load_arrays", "load_pickle", "read_mat"]
 
 ALLOWED = frozenset(
     {
@@ -55,7 +55,8 @@ def _unpickle(stream: IO[bytes], path: str) -> Any:
         return DataUnpickler(stream, encoding="latin1").load()
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError) as error:
+    except Exception as error:
+        # of broken bytes anything may come, also a TypeError or a MemoryError
         raise DataError(f"{path} is not a readable pickle file: {error}") from error
 
 
@@ -94,27 +95,39 @@ def load_array(path: str, what: str, *, owner: str) -> Any:
         DataError: it is no .npy file, or holds something else than plain data.
     """
     with Path(require_file(path, what, owner=owner)).open("rb") as stream:
-        try:
-            return _array_of(stream, path)
-        except ValueError as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{owner}: {path} is not a readable .npy file: {error}") from error
+        return _array_of(stream, f"{owner}: {path}")
+
+
+def read_mat(path: Path) -> dict[str, Any]:
+    """Content of a file of Matlab, before version 7.3.
+
+    Raises:
+        DataError: it is absent or broken.
+    """
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        found: dict[str, Any] = loadmat(path)
+    except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
+        raise DataError(f"{path} cannot be read as a file of Matlab: {error}") from error
+    return found
 
 
 def _read_array(archive: zipfile.ZipFile, name: str, path: str) -> Any:
     with archive.open(name) as stream:
-        return _array_of(stream, path)
+        return _array_of(stream, f"{path}: {name}")
 
 
 def _array_of(stream: IO[bytes], path: str) -> Any:
-    version = np.lib.format.read_magic(stream)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version, np.lib.format.read_array_header_2_0)
-    _, _, dtype = read(stream)
-    if dtype.hasobject:
-        return _unpickle(stream, path)
-    stream.seek(0)
-    return np.lib.format.read_array(stream, allow_pickle=False)
+    try:
+        version = np.lib.format.read_magic(stream)
+        first = version == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+        _, _, dtype = read(stream)
+        if not dtype.hasobject:
+            stream.seek(0)
+            return np.lib.format.read_array(stream, allow_pickle=False)
+    except ValueError as error:
+        raise DataError(f"{path} is not a readable .npy file: {error}") from error
+    return _unpickle(stream, path)

@@ -42,9 +42,8 @@ def padded_sequences(frames: Sequence[int], length: int, step: int, *, causal: b
         >>> padded_sequences([10, 11, 12], length=3, step=1, causal=False)
         [[10, 10, 11], [10, 11, 12], [11, 12, 12]]
     """
-    before = length - 1 if causal else (length - 1) // 2
-    after = 0 if causal else before
-    offsets = np.arange(-before, after + 1) * step
+    before = length - 1 if causal else length // 2
+    offsets = np.arange(-before, length - before) * step
     places = np.arange(len(frames))[:, None] + offsets
     # outside the video stands its first or last frame, whatever the step
     inside = np.clip(places, 0, len(frames) - 1)

@@ -54,8 +54,8 @@ def is_dump(path: Path) -> bool:
 class PredictionWriter:
     """Writes a file of predictions, sample by sample.
 
-    The file gets its name once it is whole; until then it ends with `.part`. In a `with` block it is
-    closed at the end, and an error leaves nothing of it.
+    The file gets its name once it is whole; until then it ends with `.part`. In a `with` block it
+    is closed at the end, and an error leaves nothing of it.
 
     Args:
         path: ends with .jsonl or .jsonl.gz.

@@ -246,6 +246,24 @@ def test_an_image_without_size_is_named(tmp_path: Path, person: Any, schema: Any
         CocoDataset(str(path), metainfo=schema())
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("width", None, r"width and height of 1 images are no numbers \(image id 1\)"),
+        ("height", "low", r"width and height of 1 images are no numbers \(image id 1\)"),
+        ("file_name", 1, "entry 0 of `images` has the `file_name` 1; expected a text"),
+    ],
+)
+def test_an_image_with_something_else_is_named(
+    tmp_path: Path, person: Any, schema: Any, field: str, value: Any, text: str
+) -> None:
+    image = {"id": 1, "file_name": "1.png", "width": 100, "height": 80, field: value}
+    path = tmp_path / "ann.json"
+    path.write_text(json.dumps({"images": [image], "annotations": [person(1)]}))
+    with pytest.raises(DataError, match=text):
+        CocoDataset(str(path), metainfo=schema())
+
+
 def test_one_image_id_for_two_files_is_refused(tmp_path: Path, person: Any, schema: Any) -> None:
     path = tmp_path / "ann.json"
     images = [{"id": 1, "file_name": f"{i}.png", "width": 5, "height": 5} for i in (1, 2)]
@@ -316,6 +334,20 @@ def test_the_last_failure_is_the_cause_of_giving_up(coco: Any, person: Any) -> N
     with pytest.raises(DataError, match=r"after 2 draws.*1 unreadable so far") as info:
         dataset[0]
     assert isinstance(info.value.__cause__, FileMissingError)
+
+
+def test_a_picture_at_an_address_that_can_be_read_hides_no_fault(
+    coco: Any, person: Any, pictures: Path, monkeypatch: Any
+) -> None:
+    content = (pictures / "1.png").read_bytes()
+    monkeypatch.setattr("poise.transforms.image.fetch_bytes", lambda address: content)
+
+    def broken(results: dict[str, Any]) -> dict[str, Any]:
+        raise ZeroDivisionError("a fault of the step")
+
+    dataset = coco([person(1)], data_prefix={"img": "http://there"}, pipeline=[broken])
+    with pytest.raises(ZeroDivisionError, match="a fault of the step"):
+        dataset[0]
 
 
 def test_another_fault_of_the_pipeline_is_not_hidden(

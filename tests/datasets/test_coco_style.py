@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -318,6 +319,49 @@ def test_a_box_file_of_another_form_is_refused(
 ) -> None:
     with pytest.raises(DataError, match="must be a list of objects"):
         coco([person(1)], bbox_file=boxes(content), test_mode=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("image_id", None, "entry 1 has no `image_id`"),
+        ("category_id", None, "entry 1 has no `category_id`"),
+        ("score", None, "entry 1 has no `score`"),
+        ("bbox", [1, 2, 3], "entry 1 cannot be read: .*expected 4"),
+        ("bbox", [math.nan] * 4, "entry 1 has NaN or infinity"),
+        ("score", math.nan, "entry 1 has NaN or infinity"),
+        ("score", "high", "entry 1 cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_a_box_of_a_detector_is_told(
+    coco: Any, person: Any, boxes: Any, field: str, value: Any, text: str
+) -> None:
+    wrong = {k: v for k, v in {**detection(1, 0.5), field: value}.items() if v is not None}
+    with pytest.raises(DataError, match=text):
+        coco([person(1)], bbox_file=boxes([detection(1, 0.5), wrong]), test_mode=True)
+
+
+def test_a_threshold_that_leaves_no_box_is_told(coco: Any, person: Any, boxes: Any) -> None:
+    settings = {"bbox_file": boxes([detection(1, 0.5)]), "filter_cfg": {"bbox_score_thr": 0.6}}
+    with pytest.raises(DataError, match=r"nothing is left .*: 1 scoring below bbox_score_thr=0\.6"):
+        coco([person(1)], test_mode=True, **settings)
+
+
+def test_an_interval_needs_ids_that_are_numbers(write: Any, person: Any, schema: Any) -> None:
+    path = Path(write([person(1)]))
+    path.write_text(path.read_text().replace('"id": 1, "file_name"', '"id": "a", "file_name"'))
+    with pytest.raises(DataError, match="sample_interval=2 .* the id 'a' is no number"):
+        CocoDataset(str(path), metainfo=schema(), sample_interval=2)
+
+
+def test_an_area_that_is_null_comes_from_the_box(coco: Any, person: Any) -> None:
+    (record,) = coco([person(1) | {"area": None}]).data_list
+    assert record["area"] == pytest.approx(30 * 40 * 0.53)
+
+
+def test_visibility_below_0_is_unlabelled(coco: Any, person: Any) -> None:
+    (record,) = coco([person(1, keypoints=[12, 24, 2, 20, 30, -1, 5, 5, 1])]).data_list
+    assert record["keypoints_visible"].tolist() == [[1, 0, 1]]
 
 
 def test_a_missing_box_file_is_named(coco: Any, person: Any) -> None:

@@ -65,3 +65,8 @@ def test_another_format_is_told(tmp_path, content, found):
     (tmp_path / "facts.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match=f"`metainfo` and `data_list`, found: {found}; other"):
         Kinds(ann_file="facts.json", data_root=str(tmp_path))
+
+
+def test_a_long_text_is_no_file(write):
+    facts = Kinds(**write(data_list=[]), metainfo={"note": "x" * 500}, lazy_init=True)
+    assert facts.metainfo["note"] == "x" * 500

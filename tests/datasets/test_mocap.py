@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -177,8 +178,11 @@ def test_the_base_knows_no_videos(capture: Any) -> None:
         (
             {"keypoint_2d_src": "detection", "keypoint_2d_det_file": "flat.npy"},
             DataError,
-            r"expected \(frames, keypoints, 3\)",
+            r"expected \(frames, 3 keypoints of the schema, 3\)",
         ),
+        ({"factor_file": "cameras.pkl"}, DataError, r"cameras\.pkl is not a readable \.npy file"),
+        ({"seq_len": 0}, DataError, "seq_len is at least 1 frame, got 0"),
+        ({"seq_step": 0}, DataError, "seq_step is at least 1 frame, got 0"),
         ({"seq_len": 50}, DataError, "no sequence of 50 frames is left"),
     ],
 )
@@ -195,6 +199,34 @@ def test_a_name_of_another_form_is_refused(capture: Any, tmp_path: Path) -> None
     np.savez(tmp_path / "ann.npz", **content)
     with pytest.raises(DataError, match=r"frame\.jpg is not a Human3\.6M name"):
         capture()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("part", (10, K + 1, 3), "(10, 3, 3)"),
+        ("part", (9, K, 3), "(10, 3, 3)"),
+        ("S", (10, K, 3), "(10, 3, 4)"),
+        ("scale", (9,), "(10,)"),
+        ("center", (9, 2), "(10, 2)"),
+    ],
+)
+def test_arrays_of_another_shape_are_refused(
+    capture: Any, tmp_path: Path, name: str, shape: tuple[int, ...], expected: str
+) -> None:
+    np.savez(tmp_path / "ann.npz", **{**np.load(tmp_path / "ann.npz"), name: np.ones(shape)})
+    text = f"`{name}` has the shape {shape}, expected {expected}, for 10 frames"
+    with pytest.raises(DataError, match=re.escape(text)):
+        capture()
+
+
+def test_padded_sequences_may_be_even(capture: Any) -> None:
+    dataset = capture(seq_len=2, causal=False, pad_video_seq=True)
+    assert frames(dataset)[:3] == [[4, 4], [4, 5], [5, 6]]
+    assert [record["target_img_path"][0][-10:] for record in dataset.data_list][:2] == [
+        "000000.jpg",
+        "000001.jpg",
+    ]
 
 
 # which frames ------------------------------------------------------------------------------

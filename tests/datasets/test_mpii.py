@@ -98,6 +98,23 @@ def test_missing_head_boxes_are_named(people: str, schema: Any) -> None:
         MpiiDataset(people, headbox_file="none.mat", test_mode=True, metainfo=schema())
 
 
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (lambda path: path.write_bytes(b"junk"), "cannot be read as a file of Matlab"),
+        (lambda path: savemat(path, {"x": 1}), "has no `headboxes_src`"),
+    ],
+)
+def test_broken_head_boxes_are_named(
+    people: str, tmp_path: Path, schema: Any, spoil: Any, text: str
+) -> None:
+    spoil(tmp_path / "other.mat")
+    with pytest.raises(DataError, match=rf"other\.mat {text}"):
+        MpiiDataset(
+            people, headbox_file=str(tmp_path / "other.mat"), test_mode=True, metainfo=schema()
+        )
+
+
 def test_head_boxes_of_another_split_are_refused(people: str, tmp_path: Path, schema: Any) -> None:
     savemat(tmp_path / "other.mat", {"headboxes_src": np.zeros((2, 2, 9))})
     other = str(tmp_path / "other.mat")

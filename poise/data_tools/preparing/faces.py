@@ -17,10 +17,10 @@ from poise.data_tools.preparing.files import (
     link_file,
     link_folder,
     part_of,
-    read_mat,
     video_frames,
 )
 from poise.data_tools.preparing.report import Prepared
+from poise.datasets.safe_pickle import read_mat
 from poise.errors import DataError
 from poise.visualization.files import write_picture
 

@@ -1,4 +1,4 @@
-"""Files of data sets: what must be there, pictures, videos, Matlab's."""
+"""Files of data sets: what must be there, pictures, videos."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 
@@ -15,7 +14,7 @@ from poise._words import shortened
 from poise.data_tools.preparing.report import Prepared
 from poise.errors import DataError, FileMissingError
 
-__all__ = ["link_file", "link_folder", "part_of", "read_mat", "video_frames"]
+__all__ = ["link_file", "link_folder", "part_of", "video_frames"]
 
 #: of the names in a folder, so many are shown where one of them is missing
 _SHOWN = 8
@@ -102,19 +101,3 @@ def video_frames(path: Path) -> Iterator[Array]:
             yield frame
     finally:
         capture.release()
-
-
-def read_mat(path: Path) -> dict[str, Any]:
-    """Content of a file of Matlab, before version 7.3.
-
-    Raises:
-        DataError: it is absent or broken.
-    """
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        found: dict[str, Any] = loadmat(path)
-    except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
-        raise DataError(f"{path} cannot be read as a file of Matlab: {error}") from error
-    return found

@@ -13,11 +13,11 @@ from poise.data_tools.formats.hdf_tables import import_h5py
 from poise.data_tools.preparing.files import (
     link_file,
     part_of,
-    read_mat,
     video_frames,
 )
 from poise.data_tools.preparing.mocap import Frames, write_arrays, write_pickle, write_stats
 from poise.data_tools.preparing.report import Prepared
+from poise.datasets.safe_pickle import read_mat
 from poise.errors import DataError
 from poise.visualization.files import write_picture
 

@@ -266,7 +266,7 @@ class BaseCocoStyleDataset(PoseMetainfo, BadAnnotations, BaseDataset):
         unchecked = type(self).parse_data_info is not BaseCocoStyleDataset.parse_data_info
         anns, images, pictures = [], [], []
         for img_id, image in self.coco.imgs.items():
-            if self.sample_interval != 1 and img_id % self.sample_interval != 0:
+            if self.sample_interval != 1 and self._image_number(img_id) % self.sample_interval:
                 self._drop_outside_interval(img_id)
                 continue
             pictures.append(self._picture(img_id, image))
@@ -287,6 +287,15 @@ class BaseCocoStyleDataset(PoseMetainfo, BadAnnotations, BaseDataset):
         image["img_id"] = img_id
         image["img_path"] = join_path(self.data_prefix["img"], image["file_name"])
         return image
+
+    def _image_number(self, img_id: Any) -> float:
+        if isinstance(img_id, str):
+            raise DataError(
+                f"{type(self).__name__}: {self.ann_file}: sample_interval="
+                f"{self.sample_interval} takes images whose id is a multiple of it, and the id "
+                f"'{img_id}' is no number; use `indices` instead"
+            )
+        return img_id
 
     def _drop_outside_interval(self, img_id: Any) -> None:
         outside = [ann["id"] for ann in self.coco.by_image.get(img_id, ())]
@@ -410,6 +419,7 @@ class BaseCocoStyleDataset(PoseMetainfo, BadAnnotations, BaseDataset):
                 [self._image_of(d) for d in people],
                 num_keypoints=self._metainfo["num_keypoints"],
                 image_root=self.data_prefix["img"],
+                source=f"{type(self).__name__}: {self.ann_file}",
             )
         )
 
@@ -447,6 +457,8 @@ class BaseCocoStyleDataset(PoseMetainfo, BadAnnotations, BaseDataset):
         limit = f"scoring below bbox_score_thr={self.filter_cfg['bbox_score_thr']}"
         self.report.drop(limit, [records[i].get("id", i) for i in places])
         self.report.kept = int(keep.sum())
+        if not keep.any():
+            raise DataError(f"{type(self).__name__}: nothing is left to use: {self.report}")
         self.report.log()
         return records.select(np.flatnonzero(keep))
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from poise._collector import no_gc
 from poise._failures import noting
+from poise._files import is_file
 from poise.datasets.base.unreadable import UnreadableImages, image_problem
 from poise.datasets.coco_file import read_json
 from poise.datasets.paths import is_absolute, join_path
@@ -190,8 +191,8 @@ class BaseDataset:
                 f"{cls.__name__}: `metainfo` must be a dict, got {type(metainfo).__name__}"
             )
         for key, value in metainfo.items():
-            is_file = isinstance(value, str) and Path(value).is_file()
-            merged[key] = Path(value).read_text("utf-8").splitlines() if is_file else value
+            names_file = isinstance(value, str) and is_file(Path(value))
+            merged[key] = Path(value).read_text("utf-8").splitlines() if names_file else value
         return merged
 
     def _join_prefix(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from poise.datasets.coco_file import read_json
-from poise.datasets.instances import Columns
+from poise.datasets.coco_file import explained, read_json
+from poise.datasets.instances import Columns, image_sizes
 from poise.datasets.paths import join_path
 from poise.errors import DataError
 from poise.geometry import bbox_xywh2xyxy
@@ -22,15 +23,23 @@ def read_detections(path: str, owner: str) -> list[dict[str, Any]]:
     """A detector's boxes.
 
     Raises:
-        DataError: the file is not a list of objects with `image_id`, `bbox`, `score`.
+        DataError: the file is not a list of objects with `image_id`, `category_id`, `bbox` and
+            `score`, or a number is none; names the entry.
     """
     found = read_json(path, "bbox_file", owner=owner)
     if not isinstance(found, list) or not all(isinstance(d, dict) for d in found):
-        kind = type(found).__name__
         raise DataError(
             f"{owner}: {path} must be a list of objects with `image_id`, `category_id`, `bbox` "
-            f"(xywh) and `score`, found a {kind}"
+            f"(xywh) and `score`, found a {type(found).__name__}"
         )
+    for i, detection in enumerate(found):
+        with explained(f"{owner}: {path}: entry {i}"):
+            x, y, width, height = detection["bbox"][:4]
+            if not all(map(math.isfinite, (x, y, width, height, detection["score"]))):
+                raise DataError(f"{owner}: {path}: entry {i} has NaN or infinity: {detection}")
+            lacking = {"image_id", "category_id"} - detection.keys()
+        if lacking:
+            raise DataError(f"{owner}: {path}: entry {i} has no `{min(lacking)}`")
     return found
 
 
@@ -40,6 +49,7 @@ def detection_columns(
     *,
     num_keypoints: int,
     image_root: str,
+    source: str,
 ) -> Columns:
     """N detected boxes, with K keypoints at the origin until a model finds them.
 
@@ -48,8 +58,10 @@ def detection_columns(
         images: the image of each.
         num_keypoints: K of the schema.
         image_root: folder of the images.
+        source: the file of the images, for error texts.
     """
     N = len(people)
+    image_sizes(images, source)
     boxes = np.array([d["bbox"][:4] for d in people], dtype=np.float32)
     scores = np.array([d["score"] for d in people], dtype=np.float32)
     return {

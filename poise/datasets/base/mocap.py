@@ -87,6 +87,8 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
             raise DataError(
                 f"{owner}: Multi-target data sample only supports seq_len=1, got {seq_len}."
             )
+        if seq_len < 1:
+            raise DataError(f"{owner}: seq_len is at least 1 frame, got {seq_len}")
         if not 0 < subset_frac <= 1:
             raise DataError(
                 f"{owner}: Unsupported `subset_frac` {subset_frac}. Supported range is (0, 1]."
@@ -188,14 +190,24 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
             `(F, K, 3)` in the file's unit, `keypoints_3d_visible` `(F, K)`.
         """
         F, K = len(self.ann_data["imgname"]), self._metainfo["num_keypoints"]
-        flat = np.asarray(self.ann_data.get("part", np.zeros((F, K, 3))), dtype=np.float32)
-        deep = np.asarray(self.ann_data.get("S", np.zeros((F, K, 4))), dtype=np.float32)
+        flat, deep = self._array("part", F, K, 3), self._array("S", F, K, 4)
         return {
             "keypoints": np.ascontiguousarray(flat[..., :2]),
             "keypoints_visible": np.ascontiguousarray(flat[..., 2]),
             "keypoints_3d": np.ascontiguousarray(deep[..., :3]),
             "keypoints_3d_visible": np.ascontiguousarray(deep[..., 3]),
         }
+
+    def _array(self, name: str, *shape: int) -> np.ndarray:
+        """An array of the file in float32, zeros where it has none."""
+        values = np.asarray(self.ann_data.get(name, np.zeros(shape)), dtype=np.float32)
+        if values.shape != shape:
+            raise DataError(
+                f"{type(self).__name__}: {self.ann_file}: `{name}` has the shape {values.shape}, "
+                f"expected {shape}, for {shape[0]:,} frames in `imgname` and "
+                f"{self._metainfo['num_keypoints']} keypoints of the schema"
+            )
+        return values
 
     def _sequence_records(self) -> Records:
         """All sequences as windows on the frames."""
@@ -245,12 +257,9 @@ class BaseMocapDataset(PoseMetainfo, BaseDataset):
         frames are; models that lift 2D poses do not use them.
         """
         F = len(self.ann_data["imgname"])
-        scales = np.asarray(self.ann_data.get("scale", np.zeros(F)), dtype=np.float32)
-        centers = np.asarray(self.ann_data.get("center", np.zeros((F, 2))), dtype=np.float32)
-        places = np.arange(count)
         return {
-            "scale": ScalarColumn(scales[places], None),
-            "center": ArrayColumn(centers[places].reshape(count, 1, -1)),
+            "scale": ScalarColumn(self._array("scale", F)[:count], None),
+            "center": ArrayColumn(self._array("center", F, 2)[:count, None]),
         }
 
     def _camera_column(self, names: Iterable[Any]) -> PoolColumn:

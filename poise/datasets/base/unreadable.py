@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from poise.datasets.paths import URL_SCHEMES
 from poise.errors import DataError
 from poise.transforms.image import stored_image
 
@@ -18,13 +19,15 @@ NAMED_ONE_BY_ONE = 10
 
 def image_problem(path: str) -> str | None:
     """Why the image at `path` cannot be read, or `None` where it can."""
-    file = Path(path)
-    if not file.is_file():
-        return "does not exist"
-    if file.stat().st_size == 0:
-        return "is an empty file"
-    if stored_image(file, "unchanged") is None:
-        return "cannot be decoded"
+    address = path.startswith(URL_SCHEMES)
+    if not address:
+        file = Path(path)
+        if not file.is_file():
+            return "does not exist"
+        if file.stat().st_size == 0:
+            return "is an empty file"
+    if stored_image(path, "unchanged") is None:
+        return "cannot be fetched or decoded" if address else "cannot be decoded"
     return None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from poise._options import options_of
+from poise._words import shortened
 from poise.datasets.base.bad_annotations import BadAnnotations
 from poise.datasets.base.dataset import BaseDataset, force_full_init
 from poise.datasets.cache import RecordCache
@@ -146,6 +147,12 @@ class DetectionCocoDataset(BadAnnotations, BaseDataset):
         self.coco.check_images()
         self.report.total = len(self.coco.annotations)
         label_of = self._labels()
+        several = [a["id"] for a in self.coco.annotations if isinstance(a.get("category_id"), list)]
+        if several:
+            raise DataError(
+                f"{self._source}: `category_id` must be one category, but {len(several)} "
+                f"annotations have a list (id {shortened(several)})"
+            )
         self._refuse_duplicates()
         self.report.drop("of an image that is not listed", self.coco.unlisted())
         images = [{**image, "id": key} for key, image in self.coco.imgs.items()]

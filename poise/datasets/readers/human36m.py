@@ -10,10 +10,11 @@ import numpy as np
 
 from poise._options import options_of
 from poise.datasets.base.mocap import BaseMocapDataset
+from poise.datasets.coco_file import explained
 from poise.datasets.columns import WindowColumn
 from poise.datasets.paths import join_path, require_file
 from poise.datasets.records import Records
-from poise.datasets.safe_pickle import load_arrays
+from poise.datasets.safe_pickle import load_array, load_arrays
 from poise.datasets.sequences import (
     by_video,
     multi_target_sequences,
@@ -89,6 +90,8 @@ class Human36mDataset(BaseMocapDataset):
             if factor_file
             else None
         )
+        if seq_step < 1:
+            raise DataError(f"{owner}: seq_step is at least 1 frame, got {seq_step}")
         self.seq_step = seq_step
         self.pad_video_seq = pad_video_seq
         self.multiple_target_step = multiple_target_step or multiple_target
@@ -138,29 +141,32 @@ class Human36mDataset(BaseMocapDataset):
         frames = len(self.ann_data["imgname"])
         if self.factor_file is None:
             return np.zeros(frames, dtype=np.float32)
-        factors = np.load(self.factor_file, allow_pickle=False).astype(np.float32)
-        self._check_frames(factors, "factor_file")
-        return factors
+        return self._frames_of(self.factor_file, "factor_file")
 
     def _load_keypoint_2d_detection(self, det_file: str | None) -> np.ndarray:
         """`(F, K, 3)` float32, x and y in image space, score."""
-        path = require_file(det_file, "keypoint_2d_det_file", owner=type(self).__name__)
-        found = np.load(path, allow_pickle=False).astype(np.float32)
-        self._check_frames(found, "keypoint_2d_det_file")
-        if found.ndim != 3 or found.shape[2] != 3:
+        found = self._frames_of(det_file, "keypoint_2d_det_file")
+        K = self._metainfo["num_keypoints"]
+        if found.shape[1:] != (K, 3):
             raise DataError(
-                f"{type(self).__name__}: {path} has the shape {found.shape}, expected "
-                "(frames, keypoints, 3): x, y, score"
+                f"{type(self).__name__}: {det_file} has the shape {found.shape}, expected "
+                f"(frames, {K} keypoints of the schema, 3): x, y, score"
             )
         return found
 
-    def _check_frames(self, values: np.ndarray, what: str) -> None:
+    def _frames_of(self, path: str | None, what: str) -> np.ndarray:
+        """`(F, ...)` float32, the array of a .npy file."""
+        owner = type(self).__name__
+        values = load_array(require_file(path, what, owner=owner), what, owner=owner)
+        with explained(f"{owner}: {path}"):
+            values = np.atleast_1d(np.asarray(values, np.float32))
         frames = len(self.ann_data["imgname"])
         if len(values) != frames:
             raise DataError(
-                f"{type(self).__name__}: `{what}` has {len(values)} frames, {self.ann_file} has "
-                f"{frames}; both must be of the same split"
+                f"{owner}: `{what}` has {len(values)} frames, {self.ann_file} has {frames}; both "
+                "must be of the same split"
             )
+        return values
 
     @staticmethod
     def _parse_h36m_imgname(imgname: str) -> tuple[str, str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from poise.datasets.base.modes import check_topdown_test
 from poise.datasets.coco_file import CocoFile, explained, read_json
 from poise.datasets.instances import PIXELS_PER_SCALE
 from poise.datasets.paths import join_path, require_file
+from poise.datasets.safe_pickle import read_mat
 from poise.errors import DataError, UnknownNameError
 from poise.geometry import bbox_cs2xyxy
 from poise.geometry.boxes import AREA_PER_BOX
@@ -119,10 +120,9 @@ class MpiiDataset(BaseCocoStyleDataset):
 
     def _head_sizes(self, people: int) -> np.ndarray:
         """Length `(N,)` that PCKh divides distances by, pixels."""
-        from scipy.io import loadmat
-
         path = require_file(self.headbox_file, "headbox_file", owner=type(self).__name__)
-        corners = np.transpose(loadmat(path)["headboxes_src"], (2, 0, 1))
+        with explained(f"{type(self).__name__}: {path}"):
+            corners = np.transpose(read_mat(Path(path))["headboxes_src"], (2, 0, 1))
         if len(corners) != people:
             raise DataError(
                 f"{type(self).__name__}: {path} has {len(corners)} head boxes, {self.ann_file} "

@@ -11,7 +11,7 @@ import numpy as np
 from poise._options import options_of
 from poise.datasets.base.coco_style import COCO_RULE, BaseCocoStyleDataset
 from poise.datasets.base.detections import read_detections
-from poise.datasets.coco_file import CocoFile
+from poise.datasets.coco_file import CocoFile, explained
 from poise.datasets.instances import row
 from poise.datasets.paths import join_path
 from poise.datasets.report import LoadReport
@@ -135,7 +135,8 @@ class PoseTrack18VideoDataset(BaseCocoStyleDataset):
             listed = name is None or "nframes" not in detection
             image = (by_name.get(name) or self._image_of(detection)) if listed else {}
             box = np.array(detection["bbox"][:4], dtype=np.float32).reshape(1, 4)
-            frames = int({**image, **detection}["nframes"])
+            with explained(f"{type(self).__name__}: {self.ann_file}: image {image.get('id')}"):
+                frames = int({**image, **detection}["nframes"])
             records.append(
                 {
                     "img_id": detection["image_id"],

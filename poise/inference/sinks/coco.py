@@ -23,8 +23,8 @@ class CocoSink(FileSink):
     `image_id` counts the pictures (the frame's number in a video) and `file_name` tells which one
     it is; pictures whose names are numbers, as COCO's are, keep them. A number that is another
     picture's already gives way to the next free one. `score` is the box's score times the mean
-    keypoint score, as COCO's evaluation of poses is fed. `category_id` is the box's, 1 where it came
-    without.
+    keypoint score, as COCO's evaluation of poses is fed. `category_id` is the box's, 1 where it
+    came without.
     """
 
     suffix = "_coco.json"
