@@ -11,6 +11,7 @@ import numpy as np
 
 from poise.errors import ArgumentError, one_of
 from poise.transforms.image import (
+    COLOR_TYPES,
     FLIP_DIRECTIONS,
     decode_image,
     flip_image,
@@ -45,7 +46,7 @@ INTERPOLATIONS = {
 
 def imread(
     img_or_path: Any,
-    flag: str = "color",
+    flag: str | int = "color",
     channel_order: str = "bgr",
     backend: str | None = None,
     **options: Any,
@@ -54,7 +55,8 @@ def imread(
 
     Args:
         img_or_path: where it is.
-        flag: "color", "grayscale", "unchanged" and their "_ignore_orientation" forms.
+        flag: "color", "grayscale", "unchanged" and their "_ignore_orientation" forms, or OpenCV's
+            number for one of these.
         channel_order: "bgr" or "rgb".
         backend: "cv2", "pillow", "turbojpeg" or "tifffile".
         options: `backend_args`.
@@ -71,16 +73,21 @@ def imread(
 
 def imfrombytes(
     content: bytes | np.ndarray,
-    flag: str = "color",
+    flag: str | int = "color",
     channel_order: str = "bgr",
     backend: str | None = None,
 ) -> np.ndarray:
-    """Picture of an encoded file's bytes; arguments as for `imread`."""
+    """Picture of an encoded file's bytes; arguments as for `imread`.
+
+    As in MMCV, "cv2" turns channels for the flag "color" alone.
+    """
     one_of(channel_order.lower(), ("bgr", "rgb"), "channel_order", ArgumentError)
+    if not isinstance(flag, str):
+        flag = {number: name for name, number in COLOR_TYPES.items()}.get(flag, flag)
     raw = content if isinstance(content, np.ndarray) else np.frombuffer(content, np.uint8)
     image = decode_image(raw, flag, backend)
-    turned = channel_order.lower() == "rgb" and flag.startswith("color")
-    return bgr2rgb(image) if turned else image
+    colored = flag == "color" or (flag.startswith("color") and backend not in (None, "cv2"))
+    return bgr2rgb(image) if colored and channel_order.lower() == "rgb" else image
 
 
 def imwrite(
@@ -93,16 +100,18 @@ def imwrite(
     """Write a picture in the format of the file's ending; folders are made.
 
     Raises:
-        ArgumentError: an ending that OpenCV does not know.
+        ArgumentError: an ending that OpenCV does not know, or a picture that such files cannot
+            hold.
     """
     path = Path(file_path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         # imencode and write_bytes, not imwrite: it fails silently on non-ASCII Windows paths
         done, content = cv2.imencode(path.suffix, img, list(params or ()))
     except cv2.error as error:
         raise ArgumentError(f"cannot write '{path}': {error.err}") from error
-    path.write_bytes(content.tobytes())
+    if done:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.tobytes())
     return bool(done)
 
 

@@ -7,7 +7,7 @@ from poise._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "library": "get known names",
+        "library": "check get known names",
         "faults": "FAULTS Fault",
         "schema": "Schema",
         "sides": "other_sides plain_name schema_of_names",

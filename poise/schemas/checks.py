@@ -10,11 +10,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from poise.config import where
-from poise.errors import DataError, nearest
+from poise.errors import DataError, UnknownNameError, nearest
 
-__all__ = ["validate"]
+__all__ = ["UnknownKeypointError", "validate"]
 
 _REQUIRED = ("dataset_name", "keypoint_info", "skeleton_info", "joint_weights", "sigmas")
+
+
+class UnknownKeypointError(DataError, UnknownNameError):
+    """A swap or link names a keypoint that does not exist."""
 
 
 def validate(info: Mapping[str, Any], source: str) -> None:
@@ -36,10 +40,12 @@ class _Check:
         self.info = info
         self.source = source
 
-    def fail(self, container: Any, key: Any, text: str) -> NoReturn:
+    def fail(
+        self, container: Any, key: Any, text: str, kind: type[DataError] = DataError
+    ) -> NoReturn:
         """Raise the error with the place of a key."""
         place = where(container, key) or where(container) or self.source
-        raise DataError(f"{place}: {text}")
+        raise kind(f"{place}: {text}")
 
     def run(self) -> None:
         """All checks, from the outside in."""
@@ -78,7 +84,7 @@ class _Check:
 
     def check_color(self, section: str, key: int, entry: Mapping[str, Any]) -> None:
         """A colour is three numbers of a byte."""
-        color = entry.get("color", (0, 0, 0))
+        color = _plain(entry.get("color", (0, 0, 0)))
         good = isinstance(color, (list, tuple)) and len(color) == 3
         if not good or not all(isinstance(c, int) and 0 <= c <= 255 for c in color):
             self.fail(
@@ -116,6 +122,7 @@ class _Check:
                     "swap",
                     f"'swap' of keypoint {key} '{name}' names '{other}', which does not "
                     f"exist{nearest(other, names)}",
+                    UnknownKeypointError,
                 )
             if other and other != name and swaps[other] != name:
                 self.fail(
@@ -139,11 +146,12 @@ class _Check:
                         "link",
                         f"link {key} names the keypoint '{end}', which does not "
                         f"exist{nearest(str(end), known)}",
+                        UnknownKeypointError,
                     )
 
     def check_numbers(self, name: str, count: int, *, may_be_empty: bool) -> None:
         """One number for each keypoint."""
-        values = self.info[name]
+        values = _plain(self.info[name])
         if not isinstance(values, (list, tuple)):
             self.fail(self.info, name, f"'{name}' is a list of numbers, got {values!r}")
         if len(values) != count and not (may_be_empty and not values):
@@ -162,3 +170,8 @@ class _Check:
             if wrong or (name == "sigmas" and value == 0):
                 least = "above 0" if name == "sigmas" else "of at least 0"
                 self.fail(self.info, name, f"'{name}' {i} is a number {least}, got {value!r}")
+
+
+def _plain(values: Any) -> Any:
+    """An array as a list."""
+    return values.tolist() if hasattr(values, "tolist") else values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from poise.schemas.checks import validate
 from poise.schemas.faults import FAULTS
 from poise.schemas.schema import Schema
 
-__all__ = ["get", "known", "names"]
+__all__ = ["check", "get", "known", "names"]
 
 # the module of each table, so that one dataset loads one module
 _MODULES: dict[str, str] = {
@@ -32,6 +33,19 @@ _HOME = {name: module for module, text in _MODULES.items() for name in text.spli
 def names() -> list[str]:
     """Names of all schemas, sorted."""
     return sorted(_HOME)
+
+
+def check(info: Mapping[str, Any]) -> None:
+    """Check a `dataset_info` dict; MMPose's own may keep their faults (`FAULTS`).
+
+    Raises:
+        DataError: says what does not fit, and where it is written.
+    """
+    try:
+        validate(info, f"keypoint metainfo {info.get('dataset_name', '')!r}")
+    except DataError:
+        if not any(_same_faults(info, name) for name in FAULTS):
+            raise
 
 
 def known(name_or_path: str | os.PathLike[str]) -> bool:
@@ -104,7 +118,7 @@ def _number_keys(info: Any) -> None:
             info[section] = {int(key): entry for key, entry in table.items()}
 
 
-def _same_faults(info: dict[str, Any], name: str) -> bool:
+def _same_faults(info: Mapping[str, Any], name: str) -> bool:
     """Whether a file says about the keypoints what MMPose's own file of that name says."""
     shipped = _from_table(name)
     parts = ("keypoint_info", "skeleton_info", "joint_weights", "sigmas")

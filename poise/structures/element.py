@@ -278,12 +278,14 @@ class BaseDataElement:
         return self._map(_to_numpy)
 
     def to_tensor(self) -> Self:
-        """Numpy arrays as tensors that share their memory."""
+        """Numpy arrays as tensors that share their memory, unless they run backwards."""
         import torch
 
         def convert(value: Any) -> Any:
             if isinstance(value, np.ndarray):
-                return torch.from_numpy(value)
+                # torch has no array that runs backwards
+                backwards = min(value.strides, default=0) < 0
+                return torch.from_numpy(value.copy() if backwards else value)
             return value.to_tensor() if isinstance(value, BaseDataElement) else value
 
         return self._map(convert)

@@ -61,6 +61,7 @@ class InstanceData(BaseDataElement):
         Raises:
             IndexError: an index outside of the instances.
             DataError: a mask of another length, or an index of several axes.
+            ArgumentError: an index of another kind.
         """
         if isinstance(item, str):
             return getattr(self, item)
@@ -100,6 +101,11 @@ class InstanceData(BaseDataElement):
             if len(index) != count:
                 raise DataError(f"a mask of {len(index)} entries does not fit {count} instances")
             return index.nonzero().flatten() if is_tensor(index) else np.flatnonzero(index)  # type: ignore[union-attr]
+        # a byte tensor was torch's mask once, and would now be taken for positions
+        if "int" not in str(index.dtype) or str(index.dtype) == "torch.uint8":
+            raise ArgumentError(
+                f"{self._kind} is indexed by whole numbers or booleans, not by {index.dtype}"
+            )
         return index
 
     @staticmethod

@@ -19,6 +19,9 @@ from poise.structures.pose_data_sample import PoseDataSample
 
 __all__ = ["merge_data_samples", "revert_heatmap", "split_instances"]
 
+#: OpenCV 5 knows pictures of 128 channels at most
+_MOST_CHANNELS = 128
+
 
 def merge_data_samples(data_samples: Sequence[PoseDataSample]) -> PoseDataSample:
     """One sample with the instances of all, and their heatmaps painted over the picture.
@@ -85,12 +88,15 @@ def revert_heatmap(
         output_size=maps.shape[:-3:-1],
         inv=True,
     )
-    channels_last = maps if maps.ndim == 2 else np.moveaxis(maps, 0, -1)
-    painted = warp_picture(channels_last, matrix, (width, height))
     if maps.ndim == 2:
-        return painted
-    # OpenCV drops the axis of a single channel
-    return np.moveaxis(painted.reshape(height, width, -1), -1, 0)
+        return warp_picture(maps, matrix, (width, height))
+    painted = np.empty((len(maps), height, width), maps.dtype)
+    for first in range(0, len(maps), _MOST_CHANNELS):
+        part = slice(first, first + _MOST_CHANNELS)
+        warped = warp_picture(np.moveaxis(maps[part], 0, -1), matrix, (width, height))
+        # OpenCV drops the axis of a single channel
+        painted[part] = np.moveaxis(warped.reshape(height, width, -1), -1, 0)
+    return painted
 
 
 def split_instances(instances: InstanceData | None) -> list[dict[str, Any]]:

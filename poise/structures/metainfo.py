@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from poise import schemas
 from poise.config.tree import places_of
 from poise.errors import DataError, UnknownNameError, nearest
 
 __all__ = ["keypoint_names", "parse_pose_metainfo", "restore_metainfo"]
 
-_REQUIRED = ("dataset_name", "keypoint_info", "skeleton_info", "joint_weights", "sigmas")
 #: entries of a parsed schema that are arrays
 _ARRAYS: dict[str, type] = {
     "keypoint_colors": np.uint8,
@@ -46,39 +46,21 @@ def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
         given.
 
     Raises:
-        DataError: a part is missing.
-        UnknownNameError: a swap or link names a keypoint that does not exist.
+        DataError: a part is missing, or does not fit the keypoints.
+        UnknownNameError: a swap, link or category names a keypoint that does not exist.
     """
     if not isinstance(metainfo, Mapping):
         raise DataError(
             f"keypoint metainfo is a dict, such as dict(from_file='meta.py'); got {metainfo!r}"
         )
     of_data = {key: metainfo[key] for key in ("box_share",) if key in metainfo}
-    from_file = "from_file" in metainfo
-    if from_file:
-        from poise import schemas
-
+    if "from_file" in metainfo:
+        # checked as it is read
         metainfo = schemas.get(_seen_from_config(metainfo))
-    missing = [name for name in _REQUIRED if name not in metainfo]
-    if missing:
-        raise DataError(
-            f"keypoint metainfo {metainfo.get('dataset_name', '')!r} lacks {missing}; it has"
-            f" {sorted(metainfo)}"
-        )
-    if not from_file:
-        # files are checked as they are read, and those of MMPose keep their faults
-        _check_lengths(metainfo)
+    else:
+        schemas.check(metainfo)
     keypoints, links = metainfo["keypoint_info"], metainfo["skeleton_info"]
     name2id = {point["name"]: index for index, point in keypoints.items()}
-
-    def number(name: str, where: str) -> int:
-        if name not in name2id:
-            raise UnknownNameError(
-                f"{where} of {metainfo['dataset_name']!r} names the keypoint {name!r}, which does"
-                f" not exist{nearest(str(name), name2id)}"
-            )
-        return name2id[name]
-
     # a keypoint on the body's midline has no other side
     other = {point["name"]: point.get("swap", "") or point["name"] for point in keypoints.values()}
     pairs = dict.fromkeys((swap, name) for name, swap in other.items() if swap != name)
@@ -90,21 +72,19 @@ def parse_pose_metainfo(metainfo: Mapping[str, Any]) -> dict[str, Any]:
         "upper_body_ids": [i for i, point in keypoints.items() if point.get("type") == "upper"],
         "lower_body_ids": [i for i, point in keypoints.items() if point.get("type") == "lower"],
         "flip_indices": [
-            number(point.get("swap", "") or point["name"], f"'swap' of keypoint {index}")
-            for index, point in keypoints.items()
+            name2id[point.get("swap", "") or point["name"]] for point in keypoints.values()
         ],
-        "flip_pairs": [(number(a, "a swap"), number(b, "a swap")) for a, b in pairs],
+        "flip_pairs": [(name2id[a], name2id[b]) for a, b in pairs],
         "keypoint_colors": _colors(keypoints, _KEYPOINT_COLOR),
         "num_skeleton_links": len(links),
         "skeleton_links": [
-            type(link["link"])(number(name, f"skeleton link {index}") for name in link["link"])
-            for index, link in links.items()
+            type(link["link"])(name2id[name] for name in link["link"]) for link in links.values()
         ],
         "skeleton_link_colors": _colors(links, _LINK_COLOR),
         "dataset_keypoint_weights": np.array(metainfo["joint_weights"], dtype=np.float32),
         "sigmas": np.array(metainfo["sigmas"], dtype=np.float32),
     }
-    return {**parsed, **_extras(metainfo, number), **of_data}
+    return {**parsed, **_extras(metainfo, name2id), **of_data}
 
 
 def _seen_from_config(metainfo: Mapping[str, Any]) -> Any:
@@ -112,8 +92,6 @@ def _seen_from_config(metainfo: Mapping[str, Any]) -> Any:
 
     Configs name such files from the folder of their project, where not everybody starts.
     """
-    from poise import schemas
-
     name = metainfo["from_file"]
     place = places_of(metainfo).get("from_file")
     if place is None or Path(name).is_file() or schemas.known(name):
@@ -122,42 +100,26 @@ def _seen_from_config(metainfo: Mapping[str, Any]) -> Any:
     return next((path for path in found if path.is_file()), name)
 
 
-def _extras(metainfo: Mapping[str, Any], number: Callable[[str, str], int]) -> dict[str, Any]:
-    """What only some schemas have; `number` is of a keypoint's name, and of where that stands."""
+def _extras(metainfo: Mapping[str, Any], name2id: Mapping[str, int]) -> dict[str, Any]:
+    """What only some schemas have."""
     extras: dict[str, Any] = {}
     if "stats_info" in metainfo:
         stats = metainfo["stats_info"].items()
         extras["stats_info"] = {name: np.array(value, dtype=np.float32) for name, value in stats}
     if "categories" in metainfo:
         extras["categories"] = [
-            {**kind, "keypoints": [number(name, "a category") for name in kind["keypoints"]]}
+            {**kind, "keypoints": [_number(name, name2id) for name in kind["keypoints"]]}
             for kind in metainfo["categories"]
         ]
     return extras
 
 
-def _check_lengths(metainfo: Mapping[str, Any]) -> None:
-    """See that a description has a name for each keypoint, and a number for each or for none.
-
-    Raises:
-        DataError: says which part does not fit.
-    """
-    name, keypoints = metainfo["dataset_name"], metainfo["keypoint_info"]
-    if not isinstance(keypoints, Mapping) or not isinstance(metainfo["skeleton_info"], Mapping):
-        raise DataError(
-            f"'keypoint_info' and 'skeleton_info' of {name!r} are dicts 0: dict(...), 1: dict(...)"
+def _number(name: str, name2id: Mapping[str, int]) -> int:
+    if name not in name2id:
+        raise UnknownNameError(
+            f"a category names the keypoint {name!r}, which does not exist{nearest(name, name2id)}"
         )
-    names = [point["name"] for point in keypoints.values()]
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise DataError(f"keypoints of {name!r} share a name: {', '.join(twice)}")
-    for part in ("joint_weights", "sigmas"):
-        given = metainfo[part]
-        if np.size(given) not in (0, len(names)) or np.array(given).dtype.kind not in "iuf":
-            raise DataError(
-                f"{part!r} of {name!r} has one number for each of its {len(names)} keypoints, or "
-                f"is empty; got {given!r:.80}"
-            )
+    return name2id[name]
 
 
 def keypoint_names(parsed: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from poise.errors import DataError
 from poise.registry import TRANSFORMS
 from poise.transforms.base import BaseTransform
 from poise.transforms.randomness import cache_randomness
@@ -85,8 +86,12 @@ class PhotometricDistortion(BaseTransform):
         )
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Change `img`, (H, W, 3) BGR; it becomes uint8 where anything is changed."""
-        image, draw = results["img"], self._random_flags()
+        """Change `img`, (H, W, 3) BGR; it becomes uint8 where more than the order is changed.
+
+        Raises:
+            DataError: a picture of another kind.
+        """
+        image, draw = _checked(results["img"], self), self._random_flags()
         if self.mmpose_faults:
             early = late = bool(draw.contrast and draw.contrast_last)
         else:
@@ -117,7 +122,7 @@ def _linear(image: np.ndarray, *, factor: float = 1.0, shift: float = 0.0) -> np
 
 def _change_hsv(image: np.ndarray, draw: _Distortion) -> np.ndarray:
     """Saturation where draw.hsv is 1 or 3, hue where it is 2 or 3."""
-    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
+    hsv = cv2.cvtColor(_levels(image), cv2.COLOR_BGR2HSV)
     if draw.hsv in (1, 3):
         hsv[..., 1] = _linear(hsv[..., 1], factor=draw.saturation_factor)
     if draw.hsv in (2, 3):
@@ -152,22 +157,30 @@ class YOLOXHSVRandomAug(BaseTransform):
         return (shifts * np.random.randint(0, 2, 3)).astype(np.int16)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Change `img`, (H, W, 3) BGR."""
-        image, shifts = results["img"], self._get_hsv_gains()
+        """Change `img`, (H, W, 3) BGR; of a float32 picture whole levels count.
+
+        Raises:
+            DataError: a picture of another kind.
+        """
+        image, shifts = _checked(results["img"], self), self._get_hsv_gains()
         # one table of 256 levels a channel
         table = _LEVELS[:, None] + shifts
         table[:, 0] %= HUES
         table = np.clip(table, 0, 255).astype(np.uint8)[None]
-        if image.dtype == np.uint8:
-            hsv = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_BGR2HSV), table)
-            results["img"] = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
-        else:
-            results["img"] = _shift_float_hsv(image, shifts)
+        hsv = cv2.LUT(cv2.cvtColor(_levels(image), cv2.COLOR_BGR2HSV), table)
+        results["img"] = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR).astype(image.dtype, copy=False)
         return results
 
 
-def _shift_float_hsv(image: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """As the table does, on whole levels of a float32 picture."""
-    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV).astype(np.int16) + shifts
-    hsv[..., 0] %= HUES
-    return cv2.cvtColor(np.clip(hsv, 0, 255).astype(image.dtype), cv2.COLOR_HSV2BGR)
+def _levels(image: np.ndarray) -> np.ndarray:
+    """A picture in uint8; OpenCV takes HSV of float pictures to be in 0..1."""
+    return image if image.dtype == np.uint8 else _linear(image)
+
+
+def _checked(image: Any, step: BaseTransform) -> np.ndarray:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype not in (np.uint8, np.float32):
+        raise DataError(
+            f"{type(step).__name__} changes pictures (H, W, 3) uint8 or float32, got {image.dtype} "
+            f"{image.shape}; LoadImage with color_type='color' gives them"
+        )
+    return image

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from poise._lazy import needed
-from poise.errors import ArgumentError, DataError, FileMissingError
+from poise.errors import ArgumentError, DataError, FileMissingError, one_of
 
 __all__ = [
     "COLOR_TYPES",
@@ -136,14 +136,17 @@ def decode_image(
         (H, W, 3) BGR, (H, W) for grey ones, or as stored for "unchanged".
 
     Raises:
+        ArgumentError: an unknown colour type or decoder.
         DataError: not a picture that the decoder understands.
     """
+    one_of(color_type, COLOR_TYPES, "the colour type of a picture", ArgumentError)
+    decoder = one_of(backend or "cv2", DECODERS, "the decoder of a picture", ArgumentError)
     try:
-        picture = DECODERS[backend or "cv2"](content, color_type)
+        picture = DECODERS[decoder](content, color_type)
     except (cv2.error, OSError, ValueError) as error:
         raise DataError(f"cannot decode these {len(content)} bytes: {error}") from error
     if picture is None:
-        raise DataError(f"these {len(content)} bytes are not a picture that {backend} can decode")
+        raise DataError(f"these {len(content)} bytes are not a picture that {decoder} can decode")
     return picture
 
 

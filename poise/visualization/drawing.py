@@ -16,7 +16,14 @@ import numpy as np
 from poise._arrays import Array, as_numpy
 from poise.errors import DataError
 from poise.visualization.labels import FONT, draw_labels
-from poise.visualization.style import FARTHEST, LEAST_BOX_LINE, Palette, Sizes, named_color
+from poise.visualization.style import (
+    FARTHEST,
+    LEAST_BOX_LINE,
+    Palette,
+    Sizes,
+    check_image,
+    named_color,
+)
 
 __all__ = ["draw_boxes", "draw_instances", "draw_keypoints", "field_of"]
 
@@ -63,9 +70,9 @@ def draw_keypoints(
         `image`.
 
     Raises:
-        DataError: (a ValueError) if shapes or colours do not fit.
+        DataError: (a ValueError) if picture, shapes or colours do not fit.
     """
-    _check_image(image)
+    check_image(image)
     points, visible = _people(keypoints, scores, keypoint_threshold)
     if palette is None:
         palette = Palette.of(metainfo, points.shape[1], order=order)
@@ -117,9 +124,9 @@ def draw_boxes(
         `image`.
 
     Raises:
-        DataError: another number of labels than boxes, or an unknown colour.
+        DataError: another picture, another number of labels than boxes, or an unknown colour.
     """
-    _check_image(image)
+    check_image(image)
     corners = np.asarray(boxes, dtype=np.float64)
     corners = corners.reshape(-1, corners.shape[-1] if corners.ndim > 1 else 4)[:, :4]
     if labels is not None and len(labels) != len(corners):
@@ -190,7 +197,7 @@ def draw_instances(
 def field_of(container: Any, *names: str) -> Any:
     """First of the named items that `container` has, as an array; None if it has none."""
     for name in names:
-        if name in container:
+        if name in container and container[name] is not None:
             return as_numpy(container[name])
     return None
 
@@ -296,7 +303,7 @@ def _draw_indices(
 
 def _people(keypoints: Any, scores: Any, threshold: float) -> tuple[Array, Array]:
     """Points (N, K, 2) float64 and which of them to draw (N, K)."""
-    points = np.asarray(keypoints, dtype=np.float64)
+    points = np.asarray(as_numpy(keypoints), dtype=np.float64)
     points = points[None] if points.ndim == 2 else points
     if points.ndim != 3 or points.shape[-1] < 2:
         raise DataError(f"keypoints have the shape (N, K, 2) or (K, 2), got {points.shape}")
@@ -312,7 +319,7 @@ def _score_array(scores: Any, points: Array) -> Array:
     """Scores (N, K) of points (N, K, 2)."""
     if scores is None:
         return np.ones(points.shape[:2])
-    values = np.asarray(scores, dtype=np.float64)
+    values = np.asarray(as_numpy(scores), dtype=np.float64)
     if values.ndim == 3:
         # visibility and weight
         values = values[..., 0]
@@ -323,9 +330,3 @@ def _score_array(scores: Any, points: Array) -> Array:
             f"{points.shape[:2]}"
         )
     return values
-
-
-def _check_image(image: Any) -> None:
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
-        got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image)
-        raise DataError(f"expected a picture (H, W, 3) uint8 to draw into, got {got}")

@@ -10,7 +10,7 @@ import numpy as np
 from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry.covariances import ellipse_outlines
-from poise.visualization.style import FARTHEST, Palette, Sizes
+from poise.visualization.style import FARTHEST, Palette, Sizes, check_image
 
 __all__ = ["draw_covariances"]
 
@@ -47,8 +47,9 @@ def draw_covariances(
         `image`.
 
     Raises:
-        DataError: shapes that do not fit together.
+        DataError: another picture, or shapes that do not fit together.
     """
+    check_image(image)
     points = np.asarray(keypoints, np.float64)[..., :2]
     spread = np.asarray(covariances, np.float64)
     if points.ndim != 3 or spread.shape != (*points.shape[:2], 2, 2):

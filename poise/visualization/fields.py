@@ -10,7 +10,7 @@ import numpy as np
 
 from poise._arrays import Array, as_numpy
 from poise.errors import DataError
-from poise.visualization.style import Palette
+from poise.visualization.style import Palette, check_image
 
 __all__ = ["draw_heatmaps", "draw_simcc"]
 
@@ -26,8 +26,14 @@ def draw_heatmaps(image: Array, heatmaps: Any, *, alpha: float = 0.5, order: str
 
     Returns:
         picture (H, W, 3) uint8.
+
+    Raises:
+        DataError: another picture, or maps of another shape.
     """
+    check_image(image, written=False)
     values = _plain(heatmaps)
+    if values.ndim not in (2, 3) or not values.size:
+        raise DataError(f"heatmaps have the shape (K, h, w) or (h, w), got {values.shape}")
     if values.ndim == 3:
         values = values.max(axis=0)
     H, W = image.shape[:2]
@@ -67,10 +73,11 @@ def draw_simcc(
         picture (H + S, W + S, 3) uint8, S a quarter of the shorter side.
 
     Raises:
-        DataError: vectors of another shape.
+        DataError: another picture, or vectors of another shape.
     """
     along_x, along_y = _plain(simcc_x), _plain(simcc_y)
-    if along_x.ndim != 2 or along_y.ndim != 2 or len(along_x) != len(along_y):
+    shapes = along_x.ndim, along_y.ndim, len(along_x) == len(along_y) > 0
+    if shapes != (2, 2, True):
         raise DataError(
             f"SimCC vectors have the shapes (K, Wx) and (K, Wy), got {along_x.shape} and "
             f"{along_y.shape}"

@@ -44,14 +44,15 @@ def write_picture(picture: Array, path: Path, *, order: str = "rgb") -> None:
     """Write a picture file, which appears whole or not at all, and the folders above it.
 
     Args:
-        picture: (H, W, 3) or (H, W) uint8.
+        picture: (H, W, 3), (H, W, 4) with transparency last, or (H, W) uint8.
         path: whose suffix says the format.
         order: of the channels, `rgb` or `bgr`.
 
     Raises:
         DataError: as `encoded`, or the file cannot be written.
     """
-    pixels = np.ascontiguousarray(picture[..., ::-1]) if order == "rgb" else picture
-    content = encoded(pixels, path.suffix or ".png", str(path))
+    if order == "rgb" and picture.ndim == 3:
+        picture = picture[..., [2, 1, 0, 3][: picture.shape[2]]]
+    content = encoded(np.ascontiguousarray(picture), path.suffix or ".png", str(path))
     with writing(path):
         write_whole(path, content)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from poise._arrays import Array
-from poise.visualization.style import FARTHEST, Palette, Sizes
+from poise.visualization.style import FARTHEST, Palette, Sizes, check_image
 
 __all__ = ["draw_openpose", "to_openpose"]
 
@@ -59,7 +59,11 @@ def draw_openpose(
 
     Returns:
         `image`.
+
+    Raises:
+        DataError: another picture.
     """
+    check_image(image)
     points, values = to_openpose(keypoints, scores, keypoint_threshold)
     with np.errstate(invalid="ignore"):
         visible = (values >= keypoint_threshold) & (np.abs(points) < FARTHEST).all(axis=-1)

@@ -12,7 +12,7 @@ import numpy as np
 from poise._arrays import Array
 from poise.errors import DataError, nearest
 
-__all__ = ["Palette", "Sizes", "named_color"]
+__all__ = ["Palette", "Sizes", "check_image", "named_color"]
 
 Color: TypeAlias = tuple[int, int, int]
 
@@ -63,6 +63,27 @@ RADIUS_PER_LINK = 0.3
 FEW_KEYPOINTS = 40
 
 
+def check_image(image: Any, *, written: bool = True) -> None:
+    """See that something is a picture (H, W, 3) uint8, and can be drawn into.
+
+    Args:
+        image: what came.
+        written: whether it will be changed.
+
+    Raises:
+        DataError: says what came.
+    """
+    if not isinstance(image, np.ndarray):
+        got = type(image).__name__
+    elif image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        got = f"{image.dtype} {image.shape}"
+    elif written and not image.flags.writeable:
+        got = "one that is read-only; draw into a copy of it"
+    else:
+        return
+    raise DataError(f"expected a picture (H, W, 3) uint8 to draw into, got {got}")
+
+
 def named_color(color: Any) -> Color:
     """Red, green and blue, 0 to 255, of a name, `#rrggbb`, or three numbers.
 
@@ -76,7 +97,7 @@ def named_color(color: Any) -> Color:
     try:
         parts = list(bytes.fromhex(name[1:]) if name.startswith("#") else color)
         red, green, blue = map(int, parts)
-        known = [red, green, blue] == parts
+        known = [red, green, blue] == parts and all(0 <= part <= 255 for part in parts)
     except (TypeError, ValueError):
         known = False
     if not known:
@@ -155,7 +176,7 @@ class Palette:
         meta = metainfo or {}
         links = meta.get("skeleton_links") if links is None else links
         pairs = np.asarray([] if links is None else links, dtype=np.int64).reshape(-1, 2)
-        usable = np.asarray((pairs < count).all(axis=1))
+        usable = np.asarray(((pairs >= 0) & (pairs < count)).all(axis=1))
         if point_color is None:
             point_color = meta.get("keypoint_colors", KEYPOINT_COLOR)
         if link_color is None:

@@ -12,7 +12,7 @@ import numpy as np
 from poise._arrays import Array
 from poise.errors import DataError
 from poise.visualization.labels import draw_labels
-from poise.visualization.style import FARTHEST, LEAST_BOX_LINE, Color
+from poise.visualization.style import FARTHEST, LEAST_BOX_LINE, Color, check_image
 
 __all__ = ["Trails", "draw_tracks", "id_color"]
 
@@ -65,8 +65,9 @@ def draw_tracks(
         `image`.
 
     Raises:
-        DataError: another number of ids than boxes.
+        DataError: another picture, or another number of ids than boxes.
     """
+    check_image(image)
     numbers = np.asarray(ids, np.int64).reshape(-1).tolist()
     corners: Array = np.asarray(bboxes, np.float64).reshape(-1, 4)
     if len(numbers) != len(corners):
@@ -136,14 +137,15 @@ class Trails:
 
         Returns:
             `image`.
+
+        Raises:
+            DataError: another picture, or another number of ids than people.
         """
+        check_image(image)
         numbers = np.asarray(ids, np.int64).reshape(-1)
-        points: Array = np.asarray(keypoints, np.float64)[..., :2]
-        # NaN compares as too far
-        sure = np.asarray((np.abs(points) < FARTHEST).all(-1))
-        if scores is not None:
-            sure &= np.asarray(scores) >= self.threshold
-        self._frames.append((numbers, self._anchors(points, sure)))
+        if len(numbers) != len(keypoints):
+            raise DataError(f"there are {len(numbers)} ids and {len(keypoints)} people")
+        self._frames.append((numbers, self._anchors(keypoints, scores)))
         width = self.line_width or max(
             1, round(float(np.sqrt(image.shape[0] * image.shape[1])) / 350)
         )
@@ -168,8 +170,15 @@ class Trails:
                     cv2.polylines(image, lines, False, ink, thick, cv2.LINE_AA)
         return image
 
-    def _anchors(self, points: Array, sure: Array) -> Array:
+    def _anchors(self, keypoints: Any, scores: Any) -> Array:
         """(N, P, 2) what leaves a trail; NaN where it is not known."""
+        if not len(keypoints):
+            return np.zeros((0, 1 if self.keypoints is None else len(self.keypoints), 2))
+        points: Array = np.asarray(keypoints, np.float64)[..., :2]
+        # NaN compares as too far
+        sure = np.asarray((np.abs(points) < FARTHEST).all(-1))
+        if scores is not None:
+            sure &= np.asarray(scores) >= self.threshold
         if self.keypoints is not None:
             chosen = points[:, self.keypoints]
             return np.where(sure[:, self.keypoints][..., None], chosen, np.nan)

@@ -284,8 +284,7 @@ class PoseLocalVisualizer(Named):
         texts = None
         labels = field_of(instances, "labels")
         if labels is not None and self.text_color is not None:
-            classes = self.dataset_meta.get("classes")
-            texts = [classes[i] if classes else f"class {i}" for i in labels.tolist()]
+            texts = [self.class_name(label) for label in labels.tolist()]
         return draw_boxes(
             image,
             boxes,
@@ -296,6 +295,11 @@ class PoseLocalVisualizer(Named):
             alpha=self.alpha,
             order="rgb",
         )
+
+    def class_name(self, label: int) -> str:
+        """What a label is called in the dataset's meta information, or else its number."""
+        classes = self.dataset_meta.get("classes") or ()
+        return str(classes[label]) if 0 <= label < len(classes) else f"class {label}"
 
     def _draw_heatmap(self, fields: Any, image: Array) -> Array | None:
         """A picture with the heatmaps over it, or None if there are none."""

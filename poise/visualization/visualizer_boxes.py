@@ -74,7 +74,7 @@ class DetLocalVisualizer(PoseLocalVisualizer):
             name, show, wait_time, out_file, step: as in `PoseLocalVisualizer`.
             image: (H, W, 3) uint8 RGB, not changed.
             data_sample: with `gt_instances` and `pred_instances`, those it has: `bboxes` (N, 4)
-                xyxy in image space, `labels` (N,), of predictions `scores` (N,).
+                xyxy in image space, `labels` (N,) or none, all 0, of predictions `scores` (N,).
             draw_gt: draw the ground truth.
             draw_pred: draw the prediction.
             pred_score_thr: boxes with a lower score are not drawn.
@@ -95,13 +95,16 @@ class DetLocalVisualizer(PoseLocalVisualizer):
         """The picture with boxes (N, 4) and their labels drawn into it."""
         boxes, labels = field_of(instances, "bboxes"), field_of(instances, "labels")
         scores = field_of(instances, "scores")
+        if boxes is None:
+            return image
+        if labels is None:
+            labels = np.zeros(len(boxes), int)
         if scores is not None:
             sure = scores >= threshold
             boxes, labels, scores = boxes[sure], labels[sure], scores[sure]
-        classes = self.dataset_meta.get("classes")
         for label in np.unique(labels).tolist():
             own = labels == label
-            text = classes[label] if classes else f"class {label}"
+            text = self.class_name(label)
             draw_boxes(
                 image,
                 boxes[own],

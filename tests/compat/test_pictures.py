@@ -33,6 +33,23 @@ def test_pictures_that_cannot_be_read_or_written(picture, tmp_path):
         compat.imwrite(picture, tmp_path / "x.unknown")
     with pytest.raises(ArgumentError, match="channel_order"):
         compat.imread(tmp_path / "text.jpg", channel_order="gbr")
+    with pytest.raises(ArgumentError, match="the colour type of a picture"):
+        compat.imread(tmp_path / "text.jpg", "colour")
+    with pytest.raises(ArgumentError, match="the decoder of a picture"):
+        compat.imread(tmp_path / "text.jpg", backend="magick")
+
+
+def test_flags_and_channels_are_mmcvs(tmp_path, picture):
+    path = tmp_path / "x.png"
+    compat.imwrite(picture, path)
+    turned = picture[..., ::-1]
+    for flag in (cv2.IMREAD_COLOR, "color"):
+        np.testing.assert_array_equal(compat.imread(path, flag, "rgb"), turned)
+    assert compat.imread(path, cv2.IMREAD_GRAYSCALE).ndim == 2
+    # MMCV's OpenCV leaves these as they are, its Pillow turns them
+    for backend, expected in ((None, picture), ("cv2", picture), ("pillow", turned)):
+        found = compat.imread(path, "color_ignore_orientation", "rgb", backend)
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_sizes(picture):

@@ -222,6 +222,12 @@ def test_tensors_convert_and_the_rest_stays(element):
     assert isinstance(grown.numpy().x, np.ndarray)
 
 
+def test_arrays_that_run_backwards_become_tensors():
+    pytest.importorskip("torch")
+    flipped = BaseDataElement(x=np.arange(6).reshape(2, 3)[:, ::-1]).to_tensor()
+    assert flipped.x.tolist() == [[2, 1, 0], [5, 4, 3]]
+
+
 @pytest.mark.parametrize("device", ["cuda", "npu", "mlu", "musa"])
 def test_tensors_move_to_a_device_by_its_name(device, monkeypatch):
     torch = pytest.importorskip("torch")

@@ -103,11 +103,21 @@ def test_an_empty_element_takes_any_length():
         ([True, False], DataError, "a mask of 2 entries does not fit 4"),
         (np.zeros((2, 2), int), DataError, "one axis"),
         (1.5, ArgumentError, "indexed by a name, an int"),
+        ([0.0, 1.0], ArgumentError, "by whole numbers or booleans, not by float64"),
+        (["a"], ArgumentError, "by whole numbers or booleans, not by <U1"),
         ("nmes", AttributeError, "did you mean 'names'"),
     ],
 )
 def test_wrong_indices_are_explained(people, index, error, text):
     with pytest.raises(error, match=text):
+        people[index]
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_tensors_that_are_neither_places_nor_a_mask_are_refused(people, kind):
+    torch = pytest.importorskip("torch")
+    index = torch.ones(4, dtype=getattr(torch, kind))
+    with pytest.raises(ArgumentError, match=f"whole numbers or booleans, not by torch.{kind}"):
         people[index]
 
 

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from poise.errors import DataError
 from poise.registry import TRANSFORMS
 from poise.transforms import PhotometricDistortion, YOLOXHSVRandomAug
 from poise.transforms.color import _Distortion
@@ -99,3 +100,20 @@ def test_hsv_gains_stay_within_their_deltas():
 @pytest.mark.parametrize("name", ["YOLOXHSVRandomAug", "mmdet.YOLOXHSVRandomAug"])
 def test_both_libraries_names_build_it(name):
     assert isinstance(TRANSFORMS.build(dict(type=name)), YOLOXHSVRandomAug)
+
+
+@pytest.mark.parametrize("kind", [PhotometricDistortion, YOLOXHSVRandomAug])
+def test_colours_of_float_pictures_change_as_those_of_whole_levels(picture, kind):
+    for seed in range(8):
+        np.random.seed(seed)
+        whole = kind()({"img": picture.copy()})["img"]
+        np.random.seed(seed)
+        real = kind()({"img": picture.astype(np.float32)})["img"]
+        np.testing.assert_array_equal(real, whole)
+
+
+@pytest.mark.parametrize("kind", [PhotometricDistortion, YOLOXHSVRandomAug])
+def test_pictures_without_colours_are_refused(picture, kind):
+    for wrong in (picture[..., 0], picture.astype(np.uint16)):
+        with pytest.raises(DataError, match=f"{kind.__name__} changes pictures .H, W, 3. uint8"):
+            kind()({"img": wrong})

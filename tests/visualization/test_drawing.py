@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,12 +12,16 @@ from poise.structures.metainfo import parse_pose_metainfo
 from poise.visualization import (
     Palette,
     Sizes,
+    Trails,
     draw_boxes,
     draw_heatmaps,
     draw_instances,
     draw_keypoints,
+    draw_simcc,
+    draw_tracks,
     named_color,
 )
+from poise.visualization.files import write_picture
 
 META = {
     "keypoint_colors": np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8),
@@ -165,6 +170,39 @@ def test_heatmaps_are_laid_over_the_picture(image):
     assert draw_heatmaps(image, np.full((4, 4), np.nan)).shape == image.shape
 
 
+def read_only(image):
+    image = image.copy()
+    image.setflags(write=False)
+    return image
+
+
+def test_parts_that_are_none_are_not_there(image):
+    before = image.copy()
+    draw_instances(image, {"keypoints": None, "bboxes": None})
+    np.testing.assert_array_equal(image, before)
+
+
+def test_tensors_with_a_gradient_are_drawn(image):
+    torch = pytest.importorskip("torch")
+    drawn = draw_keypoints(image, torch.tensor(POSE, requires_grad=True))
+    assert drawn.any()
+
+
+def test_links_to_keypoints_that_do_not_exist_are_left_out():
+    assert Palette.of(None, 3, links=[[0, 1], [0, -1], [2, 3]]).links.tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3), (4, 6, 4)])
+def test_a_picture_file_holds_the_pixels_in_their_places(tmp_path, shape, order):
+    picture = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+    write_picture(picture, tmp_path / "a.png", order=order)
+    found = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)
+    if order == "rgb" and len(shape) == 3:
+        found[..., :3] = found[..., 2::-1]
+    np.testing.assert_array_equal(found, picture)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -179,6 +217,17 @@ def test_heatmaps_are_laid_over_the_picture(image):
         (lambda i: named_color((1, 2, 3, 4)), "three whole numbers"),
         (lambda i: named_color((0.5, 0.2, 1.0)), "three whole numbers"),
         (lambda i: named_color(None), "unknown colour None"),
+        (lambda i: named_color((0, 0, 300)), "three whole numbers from 0 to 255"),
+        (lambda i: draw_keypoints(i[..., :1], POSE), r"to draw into, got uint8 \(\d+, \d+, 1\)"),
+        (lambda i: draw_keypoints(i[:0], POSE), r"to draw into, got uint8 \(0, "),
+        (lambda i: draw_keypoints(read_only(i), POSE), "read-only; draw into a copy"),
+        (lambda i: draw_boxes([1], [[1, 2, 9, 9]]), "to draw into, got list"),
+        (lambda i: draw_heatmaps(i[..., 0], np.ones((4, 4))), "to draw into, got uint8"),
+        (lambda i: draw_heatmaps(i, np.ones((0, 4, 4))), r"got \(0, 4, 4\)"),
+        (lambda i: draw_heatmaps(i, np.ones((1, 2, 4, 4))), r"got \(1, 2, 4, 4\)"),
+        (lambda i: draw_simcc(i, np.ones((0, 9)), np.ones((0, 9))), r"\(0, 9\)"),
+        (lambda i: draw_tracks(i[..., 0], [1], [[1, 2, 9, 9]]), "to draw into, got uint8"),
+        (lambda i: Trails().draw(i, [1, 2], POSE), "2 ids and 3 people"),
     ],
 )
 def test_misuse_is_explained(image, call, message):

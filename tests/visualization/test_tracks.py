@@ -98,6 +98,7 @@ def test_gaps_other_people_and_people_without_an_id_leave_no_line():
     image = trails.draw(black(), [1], people(95), np.zeros((1, 2)))
     assert not image.any()
     assert not trails.draw(black(), [], np.zeros((0, 2, 2))).any()
+    assert not Trails(2, keypoints=[0, 1]).draw(black(), [], [], []).any()
     # a frame without anybody lies behind
     assert not trails.draw(black(), [1], people(99)).any()
 

@@ -145,6 +145,15 @@ def test_boxes_carry_their_class(visualizer, image, sample):
     assert (plain != named).any()
 
 
+def test_a_class_without_a_name_has_its_number(visualizer):
+    visualizer.dataset_meta = {"classes": ("mouse",)}
+    assert [visualizer.class_name(label) for label in (0, 1, -1)] == [
+        "mouse",
+        "class 1",
+        "class -1",
+    ]
+
+
 def test_tensors_are_drawn_like_arrays(visualizer, image, sample):
     torch = pytest.importorskip("torch")
     arrays = visualizer.add_datasample("x", image, sample, draw_gt=False)

@@ -54,3 +54,11 @@ def test_a_picture_without_boxes_stays_as_it_is(visualizer):
     nobody = sample((0.1, 0.1))
     assert (visualizer.add_datasample("a", GREY, nobody, draw_gt=False) == GREY).all()
     assert (visualizer.add_datasample("a", GREY) == GREY).all()
+
+
+def test_boxes_without_labels_are_of_the_first_class(visualizer):
+    plain = sample()
+    del plain.pred_instances.labels, plain.gt_instances.labels
+    assert changed(visualizer.add_datasample("a", GREY, plain, draw_gt=False), 10)
+    del plain.gt_instances.bboxes
+    assert (visualizer.add_datasample("a", GREY, plain, draw_pred=False) == GREY).all()
