@@ -23,7 +23,7 @@ def options_of(base: type, *, positional: bool = False, **defaults: Any) -> Call
     Args:
         base: whose `__init__` gets the options.
         positional: MMPose's order is that of the own arguments, the base's, and last the own
-            ones behind a `*`; all may be given by place.
+            ones behind a `*`; all may be given by place but those behind a `*` of the base.
         **defaults: options of the base that have another default here.
 
     Example:
@@ -49,8 +49,10 @@ def options_of(base: type, *, positional: bool = False, **defaults: Any) -> Call
         merged: Any
         if positional:
             last = [p for p in shown if p.kind is p.KEYWORD_ONLY]
-            rest = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in [*passed, *last]]
-            merged = own.replace(parameters=[p for p in shown if p not in last] + rest)
+            by_name = [p for p in passed if p.name in _by_name_only(base)]
+            placed = [*(p for p in passed if p not in by_name), *last]
+            rest = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in placed]
+            merged = own.replace(parameters=[p for p in shown if p not in last] + rest + by_name)
         else:
             merged = own.replace(parameters=shown + passed)
 
@@ -68,3 +70,8 @@ def options_of(base: type, *, positional: bool = False, **defaults: Any) -> Call
         return checked  # type: ignore[return-value]
 
     return mark
+
+
+def _by_name_only(base: type) -> set[str]:
+    parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
+    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}

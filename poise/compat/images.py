@@ -82,8 +82,8 @@ def imfrombytes(
     As in MMCV, "cv2" turns channels for the flag "color" alone.
     """
     one_of(channel_order.lower(), ("bgr", "rgb"), "channel_order", ArgumentError)
-    if not isinstance(flag, str):
-        flag = {number: name for name, number in COLOR_TYPES.items()}.get(flag, flag)
+    names = {number: name for name, number in COLOR_TYPES.items()}
+    flag = flag if isinstance(flag, str) else names.get(flag, str(flag))
     raw = content if isinstance(content, np.ndarray) else np.frombuffer(content, np.uint8)
     image = decode_image(raw, flag, backend)
     colored = flag == "color" or (flag.startswith("color") and backend not in (None, "cv2"))

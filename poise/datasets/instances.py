@@ -16,11 +16,11 @@ import numpy as np
 
 from poise._words import shortened
 from poise.datasets.paths import join_path
+from poise.datasets.records import MISSING, Columns
 from poise.errors import DataError
 from poise.geometry.boxes import AREA_PER_BOX, bbox_cs2xyxy
 
 __all__ = [
-    "Columns",
     "InstanceRule",
     "field_of",
     "image_sizes",
@@ -31,12 +31,11 @@ __all__ = [
     "numbers_of",
     "read_instances",
     "row",
+    "select_columns",
 ]
 
 # centre and scale of MPII, 300W, AFLW, WFLW: a scale of 1 is a box of 200 pixels
 PIXELS_PER_SCALE = 200.0
-
-Columns = dict[str, "np.ndarray | list[Any]"]
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,13 @@ def row(columns: Columns, i: int) -> dict[str, Any]:
     return {k: v for k, v in values.items() if v is not MISSING}
 
 
-MISSING = object()
+def select_columns(columns: Columns, indices: np.ndarray) -> Columns:
+    """The chosen instances, in that order."""
+    chosen = indices.tolist()
+    return {
+        name: values[indices] if isinstance(values, np.ndarray) else [values[i] for i in chosen]
+        for name, values in columns.items()
+    }
 
 
 def invalid_reasons(columns: Columns) -> dict[str, np.ndarray]:

@@ -15,7 +15,12 @@ import numpy as np
 
 from poise.datasets.columns import ArrayColumn, Column, PickleColumn, ScalarColumn, column_of
 
-__all__ = ["Records"]
+__all__ = ["MISSING", "Columns", "Records"]
+
+Columns = dict[str, "np.ndarray | list[Any]"]
+
+#: Stands for the value of a record that lacks a key.
+MISSING = object()
 
 
 class Records(Sequence[dict[str, Any]]):
@@ -47,24 +52,38 @@ class Records(Sequence[dict[str, Any]]):
         """Turn dicts into columns; keys that only some records have are kept aside."""
         if isinstance(records, Records):
             return records
-        if not records:
-            return cls({}, 0)
-        names: dict[str, None] = dict.fromkeys(records[0])
-        common = set(names)
+        names: dict[str, None] = {}
         for record in records:
-            if record.keys() != common:
+            if record.keys() != names.keys():
                 names.update(dict.fromkeys(record))
-                common &= record.keys()
-        columns = {}
-        for name in names:
-            column = column_of([r[name] for r in records]) if name in common else None
-            if column is not None:
+        values: Columns = {name: [r.get(name, MISSING) for r in records] for name in names}
+        return cls.of_columns(values, len(records))
+
+    @classmethod
+    def of_columns(cls, values: Columns, size: int) -> Records:
+        """Records of arrays `(N, ...)` and lists of N; lists of odd things are pickled.
+
+        Args:
+            values: key -> what each record has, `MISSING` where it has no such key.
+            size: N.
+        """
+        columns: dict[str, Column] = {}
+        left: dict[str, Sequence[Any]] = {}
+        for name, of_records in values.items():
+            if isinstance(of_records, np.ndarray):
+                columns[name] = ArrayColumn(np.ascontiguousarray(of_records))
+                continue
+            column = column_of(of_records)
+            if column is None:
+                left[name] = of_records
+            else:
                 columns[name] = column
-        left = [name for name in names if name not in columns]
         if not left:
-            return cls(columns, len(records))
-        rest = PickleColumn.pack({k: r[k] for k in left if k in r} for r in records)
-        return cls(columns, len(records), rest)
+            return cls(columns, size)
+        rest = PickleColumn.pack(
+            {k: v[i] for k, v in left.items() if v[i] is not MISSING} for i in range(size)
+        )
+        return cls(columns, size, rest)
 
     def __len__(self) -> int:
         return self.size

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence, Sized
 from itertools import accumulate, count, islice
+from typing import Any
 
 import torch
 from torch.utils.data import Sampler
 
+from poise._options import options_of
 from poise.datasets.distributed import rank_and_world_size, shared_seed
 from poise.datasets.draws import SampleIndex
 from poise.datasets.mixtures import CombinedDataset
@@ -116,22 +118,16 @@ class PictureSampler(DefaultSampler):
 
     Args:
         dataset: a top-down dataset; people are of one picture where their `img_id` is the same.
-        shuffle: as in `DefaultSampler`.
-        seed: as in `DefaultSampler`.
-        round_up: as in `DefaultSampler`.
+
+    The others are those of `DefaultSampler`.
 
     Raises:
         ArgumentError: the dataset cannot tell of which picture a sample is.
     """
 
-    def __init__(
-        self,
-        dataset: Sized,
-        shuffle: bool = True,
-        seed: int | None = None,
-        round_up: bool = True,
-    ) -> None:
-        super().__init__(dataset, shuffle, seed, round_up)
+    @options_of(DefaultSampler, positional=True)
+    def __init__(self, dataset: Sized, **options: Any) -> None:
+        super().__init__(dataset, **options)
         info = getattr(dataset, "get_data_info", None)
         if info is None:
             raise ArgumentError(

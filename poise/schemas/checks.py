@@ -21,18 +21,19 @@ class UnknownKeypointError(DataError, UnknownNameError):
     """A swap or link names a keypoint that does not exist."""
 
 
-def validate(info: Mapping[str, Any], source: str) -> None:
+def validate(info: Mapping[str, Any], source: str, *, needs_weights: bool = True) -> None:
     """Check a `dataset_info` dict.
 
     Args:
         info: the dict; a ConfigDict gives the lines of its keys to error texts.
         source: file or name it came from.
+        needs_weights: whether `joint_weights=[]` is an error.
 
     Raises:
         DataError: a part is missing, numbers do not fit the keypoints, names are twice or
             unknown, swaps are not mutual.
     """
-    _Check(info, source).run()
+    _Check(info, source).run(needs_weights)
 
 
 class _Check:
@@ -47,7 +48,7 @@ class _Check:
         place = where(container, key) or where(container) or self.source
         raise kind(f"{place}: {text}")
 
-    def run(self) -> None:
+    def run(self, needs_weights: bool) -> None:
         """All checks, from the outside in."""
         for name in _REQUIRED:
             if name not in self.info:
@@ -60,7 +61,7 @@ class _Check:
         names = self.check_keypoints()
         self.check_swaps(names)
         self.check_links(names)
-        self.check_numbers("joint_weights", len(names), may_be_empty=False)
+        self.check_numbers("joint_weights", len(names), may_be_empty=not needs_weights)
         self.check_numbers("sigmas", len(names), may_be_empty=True)
 
     def entries(self, section: str) -> list[tuple[int, Mapping[str, Any]]]:

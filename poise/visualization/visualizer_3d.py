@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from poise._arrays import Array
+from poise._options import options_of
 from poise.errors import DataError
 from poise.registry import VISUALIZERS
 from poise.schemas import conversions
@@ -28,55 +28,27 @@ class Pose3dLocalVisualizer(PoseLocalVisualizer):
 
     Pictures are RGB, as in MMPose.
 
+    The `backend` "opencv" draws the 3D panels with Poise's own camera, "matplotlib" with one figure
+    that is kept from frame to frame (about ten times slower); `alpha` is of the 2D drawing.
+
     Args:
-        name, image, vis_backends, save_dir, bbox_color, kpt_color, link_color, text_color,
-        skeleton, show_keypoint_weight: as in `PoseLocalVisualizer`.
-        line_width: of links, pixels.
-        radius: of keypoints, pixels.
-        backend: "opencv" draws the 3D panels with Poise's own camera, "matplotlib" with one
-            figure that is kept from frame to frame (about ten times slower).
-        alpha: strength of the 2D drawing.
         det_kpt_color: colours of the 2D keypoints; None: those of the 3D ones.
         det_dataset_skeleton: links of the 2D keypoints; None: likewise.
         det_dataset_link_color: their colours.
+
+    The others are those of `PoseLocalVisualizer`.
     """
 
+    @options_of(PoseLocalVisualizer, positional=True, line_width=1, radius=3, alpha=0.8)
     def __init__(
         self,
-        name: str = "visualizer",
-        image: Array | None = None,
-        vis_backends: Sequence[Any] | None = None,
-        save_dir: str | os.PathLike[str] | None = None,
-        bbox_color: Any = "green",
-        kpt_color: Any = "red",
-        link_color: Any = None,
-        text_color: Any = (255, 255, 255),
-        skeleton: Sequence[Sequence[int]] | None = None,
-        line_width: float | None = 1,
-        radius: float | None = 3,
-        show_keypoint_weight: bool = False,
-        backend: str = "opencv",
-        alpha: float = 0.8,
+        *,
         det_kpt_color: Any = None,
         det_dataset_skeleton: Any = None,
         det_dataset_link_color: Any = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            name,
-            image,
-            vis_backends,
-            save_dir,
-            bbox_color,
-            kpt_color,
-            link_color,
-            text_color,
-            skeleton,
-            line_width,
-            radius,
-            show_keypoint_weight,
-            backend,
-            alpha,
-        )
+        super().__init__(**options)
         self.det_kpt_color = det_kpt_color
         self.det_dataset_skeleton = det_dataset_skeleton
         self.det_dataset_link_color = det_dataset_link_color

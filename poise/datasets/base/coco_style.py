@@ -17,7 +17,6 @@ from poise.datasets.cache import RecordCache
 from poise.datasets.coco_file import CocoFile
 from poise.datasets.grouping import group_by_image
 from poise.datasets.instances import (
-    Columns,
     InstanceRule,
     invalid_reason,
     invalid_reasons,
@@ -25,11 +24,11 @@ from poise.datasets.instances import (
     nan_people,
     read_instances,
     row,
+    select_columns,
 )
 from poise.datasets.paths import join_path
-from poise.datasets.records import Records
+from poise.datasets.records import Columns, Records
 from poise.datasets.report import LoadReport
-from poise.datasets.table import pack_columns, select_columns
 from poise.errors import DataError
 from poise.registry import DATASETS
 
@@ -222,10 +221,10 @@ class BaseCocoStyleDataset(PoseMetainfo, BadAnnotations, BaseDataset):
             keep &= ~found
         wrong = nan_instances(columns) & keep
         self._refuse_nan(_ids(columns, wrong))
-        keep &= ~wrong
-        self.report.kept = int(keep.sum())
-        self._count_images({columns["img_id"][i] for i in np.flatnonzero(keep)})
-        return pack_columns(select_columns(columns, np.flatnonzero(keep)))
+        chosen = np.flatnonzero(keep & ~wrong)
+        self.report.kept = len(chosen)
+        self._count_images({columns["img_id"][i] for i in chosen})
+        return Records.of_columns(select_columns(columns, chosen), len(chosen))
 
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Read `ann_file`.
@@ -413,15 +412,14 @@ class BaseCocoStyleDataset(PoseMetainfo, BadAnnotations, BaseDataset):
         if not people:
             return []
         self.report.kept = len(people)
-        return pack_columns(
-            detection_columns(
-                people,
-                [self._image_of(d) for d in people],
-                num_keypoints=self._metainfo["num_keypoints"],
-                image_root=self.data_prefix["img"],
-                source=f"{type(self).__name__}: {self.ann_file}",
-            )
+        columns = detection_columns(
+            people,
+            [self._image_of(d) for d in people],
+            num_keypoints=self._metainfo["num_keypoints"],
+            image_root=self.data_prefix["img"],
+            source=f"{type(self).__name__}: {self.ann_file}",
         )
+        return Records.of_columns(columns, len(people))
 
     def _people_of(self, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Boxes of the category person."""

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from poise.datasets.coco_file import explained, read_json
-from poise.datasets.instances import Columns, image_sizes
+from poise.datasets.instances import image_sizes
 from poise.datasets.paths import join_path
+from poise.datasets.records import Columns
 from poise.errors import DataError
 from poise.geometry import bbox_xywh2xyxy
 

@@ -17,9 +17,8 @@ from poise.datasets.coco_file import CocoFile
 from poise.datasets.columns import RaggedColumn
 from poise.datasets.instances import field_of, image_sizes, numbers_of
 from poise.datasets.paths import join_path
-from poise.datasets.records import Records
+from poise.datasets.records import Columns, Records
 from poise.datasets.report import LoadReport
-from poise.datasets.table import pack_columns
 from poise.errors import DataError, nearest
 from poise.geometry.boxes import BOX_MARGIN, bbox_of_keypoints, bbox_xywh2xyxy
 from poise.registry import DATASETS
@@ -239,14 +238,13 @@ class DetectionCocoDataset(BadAnnotations, BaseDataset):
             keep &= ~wrong
         self.report.kept = int(keep.sum())
         folder = self.data_prefix["img"]
-        records = pack_columns(
-            {
-                "img_id": [image["id"] for image in images],
-                "img_path": [join_path(folder, image["file_name"]) for image in images],
-                "width": [image["width"] for image in images],
-                "height": [image["height"] for image in images],
-            }
-        )
+        facts: Columns = {
+            "img_id": [image["id"] for image in images],
+            "img_path": [join_path(folder, image["file_name"]) for image in images],
+            "width": [image["width"] for image in images],
+            "height": [image["height"] for image in images],
+        }
+        records = Records.of_columns(facts, len(images))
         ends = np.cumsum(np.bincount(place[keep], minlength=len(images)))
         crowd = np.array([bool(ann["iscrowd"]) for ann in anns], np.int64)
         corners = bbox_xywh2xyxy(boxes[keep]).astype(np.float32)

@@ -368,7 +368,11 @@ def _plain(values: np.ndarray, decimals: int) -> list[Any]:
 def _known(values: np.ndarray) -> list[Any]:
     """Lists of floats; None where a number is not finite."""
     finite = np.isfinite(values)
-    return values.tolist() if finite.all() else np.where(finite, values, None).tolist()
+    if finite.all():
+        return values.tolist()
+    objects = values.astype(object)
+    objects[~finite] = None
+    return objects.tolist()
 
 
 def empty_instances(num_keypoints: int) -> InstanceData:
