@@ -14,7 +14,7 @@ import numpy as np
 
 from poise._arrays import Array
 
-__all__ = ["warp_picture"]
+__all__ = ["enlarges", "warp_picture"]
 
 #: Fixed point of OpenCV 4: matrix products carry 10 bits after the point, coordinates 5.
 _PRODUCT_SCALE, _CELLS = 1 << 10, 1 << 5
@@ -31,6 +31,7 @@ def warp_picture(
     *,
     out: Array | None = None,
     fill: float | Sequence[float] = 0,
+    cubic: bool = False,
 ) -> Array:
     """Picture under an affine or perspective map, bilinear, outside filled.
 
@@ -40,6 +41,7 @@ def warp_picture(
         size: (w, h) of the result.
         out: array of the result's shape that takes it, or None.
         fill: level of what lies outside `image`.
+        cubic: cubic interpolation where the picture is enlarged.
 
     Returns:
         (h, w) or (h, w, C), equal to what OpenCV 4 gives; the fill alone where the map is not
@@ -50,9 +52,10 @@ def warp_picture(
     if not np.isfinite(matrix).all():
         # a finite map that leaves the whole picture outside of the result
         matrix = np.array([[1, 0, size[0] + 1], [0, 1, size[1] + 1]], dtype=np.float64)
+    way = cv2.INTER_CUBIC if cubic and enlarges(matrix) else cv2.INTER_LINEAR
     if _ROUNDS_BY_ITSELF:
         warp = cv2.warpAffine if len(matrix) == 2 else cv2.warpPerspective
-        return warp(image, matrix, size, out, flags=cv2.INTER_LINEAR, borderValue=fill)
+        return warp(image, matrix, size, out, flags=way, borderValue=fill)
     inverse = np.asarray(matrix, dtype=np.float64)
     if len(matrix) == 2:
         x, y = _affine_places(cv2.invertAffineTransform(inverse), size)
@@ -64,7 +67,19 @@ def warp_picture(
     x, y = x.astype(np.uint16), y.astype(np.uint16)
     cells = _full(((y & (_CELLS - 1)) << _SHIFT) | (x & (_CELLS - 1)), size)
     places = pixels.reshape(*cells.shape, 2)
-    return cv2.remap(image, places, cells, cv2.INTER_LINEAR, out, cv2.BORDER_CONSTANT, fill)
+    return cv2.remap(image, places, cells, way, out, cv2.BORDER_CONSTANT, fill)
+
+
+def enlarges(matrix: Array) -> bool:
+    """Whether an affine map (2, 3) makes a picture larger along both axes.
+
+    Example:
+        >>> enlarges(np.array([[2.0, 0, 5], [0, 1, 0]]))
+        True
+        >>> enlarges(np.array([[2.0, 0, 5], [0, 0.9, 0]]))
+        False
+    """
+    return bool(np.linalg.norm(matrix[:2, :2], axis=1).min() >= 1)
 
 
 def _full(values: Array, size: tuple[int, int]) -> Array:

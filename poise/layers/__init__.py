@@ -21,7 +21,7 @@ __getattr__, __dir__, __all__ = attach(
         "norms": "FrozenBatchNorm2d LayerNorm2d",
         "context": "ContextBlock",
         "drop": "DropPath Dropout drop_path drop_path_rates",
-        "scale": "ChannelWiseScale LayerScale Scale ScaleNorm",
+        "scale": "ChannelWiseScale LayerScale RMSNorm Scale ScaleNorm",
         "upsample": "PixelShufflePack resize",
         "channels": "channel_shuffle interleave make_divisible",
         "pooling": "MaxPool2d max_pool2d",

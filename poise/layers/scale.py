@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from poise.errors import one_of
 
-__all__ = ["ChannelWiseScale", "LayerScale", "Scale", "ScaleNorm"]
+__all__ = ["ChannelWiseScale", "LayerScale", "RMSNorm", "Scale", "ScaleNorm"]
 
 
 class Scale(nn.Module):
@@ -81,3 +81,15 @@ class ScaleNorm(nn.Module):
         """(..., C) -> (..., C)."""
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True) * self.scale
         return x / norm.clamp(min=self.eps) * self.g
+
+
+class RMSNorm(nn.RMSNorm):
+    """torch's norm by the root mean square (Zhang 2019), which exported files have written out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, ..., C) -> the same."""
+        if not torch.jit.is_tracing():
+            return super().forward(x)
+        power = x.float().pow(2).mean(dim=-1, keepdim=True)
+        eps = torch.finfo(x.dtype).eps if self.eps is None else self.eps
+        return (x * torch.rsqrt(power + eps)).to(x.dtype) * self.weight

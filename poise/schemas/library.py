@@ -25,6 +25,7 @@ _MODULES: dict[str, str] = {
     "hand": "coco_wholebody_hand freihand2d interhand2d interhand3d onehand10k panoptic_hand2d "
     "rhd2d",
     "animal": "ak animalpose ap10k atrw fly horse10 locust macaque zebra",
+    "goliath": "goliath",
     "fashion": "deepfashion2 deepfashion_full deepfashion_lower deepfashion_upper",
 }
 _HOME = {name: module for module, text in _MODULES.items() for name in text.split()}

@@ -408,6 +408,16 @@ _PAPERS: dict[str, tuple[str, str, str, str, str]] = {
         "2016",
         "http://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/LandmarkDetection.html",
     ),
+    "sapiens": (
+        (
+            "Khirodkar, Rawal and Bagautdinov, Timur and Martinez, Julieta and Su, Zhaoen and "
+            "James, Austin and Selednik, Peter and Anderson, Stuart and Saito, Shunsuke"
+        ),
+        "Sapiens: Foundation for Human Vision Models",
+        "European Conference on Computer Vision (ECCV)",
+        "2024",
+        "https://github.com/facebookresearch/sapiens",
+    ),
 }
 _MORE: dict[str, dict[str, str]] = {"ak": {"version": "1.0 (2022-06)", "date_created": "2022-06"}}
 

@@ -37,7 +37,9 @@ class Schema:
         points: rows `part colours: names` with part "upper", "lower" or "-". Names are separated
             by commas, `face-0..67` stands for 68 names, colours are taken in turn. Names that
             differ in left and right are each other's other side. Rows `swap face-: 0 16 8, ...`
-            pair numbered keypoints: face-0 with face-16, then face-1 with face-15, 8 times.
+            pair numbered keypoints: face-0 with face-16, then face-1 with face-15, 8 times. Where
+            the number is not last, `*` is it, and the others may be called differently:
+            `swap left_line_*_end right_line_*_end: 1 2 2`.
         links: rows `colours: chains`, see `chains`.
         weights: a number for each keypoint, `1.2*4` for four; one number means all.
         sigmas: as weights; none where they are unknown.
@@ -78,7 +80,7 @@ def expand_points(text: str) -> dict[int, dict[str, Any]]:
     for head, body in _rows(text):
         part, *colors = head.split()
         if part == "swap":
-            pairs += _numbered_pairs(colors[0], body)
+            pairs += _numbered_pairs(colors, body)
             continue
         for name, color in zip(names_of(body), itertools.cycle(colors), strict=False):
             info[len(info)] = {
@@ -132,11 +134,21 @@ def _rows(text: str) -> list[tuple[str, str]]:
     return rows
 
 
-def _numbered_pairs(prefix: str, text: str) -> list[tuple[str, str]]:
+def _numbered_pairs(patterns: list[str], text: str) -> list[tuple[str, str]]:
+    """Pairs of a row `swap`.
+
+    Args:
+        patterns: of one keypoint and the other; one if they are called alike.
+        text: runs of "first last count".
+    """
+    one, other = (p if "*" in p else f"{p}*" for p in (patterns[0], patterns[-1]))
     pairs: list[tuple[str, str]] = []
     for run in text.split(","):
         first, last, count = map(int, run.split())
-        pairs += [(f"{prefix}{first + i}", f"{prefix}{last - i}") for i in range(count)]
+        pairs += [
+            (one.replace("*", str(first + i)), other.replace("*", str(last - i)))
+            for i in range(count)
+        ]
     return pairs
 
 

@@ -26,15 +26,18 @@ class TopdownAffine(BaseTransform):
         use_udp: measure distances between pixel centres (Huang et al., The Devil is in the
             Details: Delving into Unbiased Data Processing for Human Pose Estimation, CVPR 2020,
             section 4.2), as models with UDP codecs expect.
+        cubic: cubic interpolation of boxes that are enlarged, as Sapiens2 has it.
 
     Raises:
         ArgumentError: `input_size` is not two positive whole numbers.
         DataError: more than one box; top-down models see one person at a time.
     """
 
-    def __init__(self, input_size: tuple[int, int], use_udp: bool = False) -> None:
+    def __init__(
+        self, input_size: tuple[int, int], use_udp: bool = False, *, cubic: bool = False
+    ) -> None:
         self.input_size = checked_size("input_size", input_size)
-        self.use_udp = use_udp
+        self.use_udp, self.cubic = use_udp, cubic
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Warp `img`; add `transformed_keypoints`, `input_size`, `input_center`, `input_scale`.
@@ -69,7 +72,7 @@ class TopdownAffine(BaseTransform):
         return results
 
     def _warp(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-        return warp_picture(image, matrix, self.input_size)
+        return warp_picture(image, matrix, self.input_size, cubic=self.cubic)
 
     @staticmethod
     def _warp_keypoints(results: dict[str, Any], matrix: np.ndarray) -> None:

@@ -16,10 +16,15 @@ __all__ = ["LICENCE", "licence_note", "licence_of_network", "training_data"]
 #: of recipes and released weights
 LICENCE = "Apache-2.0"
 
-#: architectures of others' networks, and the licence of the weights that were released for them
+#: (backbone, its architecture) of others' networks, and the licence of the weights that were
+#: released for them
 _OTHERS = (
     (
-        re.compile(r"(sapiens_)?(0\.3|0\.6|1|2)b"),
+        re.compile(r"Sapiens2 .*"),
+        "Meta's weights have the Sapiens2 License, which forbids biometry and other uses",
+    ),
+    (
+        re.compile(r"\S* (sapiens_)?(0\.3|0\.6|1|2)b"),
         "Meta's released weights of Sapiens are CC-BY-NC-4.0: not for commercial use",
     ),
 )
@@ -147,6 +152,6 @@ def licence_of_network(config: Mapping[str, Any] | None) -> str | None:
         True
     """
     backbone = ((config or {}).get("model") or {}).get("backbone") or {}
-    arch = backbone.get("arch")
-    found = (note for names, note in _OTHERS if isinstance(arch, str) and names.fullmatch(arch))
-    return next(found, None)
+    kind = str(backbone.get("type")).rpartition(".")[2]
+    named = f"{kind} {backbone.get('arch')}"
+    return next((note for names, note in _OTHERS if names.fullmatch(named)), None)

@@ -101,6 +101,7 @@ PICTURES = {
                 pyramid(32, 64, 128, 256)),
     "ResNet": ({"depth": 18, **SMALL}, pyramid(8, 16, 32, 64)),
     "ResNetV1d": ({"depth": 18, **SMALL}, pyramid(8, 16, 32, 64)),
+    "Sapiens2": ({"arch": VIT, "img_size": PICTURE[2:]}, [(8, 16)]),
     "SCNet": ({"depth": 50, "num_stages": 3, "strides": (1, 2, 2), "dilations": (1, 1, 1),
                **SMALL, "out_indices": (0, 1, 2)}, [(32, 4), (64, 8), (128, 16)]),
     "SEResNeXt": ({"depth": 50, "width_per_group": 1, **SMALL}, pyramid(32, 64, 128, 256)),

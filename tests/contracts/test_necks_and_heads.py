@@ -98,6 +98,8 @@ HEADS = {
     "RTMWHead": ({"in_channels": 8, "out_channels": K, "input_size": SIZE,
                   "in_featuremap_size": (6, 8), "gau_cfg": GAU}, [(2, 4, 16, 12), DEEP], BINS),
     "RegressionHead": ({"in_channels": 8, "num_joints": K}, [(2, 8)], [(2, K, 2)]),
+    "Sapiens2Head": ({"in_channels": 8, "out_channels": K, "deconv_out_channels": (6,),
+                      "deconv_kernel_sizes": (4,)}, [DEEP], [HEATMAPS]),
     "SimCCHead": ({"in_channels": 8, "out_channels": K, **SIMCC, "deconv_out_channels": None},
                   [FEATURE], BINS),
     "TemporalRegressionHead": ({"in_channels": 8, "num_joints": K}, [(2, 8, 1)], [(2, K, 3)]),

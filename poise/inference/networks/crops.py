@@ -195,6 +195,7 @@ class WarpCrops:
         _, box, affine, pack = pipeline.transforms
         self._padding = box.padding
         self._size = affine.input_size
+        self._cubic = affine.cubic
         self._matrix = get_udp_warp_matrix if affine.use_udp else get_warp_matrix
         constant = {**metainfo, "input_size": self._size}
         self._constant = {key: constant[key] for key in pack.meta_keys if key in constant}
@@ -229,7 +230,7 @@ class WarpCrops:
         centers, scales, matrices = self.places(crops)
         pixels = np.empty((len(crops), height, width, 3), crops[0].image.dtype)
         for crop, out, matrix in zip(crops, pixels, matrices, strict=True):
-            warp_picture(crop.image, matrix, self._size, out=out)
+            warp_picture(crop.image, matrix, self._size, out=out, cubic=self._cubic)
         return WarpedCrops(pixels, centers, scales, self._size)
 
     def warped_on(self, crops: Sequence[Crop], device: Any) -> WarpedCrops:
@@ -238,7 +239,7 @@ class WarpCrops:
 
         centers, scales, matrices = self.places(crops)
         images = [crop.image for crop in crops]
-        pixels = warp_on_device(images, matrices, self._size, device)
+        pixels = warp_on_device(images, matrices, self._size, device, cubic=self._cubic)
         return WarpedCrops(pixels, centers, scales, self._size)
 
     def places(self, crops: Sequence[Crop]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:

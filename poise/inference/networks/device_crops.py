@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from poise.geometry.pictures import enlarges
+
 __all__ = ["warp_on_device"]
 
 
@@ -22,6 +24,8 @@ def warp_on_device(
     matrices: Sequence[np.ndarray],
     size: tuple[int, int],
     device: Any,
+    *,
+    cubic: bool = False,
 ) -> Tensor:
     """Crops of several pictures.
 
@@ -31,6 +35,7 @@ def warp_on_device(
         matrices: (2, 3) of each crop, from places in the picture to places in the crop.
         size: (w, h) of crops.
         device: torch device.
+        cubic: cubic interpolation where pictures are enlarged.
 
     Returns:
         (B, 3, h, w) float32, 0..255, on the device; outside of the picture 0.
@@ -39,7 +44,16 @@ def warp_on_device(
     for image, maps in _by_picture(images, matrices):
         pixels = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float()
         grid = _places(np.stack(maps), size, image.shape, device)
-        parts.append(F.grid_sample(pixels.expand(len(maps), -1, -1, -1), grid, align_corners=True))
+        crops = F.grid_sample(pixels.expand(len(maps), -1, -1, -1), grid, align_corners=True)
+        large = [i for i, matrix in enumerate(maps) if cubic and enlarges(matrix)]
+        if large:
+            crops[large] = F.grid_sample(
+                pixels.expand(len(large), -1, -1, -1),
+                grid[large],
+                mode="bicubic",
+                align_corners=True,
+            ).clamp(0, 255)
+        parts.append(crops)
     return torch.cat(parts)
 
 

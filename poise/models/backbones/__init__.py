@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = attach(
         "resnest": "ResNeSt",
         "resnet": "ResNet ResNetV1d",
         "resnext": "ResNeXt",
+        "sapiens2": "Sapiens2",
         "scnet": "SCNet",
         "seresnet": "SEResNeXt SEResNet",
         "shufflenet": "ShuffleNetV1 ShuffleNetV2",

@@ -84,7 +84,7 @@ class BasePoseEstimator(PictureNetwork, BaseModel):
             self.head.test_cfg = dict(self.test_cfg)
         rename_old_keys(
             self,
-            [(r"keypoint_head\.", "head."), (r"rescore_net\.", "head.rescore_net.")],
+            [(r"(keypoint|decode)_head\.", "head."), (r"rescore_net\.", "head.rescore_net.")],
             always=[(r"data_preprocessor\.(mean|std)$", None)],
         )
         self.use_syncbn = use_syncbn

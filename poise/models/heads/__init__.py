@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = attach(
         "rtmcc": "RTMCCHead RTMWHead",
         "rtmo": "RTMOHead",
         "rtmw3d": "RTMW3DHead",
+        "sapiens2": "Sapiens2Head",
         "simcc": "SimCCHead",
         "vipnas": "ViPNASHead",
         "vis": "VisPredictHead",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from poise.errors import ConfigError
 from poise.layers import build_conv_layer, build_upsample_layer
 
-__all__ = ["check_lengths", "conv_stack", "deconv_stack", "last_conv"]
+__all__ = ["Finish", "batch_norm_relu", "check_lengths", "conv_stack", "deconv_stack", "last_conv"]
 
 #: kernel size -> (padding, output padding) with which a stride of 2 doubles the size exactly
 DECONV_PADDING = {4: (1, 0), 3: (1, 1), 2: (0, 0)}
@@ -31,8 +31,13 @@ def check_lengths(owner: object, **sequences: Sequence[Any] | None) -> None:
         )
 
 
-def _normalised(layer: nn.Module, channels: int) -> list[nn.Module]:
-    return [layer, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+#: What follows a layer of so many channels: a norm and an activation.
+Finish = Callable[[int], list[nn.Module]]
+
+
+def batch_norm_relu(channels: int) -> list[nn.Module]:
+    """Batch norm and ReLU, as all heads of MMPose have them."""
+    return [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
 
 
 class Deconvolutions(nn.Sequential):
@@ -49,8 +54,9 @@ def deconv_stack(
     out_channels: Sequence[int],
     kernel_sizes: Sequence[int],
     groups: Sequence[int] | None = None,
+    finish: Finish = batch_norm_relu,
 ) -> nn.Sequential:
-    """Transposed convolutions with norm and ReLU, each doubling the size.
+    """Transposed convolutions with norm and activation, each doubling the size.
 
     Args:
         owner: the head, for error texts.
@@ -58,6 +64,7 @@ def deconv_stack(
         out_channels: of each layer.
         kernel_sizes: of each layer: 2, 3 or 4.
         groups: of each layer; None is 1.
+        finish: norm and activation.
 
     Raises:
         ConfigError: another kernel size.
@@ -85,21 +92,24 @@ def deconv_stack(
                 "bias": False,
             }
         )
-        layers += _normalised(deconv, out)
+        layers += [deconv, *finish(out)]
         in_channels = out
     return Deconvolutions(*layers)
 
 
 def conv_stack(
-    in_channels: int, out_channels: Sequence[int], kernel_sizes: Sequence[int]
+    in_channels: int,
+    out_channels: Sequence[int],
+    kernel_sizes: Sequence[int],
+    finish: Finish = batch_norm_relu,
 ) -> nn.Sequential:
-    """Convolutions with norm and ReLU that keep the size (odd kernels)."""
+    """Convolutions with norm and activation that keep the size (odd kernels)."""
     layers: list[nn.Module] = []
     for out, kernel in zip(out_channels, kernel_sizes, strict=True):
         conv = build_conv_layer(
             {"type": "Conv2d"}, in_channels, out, kernel, padding=(kernel - 1) // 2
         )
-        layers += _normalised(conv, out)
+        layers += [conv, *finish(out)]
         in_channels = out
     return nn.Sequential(*layers)
 

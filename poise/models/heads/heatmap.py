@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from poise.models.flip import unflip_heatmaps
 from poise.models.heads.base import BaseHead
-from poise.models.heads.deconv import check_lengths, conv_stack, deconv_stack, last_conv
+from poise.models.heads.deconv import (
+    Finish,
+    batch_norm_relu,
+    check_lengths,
+    conv_stack,
+    deconv_stack,
+    last_conv,
+)
 from poise.models.heads.defaults import HEATMAP_INIT, HEATMAP_LOSS
 from poise.models.heads.targets import heatmap_accuracy, labels, stacked_fields
 from poise.models.renames import rename_old_keys
@@ -42,6 +49,7 @@ class HeatmapHead(BaseHead):
 
     _version = 2
     default_init_cfg = HEATMAP_INIT
+    finish: Finish = staticmethod(batch_norm_relu)
     unflip = staticmethod(unflip_heatmaps)
 
     def __init__(
@@ -71,7 +79,9 @@ class HeatmapHead(BaseHead):
             check_lengths(
                 self, conv_out_channels=conv_out_channels, conv_kernel_sizes=conv_kernel_sizes
             )
-            self.conv_layers = conv_stack(channels, conv_out_channels, conv_kernel_sizes)
+            self.conv_layers = conv_stack(
+                channels, conv_out_channels, conv_kernel_sizes, self.finish
+            )
             channels = conv_out_channels[-1]
         self.final_layer = last_conv(final_layer, channels, out_channels) or nn.Identity()
         self._rename_old_keys()
@@ -96,6 +106,7 @@ class HeatmapHead(BaseHead):
             out_channels,
             settings["deconv_kernel_sizes"] or (),
             settings.get("deconv_num_groups"),
+            self.finish,
         )
         return out_channels[-1]
 

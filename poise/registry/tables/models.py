@@ -20,6 +20,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.backbones.pvt": "PyramidVisionTransformer PyramidVisionTransformerV2",
         "poise.models.backbones.regnet": "RegNet",
         "poise.models.backbones.resnest": "ResNeSt",
+        "poise.models.backbones.sapiens2": "Sapiens2",
         "poise.models.backbones.scnet": "SCNet",
         "poise.models.backbones.seresnet": "SEResNeXt SEResNet",
         "poise.models.backbones.shufflenet": "ShuffleNetV1 ShuffleNetV2",
@@ -79,6 +80,7 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.models.heads.regression": "RLEHead RegressionHead",
         "poise.models.heads.rtmcc": "RTMCCHead RTMWHead",
         "poise.models.heads.rtmw3d": "RTMW3DHead",
+        "poise.models.heads.sapiens2": "Sapiens2Head",
         "poise.models.heads.simcc": "SimCCHead",
         "poise.models.heads.vipnas": "ViPNASHead",
         # estimators and distillers

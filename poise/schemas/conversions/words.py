@@ -32,6 +32,11 @@ WORDS: dict[str, str] = {
         "left_finger=left_forefinger4 right_finger=right_forefinger4 left_toe=left_big_toe "
         "right_toe=right_big_toe"
     ),
+    "goliath": " ".join(
+        f"{side}_{finger}_third_joint={side}_{finger}1"
+        for side in _SIDES.values()
+        for finger in _SMPLX_FINGERS.values()
+    ),
     "interhand3d": "left_wrist=left_hand_root right_wrist=right_hand_root",
     "ubody3d": "Pelvis=pelvis Neck=neck Nose=nose "
     + " ".join(

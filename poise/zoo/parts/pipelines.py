@@ -33,10 +33,11 @@ def load_image(options: Tree | None) -> Tree:
     return dict(type="LoadImage") | (options or {})
 
 
-def affine(size: Size, *, udp: bool) -> Tree:
+def affine(size: Size, *, udp: bool, cubic: bool = False) -> Tree:
     """Cutting a box out of a picture, to input space."""
     cut: Tree = dict(type="TopdownAffine", input_size=size)
-    return cut | dict(use_udp=True) if udp else cut
+    options = dict(use_udp=udp, cubic=cubic)
+    return cut | {name: True for name, wanted in options.items() if wanted}
 
 
 def _centre(padding: float | None) -> Tree:
@@ -77,6 +78,7 @@ def topdown_train(
     flip: str = "before",
     extra: list[Tree] | None = None,
     udp: bool = False,
+    cubic: bool = False,
     padding: float | None = None,
     load: Tree | None = None,
     target: Tree | None = None,
@@ -91,6 +93,7 @@ def topdown_train(
         flip: "before" or "after" the random box, or "none".
         extra: transforms of the cut picture.
         udp: distances between pixel centres, as UDP has them.
+        cubic: cubic interpolation where a box is enlarged.
         padding: room around the box.
         load: settings of the first transform.
         target: settings of the last but one, before the encoder.
@@ -103,7 +106,7 @@ def topdown_train(
         *([dict(type="RandomHalfBody")] if half_body else ()),
         dict(type="RandomBBoxTransform") | (box or {}),
         *(mirror if flip == "after" else ()),
-        affine(size, udp=udp),
+        affine(size, udp=udp, cubic=cubic),
         *(extra or ()),
         dict(type="GenerateTarget") | (target or {}) | dict(encoder=encoder),
         dict(type="PackPoseInputs"),
@@ -111,13 +114,18 @@ def topdown_train(
 
 
 def topdown_test(
-    size: Size, *, udp: bool = False, padding: float | None = None, load: Tree | None = None
+    size: Size,
+    *,
+    udp: bool = False,
+    cubic: bool = False,
+    padding: float | None = None,
+    load: Tree | None = None,
 ) -> list[Tree]:
     """Pipeline from a person's box to the input."""
     return [
         load_image(load),
         _centre(padding),
-        affine(size, udp=udp),
+        affine(size, udp=udp, cubic=cubic),
         dict(type="PackPoseInputs"),
     ]
 

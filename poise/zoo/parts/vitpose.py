@@ -22,9 +22,10 @@ _ALIASES = {"wholebody": "coco_wholebody", "ap36k": "apt36k"}
 #: datasets whose keypoints are another's
 _SAME_POINTS = {"apt36k": "ap10k"}
 #: number of keypoints that say nothing about themselves -> what they are then taken for
-_BY_COUNT = {17: "coco", 133: "coco_wholebody"}
+_BY_COUNT = {17: "coco", 133: "coco_wholebody", 308: "goliath"}
 
 _SHORT = {"l": "left", "r": "right"}
+_SNAKE = re.compile(r"[a-z\d_-]+")
 _UNNAMED = re.compile(r"LABEL_\d+")
 _COLOR = {"left": [0, 255, 0], "right": [255, 128, 0]}
 _MIDDLE = [51, 153, 255]
@@ -72,6 +73,7 @@ def bound(
     *,
     experts: bool,
     where: Path,
+    pairs: Sequence[tuple[int, int]] = (),
 ) -> tuple[Binding, bool]:
     """Dataset whose keypoints a head finds, and whether it is known which ones a mirror swaps.
 
@@ -82,6 +84,7 @@ def bound(
             mixture of experts COCO.
         experts: the network is such a mixture.
         where: the file of weights or of settings, for error texts.
+        pairs: keypoints that a mirror swaps, by number; without them names tell.
 
     Raises:
         ConfigError: the head's keypoints are not those of the dataset.
@@ -106,13 +109,15 @@ def bound(
     if unnamed:
         names = [f"keypoint_{i}" for i in range(len(labels))]
         _LOG.warning(
-            "%s does not say what its %d keypoints are, so they are numbered and crops are not "
-            "mirrored; behind # the name of a schema can say it: %s#aic",
+            "%s does not say what its %d keypoints are, so they are numbered%s; behind # the name "
+            "of a schema can say it: %s#aic",
             where,
             len(labels),
+            "" if pairs else " and crops are not mirrored",
             folder,
         )
-    swaps, _ = schemas.other_sides(names)
+    swaps = {names[a]: names[b] for pair in pairs for a, b in (pair, pair[::-1])}
+    swaps = swaps or schemas.other_sides(names)[0]
     own = _schema(folder.name, names, swaps, edges)
     return binding("coco").changed(schema="", options=dict(metainfo=own)), bool(swaps)
 
@@ -140,10 +145,10 @@ def _spelled(label: str) -> str:
     """A keypoint as schemas write it.
 
     Example:
-        >>> _spelled("L_Eye"), _spelled("Nose")
-        ('left_eye', 'nose')
+        >>> _spelled("L_Eye"), _spelled("Nose"), _spelled("r_thumb4")
+        ('left_eye', 'nose', 'right_thumb4')
     """
-    words = schemas.plain_name(label).split("_")
+    words = (label if _SNAKE.fullmatch(label) else schemas.plain_name(label)).split("_")
     return "_".join(_SHORT.get(word, word) for word in words)
 
 

@@ -49,10 +49,10 @@ def crops():
     return [Crop(image, box, 0.5, "a", "a.jpg") for box in BOXES]
 
 
-@pytest.mark.parametrize("use_udp", [False, True])
+@pytest.mark.parametrize("affine", [dict(), dict(use_udp=True), dict(cubic=True)])
 @pytest.mark.parametrize("padding", [1.0, 1.25])
-def test_batch_equals_the_pipelines(crops, use_udp, padding):
-    pipeline = plain({"use_udp": use_udp}, padding)
+def test_batch_equals_the_pipelines(crops, affine, padding):
+    pipeline = plain(affine, padding)
     quick, general = WarpCrops(pipeline, META)(crops), PipelineCrops(pipeline, META)(crops)
     torch.testing.assert_close(quick["inputs"], torch.stack(general["inputs"]), rtol=0, atol=0)
     for ours, theirs in zip(quick["data_samples"], general["data_samples"], strict=True):
@@ -94,12 +94,13 @@ def test_dropped_box_and_absent_pipeline_are_named(crops):
         read_test_pipeline(Config({"model": {}}))
 
 
-def test_torch_warps_almost_the_same_crops(crops):
+@pytest.mark.parametrize("cubic", [False, True])
+def test_torch_warps_almost_the_same_crops(crops, cubic):
     # a smooth picture: sampling places differ by less than 1/32 of a pixel
     smooth = np.add.outer(np.arange(100), np.arange(120)).astype(np.uint8)
     smooth = np.repeat(smooth[..., None], 3, 2)
     others = [crop._replace(image=smooth) for crop in crops]
-    maker = WarpCrops(plain(), META)
+    maker = WarpCrops(plain(dict(cubic=cubic)), META)
     exact, quick = maker.warped(others), maker.warped_on(others, "cpu")
     difference = quick.pixels.permute(0, 2, 3, 1).numpy() - exact.pixels.astype(np.float32)
     # steps from 255 to 0 and the picture's edges may fall on either side
