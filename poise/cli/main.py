@@ -31,6 +31,7 @@ COMMANDS = {
     ),
     "serve": ("poise.cli.serve:serve", "Serve poses over HTTP, with a page to try it."),
     "smooth": ("poise.cli.smooth:smooth", "Smooth poses of an earlier run; other formats."),
+    "measure": ("poise.cli.measure:measure", "Joint angles, ranges and steps of saved poses."),
     "triangulate": (
         "poise.cli.triangulate:triangulate",
         "Poses in metres from several cameras.",

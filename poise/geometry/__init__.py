@@ -26,6 +26,7 @@ __getattr__, __dir__, __all__ = attach(
             "warp_covariances scale_covariances mahalanobis_distances ellipse_radius"
             " ellipse_outlines"
         ),
+        "angles": "angle_between turn_between body_axes continuous_angles angle_rates",
         "motion": "start_motion predict_motion correct_motion smooth_motion",
         "oks": "oks_iou oks_nms soft_oks_nms COCO_SIGMAS",
     },

@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = attach(
         "smoothing": "SmoothingStage build_smoother smooth_sequence",
         "tracking": "Follow PoseTracker TrackingStage build_tracker",
         "lifting": "LiftingStage build_lifter",
+        "measuring": "JointAngles joint_angles",
         "stages": "Stage build_stages chain_stages",
         "results.conversions": "log_rerun to_fiftyone to_supervision",
         "results.pose_result": "PoseResult RESULT_VERSION SourceInfo",

@@ -18,6 +18,7 @@ __all__ = [
     "conversion_to",
     "lifter_item",
     "moved_to",
+    "right_handed",
     "upright",
 ]
 
@@ -119,3 +120,11 @@ def upright(poses: Array, *, rebase: bool = True) -> Array:
     if rebase:
         turned[..., 2] -= turned[..., 2].min(-1, keepdims=True)
     return turned
+
+
+def right_handed(points: Array, space: str | None) -> Array:
+    """3D keypoints (..., 3) as motion programs have them: x right, y away, z up.
+
+    The lifters' space is MMPose's, which is a mirror image: left and right would be swapped.
+    """
+    return points * np.array([-1, 1, 1], points.dtype) if space == SPACE_3D else points

@@ -266,6 +266,8 @@ class PoseResult:
             columns["track_id"] = self.track_ids.tolist()
         if self.keypoints_3d is not None:
             columns["keypoints_3d"] = _plain(self.keypoints_3d, _DECIMALS_3D)
+            if "keypoint_scores_3d" in fields:
+                columns["keypoint_scores_3d"] = _plain(fields.keypoint_scores_3d, _SCORE_DECIMALS)
         if "keypoint_errors" in fields:
             columns["keypoint_errors"] = _plain(fields.keypoint_errors, _PIXEL_DECIMALS)
             columns["keypoint_views"] = fields.keypoint_views.tolist()

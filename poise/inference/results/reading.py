@@ -131,6 +131,9 @@ def _result(entry: Any, rate: float | None, where: str) -> PoseResult:
         found.space_3d = entry.get("space_3d")
         poses = _column(entry["instances"], "keypoints_3d", (len(names), 3), where)
         found.instances.set_field(poses, "keypoints_3d")
+        if all("keypoint_scores_3d" in person for person in entry["instances"]):
+            scores = _column(entry["instances"], "keypoint_scores_3d", (len(names),), where)
+            found.instances.set_field(scores, "keypoint_scores_3d")
     return found
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from poise._arrays import Array
 from poise._files import write_whole
 from poise.errors import DataError
-from poise.inference.lifting.poses import SPACE_3D
+from poise.inference.lifting.poses import right_handed
 from poise.inference.networks.direct3d import SPACE_HANDS
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.base import FileSink
@@ -77,14 +77,6 @@ class Motion:
         points = np.full((end - first, *rows["points"].shape[1:]), np.nan, np.float32)
         points[rows["frame"] - first] = rows["points"]
         return first, points[..., :-1], np.nan_to_num(points[..., -1])
-
-
-def right_handed(points: Array, space: str | None) -> Array:
-    """3D keypoints (..., 3) as motion programs have them: x right, y away, z up.
-
-    The lifters' space is MMPose's, which is a mirror image: left and right would be swapped.
-    """
-    return points * np.array([-1, 1, 1], points.dtype) if space == SPACE_3D else points
 
 
 def y_up(points: Array) -> Array:

@@ -27,6 +27,7 @@ SINKS = {
     "trc": ("poise.inference.sinks.trc:TrcSink", "3D markers for OpenSim"),
     "c3d": ("poise.inference.sinks.c3d:C3dSink", "3D markers of motion laboratories"),
     "bvh": ("poise.inference.sinks.bvh:BvhSink", "a moving 3D skeleton for Blender"),
+    "angles": ("poise.inference.sinks.angles:AnglesSink", "joint angles, a row a person"),
     "html": ("poise.inference.sinks.html3d:Html3dSink", "3D poses as a web page to turn and play"),
     "show": ("poise.inference.sinks.window:Window", "a window on the screen"),
 }

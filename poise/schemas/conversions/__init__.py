@@ -8,6 +8,6 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "mapping": "Joint Mapping",
-        "lookup": "find named overview",
+        "lookup": "find kind_of made_of named overview sides_of",
     },
 )

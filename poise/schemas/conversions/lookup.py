@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping as Table
+from collections.abc import Sequence
 
 from poise.errors import DataError, UnknownNameError, nearest
 from poise.schemas.conversions.faces import FACE_LAYOUTS, FACE_PAIRS, numbered
 from poise.schemas.conversions.mapping import Joint, Kind, Mapping
 from poise.schemas.conversions.words import BY_TARGET_ORDER, KINDS, OWN_WAYS, WAYS, WORDS
 from poise.schemas.library import get, known, names
+from poise.schemas.sides import plain_name, schema_of_names
 
-__all__ = ["find", "named", "overview"]
+__all__ = ["find", "kind_of", "made_of", "named", "overview", "sides_of"]
 
 ARROW = "->"
 SIDES = ("left", "right")
@@ -110,6 +112,68 @@ def overview() -> list[Mapping]:
                 if mapping.counts["measured"]:
                     found.append(mapping)
     return found
+
+
+def made_of(points: Sequence[str], keypoints: Sequence[str]) -> list[Joint]:
+    """Points in words that schemas share, and where they are among keypoints of any names.
+
+    Args:
+        points: a name of a keypoint, or a word such as "left_hip"; sums "left_hip + right_hip" are
+            the mean; alternatives are parted by " | ", the best first.
+        keypoints: names; of an unknown schema they are read as words, "LeftHip" as "left_hip".
+
+    Returns:
+        A joint for each point, `missing` where nothing makes it.
+
+    Example:
+        >>> from poise.schemas import get
+        >>> h36m = [point["name"] for point in get("h36m")["keypoint_info"].values()]
+        >>> [joint.terms for joint in made_of(["left_ankle", "left_hip + right_hip"], h36m)]
+        [((6, 1.0),), ((4, 0.5), (1, 0.5))]
+    """
+    own, words, kind = _shared_words(tuple(keypoints))
+    return [_sum(point, own, words, f"{kind} " if kind else "") for point in points]
+
+
+def kind_of(keypoints: Sequence[str]) -> str:
+    """Kind of creature whose keypoints have just these names: "" for people and unknown ones."""
+    return KINDS.get(schema_of_names(keypoints) or "", "")
+
+
+def sides_of(keypoints: Sequence[str]) -> tuple[str, ...]:
+    """Sides that keypoints of these names have: left and right, or one without a name."""
+    return ("",) if schema_of_names(keypoints) in HANDS else SIDES
+
+
+@functools.lru_cache(maxsize=32)
+def _shared_words(keypoints: tuple[str, ...]) -> tuple[dict[str, int], dict[str, int], str]:
+    """Own name -> place, common word -> place, and the kind of creature."""
+    schema = schema_of_names(keypoints)
+    words = [_plain(name) for name in keypoints] if schema is None else _words(schema, "")
+    places: dict[str, int] = {}
+    for i, word in enumerate(words):
+        places.setdefault(word, i)
+    return {name: i for i, name in enumerate(keypoints)}, places, KINDS.get(schema or "", "")
+
+
+def _plain(name: str) -> str:
+    """A name in words, with its side in front: "LKnee" and "knee_left" are "left_knee"."""
+    words = [{"l": "left", "r": "right"}.get(w, w) for w in plain_name(name).split("_")]
+    return "_".join(sorted(words, key=lambda word: word not in SIDES))
+
+
+def _sum(point: str, own: Table[str, int], words: Table[str, int], kind: str) -> Joint:
+    for way in point.split(" | "):
+        parts = [
+            Joint(part, "measured", ((own[part], 1.0),))
+            if part in own
+            else _joint(part, kind + part, words, {}, "")
+            for part in way.split(" + ")
+        ]
+        if all(part.terms for part in parts):
+            terms = tuple((i, w / len(parts)) for part in parts for i, w in part.terms)
+            return Joint(point, parts[0].kind if len(parts) == 1 else "derived", terms)
+    return Joint(point)
 
 
 def _points(schema: str) -> tuple[str, ...]:
