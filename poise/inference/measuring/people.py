@@ -129,6 +129,7 @@ def measure_person(
     settings: Measuring,
     identity: int = 0,
     first: int = 0,
+    present: Array | None = None,
     space: str | None = None,
 ) -> Person:
     """Measure one track.
@@ -141,6 +142,7 @@ def measure_person(
         settings: what is asked for.
         identity: track id.
         first: number of the first frame.
+        present: (T,) bool, frames with the person; None: all.
         space: of 3D keypoints, in words.
     """
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
@@ -159,7 +161,7 @@ def measure_person(
         rates = angle_rates(angles.values, times, window=settings.window)
     sure = np.where((scores >= settings.min_score)[..., None], points, np.nan)
     steps = _steps(sure.astype(np.float64), names, times, angles, space)
-    present = np.asarray(np.isfinite(points).any((1, 2)))
+    present = np.full(len(times), True) if present is None else present
     return Person(identity, first, times, present, angles, rates, steps)
 
 

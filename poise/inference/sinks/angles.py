@@ -122,6 +122,7 @@ def _person(motion: Motion, identity: int, measuring: Measuring) -> Person:
         settings=measuring,
         identity=identity,
         first=first,
+        present=np.isin(first + np.arange(len(points)), rows["frame"]),
         space=motion.space,
     )
 

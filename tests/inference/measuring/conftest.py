@@ -67,12 +67,12 @@ def body(true, hips):
             "elbow": (elbow, 0.18),
             "wrist": (elbow + 0.26 * along(true[f"{side}_elbow_flexion"], arm), 0.18),
             "ear": (chest + 0.14 * trunk, 0.07),
-            "eye": (chest + 0.16 * trunk + [0.08, 0], 0.03),
+            "eye": (chest + 0.16 * trunk + np.array([0.08, 0]), 0.03),
         }
         for name, (place, width) in own.items():
             points[f"{side}_{name}"] = (place, outward * width)
     points["neck"], points["hip"] = (chest, 0), (hips, 0)
-    points["nose"], points["head"] = (chest + [0.1, 0.2], 0), (chest + 0.26 * trunk, 0)
+    points["nose"], points["head"] = (chest + np.array([0.1, 0.2]), 0), (chest + 0.26 * trunk, 0)
     return np.stack(
         [
             np.column_stack((p[:, 0], np.full(count, -w), p[:, 1]))

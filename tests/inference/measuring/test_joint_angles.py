@@ -31,7 +31,8 @@ def test_a_picture_from_the_side_gives_the_angles_that_made_it(walker, mirrored,
     side = ("left" if mirrored else "right") if given else "auto"
     found = joint_angles(walker.from_the_side(points, mirrored=mirrored), "halpe26", side=side)
     assert worst(found, true) < 1e-6
-    assert found.view == "side" and not found.front.any()
+    assert found.view == "side"
+    assert not found.front.any()
     assert (found.ahead == (-1 if mirrored else 1)).all()
     assert found.absent["left_hip_abduction"] == "seen from the side"
     assert found.absent["left_forefinger_pip_flexion"].startswith("no left_forefinger1")
@@ -151,7 +152,8 @@ def test_a_picture_from_the_front_shows_what_goes_outwards(walker, back):
     for side in ("auto", "back" if back else "front"):
         found = joint_angles(picture, list(pose), side=side)
         own = columns(found)
-        assert found.view == "front" and found.front.all()
+        assert found.view == "front"
+        assert found.front.all()
         assert own["left_shoulder_abduction"][0] == pytest.approx(np.degrees(0.7))
         assert own["right_hip_abduction"][0] == pytest.approx(np.degrees(0.3))
         # the ankle farther outside than the thigh leads to: knock-kneed
@@ -216,7 +218,7 @@ def test_fingers_of_one_hand_and_limbs_of_animals():
 
 
 def test_unsure_keypoints_have_no_angles(walker):
-    points, true = walker.walk()
+    points, _true = walker.walk()
     scores = np.ones(points.shape[:2])
     scores[10:20, walker.names.index("left_knee")] = 0.1
     found = columns(joint_angles(walker.from_the_side(points), "halpe26", scores=scores))
@@ -243,7 +245,8 @@ def test_shapes_come_back(walker):
     flat = walker.from_the_side(points)
     one = joint_angles(flat[0], "halpe26", side="right").values
     many = joint_angles(np.stack((flat, flat[::-1]), 1), "halpe26", side="right").values
-    assert one.ndim == 1 and many.shape == (5, 2, len(one))
+    assert one.ndim == 1
+    assert many.shape == (5, 2, len(one))
     np.testing.assert_allclose(many[0, 0], one)
     np.testing.assert_allclose(many[4, 1], one)
     assert joint_angles(flat[:0], "halpe26").values.shape == (0, len(one))
@@ -252,14 +255,14 @@ def test_shapes_come_back(walker):
 @pytest.mark.parametrize(
     ("keypoints", "schema", "options", "error", "text"),
     [
-        (np.zeros((3, 17, 2)), "halpe26", {}, DataError, "K = 26 of this schema and D = 2 or 3, got"),
+        (np.zeros((3, 17, 2)), "halpe26", {}, DataError, "K = 26 of this schema"),
         (np.zeros((17, 4)), "coco", {}, DataError, r"got \(17, 4\)"),
         (np.zeros((17, 2)), "coco", {"scores": np.ones(16)}, DataError, r"take scores \(17,\)"),
         (np.zeros((17, 2)), "coco", {"side": "top"}, ArgumentError, "side must be one of 'auto'"),
         (np.zeros((68, 2)), "300w", {}, DataError, r"no left_hip.*--angles FILE"),
         (np.zeros((32, 2)), "fly", {}, DataError, "no table for such creatures"),
-        (np.zeros((42, 3)), "interhand3d", {"space": SPACE_HANDS}, DataError, "pixels and millim"),
-        (np.zeros((17, 2)), "coco", {"angles": "none.toml"}, FileMissingError, "no file 'none.toml'"),
+        (np.zeros((42, 3)), "interhand3d", {"space": SPACE_HANDS}, DataError, "pixels and mil"),
+        (np.zeros((17, 2)), "coco", {"angles": "none.toml"}, FileMissingError, "no file 'none"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_said(keypoints, schema, options, error, text):
@@ -305,10 +308,10 @@ def test_own_angles_join_and_replace_the_others(walker, tmp_path):
         ("[[angle]]\npoints = ['a', 'b', 'c']", DataError, "angle 1 has no name"),
         ("[[angle]]\nname = 'a,b'\npoints = ['a']", DataError, "a name has letters"),
         ("[[angle]]\nname = 'x'\npoint = ['a']", DataError, r"\('x'\): a key .*mean 'points'"),
-        ("[[angle]]\nname = 'x'\npoints = ['a', 'b']", DataError, "points is a list of 3 or 4 names"),
+        ("[[angle]]\nname = 'x'\npoints = ['a', 'b']", DataError, "points is a list of 3 or 4"),
         ("[[angle]]\nname = 'x'", DataError, "needs either points"),
-        ("[[angle]]\nname = 'x'\nsegment = ['nose', 'neck']\nagainst = 'left'", DataError, "against"),
-        ("[[angle]]\nname = 'x'\nsegment = ['nose', 'neck']\nzero = 'a'", DataError, "zero is degrees"),
+        ("[[angle]]\nname = 'x'\nsegment = ['a', 'b']\nagainst = 'left'", DataError, "against"),
+        ("[[angle]]\nname = 'x'\nsegment = ['a', 'b']\nzero = 'a'", DataError, "zero is degrees"),
         (
             "[[angle]]\nname = 'x'\npoints = ['left_hip', 'left_kne', 'nose']",
             UnknownNameError,
