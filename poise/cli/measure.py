@@ -33,7 +33,7 @@ def measure(
     ] = False,
     window: Annotated[int, typer.Option(min=3, help="Frames that --velocity looks at, odd.")] = 7,
     flat: Annotated[
-        bool, typer.Option("--2d", help="Measure the 2D poses also where there are 3D ones.")
+        bool, typer.Option("--flat", help="Measure the 2D poses also where there are 3D ones.")
     ] = False,
     smooth: Annotated[
         str | None, typer.Option(help="Smooth poses first and fill gaps, such as savgol.")

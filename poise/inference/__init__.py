@@ -2,8 +2,8 @@
 
 In the order of a picture's way: `sources`, `boxes` and `detectors` (where to look), `networks` or
 `exported` (what runs a batch), `pipeline` (which makes them overlap), `results`, then `tracking`,
-`smoothing`, `lifting` (chained by `stages`), and `sinks` (files). `multiview` puts several cameras
-together; `machine` is what all this takes of the computer.
+`smoothing`, `lifting` (chained by `stages`), `measuring`, and `sinks` (files). `multiview` puts
+several cameras together; `machine` is what all this takes of the computer.
 """
 
 from poise._lazy import attach

@@ -112,7 +112,7 @@ def test_saved_3d_scores_count(tmp_path, walker):
     assert np.isnan(cells["left_knee_flexion"]).all()
     assert np.isfinite(cells["right_knee_flexion"]).all()
     # the 2D keypoints are sure
-    assert run(file, "--2d", "--out", tmp_path / "flat", "--save", "csv").exit_code == 0
+    assert run(file, "--flat", "--out", tmp_path / "flat", "--save", "csv").exit_code == 0
     assert "left_shoulder_plane" not in table(tmp_path / "flat/walk_angles.csv")
 
 
