@@ -1,7 +1,7 @@
 """Measures of motion: joint angles, their rates and ranges, steps.
 
-`joints` makes angles of `points` that keypoints give, with signs by `views`; `people` measures whole
-tracks; `steps` finds contacts of feet; `files` writes tables. The angles themselves are in
+`joints` makes angles of `points` that keypoints give, with signs by `views`; `people` measures
+whole tracks; `steps` finds contacts of feet; `files` writes tables. The angles themselves are in
 `poise.schemas.angles`.
 """
 
