@@ -129,7 +129,8 @@ def inference_topdown(
         (1, K), `bboxes`.
 
     Raises:
-        DataError: another format, boxes of another shape, an unreadable picture.
+        DataError: another format, boxes of another shape or without finite numbers, an
+            unreadable picture.
         FileMissingError: no such picture.
     """
     image, path = pixels_of(img)
@@ -170,8 +171,8 @@ def pixels_of(img: Any) -> tuple[np.ndarray, str | None]:
     if isinstance(img, (str, os.PathLike)):
         path = os.fspath(img)
         return read_picture(Picture(path, Path(path), Path(path))), path
-    if isinstance(img, np.ndarray) and img.ndim == 3 and img.shape[2] == 3:
-        # of any dtype: the network normalises floats, too
+    if isinstance(img, np.ndarray) and img.dtype.kind == "f" and img.shape[2:] == (3,) and img.size:
+        # the network normalises floats, too
         return img, None
     if isinstance(img, np.ndarray) or hasattr(img, "convert"):
         return to_bgr(img), None
@@ -191,6 +192,8 @@ def _boxes(bboxes: Any, bbox_format: str, image: np.ndarray) -> np.ndarray:
         return np.zeros((0, 4), np.float32)
     if boxes.ndim != 2 or boxes.shape[1] < 4:
         raise DataError(f"bboxes must have the shape (N, 4), got {boxes.shape}")
+    if boxes.dtype.kind not in "iuf" or not np.isfinite(boxes[:, :4]).all():
+        raise DataError(f"bboxes must be finite numbers, got {boxes.tolist()!r:.200}")
     return bbox_xywh2xyxy(boxes[:, :4]) if bbox_format == "xywh" else boxes[:, :4]
 
 

@@ -74,7 +74,8 @@ def extract_pose_sequence(
         step: take every `step`-th frame.
 
     Returns:
-        `seq_len` results; beyond an end of the video its last one stands in.
+        `seq_len` results, one less where it is even and `causal` is not; beyond an end of the video
+        its last one stands in.
     """
     before = seq_len - 1 if causal else (seq_len - 1) // 2
     after = 0 if causal else before
@@ -105,7 +106,7 @@ def collate_pose_sequence(
         A sample for each person of the target frame, `keypoints` (B, T, K, C).
 
     Raises:
-        DataError: no frames.
+        DataError: no frames; or without `track_id`, fewer people in a frame than in the target.
     """
     count = len(pose_results_2d)
     if count == 0:
@@ -119,6 +120,13 @@ def collate_pose_sequence(
             track = _followed(by_id, person.track_id, target, hold_last)
             track = track.astype(np.float32, copy=False)
         else:
+            short = next((i for i, f in enumerate(pose_results_2d) if len(f) <= index), None)
+            if short is not None:
+                raise DataError(
+                    f"with_track_id=False takes people by their place, and frame {short} has "
+                    f"{len(pose_results_2d[short])} of the {len(people)} in frame {target}; track "
+                    "them, or fill the frame up"
+                )
             frames = [frame[index].pred_instances.keypoints for frame in pose_results_2d]
             track = np.stack(frames, axis=1)
         sequence = PoseDataSample()

@@ -26,67 +26,74 @@ __all__ = [
 ]
 
 
-def _format(file: Any, file_format: str | None) -> str:
-    return (file_format or Path(str(file)).suffix.lstrip(".")).lower()
+_FORMATS = {"json": "json", "yaml": "yaml", "yml": "yaml", "pkl": "pickle", "pickle": "pickle"}
+"""Ending -> what is in such a file."""
+
+
+def _checked_format(file: Any, file_format: str | None) -> str:
+    kind = (file_format or Path(str(file)).suffix.lstrip(".")).lower()
+    if kind not in _FORMATS:
+        raise DataError(f"'{file}': expected a .json, .yaml, .yml or .pkl file")
+    return _FORMATS[kind]
 
 
 def load(file: str | Path | IO[Any], file_format: str | None = None, **options: Any) -> Any:
-    """Content of a JSON, YAML or pickle file; of JSON and YAML also from an open one.
+    """Content of a JSON, YAML or pickle file, by its path or open.
 
     Pickle files can run code, so of these only plain data are read: numbers, texts, containers
     and arrays; use `pickle.load` for more, on files you trust.
 
     Raises:
-        DataError: another kind of file, or a pickle file with other things in it.
+        DataError: another kind of file, a broken one, or a pickle file with other things in it.
     """
-    kind = _format(file, file_format)
-    if kind in ("pkl", "pickle"):
-        from poise.datasets.safe_pickle import load_pickle
+    kind = _checked_format(file, file_format)
+    if isinstance(file, (str, Path)):
+        with Path(file).open("rb") as stream:
+            return _content(stream, kind, str(file), options)
+    return _content(file, kind, getattr(file, "name", str(file)), options)
 
-        return load_pickle(str(file), "file", owner="load")
-    text: Any = ""
-    if kind in ("json", "yaml", "yml"):
-        if isinstance(file, (str, Path)):
-            text = Path(file).read_text(encoding="utf-8-sig")
-        else:
-            text = file.read()
-    if kind == "json":
-        return json.loads(text, **options)
-    if kind in ("yaml", "yml"):
-        import yaml
 
-        return yaml.safe_load(text)
-    raise DataError(f"'{file}': expected a .json, .yaml, .yml or .pkl file")
+def _content(stream: IO[Any], kind: str, name: str, options: dict[str, Any]) -> Any:
+    if kind == "pickle":
+        from poise.datasets.safe_pickle import unpickle
+
+        return unpickle(stream, name)
+    import yaml
+
+    text = stream.read()
+    try:
+        return json.loads(text, **options) if kind == "json" else yaml.safe_load(text)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise DataError(f"'{name}' cannot be read as {kind.upper()}: {error}") from error
 
 
 def dump(
     obj: Any,
-    file: str | Path | IO[str] | None = None,
+    file: str | Path | IO[Any] | None = None,
     file_format: str | None = None,
     **options: Any,
-) -> str | None:
-    """Write to a JSON, YAML or pickle file; without a file, return the JSON or YAML text.
+) -> str | bytes | None:
+    """Write to a JSON, YAML or pickle file, by its path or open; without one, return the content.
 
-    JSON and YAML can go to an open file, too.
+    Raises:
+        DataError: another kind of file.
     """
-    kind = _format(file, file_format)
-    if kind in ("pkl", "pickle") and isinstance(file, (str, Path)):
-        Path(file).write_bytes(pickle.dumps(obj, **options))
-        return None
-    if kind == "json":
-        text = json.dumps(obj, default=_plain, **options)
-    elif kind in ("yaml", "yml"):
+    kind = _checked_format(file, file_format)
+    content: str | bytes
+    if kind == "pickle":
+        content = pickle.dumps(obj, **options)
+    elif kind == "json":
+        content = json.dumps(obj, default=_plain, **options)
+    else:
         import yaml
 
-        text = yaml.safe_dump(obj, **options)
-    else:
-        raise DataError(f"'{file}': expected a .json, .yaml, .yml or .pkl file")
+        content = yaml.safe_dump(obj, **options)
     if file is None:
-        return text
+        return content
     if isinstance(file, (str, Path)):
-        Path(file).write_text(text, encoding="utf-8")
+        Path(file).write_bytes(content.encode() if isinstance(content, str) else content)
     else:
-        file.write(text)
+        file.write(content)
     return None
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from poise.datasets.paths import require_file
 from poise.errors import DataError
 
-__all__ = ["DataUnpickler", "load_array", "load_arrays", "load_pickle", "read_mat"]
+__all__ = ["DataUnpickler", "load_array", "load_arrays", "load_pickle", "read_mat", "unpickle"]
 
 ALLOWED = frozenset(
     {
@@ -49,7 +49,12 @@ class DataUnpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def _unpickle(stream: IO[bytes], path: str) -> Any:
+def unpickle(stream: IO[bytes], path: str) -> Any:
+    """Content of an open pickle file of plain data; `path` is for error texts.
+
+    Raises:
+        DataError: it is no pickle, or holds something else than plain data.
+    """
     try:
         # latin1: files of Python 2 hold the bytes of arrays as text
         return DataUnpickler(stream, encoding="latin1").load()
@@ -68,7 +73,7 @@ def load_pickle(path: str, what: str, *, owner: str) -> Any:
         DataError: it is no pickle, or holds something else than plain data.
     """
     with Path(require_file(path, what, owner=owner)).open("rb") as stream:
-        return _unpickle(stream, path)
+        return unpickle(stream, path)
 
 
 def load_arrays(path: str, what: str, *, owner: str) -> dict[str, Any]:
@@ -130,4 +135,4 @@ def _array_of(stream: IO[bytes], path: str) -> Any:
             return np.lib.format.read_array(stream, allow_pickle=False)
     except ValueError as error:
         raise DataError(f"{path} is not a readable .npy file: {error}") from error
-    return _unpickle(stream, path)
+    return unpickle(stream, path)

@@ -92,11 +92,24 @@ def test_grey_pixels_and_pixels_with_alpha_are_taken(model, photo):
     )
 
 
+def test_pixels_of_16_bits_are_those_of_8(model, photo):
+    expected, found = (
+        inference_topdown(model, pixels)[0].pred_instances.keypoints
+        for pixels in (photo, photo.astype(np.uint16) << 8)
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_wrong_boxes_and_pictures_are_named(model, photo):
     with pytest.raises(DataError, match="must be one of 'xyxy', 'xywh', got 'cxcywh'"):
         inference_topdown(model, photo, [HER], "cxcywh")
     with pytest.raises(DataError, match=r"must have the shape \(N, 4\)"):
         inference_topdown(model, photo, [1, 2, 3, 4])
+    for box in ([1, 2, np.nan, 4], [1, 2, np.inf, 4], ["1", "2", "3", "4"]):
+        with pytest.raises(DataError, match="bboxes must be finite numbers"):
+            inference_topdown(model, photo, [box])
+    with pytest.raises(DataError, match="no pixels"):
+        inference_topdown(model, photo[:0])
     with pytest.raises(FileMissingError, match="no picture 'none.jpg'"):
         inference_topdown(model, "none.jpg", [HER])
 

@@ -61,6 +61,8 @@ def test_frames_after_the_end_of_a_track_are_zero_as_in_mmpose_or_held(hold_last
 def test_without_tracks_the_place_in_the_frame_tells_people_apart():
     frames = [[person(1), person(2)], [person(3), person(4)]]
     assert [values(s) for s in collate_pose_sequence(frames, False)] == [[1, 3], [2, 4]]
+    with pytest.raises(DataError, match="frame 0 has 1 of the 2 in frame 1; track them"):
+        collate_pose_sequence([frames[0][:1], frames[1]], False)
 
 
 def test_nobody_in_the_target_frame_gives_nothing_and_no_frames_are_an_error():

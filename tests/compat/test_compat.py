@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 
 import numpy as np
 import pytest
@@ -52,6 +53,17 @@ def test_files(tmp_path):
     compat.check_file_exist(file)
     assert compat.load(file) == {"k": [0, 1, 2], "s": [1]}
     assert json.loads(compat.dump([1], file_format="json")) == [1]
+    with pytest.raises(DataError, match=r"bad\.json' cannot be read as JSON: .*line 1"):
+        (tmp_path / "bad.json").write_text("{")
+        compat.load(tmp_path / "bad.json")
+    with pytest.raises(DataError, match=r"bad\.yaml' cannot be read as YAML"):
+        (tmp_path / "bad.yaml").write_text("a: [")
+        compat.load(tmp_path / "bad.yaml")
+    with (tmp_path / "x.bin").open("wb") as opened:
+        compat.dump({"y": 1}, opened, "pkl")
+    with (tmp_path / "x.bin").open("rb") as opened:
+        assert compat.load(opened, "pkl") == {"y": 1}
+    assert pickle.loads(compat.dump([1], file_format="pkl")) == [1]
     compat.dump({"y": 1}, tmp_path / "x.yaml")
     assert compat.load(tmp_path / "x.yaml") == {"y": 1}
     (tmp_path / "l.txt").write_text("a\nb\nc\n")
