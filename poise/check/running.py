@@ -10,6 +10,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+from poise._files import is_file
 from poise.check.context import PARTS, Check, Context, finding_of
 from poise.check.report import UNDONE, Finding, Report
 from poise.config import apply_custom_imports
@@ -58,7 +59,7 @@ def check(
                 f"a config has the parts {', '.join(PARTS)}, got '{part}'{nearest(part, PARTS)}"
             )
     if released is None:
-        released = isinstance(config, (str, PathLike)) and not Path(config).is_file()
+        released = isinstance(config, (str, PathLike)) and not is_file(Path(config))
     cfg = load_config(config, trusted=trusted)
     scratch = Path(tempfile.mkdtemp(prefix="poise-check-"))
     try:

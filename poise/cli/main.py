@@ -238,11 +238,14 @@ def _told(error: Exception) -> str | None:
 def _say_warnings() -> None:
     """Show what Poise warns of as its other texts, once, without the line of code it comes from."""
     usual, home, said = warnings.showwarning, Path(__file__).parents[1], set()
+    # of old configs; Python hides such warnings from those who only call a program
+    shown = (UserWarning, DeprecationWarning)
+    warnings.filterwarnings("default", category=DeprecationWarning, module=r"poise\.")
 
     def show(
         message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None
     ) -> None:
-        if category is not UserWarning or home not in Path(filename).parents:
+        if category not in shown or home not in Path(filename).parents:
             usual(message, category, filename, lineno, file, line)
         elif str(message) not in said:
             said.add(str(message))

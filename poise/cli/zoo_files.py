@@ -21,14 +21,13 @@ def download(
 ) -> None:
     """Fetch released weights, so that later work needs no network; prints the files."""
     from poise.errors import PoiseError
-    from poise.zoo.downloads.fetching import fetch
 
     failed = 0
     # what cannot be meant is said before anything is fetched
     addresses = [_address(name) for name in names]
     for name, address in zip(names, addresses, strict=True):
         try:
-            found = address if isinstance(address, Path) else fetch(address, folder)
+            found = address if isinstance(address, Path) else _fetched(address, folder)
         except PoiseError as error:
             failed += 1
             sys.stderr.write(f"error: {name}: {error}\n")
@@ -36,6 +35,22 @@ def download(
         typer.echo(found)
     if failed:
         raise typer.Exit(1)
+
+
+def _fetched(address: str, folder: Path | None) -> Path:
+    """File of an address, or of a model of Hugging Face's hub, whose settings come along."""
+    from poise.errors import ConfigError
+    from poise.zoo import load_config
+    from poise.zoo.downloads import bring_weights, fetch
+    from poise.zoo.hub import hub_model, split_part
+
+    model = hub_model(split_part(address)[0])
+    if model is None:
+        return fetch(address, folder)
+    if folder is not None:
+        raise ConfigError(f"--out is for single files; those of a hub's model go to {model.folder}")
+    load_config(address)
+    return bring_weights(model)
 
 
 def path(
@@ -56,15 +71,14 @@ def _address(name: str) -> str | Path:
     """Address of a name's weights, or their file where it is here already."""
     from poise.errors import CheckpointError
     from poise.zoo.index import require_model
-    from poise.zoo.weights import default_weights
+    from poise.zoo.weights import default_weights, weights_url
 
     if name.startswith(("http://", "https://")):
         return name
-    model = require_model(name)
-    here = default_weights(model.name)
-    if here is None and model.weights is None:
-        raise CheckpointError(f"no weights were released for {model.name}")
-    return here or str(model.weights)
+    found = default_weights(name) or weights_url(name)
+    if found is None:
+        raise CheckpointError(f"no weights were released for {require_model(name).name}")
+    return found
 
 
 def publish(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import math
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -114,7 +115,7 @@ def _sequence(value: Any, path: str) -> str:
 
 def _literal(text: str) -> str:
     """Literal of a text; `{{` is broken up, since it would be read as a template."""
-    return "''" if not text else " + ".join(map(repr, text.replace("{{", "{\0{").split("\0")))
+    return " + ".join(map(repr, re.split(r"(?<=\{)(?=\{)", text)))
 
 
 def _brackets(value: Any) -> tuple[str, str]:

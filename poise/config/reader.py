@@ -20,7 +20,7 @@ from poise.config.evaluate import BASE_KEY, Evaluator
 from poise.config.limits import Steps, node_count
 from poise.config.merge import add_scope, merge
 from poise.config.safe import Reference, SafeModule
-from poise.config.statements import ModuleReader, is_base_line
+from poise.config.statements import ModuleReader
 from poise.config.tree import ConfigDict, Place, places_of, where
 from poise.errors import ConfigError, FileMissingError, nearest
 
@@ -129,7 +129,7 @@ class Reader:
         if self.environment:
             filled, used = templates.fill_environment(filled, str(path))
             self.env_variables.update(used)
-        if path.suffix == ".py":
+        if path.suffix.lower() == ".py":
             result = self._read_python(filled, path)
         else:
             result = self._read_data(filled, path)
@@ -156,9 +156,10 @@ class Reader:
             raise ConfigSyntaxError(
                 f"{at(file, line)}: not valid Python: {reason}{f': `{source}`' if source else ''}"
             ) from error
-        line_of_bases = next((node for node in module.body if is_base_line(node)), None)
+        line_of_bases = _base_line(module, file)
         bases, base_text = ConfigDict(), ""
-        if isinstance(line_of_bases, ast.Assign):
+        if line_of_bases is not None:
+            module.body.remove(line_of_bases)
             names = Evaluator(file, {}, self.steps).value(line_of_bases.value)
             bases, base_text = self._bases(names, path, line_of_bases.lineno)
         names = {"__file__": file, "__name__": "config"}
@@ -212,7 +213,7 @@ class Reader:
     # -- JSON and YAML ------------------------------------------------------------------------
 
     def _read_data(self, text: str, path: Path) -> ReadFile:
-        quote = path.suffix == ".json"
+        quote = path.suffix.lower() == ".json"
         values = _parsed(templates.mark_base_templates(text, quote=quote), path)
         bases, base_text = self._bases(values.pop(BASE_KEY, []), path, 0)
         evaluator = Evaluator(str(path), {BASE_KEY: bases}, self.steps)
@@ -287,6 +288,26 @@ class Reader:
         )
 
 
+def _base_line(module: ast.Module, file: str) -> ast.Assign | None:
+    """The statement `_base_ = ...`.
+
+    Raises:
+        ConfigError: `_base_` gets a value in another form or place, where MMEngine passes over it.
+    """
+    targets = [
+        node
+        for node in ast.walk(module)
+        if isinstance(node, ast.Name) and node.id == BASE_KEY and isinstance(node.ctx, ast.Store)
+    ]
+    lines = [n for n in module.body if isinstance(n, ast.Assign) and n.targets == targets[:1]]
+    if targets[len(lines) :]:
+        raise ConfigError(
+            f"{at(file, targets[-1].lineno)}: `_base_` gets a value here that would not be read; "
+            "it stands once in a file, as `_base_ = [...]` outside of any block"
+        )
+    return lines[0] if lines else None
+
+
 def _copied(value: Any) -> Any:
     """Copy of a finished tree that shares no dict or list with it; keeps places."""
     if isinstance(value, dict):
@@ -323,7 +344,7 @@ def _finished(value: Any, *, trusted: bool) -> Any:
 
 
 def _parsed(text: str, path: Path) -> dict[Any, Any]:
-    load = _json if path.suffix == ".json" else _yaml
+    load = _json if path.suffix.lower() == ".json" else _yaml
     values = load(text, str(path))
     if not isinstance(values, dict):
         raise ConfigError(
@@ -361,9 +382,13 @@ def _note_file(tree: Any, file: str) -> None:
 
 
 def _warn_deprecated(tree: ConfigDict, file: str) -> None:
-    notice = tree.pop("_deprecation_")
+    place, notice = where(tree, "_deprecation_"), tree.pop("_deprecation_")
     if notice is None:
         return
+    if not isinstance(notice, dict):
+        raise ConfigError(
+            f"{place}: `_deprecation_` is a dict(expected=FILE, reference=ADDRESS), got {notice!r}"
+        )
     expected, reference = notice.get("expected"), notice.get("reference")
     warnings.warn(
         f"config {file} is deprecated"

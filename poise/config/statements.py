@@ -11,11 +11,11 @@ from typing import Any
 
 from poise.config import limits, safe
 from poise.config.errors import ConfigKeyError
-from poise.config.evaluate import BASE_KEY, Evaluator, shortened
+from poise.config.evaluate import Evaluator, shortened
 from poise.config.safe import Reference, SafeModule
 from poise.errors import nearest
 
-__all__ = ["ModuleReader", "is_base_line", "is_read_base"]
+__all__ = ["ModuleReader", "is_read_base"]
 
 LoadModule = Callable[[str, int, ast.AST], tuple[dict[str, Any], set[str]]]
 
@@ -68,8 +68,6 @@ class ModuleReader(Evaluator):
             self.lines[target.id] = target.lineno
 
     def _do_Assign(self, node: ast.Assign) -> None:
-        if is_base_line(node):
-            return
         value = self.value(node.value)
         for target in node.targets:
             self._bind_at(node, target, value)
@@ -231,15 +229,6 @@ class ModuleReader(Evaluator):
                     f"{nearest(alias.name, found)}",
                     ConfigKeyError,
                 )
-
-
-def is_base_line(node: ast.stmt) -> bool:
-    """Whether a statement is `_base_ = ...`."""
-    return (
-        isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Name)
-        and node.targets[0].id == BASE_KEY
-    )
 
 
 def is_read_base(node: ast.stmt) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from poise.config.evaluate import BASE_KEY
 from poise.config.paths import REPLACED
-from poise.config.statements import ModuleReader, is_base_line, is_read_base
+from poise.config.statements import ModuleReader, is_read_base
 from poise.errors import ConfigError
 
 __all__ = ["execute"]
@@ -54,8 +54,6 @@ def execute(module: ast.Module, reader: ModuleReader) -> None:
 
     names[_TEMPLATE] = fill_in
     for node in module.body:
-        if is_base_line(node):
-            continue
         if is_read_base(node) or _imports_replaced(node):
             reader.run([node])
             continue

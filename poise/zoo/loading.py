@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from poise import schemas
+from poise._files import is_file
 from poise.config import Config
 from poise.config.reader import SUFFIXES, WEIGHTS
+from poise.config.sources import from_sources, is_name
 from poise.errors import ConfigError, FileMissingError, UnknownNameError, nearest
 from poise.zoo.hub import CONFIG, is_foreign
 from poise.zoo.index import find_recipe, models, spellings, suggestion
@@ -18,9 +21,6 @@ from poise.zoo.refused import refusal
 from poise.zoo.whole import SUFFIX, whole_config
 
 __all__ = ["load_config", "source"]
-
-#: Starts of names that mean a file of MMPose's repository.
-_PREFIXES = ("mmpose::", "mmpose.configs.", "configs/", "projects/", "demo/", "mmdet::")
 
 
 def load_config(
@@ -50,50 +50,66 @@ def load_config(
         return source
     if isinstance(source, dict):
         return in_todays_words(Config(source))
-    path = Path(source)
-    if path.is_file():
+    path, text = Path(source), os.fspath(source)
+    if is_file(path):
         if path.name == CONFIG:
             _refuse_foreign(path)
         if path.suffix == SUFFIX:
             return whole_config(path)
         return in_todays_words(Config.fromfile(path, trusted=trusted))
-    text = os.fspath(source)
     if is_foreign(text):
         from poise.zoo.huggingface import transformers_config
 
         return transformers_config(text)
-    recipe = find_recipe(text)
-    if recipe is not None:
-        return Config(recipe)
+    if is_name(text):
+        found = from_sources(text)
+        tree = None if found is None else found[1]
+    else:
+        tree = find_recipe(text)
+    if tree is None:
+        raise _not_found(text, path)
+    return Config(tree)
+
+
+def _not_found(text: str, path: Path) -> ConfigError | FileMissingError | UnknownNameError:
+    """The error for what is neither a file nor a name."""
     refused = refusal(text)
     if refused is not None:
-        raise ConfigError(refused)
-    if text.startswith(_PREFIXES):
-        hint = nearest(path.stem, spellings())
-        raise FileMissingError(
+        return ConfigError(refused)
+    if is_name(text):
+        stem = re.split("[/.:]", text.removesuffix(".py"))[-1]
+        return FileMissingError(
             f"there is no config file '{text}' (looked in {Path.cwd()}), and the zoo has no model "
-            f"'{path.stem}'{hint}"
+            f"'{stem}'{nearest(stem, spellings())}"
         )
     if path.suffix.lower() in WEIGHTS:
-        raise FileMissingError(
+        return FileMissingError(
             f"there is no file '{text}' (looked in {Path.cwd()}); it is called as weights are, "
             "which go beside a config or the name of a model (--weights) and not in its place"
         )
-    if path.is_dir():
-        has = ", ".join(sorted(p.name for p in path.iterdir())[:12]) or "nothing"
-        raise FileMissingError(
+    inside = _files_of(path) if text else None
+    if inside is not None:
+        return FileMissingError(
             f"'{text}' is a folder without {CONFIG}, which folders of Hugging Face's transformers "
-            f"have; it has {has}. Other models are named by a file or by the zoo's name"
+            f"have; it has {', '.join(inside[:12]) or 'nothing'}. Other models are named by a file "
+            "or by the zoo's name"
         )
     if path.suffix in SUFFIXES or len(path.parts) > 1:
-        beside = path.parent.iterdir() if path.parent.is_dir() else ()
-        hint = nearest(path.name, [p.name for p in beside if p.suffix in SUFFIXES])
+        hint = nearest(path.name, [n for n in _files_of(path.parent) or () if n.endswith(SUFFIXES)])
         if path.stem in models():
             hint = f"; '{path.stem}' alone is the name of a model"
-        raise FileMissingError(f"there is no config file '{text}' (looked in {Path.cwd()}){hint}")
-    raise UnknownNameError(
+        return FileMissingError(f"there is no config file '{text}' (looked in {Path.cwd()}){hint}")
+    return UnknownNameError(
         f"'{text}' is neither a config file nor the name of a model{suggestion(text)}"
     )
+
+
+def _files_of(folder: Path) -> list[str] | None:
+    """Names of what is in a folder; None where it is none."""
+    try:
+        return sorted(p.name for p in folder.iterdir())
+    except OSError:
+        return None
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from poise._files import is_file
 from poise.zoo.hub import hub_model, is_foreign, split_part
 from poise.zoo.index import find_model
 from poise.zoo.places import local_copy
@@ -40,17 +41,16 @@ def default_weights(name: str) -> Path | None:
     in PATH; files lie there directly or in MMPose's `checkpoints/` layout), then in torch's
     folder of downloads.
     """
-    if Path(name).is_file():
+    if is_file(Path(name)):
         return Path(name) if is_whole_model(name) else None
     if is_foreign(name):
         from poise.zoo.huggingface import folder_weights
 
         return folder_weights(name)
     model = find_model(name)
-    stem = name if model is None else model.name
-    embedded = _EMBEDDED / f"{stem}.safetensors"
+    if model is None:
+        return None
+    embedded = _EMBEDDED / f"{model.name}.safetensors"
     if embedded.is_file():
         return embedded
-    if model is None or model.weights is None:
-        return None
-    return local_copy(model.weights, model)
+    return None if model.weights is None else local_copy(model.weights, model)

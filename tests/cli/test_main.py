@@ -34,9 +34,13 @@ def test_warnings_are_shown_once_and_only_those_of_poise_without_their_line():
         "for _ in range(2):\n"
         "    warnings.warn_explicit('twice', UserWarning, main.__file__, 1)\n"
         "warnings.warn_explicit('theirs', UserWarning, 'other.py', 7)\n"
+        "from poise.config import Config\n"
+        "Config.fromstring(\"_deprecation_ = dict(expected='new.py')\", '.py')\n"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stderr.splitlines() == ["warning: twice", "other.py:7: UserWarning: theirs"]
+    twice, theirs, old = out.stderr.splitlines()
+    assert (twice, theirs) == ("warning: twice", "other.py:7: UserWarning: theirs")
+    assert old.endswith("is deprecated; use new.py instead")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -229,6 +229,33 @@ def test_deprecated_configs_warn(write):
         assert Config.fromfile(path).to_dict() == {"a": 1}
 
 
+def test_a_deprecation_of_another_form_is_named(write):
+    with pytest.raises(ConfigError, match=r"a\.py, line 1: `_deprecation_` is a dict.*got 'old'"):
+        Config.fromfile(write("a.py", "_deprecation_ = 'old'"))
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = 1\n_base_: list = ['b.py']",
+        "if True:\n    _base_ = 'b.py'",
+        "_base_ = []\n_base_ += ['b.py']",
+        "_base_ = []\n_base_ = ['b.py']",
+        "a = 1\na = _base_ = 'b.py'",
+    ],
+)
+def test_bases_that_would_not_be_read_are_an_error(write, text, trusted):
+    write("b.py", "b = 1")
+    with pytest.raises(ConfigError, match=r"a\.py, line 2: `_base_` gets a value here that would"):
+        Config.fromfile(write("a.py", text), trusted=trusted)
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.PY", "a = 1"), ("a.JSON", '{"a": 1}')])
+def test_capitals_of_a_suffix_do_not_matter(write, name, text):
+    assert Config.fromfile(write(name, text)).to_dict() == {"a": 1}
+
+
 # -- sources and scopes ------------------------------------------------------------------------
 
 

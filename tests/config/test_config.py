@@ -309,6 +309,12 @@ def test_paths_and_sets_are_written_as_what_reads_back():
     assert text.splitlines() == ["a = frozenset([1])", "b = 'x/y'", "c = (1,)", "d = float('inf')"]
 
 
+@pytest.mark.parametrize("text", ["", "{{{{x}}", "{{ fileDirname }}", "a\0b {{_base_.c}}"])
+def test_any_text_is_written_as_what_reads_back(tmp_path, text):
+    Config(dict(a=text)).dump(tmp_path / "a.py")
+    assert Config.fromfile(tmp_path / "a.py").a == text
+
+
 def test_bases_of_another_scope_say_so_at_the_outermost_types():
     tree = dict(model=dict(stages=[dict(type="A", inner=dict(type="B"))]), hooks=(dict(type="C"),))
     add_scope(tree, "mmdet")

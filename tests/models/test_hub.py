@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import poise
+from poise.cli.zoo import app
 from poise.errors import CheckpointError, ConfigError
 from poise.models.weights import locate
 from poise.zoo import default_weights, weights_url
@@ -124,6 +126,21 @@ def test_a_model_is_fetched_once_and_is_that_of_its_folder(hub, tmp_path):
     hub.asked.clear()
     assert same(poise.load_model(MODEL))
     assert hub.asked == []
+
+
+def test_the_command_line_fetches_a_model_whole(hub, monkeypatch, tmp_path):
+    run = CliRunner()
+    missing = run.invoke(app, ["path", MODEL])
+    assert missing.exit_code == 1
+    assert f"`poise zoo download {MODEL}` fetches {MODEL}" in missing.output
+    refused = run.invoke(app, ["download", MODEL, "--out", str(tmp_path)])
+    assert refused.exit_code == 1
+    assert "--out is for single files" in refused.output
+    here = run.invoke(app, ["download", MODEL]).stdout.strip()
+    assert here.endswith("model.safetensors")
+    assert run.invoke(app, ["path", MODEL]).stdout.strip() == here
+    monkeypatch.setenv("POISE_OFFLINE", "1")
+    assert same(poise.load_model(MODEL))
 
 
 def test_a_dataset_is_chosen_by_its_name(hub):

@@ -263,6 +263,24 @@ class TestFolders:
         with pytest.raises(ConfigError, match=r"config\.json"):
             poise.load_config(folder)
 
+    @pytest.mark.parametrize(
+        ("file", "settings", "text"),
+        [
+            ("config.json", dict(hidden_size="wide"), "'wide'"),
+            ("config.json", dict(num_attention_heads=None), "'NoneType'"),
+            ("config.json", dict(patch_size=None), "'NoneType'"),
+            ("config.json", dict(id2label=["nose"]), "'list'"),
+            ("config.json", dict(out_indices=["last"]), "'last'"),
+            ("preprocessor_config.json", dict(size=64), "'int'"),
+            ("preprocessor_config.json", dict(image_mean="x"), "'x'"),
+            ("preprocessor_config.json", dict(rescale_factor=0), "division by zero"),
+        ],
+    )
+    def test_settings_of_another_kind_are_told(self, folder, file, settings, text):
+        change(folder / file, **settings)
+        with pytest.raises(ConfigError, match=rf"config\.json or .*: a setting is of .*{text}"):
+            poise.load_config(folder)
+
     def test_absent_weights_are_told(self, folder):
         (folder / "model.safetensors").unlink()
         with pytest.raises(CheckpointError, match=r"no weights: expected model\.safetensors or"):

@@ -45,7 +45,14 @@ def test_real_file_wins(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "spelling", [HRNET, f"{HRNET}.py", f"configs/{HRNET_PATH}", f"mmpose::{HRNET_PATH}"]
+    "spelling",
+    [
+        HRNET,
+        f"{HRNET}.py",
+        f"configs/{HRNET_PATH}",
+        f"mmpose::{HRNET_PATH}",
+        "mmpose.configs.body_2d_keypoint.topdown_heatmap.coco." + HRNET.replace("-", "_"),
+    ],
 )
 def test_model_is_found_by_name_and_by_path(spelling):
     cfg = load_config(spelling)
@@ -107,6 +114,18 @@ def test_the_beginning_of_names_is_answered_with_their_number():
 def test_a_part_of_names_is_answered_with_their_number():
     with pytest.raises(UnknownNameError, match=r"\d names have this in them .*zoo search hourgl"):
         load_config("hourgl")
+
+
+@pytest.mark.parametrize("text", ["", "model = dict()\n" * 500])
+def test_text_that_can_be_no_name_is_no_name(text):
+    with pytest.raises(UnknownNameError, match="is neither a config file nor the name of a model"):
+        load_config(text)
+    assert default_weights(text) is None
+
+
+@pytest.mark.parametrize("name", ["_base_/default_runtime.py", "configs/_base_/datasets/coco.py"])
+def test_a_base_of_mmpose_can_be_loaded_by_itself(name):
+    assert load_config(name).to_dict() == Config.fromfile(name).to_dict() == source(name)
 
 
 def test_a_path_to_a_model_that_is_not_there_is_answered_with_its_name():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from poise._files import is_file
 from poise.config import Config
-from poise.errors import CheckpointError, ConfigError
+from poise.errors import CheckpointError, ConfigError, PoiseError
 from poise.zoo.downloads.hub import bring
 from poise.zoo.hub import CONFIG, WEIGHTS, hub_model, split_part
 from poise.zoo.huggingface import sapiens2, vitpose
@@ -58,7 +58,16 @@ def config_of_settings(
     if kind not in _KINDS:
         raise ConfigError(_refusal(settings, path))
     processor = {} if beside is None else _read(beside)
-    return Config(_KINDS[kind](settings, path, processor, beside or path, dataset))
+    try:
+        return Config(_KINDS[kind](settings, path, processor, beside or path, dataset))
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        if isinstance(error, PoiseError):
+            raise
+        files = path if beside is None else f"{path} or {beside.name} beside it"
+        raise ConfigError(
+            f"{files}: a setting is of another kind than transformers writes it "
+            f"({type(error).__name__}: {error})"
+        ) from error
 
 
 def _refusal(settings: Tree, path: Path) -> str:
