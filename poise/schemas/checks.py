@@ -63,6 +63,7 @@ class _Check:
         self.check_links(names)
         self.check_numbers("joint_weights", len(names), may_be_empty=not needs_weights)
         self.check_numbers("sigmas", len(names), may_be_empty=True)
+        self.check_statistics()
 
     def entries(self, section: str) -> list[tuple[int, Mapping[str, Any]]]:
         """(key, entry) of keypoint_info or skeleton_info, whose keys count from 0."""
@@ -117,12 +118,12 @@ class _Check:
         swaps = {p["name"]: p.get("swap") or "" for _, p in self.entries("keypoint_info")}
         for key, point in self.entries("keypoint_info"):
             name, other = point["name"], swaps[point["name"]]
-            if other and other not in names:
+            if other and (not isinstance(other, str) or other not in names):
                 self.fail(
                     point,
                     "swap",
-                    f"'swap' of keypoint {key} '{name}' names '{other}', which does not "
-                    f"exist{nearest(other, names)}",
+                    f"'swap' of keypoint {key} '{name}' names {other!r}, which does not "
+                    f"exist{nearest(str(other), names)}",
                     UnknownKeypointError,
                 )
             if other and other != name and swaps[other] != name:
@@ -141,11 +142,11 @@ class _Check:
             if not isinstance(ends, (list, tuple)) or len(ends) != 2:
                 self.fail(link, "link", f"link {key} is a pair of keypoint names, got {ends!r}")
             for end in ends:
-                if end not in known:
+                if not isinstance(end, str) or end not in known:
                     self.fail(
                         link,
                         "link",
-                        f"link {key} names the keypoint '{end}', which does not "
+                        f"link {key} names the keypoint {end!r}, which does not "
                         f"exist{nearest(str(end), known)}",
                         UnknownKeypointError,
                     )
@@ -163,14 +164,26 @@ class _Check:
                 f"'{name}' has {len(values)} numbers for {count} keypoints; give one each{hint}",
             )
         for i, value in enumerate(values):
-            wrong = (
-                isinstance(value, bool)
-                or not isinstance(value, (int, float))
-                or not 0 <= value < float("inf")
-            )
+            wrong = not _is_number(value) or not 0 <= value < float("inf")
             if wrong or (name == "sigmas" and value == 0):
                 least = "above 0" if name == "sigmas" else "of at least 0"
                 self.fail(self.info, name, f"'{name}' {i} is a number {least}, got {value!r}")
+
+    def check_statistics(self) -> None:
+        """Numbers by their names, or lists of numbers."""
+        stats = self.info.get("stats_info", {})
+        if not isinstance(stats, Mapping):
+            self.fail(self.info, "stats_info", f"'stats_info' is a dict, got {stats!r}")
+        for name, given in stats.items():
+            value = _plain(given)
+            if not all(map(_is_number, value if isinstance(value, (list, tuple)) else [value])):
+                self.fail(
+                    stats, name, f"'{name}' of 'stats_info' is one or more numbers, got {value!r}"
+                )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _plain(values: Any) -> Any:

@@ -152,6 +152,10 @@ def test_an_unknown_name_is_suggested(raw):
         ({"keypoint_info": {0: {"name": "a"}, 2: {"name": "b"}}}, "number 1 is 2"),
         ({"keypoint_info": {0: {"name": "a", "color": [300, 0, 0]}}}, r"0\.\.255, got \[300,"),
         ({"skeleton_info": {0: {"link": ("neck", "neck", "neck")}}}, "link 0 is a pair"),
+        ({"skeleton_info": {0: dict(link=["neck", {}])}}, "link 0 names the keypoint {}"),
+        ({"keypoint_info": {0: dict(name="a", swap=5)}}, "'swap' of keypoint 0 'a' names 5"),
+        ({"stats_info": 5}, "'stats_info' is a dict, got 5"),
+        ({"stats_info": dict(a=[1, "x"])}, r"'a' of 'stats_info' is one or .* got \[1, 'x'\]"),
     ],
 )
 def test_what_does_not_fit_the_keypoints_is_named(raw, change, text):
