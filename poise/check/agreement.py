@@ -110,7 +110,7 @@ def _crop(
     head: Any,
 ) -> Iterator[Finding]:
     size, wanted = _listed(step.get("input_size")), _listed(codec.get("input_size"))
-    if size and wanted and size != wanted[:2]:
+    if isinstance(size, list) and isinstance(wanted, list) and size != wanted[:2]:
         yield Finding(
             "error",
             "config",

@@ -41,7 +41,7 @@ class Context:
         parts: those of `PARTS` that are checked and that the config has.
         is_file: whether the config is the user's own file, whose data should be there.
         broken: top-level keys in which an error was found: what is built of them is not tried.
-        stopped: whether nothing more is to be looked at.
+            "course" among them says that the course of the training cannot be counted.
         checked: what was looked at, in words.
         metrics: names of figures that a validation gave, by part.
         steps: batches of an epoch, by the real data; None where they are unknown.
@@ -55,7 +55,6 @@ class Context:
     parts: tuple[str, ...] = PARTS
     is_file: bool = True
     broken: set[str] = field(default_factory=set)
-    stopped: bool = False
     checked: list[str] = field(default_factory=list)
     metrics: dict[str, list[str]] = field(default_factory=dict)
     steps: int | None = None

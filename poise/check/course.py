@@ -46,7 +46,7 @@ class _Length:
 def check_course(context: Context) -> Iterator[Finding]:
     """Length, schedules, intervals and learning rate of a training."""
     cfg = context.tree.get("train_cfg")
-    if not context.trains or not isinstance(cfg, Mapping):
+    if not context.trains or "course" in context.broken or not isinstance(cfg, Mapping):
         return
     length, faults = _length(cfg)
     for fault in faults:
@@ -293,7 +293,7 @@ def _rate(context: Context) -> Iterator[Finding]:
         scale.get("base_batch_size"),
         context.tree["train_dataloader"].get("batch_size", 1),
     )
-    if not base or scale.get("enable") or batch == base:
+    if not base or not batch or scale.get("enable") or batch == base:
         return
     rate = ((context.tree.get("optim_wrapper") or {}).get("optimizer") or {}).get("lr")
     yield Finding(

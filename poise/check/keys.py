@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
-from poise.check.context import Context, finding_of
+from poise.check.context import PARTS, Context, finding_of
 from poise.check.report import Finding
 from poise.config import where
 from poise.errors import CheckpointError, ConfigError, nearest
@@ -57,6 +58,34 @@ RUN_KEYS = (
     "work_dir",
 )
 _NEEDED = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
+
+
+_DICT, _LIST = (Mapping, "a dict"), ((list, tuple), "a list")
+_NUMBER, _NAMES = ((int, float), "a number"), ((str, list, tuple, NoneType), "one or more names")
+#: settings that other checks count with -> what they are; of `param_scheduler`, of each of several
+_FORMS: dict[str, tuple[Any, str]] = {
+    "default_scope": ((str, NoneType), "a name"),
+    **dict.fromkeys(("model", "train_cfg", "auto_scale_lr"), _DICT),
+    **dict.fromkeys(("optim_wrapper", "optim_wrapper.optimizer"), _DICT),
+    **{f"{part}_dataloader": _DICT for part in PARTS},
+    "default_hooks": _DICT,
+    "default_hooks.checkpoint": _DICT,
+    "default_hooks.checkpoint.interval": _NUMBER,
+    "default_hooks.checkpoint.save_best": _NAMES,
+    "custom_hooks": _LIST,
+    "param_scheduler": ((Mapping, list, tuple), "a dict or a list"),
+    "param_scheduler.begin": _NUMBER,
+    "param_scheduler.milestones": _LIST,
+    "param_scheduler.milestones.*": _NUMBER,
+    "train_cfg.val_interval": _NUMBER,
+    "train_cfg.val_begin": _NUMBER,
+    "train_dataloader.batch_size": _NUMBER,
+    "auto_scale_lr.base_batch_size": _NUMBER,
+}
+#: of these nothing may stand for "not there"
+_OPTIONAL = frozenset(k for k, form in _FORMS.items() if "." not in k or form in (_DICT, _NAMES))
+#: what a config is written with; objects may stand for the dicts that they are built from
+_PLAIN = (str, int, float, list, tuple, Mapping, NoneType)
 
 
 def check_overrides(cfg: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
@@ -131,10 +160,28 @@ def key_faults(cfg: Mapping[str, Any]) -> Iterator[ConfigError]:
 
 
 def check_keys(context: Context) -> Iterator[Finding]:
-    """Misspelt and missing keys."""
+    """Misspelt and missing keys, and settings of another kind than others count with."""
+    for key, (kind, words) in _FORMS.items():
+        for value, path in _values(context.tree, key.split("."), ()):
+            absent = value is None and key in _OPTIONAL
+            if isinstance(value, _PLAIN) and not isinstance(value, kind) and not absent:
+                context.broken.add("course")
+                text = f"expected {words}, got {value!r:.80}"
+                yield Finding("error", "config", text, context.at(*path))
     if context.trains:
         for fault in key_faults(context.cfg):
             yield finding_of(fault, "config")
+
+
+def _values(tree: Any, keys: list[str], path: tuple[Any, ...]) -> Iterator[tuple[Any, Any]]:
+    """Values with their paths; in a list each item is meant, with or without "*"."""
+    if not keys:
+        yield tree, path
+    elif isinstance(tree, (list, tuple)):
+        for i, item in enumerate(tree):
+            yield from _values(item, keys[1:] if keys[0] == "*" else keys, (*path, i))
+    elif isinstance(tree, Mapping) and keys[0] in tree:
+        yield from _values(tree[keys[0]], keys[1:], (*path, keys[0]))
 
 
 def _is_misspelling(key: str, hint: str) -> bool:

@@ -116,6 +116,26 @@ def test_faults_of_the_head_are_mended_to_find_the_next(project):
             ),
             ["which GenerateTarget encodes"],
         ),
+        (
+            ("val_interval=1", "val_interval='1'"),
+            ["error: train_cfg.val_interval (", "cfg.py, line", "expected a number, got '1'"],
+        ),
+        (
+            (
+                "train_cfg =",
+                "param_scheduler = [dict(type='MultiStepLR', milestones=5)]\ntrain_cfg =",
+            ),
+            ["error: param_scheduler.0.milestones (", "expected a list, got 5"],
+        ),
+        (
+            ("train_cfg =", "default_hooks = []\ntrain_cfg ="),
+            ["error: default_hooks (", "expected a dict, got []"],
+        ),
+        (
+            ("batch_size=2", "batch_size=None"),
+            ["train_dataloader.batch_size (", "expected a number, got None"],
+        ),
+        (("'mmpose'", "1"), ["error: default_scope (", "expected a name, got 1"]),
         (("train_cfg =", "trian_dataloder = dict()\ntrain_cfg ="), ["fit together"]),
     ],
 )
