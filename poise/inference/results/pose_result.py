@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from poise._lazy import needed
+from poise._words import counted
 from poise.geometry.covariances import ellipse_radius
 from poise.inference.results.calibration import Calibration
 from poise.inference.results.probabilities import probabilities_of
@@ -24,6 +26,10 @@ RESULT_VERSION = 1
 #: microsecond, a tenth of a millimetre.
 _PIXEL_DECIMALS, _SCORE_DECIMALS, _TIME_DECIMALS, _DECIMALS_3D = 2, 4, 6, 4
 _COVARIANCE_DECIMALS = 4
+#: In a higher layer, hence by its name.
+_DRAWER = "poise.inference.sinks.drawing:Drawer"
+#: Pixels; larger pictures are made smaller in notebooks.
+_SHOWN_SIDE = 1600
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +63,9 @@ class SourceInfo:
         return self.kind in ("camera", "stream")
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class PoseResult:
-    """The people (hands, animals ...) of one picture or frame.
+    """The people (hands, animals ...) of one picture or frame. A notebook shows them drawn.
 
     Attributes:
         image: (H, W, 3) uint8 BGR, as it was read.
@@ -103,6 +109,14 @@ class PoseResult:
 
     def __len__(self) -> int:
         return len(self.instances)
+
+    def __repr__(self) -> str:
+        """What was found where, in a line: fields are long arrays."""
+        if self.error is not None:
+            return f"PoseResult({self.where}: {self.error})"
+        kind = f" ({self.schema})" if self.schema else ""
+        poses, points = counted(len(self), "pose"), counted(self.keypoints.shape[1], "keypoint")
+        return f"PoseResult({self.where}: {poses} of {points}{kind})"
 
     # ------------------------------------------------------------------- fields
 
@@ -328,6 +342,25 @@ class PoseResult:
         if self.keypoints_3d is not None and self.metainfo_3d is not None:
             flat.append(self.keypoints_3d.reshape(count, -1) if count else flat[0])
         return _known(np.concatenate(flat, 1))
+
+    def draw(self, **style: Any) -> np.ndarray:
+        """The picture with boxes, links and keypoints, (H, W, 3) uint8 BGR; black without one.
+
+        Args:
+            style: as `poise.inference.sinks.Drawer` takes it: `boxes=False`, `black=True` ...
+        """
+        module, _, name = _DRAWER.partition(":")
+        return getattr(importlib.import_module(module), name)(**style)(self).copy()
+
+    def _repr_jpeg_(self) -> bytes | None:
+        """What notebooks show; None leaves them the text."""
+        if self.image is None:
+            return None
+        from poise.visualization.files import encoded
+
+        picture = self.draw()
+        step = -(-max(picture.shape[:2]) // _SHOWN_SIDE)
+        return encoded(np.ascontiguousarray(picture[::step, ::step]), ".jpg", self.name)
 
     def to_supervision(self) -> Any:
         """`supervision.KeyPoints`, for that library's annotators.

@@ -5,6 +5,7 @@ import json
 import sys
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -48,6 +49,26 @@ def test_flags_and_probabilities_follow_from_scores_and_places():
     np.testing.assert_array_equal(found.in_frame, expected)
     assert found.where == "clip.mp4, frame 7"
     assert (found.fps, found.track_ids, found.keypoints_3d) == (25.0, None, None)
+
+
+def test_its_text_is_a_line_and_says_what_went_wrong():
+    assert repr(result()) == "PoseResult(clip.mp4, frame 7: 2 poses of 17 keypoints (coco))"
+    assert repr(result(1)) == "PoseResult(clip.mp4, frame 7: 1 pose of 17 keypoints (coco))"
+    assert repr(result(0, error="not read")) == "PoseResult(clip.mp4, frame 7: not read)"
+
+
+def test_it_draws_itself_and_notebooks_show_that():
+    found = result()
+    drawn = found.draw(boxes=False)
+    assert drawn.shape == found.image.shape
+    assert drawn.any()
+    assert not found.image.any()
+    shown = cv2.imdecode(np.frombuffer(found._repr_jpeg_(), np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape == (30, 40, 3)
+    large = dataclasses.replace(found, image=np.zeros((3000, 4000, 3), np.uint8))
+    shown = cv2.imdecode(np.frombuffer(large._repr_jpeg_(), np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape == (1000, 1334, 3)
+    assert dataclasses.replace(found, image=None)._repr_jpeg_() is None
 
 
 def test_probabilities_keep_the_order_and_know_their_kinds():
