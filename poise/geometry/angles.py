@@ -21,8 +21,8 @@ def angle_between(first: Array, second: Array) -> Array:
     By half-angle tangents of unit vectors (Kahan 2006), which is exact near 0 and 180 degrees, too.
 
     Example:
-        >>> angle_between(np.array([1.0, 0, 0]), np.array([0, 0, 2.0]))
-        np.float64(90.0)
+        >>> float(angle_between(np.array([1.0, 0, 0]), np.array([0, 0, 2.0])))
+        90.0
     """
     a, b = _unit(first), _unit(second)
     difference, total = np.linalg.norm(a - b, axis=-1), np.linalg.norm(a + b, axis=-1)
@@ -35,8 +35,8 @@ def turn_between(first: Array, second: Array) -> Array:
     The second axis points up; NaN where a vector has no length.
 
     Example:
-        >>> turn_between(np.array([0.0, -1]), np.array([1.0, 0]))
-        np.float64(90.0)
+        >>> float(turn_between(np.array([0.0, -1]), np.array([1.0, 0])))
+        90.0
     """
     (ax, ay), (bx, by) = np.moveaxis(first, -1, 0), np.moveaxis(second, -1, 0)
     cross, dot = ax * by - ay * bx, ax * bx + ay * by

@@ -17,6 +17,8 @@ __all__ = ["Motion", "motion_html"]
 _WIDTH, _HEIGHT, _MARGINS = 530, 190, (44, 8, 10, 22)
 #: Degrees that a panel shows at least, so that noise stays small.
 _LEAST_REACH = 20.0
+#: Contacts of a foot that a panel can show.
+_MOST_CONTACTS = 60
 #: Points of a curve that a panel can show.
 _MOST_POINTS = 1500
 #: Left or middle, and right (Okabe and Ito 2008).
@@ -25,7 +27,7 @@ _STYLE = """
 .panels { display: flex; flex-wrap: wrap; gap: 6px 18px } .panels figure { width: 530px }
 .panels figcaption { font-size: 14px; font-weight: 600 } .panels svg { max-width: 100% }
 .panels text { font-size: 11px; fill: currentColor } .panels output { font-weight: 400 }
-.panels path { fill: none; stroke-width: 1.5; stroke-linejoin: round }
+.panels path { fill: none; stroke-width: 1.5; stroke-linejoin: round; stroke-linecap: round }
 .grid { stroke: #8884; stroke-width: 1 } .zero { stroke: #888a } .now { stroke: currentColor }
 .step { stroke-width: 1; stroke-dasharray: 2 3 } body { max-width: 1140px }
 .key span { display: inline-block; width: .8rem; height: .8rem; margin: 0 .3rem 0 1rem }
@@ -141,7 +143,9 @@ def _panel(title: str, person: Motion) -> str:
                 f'<text x="{x:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{tick:g} s</text>'
             )
     for side, colour in zip(("left", "right"), _COLOURS, strict=True):
-        for moment in person.contacts.get(side, ()) if side in curves else ():
+        contacts = person.contacts.get(side, ()) if side in curves else ()
+        # so many would be a grey area
+        for moment in contacts if len(contacts) <= _MOST_CONTACTS else ():
             x = left + (moment - begin) / second
             parts.append(f'<path class="step" stroke="{colour}" d="M{x:.1f} {top}V{base}"/>')
     for name, curve in curves.items():
@@ -180,8 +184,8 @@ def _thinned(times: Array, values: Array) -> tuple[Array, Array]:
 
 
 def _path(x: Array, y: Array) -> str:
-    """Lines through points, broken where one is not known."""
+    """Lines through points, broken where one is not known; a point that is alone is a dot."""
     known = np.isfinite(y)
     begins = known & ~np.concatenate(([False], known[:-1]))
     pairs = zip(x[known].tolist(), y[known].tolist(), begins[known].tolist(), strict=True)
-    return "".join(f"{'M' if new else 'L'}{a:.1f} {b:.1f}" for a, b, new in pairs)
+    return "".join(f"M{a:.1f} {b:.1f}h0" if new else f"L{a:.1f} {b:.1f}" for a, b, new in pairs)

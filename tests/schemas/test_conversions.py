@@ -25,6 +25,30 @@ def names(schema: str) -> list[str]:
     return [point["name"] for point in schemas.get(schema)["keypoint_info"].values()]
 
 
+def test_points_are_found_by_common_words_whatever_the_names():
+    halpe = [point["name"] for point in schemas.get("halpe26")["keypoint_info"].values()]
+    words = ["left_hip + right_hip | pelvis", "head_top", "neck", "left_wing"]
+    middle, top, neck, wing = conversions.made_of(words, halpe)
+    assert middle.terms == ((11, 0.5), (12, 0.5))
+    assert (top.terms, neck.terms) == (((17, 1.0),), ((18, 1.0),))
+    assert (wing.kind, wing.terms) == ("missing", ())
+    # a sum of what is itself a sum
+    coco = halpe[:17]
+    (half,) = conversions.made_of(["neck + nose"], coco)
+    assert half.terms == ((5, 0.25), (6, 0.25), (0, 0.5))
+    # the second way, where the first has a lack
+    assert (
+        conversions.made_of(["left_toe | left_hip + tail"], ["HipL", "tail"])[0].kind == "derived"
+    )
+    assert conversions.kind_of([p["name"] for p in _points("ap10k")]) == "quadruped"
+    assert conversions.sides_of([p["name"] for p in _points("freihand2d")]) == ("",)
+    assert conversions.sides_of(coco) == ("left", "right")
+
+
+def _points(name):
+    return schemas.get(name)["keypoint_info"].values()
+
+
 def test_equal_names_are_measured():
     mapping = conversions.find("aic", "coco")
     assert mapping.pairs()[:3] == [(0, 6), (1, 8), (2, 10)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from scipy.signal import find_peaks
 
 from poise._arrays import Array
 
@@ -65,6 +64,8 @@ def find_steps(ahead: Array, times: Array, *, leg: float = np.nan) -> Steps | No
     Returns:
         None where there are fewer than three contacts.
     """
+    from scipy.signal import find_peaks
+
     known = np.isfinite(ahead)
     if known.sum(0).min() < 3:
         return None

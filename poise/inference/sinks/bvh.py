@@ -12,7 +12,7 @@ from poise._arrays import Array
 from poise.errors import DataError
 from poise.inference.sinks.spool import Motion, PersonSink, right_handed, y_up
 
-__all__ = ["BvhSink", "Skeleton", "joint_angles"]
+__all__ = ["BvhSink", "Skeleton", "joint_rotations"]
 
 _CENTIMETRES = 100.0
 #: Order in which the three angles of a joint are given and applied.
@@ -100,7 +100,7 @@ class BvhSink(PersonSink):
         return encode_bvh(skeleton, poses, motion.fps).encode()
 
 
-def joint_angles(skeleton: Skeleton, poses: Array) -> Array:
+def joint_rotations(skeleton: Skeleton, poses: Array) -> Array:
     """Rotation of each joint against its parent that brings the rest pose to poses.
 
     A joint with several children takes the rotation that fits all of them best (Kabsch 1976), one
@@ -146,7 +146,7 @@ def encode_bvh(skeleton: Skeleton, poses: Array, fps: float) -> str:
     _write_joint(lines, skeleton, root, 0)
     # leaves are end sites, which have no angles
     moving = [j for j in skeleton.order if skeleton.children(j)]
-    local = joint_angles(skeleton, poses)[:, moving]
+    local = joint_rotations(skeleton, poses)[:, moving]
     turns = Rotation.from_matrix(local.reshape(-1, 3, 3)).as_euler(_ORDER, degrees=True)
     angles = np.unwrap(turns.reshape(len(poses), -1), axis=0, period=360)
     rows = np.concatenate((poses[:, root], angles), axis=1)

@@ -11,7 +11,7 @@ from poise.errors import DataError, MissingDependencyError
 from poise.inference.lifting import SPACE_3D
 from poise.inference.results.pose_result import PoseResult, SourceInfo
 from poise.inference.sinks import open_sinks
-from poise.inference.sinks.bvh import Skeleton, encode_bvh, joint_angles
+from poise.inference.sinks.bvh import Skeleton, encode_bvh, joint_rotations
 from poise.inference.sinks.c3d import encode_c3d
 from poise.structures import InstanceData, parse_pose_metainfo
 
@@ -156,7 +156,7 @@ def test_bones_turn_the_shortest_way_and_opposite_ones_at_all():
         ("a", "b", "c"), np.array([-1, 0, 1]), np.eye(3)[[0, 1, 1]] * [[0], [1], [1]]
     )
     pose = np.array([[[0, 0, 0], [0, -1, 0], [0, -2, 0.0]]])
-    local = joint_angles(skeleton, pose)
+    local = joint_rotations(skeleton, pose)
     np.testing.assert_allclose(local[0, 0] @ [0, 1, 0], [0, -1, 0], atol=1e-12)
     np.testing.assert_allclose(local[0, 1], np.eye(3), atol=1e-12)
     np.testing.assert_allclose(np.linalg.det(local), 1)
