@@ -36,8 +36,8 @@ def predict(
         str,
         typer.Option(
             help="What to write, comma separated: image, video, json, jsonl, coco, csv, parquet, "
-            "sheet, yolo, dlc, sleap, trc, c3d, bvh, html, or none. auto: image,json of pictures "
-            "and video,jsonl of videos."
+            "sheet, yolo, dlc, sleap, trc, c3d, bvh, angles, html, or none. auto: image,json of "
+            "pictures and video,jsonl of videos."
         ),
     ] = "auto",
     show: Annotated[bool, typer.Option("--show", help="Also show the poses in a window.")] = False,
