@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["counted", "listed", "shortened"]
+__all__ = ["counted", "listed", "numbered", "shortened"]
 
 #: of things whose names do not simply get an s
 _SEVERAL = {"person": "people", "class": "classes", "box": "boxes"}
+
+_VERBS = {"are": "is", "were": "was", "have": "has", "belong": "belongs"}
 
 
 def counted(count: int, one: str) -> str:
@@ -25,6 +27,22 @@ def counted(count: int, one: str) -> str:
     before, space, last = one.rpartition(" ")
     several = f"{before}{space}{_SEVERAL.get(last, f'{last}s')}"
     return f"{count:,} {one if count == 1 else several}"
+
+
+def numbered(count: int, several: str) -> str:
+    """A number of things that are called in the plural, in the singular where it is one.
+
+    Example:
+        >>> numbered(1, "pictures that are absent"), numbered(2000, "people without box")
+        ('1 picture that is absent', '2,000 people without box')
+    """
+    if count != 1:
+        return f"{count:,} {several}"
+    first, *rest = several.split(" ")
+    if rest[:1] == ["that"]:
+        rest[1:2] = [_VERBS.get(rest[1], rest[1])]
+    of_one = {several: one for one, several in _SEVERAL.items()}
+    return " ".join(["1", of_one.get(first, first.removesuffix("s")), *rest])
 
 
 def shortened(things: Iterable[Any], most: int = 5) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from poise import schemas
+from poise._words import counted
 from poise.check.context import Context, bare_type, datasets_of
 from poise.check.keys import converts
 from poise.check.report import Finding
@@ -151,7 +152,8 @@ def check_schemas(context: Context) -> Iterator[Finding]:
             yield Finding(
                 "warning",
                 "data",
-                f"training is for {len(names[0])} keypoints ({known['train']['dataset_name']}), "
+                f"training is for {counted(len(names[0]), 'keypoint')} "
+                f"({known['train']['dataset_name']}), "
                 f"{part} for {len(names[1])} others ({known[part]['dataset_name']})",
                 context.at(f"{part}_dataloader", "dataset"),
                 fix="the same metainfo for both, or a KeypointConverter",

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from poise._words import shortened
+from poise._words import counted, shortened
 from poise.datasets.coco_file import read_json
 from poise.datasets.instances import InstanceRule
 from poise.datasets.paths import join_path
@@ -216,7 +216,8 @@ class AnnotationFile:
         bad = ~np.isfinite(values).reshape(len(same), -1).all(axis=1)
         if bad.any():
             yield Fault(
-                f"NaN, null or infinity in the keypoints of {bad.sum():,} annotations (id "
+                "NaN, null or infinity in the keypoints of "
+                f"{counted(int(bad.sum()), 'annotation')} (id "
                 f"{shortened(ids[bad])})",
                 fix="correct them, or filter_cfg=dict(on_bad='skip')",
             )

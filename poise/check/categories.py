@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poise._words import counted
 from poise.check.files import read_annotations, write_annotations
 from poise.errors import DataError, nearest
 
@@ -40,7 +41,7 @@ class JoinedNames:
     @property
     def said(self) -> str:
         """What was done, in a sentence."""
-        parts = [f"{label} ({len(own)} keypoints)" for label, own in self.own.items()]
+        parts = [f"{label} ({counted(len(own), 'keypoint')})" for label, own in self.own.items()]
         return (
             f"categories: {' and '.join(parts)}: one set of {len(self.names)}; those that a "
             "category lacks count in none of its losses and scores. --category NAME takes one alone"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from poise._words import shortened
+from poise._words import counted, shortened
 from poise.check.annotations import AnnotationFile
 from poise.check.context import (
     Context,
@@ -185,7 +185,7 @@ def _classes(context: Context, dataset: Any) -> Iterator[Finding]:
         # fewer classes leave some of the head's without any box
         "error" if len(names) > count else "warning",
         "data",
-        f"the data have {len(names)} classes ({shortened(names)}), the head has {count}",
+        f"the data have {counted(len(names), 'class')} ({shortened(names)}), the head has {count}",
         context.at(*path, "num_classes"),
         fix=f"num_classes={len(names)}, or metainfo=dict(classes=...) with the names of {count}",
     )

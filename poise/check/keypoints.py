@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from poise import schemas
-from poise._words import shortened
+from poise._words import counted, shortened
 from poise.check.categories import OWN
 from poise.check.files import read_annotations
 from poise.errors import DataError
@@ -71,7 +71,7 @@ def describe_content(
     names = _names(content, category, path)
     if count is not None and count != len(names):
         raise DataError(
-            f"--num-keypoints {count}, but {path} has {len(names)} keypoints"
+            f"--num-keypoints {count}, but {path} has {counted(len(names), 'keypoint')}"
             f" ({shortened(names, 4)}); leave it at auto"
         )
     known = schema_of_names(names, prefer)
@@ -121,7 +121,8 @@ def _names(content: Mapping[str, Any], category: Mapping[str, Any], path: Path) 
     names = names or [f"keypoint_{number}" for number in range(length)]
     if len(names) != length or len(first) % 3:
         raise DataError(
-            f"{path}: category '{category.get('name')}' names {len(names)} keypoints, an "
+            f"{path}: category '{category.get('name')}' names {counted(len(names), 'keypoint')}, "
+            "an "
             f"annotation has {len(first)} numbers, expected {3 * len(names)} (x, y, v of each); "
             "`poise data convert FILE -o NEW.json` makes triples of pairs and of nested lists"
         )
@@ -133,7 +134,7 @@ def _names(content: Mapping[str, Any], category: Mapping[str, Any], path: Path) 
 
 def _pairs(swap: Mapping[str, str]) -> str:
     count = len(swap) // 2
-    return "1 pair" if count == 1 else f"{count} pairs"
+    return counted(count, "pair")
 
 
 def _swaps(

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from poise._words import counted
 from poise.check.context import PARTS, Context, finding_of
 from poise.check.report import Finding
 from poise.config import where
@@ -236,7 +237,7 @@ def check_keypoints(
     saved = trained.get("num_keypoints")
     if saved is not None and have is not None and int(saved) != int(have):
         raise CheckpointError(
-            f"{path} was trained for {saved} keypoints (dataset "
+            f"{path} was trained for {counted(saved, 'keypoint')} (dataset "
             f"{trained.get('dataset_name', 'unknown')}), the test data has {have}; give a "
             "checkpoint of the same keypoints, or another config; a model of the union of "
             "several datasets needs model.test_cfg.output_keypoint_indices"

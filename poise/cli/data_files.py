@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from poise._words import counted, shortened
+from poise._words import counted, numbered, shortened
 
 __all__ = ["convert", "split"]
 
@@ -144,7 +144,9 @@ def convert(
     for reason, count in found.lost.items():
         if count:
             where = shortened(found.ids.get(reason, ()), _IDS_SHOWN)
-            sys.stdout.write(f"left out: {count:,} {reason}{f': {where}' if where else ''}\n")
+            sys.stdout.write(
+                f"left out: {numbered(count, reason)}{f': {where}' if where else ''}\n"
+            )
     for file in files:
         sys.stdout.write(f"wrote {file}\n")
     if form == "yolo" or files[0].suffix in (".yaml", ".yml"):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from poise._words import shortened
+from poise._words import numbered, shortened
 from poise.cli.terminal import tracked
 
 __all__ = ["prepare"]
@@ -51,6 +51,6 @@ def prepare(
     for sentence in report.said:
         sys.stdout.write(f"{sentence}\n")
     for reason, where in report.lost.items():
-        sys.stdout.write(f"left out: {len(where):,} {reason}: {shortened(where, _SHOWN)}\n")
+        sys.stdout.write(f"left out: {numbered(len(where), reason)}: {shortened(where, _SHOWN)}\n")
     for file, content in report.files.items():
         sys.stdout.write(f"wrote {file}: {content}\n")

@@ -15,6 +15,7 @@ from typing import Any
 
 import typer
 
+from poise._words import counted
 from poise.cli import options
 
 __all__ = ["doctor"]
@@ -84,7 +85,8 @@ def _devices(problems: list[str]) -> list[str]:
     """What torch and ONNX Runtime compute on."""
     import torch
 
-    found = [f"cpu, {torch.get_num_threads()} threads of {os.cpu_count()} cores"]
+    threads = counted(torch.get_num_threads(), "thread")
+    found = [f"cpu, {threads} of {counted(os.cpu_count() or 1, 'core')}"]
     for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         about = torch.cuda.get_device_properties(number)
         found.append(f"cuda:{number}, {about.name}, {about.total_memory / 2**30:.0f} GiB")

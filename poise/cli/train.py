@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from poise._words import counted
 from poise.cli import run_options
 from poise.cli.interrupts import INTERRUPTED
 from poise.errors import ArgumentError, ConfigError, one_of
@@ -167,7 +168,7 @@ def train(
 def _tell_end(runner: Any) -> None:
     """Say where a run ended; a stopped one has an exit status of its own."""
     if runner.interrupted is None:
-        typer.echo(f"trained {runner.iter} iterations: {runner.work_dir}")
+        typer.echo(f"trained {counted(runner.iter, 'iteration')}: {runner.work_dir}")
         best = runner.message_hub.get_info("best_ckpt")
         if best:
             from poise.training.own_data import finds_boxes

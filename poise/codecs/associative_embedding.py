@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import as_numpy, is_tensor
-from poise.codecs.arrays import Array, keypoint_labels_of, size_pair
+from poise.codecs.arrays import Array, keypoint_labels_of, scale_between
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.blur import dilate_maps
 from poise.codecs.utils.gaussian_heatmap import (
@@ -75,10 +75,7 @@ class AssociativeEmbedding(BaseKeypointCodec):
         self.decode_topk = decode_topk
         self.decode_center_shift = decode_center_shift
         self.decode_max_instances = decode_max_instances
-        # UDP measures between pixel centres, hence size - 1
-        less = 1 if use_udp else 0
-        scale = (size_pair(input_size) - less) / (size_pair(heatmap_size) - less)
-        self.scale_factor = scale.astype(np.float32)
+        self.scale_factor = scale_between(input_size, heatmap_size, less=int(use_udp))
         self.sigma = (heatmap_size[0] * heatmap_size[1]) ** 0.5 / 64 if sigma is None else sigma
 
     def encode(self, keypoints: Array, keypoints_visible: Array | None = None) -> dict[str, Array]:
@@ -92,7 +89,7 @@ class AssociativeEmbedding(BaseKeypointCodec):
             `heatmaps` (K, H, W) float32; `keypoint_indices` (N, K, 2) int64: the flat pixel of
             each keypoint, and 1 where it is labelled and on the map; `keypoint_weights` (N, K).
         """
-        labels = keypoint_labels_of(keypoints, keypoints_visible)
+        labels = keypoint_labels_of(keypoints, keypoints_visible, axes=2)
         places = keypoints / self.scale_factor
         draw = generate_udp_gaussian_heatmaps if self.use_udp else generate_gaussian_heatmaps
         heatmaps, weights = draw(self.heatmap_size, places, labels, self.sigma)
@@ -123,13 +120,18 @@ class AssociativeEmbedding(BaseKeypointCodec):
             the people's scores (N,): the mean over keypoints before missing ones are filled.
 
         Raises:
-            DataError: (a ValueError) if heatmaps and tags differ in size.
+            DataError: (a ValueError) if heatmaps and tags do not fit.
         """
-        B, _, H, W = batch_heatmaps.shape
-        if batch_tags.shape[0] != B or tuple(batch_tags.shape[2:]) != (H, W):
+        B, K, H, W = batch_heatmaps.shape
+        if (
+            batch_tags.shape[0] != B
+            or tuple(batch_tags.shape[2:]) != (H, W)
+            or batch_tags.shape[1] % K
+        ):
             raise DataError(
                 f"Mismatched shapes of heatmap ({tuple(batch_heatmaps.shape)}) and tagging map "
-                f"({tuple(batch_tags.shape)}): both need the same B, H and W"
+                f"({tuple(batch_tags.shape)}): both need the same B, H and W, and there are tags "
+                "of each keypoint"
             )
         exact_order = is_tensor(batch_heatmaps)
         heatmaps, tags = as_numpy(batch_heatmaps), as_numpy(batch_tags)
@@ -148,7 +150,7 @@ class AssociativeEmbedding(BaseKeypointCodec):
             )
             for i, sample in enumerate(zip(*candidates, strict=True))
         ]
-        keypoints, scores, people = (list(part) for part in zip(*results, strict=True))
+        keypoints, scores, people = ([result[part] for result in results] for part in range(3))
         return keypoints, scores, people
 
     def _candidates(
@@ -179,12 +181,13 @@ class AssociativeEmbedding(BaseKeypointCodec):
             tied = np.unique(row[1:][equal])
             if len(tied):
                 response[tied], index[tied] = _torch_topk(peaks[tied], M)
-        fields = tags.reshape(B, -1, K, H * W).transpose(0, 2, 3, 1).reshape(B * K, H * W, -1)
+        L = tags.shape[1] // K
+        fields = tags.reshape(B, L, K, H * W).transpose(0, 2, 3, 1).reshape(B * K, H * W, L)
         of_candidates = fields[np.arange(B * K)[:, None], index]
         places = np.stack([index % W, index // W], axis=-1)
         return (
             response.reshape(B, K, M),
-            of_candidates.reshape(B, K, M, -1),
+            of_candidates.reshape(B, K, M, L),
             places.reshape(B, K, M, 2),
         )
 

@@ -65,6 +65,9 @@ class BaseKeypointCodec(metaclass=ABCMeta):
 
         Returns:
             Items of `encode`, (B, ...) each.
+
+        Raises:
+            DataError: (a ValueError) for a batch of none.
         """
         samples = [
             self.encode(
@@ -74,6 +77,11 @@ class BaseKeypointCodec(metaclass=ABCMeta):
             )
             for i, sample in enumerate(keypoints)
         ]
+        if not samples:
+            raise DataError(
+                f"{type(self).__name__}.batch_encode got no sample: what has no sample to encode "
+                "has no shape either"
+            )
         return {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
 
     def batch_decode(self, *batch_encoded: Any, **options: Any) -> Any:

@@ -7,7 +7,7 @@ import random
 import numpy as np
 
 from poise._arrays import as_numpy
-from poise.codecs.arrays import Array, keypoint_labels_of, size_pair
+from poise.codecs.arrays import Array, keypoint_labels_of, scale_between
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.gaussian_heatmap import Gaussians
 from poise.codecs.utils.instance_property import (
@@ -24,6 +24,8 @@ __all__ = ["DecoupledHeatmap"]
 
 #: Of labels of people of a usual size, pixels of the output; says how far peaks are looked at.
 TYPICAL_SIGMA = 2.0
+#: Of people without a size, pixels of the output.
+_LEAST_SIGMA = 1e-6
 
 
 @KEYPOINT_CODECS.register_module()
@@ -63,8 +65,7 @@ class DecoupledHeatmap(BaseKeypointCodec):
         self.root_type = root_type
         self.encode_max_instances = encode_max_instances
         self.heatmap_min_overlap = heatmap_min_overlap
-        scale = size_pair(input_size) / size_pair(heatmap_size)
-        self.scale_factor = scale.astype(np.float32)
+        self.scale_factor = scale_between(input_size, heatmap_size)
 
     def encode(
         self,
@@ -85,7 +86,7 @@ class DecoupledHeatmap(BaseKeypointCodec):
             `instance_heatmaps` (M * K, H, W), `keypoint_weights` (M, K) and `instance_coords`
             (M, 2) int32, root pixels.
         """
-        labels = keypoint_labels_of(keypoints, keypoints_visible)
+        labels = keypoint_labels_of(keypoints, keypoints_visible, axes=2)
         if bbox is None:
             left, top, right, bottom = get_instance_bbox(keypoints, labels).T
             bbox = np.stack([left, top, left, bottom, right, top, right, bottom], axis=-1)
@@ -128,7 +129,8 @@ class DecoupledHeatmap(BaseKeypointCodec):
         )
         # Divided by 2, not by 2 a: the formula that the released models were trained with.
         radii = [(b + np.sqrt(b**2 - 4 * a * c)) / 2 for a, b, c in quadratics]
-        return (np.min(radii, axis=0) / 3).astype(np.float32)
+        # a box without a size has a gaussian of one pixel, not of NaN
+        return np.maximum(np.min(radii, axis=0) / 3, _LEAST_SIGMA).astype(np.float32)
 
     def _choose(self, roots: Array, visible: Array, sizes: Array) -> tuple[Array, Array]:
         """Which people (M,) to train on, small ones first, and their root pixels (M, 2) int32.

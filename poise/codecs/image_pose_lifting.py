@@ -102,7 +102,7 @@ class ImagePoseLifting(LiftingCodec):
         visible = keypoint_labels_of(keypoints, keypoints_visible)
         if lifting_target is None:
             lifting_target = keypoints[:1]
-        _, weight, trajectory = target_weights(lifting_target, lifting_target_visible)
+        weight, trajectory = target_weights(lifting_target, lifting_target_visible)
         label, root = around_root(lifting_target, self.root_index, dtype=np.float32)
         label, weight, encoded = self._cut_root(label, weight)
         inputs = keypoints.copy()

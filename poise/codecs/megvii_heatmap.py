@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import as_numpy
-from poise.codecs.arrays import Array, one_of_each, size_pair
+from poise.codecs.arrays import Array, check_maps, one_of_each, scale_between
 from poise.codecs.base import OnePersonCodec
 from poise.codecs.utils.blur import blur_maps
 from poise.codecs.utils.gaussian_heatmap import window_cells
@@ -44,8 +44,7 @@ class MegviiHeatmap(OnePersonCodec):
         self.input_size = input_size
         self.heatmap_size = heatmap_size
         self.kernel_size = kernel_size
-        scale = size_pair(input_size) / size_pair(heatmap_size)
-        self.scale_factor = scale.astype(np.float32)
+        self.scale_factor = scale_between(input_size, heatmap_size)
 
     def batch_encode(  # type: ignore[override]
         self, keypoints: Array, keypoints_visible: Array | None = None
@@ -96,6 +95,7 @@ class MegviiHeatmap(OnePersonCodec):
         Returns:
             keypoints (B, 1, K, 2) float32 in input space, and scores (B, 1, K).
         """
+        check_maps(self, batch_encoded)
         batch = as_numpy(batch_encoded)
         B, K, H, W = batch.shape
         pixel, peaks, slopes = peaks_of_modulated(batch.reshape(B * K, H, W), self.kernel_size)

@@ -101,7 +101,7 @@ class MotionBERTLabel(BaseKeypointCodec):
         visible = keypoint_labels_of(keypoints, keypoints_visible)
         if lifting_target_visible is None:
             lifting_target_visible = np.ones(lifting_target.shape[:-1], dtype=np.float32)
-        _, weight, _ = target_weights(lifting_target, lifting_target_visible)
+        weight, _ = target_weights(lifting_target, lifting_target_visible)
         inputs = network_layout(keypoints, visible, concat_vis=False, flatten=False).copy()
         inputs[..., :2] = inputs[..., :2] / w * 2 - [1, h / w]
         label, factor = self._target(lifting_target, camera_param or {}, factor, len(inputs))

@@ -10,6 +10,7 @@ from poise._arrays import as_numpy
 from poise.codecs.arrays import Array, keypoint_labels_of
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.widths import map_covariances
+from poise.errors import DataError
 from poise.registry import KEYPOINT_CODECS
 
 __all__ = ["MoveNetLabel"]
@@ -59,11 +60,17 @@ class MoveNetLabel(BaseKeypointCodec):
             `heatmaps` (K, h, w), `centers` (1, h, w), `regressions` and `offsets` (2K, h, w;
             pairs of dy, dx, in cells), `keypoint_weights` (1, K); all float32. h and w are those of
             the output, `input_size / stride`.
+
+        Raises:
+            DataError: (a ValueError) for several people.
         """
-        labels = keypoint_labels_of(keypoints, keypoints_visible)
+        labels = keypoint_labels_of(keypoints, keypoints_visible, axes=2)
+        if len(keypoints) != 1:
+            raise DataError(f"MoveNetLabel encodes one person, got keypoints {keypoints.shape}")
         w, h = self.heatmap_size
         yx = keypoints[0, :, ::-1] / self.stride
-        cell = np.floor(yx).astype(int)
+        with np.errstate(invalid="ignore"):  # what is not finite is a cell far off
+            cell = np.floor(yx).astype(int)
         valid = (labels[0] > 0.5) & (cell >= 0).all(1) & (cell < (h, w)).all(1)
         n = len(yx)
         rows, cols = np.arange(h)[:, None], np.arange(w)
@@ -77,7 +84,8 @@ class MoveNetLabel(BaseKeypointCodec):
         towards = np.zeros((n, 2, h, w))
         towards[:, 0] = yx[:, 0, None, None] - rows
         towards[:, 1] = yx[:, 1, None, None] - cols
-        offsets = towards * near[:, None]
+        # a keypoint that is not there may be NaN
+        offsets = np.where(near[:, None], towards, 0)
         middle = yx[valid].mean(0) if valid.any() else np.array([h / 2, w / 2])
         center = np.clip(np.floor(middle).astype(int), 0, (h - 1, w - 1))
         k = np.flatnonzero(valid)

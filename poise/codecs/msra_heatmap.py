@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from poise._arrays import as_numpy
-from poise.codecs.arrays import Array, is_device_tensor, one_of_each, size_pair
+from poise.codecs.arrays import Array, check_maps, is_device_tensor, one_of_each, scale_between
 from poise.codecs.base import OnePersonCodec
 from poise.codecs.utils.gaussian_heatmap import (
     generate_instance_heatmaps,
@@ -53,8 +51,7 @@ class MSRAHeatmap(OnePersonCodec):
         self.sigma = sigma
         self.unbiased = unbiased
         self.blur_kernel_size = blur_kernel_size
-        scale = size_pair(input_size) / size_pair(heatmap_size)
-        self.scale_factor = scale.astype(np.float32)
+        self.scale_factor = scale_between(input_size, heatmap_size)
 
     def batch_encode(  # type: ignore[override]
         self, keypoints: Array, keypoints_visible: Array | None = None
@@ -90,6 +87,7 @@ class MSRAHeatmap(OnePersonCodec):
             keypoints (B, 1, K, 2) float32 in input space, and scores (B, 1, K): the maxima.
             Arrays on the host, also for tensors.
         """
+        check_maps(self, batch_encoded)
         if not is_device_tensor(batch_encoded):
             batch_encoded = as_numpy(batch_encoded)
         B, K, H, W = batch_encoded.shape

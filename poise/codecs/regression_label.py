@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import as_numpy
-from poise.codecs.arrays import Array, keypoint_labels_of, size_pair
+from poise.codecs.arrays import Array, keypoint_labels_of
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.widths import spread_of_maps
 from poise.errors import ConfigError, DataError
@@ -44,8 +44,8 @@ class RegressionLabel(BaseKeypointCodec):
             `keypoint_labels` (N, K, 2) float32, relative to the input's size, and
             `keypoint_weights` (N, K) float32: 1 for labelled keypoints within the input.
         """
-        size = size_pair(self.input_size)
-        labelled = keypoint_labels_of(keypoints, keypoints_visible) > 0.5
+        size = np.asarray(self.input_size)
+        labelled = keypoint_labels_of(keypoints, keypoints_visible, axes=2) > 0.5
         within = ((keypoints >= 0) & (keypoints <= size - 1)).all(axis=-1)
         return {
             "keypoint_labels": (keypoints / size).astype(np.float32),
@@ -90,7 +90,7 @@ class RegressionLabel(BaseKeypointCodec):
             scores = (1 - encoded[..., 2:]).mean(axis=-1)
         else:
             scores = np.ones(encoded.shape[:-1], dtype=np.float32)
-        return encoded[..., :2] * size_pair(self.input_size), scores
+        return encoded[..., :2] * np.asarray(self.input_size), scores
 
     def batch_decode(self, batch_encoded: Any) -> tuple[Array, Array]:
         """Decode all samples of a batch at once.
@@ -128,7 +128,7 @@ class RegressionLabel(BaseKeypointCodec):
         """
         if heatmaps is not None:
             maps = as_numpy(heatmaps)
-            factors = size_pair(self.input_size) / np.array(maps.shape[:1:-1])
+            factors = np.asarray(self.input_size) / np.array(maps.shape[:1:-1])
             moments = scale_covariances(spread_of_maps(maps), factors)
             return np.asarray(moments[:, None], np.float32)
         encoded = as_numpy(batch_encoded)
@@ -139,7 +139,7 @@ class RegressionLabel(BaseKeypointCodec):
                 f"shape {encoded.shape}"
             )
         encoded = encoded if encoded.ndim == 4 else encoded[:, None]
-        sigmas = encoded[..., 2:] * size_pair(self.input_size)
+        sigmas = encoded[..., 2:] * np.asarray(self.input_size)
         variances = np.asarray(2 * sigmas**2, np.float32)
         covariances = variances[..., None] * np.eye(2, dtype=np.float32)
         covariances[~np.isfinite(variances).all(-1)] = np.nan

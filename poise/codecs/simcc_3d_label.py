@@ -9,7 +9,7 @@ import numpy as np
 
 from poise.codecs.arrays import Array
 from poise.codecs.base import BaseKeypointCodec
-from poise.codecs.simcc_label import SimCCLabel
+from poise.codecs.simcc_label import SimCCLabel, leading_axes
 from poise.errors import DataError
 from poise.registry import KEYPOINT_CODECS
 
@@ -182,7 +182,7 @@ class SimCC3DLabel(SimCCLabel):
         Returns:
             As `decode`, each with a leading B; N = 1 if there is no such axis.
         """
-        lead = x.shape[:-2] if x.ndim == 4 else (x.shape[0], 1)
+        lead = leading_axes(x, y, z)
         decoded = self.decode(*(axis.reshape(-1, *axis.shape[-2:]) for axis in (x, y, z)))
         keypoints, bins, scores = (part.reshape(*lead, *part.shape[1:]) for part in decoded)
         return keypoints, bins, scores

@@ -15,10 +15,10 @@ from poise.codecs.utils.blur import modulated_rows
 from poise.codecs.utils.post_processing import get_simcc_maximum, simcc_peaks
 from poise.codecs.utils.refinement import log_of_clipped, simcc_overshoot
 from poise.codecs.utils.widths import fitting_radius, line_variances, narrowed
-from poise.errors import ConfigError
+from poise.errors import ConfigError, DataError
 from poise.registry import KEYPOINT_CODECS
 
-__all__ = ["SimCCLabel"]
+__all__ = ["SimCCLabel", "leading_axes"]
 
 #: Factor of labels before the softmax of the loss, and of what most models predict.
 RTMPOSE_BETA = 10.0
@@ -114,14 +114,13 @@ class SimCCLabel(BaseKeypointCodec):
             `keypoint_x_labels` (B, N, K, Wx), `keypoint_y_labels` (B, N, K, Wy) and
             `keypoint_weights` (B, N, K).
         """
-        (x, y), weights = self._axis_labels(keypoints, keypoints_visible)
-        return {"keypoint_x_labels": x, "keypoint_y_labels": y, "keypoint_weights": weights}
+        return self.encode(keypoints, keypoints_visible)
 
     def _axis_labels(
         self, keypoints: Array, keypoints_visible: Array | None
     ) -> tuple[list[Array], Array]:
         """Labels (..., K, length) of each axis of keypoints (..., K, axes), and weights."""
-        labels = keypoint_labels_of(keypoints, keypoints_visible)
+        labels = keypoint_labels_of(keypoints, keypoints_visible, axes=len(self.input_size))
         bins = np.rint(keypoints * self.simcc_split_ratio)
         with np.errstate(invalid="ignore"):
             bins = bins.astype(np.int64)
@@ -179,7 +178,7 @@ class SimCCLabel(BaseKeypointCodec):
             is no such axis; with `decode_visibility`, the pair of scores and visibilities.
             Arrays on the host, also for tensors.
         """
-        lead = simcc_x.shape[:-2] if simcc_x.ndim == 4 else (simcc_x.shape[0], 1)
+        lead = leading_axes(simcc_x, simcc_y)
         keypoints, scores = self._decode(
             simcc_x.reshape(-1, *simcc_x.shape[-2:]), simcc_y.reshape(-1, *simcc_y.shape[-2:])
         )
@@ -240,7 +239,7 @@ class SimCCLabel(BaseKeypointCodec):
             where one of the axes has no response.
         """
         beta = beta or (1.0 if self._learns_logarithms else RTMPOSE_BETA)
-        lead = simcc_x.shape[:-2] if simcc_x.ndim == 4 else (simcc_x.shape[0], 1)
+        lead = leading_axes(simcc_x, simcc_y)
         variances = [
             self._variances(axis, as_numpy(vectors), beta)
             for axis, vectors in enumerate((simcc_x, simcc_y))
@@ -270,6 +269,17 @@ class SimCCLabel(BaseKeypointCodec):
         """Odd kernel whose sigma matches the labels: inverse of OpenCV's rule for sigma."""
         size = int((self.sigma[axis] * 20 - 7) // 3)
         return size - (size % 2 == 0)
+
+
+def leading_axes(*vectors: Any) -> tuple[int, int]:
+    """B and N of a batch of vectors (B, K, W) or (B, N, K, W); N = 1 if there is no such axis."""
+    shapes = [tuple(v.shape) for v in vectors]
+    if len(shapes[0]) not in (3, 4) or len({shape[:-1] for shape in shapes}) > 1:
+        raise DataError(
+            f"expected batches of SimCC vectors (B, K, W) or (B, N, K, W), alike but for W, got "
+            f"{' and '.join(map(str, shapes))}"
+        )
+    return shapes[0][:2] if len(shapes[0]) == 4 else (shapes[0][0], 1)
 
 
 @lru_cache(maxsize=32)

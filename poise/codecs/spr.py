@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import is_tensor
-from poise.codecs.arrays import Array, keypoint_labels_of, size_pair
+from poise.codecs.arrays import Array, keypoint_labels_of, scale_between
 from poise.codecs.base import BaseKeypointCodec
 from poise.codecs.utils.gaussian_heatmap import generate_gaussian_heatmaps
 from poise.codecs.utils.instance_property import get_diagonal_lengths, get_instance_root
@@ -69,8 +69,7 @@ class SPR(BaseKeypointCodec):
         self.decode_nms_kernel = decode_nms_kernel
         self.decode_max_instances = decode_max_instances
         self.decode_thr = decode_thr
-        scale = size_pair(input_size) / size_pair(heatmap_size)
-        self.scale_factor = scale.astype(np.float32)
+        self.scale_factor = scale_between(input_size, heatmap_size)
         if sigma is None:
             root_sigma = (heatmap_size[0] * heatmap_size[1]) ** 0.5 / 32
             sigma = (root_sigma, root_sigma // 2) if generate_keypoint_heatmaps else (root_sigma,)
@@ -95,7 +94,7 @@ class SPR(BaseKeypointCodec):
             `displacements` (2 K, H, W); `heatmap_weights` and `displacement_weights` of the
             same shapes; all float32.
         """
-        labels = keypoint_labels_of(keypoints, keypoints_visible)
+        labels = keypoint_labels_of(keypoints, keypoints_visible, axes=2)
         places = keypoints / self.scale_factor
         roots, rooted = get_instance_root(places, labels, self.root_type)
         sizes = get_diagonal_lengths(places, labels)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import as_numpy
-from poise.codecs.arrays import Array, is_device_tensor, one_of_each, size_pair
+from poise.codecs.arrays import Array, check_maps, is_device_tensor, one_of_each, scale_between
 from poise.codecs.base import OnePersonCodec
 from poise.codecs.utils.gaussian_heatmap import generate_instance_heatmaps
 from poise.codecs.utils.offset_heatmap import generate_instance_offset_heatmaps
@@ -63,9 +63,7 @@ class UDPHeatmap(OnePersonCodec):
         self.sigma = sigma
         self.radius_factor = radius_factor
         self.blur_kernel_size = blur_kernel_size
-        # between pixel centres, hence size - 1 (Huang 2020, eq. 4)
-        scale = (size_pair(input_size) - 1) / (size_pair(heatmap_size) - 1)
-        self.scale_factor = scale.astype(np.float32)
+        self.scale_factor = scale_between(input_size, heatmap_size, less=1)
 
     def batch_encode(  # type: ignore[override]
         self, keypoints: Array, keypoints_visible: Array | None = None
@@ -104,13 +102,14 @@ class UDPHeatmap(OnePersonCodec):
             Arrays on the host, also for tensors. A gaussian map without any response gives
             NaN.
         """
+        check_maps(self, batch_encoded)
         if self.heatmap_type == "gaussian":
             keypoints, scores = self._decode_gaussian(batch_encoded)
         else:
             keypoints, scores = self._decode_combined(as_numpy(batch_encoded))
-        last = size_pair(self.heatmap_size) - 1
+        last = np.asarray(self.heatmap_size) - 1
         # by the input's size, not size - 1: as the released models were evaluated
-        keypoints = keypoints / last * size_pair(self.input_size)
+        keypoints = keypoints / last * np.asarray(self.input_size)
         return keypoints[:, None], scores[:, None]
 
     def _decode_gaussian(self, heatmaps: Any) -> tuple[Array, Array]:
@@ -153,7 +152,7 @@ class UDPHeatmap(OnePersonCodec):
         """
         if self.heatmap_type != "gaussian":
             self.refuse_covariances()
-        factors = size_pair(self.input_size) / (size_pair(self.heatmap_size) - 1)
+        factors = np.asarray(self.input_size) / (np.asarray(self.heatmap_size) - 1)
         return map_covariances(batch_encoded, factors, sigma=self.sigma)
 
     @property

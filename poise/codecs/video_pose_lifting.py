@@ -90,7 +90,7 @@ class VideoPoseLifting(LiftingCodec):
         visible = keypoint_labels_of(keypoints, keypoints_visible)
         if lifting_target is None:
             lifting_target = keypoints[:1]
-        _, weight, trajectory = target_weights(lifting_target, lifting_target_visible)
+        weight, trajectory = target_weights(lifting_target, lifting_target_visible)
         encoded: dict[str, Any] = {}
         label = lifting_target.copy()
         if self.zero_center:

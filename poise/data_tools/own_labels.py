@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from poise._words import counted
+from poise._words import counted, numbered
 from poise.data_tools.formats.archives import is_archive, unpack
 from poise.data_tools.formats.reading import Reading
 from poise.data_tools.formats.table import convert_annotations, find_form, labels_in
@@ -42,7 +42,7 @@ def as_coco_file(
         sentences about what was made, guessed and left out.
     """
     found, files = convert_annotations(path, out, reading, form="coco")
-    left = [f"left out: {count:,} {reason}" for reason, count in found.lost.items() if count]
+    left = [f"left out: {numbered(count, reason)}" for reason, count in found.lost.items() if count]
     held = f"{counted(len(found.images), 'picture')}, {counted(found.kept, 'person')}"
     about = f"labels of {path}: {held}, now {out}"
     return files[0], found.folder, [about, *found.said, *left]

@@ -9,6 +9,7 @@ import numpy as np
 
 from poise._arrays import Array
 from poise._options import options_of
+from poise._words import counted
 from poise.errors import DataError, UnknownNameError, one_of
 from poise.metrics.base import BaseMetric, field
 from poise.metrics.functional.distances import keypoint_auc, keypoint_epe, keypoint_nme
@@ -83,7 +84,8 @@ class AUC(KeypointMetric):
     @options_of(BaseMetric, positional=True)
     def __init__(self, norm_factor: float = 30, num_thrs: int = 20, **options: Any) -> None:
         super().__init__(**options)
-        if norm_factor <= 0 or num_thrs < 1:
+        numbers = isinstance(num_thrs, int) and isinstance(norm_factor, (int, float))
+        if not numbers or num_thrs < 1 or norm_factor <= 0:
             raise DataError(
                 "AUC needs a distance in pixels, such as norm_factor=30, and thresholds, such as"
                 f" num_thrs=20, got {norm_factor=} and {num_thrs=}"
@@ -183,7 +185,8 @@ class NME(KeypointMetric):
             )
         if len(indices) != 2 or not all(-number <= index < number for index in indices):
             raise DataError(
-                f"`keypoint_indices` should be a pair among the {number} keypoints of {name!r},"
+                f"`keypoint_indices` should be a pair among the {counted(number, 'keypoint')} of "
+                f"{name!r},"
                 f" got {list(indices)}"
             )
         return indices[0], indices[1]

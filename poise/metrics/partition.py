@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import as_numpy
+from poise._words import counted
 from poise.errors import DataError
 from poise.metrics.base import BaseMetric
 from poise.registry import METRICS
@@ -70,7 +71,7 @@ class KeypointPartitionMetric(BaseMetric):
             if max(keypoints) >= number:
                 raise DataError(
                     f"partition {name!r} has keypoint {max(keypoints)}, but the dataset"
-                    f" {meta.get('dataset_name', '')!r} has {number} keypoints"
+                    f" {meta.get('dataset_name', '')!r} has {counted(number, 'keypoint')}"
                 )
             self.metrics[name].dataset_meta = {
                 **shared,

@@ -10,6 +10,7 @@ import numpy as np
 
 from poise._arrays import Array
 from poise._options import options_of
+from poise._words import counted
 from poise.errors import DataError, UnknownNameError, one_of
 from poise.metrics.base import BaseMetric
 from poise.metrics.functional.distances import keypoint_pck_accuracy
@@ -195,6 +196,6 @@ def _has_joints(poses: Array, joints: Iterable[Sequence[int]], what: str) -> Non
     last = max(max(group) for group in joints)
     if poses.shape[1] <= last:
         raise DataError(
-            f"{what}, of which the last is number {last}; these poses have {poses.shape[1]} "
-            "keypoints; is the metric that of the dataset?"
+            f"{what}, of which the last is number {last}; these poses have "
+            f"{counted(poses.shape[1], 'keypoint')}; is the metric that of the dataset?"
         )

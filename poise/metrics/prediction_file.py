@@ -21,6 +21,7 @@ import numpy as np
 
 from poise._arrays import host_array, is_tensor
 from poise._files import put_in_place
+from poise._words import counted
 from poise.errors import DataError, FileMissingError
 from poise.structures.element import BaseDataElement
 
@@ -148,12 +149,15 @@ def _samples(file: Path, lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, 
     for line in lines:
         if END in line:
             if line[END] != count:
-                raise DataError(f"{file} has {count} samples, its last line says {line[END]}")
+                raise DataError(
+                    f"{file} has {counted(count, 'sample')}, its last line says {line[END]}"
+                )
             return
         count += 1
         yield line
     raise DataError(
-        f"{file} ends after {count} samples without its last line; the test that wrote it was "
+        f"{file} ends after {counted(count, 'sample')} without its last line; the test that wrote "
+        "it was "
         "interrupted, or the copy is cut short"
     )
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from poise.report.cases import Case
 from poise.transforms.image import stored_image
+from poise.visualization import draw_keypoints
+from poise.visualization.files import encoded
 
 __all__ = ["SIDE", "cut_out", "draw_case", "side_by_side"]
 
@@ -30,8 +32,6 @@ def draw_case(case: Case, metainfo: Mapping[str, Any] | None = None) -> bytes | 
     Returns:
         the file's content, or None where the picture cannot be read or the case is not 2D.
     """
-    from poise.visualization import draw_keypoints
-
     picture = stored_image(case.path)
     if picture is None or case.truth.shape[-1] != 2:
         return None
@@ -47,12 +47,11 @@ def draw_case(case: Case, metainfo: Mapping[str, Any] | None = None) -> bytes | 
     return side_by_side(halves)
 
 
-def side_by_side(halves: Sequence[np.ndarray]) -> bytes | None:
+def side_by_side(halves: Sequence[np.ndarray]) -> bytes:
     """JPEG of pictures (H, W, 3) of one height, with a line between them."""
     gap = np.full((halves[0].shape[0], 3, 3), 255, np.uint8)
     parts = [part for half in halves for part in (gap, half)][1:]
-    done, content = cv2.imencode(".jpg", np.hstack(parts), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return content.tobytes() if done else None
+    return encoded(np.hstack(parts), ".jpg", "a case", (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
 
 
 def cut_out(picture: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:

@@ -22,6 +22,7 @@ from poise.serving.metrics import Metrics
 from poise.serving.pictures import Sent, boxes_of, decode
 from poise.serving.refusals import RefusedError
 from poise.serving.requests import Asked, DrawOptions, Options, PredictOptions, gone
+from poise.visualization.files import encoded
 
 __all__ = ["ClientGoneError", "PoseService"]
 
@@ -109,12 +110,9 @@ class PoseService:
                 result.keypoint_threshold = threshold
             suffix, settings = _PICTURES[options.type]
             try:
-                ok, data = cv2.imencode(suffix, drawer(result), settings)
+                return encoded(drawer(result), suffix, "the drawn picture", settings)
             except DataError as error:  # a keypoint of the style that the schema has not
                 raise RefusedError(422, str(error)) from error
-            if not ok:
-                raise RefusedError(500, "the drawn picture could not be encoded")
-            return data.tobytes()
 
         return (await self._written(request, asked, write))[0]
 

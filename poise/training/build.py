@@ -8,6 +8,7 @@ import pprint
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from poise._words import counted
 from poise.errors import ConfigError, FileMissingError
 from poise.registry import HOOKS
 
@@ -68,7 +69,7 @@ def build_dataloader(cfg: Any, name: str, runner: Any) -> Any:
         raise FileMissingError(f"{name}: {error}{advice}") from error
     if len(loader) == 0:
         raise ConfigError(
-            f"{name} gives no batch: {len(loader.dataset)} samples, batch_size "
+            f"{name} gives no batch: {counted(len(loader.dataset), 'sample')}, batch_size "
             f"{cfg.get('batch_size', 1)}, drop_last={cfg.get('drop_last', False)}"
         )
     return loader

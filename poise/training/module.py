@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from poise._failures import noting
-from poise._words import listed
+from poise._words import counted, listed
 from poise.errors import DataError
 from poise.models.base_model import parse_losses
 from poise.training.machine.memory import (
@@ -134,7 +134,8 @@ class PoseModule(pl.LightningModule):
             # trying in one process of several would leave the others waiting
             size = len(sample_names(batch))
             return BatchTooLargeError(
-                f"memory ran out with {size} samples in the batch of process {self.runner.rank}; "
+                f"memory ran out with {counted(size, 'sample')} in the batch of process "
+                f"{self.runner.rank}; "
                 "`poise train CONFIG --find-batch-size` measures on one device which would fit"
             )
         self.zero_grad()

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from poise.codecs import (
+    SPR,
+    AssociativeEmbedding,
     BaseKeypointCodec,
     DecoupledHeatmap,
     IntegralRegressionLabel,
     MegviiHeatmap,
+    MoveNetLabel,
     MSRAHeatmap,
     RegressionLabel,
     SimCCLabel,
@@ -214,3 +217,62 @@ def test_the_path_for_gpus_gives_the_same_simcc(rng, monkeypatch):
     np.testing.assert_array_equal(ours[0], keypoints)
     np.testing.assert_array_equal(ours[1][0], scores)
     np.testing.assert_allclose(ours[1][1], visibility, rtol=1e-4)
+
+
+SMALL = {"input_size": (48, 64), "heatmap_size": (12, 16)}
+PLANE_CODECS = [
+    *(codec for codec, _, _ in ROUND_TRIPS),
+    SimCCLabel((48, 64)),
+    SPR(**SMALL),
+    AssociativeEmbedding(**SMALL),
+    DecoupledHeatmap(**SMALL),
+    MoveNetLabel((48, 64)),
+]
+
+
+@pytest.mark.parametrize("codec", PLANE_CODECS, ids=name)
+def test_shapes_that_do_not_fit_are_explained(codec):
+    with pytest.raises(DataError, match=r"keypoints_visible \(1, 5\) do not fit keypoints"):
+        codec.encode(np.ones((1, 3, 2)), np.ones((1, 5)))
+    with pytest.raises(DataError, match=r"expected keypoints \(N, K, 2\), got \(1, 3, 3\)"):
+        codec.encode(np.ones((1, 3, 3)))
+
+
+@pytest.mark.parametrize("codec", HEATMAP_CODECS, ids=name)
+def test_a_batch_of_maps_has_four_axes(codec):
+    with pytest.raises(DataError, match=r"takes heatmaps \(B, C, H, W\), got \(3, 16, 12\)"):
+        codec.batch_decode(np.zeros((3, 16, 12), np.float32))
+
+
+def test_batches_of_none_and_vectors_that_do_not_fit_are_explained():
+    with pytest.raises(DataError, match=r"SPR.batch_encode got no sample"):
+        SPR(**SMALL).batch_encode(np.zeros((0, 1, 3, 2)))
+    codec = SimCCLabel((48, 64))
+    x, y = np.zeros((2, 3, 96)), np.zeros((2, 4, 128))
+    for call in (codec.batch_decode, codec.batch_decode_covariance):
+        with pytest.raises(DataError, match=r"alike but for W, got \(2, 3, 96\) and \(2, 4, 128"):
+            call(x, y)
+        with pytest.raises(DataError, match=r"\(96,\) and \(128,\)"):
+            call(x[0, 0], y[0, 0])
+    grouped = AssociativeEmbedding(decode_keypoint_order=[0, 1, 2], **SMALL)
+    maps = np.zeros((0, 3, 16, 12), np.float32)
+    assert grouped.batch_decode(maps, maps) == ([], [], [])
+    with pytest.raises(DataError, match="there are tags of each keypoint"):
+        grouped.batch_decode(np.zeros((1, 3, 16, 12)), np.zeros((1, 4, 16, 12)))
+
+
+def test_keypoints_that_are_not_there_leave_no_nan_in_targets(rng):
+    keypoints = rng.uniform(5, 40, (1, 3, 2))
+    keypoints[0, 1] = np.nan
+    targets = MoveNetLabel((48, 64)).encode(keypoints, np.array([[1, 0, 1.0]]))
+    assert all(np.isfinite(maps).all() for maps in targets.values())
+    with pytest.raises(DataError, match="MoveNetLabel encodes one person"):
+        MoveNetLabel((48, 64)).encode(np.zeros((2, 3, 2)))
+
+
+def test_a_person_of_one_keypoint_has_no_size_and_still_a_target():
+    found = DecoupledHeatmap(**SMALL).encode(np.array([[[20.0, 20.0]]]))
+    assert np.isfinite(found["instance_heatmaps"]).all()
+    assert found["instance_heatmaps"].max() == 1
+    whole = DecoupledHeatmap(**SMALL).encode(np.array([[[20, 20], [30, 44]]]))
+    assert np.isfinite(whole["instance_heatmaps"]).all()

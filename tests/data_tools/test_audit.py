@@ -380,7 +380,7 @@ class TestOfFiles:
         assert "pair swapped (left_knee, right_knee)" in text
         clean = tmp_path / "clean.json"
         done = run(app, ["convert", str(source), "-o", str(clean), "--without", str(out)])
-        assert "left out: 1 people that were to be left out: 4" in done.output
+        assert "left out: 1 person that was to be left out: 4" in done.output
         ids = [row["id"] for row in json.loads(clean.read_text())["annotations"]]
         assert ids == [n for n in range(60) if n != 4]
         with pytest.raises(DataError, match="is no file of poise data audit --out"):
@@ -432,7 +432,7 @@ class TestOfFiles:
         with pytest.raises(DataError, match="is no COCO result file"):
             read_poses(people, file)
         file.write_text(json.dumps([{"image_id": 999, "keypoints": [1, 2, 1] * 17}]))
-        with pytest.raises(DataError, match="has 1 poses, none of which is in a picture"):
+        with pytest.raises(DataError, match="has 1 pose, none of which is in a picture"):
             read_poses(people, file)
         file.write_text(json.dumps([{"image_id": 1, "keypoints": [1, 2, 1] * 3}]))
         with pytest.raises(DataError, match="a pose has 3 keypoints, expected 17"):

@@ -126,7 +126,7 @@ def test_files_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     for text, match in (
         ("".join(lines[:-1]), "ends after 2 samples without its last line"),
         ("".join(lines)[:-40], "line 3, is not valid JSON|cut short"),
-        (lines[0] + lines[1] + lines[3], "has 1 samples, its last line says 2"),
+        (lines[0] + lines[1] + lines[3], "has 1 sample, its last line says 2"),
         ("[1]\n", "is not an object"),
         ('{"a": 1}\n', "is not a file of predictions"),
         ("", "is not a file of predictions"),
@@ -286,7 +286,9 @@ def test_a_metric_of_ones_own_is_imported_by_name(
 
 def test_a_setting_of_a_wrong_kind_names_its_metric(tmp_path: Path) -> None:
     path = saved(tmp_path / "p.jsonl", [pose(1)], meta=meta_of("coco"))
-    with pytest.raises(ArgumentError, match="the metric 'AUC,num_thrs=x' fails"):
+    with pytest.raises(ArgumentError, match="the metric 'PCKAccuracy,norm_item=torso,thr=x' fails"):
+        evaluate_predictions(path, ["PCKAccuracy,norm_item=torso,thr=x"])
+    with pytest.raises(DataError, match="num_thrs='x'"):
         evaluate_predictions(path, ["AUC,num_thrs=x"])
 
 

@@ -200,7 +200,7 @@ class TestLabelme:
         assert done.exit_code == 0, done.output
         assert "1 picture, 1 person, 1 keypoint" in done.output
         assert "for 1 of 1 person, with 50% of the longer side" in done.output
-        assert "left out: 1 keypoints of a name that the group has already: a.json nose" in (
+        assert "left out: 1 keypoint of a name that the group has already: a.json nose" in (
             done.output
         )
         assert f"relative to {tmp_path}\n" in done.output

@@ -648,7 +648,7 @@ def test_the_command_lists_and_prepares(tmp_path: Path) -> None:
         app, ["data", "prepare", "wflw", str(tmp_path), "-o", str(tmp_path / "out")]
     )
     assert done.exit_code == 0
-    assert "left out: 1 lines without 98 points" in done.output
+    assert "left out: 1 line without 98 points" in done.output
     file = tmp_path / "out/annotations/face_landmarks_wflw_train.json"
     assert f"wrote {file}: 1 picture, 1 annotation" in done.output.replace("\n", "")
     assert file.is_file()
@@ -671,5 +671,5 @@ def test_unknown_names_are_told(tmp_path: Path) -> None:
 def test_nothing_left_says_what_was_left_out(tmp_path: Path) -> None:
     (tmp_path / "WFLW_images").mkdir()
     text(tmp_path / "WFLW_annotations/list_train.txt", ["1 2 3"])
-    with pytest.raises(DataError, match=r"nothing is left for .*left out: 1 lines without 98"):
+    with pytest.raises(DataError, match=r"nothing is left for .*left out: 1 line without 98"):
         prepare("wflw", tmp_path)

@@ -63,6 +63,7 @@ def _seen(keypoints: Array, keypoints_visible: Array | None) -> Array:
 
 def _extent(keypoints: Array, seen: Array) -> tuple[Array, Array]:
     """Smallest and largest coordinates (N, 2) of the seen keypoints; zeros where none is."""
+    keypoints = keypoints.astype(np.result_type(keypoints, np.float32), copy=False)
     mask = np.broadcast_to(seen[..., None], keypoints.shape)
     low = keypoints.min(axis=1, where=mask, initial=np.inf)
     high = keypoints.max(axis=1, where=mask, initial=-np.inf)

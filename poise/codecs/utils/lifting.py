@@ -17,7 +17,6 @@ __all__ = [
     "around_root",
     "image_extent",
     "network_layout",
-    "restore_root",
     "target_weights",
     "without_joint",
 ]
@@ -71,27 +70,30 @@ class LiftingCodec(BaseKeypointCodec):
             is known, and scores (N, K), all 1.
         """
         pose = as_numpy(encoded).copy()
-        pose = restore_root(pose, target_root, self.root_index, insert=self._cuts_root)
+        if target_root is not None and target_root.size:
+            pose = pose + target_root
+            if self._cuts_root:
+                pose = np.insert(pose, list(self.root_index), target_root, axis=1)
         return pose, np.ones(pose.shape[:-1], dtype=np.float32)
 
 
-def target_weights(target: Array, visible: Array | None) -> tuple[Array, Array, Array]:
-    """Visibility, weight and trajectory weight of a lifting target.
+def target_weights(target: Array, visible: Array | None) -> tuple[Array, Array]:
+    """Weight and trajectory weight of a lifting target.
 
     Args:
         target: (T, K, C) float.
         visible: (T, K) float, or None if unknown.
 
     Returns:
-        visibility (T, K), weight (T, K) float32 of 0 and 1, and trajectory weight: the weight,
-        or if the visibility is unknown the inverse of `target[:, 2]`, as released.
+        weight (T, K) float32 of 0 and 1, and trajectory weight: the weight, or if the visibility
+        is unknown the inverse of `target[:, 2]`, as released.
     """
     if visible is None:
         ones = np.ones(target.shape[:-1], dtype=np.float32)
         with np.errstate(divide="ignore"):
-            return ones, ones, 1 / target[:, 2]
+            return ones, 1 / target[:, 2]
     weight = (visible > 0.5).astype(np.float32)
-    return visible, weight, weight
+    return weight, weight
 
 
 def around_root(target: Array, root_index: Sequence[int], dtype: Any = None) -> tuple[Array, Array]:
@@ -139,18 +141,6 @@ def network_layout(keypoints: Array, visible: Array, *, concat_vis: bool, flatte
     if flatten:
         return keypoints.transpose(1, 2, 0).reshape(-1, len(keypoints))
     return keypoints
-
-
-def restore_root(
-    pose: Array, target_root: Array | None, root_index: Sequence[int], *, insert: bool
-) -> Array:
-    """Pose (N, K, C) moved to its root's place, with the root as a joint again if it was cut."""
-    if target_root is None or target_root.size == 0:
-        return pose
-    pose = pose + target_root
-    if insert:
-        return np.insert(pose, list(root_index), target_root, axis=1)
-    return pose
 
 
 def image_extent(camera_param: Mapping[str, Any] | None, codec: str) -> tuple[float, float]:

@@ -96,10 +96,10 @@ def simcc_peaks(vectors: Sequence[Any], *, apply_softmax: bool = False) -> tuple
         alone.
     """
     shapes = [tuple(v.shape) for v in vectors]
-    if len(shapes[0]) not in (2, 3) or len({len(shape) for shape in shapes}) > 1:
+    if len(shapes[0]) not in (2, 3) or len({shape[:-1] for shape in shapes}) > 1:
         raise DataError(
             f"Invalid shape {' and '.join(map(str, shapes))}: expected SimCC vectors (K, W) or "
-            "(N, K, W), of equal rank for all axes"
+            "(N, K, W), of equal rank and number for all axes"
         )
     if is_tensor(vectors[0]):
         from poise.codecs.utils.tensor_ops import simcc_maximum

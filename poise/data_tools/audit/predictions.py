@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from poise._arrays import as_numpy
+from poise._words import counted
 from poise.data_tools.audit.people import People
 from poise.datasets.coco_file import read_json
 from poise.datasets.people import extent
@@ -149,7 +150,8 @@ def read_poses(people: People, path: Path) -> Predictions:
         rows[place].append((poses.points[0], poses.scores[0], whole))
     if not rows:
         raise DataError(
-            f"{path} has {total} poses, none of which is in a picture of the labels (such as "
+            f"{path} has {counted(total, 'pose')}, none of which is in a picture of the labels "
+            "(such as "
             f"{people.pictures[0]}, image id {people.image_ids[0]})"
         )
     for place, entries in rows.items():
@@ -248,7 +250,8 @@ def _reordered(points: Any, scores: Any, columns: Sequence[tuple[int, int]], cou
     mine, theirs = (list(c) for c in zip(*columns, strict=True))
     if len(points) and max(theirs) >= points.shape[1]:
         raise DataError(
-            f"a pose has {points.shape[1]} keypoints, expected {count} as the labels have"
+            f"a pose has {counted(points.shape[1], 'keypoint')}, expected {count} as the labels "
+            "have"
         )
     moved[:, mine], weights[:, mine] = points[:, theirs, :2], scores[:, theirs]
     return Poses(moved, weights, scores.mean(axis=1) if len(scores) else np.zeros(0))

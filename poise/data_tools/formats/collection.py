@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from poise import schemas
-from poise._words import counted, shortened
+from poise._words import counted, numbered, shortened
 from poise.check.categories import OWN, join_names
 from poise.data_tools.formats.annotations import Annotations, new_annotation
 from poise.data_tools.formats.reading import Reading
@@ -162,7 +162,7 @@ class Collection:
             wanted = self.reading.category
             among = f" in people of the category '{wanted}'" if wanted is not None else ""
             there = f"; there are {', '.join(self._categories)}" if among else ""
-            left = "".join(f"; left out: {n:,} {why}" for why, n in self.found.lost.items())
+            left = "".join(f"; left out: {numbered(n, why)}" for why, n in self.found.lost.items())
             raise DataError(f"{self.source}: no keypoints were found{among}{there}{left}")
         if isinstance(keypoints, Mapping):
             sets = {draft.category: tuple(keypoints.get(draft.category, ())) for draft in used}

@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 
 from poise._files import files_below
+from poise._words import counted
 from poise.check.files import write_text
 from poise.data_tools.formats.annotations import Annotations, new_annotation
 from poise.data_tools.formats.reading import PICTURES, Reading, picture_size
@@ -242,11 +243,12 @@ def _keypoints(
         meta = parse_pose_metainfo({"from_file": known})
         if meta["num_keypoints"] != count:
             raise DataError(
-                f"kpt_shape has {count} keypoints, the schema {known} {meta['num_keypoints']}"
+                f"kpt_shape has {counted(count, 'keypoint')}, the schema {known} "
+                f"{meta['num_keypoints']}"
             )
         names = keypoint_names(meta)
         return names, list(meta["flip_indices"]), list(meta["skeleton_links"]), known
     names = list(named or [f"keypoint_{i}" for i in range(count)])
     if len(names) != count:
-        raise DataError(f"kpt_shape has {count} keypoints, kpt_names {len(names)}")
+        raise DataError(f"kpt_shape has {counted(count, 'keypoint')}, kpt_names {len(names)}")
     return names, list(about.get("flip_idx") or range(count)), [], ""

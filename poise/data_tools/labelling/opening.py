@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from poise._files import files_below
+from poise._words import numbered
 from poise.data_tools.audit import read_findings
 from poise.data_tools.formats.coco import write_coco_file
 from poise.data_tools.formats.reading import Reading, picture_folder
@@ -105,7 +106,7 @@ def _labels_of(
     if form == "coco":
         return found
     read = read_annotations(found, Reading(images=images), form=form)
-    lost = [f"left out: {count:,} {reason}" for reason, count in read.lost.items()]
+    lost = [f"left out: {numbered(count, reason)}" for reason, count in read.lost.items()]
     write_coco_file(read, own)
     said += [*read.said, *lost, f"labels of {found} ({form}) are now {own}, which is edited"]
     return own

@@ -11,6 +11,7 @@ import numpy as np
 from poise.data_tools.labelling.refusals import RefusedError
 from poise.errors import PoiseError
 from poise.transforms.image import decode_image, read_bytes
+from poise.visualization.files import encoded
 
 __all__ = ["picture_pixels", "shown_picture"]
 
@@ -48,10 +49,9 @@ def shown_picture(path: Path) -> tuple[bytes, str]:
         return content.tobytes(), kind
     image = _decoded(content, path)
     if image.shape[0] * image.shape[1] > _LARGE:
-        _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-        return encoded.tobytes(), "image/jpeg"
-    _, encoded = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    return encoded.tobytes(), "image/png"
+        quality = cv2.IMWRITE_JPEG_QUALITY, _QUALITY
+        return encoded(image, ".jpg", str(path), quality), "image/jpeg"
+    return encoded(image, ".png", str(path), (cv2.IMWRITE_PNG_COMPRESSION, 1)), "image/png"
 
 
 def _content(path: Path) -> np.ndarray:

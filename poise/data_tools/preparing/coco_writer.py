@@ -11,7 +11,7 @@ import numpy as np
 
 from poise import schemas
 from poise._arrays import Array
-from poise._words import counted, shortened
+from poise._words import counted, numbered, shortened
 from poise.check.files import write_annotations
 from poise.data_tools.formats.reading import picture_size
 from poise.data_tools.preparing.report import Prepared
@@ -115,7 +115,7 @@ class CocoWriter:
             people = [person for number in kept for person in of_picture[number]]
         if not people:
             left = "; ".join(
-                f"{len(where):,} {reason}: {shortened(where, 3)}"
+                f"{numbered(len(where), reason)}: {shortened(where, 3)}"
                 for reason, where in self.report.lost.items()
             )
             raise DataError(

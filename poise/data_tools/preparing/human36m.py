@@ -12,6 +12,7 @@ import numpy as np
 
 from poise._arrays import Array
 from poise._lazy import needed
+from poise._words import counted
 from poise.data_tools.preparing.coco_writer import UNIT, CocoWriter
 from poise.data_tools.preparing.files import link_folder, part_of, video_frames
 from poise.data_tools.preparing.mocap import Frames, write_arrays, write_pickle, write_stats
@@ -66,7 +67,7 @@ def human36m(root: Path, out: Path, report: Prepared, *, every: int = 5) -> None
         for subject in range(1, 12)
         for number, name in enumerate(about.cameras)
     }
-    write_pickle(home / "cameras.pkl", cameras, f"{len(cameras)} cameras", report)
+    write_pickle(home / "cameras.pkl", cameras, counted(len(cameras), "camera"), report)
     for part, subjects in SUBJECTS.items():
         frames = Frames()
         for subject in subjects:

@@ -11,6 +11,7 @@ import numpy as np
 
 from poise._arrays import Array
 from poise._files import whole_file
+from poise._words import counted
 from poise.data_tools.preparing.coco_writer import UNIT
 from poise.data_tools.preparing.report import Prepared
 
@@ -95,7 +96,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Array], report: Prepared) -> N
             part=arrays["part"],
             S=arrays["S"],
         )
-    report.files[path] = f"{len(arrays['S']):,} frames"
+    report.files[path] = counted(len(arrays["S"]), "frame")
 
 
 def write_pickle(path: Path, content: Any, what: str, report: Prepared) -> None:

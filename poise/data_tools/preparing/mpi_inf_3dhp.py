@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
+from poise._words import counted
 from poise.data_tools.formats.hdf_tables import import_h5py
 from poise.data_tools.preparing.files import (
     link_file,
@@ -82,7 +83,7 @@ def _training(folder: Path, out: Path, report: Prepared) -> None:
         raise DataError(f"{folder} has no sequences, such as S1/Seq1 with annot.mat")
     arrays, home = frames.joined(), out / "annotations"
     write_arrays(home / "mpi_inf_3dhp_train.npz", arrays, report)
-    write_pickle(home / "cameras_train.pkl", cameras, f"{len(cameras)} cameras", report)
+    write_pickle(home / "cameras_train.pkl", cameras, counted(len(cameras), "camera"), report)
     write_stats(home, arrays, ROOT, report, keep_root=True)
 
 
@@ -160,7 +161,7 @@ def _tests(folder: Path, out: Path, report: Prepared) -> None:
         raise DataError(f"{folder} has no test sequences, such as TS1 with annot_data.mat")
     home = out / "annotations"
     write_arrays(home / "mpi_inf_3dhp_test_valid.npz", frames.joined(), report)
-    write_pickle(home / "cameras_test.pkl", cameras, f"{len(cameras)} cameras", report)
+    write_pickle(home / "cameras_test.pkl", cameras, counted(len(cameras), "camera"), report)
 
 
 def _estimated(flat: Array, solid: Array) -> dict[str, Array]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from poise._words import shortened
+from poise._words import counted, shortened
 from poise.datasets.coco_file import CocoFile, explained
 from poise.datasets.report import LoadReport
 from poise.errors import DataError
@@ -49,7 +49,8 @@ class BadAnnotations:
         if ids and not self._skips_bad():
             raise DataError(
                 f"{type(self).__name__}: {self.ann_file}: NaN, null or infinity in the box or the "
-                f"keypoints of {len(ids)} annotations (id {shortened(ids)}); one of them would "
+                f"keypoints of {counted(len(ids), 'annotation')} (id {shortened(ids)}); one of "
+                "them would "
                 'turn the loss into NaN. Correct them, or set filter_cfg=dict(on_bad="skip") to '
                 "leave them out"
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._words import counted
 from poise.errors import DataError
 from poise.export.checks.looking import Looker, Seen
 from poise.export.checks.pictures import Pictures
@@ -56,7 +57,7 @@ def figures_of(
     names = list((meta.get("keypoint_id2name") or {}).values())
     if names != list(looker.names):
         raise DataError(
-            f"the labels have {len(names)} keypoints ({_listed(names)}), the model "
+            f"the labels have {counted(len(names), 'keypoint')} ({_listed(names)}), the model "
             f"{len(looker.names)} ({_listed(looker.names)}); give labels of the model's keypoints"
         )
     evaluator = Evaluator(metrics)

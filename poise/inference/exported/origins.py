@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from poise._words import counted
 from poise.codecs.simcc_3d_label import DEFAULT_FOCAL
 from poise.errors import ConfigError
 from poise.inference.networks.crops import pipeline_config
@@ -105,7 +106,8 @@ def _check_fits(path: Path, about: Mapping[str, Any], form: Form, config: Any) -
         raise ConfigError(f"{config} does not say {lacks}, so '{path}' cannot be used with it")
     if form.keypoints not in (None, meta["num_keypoints"]):
         raise ConfigError(
-            f"'{path}' has {form.keypoints} keypoints, but {config} has {meta['num_keypoints']}: "
+            f"'{path}' has {counted(form.keypoints, 'keypoint')}, but {config} has "
+            f"{meta['num_keypoints']}: "
             "the file is of another model"
         )
     vectors = {"SimCCLabel": 2, "SimCC3DLabel": 3}
@@ -199,8 +201,10 @@ def _usual_meta(path: Path, form: Form) -> dict[str, Any]:
     """Schema that the number of keypoints suggests."""
     name = _USUAL.get(form.keypoints or 0)
     if name is None:
-        number = "an unknown number of" if form.keypoints is None else form.keypoints
-        raise ConfigError(f"'{path}' has {number} keypoints, and nothing says which; {_hint(path)}")
+        number = "an unknown number of keypoints"
+        if form.keypoints is not None:
+            number = counted(form.keypoints, "keypoint")
+        raise ConfigError(f"'{path}' has {number}, and nothing says which; {_hint(path)}")
     _LOG.warning(
         "%s has %d keypoints and does not say which; they are taken for those of %s. If they are "
         "others, %s",

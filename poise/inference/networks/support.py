@@ -91,7 +91,8 @@ class Support:
         count = self.keypoints.shape[1]
         if count > MAX_KEYPOINTS:
             raise DataError(
-                f"the support has {count} keypoints; expected at most {MAX_KEYPOINTS}, with which "
+                f"the support has {counted(count, 'keypoint')}; expected at most {MAX_KEYPOINTS}, "
+                "with which "
                 "such models are trained. Label fewer, or train a model of your own (poise train)"
             )
         if not self.visible.all(axis=0).any():

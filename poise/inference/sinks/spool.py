@@ -15,6 +15,7 @@ import numpy as np
 
 from poise._arrays import Array
 from poise._files import write_whole
+from poise._words import counted
 from poise.errors import DataError
 from poise.inference.lifting.poses import right_handed
 from poise.inference.networks.direct3d import SPACE_HANDS
@@ -123,7 +124,7 @@ class MotionSink(FileSink):
         rows = np.zeros(count, self._motion.records.dtype)
         if count and points.shape[1] != len(self._motion.names):
             raise DataError(
-                f"{result.where} has {points.shape[1]} keypoints, those before "
+                f"{result.where} has {counted(points.shape[1], 'keypoint')}, those before "
                 f"{len(self._motion.names)}; save runs of different models in different folders"
             )
         # pictures in a row have no numbers of their own

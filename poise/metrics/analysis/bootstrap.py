@@ -228,7 +228,7 @@ def same_ids(what: str, ids: Sequence[Any], others: Sequence[Any]) -> None:
     for one, two, where in ((first, second, "first"), (second, first, "second")):
         alone = [key for key in one if key not in two]
         if alone:
-            parts.append(f"{len(alone)} only in the {where} ({shortened(alone)})")
+            parts.append(f"{len(alone):,} only in the {where} ({shortened(alone)})")
     difference = "; ".join(parts) or "the same ids, but not equally often"
     raise DataError(
         f"the runs do not hold the same {what}: {difference}; test both models on the same "

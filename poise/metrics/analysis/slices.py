@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
+from poise._words import counted
 from poise.errors import DataError
 from poise.geometry.boxes import bbox_overlaps, bbox_xywh2xyxy
 from poise.metrics.coco_truth import CocoTruth
@@ -136,10 +137,13 @@ def _by_labelled(people: People) -> Groups:
     quarters = [people.keypoints * part // 4 for part in (1, 2, 3, 4)]
     ends = sorted({max(end, 1) for end in quarters})
     starts = [1, *(end + 1 for end in ends[:-1])]
-    names = [f"{a} to {b}" if a < b else str(a) for a, b in zip(starts, ends, strict=True)]
+    names = [
+        f"{a} to {b} keypoints" if a < b else counted(a, "keypoint")
+        for a, b in zip(starts, ends, strict=True)
+    ]
     none = np.where(people.labelled > 0, 0, len(ends))
     row = np.where(none, none, np.searchsorted(ends, people.labelled, side="left"))
-    return Groups([*(f"{name} keypoints" for name in names), "none"], row)
+    return Groups([*names, "none"], row)
 
 
 def _by_overlap(people: People) -> Groups:

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from poise._words import counted
 from poise.errors import CheckpointError
 from poise.models.weights.distilled import student_of
 from poise.models.weights.first_values import take_values
@@ -305,7 +306,7 @@ def _describe_spoilt(where: str, names: list[str]) -> str:
     """Error text of weights that are not numbers."""
     more = f" ... and {len(names) - MAX_SPOILT} more" if len(names) > MAX_SPOILT else ""
     return (
-        f"{where}: NaN or infinity in {len(names)} tensors "
+        f"{where}: NaN or infinity in {counted(len(names), 'tensor')} "
         f"({', '.join(names[:MAX_SPOILT])}{more}): every prediction would be NaN. The training had "
         "diverged when this was written: take an earlier checkpoint"
     )

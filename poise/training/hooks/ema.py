@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from poise._words import counted
 from poise.errors import CheckpointError, ConfigError
 from poise.registry import HOOKS, MODELS
 from poise.training.hooks.base import Hook
@@ -118,7 +119,8 @@ class EMAHook(Hook):
         unlike = [n for n, t in shadow.items() if n not in weights or weights[n].shape != t.shape]
         if unlike and self.strict_load:
             raise CheckpointError(
-                f"the average of the checkpoint does not fit the model in {len(unlike)} tensors, "
+                "the average of the checkpoint does not fit the model in "
+                f"{counted(len(unlike), 'tensor')}, "
                 f"the first is '{unlike[0]}'"
             )
         self.average.copy_from({n: t if n in unlike else weights[n] for n, t in shadow.items()})

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from poise._words import counted
 from poise.errors import PoiseError
 
 __all__ = ["BatchTooLargeError", "explain_out_of_memory", "is_out_of_memory", "largest_that_fits"]
@@ -72,7 +73,7 @@ def explain_out_of_memory(
         return True
 
     found = largest_that_fits(size, fits)
-    text = f"memory ran out with {size} samples in the batch"
+    text = f"memory ran out with {counted(size, 'sample')} in the batch"
     if not found:
         return BatchTooLargeError(
             f"{text}, and one sample does not fit either; train with mixed precision (--amp), "

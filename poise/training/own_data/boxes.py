@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poise._words import counted
+from poise._words import counted, numbered
 from poise.check.files import read_annotations
 from poise.config import Config
 from poise.errors import DataError, nearest
@@ -158,7 +158,7 @@ def use_own_boxes(
     said.append(_put_metric(tree, files))
     samples = boxes.pictures + (0 if empty else boxes.empty)
     if empty and boxes.empty:
-        said.append(f"left out: {boxes.empty:,} pictures without boxes")
+        said.append(f"left out: {numbered(boxes.empty, 'pictures without boxes')}")
     said += fit_course(
         tree,
         samples,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from poise import schemas
+from poise._words import counted
 from poise.check.files import read_annotations
 from poise.check.keypoints import KeypointReport
 from poise.check.keys import RUN_KEYS
@@ -150,8 +151,8 @@ def _fit_head(model: Tree, keypoints: KeypointReport) -> str:
     if not keypoints.mirrored and model.get("test_cfg"):
         model["test_cfg"]["flip_test"] = False
     if new == old:
-        return f"head: {new} keypoints, as before"
-    return f"head: {new} keypoints instead of {old}; its last layer starts anew"
+        return f"head: {counted(new, 'keypoint')}, as before"
+    return f"head: {counted(new, 'keypoint')} instead of {old}; its last layer starts anew"
 
 
 def _count_of(head: Mapping[str, Any]) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from poise._words import counted
 from poise.check.network import without_pretrained
 from poise.datasets.loader import spread_batch
 from poise.errors import DataError
@@ -58,7 +59,8 @@ class SanityReport:
             verdict = "the network learns these samples: data, codec and head fit together"
         elif self.steps < 30:
             verdict = (
-                f"only {self.steps} steps fitted into the time, too few to tell; give more with "
+                f"only {counted(self.steps, 'step')} fitted into the time, too few to tell; give "
+                "more with "
                 "--sanity-seconds"
             )
         else:
@@ -67,7 +69,9 @@ class SanityReport:
                 "agree, whether keypoints are labelled as visible (weights above 0), and at the "
                 "pictures with `poise data browse`"
             )
-        return "\n".join([*lines, f"{self.steps} steps in {self.seconds:.0f} s: {verdict}"])
+        return "\n".join(
+            [*lines, f"{counted(self.steps, 'step')} in {self.seconds:.0f} s: {verdict}"]
+        )
 
 
 def check_by_overfitting(cfg: Any, *, seconds: float = 60.0) -> SanityReport:

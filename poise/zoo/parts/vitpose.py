@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from poise import schemas
+from poise._words import counted
 from poise.errors import ConfigError, nearest
 from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.datasets import Binding, binding, count, metainfo_of
@@ -135,7 +136,7 @@ def _check(dataset: str, points: int, told: str | None, folder: Path) -> None:
         return
     of = f", those of {own}" if own else ""
     raise ConfigError(
-        f"{folder}: its head finds {points} keypoints{of}, and {dataset} has {expected}"
+        f"{folder}: its head finds {counted(points, 'keypoint')}{of}, and {dataset} has {expected}"
         f"{'' if points != expected else ' others'}. Name the dataset that the head was trained "
         f"for ({folder}#NAME); heads of all six datasets are in ViTPose++'s own .pth files alone"
     )
