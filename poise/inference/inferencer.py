@@ -163,6 +163,11 @@ class Inferencer:
         self._detector: Any = None
         self._networks: dict[tuple[bool | None, bool, bool], Network] = {}
 
+    def __repr__(self) -> str:
+        """Which model runs where."""
+        name = self.model_name if isinstance(self.model_name, str) else type(self.model).__name__
+        return f"Inferencer({name}, {self.backend} on {self.device})"
+
     @property
     def detector(self) -> Any:
         """What finds the boxes; None for models of whole pictures."""

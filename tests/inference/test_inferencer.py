@@ -284,3 +284,9 @@ def test_models_that_do_not_know_are_refused_before_any_picture(photo, name, tex
     inferencer = Inferencer(poise.build_model(name).eval(), device="cpu", detector="whole-image")
     with pytest.raises(ConfigError, match=text):
         next(inferencer.predict([photo], covariances=True, keep_going=True))
+
+
+def test_its_text_says_which_model_runs_where():
+    finder = Inferencer("movenet-lightning", device="cpu")
+    assert repr(finder) == "Inferencer(movenet-lightning, torch on cpu)"
+    assert repr(Inferencer(finder.model)) == "Inferencer(TopdownPoseEstimator, torch on cpu)"

@@ -50,6 +50,11 @@ _OTHERS = {
     (0, b"<"): "HTML or XML",
     (0, b"version https://git-lfs"): "a pointer of Git LFS; `git lfs pull` brings the picture",
 }
+#: What people have in place of a picture -> what makes one of it.
+_OTHER_KINDS = {
+    "Tensor": "; of a tensor (3, H, W) uint8 RGB: x.permute(1, 2, 0).flip(-1).cpu().numpy()",
+    "bytes": "; of a file's content: cv2.imdecode(np.frombuffer(x, np.uint8), 1)",
+}
 
 
 class Picture(NamedTuple):
@@ -85,9 +90,10 @@ def list_pictures(
         elif isinstance(item, np.ndarray) or hasattr(item, "convert"):
             yield Picture(f"array-{i}", item, Path(f"array-{i}"))
         else:
+            hint = _OTHER_KINDS.get(type(item).__name__, "")
             raise DataError(
                 f"input {i} is a {type(item).__name__}; give a path, a folder, a pattern, a numpy "
-                f"array (H, W, 3) in BGR order, a PIL image, or a list of these"
+                f"array (H, W, 3) in BGR order, a PIL image, or a list of these{hint}"
             )
 
 
@@ -207,7 +213,7 @@ def to_bgr(image: Any, *, name: str = "the picture") -> np.ndarray:
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or channels not in (1, 3, 4):
         raise DataError(
             f"{name} must be uint8 of shape (H, W), (H, W, 3) or (H, W, 4), got {image.dtype} "
-            f"{image.shape}; a float picture in 0..1 becomes one by (255 * x).astype('uint8')"
+            f"{image.shape}{_mend(image)}"
         )
     if 0 in image.shape:
         raise DataError(f"{name} has no pixels: shape {image.shape}")
@@ -216,3 +222,14 @@ def to_bgr(image: Any, *, name: str = "the picture") -> np.ndarray:
     if channels == 4:
         return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGRA2BGR)
     return np.ascontiguousarray(image)
+
+
+def _mend(image: np.ndarray) -> str:
+    """What makes a picture of an array that is none; empty where nothing is likely."""
+    if image.ndim == 4:
+        return "; several pictures are a list of them: list(x)"
+    if image.ndim == 3 and image.shape[0] in (1, 3):
+        return "; channels come last: x.transpose(1, 2, 0)"
+    if image.dtype.kind == "f":
+        return "; a float picture in 0..1 becomes one by (255 * x).astype('uint8')"
+    return ""

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from poise.errors import DataError, FileMissingError
 from poise.inference.sources import open_sources
@@ -86,6 +87,23 @@ def test_pil_image_of_any_mode_becomes_bgr():
 def test_float_picture_is_refused_with_the_conversion():
     with pytest.raises(DataError, match=r"got float32.*\(255 \* x\)"):
         to_bgr(np.zeros((4, 4, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("shape", "hint"),
+    [((2, 4, 6, 3), r"list\(x\)"), ((3, 4, 6), r"x\.transpose\(1, 2, 0\)"), ((4, 6, 5), r"5\)$")],
+)
+def test_an_array_of_another_shape_is_told_with_what_mends_it(shape, hint):
+    with pytest.raises(DataError, match=hint):
+        to_bgr(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("item", "hint"), [(torch.zeros(3, 4, 6), r"x\.permute"), (b"JFIF", r"cv2\.imdecode")]
+)
+def test_what_stands_for_a_picture_is_told_with_how_it_becomes_one(item, hint):
+    with pytest.raises(DataError, match=hint):
+        list(list_pictures(item))
 
 
 def test_exif_orientation_is_followed(tmp_path):
