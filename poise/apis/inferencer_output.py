@@ -107,6 +107,9 @@ class AnswerDrawer:
         from poise.visualization import Pose3dLocalVisualizer
 
         visualizer = self._prepared(Pose3dLocalVisualizer, result.metainfo_3d or result.metainfo)
+        visualizer.det_kpt_color = result.metainfo["keypoint_colors"]
+        visualizer.det_dataset_skeleton = result.metainfo["skeleton_links"]
+        visualizer.det_dataset_link_color = result.metainfo["skeleton_link_colors"]
         flat = sample_of(dataclasses.replace(result, instances=_without_3d(result.instances)))
         return visualizer.add_datasample(
             result.name,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
 import numpy as np
 
+from poise import schemas
 from poise._arrays import Array
 from poise._options import options_of
 from poise.errors import DataError
 from poise.registry import VISUALIZERS
 from poise.schemas import conversions
-from poise.structures import convert_keypoints
+from poise.structures import convert_keypoints, parse_pose_metainfo
 from poise.visualization.drawing import field_of
 from poise.visualization.figure3d import PoseFigure
 from poise.visualization.scene3d import View, draw_poses_3d
@@ -32,7 +34,8 @@ class Pose3dLocalVisualizer(PoseLocalVisualizer):
     that is kept from frame to frame (about ten times slower); `alpha` is of the 2D drawing.
 
     Args:
-        det_kpt_color: colours of the 2D keypoints; None: those of the 3D ones.
+        det_kpt_color: colours of the 2D keypoints; None: those of `dataset_2d`, or of the 3D ones
+            where that is no schema of so many keypoints.
         det_dataset_skeleton: links of the 2D keypoints; None: likewise.
         det_dataset_link_color: their colours.
 
@@ -94,7 +97,8 @@ class Pose3dLocalVisualizer(PoseLocalVisualizer):
             draw_bbox: draw boxes of the 2D poses.
             show_kpt_idx: write the number of each keypoint.
             skeleton_style: `mmpose` or `openpose`, of the 2D poses.
-            dataset_2d, dataset_3d: schemas, by which 2D scores become those of 3D keypoints.
+            dataset_2d: schema of the 2D keypoints.
+            dataset_3d: schema of the 3D ones, whose scores are made of the 2D ones'.
             convert_keypoint: do so; else the scores are used as they are.
             axis_azimuth, axis_elev, axis_dist, axis_limit: see `View`.
             num_instances: panels; -1: one for each person.
@@ -116,7 +120,8 @@ class Pose3dLocalVisualizer(PoseLocalVisualizer):
         if draw_2d:
             picture = np.array(image, dtype=np.uint8, order="C")
             if detected is not None and len(detected):
-                self._draw_2d(picture, detected, kpt_thr, show_kpt_idx, skeleton_style)
+                style = (kpt_thr, show_kpt_idx, skeleton_style)
+                self._draw_2d(picture, detected, dataset_2d, *style)
                 if draw_bbox:
                     self._draw_instances_bbox(picture, detected)
                 scores_2d = field_of(detected, "keypoint_scores")
@@ -143,7 +148,13 @@ class Pose3dLocalVisualizer(PoseLocalVisualizer):
         return self._hand_out(drawn, name, show, wait_time, out_file, step)
 
     def _draw_2d(
-        self, picture: Array, detected: Any, kpt_thr: float, show_kpt_idx: bool, style: str
+        self,
+        picture: Array,
+        detected: Any,
+        dataset: str,
+        kpt_thr: float,
+        show_kpt_idx: bool,
+        style: str,
     ) -> None:
         """2D keypoints in their own schema's colours."""
         keypoints = field_of(detected, "transformed_keypoints", "keypoints")
@@ -151,8 +162,9 @@ class Pose3dLocalVisualizer(PoseLocalVisualizer):
             return
         scores = field_of(detected, "keypoint_scores", "keypoints_visible")
         count = keypoints.shape[1] + (style == "openpose")
+        known = (_schema_of(dataset), self.dataset_meta)
         palette = Palette.of(
-            self.dataset_meta if count == self.dataset_meta.get("num_keypoints", count) else None,
+            next((m for m in known if m and m.get("num_keypoints", count) == count), None),
             count,
             point_color=self.det_kpt_color,
             link_color=self.det_dataset_link_color,
@@ -195,6 +207,12 @@ class Pose3dLocalVisualizer(PoseLocalVisualizer):
             show_indices=show_kpt_idx,
             order="rgb",
         )
+
+
+@functools.cache
+def _schema_of(dataset: str) -> dict[str, Any] | None:
+    """Parsed schema of a dataset's name; None for one that is not known."""
+    return parse_pose_metainfo({"from_file": dataset}) if schemas.known(dataset) else None
 
 
 def _converted_scores(scores: Array, source: str, target: str) -> Array | None:

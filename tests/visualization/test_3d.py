@@ -10,7 +10,7 @@ import pytest
 from poise.errors import DataError
 from poise.registry import VISUALIZERS
 from poise.structures import InstanceData, PoseDataSample, parse_pose_metainfo
-from poise.visualization import Pose3dLocalVisualizer, View, draw_poses_3d
+from poise.visualization import Pose3dLocalVisualizer, View, draw_keypoints, draw_poses_3d
 from poise.visualization.viewer3d import viewer_page
 
 H36M = parse_pose_metainfo({"from_file": "configs/_base_/datasets/h36m.py"})
@@ -107,6 +107,25 @@ def test_the_visualizer_puts_a_panel_a_person_beside_the_picture(backend, tmp_pa
     # the second one's 2D scores hide the 3D joints
     assert np.ptp(second.astype(int), axis=-1).max() == 0
     assert (image == 90).all()
+
+
+def test_2d_poses_have_the_links_of_their_own_schema():
+    image = np.full((100, 100, 3), 90, np.uint8)
+    points = np.random.default_rng(0).uniform(10, 90, (1, 17, 2))
+    detected = PoseDataSample()
+    detected.pred_instances = InstanceData(keypoints=points, keypoint_scores=np.ones((1, 17)))
+    visualizer = Pose3dLocalVisualizer(alpha=1.0)
+    visualizer.set_dataset_meta(H36M)
+    nobody = PoseDataSample()
+    for name in ("coco", "h36m"):
+        meta = parse_pose_metainfo({"from_file": name})
+        expected = draw_keypoints(
+            image.copy(), points, metainfo=meta, order="rgb", line_width=1, radius=3
+        )
+        drawn = visualizer.add_datasample(
+            "x", image, nobody, detected, draw_gt=False, dataset_2d=name
+        )
+        np.testing.assert_array_equal(drawn, expected)
 
 
 def test_truth_is_drawn_on_demand_and_missing_truth_is_told():
