@@ -99,15 +99,16 @@ class RecordCache:
             with self.path.open("rb") as file:
                 header = _read_header(file)
             memory = np.memmap(self.path, dtype=np.uint8, mode="r")
-            records = _records(header, memory)
+            found = _records(header, memory), header["facts"]
             # marks it as used
             self.path.touch()
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
+            # sizes of a broken header may be any number
             logger.warning("the cached annotations %s cannot be read: %s", self.path, error)
             return None
-        return records, header["facts"]
+        return found
 
     def write(self, records: Records, facts: dict[str, Any]) -> None:
         """Keep records, and facts that JSON can hold; a full disk is no error."""

@@ -22,6 +22,8 @@ __all__ = ["BottomupRandomChoiceResize", "BottomupResize", "RandomChoiceResize"]
 
 #: width, height
 Size = tuple[int, int]
+LONGEST_SIDE = 32_766
+"""Pixels of the longest picture that OpenCV warps."""
 
 
 @TRANSFORMS.register_module()
@@ -40,6 +42,7 @@ class BottomupResize(BaseTransform):
     Raises:
         ArgumentError: unknown `resize_mode`, or with "fit" a size that is no multiple of
             `size_factor`.
+        DataError: with "expand" a picture that is a thousand times as long as it is wide, or so.
     """
 
     def __init__(
@@ -93,6 +96,11 @@ class BottomupResize(BaseTransform):
         pyramid = []
         for place, wanted in enumerate(self._wanted):
             taken, padded = self._get_input_size((width, height), wanted)
+            if max(padded) > LONGEST_SIDE:
+                raise DataError(
+                    f"BottomupResize would make an input of {padded[0]}x{padded[1]} of a picture "
+                    f"of {width}x{height}; cut the picture, or use resize_mode='fit'"
+                )
             center, scale, matrix = self._warp_of((width, height), taken, padded)
             pyramid.append(warp_picture(image, matrix, padded, fill=self.pad_val))
             if place == 0:

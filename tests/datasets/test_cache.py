@@ -139,7 +139,17 @@ def test_small_files_are_not_kept(
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"something else", b"poise-records" + b"\x00" * 30])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"something else",
+        b"poise-records" + b"\x00" * 30,
+        # a size beyond all memory, and a header that lacks a part
+        b"poise-records" + b"\xff" * 30,
+        b"poise-records" + (35).to_bytes(8, "little") + b'{"size": 0, "columns":[], "bytes":0}',
+    ],
+)
 def test_a_broken_entry_is_parsed_again(
     coco: Any, person: Any, folder: Path, reads: list[str], caplog: Any, content: bytes
 ) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from poise.errors import ArgumentError
+from poise.errors import ArgumentError, DataError
 from poise.geometry.pictures import warp_picture
 from poise.transforms import (
     BottomupGetHeatmapMask,
@@ -199,6 +199,13 @@ def test_scales_give_a_pyramid(person):
 def test_wrong_resize_arguments_are_refused(kwargs, text):
     with pytest.raises(ArgumentError, match=text):
         BottomupResize(**{"input_size": (64, 64)} | kwargs)
+
+
+def test_an_input_longer_than_opencv_warps_is_told(person):
+    long = {"img": np.zeros((2, 1200, 3), np.uint8), "ori_shape": (2, 1200)}
+    step = BottomupResize((64, 64), resize_mode="expand")
+    with pytest.raises(DataError, match=r"an input of 38400x64 of a picture of 1200x2; cut"):
+        step(person() | long)
 
 
 @pytest.mark.parametrize("backend", ["cv2", "pillow"])
