@@ -152,9 +152,10 @@ def source(name: str) -> dict[str, Any] | None:
         name = "configs/" + name.removeprefix("mmpose.configs.").replace(".", "/")
         # names of modules cannot have hyphens
         return source(name) or find_recipe(_hyphenated(name.rpartition("/")[2]))
+    name = name.removeprefix("mmpose::")
     if name.startswith(("mmdet::", "demo/", "projects/")):
         return find_recipe(name)
-    path = name.removeprefix("mmpose::").removeprefix("configs/").removesuffix(".py")
+    path = name.removeprefix("configs/").removesuffix(".py")
     if path == "_base_/default_runtime":
         return runtime()
     folder, _, stem = path.rpartition("/")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from poise.errors import UnknownNameError
 
-__all__ = ["Name", "parse"]
+__all__ = ["Name", "matched", "parse"]
 
 _PATTERN = re.compile(
     r"(?P<method>[^_]+)_((?P<network>.+?)[_-])?(?P<gpus>\d+)xb(?P<batch>\d+)-(?P<epochs>\d+)e"
@@ -44,6 +44,20 @@ class Name:
     suffix: str
 
 
+def matched(pattern: str | re.Pattern[str], stem: str) -> re.Match[str]:
+    """What a pattern finds in the whole of a name.
+
+    Raises:
+        UnknownNameError: the name does not follow it.
+    """
+    found = re.fullmatch(pattern, stem)
+    if found is None:
+        raise UnknownNameError(
+            f"'{stem}' is not a model name such as td-hm_res50_8xb64-210e_coco-256x192"
+        )
+    return found
+
+
 def parse(stem: str) -> Name:
     """Parts of a name that follows the usual scheme.
 
@@ -54,12 +68,7 @@ def parse(stem: str) -> Name:
         >>> parse("td-hm_res50_dark-8xb64-210e_coco-256x192").variant
         'dark'
     """
-    match = re.fullmatch(_PATTERN, stem)
-    if match is None:
-        raise UnknownNameError(
-            f"'{stem}' is not a model name such as td-hm_res50_8xb64-210e_coco-256x192"
-        )
-    found = match.groupdict(default="")
+    found = matched(_PATTERN, stem).groupdict(default="")
     network, _, variant = found["network"].partition("_")
     return Name(
         stem=stem,

@@ -13,11 +13,11 @@ from typing import Any
 from poise.config import Config
 from poise.errors import ConfigError
 from poise.zoo.parts.assembly import Tree, words
+from poise.zoo.parts.detection import META_KEYS
 from poise.zoo.refused import INFERENCE_ONLY
 
 __all__ = ["in_todays_words"]
 
-_META_KEYS = words("img_id img_path ori_shape img_shape scale_factor")
 #: steps that nothing is left of
 _DROPPED = frozenset(words("RandomFlip DefaultFormatBundle ImageToTensor Collect"))
 
@@ -46,7 +46,6 @@ def in_todays_words(config: Config) -> Config:
         return config
     pipeline, preprocessor = _divided(steps)
     tree["data_preprocessor"] = preprocessor
-    config["model"] = tree
     dataset: Tree = dict(type="CocoDataset", test_mode=True, pipeline=pipeline)
     if data.get("classes"):
         dataset["metainfo"] = dict(classes=data["classes"])
@@ -95,4 +94,4 @@ def _divided(steps: Sequence[Mapping[str, Any]]) -> tuple[list[Tree], Tree]:
                     f"and the packing in MultiScaleFlipAug, got {dict(inner)}; write it in the "
                     "words of MMDetection 3.x (test_dataloader, data_preprocessor)"
                 )
-    return [*pipeline, dict(type="PackDetInputs", meta_keys=_META_KEYS)], preprocessor
+    return [*pipeline, dict(type="PackDetInputs", meta_keys=META_KEYS)], preprocessor

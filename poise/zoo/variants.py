@@ -6,11 +6,11 @@ The one table that Python's `HRNet.variant("w32")`, its short forms such as `HRN
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from poise.zoo.parts.assembly import Tree
-from poise.zoo.parts.backbones import backbone, hrnet
+from poise.zoo.parts.backbones import CSPNEXT_SIZES, backbone, hrnet
 from poise.zoo.parts.detection import FACTORS
 
 __all__ = ["SEQUENCES", "VARIANTS", "variant_settings"]
@@ -26,9 +26,9 @@ def _named(prefix: str, **names: str) -> dict[str, str]:
     return {variant: prefix + name for variant, name in names.items()}
 
 
-def _factors(sizes: Iterable[str]) -> dict[str, Tree]:
+def _factors(sizes: Iterable[str], factors: Mapping[str, Sequence[Any]]) -> dict[str, Tree]:
     return {
-        size: {"deepen_factor": FACTORS[size][0], "widen_factor": FACTORS[size][1]}
+        size: {"deepen_factor": factors[size][0], "widen_factor": factors[size][1]}
         for size in sizes
     }
 
@@ -53,6 +53,8 @@ _PVT_LAYERS = {"tiny": [2, 2, 2, 2], "small": [3, 4, 6, 3], "medium": [3, 4, 18,
 _PVT_LAYERS["large"] = [3, 8, 27, 3]
 _REGNETS = ["400mf", "800mf", "1.6gf", "3.2gf", "4.0gf", "6.4gf", "8.0gf", "12gf"]
 
+_VGG = _each("depth", (11, 13, 16, 19))
+
 #: backbones that take sequences of poses, not pictures
 SEQUENCES = ("DSTFormer", "TCN")
 
@@ -60,8 +62,8 @@ SEQUENCES = ("DSTFormer", "TCN")
 VARIANTS: Mapping[str, Mapping[str, str | Tree]] = {
     "AlexNet": {"5-layers": {}},
     "CPM": {"6-stages": {"in_channels": 3, "out_channels": 17, "feat_channels": 128}},
-    "CSPDarknet": _factors(("nano", "tiny", "s", "m", "l", "x")),
-    "CSPNeXt": {"tiny": {"deepen_factor": 0.167, "widen_factor": 0.375}, **_factors("smlx")},
+    "CSPDarknet": _factors(FACTORS, FACTORS),
+    "CSPNeXt": _factors(("tiny", *"smlx"), CSPNEXT_SIZES),
     "DSTFormer": {
         "motionbert": {
             "in_channels": 3,
@@ -124,13 +126,8 @@ VARIANTS: Mapping[str, Mapping[str, str | Tree]] = {
         "small": {"depths": (3, 4, 8, 3)},
         "base": {"depths": (5, 8, 20, 7), "drop_path_rate": 0.3},
     },
-    "VGG": {
-        **_each("depth", (11, 13, 16, 19)),
-        **{
-            f"{depth}-bn": {"depth": depth, "norm_cfg": {"type": "BN"}}
-            for depth in (11, 13, 16, 19)
-        },
-    },
+    "VGG": _VGG
+    | {f"{depth}-bn": {**made, "norm_cfg": {"type": "BN"}} for depth, made in _VGG.items()},
     "ViPNAS_MobileNetV3": {"searched": {}},
     "ViPNAS_ResNet": {"50": {"depth": 50}},
     "VisionTransformer": _named("ViTPose-", small="small", base="base", large="large", huge="huge"),

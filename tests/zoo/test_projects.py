@@ -8,6 +8,7 @@ import pytest
 
 from poise.models.build import build_model
 from poise.zoo import find_model, load_config
+from poise.zoo.loading import source
 
 ROWS = [
     line.split()
@@ -28,6 +29,7 @@ def test_a_name_that_both_have_is_that_of_the_zoo_and_a_path_that_of_the_project
     assert "clip_grad" not in load_config(RTMPOSE).optim_wrapper
     for spelling in (path, path.removesuffix(".py"), f"mmpose::{path}"):
         assert load_config(spelling).optim_wrapper.clip_grad.max_norm == 35
+        assert source(spelling)["optim_wrapper"]["clip_grad"]["max_norm"] == 35
     assert find_model(path).weights == find_model(RTMPOSE).weights
 
 

@@ -11,8 +11,8 @@ from poise.errors import UnknownNameError
 from poise.zoo import load_config, models, names
 from poise.zoo.families import dwpose, lifting
 from poise.zoo.name import parse
+from poise.zoo.parts.assembly import ABSENT, matching, replaced
 from poise.zoo.parts.mixtures import named_mapping
-from poise.zoo.parts.topdown import ABSENT, matching, replaced
 
 
 def plain(tree):
@@ -88,7 +88,7 @@ def test_name_outside_the_scheme_is_refused():
 
 @pytest.mark.parametrize("recipe", [dwpose.recipe, lifting.recipe])
 def test_family_refuses_names_that_are_not_its_own(recipe):
-    with pytest.raises(UnknownNameError, match="'resnet' is not the name of a"):
+    with pytest.raises(UnknownNameError, match="'resnet' is not a model name"):
         recipe("resnet")
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import schedules
-from poise.zoo.parts.assembly import Tree, assembled
+from poise.zoo.parts.assembly import Tree, assembled, matching
 from poise.zoo.parts.backbones import POSE_WEIGHTS, Backbone, backbone, pretrained
 from poise.zoo.parts.codecs import feature_size
 from poise.zoo.parts.datasets import Binding, binding, count
 from poise.zoo.parts.heads import loss
 from poise.zoo.parts.pipelines import META_KEYS, eval_loader, train_loader
 from poise.zoo.parts.runtime import best_key, runtime
-from poise.zoo.parts.topdown import PREPROCESSOR, matching
+from poise.zoo.parts.topdown import PREPROCESSOR
 
 __all__ = ["recipe"]
 

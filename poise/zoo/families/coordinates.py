@@ -7,11 +7,11 @@ from typing import Any
 from poise.zoo.index import WEIGHTS_BASE
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import codecs, schedules
-from poise.zoo.parts.assembly import Tree
+from poise.zoo.parts.assembly import Tree, matching
 from poise.zoo.parts.backbones import POSE_WEIGHTS, Backbone, backbone, pretrained
 from poise.zoo.parts.datasets import Binding, binding, count
 from poise.zoo.parts.heads import loss
-from poise.zoo.parts.topdown import estimator, frame, matching
+from poise.zoo.parts.topdown import estimator, frame
 
 __all__ = ["recipe"]
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import codecs
-from poise.zoo.parts.assembly import Tree
+from poise.zoo.parts.assembly import Tree, matching
 from poise.zoo.parts.backbones import backbone
 from poise.zoo.parts.datasets import binding, count
 from poise.zoo.parts.heads import heatmap_head
 from poise.zoo.parts.mixtures import coco_with_aic
-from poise.zoo.parts.topdown import estimator, flip_test, matching
+from poise.zoo.parts.topdown import estimator, flip_test
 from poise.zoo.parts.two_stage import two_stage
 
 __all__ = ["recipe"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from poise.errors import UnknownNameError
 from poise.zoo.families import rtmpose
 from poise.zoo.index import WEIGHTS_BASE, find_model
+from poise.zoo.name import matched
 from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.backbones import cspnext
 from poise.zoo.parts.topdown import PREPROCESSOR
@@ -35,10 +34,7 @@ _SECOND_EPOCHS = 60
 def recipe(stem: str) -> Tree:
     """Config tree of a DWPose training, such as "dwpose_l_dis_m_..." or "dwpose_m-mm_..."."""
     pattern = r"(?:dwpose|rtmpose)_(\w)(?:_dis_(\w)|-(\w)\3)_(coco(?:-ubody)?)-(\d+)x\d+"
-    found = re.fullmatch(pattern, stem)
-    if found is None:
-        raise UnknownNameError(f"'{stem}' is not the name of a DWPose training")
-    teacher, student, _, data, height = found.groups()
+    teacher, student, _, data, height = matched(pattern, stem).groups()
     if student is None:
         return _second(teacher, data, height)
     return _first(teacher, student, data, height)

@@ -7,6 +7,7 @@ from poise.zoo.parts import schedules
 from poise.zoo.parts.assembly import Tree, assembled, words
 from poise.zoo.parts.backbones import backbone
 from poise.zoo.parts.codecs import feature_size
+from poise.zoo.parts.datasets import interhand_files
 from poise.zoo.parts.pipelines import affine, eval_loader, train_loader
 from poise.zoo.parts.runtime import best_key, runtime
 from poise.zoo.parts.topdown import estimator
@@ -73,12 +74,9 @@ def recipe(stem: str) -> Tree:
 
 
 def _dataset(part: str, folder: str, pipeline: list[Tree]) -> Tree:
-    files = f"annotations/{folder}/InterHand2.6M_{part}_{{}}.json"
     tree = dict(
         type=_TYPE,
-        ann_file=files.format("data"),
-        camera_param_file=files.format("camera"),
-        joint_file=files.format("joint_3d"),
+        **interhand_files(part, f"annotations/{folder}"),
         use_gt_root_depth=True,
         rootnet_result_file=None,
         data_mode="topdown",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from poise.errors import UnknownNameError
 from poise.zoo.index import WEIGHTS_BASE
+from poise.zoo.name import matched
 from poise.zoo.parts import human36m, schedules
 from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.backbones import pretrained
@@ -35,9 +34,7 @@ def recipe(stem: str) -> Tree:
     pattern = (
         r"(?P<method>[-a-z]+)_(?P<network>[-\w]+?)_\d+xb(?P<batch>\d+)-(?P<epochs>\d+)e_h36m.*"
     )
-    found = re.fullmatch(pattern, stem)
-    if found is None:
-        raise UnknownNameError(f"'{stem}' is not the name of a lifting model")
+    found = matched(pattern, stem)
     batch, epochs = int(found["batch"]), int(found["epochs"])
     if found["method"] == "motionbert":
         variant = "_original" if stem.endswith("-original") else ""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from poise.zoo.parts.datasets import binding
+from poise.zoo.parts.pipelines import eval_loader, topdown_test
+
 __all__ = ["recipe"]
 
 #: name -> (channel factor, side of the square input, channels at strides 4 to 32)
@@ -17,31 +20,9 @@ def recipe(name: str) -> dict[str, Any]:
     """Config tree of a MoveNet; 17 COCO keypoints of the one person in a square crop."""
     width, side, channels = _ROWS[name]
     codec = dict(type="MoveNetLabel", input_size=(side, side))
-    pipeline = [
-        dict(type="LoadImage"),
-        dict(type="GetBBoxCenterScale"),
-        dict(type="TopdownAffine", input_size=(side, side)),
-        dict(type="PackPoseInputs"),
-    ]
-    dataloader = dict(
-        batch_size=32,
-        num_workers=2,
-        persistent_workers=True,
-        drop_last=False,
-        sampler=dict(type="DefaultSampler", shuffle=False, round_up=False),
-        dataset=dict(
-            type="CocoDataset",
-            data_root="data/coco/",
-            data_mode="topdown",
-            ann_file="annotations/person_keypoints_val2017.json",
-            data_prefix=dict(img="val2017/"),
-            test_mode=True,
-            pipeline=pipeline,
-        ),
-    )
-    evaluator = dict(
-        type="CocoMetric", ann_file="data/coco/annotations/person_keypoints_val2017.json"
-    )
+    data = binding("coco").changed(boxes={})
+    dataloader = eval_loader(data.dataset("val", topdown_test((side, side))))
+    evaluator = data.evaluator()
     return dict(
         default_scope="mmpose",
         codec=codec,

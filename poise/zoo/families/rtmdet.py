@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import re
-
-from poise.errors import UnknownNameError
-from poise.zoo.parts import detection
+from poise.zoo.name import matched
+from poise.zoo.parts import detection, mixtures
 from poise.zoo.parts.assembly import Tree
-from poise.zoo.parts.backbones import CSPNEXT_WEIGHTS, pretrained
-from poise.zoo.parts.detection import FACTORS, GREY
+from poise.zoo.parts.backbones import CSPNEXT_SIZES, CSPNEXT_WEIGHTS, pretrained
+from poise.zoo.parts.detection import GREY
 from poise.zoo.parts.runtime import averaging
 from poise.zoo.parts.schedules import cosine, flat_cosine_adamw
 
 __all__ = ["recipe"]
 
-_NAME = re.compile(r"rtmdet_([a-z]+)(?:_8xb32-300e_(coco)|_\d+-8xb32_(coco-person|hand))")
+_NAME = r"rtmdet_([a-z]+)(?:_8xb32-300e_(coco)|_\d+-8xb32_(coco-person|hand))"
 _EPOCHS, _LAST, _RATE = detection.EPOCHS, 20, 0.004
 _SYNC: Tree = dict(norm_cfg=dict(type="SyncBN"), act_cfg=dict(type="SiLU", inplace=True))
-#: size -> classifier that the backbone starts from
-_STARTS = {"tiny": "cspnext-tiny_imagenet_600e", "s": "cspnext-s_imagenet_600e"}
+#: size -> classifier that the backbone starts from, named without its hash
+_STARTS = {"tiny": "cspnext-tiny_imagenet_600e.pth", "s": "cspnext-s_imagenet_600e.pth"}
 #: size -> range of the random sizes in training, where it is not the usual one
 _SIZE_RANGES = {"nano": (0.5, 1.5), "tiny": (0.5, 2.0), "s": (0.5, 2.0)}
-_PERSON_START = "cspnext-m_8xb256-rsb-a1-600e_in1k-ecb3bbd9"
 _PERSON: Tree = dict(metainfo=dict(classes=("person",)))
-#: files of the hand detector: dataset -> (training annotations, pictures)
-_HANDS = {
-    "OneHand10K": ("onehand10k/annotations/onehand10k_train.json", "pose/OneHand10K/"),
-    "FreiHand": ("freihand/annotations/freihand_train.json", "pose/FreiHand/"),
-    "Rhd2D": ("rhd/annotations/rhd_train.json", "pose/RHD/"),
-    "HalpeHand": (
-        "halpe/annotations/halpe_train_v1.json",
-        "pose/Halpe/hico_20160224_det/images/train2015/",
-    ),
-}
 #: keys of pose schemas that a detector has no use for
 _POSE_KEYS = (
     "CLASSES dataset_keypoint_weights dataset_name flip_indices flip_pairs keypoint_colors "
@@ -42,15 +29,8 @@ _POSE_KEYS = (
 
 
 def recipe(stem: str) -> Tree:
-    """Config tree of a released RTMDet.
-
-    Raises:
-        UnknownNameError: the name is none of its kind.
-    """
-    found = _NAME.fullmatch(stem)
-    if found is None or found[1] not in FACTORS:
-        raise UnknownNameError(f"'{stem}' is not the name of an RTMDet")
-    size, everything, one = found.groups()
+    """Config tree of a released RTMDet."""
+    size, everything, one = matched(_NAME, stem).groups()
     tree = _tree(size, one_class=not everything)
     return _with_hands(tree) if one == "hand" else tree
 
@@ -131,10 +111,7 @@ def _depthwise(size: str) -> Tree:
 
 def _features(size: str, *, one_class: bool) -> tuple[Tree, Tree]:
     """Backbone and neck."""
-    deepen, widen = FACTORS[size]
-    if size == "tiny":
-        # half as deep as the other small ones
-        deepen = 0.167
+    deepen, widen, _ = CSPNEXT_SIZES[size]
     widths = detection.widths(widen)
     common = dict(expand_ratio=0.5) | _SYNC | _depthwise(size)
     backbone = dict(
@@ -145,9 +122,10 @@ def _features(size: str, *, one_class: bool) -> tuple[Tree, Tree]:
         channel_attention=True,
         **common,
     )
-    start = _PERSON_START if one_class and size != "nano" else _STARTS.get(size)
+    # detectors of one thing start from the classifier of medium size
+    start = CSPNEXT_SIZES["m"][2] if one_class and size != "nano" else _STARTS.get(size)
     if start is not None:
-        backbone["init_cfg"] = pretrained(f"{CSPNEXT_WEIGHTS}{start}.pth", "backbone.")
+        backbone["init_cfg"] = pretrained(f"{CSPNEXT_WEIGHTS}{start}", "backbone.")
     neck = dict(
         type="CSPNeXtPAFPN",
         in_channels=widths,
@@ -217,31 +195,30 @@ def _train_pipelines(size: str, side: int, options: Tree) -> tuple[list[Tree], l
 
 def _with_hands(tree: Tree) -> Tree:
     """The tree with the hand datasets in place of COCO."""
-    frame = dict(data_root="data/", data_mode="topdown")
 
-    def dataset(name: str, file: str, images: str, pipeline: list[Tree]) -> Tree:
-        kind = dict(type=f"mmpose.{name}Dataset", ann_file=file, data_prefix=dict(img=images))
-        return kind | frame | dict(pipeline=pipeline)
+    def dataset(name: str, part: str, pipeline: list[Tree]) -> Tree:
+        own = mixtures.member(name, part, pipeline, "topdown")
+        return own | dict(type=f"mmpose.{own['type']}")
 
-    parts = [dataset(name, *row, tree["train_pipeline"]) for name, row in _HANDS.items()]
+    parts = [
+        dataset(name, "train", tree["train_pipeline"])
+        for name in ("onehand10k", "freihand", "rhd", "halpehand")
+    ]
     train = dict(type="ConcatDataset", datasets=parts, ignore_keys=_POSE_KEYS.split())
-    file = "onehand10k/annotations/onehand10k_test.json"
-    test = dataset("OneHand10K", file, _HANDS["OneHand10K"][1], tree["test_pipeline"])
+    test = dataset("onehand10k", "val", tree["test_pipeline"])
     val = tree["val_dataloader"] | dict(dataset=test)
-    metric = tree["val_evaluator"] | dict(ann_file=f"data/{file}")
+    metric = tree["val_evaluator"] | dict(ann_file=f"data/{test['ann_file']}")
     # the two top-level keys keep the mark, as in the released file
     marked = dict(_delete_=True)
-    return (
-        tree
-        | frame
-        | dict(
-            train_dataset=train | marked,
-            test_dataset=test | marked,
-            train_dataloader=tree["train_dataloader"] | dict(dataset=train),
-            val_dataloader=val,
-            test_dataloader=val,
-            val_evaluator=metric,
-            test_evaluator=metric,
-            train_cfg=tree["train_cfg"] | dict(val_interval=1),
-        )
+    return tree | dict(
+        data_root="data/",
+        data_mode="topdown",
+        train_dataset=train | marked,
+        test_dataset=test | marked,
+        train_dataloader=tree["train_dataloader"] | dict(dataset=train),
+        val_dataloader=val,
+        test_dataloader=val,
+        val_evaluator=metric,
+        test_evaluator=metric,
+        train_cfg=tree["train_cfg"] | dict(val_interval=1),
     )

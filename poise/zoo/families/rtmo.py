@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import yolox
-from poise.zoo.parts.assembly import Tree
+from poise.zoo.parts.assembly import Tree, matching
 from poise.zoo.parts.blends import BODY7, body_members
 from poise.zoo.parts.datasets import Binding, binding, count, metainfo_of
 from poise.zoo.parts.detection import FACTORS, widths
 from poise.zoo.parts.mixtures import combined, named_mapping
 from poise.zoo.parts.runtime import runtime
-from poise.zoo.parts.topdown import matching
 
 __all__ = ["recipe"]
 

@@ -9,12 +9,12 @@ from typing import Any
 from poise.zoo.index import WEIGHTS_BASE
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import blends, codecs, mixtures
-from poise.zoo.parts.assembly import Tree
+from poise.zoo.parts.assembly import Tree, matching
 from poise.zoo.parts.backbones import cspnext, pretrained
 from poise.zoo.parts.datasets import Binding, binding, count
 from poise.zoo.parts.heads import attention_unit, loss
 from poise.zoo.parts.runtime import scoped
-from poise.zoo.parts.topdown import estimator, matching
+from poise.zoo.parts.topdown import estimator
 from poise.zoo.parts.two_stage import two_stage
 from poise.zoo.weights import weights_url
 

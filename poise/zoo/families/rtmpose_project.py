@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from poise.zoo.families import rtmpose, topdown_heatmap
 from poise.zoo.name import parse
-from poise.zoo.parts.assembly import Tree
+from poise.zoo.parts.assembly import Tree, matching, replaced
 from poise.zoo.parts.datasets import binding
 from poise.zoo.parts.runtime import scoped
-from poise.zoo.parts.topdown import matching, replaced
 
 __all__ = ["recipe"]
 

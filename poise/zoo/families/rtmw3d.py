@@ -12,8 +12,6 @@ from poise.zoo.parts.heads import attention_unit, loss
 from poise.zoo.parts.mixtures import (
     UBODY_SCENES,
     combined,
-    named_mapping,
-    renumbered,
     trained_on,
     validated_on,
 )
@@ -153,8 +151,6 @@ def _combined(datasets: list[Tree], schema: str, pipeline: list[Tree]) -> Tree:
 
 def _mixed(tree: Tree) -> Tree:
     """The recipe trained on bodies, faces, scenes with fitted bodies, and Human3.6M."""
-    load = dict(backend_args=tree["backend_args"])
-    points = count(_BODY)
     names = ("coco", *blends.BODY7[1:], "humanart")
     own: dict[str, Tree] = dict(
         coco=dict(
@@ -167,23 +163,10 @@ def _mixed(tree: Tree) -> Tree:
         humanart=dict(filter_cfg=dict(scenes=["real_human"])),
     )
     variables, _ = blends.body_members(_BODY, names, changes=own)
-    faces = blends.enlarged(load, padding=1.25)
-    hand_steps = blends.enlarged(load)
-    hands = named_mapping("interhand3d", _BODY)
-    half = len(hands) // 2
-    variables |= dict(
-        face_pipeline=faces,
-        hand_pipeline=hand_steps,
-        interhand_left=hands[half:],
-        interhand_right=hands[:half],
-        interhand_coco133=hands,
-    )
-    variables |= blends.face_members(_BODY, faces)
-    place: Tree = dict(root="data/interhand2.6m/", folder="", images="images/train/")
-    steps = [renumbered(hands, points), *hand_steps]
-    depth: Tree = dict(use_gt_root_depth=True, rootnet_result_file=None)
-    variables["dataset_interhand2d"] = blends.interhand(steps, **place)
-    variables["dataset_interhand3d"] = blends.interhand(steps, kind="InterHand3D", **place, **depth)
+    place = dict(root="data/interhand2.6m/", folder="", images="images/train/")
+    variables |= blends.parts_alone(_BODY, tree["backend_args"], **place)
+    depth = dict(use_gt_root_depth=True, rootnet_result_file=None, type="InterHand3DDataset")
+    variables["dataset_interhand3d"] = variables["dataset_interhand2d"] | depth
     groups = {
         "wb": "coco halpe",
         "body": "aic crowdpose mpii jhmdb posetrack",

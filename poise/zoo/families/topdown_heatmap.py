@@ -9,14 +9,14 @@ from poise.zoo.families import cspnext
 from poise.zoo.index import WEIGHTS_BASE
 from poise.zoo.name import Name, parse
 from poise.zoo.parts import codecs, heads, schedules
-from poise.zoo.parts.assembly import Tree
-from poise.zoo.parts.backbones import SWIN_WEIGHTS, Backbone, backbone
-from poise.zoo.parts.datasets import Binding, binding, count, metainfo_of
+from poise.zoo.parts.assembly import ABSENT, Tree, matching, replaced
+from poise.zoo.parts.backbones import SWIN_WEIGHTS, VITPOSE_SIZES, Backbone, backbone
+from poise.zoo.parts.datasets import TILTED, Binding, binding, count, metainfo_of
 from poise.zoo.parts.heads import loss
 from poise.zoo.parts.mixtures import coco_with_aic, validated_on, whole_body_val, with_ubody
 from poise.zoo.parts.pipelines import topdown_test, topdown_train
 from poise.zoo.parts.runtime import scoped
-from poise.zoo.parts.topdown import ABSENT, estimator, flip_test, frame, matching, replaced
+from poise.zoo.parts.topdown import estimator, flip_test, frame
 from poise.zoo.weights import weights_url
 
 __all__ = ["recipe"]
@@ -41,19 +41,15 @@ def _albumentation(kind: str, settings: Tree) -> Tree:
 
 
 _TRANSFORMER = "absolute_pos_embed relative_position_bias_table norm"
-#: (layers, rate from layer to layer) of ViTPose's optimizer
-_VIT_DECAY = {"small": (12, 0.8), "base": (12, 0.75), "large": (24, 0.8), "huge": (32, 0.85)}
 
 #: name patterns -> what those models have otherwise: arguments of `_tree`; later rows win
 _DIFFERENT: dict[str, Tree] = {
     # the rate is meant for 8 x 64 although the batch is smaller
-    "*_hrnet-w48_*xb32-210e_co* *_hrnet-w48_*_humanart-* *_litehrnet-*_coco-3*": dict(scale=512),
-    "*_res152_8xb32-210e_coco-* *_hourglass52_8xb32-210e_[cm]*-[23]* *_cpm_*_coco-3*": dict(
-        scale=512
-    ),
-    "*152_8xb32-210e_coco-256* *_resnest269_8xb32-* *_scnet101_*_coco-*": dict(scale=512),
-    "*-wholebody-hand-*": dict(scale=256),
+    "*_hrnet-w48_*xb32-210e_co* *_hrnet-w48_*_humanart-* *_litehrnet-*_coco-3* "
+    "*_res152_8xb32-210e_coco-* *_hourglass52_8xb32-210e_[cm]*-[23]* *_cpm_*_coco-3* "
+    "*152_8xb32-210e_coco-256* *_resnest269_8xb32-* *_scnet101_*_coco-* "
     "*_res50_8xb32-210e_onehand10k-*": dict(scale=512),
+    "*-wholebody-hand-*": dict(scale=256),
     # or for one device
     "*_res50_*_deepfashion_[lu]* *_res101_*_deepfashion_[lu]*": dict(scale=64),
     # loaders
@@ -82,16 +78,10 @@ _DIFFERENT: dict[str, Tree] = {
     "*_hrformer-*": dict(optimizer=schedules.adamw(custom_keys="relative_position_bias_table")),
     "*_swin-l-*": dict(optimizer=schedules.adamw(custom_keys=_TRANSFORMER)),
     **{
-        f"*_ViTPose-{size}*": dict(optimizer=schedules.layer_decay_adamw(*decay))
-        for size, decay in _VIT_DECAY.items()
+        f"*_ViTPose-{size}*": dict(optimizer=schedules.layer_decay_adamw(layers, decay))
+        for size, (_, layers, _, decay) in VITPOSE_SIZES.items()
     },
-    "*_ViTPose-*": dict(
-        max_keep=1,
-        custom_imports=dict(
-            imports=["mmpose.engine.optim_wrappers.layer_decay_optim_wrapper"],
-            allow_failed_imports=False,
-        ),
-    ),
+    "*_ViTPose-*": dict(max_keep=1, custom_imports=schedules.LAYER_DECAY_IMPORTS),
     "*_fp16-*": dict(
         optimizer=schedules.adam() | dict(type="AmpOptimWrapper", loss_scale="dynamic")
     ),
@@ -124,10 +114,8 @@ _DIFFERENT: dict[str, Tree] = {
     "*_uniformer-*-256*": dict(changes={"default_hooks.checkpoint.interval": 5}),
     "*_uniformer-s-8xb128-*-256*": dict(batch=32, scale=1024),
     # data
-    "*_litehrnet-[13]* *_vipnas-*": dict(box=dict(rotate_factor=60, scale_factor=(0.75, 1.25))),
-    "*_cpm_*_mpii-*": dict(box=dict(rotate_factor=60, scale_factor=(0.75, 1.25))),
-    "*_hourglass52_*-hand-*": dict(varied=dict(flip="before")),
-    "*_hrnetv2-w18_8xb32*-hand-*": dict(varied=dict(flip="before")),
+    "*_litehrnet-[13]* *_vipnas-* *_cpm_*_mpii-*": dict(box=TILTED["box"]),
+    "*_hourglass52_*-hand-* *_hrnetv2-w18_8xb32*-hand-*": dict(varied=dict(flip="before")),
     "*mspn50_* *rsn[15]*": dict(
         varied=dict(target=dict(multilevel=True)), metric=dict(nms_mode="none")
     ),

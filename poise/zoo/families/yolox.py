@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import re
-
-from poise.errors import UnknownNameError
-from poise.zoo.parts import detection
-from poise.zoo.parts.assembly import Tree
-from poise.zoo.parts.detection import FACTORS, GREY
+from poise.zoo.name import matched
+from poise.zoo.parts import detection, yolox
+from poise.zoo.parts.assembly import Tree, replaced
+from poise.zoo.parts.detection import GREY
 from poise.zoo.parts.runtime import averaging
-from poise.zoo.parts.topdown import replaced
-from poise.zoo.parts.yolox import BOX_LOSS, BOX_LOSS_LATE, NORM, SWISH, constant_part
 
 __all__ = ["recipe"]
 
 _EPOCHS, _LAST, _RATE = detection.EPOCHS, 15, 0.01
 _SIDE = 640
 _PAD: Tree = dict(type="Pad", pad_to_square=True, pad_val=dict(img=(float(GREY),) * 3))
-_PRESENCE_LOSS: Tree = dict(
-    type="CrossEntropyLoss", use_sigmoid=True, reduction="sum", loss_weight=1.0
-)
 #: as the released file has it
 _FACES: Tree = dict(metainfo=dict(CLASSES=("person",), PALETTE=(220, 20, 60)))
-_FACES_START = (
-    "https://download.openmmlab.com/mmdetection/v2.0/yolox/yolox_s_8x8_300e_coco/"
-    "yolox_s_8x8_300e_coco_20211121_095711-4592a793.pth"
-)
 
 
 def recipe(stem: str) -> Tree:
-    """Config tree of a released YOLOX.
-
-    Raises:
-        UnknownNameError: the name is none of its kind.
-    """
-    found = re.fullmatch(r"yolox[-_](\w+)_8xb8-300e_(coco|coco-face)", stem)
-    if found is None or found[1] not in FACTORS:
-        raise UnknownNameError(f"'{stem}' is not the name of a YOLOX")
-    size, data = found.groups()
+    """Config tree of a released YOLOX."""
+    size, data = matched(r"yolox[-_](\w+)_8xb8-300e_(coco|coco-face)", stem).groups()
     return _faces(size) if data == "coco-face" else _tree(size)
 
 
@@ -83,12 +65,11 @@ def _tree(size: str, options: Tree | None = None) -> Tree:
 def _curve() -> list[Tree]:
     """Quadratic warm-up, a cosine, and a rate that stays."""
     end = _EPOCHS - _LAST
-    by_iteration = dict(by_epoch=True, convert_to_iter_based=True)
-    fall = dict(type="CosineAnnealingLR", eta_min=_RATE * 0.05, begin=5, T_max=end, end=end)
+    warmup, fall = yolox.warmup_cosine(end)
     return [
-        dict(type="mmdet.QuadraticWarmupLR", begin=0, end=5) | by_iteration,
-        fall | by_iteration,
-        constant_part(end, _EPOCHS),
+        warmup | dict(type="mmdet.QuadraticWarmupLR"),
+        fall | dict(eta_min=_RATE * 0.05),
+        yolox.constant_part(end, _EPOCHS),
     ]
 
 
@@ -117,47 +98,27 @@ def _mixed(pipeline: list[Tree], where: Tree, options: Tree) -> Tree:
 
 
 def _model(size: str, *, small: bool, classes: int = 80) -> Tree:
-    deepen, widen = FACTORS[size]
-    widths = detection.widths(widen)
-    common = dict(use_depthwise=size == "nano", norm_cfg=NORM, act_cfg=SWISH)
-    resize = dict(
-        type="BatchSyncRandomResize",
-        random_size_range=(320, 640) if small else (480, 800),
-        size_divisor=32,
-        interval=10,
-    )
+    neck = yolox.pyramid(size)
+    common = {key: neck[key] for key in ("use_depthwise", "norm_cfg", "act_cfg")}
+    resize = yolox.many_sizes(10, small=small)
     return dict(
         type="YOLOX",
         data_preprocessor=dict(
             type="DetDataPreprocessor", pad_size_divisor=32, batch_augments=[resize]
         ),
-        backbone=dict(
-            type="CSPDarknet",
-            deepen_factor=deepen,
-            widen_factor=widen,
-            out_indices=(2, 3, 4),
-            spp_kernal_sizes=(5, 9, 13),
-            **common,
-        ),
-        neck=dict(
-            type="YOLOXPAFPN",
-            in_channels=widths,
-            out_channels=widths[0],
-            num_csp_blocks=max(1, round(3 * deepen)),
-            upsample_cfg=dict(scale_factor=2, mode="nearest"),
-            **common,
-        ),
+        backbone=yolox.darknet(size) | common,
+        neck=neck,
         bbox_head=dict(
             type="YOLOXHead",
             num_classes=classes,
-            in_channels=widths[0],
-            feat_channels=widths[0],
+            in_channels=neck["out_channels"],
+            feat_channels=neck["out_channels"],
             stacked_convs=2,
             strides=(8, 16, 32),
-            loss_cls=_PRESENCE_LOSS,
-            loss_bbox=BOX_LOSS,
-            loss_obj=_PRESENCE_LOSS,
-            loss_l1=BOX_LOSS_LATE,
+            loss_cls=yolox.PRESENCE_LOSS,
+            loss_bbox=yolox.BOX_LOSS,
+            loss_obj=yolox.PRESENCE_LOSS,
+            loss_l1=yolox.BOX_LOSS_LATE,
             **common,
         ),
         train_cfg=dict(assigner=dict(type="SimOTAAssigner", center_radius=2.5)),
@@ -186,7 +147,7 @@ def _faces(size: str) -> Tree:
         "val_evaluator": detection.evaluator("annotations/coco_face_val.json"),
         "custom_hooks": hooks,
         "backend_args": local,
-        "load_from": _FACES_START,
+        "load_from": yolox.STARTS["s"],
         "launcher": "pytorch",
     }
     kept = {key: value for key, value in tree.items() if key not in detection.many_sizes(0, _PAD)}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from poise.errors import UnknownNameError
+from poise.zoo.name import matched
 from poise.zoo.parts import detection, yolox
 from poise.zoo.parts.assembly import Tree, words
 from poise.zoo.parts.datasets import binding, count, metainfo_of
@@ -30,9 +29,7 @@ _START = {
     "l": ("fast_8xb8-300e_coco", "20230213_160715-c731eb1c"),
 }
 #: settings of the classification and of the objectness
-_PRESENCE: Tree = dict(
-    type="mmdet.CrossEntropyLoss", use_sigmoid=True, reduction="sum", loss_weight=1.0
-)
+_PRESENCE: Tree = yolox.PRESENCE_LOSS | dict(type="mmdet.CrossEntropyLoss")
 _READ: list[Tree] = [
     dict(type="mmpose.LoadImage", backend_args=dict(backend="local")),
     dict(type="PoseToDetConverter"),
@@ -76,19 +73,12 @@ _IMPORTS = {
 
 
 def recipe(stem: str) -> Tree:
-    """Config tree of a file of the project.
-
-    Raises:
-        UnknownNameError: the name is none of its kind.
-    """
+    """Config tree of a file of the project."""
     if stem == _NEWER:
         tree = recipe("yolox-pose_s_8xb32-300e_coco") | dict(default_scope=None)
         del tree["custom_imports"]
         return imported(tree, _IMPORTS, dict(BN="BatchNorm2d", Pretrained="PretrainedInit"))
-    found = re.fullmatch(r"yolox-pose_(\w+)_\dxb(\d+)-300e_coco", stem)
-    if found is None or found[1] not in _START:
-        raise UnknownNameError(f"'{stem}' is not the name of a YOLOX-Pose of MMPose's projects")
-    size, batch = found.groups()
+    size, batch = matched(r"yolox-pose_(\w+)_\dxb(\d+)-300e_coco", stem).groups()
     tiny = size == "tiny"
     train, last = _mosaic(tiny=tiny), [*_fitted(_SIDE), *_CHANGES, *_packed()]
     meta = ("id", *_KEPT, "scale_factor", "flip_indices")
@@ -196,12 +186,7 @@ def _model(size: str) -> Tree:
     start = f"yolox_{size}_{kind}"
     common = dict(widen_factor=widen, norm_cfg=_NORM, act_cfg=_SILU)
     similarity = dict(type="OksLoss", metainfo=metainfo_of("coco")["from_file"])
-    resize = dict(
-        type="PoseBatchSyncRandomResize",
-        random_size_range=(320, 640) if size == "tiny" else (480, 800),
-        size_divisor=32,
-        interval=1,
-    )
+    resize = yolox.many_sizes(1, small=size == "tiny") | dict(type="PoseBatchSyncRandomResize")
     module = dict(
         type="YOLOXPoseHeadModule",
         num_classes=1,

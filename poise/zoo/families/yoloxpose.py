@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
+from poise.zoo.name import matched
 from poise.zoo.parts import yolox
 from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.datasets import binding, count
-from poise.zoo.parts.detection import FACTORS, widths
+from poise.zoo.parts.detection import FACTORS
 from poise.zoo.parts.runtime import runtime
 
 __all__ = ["recipe"]
@@ -26,8 +25,8 @@ _LABELS = dict(
 
 def recipe(stem: str) -> Tree:
     """Config tree of a YOLOX-Pose model."""
-    found = re.fullmatch(r"yoloxpose_(\w+?)_(\d)xb(\d+)-300e_coco-(\d+)", stem)
-    size, gpus, batch, side = found.groups() if found else ("", "", "", "")
+    pattern = r"yoloxpose_(\w+?)_(\d)xb(\d+)-300e_coco-(\d+)"
+    size, gpus, batch, side = matched(pattern, stem).groups()
     tiny = size == "tiny"
     input_size = (int(side),) * 2
     # the smallest model is trained like the others and tested on smaller pictures
@@ -82,18 +81,7 @@ def recipe(stem: str) -> Tree:
 
 
 def _model(size: str) -> Tree:
-    deepen, widen = FACTORS[size]
-    channels = widths(widen)
-    neck = dict(
-        type="YOLOXPAFPN",
-        in_channels=channels,
-        out_channels=channels[0],
-        num_csp_blocks=max(1, round(3 * deepen)),
-        use_depthwise=False,
-        upsample_cfg=dict(scale_factor=2, mode="nearest"),
-        norm_cfg=yolox.NORM,
-        act_cfg=yolox.SWISH,
-    )
+    _, widen = FACTORS[size]
     head = dict(
         type="YOLOXPoseHead",
         num_keypoints=count("coco"),
@@ -117,4 +105,5 @@ def _model(size: str) -> Tree:
         loss_vis=yolox.VISIBILITY_LOSS,
         loss_bbox_aux=yolox.BOX_LOSS_LATE,
     )
+    neck = yolox.pyramid(size)
     return yolox.estimator(size, neck, head, dict(score_thr=0.01, nms_thr=0.65))

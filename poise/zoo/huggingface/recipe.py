@@ -8,6 +8,7 @@ from poise.zoo.huggingface.processor import PADDING, Processor
 from poise.zoo.name import Name
 from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.datasets import Binding
+from poise.zoo.parts.schedules import LAYER_DECAY_IMPORTS
 from poise.zoo.parts.topdown import frame
 
 __all__ = ["recipe"]
@@ -57,9 +58,6 @@ def recipe(
         codec,
         workers=4,
         max_keep=1,
-        custom_imports=dict(
-            imports=["mmpose.engine.optim_wrappers.layer_decay_optim_wrapper"],
-            allow_failed_imports=False,
-        ),
+        custom_imports=LAYER_DECAY_IMPORTS,
         **more,
     )

@@ -11,7 +11,7 @@ from poise.zoo.huggingface.processor import Processor, sides
 from poise.zoo.huggingface.recipe import recipe
 from poise.zoo.parts import codecs, schedules
 from poise.zoo.parts.assembly import Tree
-from poise.zoo.parts.backbones import Backbone
+from poise.zoo.parts.backbones import VITPOSE_SIZES, Backbone
 from poise.zoo.parts.heads import heatmap_head, simple_head
 from poise.zoo.parts.topdown import estimator, flip_test
 from poise.zoo.parts.vitpose import bound
@@ -19,7 +19,7 @@ from poise.zoo.parts.vitpose import bound
 __all__ = ["tree"]
 
 #: channels -> rates of stochastic depth, and of learning from layer to layer, in ViTPose's recipes
-_TRAINED = {384: (0.1, 0.8), 768: (0.3, 0.75), 1024: (0.5, 0.8), 1280: (0.55, 0.85)}
+_TRAINED = {width: (drop, decay) for width, _, drop, decay in VITPOSE_SIZES.values()}
 _ACTIVATIONS = {"gelu": "GELU", "relu": "ReLU"}
 _BACKBONE = "vitpose_backbone"
 

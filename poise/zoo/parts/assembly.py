@@ -1,16 +1,21 @@
-"""Putting the top level of a config together, in the order in which people read it."""
+"""Putting config trees together: the top level, what names imply, other values at dotted keys."""
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any
 
-__all__ = ["Source", "Tree", "assembled", "words"]
+__all__ = ["ABSENT", "Source", "Tree", "assembled", "matching", "replaced", "words"]
 
 #: a config, or a part of one
 Tree = dict[str, Any]
 
 #: (dataset_type, data_mode, data_root)
 Source = tuple[str, str, str]
+
+
+#: Stands for a key that is taken out.
+ABSENT = object()
 
 
 def words(text: str) -> list[str]:
@@ -66,3 +71,27 @@ def assembled(
         val_evaluator=evaluators[0],
         test_evaluator=evaluators[1],
     )
+
+
+def matching(table: dict[str, Tree], stem: str) -> Tree:
+    """Settings of all patterns that a name matches; later ones win."""
+    settings: Tree = {}
+    for patterns, changes in table.items():
+        if any(fnmatchcase(stem, pattern) for pattern in patterns.split()):
+            settings |= changes
+    return settings
+
+
+def replaced(tree: Tree, changes: Tree) -> Tree:
+    """The tree with other values at dotted keys; what the original shares stays as it is."""
+    for key, value in changes.items():
+        tree = _put(tree, key.split("."), value)
+    return tree
+
+
+def _put(tree: Tree, keys: list[str], value: Any) -> Tree:
+    head, *rest = keys
+    if rest:
+        return tree | {head: _put(tree.get(head, {}), rest, value)}
+    others = {key: kept for key, kept in tree.items() if key != head}
+    return others if value is ABSENT else others | {head: value}

@@ -8,7 +8,15 @@ from typing import Any
 
 from poise.zoo.parts.assembly import Tree
 
-__all__ = ["Backbone", "backbone", "cspnext", "hrnet", "pretrained"]
+__all__ = [
+    "CSPNEXT_SIZES",
+    "VITPOSE_SIZES",
+    "Backbone",
+    "backbone",
+    "cspnext",
+    "hrnet",
+    "pretrained",
+]
 
 POSE_WEIGHTS = "https://download.openmmlab.com/mmpose/pretrain_models/"
 VIT_WEIGHTS = "https://download.openmmlab.com/mmpose/v1/pretrained_models/"
@@ -66,8 +74,9 @@ def _made(settings: Tree, channels: int, weights: str | None, *rest: Any) -> Bac
     return Backbone(settings, channels, *rest)
 
 
-_NEXT_SIZES = {
-    # size: (deepen, widen, weights)
+#: size -> factors of blocks and channels, and the classifier that training starts from
+CSPNEXT_SIZES: dict[str, tuple[float, float, str | None]] = {
+    "nano": (0.33, 0.25, None),
     "tiny": (0.167, 0.375, "cspnext-tiny_imagenet_600e-3a2dd350.pth"),
     "s": (0.33, 0.5, "cspnext-s_imagenet_600e-ea671761.pth"),
     "m": (0.67, 0.75, "cspnext-m_8xb256-rsb-a1-600e_in1k-ecb3bbd9.pth"),
@@ -83,7 +92,7 @@ def cspnext(size: str, *, weights: str | None = None) -> Backbone:
         size: tiny, s, m, l or x; "t" is "tiny".
         weights: address of other weights than those of ImageNet.
     """
-    deepen, widen, name = _NEXT_SIZES["tiny" if size == "t" else size]
+    deepen, widen, name = CSPNEXT_SIZES["tiny" if size == "t" else size]
     cfg = dict(
         _scope_="mmdet",
         type="CSPNeXt",
@@ -95,7 +104,7 @@ def cspnext(size: str, *, weights: str | None = None) -> Backbone:
         channel_attention=True,
         norm_cfg=dict(type="SyncBN"),
         act_cfg=dict(type="SiLU"),
-        init_cfg=pretrained(weights or CSPNEXT_WEIGHTS + name, "backbone."),
+        init_cfg=pretrained(weights or f"{CSPNEXT_WEIGHTS}{name}", "backbone."),
     )
     return Backbone(cfg, int(1024 * widen))
 
@@ -228,17 +237,24 @@ def _swin(size: str) -> Backbone:
     return _made(cfg, 8 * width, SWIN_WEIGHTS + weights)
 
 
+#: size -> channels, layers, rate of stochastic depth, rate of learning from layer to layer
+VITPOSE_SIZES = {
+    "small": (384, 12, 0.1, 0.8),
+    "base": (768, 12, 0.3, 0.75),
+    "large": (1024, 24, 0.5, 0.8),
+    "huge": (1280, 32, 0.55, 0.85),
+}
+
+
 def _vit(size: str) -> Backbone:
     """Plain vision transformer of ViTPose (Xu 2022), started from masked autoencoding."""
     size, _, simple = size.partition("-")
-    arch, width, drop = {
-        "small": (dict(embed_dims=384, num_layers=12, num_heads=12), 384, 0.1),
-        "base": ("base", 768, 0.3),
-        "large": ("large", 1024, 0.5),
-        "huge": ("huge", 1280, 0.55),
-    }[size]
-    if isinstance(arch, dict):
-        arch = arch | dict(feedforward_channels=4 * width)
+    width, layers, drop, _ = VITPOSE_SIZES[size]
+    arch: str | Tree = size
+    if size == "small":
+        # the one without a name in MMPretrain
+        arch = dict(embed_dims=width, num_layers=layers, num_heads=12)
+        arch |= dict(feedforward_channels=4 * width)
     cfg = dict(
         type="mmpretrain.VisionTransformer",
         arch=arch,

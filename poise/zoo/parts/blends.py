@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from poise.zoo.parts.assembly import Tree
-from poise.zoo.parts.datasets import count
+from poise.zoo.parts.datasets import count, interhand_files
 from poise.zoo.parts.mixtures import (
     UBODY_SCENES,
     combined,
@@ -26,12 +26,10 @@ __all__ = [
     "body8",
     "body_members",
     "cocktail14",
-    "enlarged",
     "face6",
-    "face_members",
     "halpe26",
     "hand5",
-    "interhand",
+    "parts_alone",
 ]
 
 #: the seven datasets of bodies, in the order of training
@@ -173,25 +171,9 @@ def _plain(
     }
 
 
-def enlarged(load: Tree, **box: Any) -> list[Tree]:
-    """Transforms that show a face or hand with much around it, as in a whole body."""
-    return [
-        dict(type="LoadImage") | load,
-        dict(type="GetBBoxCenterScale") | box,
-        dict(
-            type="RandomBBoxTransform",
-            shift_factor=0.0,
-            scale_factor=[1.5, 2.0],
-            rotate_factor=0,
-        ),
-    ]
-
-
 def cocktail14(tree: Tree) -> Tree:
     """A recipe for whole bodies trained on fourteen datasets of bodies, faces and hands."""
     target = "coco_wholebody"
-    points = count(target)
-    load = dict(backend_args=tree["backend_args"])
     names = (*BODY7, "humanart")
     own: dict[str, Tree] = dict(
         coco=dict(member=target, pipeline=[]),
@@ -199,25 +181,14 @@ def cocktail14(tree: Tree) -> Tree:
     )
     variables, _ = body_members(target, names, changes=own)
     scenes = ubody("Ubody/", "pose/UBody/images/")
-    face_pipeline = enlarged(load, padding=1.25)
-    hand_pipeline = enlarged(load)
-    hands = named_mapping("interhand3d", target)
-    # the annotations have the right hand first
-    half = len(hands) // 2
     variables |= dict(
         ubody_scenes=UBODY_SCENES,
         ubody_datasets=scenes,
         scene=UBODY_SCENES[-1],
         each=scenes[-1],
         dataset_ubody=combined(scenes, "ubody2d", [], test=False),
-        face_pipeline=face_pipeline,
-        hand_pipeline=hand_pipeline,
-        interhand_left=hands[half:],
-        interhand_right=hands[:half],
-        interhand_coco133=hands,
     )
-    variables |= face_members(target, face_pipeline)
-    variables["dataset_interhand2d"] = interhand([renumbered(hands, points), *hand_pipeline])
+    variables |= parts_alone(target, tree["backend_args"])
     groups = {
         "wb": "coco halpe ubody",
         "body": "aic crowdpose mpii jhmdb posetrack humanart",
@@ -233,52 +204,61 @@ def cocktail14(tree: Tree) -> Tree:
     return validated_on(tree, whole_body_val(tree["val_pipeline"], "data/detection/coco/val2017/"))
 
 
-def face_members(target: str, pipeline: list[Tree]) -> Tree:
-    """Datasets of faces alone and their mappings, by their names in a recipe.
+def parts_alone(
+    target: str,
+    storage: Tree,
+    *,
+    root: str = "data/",
+    folder: str = "interhand26m/",
+    images: str = "interhand2.6m/images/train/",
+) -> Tree:
+    """Datasets of faces or hands alone and their mappings, by their names in a recipe.
 
     Args:
         target: schema of the model, a whole body.
-        pipeline: transforms after the keypoints have their new numbers.
+        storage: `backend_args` of the pictures.
+        root: `data_root` of InterHand2.6M, of which a tenth of the frames is taken.
+        folder: of its annotations, under the root.
+        images: folder of its pictures.
     """
-    variables: Tree = {}
+    face_pipeline, hand_pipeline = _enlarged(storage, padding=1.25), _enlarged(storage)
+    points, hands = count(target), named_mapping("interhand3d", target)
+    # the annotations have the right hand first
+    half = len(hands) // 2
+    variables: Tree = dict(
+        face_pipeline=face_pipeline,
+        hand_pipeline=hand_pipeline,
+        interhand_left=hands[half:],
+        interhand_right=hands[:half],
+        interhand_coco133=hands,
+    )
     for name in FACES:
         mapping = named_mapping(name, target)
         # a name cannot begin with a digit
         variables[f"{'mapping_' if name[0].isdigit() else ''}{name}_coco133"] = mapping
-        steps = [renumbered(mapping, count(target)), *pipeline]
+        steps = [renumbered(mapping, points), *face_pipeline]
         variables[f"dataset_{name}"] = member(name, "train", steps, "topdown")
+    variables["dataset_interhand2d"] = dict(
+        type="InterHand2DDoubleDataset",
+        data_root=root,
+        data_mode="topdown",
+        **interhand_files("train", f"{folder}annotations/all"),
+        data_prefix=dict(img=images),
+        sample_interval=10,
+        pipeline=[renumbered(hands, points), *hand_pipeline],
+    )
     return variables
 
 
-def interhand(
-    pipeline: list[Tree],
-    *,
-    kind: str = "InterHand2DDouble",
-    root: str = "data/",
-    folder: str = "interhand26m/",
-    images: str = "interhand2.6m/images/train/",
-    **more: Any,
-) -> Tree:
-    """Pairs of hands of InterHand2.6M, a tenth of the frames.
-
-    Args:
-        pipeline: transforms of this dataset.
-        kind: name of the dataset class without "Dataset".
-        root: `data_root`.
-        folder: of the annotations, under the root.
-        images: folder of the pictures.
-        more: further settings.
-    """
-    files = f"{folder}annotations/all/InterHand2.6M_train_{{}}.json"
-    return (
+def _enlarged(storage: Tree, **box: Any) -> list[Tree]:
+    """Transforms that show a face or hand with much around it, as in a whole body."""
+    return [
+        dict(type="LoadImage", backend_args=storage),
+        dict(type="GetBBoxCenterScale") | box,
         dict(
-            type=f"{kind}Dataset",
-            data_root=root,
-            data_mode="topdown",
-            ann_file=files.format("data"),
-            camera_param_file=files.format("camera"),
-            joint_file=files.format("joint_3d"),
-        )
-        | more
-        | dict(data_prefix=dict(img=images), sample_interval=10, pipeline=pipeline)
-    )
+            type="RandomBBoxTransform",
+            shift_factor=0.0,
+            scale_factor=[1.5, 2.0],
+            rotate_factor=0,
+        ),
+    ]

@@ -9,7 +9,7 @@ from typing import Any
 from poise import schemas
 from poise.zoo.parts.assembly import Tree
 
-__all__ = ["Binding", "binding", "count", "metainfo_of"]
+__all__ = ["Binding", "binding", "count", "interhand_files", "metainfo_of"]
 
 #: detections of the 56 AP person detector, which published scores were measured with
 COCO_BOXES = "data/coco/person_detection_results/COCO_val2017_detections_AP_H_56_person.json"
@@ -106,6 +106,12 @@ def count(schema: str) -> int:
 def metainfo_of(schema: str) -> Tree:
     """`metainfo` that names a schema by the path of MMPose's file."""
     return dict(from_file=f"configs/_base_/datasets/{schema}.py")
+
+
+def interhand_files(part: str, folder: str) -> Tree:
+    """Annotation files of InterHand2.6M, of "train", "val" or "test", in a folder."""
+    kinds = dict(ann_file="data", camera_param_file="camera", joint_file="joint_3d")
+    return {key: f"{folder}/InterHand2.6M_{part}_{kind}.json" for key, kind in kinds.items()}
 
 
 def binding(name: str) -> Binding:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from poise.zoo.parts.assembly import Tree
 
-__all__ = ["adam", "adamw", "cosine", "flat_cosine_adamw", "layer_decay_adamw", "steps"]
+__all__ = [
+    "LAYER_DECAY_IMPORTS",
+    "adam",
+    "adamw",
+    "cosine",
+    "flat_cosine_adamw",
+    "layer_decay_adamw",
+    "steps",
+]
 
 #: epochs -> where the rate falls to a tenth
 _MILESTONES = {
@@ -18,6 +26,12 @@ _MILESTONES = {
     210: [170, 200],
     300: [170, 200],
 }
+
+
+#: `custom_imports` that goes with `layer_decay_adamw`
+LAYER_DECAY_IMPORTS: Tree = dict(
+    imports=["mmpose.engine.optim_wrappers.layer_decay_optim_wrapper"], allow_failed_imports=False
+)
 
 
 def steps(epochs: int, milestones: list[int] | None = None, end: int | None = None) -> list[Tree]:

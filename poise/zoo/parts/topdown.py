@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import Any
 
 from poise.zoo.name import Name
 from poise.zoo.parts import schedules
-from poise.zoo.parts.assembly import Tree, assembled
+from poise.zoo.parts.assembly import Tree, assembled, replaced
 from poise.zoo.parts.datasets import Binding
 from poise.zoo.parts.pipelines import eval_loader, topdown_test, topdown_train, train_loader
 from poise.zoo.parts.runtime import best_key, runtime
 
-__all__ = ["ABSENT", "PREPROCESSOR", "estimator", "frame", "matching", "replaced", "flip_test"]
-
-#: Stands for a key that is taken out.
-ABSENT = object()
+__all__ = ["PREPROCESSOR", "estimator", "flip_test", "frame"]
 
 #: ImageNet's mean and standard deviation, in the order of RGB
 PREPROCESSOR: Tree = dict(
@@ -24,30 +20,6 @@ PREPROCESSOR: Tree = dict(
     std=[58.395, 57.12, 57.375],
     bgr_to_rgb=True,
 )
-
-
-def matching(table: dict[str, Tree], stem: str) -> Tree:
-    """Settings of all patterns that a name matches; later ones win."""
-    settings: Tree = {}
-    for patterns, changes in table.items():
-        if any(fnmatchcase(stem, pattern) for pattern in patterns.split()):
-            settings |= changes
-    return settings
-
-
-def replaced(tree: Tree, changes: Tree) -> Tree:
-    """The tree with other values at dotted keys; what the original shares stays as it is."""
-    for key, value in changes.items():
-        tree = _put(tree, key.split("."), value)
-    return tree
-
-
-def _put(tree: Tree, keys: list[str], value: Any) -> Tree:
-    head, *rest = keys
-    if rest:
-        return tree | {head: _put(tree.get(head, {}), rest, value)}
-    others = {key: kept for key, kept in tree.items() if key != head}
-    return others if value is ABSENT else others | {head: value}
 
 
 def estimator(backbone: Tree, head: Tree, test_cfg: Tree, **more: Any) -> Tree:

@@ -7,7 +7,7 @@ from typing import Any
 from poise.zoo.parts.assembly import Tree, words
 from poise.zoo.parts.backbones import VIT_WEIGHTS, pretrained
 from poise.zoo.parts.datasets import metainfo_of
-from poise.zoo.parts.detection import FACTORS, GREY
+from poise.zoo.parts.detection import FACTORS, GREY, widths
 from poise.zoo.parts.pipelines import eval_loader, train_loader
 from poise.zoo.parts.runtime import averaging
 from poise.zoo.parts.schedules import flat_cosine_adamw
@@ -16,6 +16,7 @@ __all__ = [
     "BOX_LOSS",
     "BOX_LOSS_LATE",
     "NORM",
+    "PRESENCE_LOSS",
     "STARTS",
     "SWISH",
     "VISIBILITY_LOSS",
@@ -26,9 +27,11 @@ __all__ = [
     "estimator",
     "evaluation",
     "loader",
+    "many_sizes",
     "mosaic_stage",
     "oks_loss",
     "optimizer",
+    "pyramid",
     "switch_hooks",
     "val_loader",
     "warmup_cosine",
@@ -66,18 +69,37 @@ def darknet(size: str) -> Tree:
         spp_kernal_sizes=(5, 9, 13),
         norm_cfg=NORM,
         act_cfg=SWISH,
-        init_cfg=pretrained(STARTS[size], "backbone."),
+    )
+
+
+def pyramid(size: str) -> Tree:
+    """The neck of YOLOX: maps at strides 8, 16 and 32 of as many channels each."""
+    deepen, widen = FACTORS[size]
+    channels = widths(widen)
+    return dict(
+        type="YOLOXPAFPN",
+        in_channels=channels,
+        out_channels=channels[0],
+        num_csp_blocks=max(1, round(3 * deepen)),
+        use_depthwise=size == "nano",
+        upsample_cfg=dict(scale_factor=2, mode="nearest"),
+        norm_cfg=NORM,
+        act_cfg=SWISH,
+    )
+
+
+def many_sizes(interval: int, *, small: bool) -> Tree:
+    """Batches of pictures of another size every `interval` iterations."""
+    return dict(
+        type="BatchSyncRandomResize",
+        random_size_range=(320, 640) if small else (480, 800),
+        size_divisor=32,
+        interval=interval,
     )
 
 
 def estimator(size: str, neck: Tree, head: Tree, test_cfg: Tree) -> Tree:
     """One-stage model that sees pictures of many sizes in training."""
-    resize = dict(
-        type="BatchSyncRandomResize",
-        random_size_range=(320, 640) if size == "tiny" else (480, 800),
-        size_divisor=32,
-        interval=1,
-    )
     return dict(
         type="BottomupPoseEstimator",
         init_cfg=dict(
@@ -93,9 +115,9 @@ def estimator(size: str, neck: Tree, head: Tree, test_cfg: Tree) -> Tree:
             pad_size_divisor=32,
             mean=[0, 0, 0],
             std=[1, 1, 1],
-            batch_augments=[resize],
+            batch_augments=[many_sizes(1, small=size == "tiny")],
         ),
-        backbone=darknet(size),
+        backbone=darknet(size) | dict(init_cfg=pretrained(STARTS[size], "backbone.")),
         neck=neck,
         head=head,
         test_cfg=test_cfg,
@@ -247,6 +269,10 @@ def val_loader(dataset: Tree) -> Tree:
     return eval_loader(dataset, 1, 2, pin_memory=True)
 
 
+#: of the class, and of whether there is anything
+PRESENCE_LOSS: Tree = dict(
+    type="CrossEntropyLoss", use_sigmoid=True, reduction="sum", loss_weight=1.0
+)
 BOX_LOSS: Tree = dict(type="IoULoss", mode="square", eps=1e-16, reduction="sum", loss_weight=5.0)
 #: added in the last epochs
 BOX_LOSS_LATE: Tree = dict(type="L1Loss", reduction="sum", loss_weight=1.0)
