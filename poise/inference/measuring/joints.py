@@ -201,7 +201,10 @@ def _check_own(own: Sequence[Angle], names: Sequence[str]) -> None:
 
 
 def _nothing(names: Sequence[str], absent: Mapping[str, str]) -> str:
-    why = shortened(dict.fromkeys(absent.values()), 3) or "there is no table for such creatures"
+    why = "there is no table for such creatures"
+    if absent:
+        seen = [text for text in dict.fromkeys(absent.values()) if not text.startswith("no ")]
+        why = shortened(seen) or "by their names no three of them make a limb or a finger"
     return (
         f"no angle can be measured of the keypoints {shortened(names, 6)} ({why}); give angles of "
         "your own with angles=FILE (--angles FILE)"

@@ -101,9 +101,11 @@ class AnglesSink(MotionSink):
             angles=self.measuring.angles,
         )
         if self.told is not None:
-            unsure = counted(int(np.isnan(found.values).sum()), "angle")
+            empty = counted(int(np.isnan(found.values).sum()), "empty cell")
             what = f"{counted(len(records), 'person')} of {counted(len(self._images), 'picture')}"
-            self.told("\n".join([f"{what}, {unsure} unsure", *absent_lines(found.absent)]))
+            alone = "pictures are no video, so there is a table and nothing else"
+            lines = [f"{what}, {empty}", *absent_lines(found.absent)]
+            self.told("\n".join([*lines, alone]))
         images = [self._images[i] for i in records["frame"].tolist()]
         text = picture_csv(images, records["id"].tolist(), found.names, found.values[0])
         write_whole(path, text.encode())

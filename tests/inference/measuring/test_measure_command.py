@@ -144,7 +144,7 @@ def test_without_ids_people_are_tracked_and_pictures_are_each_alone(tmp_path, wa
         )
     file = saved(tmp_path / "b", pictures)
     done = run(file, "--out", tmp_path / "stills", "--velocity")
-    assert "12 people of 12 pictures, 0 angles unsure" in done.output
+    assert "12 people of 12 pictures, 0 empty cells" in done.output
     rows = list(csv.DictReader((tmp_path / "stills/poses_angles.csv").read_text().splitlines()))
     assert [row["image"] for row in rows] == [f"a,{i}.jpg" for i in range(12)]
     knees = [float(row["left_knee_flexion"]) for row in rows]
