@@ -61,7 +61,7 @@ def csv_text(people: Sequence[Person]) -> str:
     key, values = np.concatenate(keys), np.concatenate(blocks)
     order = np.lexsort((key[:, 2], key[:, 0]))
     table = np.concatenate((key, values), 1)[order]
-    return _lines(head, "%d,%.6g,%d", table)
+    return _lines(head, "%d,%.4f,%d", table)
 
 
 def picture_csv(

@@ -183,7 +183,7 @@ def _wanted(names: list[str], angles: Any, *, flat: bool) -> tuple[list[Angle], 
         if lacking:
             absent[angle.name] = f"no {shortened(dict.fromkeys(lacking))}"
         elif not (angle.picture if flat else angle.plane):
-            absent[angle.name] = "3D poses show it" if flat else "pictures show it"
+            absent[angle.name] = "only 3D poses show it" if flat else "only pictures show it"
         else:
             wanted.append(angle)
     return wanted, absent
@@ -292,8 +292,7 @@ def _in_space(
     if left:
         own[..., 2, :] *= -1
     if plane == "outward":
-        share = np.einsum("tnad,tnd->tna", second, own[..., 2, :])
-        return np.degrees(np.arcsin(np.clip(share / np.linalg.norm(second, axis=-1), -1, 1)))
+        return 90 - angle_between(second, own[:, :, 2:3])
     if plane == "bend":
         if isinstance(first, str):
             x, y = _direction(first)

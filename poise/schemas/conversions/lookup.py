@@ -137,12 +137,13 @@ def made_of(points: Sequence[str], keypoints: Sequence[str]) -> list[Joint]:
 
 def kind_of(keypoints: Sequence[str]) -> str:
     """Kind of creature whose keypoints have just these names: "" for people and unknown ones."""
-    return KINDS.get(schema_of_names(keypoints) or "", "")
+    return _shared_words(tuple(keypoints))[2]
 
 
 def sides_of(keypoints: Sequence[str]) -> tuple[str, ...]:
     """Sides that keypoints of these names have: left and right, or one without a name."""
-    return ("",) if schema_of_names(keypoints) in HANDS else SIDES
+    one_hand = "wrist" in _shared_words(tuple(keypoints))[1]
+    return ("",) if one_hand else SIDES
 
 
 @functools.lru_cache(maxsize=32)

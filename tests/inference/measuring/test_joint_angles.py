@@ -337,3 +337,14 @@ def test_many_frames_take_a_moment():
     joint_angles(keypoints, "coco", scores=np.ones((100_000, 17)))
     # half a second where nobody else works
     assert time.process_time() - begin < 5
+
+
+def test_points_at_one_place_have_no_angle_in_any_plane():
+    for size in (2, 3):
+        found = joint_angles(np.zeros((4, 17, size)), "coco", side="right")
+        assert np.isnan(found.values).all()
+
+
+def test_one_arm_without_a_side_has_angles_without_one():
+    found = columns(joint_angles([[0, 0], [0, 10], [10, 10]], ["Shoulder", "Elbow", "Wrist"]))
+    assert found["elbow_flexion"] == 90
