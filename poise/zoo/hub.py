@@ -21,6 +21,7 @@ __all__ = [
     "HubModel",
     "hub_model",
     "is_foreign",
+    "shared_home",
     "split_part",
 ]
 
@@ -72,10 +73,15 @@ class HubModel:
     name: str
     revision: str = "main"
 
+    @property
+    def page(self) -> str:
+        """The model's own page."""
+        host = (os.environ.get(ENDPOINT_VARIABLE) or _ENDPOINT).rstrip("/")
+        return f"{host}/{self.name}"
+
     def address(self, file: str) -> str:
         """Where a file of the model is offered."""
-        host = (os.environ.get(ENDPOINT_VARIABLE) or _ENDPOINT).rstrip("/")
-        return f"{host}/{self.name}/resolve/{self.revision}/{file}"
+        return f"{self.page}/resolve/{self.revision}/{file}"
 
     @property
     def folder(self) -> Path:
@@ -107,9 +113,13 @@ def _shared_cache() -> Path:
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if os.environ.get(variable):
             return Path(os.environ[variable]).expanduser()
+    return shared_home() / "hub"
+
+
+def shared_home() -> Path:
+    """Folder of Hugging Face's programs: their copies, and the token of who logged in."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or f"{cache}/huggingface"
-    return Path(home).expanduser() / "hub"
+    return Path(os.environ.get("HF_HOME") or f"{cache}/huggingface").expanduser()
 
 
 def hub_model(name: str) -> HubModel | None:

@@ -33,15 +33,16 @@ class Hub:
     Attributes:
         files: name -> content.
         asked: method and path of each request.
+        told: path of each request -> who said to ask.
         lie: say another SHA-256 than the file's.
-        closed: answer 401 to all.
+        closed: answer 401 to all who do not say this token; True: to all.
         moved: former name of the model, which leads to the present one by a path.
     """
 
     def __init__(self):
         names = ("config.json", "preprocessor_config.json", "model.safetensors")
         self.files = {name: (TINY / name).read_bytes() for name in names}
-        self.asked, self.lie, self.closed, self.moved = [], False, False, "old/name"
+        self.asked, self.told, self.lie, self.closed, self.moved = [], {}, False, False, "old/name"
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -61,8 +62,10 @@ class Hub:
 
     def answer(self, to, *, body):
         self.asked.append(f"{to.command} {to.path}")
+        self.told[to.path] = to.headers.get("Authorization")
         place, _, file = to.path.partition("/resolve/main/")
-        if self.closed:
+        outside = to.path.startswith("/cdn/")
+        if self.closed and not outside and self.told[to.path] != f"Bearer {self.closed}":
             to.send_error(401)
         elif to.path.startswith("/cdn/"):
             self.send(to, self.files[to.path.removeprefix("/cdn/")], body=body)
@@ -203,9 +206,37 @@ def test_what_is_not_there_is_told(name):
         poise.load_model(name)
 
 
+@pytest.mark.parametrize("place", ["variable", "file"])
+def test_a_token_opens_a_model_and_goes_to_the_hub_alone(hub, place, monkeypatch, tmp_path):
+    hub.closed = "secret"
+    if place == "variable":
+        monkeypatch.setenv("HF_TOKEN", "secret\n")
+    else:
+        (tmp_path / "cache/huggingface").mkdir(parents=True)
+        (tmp_path / "cache/huggingface/token").write_text("secret")
+    assert len(poise.load_model(MODEL).dataset_meta["keypoint_colors"]) == 17
+    assert hub.told[f"/{NAME}/resolve/main/model.safetensors"] == "Bearer secret"
+    assert hub.told["/cdn/model.safetensors"] is None
+
+
+def test_mirrors_are_not_told_the_token(hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    hub.moved = f"mirror/{NAME}"
+    monkeypatch.setenv("POISE_MIRRORS", f"{hub.address}/={hub.address}/mirror/")
+    poise.load_config(MODEL)
+    assert hub.told[f"/mirror/{NAME}/resolve/main/config.json"] is None
+
+
+def test_a_token_without_leave_is_told_where_to_ask(hub, monkeypatch):
+    hub.closed = True
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    with pytest.raises(CheckpointError, match=rf"which is done at {hub.address}/{NAME}; the token"):
+        poise.load_config(MODEL)
+
+
 def test_a_closed_model_is_told(hub):
     hub.closed = True
-    with pytest.raises(CheckpointError, match=r"is private, or must be asked for \(HTTP 401"):
+    with pytest.raises(CheckpointError, match=r"or must be asked for; HF_TOKEN.*\(HTTP 401"):
         poise.load_model(MODEL)
 
 

@@ -24,7 +24,7 @@ from typing import IO, Any
 from poise._files import put_in_place
 from poise.zoo.downloads.progress import progress
 
-__all__ = ["DiskFullError", "Download", "Failure", "WrongContentError"]
+__all__ = ["DiskFullError", "Download", "Failure", "WrongContentError", "request_for"]
 
 #: seconds without an answer after which an address is given up
 TIMEOUT_S = 30.0
@@ -59,6 +59,16 @@ class Failure:
     reason: str
 
 
+def request_for(
+    address: str, *, token: str | None = None, method: str = "GET"
+) -> urllib.request.Request:
+    """A request to a server, which alone gets the token: hosts it leads to do not."""
+    request = urllib.request.Request(address, method=method, headers={"User-Agent": "poise"})
+    if token is not None:
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    return request
+
+
 @dataclass
 class Download:
     """One file to be fetched.
@@ -67,6 +77,7 @@ class Download:
         path: where it belongs.
         addresses: where it may come from, in the order in which they are tried.
         sha256: first digits of its hash, or all; empty where nothing is known.
+        token: told to the last address, the file's own; neither to mirrors nor to where it leads.
         beat: called again and again while data come.
         failures: addresses that failed.
     """
@@ -74,6 +85,7 @@ class Download:
     path: Path
     addresses: list[str]
     sha256: str = ""
+    token: str | None = None
     beat: Callable[[], None] = lambda: None
     failures: list[Failure] = field(default_factory=list)
 
@@ -147,7 +159,8 @@ class Download:
 
     def _transfer(self, address: str) -> None:
         """Ask for what is missing and append it to the part."""
-        request = urllib.request.Request(address, headers={"User-Agent": "poise"})
+        token = self.token if address == self.addresses[-1] else None
+        request = request_for(address, token=token)
         have, known = self._size(), self._known()
         if have and self._may_resume(address, known):
             request.add_header("Range", f"bytes={have}-")

@@ -50,7 +50,7 @@ def offline_by(*others: str) -> str | None:
     return next((name for name in names if os.environ.get(name, "0") not in ("", "0")), None)
 
 
-def fetch(url: str, folder: str | PathLike[str] | None = None) -> Path:
+def fetch(url: str, folder: str | PathLike[str] | None = None, *, token: str | None = None) -> Path:
     """Local copy of a file at an address; downloaded once, checked, put in place whole.
 
     Looked for in the folders of `POISE_WEIGHTS` and in the cache first. Mirrors are tried before
@@ -62,6 +62,7 @@ def fetch(url: str, folder: str | PathLike[str] | None = None) -> Path:
             the SHA-256 of the content; `#sha256=...` behind the address gives all of them.
         folder: where copies are kept; None is torch's own folder, which MMPose uses, too
             (`TORCH_HOME` moves it).
+        token: says to the address, and to no mirror, who asks.
 
     Raises:
         CheckpointError: no network, offline mode, no room, a refused address, or another content
@@ -75,7 +76,8 @@ def fetch(url: str, folder: str | PathLike[str] | None = None) -> Path:
     if here is not None:
         return here
     pinned = _PINNED.search(fragment)
-    job = Download(path, addresses_of(url), pinned[1] if pinned else hash_in_name(name))
+    digest = pinned[1] if pinned else hash_in_name(name)
+    job = Download(path, addresses_of(url), digest, token)
     if offline_by():
         raise CheckpointError(
             f"{name} is not on this machine and {OFFLINE_VARIABLE} is set, so it is not "

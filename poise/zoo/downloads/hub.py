@@ -14,16 +14,18 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+from poise._files import is_file
 from poise.errors import CheckpointError
-from poise.zoo.downloads.download import TIMEOUT_S
+from poise.zoo.downloads.download import TIMEOUT_S, request_for
 from poise.zoo.downloads.fetching import fetch, offline_by
 from poise.zoo.downloads.mirrors import addresses_of
-from poise.zoo.hub import WEIGHTS, HubModel
+from poise.zoo.hub import WEIGHTS, HubModel, shared_home
 
-__all__ = ["bring", "bring_weights"]
+__all__ = ["access_token", "bring", "bring_weights"]
 
 #: as Hugging Face's own programs; any of these forbids downloads
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REDIRECTS = 5
 _ABSENT, _CLOSED = (404, 410), (401, 403)
@@ -61,7 +63,7 @@ def bring(model: HubModel, file: str, *, optional: bool = False) -> Path | None:
     digest = tag.removeprefix("W/").strip('"')
     pinned = f"#sha256={digest}" if _SHA256.fullmatch(digest) else ""
     try:
-        return fetch(f"{address}{pinned}", model.folder)
+        return fetch(f"{address}{pinned}", model.folder, token=access_token())
     except CheckpointError as error:
         error.add_note(f"  a model of the hub has several files: {_otherwise(model, file)}")
         raise
@@ -87,6 +89,15 @@ def bring_weights(model: HubModel) -> Path:
     )
 
 
+def access_token() -> str | None:
+    """Who asks the hub, as Hugging Face's own programs know it; None where nobody said it."""
+    for variable in _TOKENS:
+        if os.environ.get(variable, "").strip():
+            return os.environ[variable].strip()
+    path = Path(os.environ.get("HF_TOKEN_PATH") or shared_home() / "token").expanduser()
+    return (path.read_text(encoding="utf-8").strip() or None) if is_file(path) else None
+
+
 class _Stay(urllib.request.HTTPRedirectHandler):
     """Answers that lead elsewhere are kept: they say what the file is."""
 
@@ -97,8 +108,9 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 def _asked(address: str) -> tuple[int, Message]:
     """Status and headers of what an address has, of the first mirror that answers; 0 if none."""
     for place in addresses_of(address):
+        token = access_token() if place == address else None
         for _ in range(_REDIRECTS):
-            request = urllib.request.Request(place, method="HEAD", headers={"User-Agent": "poise"})
+            request = request_for(place, token=token, method="HEAD")
             try:
                 with urllib.request.build_opener(_Stay).open(request, timeout=TIMEOUT_S) as answer:
                     return answer.status, answer.headers
@@ -119,6 +131,10 @@ def _asked(address: str) -> tuple[int, Message]:
 def _refused(model: HubModel, file: str, address: str, status: int) -> str:
     if status in _CLOSED:
         reason = "the model does not exist, is private, or must be asked for"
+        if access_token() is None:
+            reason += "; HF_TOKEN, or `hf auth login`, says who asks"
+        else:
+            reason += f", which is done at {model.page}; the token here has no leave yet"
     else:
         reason = f"there is no such file in revision '{model.revision}', or no such model"
     return f"cannot fetch {file} of {model.name}: {reason} (HTTP {status} of {address}). " + (
