@@ -16,7 +16,7 @@ from poise.registry import KEYPOINT_CODECS
 __all__ = ["MoveNetLabel"]
 
 #: Distance, in cells, at which a score counts half as much as at no distance (released graph).
-_HALF_DISTANCE = 1.8
+HALF_DISTANCE = 1.8
 #: Target heatmap values above which a cell also gets an offset target.
 _OFFSET_FLOOR = 0.1
 
@@ -166,7 +166,7 @@ class MoveNetLabel(BaseKeypointCodec):
         B, K, h, w = heatmaps.shape
         row, col = np.arange(h, dtype=np.float32), np.arange(w, dtype=np.float32)
 
-        to_middle = np.hypot(row[:, None] - h / 2, col - w / 2) + _HALF_DISTANCE
+        to_middle = np.hypot(row[:, None] - h / 2, col - w / 2) + HALF_DISTANCE
         best = (centers[:, 0] / to_middle).reshape(B, h * w).argmax(1)[:, None]
         cell = np.stack(np.divmod(best, w), -1).astype(np.float32)
         guess = _pairs_at(regressions, np.broadcast_to(best, (B, K))) + cell
@@ -175,7 +175,7 @@ class MoveNetLabel(BaseKeypointCodec):
         across = (col - guess[..., 1:]) ** 2
         distance = np.sqrt(down[..., :, None] + across[..., None, :])
         flat = heatmaps.reshape(B, K, h * w)
-        return np.asarray((flat / (distance + _HALF_DISTANCE).reshape(B, K, h * w)).argmax(2))
+        return np.asarray((flat / (distance + HALF_DISTANCE).reshape(B, K, h * w)).argmax(2))
 
 
 def _pairs_at(maps: Array, cells: Array) -> Array:
