@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,18 +20,25 @@ _ENDINGS = {
     "ncnn": ".ncnn.param",
     "litert": ".tflite",
 }
+#: Of what is no file of a network, but a page that holds one.
+PAGE_ENDING = ".html"
 
 
 def export(
     model: Annotated[
-        str, typer.Argument(help="Model name or config file; nanodet: the embedded detector.")
+        str,
+        typer.Argument(
+            help="Model name or config file; nanodet: the embedded detector. For .html also a "
+            "file .onnx."
+        ),
     ],
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="File to write: .onnx, .xml (OpenVINO), .pt2 (torch), .param (NCNN) or .tflite.",
+            help="File to write: .onnx, .xml (OpenVINO), .pt2 (torch), .param (NCNN), .tflite, or "
+            ".html (a web page).",
             show_default="the model's name, in this folder",
         ),
     ] = None,
@@ -90,8 +99,23 @@ def export(
             "be people, so that all shapes but the batch's are fixed.",
         ),
     ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            help=".html: who finds boxes: nanodet, an RTMDet or YOLOX (name or .onnx), or "
+            "whole-image.",
+            show_default="nanodet for people, else whole-image",
+        ),
+    ] = None,
+    embed_runtime: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help=".html: copy of the npm package onnxruntime-web, for a page without network.",
+        ),
+    ] = None,
 ) -> None:
-    """Write a model, or a detector, as a file that runs without torch.
+    """Write a model, or a detector, as a file that runs without torch, or as a web page.
 
     Top-down, one-stage (RTMO, YOLOX-Pose) and bottom-up models, ED-Pose, lifters, and detectors
     (RTMDet, YOLOX, SSDLite, nanodet).
@@ -108,8 +132,14 @@ def export(
     if out is None:
         ending = _ENDINGS[backend or "onnxruntime"]
         out = Path(f"{Path(model).name.removesuffix('.py')}{'-int8' if int8 else ''}{ending}")
-    writer_of(out)
+    page = out.suffix.lower() == PAGE_ENDING
+    if not page:
+        _refuse_page_options(out, detector, embed_runtime)
+        writer_of(out)
     files = files_of(out)
+    if page and Path(model).suffix.lower() == ".onnx":
+        _page_of_file(Path(model), out, detector, embed_runtime, changed=half or int8 or data)
+        return
     if weights is None and Path(model).is_file() and not is_whole_model(model):
         raise ConfigError(
             f"'{model}' says nothing about weights, and a file without trained ones is of no use; "
@@ -117,16 +147,19 @@ def export(
         )
     from poise.cli.export_report import tell
     from poise.cli.terminal import counting
-    from poise.export import Pictured, export_model
+    from poise.export import Pictured, export_model, export_page
     from poise.inference.detectors import NanoDetDetector
-    from poise.runtimes import read_metadata
 
     embedded = model == "nanodet" and weights is None
     network: Any = NanoDetDetector() if embedded else load_model(model, weights, device="cpu")
     given = [_pictures(source, network, images) for source in (data, calibration)]
+    write: Any = export_model
+    if page:
+        title = Path(model).name.removesuffix(".py")
+        write = partial(export_page, detector=detector, runtime=embed_runtime, title=title)
     with counting("looking at pictures") as tick:
         pictured = Pictured(*given, max_drop, backend, tick)
-        report = export_model(
+        report = write(
             network,
             out,
             check=check,
@@ -136,13 +169,51 @@ def export(
             pictured=pictured,
         )
     tell(report)
+    _tell_use(out, files, embedded=embedded)
+
+
+def _tell_use(out: Path, files: Sequence[Path], *, embedded: bool = False) -> None:
+    """Say what was written, and what to do with it."""
+    from poise.runtimes import read_metadata
+
     use = _USED_BY.get(read_metadata(out).get("kind", "boxes"), "--model")
-    # nanodet's file is one of YOLO's kind, which is read as ONNX alone
-    read = not embedded or out.suffix == ".onnx"
-    how = f"; poise predict PICTURE {use} {out}" if read else "; for programs of your own"
+    how = f"; poise predict PICTURE {use} {out}"
+    if out.suffix.lower() == PAGE_ENDING:
+        how = "; open it in a browser"
+    elif embedded and out.suffix != ".onnx":
+        # nanodet's file is one of YOLO's kind, which is read as ONNX alone
+        how = "; for programs of your own"
     size = sum(file.stat().st_size for file in files) / 1e6
-    written = " and ".join(map(str, files))
-    typer.echo(f"{written}, {size:.1f} MB{how}")
+    typer.echo(f"{' and '.join(map(str, files))}, {size:.1f} MB{how}")
+
+
+def _refuse_page_options(out: Path, *given: Any) -> None:
+    from poise.errors import ArgumentError
+
+    if any(value is not None for value in given):
+        raise ArgumentError(
+            f"--detector and --embed-runtime are of web pages, --out FILE{PAGE_ENDING}; got '{out}'"
+        )
+
+
+def _page_of_file(
+    model: Path, out: Path, detector: str | None, runtime: Path | None, *, changed: Any
+) -> None:
+    """The page of a file that was exported before.
+
+    Raises:
+        ArgumentError: options of the export itself.
+    """
+    from poise.errors import ArgumentError
+    from poise.export import export_page
+
+    if changed:
+        raise ArgumentError(
+            f"'{model}' is written already: give --half, --int8 and --data to the export that "
+            "writes it, or here the model itself in its place"
+        )
+    export_page(model, out, detector=detector, runtime=runtime, title=model.stem)
+    _tell_use(out, [out])
 
 
 def _pictures(source: Path | None, network: Any, images: Path | None) -> Any:

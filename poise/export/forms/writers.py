@@ -196,8 +196,8 @@ def writer_of(path: Path) -> Writer:
     writer = FORMS.get(ending)
     if writer is None:
         raise ArgumentError(
-            f"the name of an exported file ends in {', '.join(FORMS)}, such as model.onnx; got "
-            f"'{path}'"
+            f"the name of an exported file ends in {', '.join(FORMS)}, such as model.onnx, or in "
+            f".html for a web page; got '{path}'"
         )
     return writer
 

@@ -54,25 +54,24 @@ export function letterboxed(picture, size, fill, centred) {
   for (let i = 0; i < pixels.length; i++) pixels[i] = fill[i % 3];
   const [xs, ys] = [taps(width, w), taps(height, h)];
   for (let y = 0; y < h; y++) {
-    const [above, below, fy] = ys[y];
+    const [above, below, a, b] = ys[y];
     for (let x = 0; x < w; x++) {
-      const [left, right, fx] = xs[x], at = ((y + corner[1]) * size[0] + x + corner[0]) * 3;
+      const [left, right, l, r] = xs[x], at = ((y + corner[1]) * size[0] + x + corner[0]) * 3;
       for (let c = 0; c < 3; c++) {
-        const value = (column, row) => data[(row * width + column) * 4 + 2 - c];
-        const upper = value(left, above) * (1 - fx) + value(right, above) * fx;
-        const lower = value(left, below) * (1 - fx) + value(right, below) * fx;
-        pixels[at + c] = Math.round(upper * (1 - fy) + lower * fy);
+        const along = (row) => (data[(row * width + left) * 4 + 2 - c] * l + data[(row * width + right) * 4 + 2 - c] * r) >> 4;
+        pixels[at + c] = (((a * along(above)) >> 16) + ((b * along(below)) >> 16) + 2) >> 2;
       }
     }
   }
-  return { pixels, scale: [w / width, h / height], corner };
+  // as the embedded detector counts, which has its pictures in the middle
+  return { pixels, scale: centred ? [room, room] : [w / width, h / height], corner };
 }
 
-/** Of each pixel of a resized line: the two that it lies between, and how near the second is. */
+/** Of each pixel of a resized line: the two that it lies between, and their weights of 11 bits, as OpenCV has them. */
 function taps(from, to) {
   return Array.from({ length: to }, (_, i) => {
-    const x = Math.min(Math.max((i + 0.5) * from / to - 0.5, 0), from - 1), low = Math.floor(x);
-    return [low, Math.min(low + 1, from - 1), x - low];
+    const x = Math.min(Math.max((i + 0.5) * from / to - 0.5, 0), from - 1), low = Math.floor(x), part = Math.fround(x - low);
+    return [low, Math.min(low + 1, from - 1), Math.round((1 - part) * 2048), Math.round(part * 2048)];
   });
 }
 

@@ -6,8 +6,9 @@ const get = (id) => document.getElementById(id);
 const canvas = get("canvas"), ink = canvas.getContext("2d"), video = get("video");
 /** The picture without its poses, which the network sees. */
 const ground = document.createElement("canvas"), pixels = ground.getContext("2d", { willReadFrequently: true });
-/** Slowest speed that browsers play videos at, and frames over which times are averaged. */
-const SLOWEST = 0.0625, AVERAGED = 0.1;
+/** Slowest speed that browsers play videos at, how much longer a frame is shown than it takes, the share of a
+ *  new time in the average, and frames of which poses are kept. */
+const SLOWEST = 0.0625, LONGER = 1.3, AVERAGED = 0.1, MOST_LINES = 20000;
 
 const now = { poses: null, shots: [], at: 0, run: 0, live: false, lines: [], box: null, drag: null, shown: null, paused: false, turn: Promise.resolve() };
 
@@ -88,8 +89,9 @@ async function step(picture, name, moment) {
   const start = performance.now(), run = now.run, instances = await find(picture);
   if (run !== now.run) return;
   const line = lineOf(name, picture, instances, moment);
-  if (moment) now.lines.push(line);
-  else now.lines[now.at] = line;
+  if (!moment) now.lines[now.at] = line;
+  else if (now.lines.length < MOST_LINES) now.lines.push(line);
+  else trouble(`Poses of the first ${MOST_LINES} frames are kept for the file; begin anew for others.`);
   draw(instances);
   tell(instances, performance.now() - start);
 }
@@ -160,9 +162,9 @@ async function play(file, run) {
   video.onerror = () => { if (run === now.run) { now.live = false; show(); trouble(`${file.name} cannot be played: ${video.error.message || "the browser does not know its form"}. MP4 with H.264 and WebM are known everywhere.`); } };
   say(file.name);
   show();
-  video.onended = () => { say(`${file.name}: ${now.lines.length} frames looked at`); get("pause").textContent = "Again"; };
-  await video.play().catch(() => null);
+  video.onended = () => { say(`${file.name}: ${now.lines.length} frames looked at, ${now.missed} left out`); get("pause").textContent = "Again"; };
   follow(run, file.name);
+  await video.play().catch(() => null);
 }
 
 async function camera() {
@@ -194,26 +196,33 @@ async function camera() {
 /** Look at one frame after the other, for as long as they come. */
 function follow(run, name) {
   let first = null, last = null;
+  now.missed = 0;
   const next = () => video.requestVideoFrameCallback ? video.requestVideoFrameCallback(frame) : requestAnimationFrame(() => frame(0, {}));
   const frame = async (_, { mediaTime = video.currentTime, presentedFrames = (last ?? -1) + 1 }) => {
     if (run !== now.run) return;
-    first ??= presentedFrames;
-    const missed = last === null ? 0 : presentedFrames - last - 1;
-    if (missed > 0 && video.src && get("slow").checked) video.playbackRate = Math.max(video.playbackRate * 0.8, SLOWEST);
-    last = presentedFrames;
+    first ??= { time: video.src ? 0 : mediaTime, count: presentedFrames };
+    if (last) now.missed += Math.max(presentedFrames - last.count - 1, 0);
     if (video.videoWidth) {
-      const picture = taken(video, video.videoWidth, video.videoHeight);
-      await step(picture, name, { frame: presentedFrames - first, time: +mediaTime.toFixed(6) }).catch((error) => trouble(error.message));
+      const picture = taken(video, video.videoWidth, video.videoHeight), start = performance.now();
+      const moment = { frame: presentedFrames - first.count, time: +(mediaTime - first.time).toFixed(6) };
+      await step(picture, name, moment).catch((error) => trouble(error.message));
+      if (video.src && last) video.playbackRate = rate((mediaTime - last.time) / (presentedFrames - last.count), performance.now() - start);
     }
+    last = { time: mediaTime, count: presentedFrames };
     if (run === now.run) next();
   };
-  video.playbackRate = 1;
+  if (video.src) video.playbackRate = get("slow").checked ? SLOWEST : 1;
   next();
+}
+
+/** Speed of a video, whose frames come every so many seconds and take so many milliseconds. */
+function rate(apart, ms) {
+  return get("slow").checked && apart > 0 ? Math.min(Math.max(apart * 1000 / ms / LONGER, SLOWEST), 1) : 1;
 }
 
 function pause() {
   if (video.ended) {
-    Object.assign(now, { lines: [] });
+    Object.assign(now, { lines: [], missed: 0 });
     now.poses.forget();
   }
   if (video.paused || video.ended) video.play();

@@ -26,7 +26,7 @@ from poise.structures import keypoint_names
 from poise.structures.metainfo import restore_metainfo
 from poise.visualization.style import Palette
 
-__all__ = ["export_page", "page_script", "write_page"]
+__all__ = ["export_page", "page_script"]
 
 _FOLDER = Path(__file__).parent
 #: In the order in which they stand in the page: each knows those before it.
@@ -42,7 +42,7 @@ def export_page(
     model: Any,
     path: str | os.PathLike[str],
     *,
-    detector: str | os.PathLike[str] = "auto",
+    detector: str | os.PathLike[str] | None = None,
     runtime: str | os.PathLike[str] | None = None,
     title: str | None = None,
     **options: Any,
@@ -57,7 +57,7 @@ def export_page(
             that it wrote.
         path: page to write, .html.
         detector: of top-down models: "nanodet" (people), the name or .onnx file of an RTMDet or
-            YOLOX, or "whole-image"; "auto": nanodet for people, else the whole picture.
+            YOLOX, or "whole-image"; None: nanodet for people, else the whole picture.
         runtime: a copy of the npm package onnxruntime-web, which is put into the page; None: the
             page fetches it.
         title: heading of the page; None: the name of the file.
@@ -71,18 +71,28 @@ def export_page(
     path = Path(path)
     if path.suffix.lower() != ".html":
         raise ArgumentError(f"a page is a file .html, got '{path}'")
+    given = isinstance(model, (str, os.PathLike))
+    if given and not Path(model).is_file():
+        raise FileMissingError(f"there is no file '{model}' (looked in {Path.cwd()})")
+    about = (
+        read_metadata(model)
+        if given
+        else plan_of(model, candidates=options.get("candidates")).metadata
+    )
+    if given and "dataset_meta" not in about:
+        raise ConfigError(f"'{model}' is no pose model that `poise export` wrote as .onnx")
+    # before anything takes time
+    pose_plan(about)
+    embedded = {} if runtime is None else runtime_files(Path(runtime))
     with tempfile.TemporaryDirectory() as folder:
+        found = _detector_file(detector, about, Path(folder))
         report, file = Report(), Path(folder) / "pose.onnx"
-        if isinstance(model, (str, os.PathLike)):
+        if given:
             file = Path(model)
-            if not file.is_file():
-                raise FileMissingError(f"there is no file '{file}' (looked in {Path.cwd()})")
         else:
-            # before anything takes time
-            pose_plan(plan_of(model, candidates=options.get("candidates")).metadata)
             report = export_model(model, file, **options)
-        found = _detector_file(detector, read_metadata(file), Path(folder))
-        write_page(file, path, detector=found, runtime=runtime, title=title or path.stem)
+        page = _page_text(file, found, embedded, title or path.stem)
+        write_whole(path, page.encode())
     return report
 
 
@@ -92,14 +102,14 @@ def _detector_file(detector: Any, about: Mapping[str, Any], folder: Path) -> Pat
     Raises:
         ArgumentError: a detector beside a model that needs none.
     """
-    name = os.fspath(detector)
     if about.get("kind", "topdown") != "topdown":
-        if name not in ("auto", "whole-image"):
-            raise ArgumentError(f"--detector {name}: one-stage models find everybody themselves")
+        if detector not in (None, "whole-image"):
+            raise ArgumentError(
+                f"--detector {detector}: one-stage models find everybody themselves; leave it out"
+            )
         return None
-    if name == "auto":
-        people = shows_people(about.get("dataset_meta", {}))
-        name = "nanodet" if people else "whole-image"
+    people = shows_people(about.get("dataset_meta", {}))
+    name = os.fspath(detector or ("nanodet" if people else "whole-image"))
     if name == "whole-image":
         return None
     if name.lower().endswith(".onnx"):
@@ -115,33 +125,18 @@ def _detector_file(detector: Any, about: Mapping[str, Any], folder: Path) -> Pat
     return file
 
 
-def write_page(
-    model: Path,
-    path: Path,
-    *,
-    detector: Path | None = None,
-    runtime: str | os.PathLike[str] | None = None,
-    title: str = "",
-) -> None:
-    """Write the page of exported files; see `export_page`.
-
-    Raises:
-        ConfigError: files that a page cannot run.
-    """
+def _page_text(
+    model: Path, detector: Path | None, embedded: Mapping[str, bytes], title: str
+) -> str:
+    """The page of exported files, and of those of ONNX Runtime where they are in it."""
     about = read_metadata(model)
-    if "dataset_meta" not in about:
-        raise ConfigError(f"'{model}' is no pose model that `poise export` wrote as .onnx")
     meta = restore_metainfo(about["dataset_meta"])
-    plans = {"pose": pose_plan(about)}
-    files = {"pose": model.read_bytes()}
+    plans, files = {"pose": pose_plan(about)}, {"pose": model.read_bytes(), **embedded}
     if detector is not None:
         plans["detector"] = detector_plan(read_metadata(detector), meta, detector.name)
         files["detector"] = detector.read_bytes()
-    for name, file in (("pose", model), ("detector", detector)):
-        if file is not None:
-            plans[name]["control"] = control_values(file, plans[name])
-    if runtime is not None:
-        files |= runtime_files(Path(runtime))
+        plans["detector"]["control"] = control_values(detector, plans["detector"])
+    plans["pose"]["control"] = control_values(model, plans["pose"])
     names = keypoint_names(meta)
     palette = Palette.of(meta, len(names), order="rgb")
     data = {
@@ -170,7 +165,7 @@ def write_page(
     page = (_FOLDER / "page.html").read_text(encoding="utf-8")
     for key, value in values.items():
         page = page.replace(f"@{key}@", value)
-    write_whole(path, page.encode())
+    return page
 
 
 def page_script(data: Mapping[str, Any], modules: tuple[str, ...] = _MODULES) -> str:

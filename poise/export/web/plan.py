@@ -38,14 +38,15 @@ def pose_plan(about: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: a page cannot run it; the text says what can be done.
     """
-    kind = about.get("kind", "topdown")
+    # the embedded detector's says little
+    kind = about.get("kind", "topdown" if "codec" in about else "boxes")
     if kind not in ("topdown", "people"):
         what = {
             "maps": "whose people are put together from maps (associative embedding, DEKR, CID) or "
             "queries (ED-Pose)",
             "topdown3d": "of 3D keypoints",
             "lifter": "that lifts keypoints to 3D",
-            "boxes": "that finds boxes alone",
+            "boxes": "that finds boxes alone (give it as --detector of a pose model)",
         }.get(kind, f"of the kind '{kind}'")
         raise ConfigError(
             f"a web page runs top-down models and RTMO or YOLOX-Pose, not one {what}; export it as "
@@ -106,7 +107,11 @@ def _taps(kernel: int) -> list[float]:
 
 def _msra(codec: Any) -> dict[str, Any]:
     name = "dark" if codec.unbiased else "quarter"
-    return {"name": name, "factor": _plain(codec.scale_factor), "taps": _taps(codec.blur_kernel_size)}
+    return {
+        "name": name,
+        "factor": _plain(codec.scale_factor),
+        "taps": _taps(codec.blur_kernel_size),
+    }
 
 
 def _udp(codec: Any) -> dict[str, Any]:
@@ -197,14 +202,14 @@ def detector_plan(about: Mapping[str, Any], meta: Mapping[str, Any], name: str) 
 
 
 def made_picture(width: int, height: int) -> Array:
-    """(H, W, 3) uint8: waves that differ by colour, made of whole numbers, as the page makes them."""
+    """(H, W, 3) uint8: waves that differ by colour, of whole numbers, as the page makes them."""
     y, x, c = np.ogrid[:height, :width, :3]
     wave = (x * (3 + c) + y * (5 - c)) % 510
     return np.where(wave < 256, wave, 510 - wave).astype(np.uint8)
 
 
 def control_values(path: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a network says of `made_picture`: a page whose browser says something else refuses to run.
+    """What a network says of `made_picture`: where a browser says something else, a page stops.
 
     Returns:
         for each output its place, some of its values, and its range. Of one-stage models the best
@@ -226,5 +231,7 @@ def control_values(path: Path, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
         kept = np.sort(flat)[::-1][:count] if best else flat[np.arange(count) * len(flat) // count]
         # of scores the range is known
         span = 1.0 if best else max(float(np.ptp(flat)), 1e-6)
-        values.append({"output": place, "values": kept.round(7).tolist(), "range": span, "best": best})
+        values.append(
+            {"output": place, "values": kept.round(7).tolist(), "range": span, "best": best}
+        )
     return values

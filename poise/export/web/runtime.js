@@ -7,7 +7,8 @@ const MOST_APART = 0.02, MOST_THREADS = 4;
 async function bytesOf(name, say) {
   const element = document.getElementById(`file-${name}`);
   if (element) {
-    const text = atob(element.textContent.trim()), raw = Uint8Array.from(text, (c) => c.charCodeAt(0));
+    const text = atob(element.textContent), raw = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) raw[i] = text.charCodeAt(i);
     const stream = new Blob([raw]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Uint8Array(await new Response(stream).arrayBuffer());
   }

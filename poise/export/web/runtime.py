@@ -1,4 +1,4 @@
-"""ONNX Runtime for browsers: where a page gets it from, and that it is the one that it was tried with."""
+"""ONNX Runtime for browsers: where a page gets it from, of the version that was tried."""
 
 from __future__ import annotations
 
