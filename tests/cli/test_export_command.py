@@ -73,3 +73,27 @@ def test_the_report_of_a_detector_is_about_boxes(tmp_path):
 def test_made_pictures_without_anybody_prove_nothing(found, said, capsys):
     tell(Report(poses=Agreement(*found)))
     assert capsys.readouterr().out.startswith(said)
+
+
+def test_a_page_is_written_of_a_model_and_of_a_file(tmp_path):
+    page, file = tmp_path / "pose.html", tmp_path / "pose.onnx"
+    run = CliRunner().invoke
+    args = ["export", "movenet-lightning", "--detector", "whole-image", "--out", str(page)]
+    done = run(app, args)
+    assert done.exit_code == 0, done.output
+    assert "of the keypoints in the same place" in done.output
+    assert "open it in a browser" in done.output
+    assert "<h1>movenet-lightning</h1>" in page.read_text()
+    run(app, ["export", "movenet-lightning", "--no-check", "--out", str(file)])
+    done = run(app, ["export", str(file), "--detector", "whole-image", "--out", str(page)])
+    assert done.exit_code == 0, done.output
+    assert "<h1>pose</h1>" in page.read_text()
+    done = run(app, ["export", str(file), "--half", "--out", str(page)])
+    assert "is written already: give --half, --int8 and --data to the export" in str(done.exception)
+
+
+def test_options_of_pages_are_refused_elsewhere():
+    done = CliRunner().invoke(
+        app, ["export", "movenet-lightning", "-o", "m.xml", "--detector", "x"]
+    )
+    assert "are of web pages, --out FILE.html; got 'm.xml'" in str(done.exception)

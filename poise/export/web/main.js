@@ -1,6 +1,6 @@
 /* The page: pictures, videos and the camera in; poses on the canvas, and as a file. */
 import { hasWebGpu, networks } from "./runtime.js";
-import { lineOf, Poses } from "./poses.js";
+import { lineOf, Poses, ticked } from "./poses.js";
 
 const get = (id) => document.getElementById(id);
 const canvas = get("canvas"), ink = canvas.getContext("2d"), video = get("video");
@@ -8,7 +8,7 @@ const canvas = get("canvas"), ink = canvas.getContext("2d"), video = get("video"
 const ground = document.createElement("canvas"), pixels = ground.getContext("2d", { willReadFrequently: true });
 /** Slowest speed that browsers play videos at, how much longer a frame is shown than it takes, the share of a
  *  new time in the average, and frames of which poses are kept. */
-const SLOWEST = 0.0625, LONGER = 1.3, AVERAGED = 0.1, MOST_LINES = 20000;
+const SLOWEST = 0.0625, LONGER = 1.2, AVERAGED = 0.1, MOST_LINES = 20000;
 
 const now = { poses: null, shots: [], at: 0, run: 0, live: false, lines: [], box: null, drag: null, shown: null, paused: false, turn: Promise.resolve() };
 
@@ -162,7 +162,7 @@ async function play(file, run) {
   video.onerror = () => { if (run === now.run) { now.live = false; show(); trouble(`${file.name} cannot be played: ${video.error.message || "the browser does not know its form"}. MP4 with H.264 and WebM are known everywhere.`); } };
   say(file.name);
   show();
-  video.onended = () => { say(`${file.name}: ${now.lines.length} frames looked at, ${now.missed} left out`); get("pause").textContent = "Again"; };
+  video.onended = () => { say(`${file.name}: ${now.lines.length} frames looked at, ${now.clock.frame + 1 - now.lines.length} left out`); get("pause").textContent = "Again"; };
   follow(run, file.name);
   await video.play().catch(() => null);
 }
@@ -195,34 +195,27 @@ async function camera() {
 
 /** Look at one frame after the other, for as long as they come. */
 function follow(run, name) {
-  let first = null, last = null;
-  now.missed = 0;
   const next = () => video.requestVideoFrameCallback ? video.requestVideoFrameCallback(frame) : requestAnimationFrame(() => frame(0, {}));
-  const frame = async (_, { mediaTime = video.currentTime, presentedFrames = (last ?? -1) + 1 }) => {
+  const frame = async (_, { mediaTime = video.currentTime }) => {
     if (run !== now.run) return;
-    first ??= { time: video.src ? 0 : mediaTime, count: presentedFrames };
-    if (last) now.missed += Math.max(presentedFrames - last.count - 1, 0);
-    if (video.videoWidth) {
+    if (video.videoWidth && mediaTime !== now.clock?.time) {
       const picture = taken(video, video.videoWidth, video.videoHeight), start = performance.now();
-      const moment = { frame: presentedFrames - first.count, time: +(mediaTime - first.time).toFixed(6) };
-      await step(picture, name, moment).catch((error) => trouble(error.message));
-      if (video.src && last) video.playbackRate = rate((mediaTime - last.time) / (presentedFrames - last.count), performance.now() - start);
+      const clock = now.clock = ticked(now.clock, mediaTime, Boolean(video.src));
+      await step(picture, name, { frame: clock.frame, time: +(mediaTime - clock.start).toFixed(6) }).catch((error) => trouble(error.message));
+      clock.ms = Math.max(performance.now() - start, clock.ms * 0.9);
+      const slow = video.src && get("slow").checked;
+      if (run === now.run) video.playbackRate = slow ? Math.min(Math.max(clock.apart * 1000 / clock.ms / LONGER, SLOWEST), 1) : 1;
     }
-    last = { time: mediaTime, count: presentedFrames };
     if (run === now.run) next();
   };
+  now.clock = null;
   if (video.src) video.playbackRate = get("slow").checked ? SLOWEST : 1;
   next();
 }
 
-/** Speed of a video, whose frames come every so many seconds and take so many milliseconds. */
-function rate(apart, ms) {
-  return get("slow").checked && apart > 0 ? Math.min(Math.max(apart * 1000 / ms / LONGER, SLOWEST), 1) : 1;
-}
-
 function pause() {
   if (video.ended) {
-    Object.assign(now, { lines: [], missed: 0 });
+    Object.assign(now, { lines: [], clock: null });
     now.poses.forget();
   }
   if (video.paused || video.ended) video.play();

@@ -73,6 +73,15 @@ export class Poses {
   }
 }
 
+/** Which frame comes after another, in seconds: browsers tell times alone, and the shortest step between two
+ *  is the rate of a video (`whole`). */
+export function ticked(before, time, whole) {
+  if (!before) return { time, start: whole ? 0 : time, frame: 0, apart: 0, ms: 0 };
+  const step = time - before.time, shorter = !before.apart || step < 0.7 * before.apart, apart = shorter ? step : before.apart;
+  const frame = !whole ? before.frame + 1 : shorter ? Math.round(time / step) : before.frame + Math.max(Math.round(step / apart), 1);
+  return { ...before, time, frame, apart: shorter ? step : (time - before.start) / frame };
+}
+
 /** A line of Poise's JSON: what `poise predict --format jsonl` writes of a picture. */
 export function lineOf(name, picture, instances, moment) {
   const rounded = (value, digits) => Array.isArray(value) ? value.map((v) => rounded(v, digits)) : +Number(value).toFixed(digits);

@@ -270,6 +270,20 @@ def test_boxes_follow_poses_as_in_predict():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("rate", [25, 30000 / 1001])
+def test_frames_of_a_video_are_counted_by_their_times(rate):
+    seen = [0, 2, 3, 4, 7, 8, *range(10, 4000, 3)]
+    # browsers round the times of some videos to milliseconds
+    times = [round(number / rate, 3) for number in seen]
+    found = run_js(
+        "({times}) => { let clock = null;"
+        " return times.map((time) => (clock = ticked(clock, time, true)).frame); }",
+        {"times": times},
+    )
+    # until two neighbours were seen nobody knows how far apart they are
+    assert found[2:] == seen[2:]
+
+
 def test_people_who_are_no_longer_sure_are_not_followed():
     given = {
         "keypoints": [[1, 2], [3, 4]],
