@@ -55,7 +55,7 @@ class MPJPEVelocityJointLoss(nn.Module):
         """Return the loss.
 
         Args:
-            output: (B, T, K, D), camera space.
+            output: (B, T, K, D), camera space; a single frame has no velocity to err in.
             target: (B, T, K, D).
             target_weight: broadcastable to the differences; needed with `use_target_weight`.
         """
@@ -68,12 +68,12 @@ class MPJPEVelocityJointLoss(nn.Module):
         # least-squares scale of each frame
         overlap = (target * output).sum(dim=-1, keepdim=True).mean(dim=-2, keepdim=True)
         size = output.square().sum(dim=-1, keepdim=True).mean(dim=-2, keepdim=True)
-        velocity = output.diff(dim=-3) - target.diff(dim=-3)
-        loss = (
-            error(output - target)
-            + error(overlap / size * output - target) * self.lambda_scale
-            + error(velocity) * self.lambda_3d_velocity
-        )
+        # a pose in one point has no scale
+        scale = overlap / size.clamp(min=torch.finfo(size.dtype).tiny)
+        loss = error(output - target) + error(scale * output - target) * self.lambda_scale
+        if output.shape[-3] > 1:
+            velocity = output.diff(dim=-3) - target.diff(dim=-3)
+            loss = loss + error(velocity) * self.lambda_3d_velocity
         return loss * self.loss_weight
 
 

@@ -17,6 +17,8 @@ from poise.losses.weighting import (
     spread,
 )
 from poise.registry import MODELS
+from poise.structures.bbox import bbox_overlaps
+from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["BoxOKSLoss", "IoULoss", "OKSLoss", "keypoint_similarity", "sigmas_of"]
 
@@ -29,8 +31,6 @@ def sigmas_of(metainfo: str | dict[str, Any] | None) -> Tensor | None:
     """
     if metainfo is None:
         return None
-    from poise.structures.metainfo import parse_pose_metainfo
-
     raw = metainfo if isinstance(metainfo, dict) else {"from_file": metainfo}
     sigmas = parse_pose_metainfo(raw).get("sigmas")
     return None if sigmas is None else torch.as_tensor(sigmas)
@@ -211,8 +211,6 @@ class IoULoss(nn.Module):
             target: (N, 4) xyxy boxes, pairwise.
             target_weight: (N,).
         """
-        from poise.structures.bbox import bbox_overlaps
-
         ious = bbox_overlaps(output, target, is_aligned=True).clamp(min=self.eps)
         losses = dissimilarity(ious, self.mode)
         if target_weight is not None:

@@ -54,11 +54,11 @@ def spread(weights: Tensor, like: Tensor) -> Tensor:
     """Give `weights` trailing axes of size 1 until it broadcasts over `like`.
 
     Args:
-        weights: (B, K) or any shape with fewer axes than `like`.
+        weights: (B, K) or any shape with no more axes than `like`.
         like: for example (B, K, H, W).
 
     Raises:
-        DataError: the leading axes do not agree.
+        DataError: more axes.
     """
     if weights.ndim > like.ndim:
         raise DataError(

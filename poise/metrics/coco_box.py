@@ -133,7 +133,8 @@ class DetectionCocoMetric(BaseMetric):
                     f"{type(self).__name__}: bboxes {boxes.shape}, scores {scores.shape} and labels"
                     f" {labels.shape} do not fit; expected (N, 4), (N,) and (N,)"
                 )
-            lacking = [name for name in self._needed() if name not in sample]
+            needed = ["img_id"] + ["instances"] * (self._table is None and not self.format_only)
+            lacking = [name for name in needed if name not in sample]
             if lacking:
                 raise DataError(
                     f"{type(self).__name__} needs {lacking} in the meta information of every "
@@ -143,9 +144,6 @@ class DetectionCocoMetric(BaseMetric):
             if self._table is None:
                 kept["instances"] = sample["instances"]
             self.results.append(kept)
-
-    def _needed(self) -> list[str]:
-        return ["img_id"] + ["instances"] * (self._table is None and not self.format_only)
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """AP, or AR, overall and by overlap or size."""

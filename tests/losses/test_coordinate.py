@@ -98,6 +98,16 @@ def test_velocity_loss_is_zero_only_for_equal_motion():
     )
 
 
+def test_a_single_frame_and_a_pose_in_one_point_give_a_finite_loss():
+    target = torch.ones(2, 4, 3, 3)
+    for output in (torch.zeros(2, 4, 3, 3), torch.rand(2, 4, 3, 3)[:, :1]):
+        output.requires_grad_()
+        loss = MPJPEVelocityJointLoss()(output, target[:, : output.shape[1]])
+        loss.backward()
+        assert loss.isfinite()
+        assert output.grad.isfinite().all()
+
+
 def test_rle_flow_is_a_density():
     torch.manual_seed(0)
     flow = RLELoss().flow_model

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -210,15 +209,11 @@ def gains(
         better = mended(truth, detections, assignment, diagnosis, sigmas, kinds)
         found[name] = gain(truth, better)
     for name, wrong in (("background", diagnosis.background), ("duplicate", diagnosis.duplicate)):
-        found[name] = gain(truth, _rows(detections, ~wrong))
+        rows = {column: values[~wrong] for column, values in vars(detections).items()}
+        found[name] = gain(truth, replace(detections, **rows))
     found["missed people"] = gain(
         replace(truth, ignore=truth.ignore | diagnosis.missed), detections
     )
     own = np.where(assignment.person >= 0, assignment.oks[assignment.person], -1.0)
     found["scores"] = gain(truth, replace(detections, score=own))
     return found
-
-
-def _rows(detections: Detections, chosen: Array) -> Detections:
-    columns: dict[str, Any] = {name: column[chosen] for name, column in vars(detections).items()}
-    return Detections(**columns)

@@ -22,7 +22,15 @@ from poise.metrics.keypoint_2d import AUC, EPE, NME, stacked
 from poise.metrics.keypoint_3d import MPJPE, SimpleMPJPE
 from poise.metrics.pck import FIGURES, JhmdbPCKAccuracy, MpiiPCKAccuracy, PCKAccuracy
 
-__all__ = ["SUMMED", "Sums", "is_rising", "person_statistics", "sums_of"]
+__all__ = [
+    "SUMMED",
+    "Sums",
+    "is_rising",
+    "person_statistics",
+    "share_of",
+    "sums_of",
+    "totals_of",
+]
 
 #: figures with one of these in their name are better when smaller
 _FALLING = ("EPE", "NME", "MPJPE", "MRRPE", "error", "loss", "distance")
@@ -72,16 +80,7 @@ def person_statistics(
         pictures: I ids.
         keypoint_names: K.
     """
-    summed = {}
-    for name, values in sums.people.items():
-        total = np.zeros((len(pictures), *values.shape[1:]))
-        np.add.at(total, picture, values)
-        summed[name] = total
-
-    def totals(weights: Array) -> Totals:
-        plain = np.asarray(weights, np.float64)
-        return {name: np.tensordot(plain, total, axes=1) for name, total in summed.items()}
-
+    totals = totals_of(sums.people, picture, len(pictures))
     names = list(sums.figures(totals(np.ones((1, len(pictures))))))
 
     def figures(weights: Array) -> Array:
@@ -99,12 +98,31 @@ def person_statistics(
     return overall, Statistic(pictures, keypoint_names, rising, keypoints)
 
 
+def totals_of(people: Totals, picture: Array, pictures: int) -> Callable[[Array], Totals]:
+    """Sums over people by how often each picture counts: weights (R, I) -> totals (R, ...).
+
+    Args:
+        people: name -> (N, ...) numbers of each person.
+        picture: (N,) row of each person's picture.
+        pictures: I.
+    """
+    summed = {name: np.zeros((pictures, *values.shape[1:])) for name, values in people.items()}
+    for name, values in people.items():
+        np.add.at(summed[name], picture, values)
+
+    def totals(weights: Array) -> Totals:
+        plain = np.asarray(weights, np.float64)
+        return {name: np.tensordot(plain, total, axes=1) for name, total in summed.items()}
+
+    return totals
+
+
 def is_rising(figure: str) -> bool:
     """Whether more of a figure is better, by its name."""
     return not any(part in figure for part in _FALLING)
 
 
-def _share(part: Array, total: Array) -> Array:
+def share_of(part: Array, total: Array) -> Array:
     """Part / total, NaN where the total is 0."""
     there = total > 0
     return np.where(there, part / np.where(there, total, 1), np.nan)
@@ -130,7 +148,7 @@ def _of_pck(metric: PCKAccuracy, results: list[Any]) -> Sums:
         people[f"{name} all"] = counted
 
     def shares(totals: Totals, name: str) -> Array:
-        return _share(totals[f"{name} right"], totals[f"{name} all"])
+        return share_of(totals[f"{name} right"], totals[f"{name} all"])
 
     def figures(totals: Totals) -> dict[str, Array]:
         return {name: _mean_of_existing(shares(totals, name)) for name in items}
@@ -148,7 +166,7 @@ def _of_jhmdb(metric: JhmdbPCKAccuracy, results: list[Any]) -> Sums:
     def figures(totals: Totals) -> dict[str, Array]:
         found: dict[str, Array] = {}
         for name in names:
-            share = _share(totals[f"{name} right"], totals[f"{name} all"])
+            share = share_of(totals[f"{name} right"], totals[f"{name} all"])
             # the metric itself puts -1 where a joint never counts
             own = np.nan_to_num(share, nan=-1.0)
             for joint, keypoints in metric.JOINTS.items():
@@ -174,7 +192,7 @@ def _of_mpii(metric: MpiiPCKAccuracy, results: list[Any]) -> Sums:
 
     def figures(totals: Totals) -> dict[str, Array]:
         percent, strict = (
-            100 * np.nan_to_num(_share(totals[name], totals["all"]), nan=-1.0)
+            100 * np.nan_to_num(share_of(totals[name], totals["all"]), nan=-1.0)
             for name in ("right", "strict")
         )
         weight = totals["annotated"].copy()
@@ -190,7 +208,7 @@ def _of_mpii(metric: MpiiPCKAccuracy, results: list[Any]) -> Sums:
         }
 
     def keypoints(totals: Totals) -> Array:
-        return 100 * _share(totals["right"], totals["all"])
+        return 100 * share_of(totals["right"], totals["all"])
 
     return Sums(people, figures, keypoints, f"PCKh at {metric.thr:g}, percent", rising=True)
 
@@ -205,7 +223,7 @@ def _of_auc(metric: AUC, results: list[Any]) -> Sums:
 
     def shares(totals: Totals) -> Array:
         """(R, K, T)."""
-        return _share(totals["right"], totals["all"][..., None])
+        return share_of(totals["right"], totals["all"][..., None])
 
     def figures(totals: Totals) -> dict[str, Array]:
         curve = _mean_of_existing(np.moveaxis(shares(totals), 1, -1))
@@ -232,7 +250,11 @@ def _of_errors(metric: EPE | NME, results: list[Any]) -> Sums:
 
     about = f"{name}, pixels" if name == "EPE" else name
     return Sums(
-        people, figures, lambda totals: _share(totals["error"], totals["all"]), about, rising=False
+        people,
+        figures,
+        lambda totals: share_of(totals["error"], totals["all"]),
+        about,
+        rising=False,
     )
 
 
@@ -254,11 +276,11 @@ def _of_poses_in_space(metric: SimpleMPJPE, results: list[Any]) -> Sums:
     names = [name, *(f"{name}_{action}" for action in actions)]
 
     def figures(totals: Totals) -> dict[str, Array]:
-        means = _share(totals["error"].sum(axis=1), totals["all"].sum(axis=1))
+        means = share_of(totals["error"].sum(axis=1), totals["all"].sum(axis=1))
         return dict(zip(names, means.T, strict=True))
 
     def keypoints(totals: Totals) -> Array:
-        return _share(totals["error"][..., 0], totals["all"][..., 0])
+        return share_of(totals["error"][..., 0], totals["all"][..., 0])
 
     return Sums(people, figures, keypoints, name, rising=False)
 

@@ -22,7 +22,9 @@ from poise.metrics.analysis.person_sums import (
     Sums,
     is_rising,
     person_statistics,
+    share_of,
     sums_of,
+    totals_of,
 )
 from poise.metrics.analysis.posetrack_bootstrap import posetrack_statistics
 from poise.metrics.base import BaseMetric, id_order
@@ -319,17 +321,13 @@ class Leaf:
     def _of_similarity(self) -> Statistic:
         truth, found = self.comparison.truth, self.assignment.similarity
         labelled = ~np.isnan(found)
-        shape = (len(truth.image_ids), found.shape[1])
-        total, number = np.zeros(shape), np.zeros(shape)
-        np.add.at(total, truth.image, np.where(labelled, found, 0))
-        np.add.at(number, truth.image, labelled)
+        people = {"similarity": np.where(labelled, found, 0), "labelled": labelled}
+        totals = totals_of(people, truth.image, len(truth.image_ids))
 
         def figures(weights: Array) -> Array:
-            counted = np.asarray(weights, np.float64)
-            part, whole = counted @ total, counted @ number
-            return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
+            return share_of(*totals(weights).values())
 
-        names = self.names(shape[1])
+        names = self.names(found.shape[1])
         return Statistic(truth.image_ids, names, [True] * len(names), figures)
 
     def _of_anything(self) -> Statistic:

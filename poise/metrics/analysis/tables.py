@@ -18,6 +18,7 @@ from poise.metrics.analysis.diagnosis import (
     diagnose,
     gains,
 )
+from poise.metrics.analysis.person_sums import share_of
 from poise.metrics.analysis.slices import SLICES, People, largest_overlap, slice_people
 from poise.metrics.analysis.statistics import Leaf
 from poise.metrics.coco import CocoMetric
@@ -238,9 +239,7 @@ def people_of(leaf: Leaf) -> People:
 def _mean_of_known(values: Array) -> Array:
     """(K,) means over people (G, K) of what is not NaN."""
     there = ~np.isnan(values)
-    number = there.sum(axis=0)
-    total = np.where(there, values, 0).sum(axis=0)
-    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+    return share_of(np.where(there, values, 0).sum(axis=0), there.sum(axis=0))
 
 
 def _ratio(part: float, whole: float) -> float:
