@@ -33,7 +33,10 @@ def triangulate(
     ],
     out: options.Out = Path("triangulated"),
     save: Annotated[
-        str, typer.Option(help="What to write, comma separated: jsonl, csv, trc, c3d, bvh, html.")
+        str,
+        typer.Option(
+            help="What to write, comma separated: jsonl, csv, trc, c3d, bvh, angles, html."
+        ),
     ] = "jsonl,html",
     unit: Annotated[
         str | None, typer.Option(help="Of the calibration: m, cm, mm.", show_default="its own")
