@@ -69,7 +69,11 @@ def join_names(sets: Mapping[str, Sequence[str]]) -> JoinedNames:
 
 def has_several_sets(content: Mapping[str, Any]) -> bool:
     """Whether categories of a COCO file that are used have different keypoints."""
-    return len({tuple(names) for names in _sets([content]).values()}) > 1
+    return _differ(_sets([content]))
+
+
+def _differ(sets: Mapping[str, Sequence[str]]) -> bool:
+    return len(set(map(tuple, sets.values()))) > 1
 
 
 def use_one_set(
@@ -89,8 +93,7 @@ def use_one_set(
         DataError: no such category, or annotations that do not fit their categories.
     """
     contents = [read_annotations(file) for file in files]
-    several = len({tuple(names) for names in _sets(contents).values()}) > 1
-    if category is None and not several:
+    if category is None and not _differ(_sets(contents)):
         return list(files), []
     written: list[Path] = []
     told: list[str] = []
@@ -127,7 +130,7 @@ def one_set(
     if category is not None:
         return _chosen(content, category, source), [f"category: {category} alone"]
     sets = _sets(beside or [content])
-    if len({tuple(names) for names in sets.values()}) <= 1:
+    if not _differ(sets):
         return dict(content), []
     joined = join_names(sets)
     place = {name: number for number, name in enumerate(joined.names)}

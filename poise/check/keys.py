@@ -9,9 +9,9 @@ from types import NoneType
 from typing import Any
 
 from poise._words import counted
-from poise.check.context import PARTS, Context, finding_of
+from poise.check.context import PARTS, Context, bare_type, finding_of
 from poise.check.report import Finding
-from poise.config import where
+from poise.config.tree import beside
 from poise.errors import CheckpointError, ConfigError, nearest
 from poise.zoo.refused import INFERENCE_ONLY, no_training
 
@@ -126,8 +126,7 @@ def check_trains(cfg: Mapping[str, Any]) -> None:
     model = cfg.get("model")
     if not isinstance(model, Mapping):
         return
-    kind = str(model.get("type")).rpartition(".")[2]
-    head = str((model.get("bbox_head") or {}).get("type")).rpartition(".")[2]
+    kind, head = bare_type(model), bare_type(model.get("bbox_head"))
     # a detector of one stage may have a head that trains
     if kind in INFERENCE_ONLY and (kind, head != "SSDHead") != ("SingleStageDetector", True):
         raise ConfigError(f"{no_training(kind)}{_at(cfg, 'model')}")
@@ -192,8 +191,7 @@ def _is_misspelling(key: str, hint: str) -> bool:
 
 def _at(cfg: Any, key: str) -> str:
     # a `Config` is a view of the tree that knows the lines
-    place = where(getattr(cfg, "_cfg_dict", cfg), key)
-    return f" ({place})" if place else ""
+    return beside(getattr(cfg, "_cfg_dict", cfg), key)
 
 
 #: Settings by which a model answers for fewer or other keypoints than it was trained for.

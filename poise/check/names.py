@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from poise.check.context import Context, bare_type, finding_of
 from poise.check.report import Finding
-from poise.config import where
+from poise.config.tree import beside
 from poise.datasets.loader import check_loader_names
 from poise.errors import ConfigError, PoiseError
 from poise.registry import ALL, Registry, use_scope
@@ -158,8 +158,7 @@ def _faults(named: _Named) -> Iterator[PoiseError]:
             factory = _found(registry, kind)
             known = any(_found(r, kind) is not None for r in (registry, *ALL.values()))
         if not known:
-            place = where(named.cfg, "type")
-            yield _error_of(registry, kind, f" ({place})" if place else "")
+            yield _error_of(registry, kind, beside(named.cfg, "type"))
         if factory is None:
             return
     elif callable(kind):
@@ -192,8 +191,7 @@ def _texts_for_numbers(args: Mapping[str, Any], cfg: Mapping[str, Any]) -> Itera
             number = float(value)
         except ValueError:
             continue
-        place = where(cfg, key)
-        at = f" ({place})" if place else ""
+        at = beside(cfg, key)
         yield ConfigError(f"{key}='{value}'{at} is a text: write {number:g} without quotes")
 
 

@@ -202,14 +202,11 @@ def without_pretrained(tree: Any) -> Any:
     """A model's config without weights to download: random ones tell the same here."""
     if isinstance(tree, Mapping):
         return {
-            k: None if k in _FILES or _is_pretrained(k, v) else without_pretrained(v)
+            k: None
+            if k in _FILES or (k == "init_cfg" and bare_type(v).startswith("Pretrained"))
+            else without_pretrained(v)
             for k, v in tree.items()
         }
     if isinstance(tree, (list, tuple)):
         return type(tree)(map(without_pretrained, tree))
     return tree
-
-
-def _is_pretrained(key: str, value: Any) -> bool:
-    kind = value.get("type", "") if key == "init_cfg" and isinstance(value, Mapping) else ""
-    return str(getattr(kind, "__name__", kind)).rpartition(".")[2].startswith("Pretrained")

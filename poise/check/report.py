@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from poise._words import counted
+
 __all__ = ["LEVELS", "UNDONE", "Finding", "Level", "Report"]
 
 Level = Literal["error", "warning", "note"]
@@ -97,7 +99,7 @@ class Report:
     def summary(self) -> str:
         """The verdict and the counts, in a line."""
         counts = Counter(finding.level for finding in self.findings)
-        said = ", ".join(f"{counts[level]} {level}{'s' * (counts[level] != 1)}" for level in LEVELS)
+        said = ", ".join(counted(counts[level], level) for level in LEVELS)
         if not self.fits:
             return said
         if any(finding.part == UNDONE for finding in self.findings):

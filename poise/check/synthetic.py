@@ -10,6 +10,7 @@ import copy
 import itertools
 import json
 import pickle
+import shutil
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise.check.context import datasets_of, metrics_of
+from poise.check.context import bare_type, datasets_of, metrics_of
 from poise.datasets.paths import join_path
 from poise.datasets.readers.boxes import DetectionCocoDataset
 from poise.errors import ConfigError
@@ -93,7 +94,7 @@ class _Maker:
 
     def replace(self, settings: Settings) -> None:
         """Write files for one data set, and put their paths into its config."""
-        kind = str(settings.get("type", "")).rpartition(".")[2]
+        kind = bare_type(settings)
         before = join_path(settings.get("data_root"), settings["ann_file"])
         root = self.folder / f"{next(self._numbers)}_{kind}"
         (root / "images").mkdir(parents=True, exist_ok=True)
@@ -172,6 +173,16 @@ def _triples(points: np.ndarray) -> list[float]:
 # ----------------------------------------------------------------------- formats
 
 
+def _write_json(path: Path, content: Any) -> str:
+    """Write a file; its name."""
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path.name
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def _write_coco(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """COCO's format, with the fields of all its dialects."""
     rule = getattr(DATASETS.get(kind), "rule", None)
@@ -201,18 +212,17 @@ def _write_coco(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, 
         annotations.append(row)
     category = {"id": 1, "name": "person", "supercategory": "person", "keypoints": names}
     tree = {"images": images, "annotations": annotations, "categories": [category]}
-    (root / "ann.json").write_text(json.dumps(tree), encoding="utf-8")
-    return {"ann_file": "ann.json"}
+    return {"ann_file": _write_json(root / "ann.json", tree)}
 
 
 def _write_boxes(root: Path, kind: str, classes: list[str], rng: Rng) -> dict[str, Any]:
     """COCO's format of boxes, one category after the other."""
     files = _write_coco(root, kind, ["a", "b"], rng)
-    tree = json.loads((root / files["ann_file"]).read_text(encoding="utf-8"))
+    tree = _read_json(root / "ann.json")
     tree["categories"] = [{"id": i, "name": name} for i, name in enumerate(classes, 1)]
     for number, row in enumerate(tree["annotations"]):
         row["category_id"] = number % len(classes) + 1
-    (root / files["ann_file"]).write_text(json.dumps(tree), encoding="utf-8")
+    _write_json(root / "ann.json", tree)
     return files
 
 
@@ -220,16 +230,14 @@ def _write_posetrack(root: Path, kind: str, names: list[str], rng: Rng) -> dict[
     """COCO's format, and beside it the file of the single video that the metric reads."""
     files = _write_coco(root, kind, names, rng)
     (root / "ann").mkdir()
-    (root / "ann" / "000001.json").write_text(
-        (root / "ann.json").read_text(encoding="utf-8"), encoding="utf-8"
-    )
+    shutil.copy(root / "ann.json", root / "ann" / "000001.json")
     return files
 
 
 def _write_ubody3d(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
     """COCO's format, with places and depths before a camera instead of triples."""
     files = _write_coco(root, kind, names, rng)
-    tree = json.loads((root / files["ann_file"]).read_text(encoding="utf-8"))
+    tree = _read_json(root / "ann.json")
     for row in tree["annotations"]:
         points = _points(len(names), rng)
         depth = rng.uniform(2000, 2500, (len(names), 1))
@@ -237,7 +245,7 @@ def _write_ubody3d(root: Path, kind: str, names: list[str], rng: Rng) -> dict[st
         row |= {"keypoints": points.tolist(), "keypoints_3d": deep.tolist()}
         row["keypoints_valid"] = [1.0] * len(names)
         row["camera_param"] = {"focal": [500, 500], "princpt": [SIDE / 2, SIDE / 2]}
-    (root / files["ann_file"]).write_text(json.dumps(tree), encoding="utf-8")
+    _write_json(root / "ann.json", tree)
     return files
 
 
@@ -251,11 +259,11 @@ def _write_mpii(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, 
         _write_picture(root / "images" / _image(i)["file_name"], points, rng)
         row = {"image": _image(i)["file_name"], "center": [SIDE / 2] * 2, "scale": SIDE / 200}
         rows.append({**row, "joints": points.tolist(), "joints_vis": [1] * len(names)})
-    (root / "ann.json").write_text(json.dumps(rows), encoding="utf-8")
+    file = _write_json(root / "ann.json", rows)
     corners = np.zeros((2, 2, COUNT))
     corners[1] = 30.0
     savemat(root / "heads.mat", {"headboxes_src": corners})
-    return {"ann_file": "ann.json", "headbox_file": str(root / "heads.mat")}
+    return {"ann_file": file, "headbox_file": str(root / "heads.mat")}
 
 
 def _write_interhand(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:
@@ -279,11 +287,11 @@ def _write_interhand(root: Path, kind: str, names: list[str], rng: Rng) -> dict[
         annotations.append(row)
     categories = [{"id": 1, "name": "hand", "supercategory": "hand"}]
     tree = {"images": images, "annotations": annotations, "categories": categories}
-    (root / "ann.json").write_text(json.dumps(tree), encoding="utf-8")
-    (root / "camera.json").write_text(json.dumps({"0": camera}), encoding="utf-8")
-    (root / "joint.json").write_text(json.dumps({"0": joints}), encoding="utf-8")
-    files = {"camera_param_file": "camera.json", "joint_file": "joint.json"}
-    return {"ann_file": "ann.json", **files}
+    return {
+        "ann_file": _write_json(root / "ann.json", tree),
+        "camera_param_file": _write_json(root / "camera.json", {"0": camera}),
+        "joint_file": _write_json(root / "joint.json", {"0": joints}),
+    }
 
 
 def _write_mocap(root: Path, kind: str, names: list[str], rng: Rng) -> dict[str, Any]:

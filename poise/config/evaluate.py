@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import ast
 import operator
-import re
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from poise.config import limits, safe
+from poise.config import limits, safe, templates
 from poise.config.errors import ConfigKeyError, at
 from poise.config.safe import Reference, SafeModule
 from poise.config.tree import ConfigDict, LocatedDict, places_of
@@ -24,7 +23,6 @@ from poise.errors import ConfigError, nearest
 __all__ = ["Evaluator"]
 
 BASE_KEY = "_base_"
-_BASE_TEMPLATE = re.compile(r"\{\{\s*_base_\.([\w.]+)\s*\}\}")
 
 _UNARY: dict[type, Callable[[Any], Any]] = {
     ast.USub: operator.neg,
@@ -140,16 +138,9 @@ class Evaluator:
         value = node.value
         if value is Ellipsis:
             self.refuse(node, "'...'")
-        if isinstance(value, str) and "{{" in value and "_base_" in value:
-            return self._filled_in(node, value)
+        if isinstance(value, str):
+            return templates.fill_base(value, lambda path: self.base_value(node, path))
         return value
-
-    def _filled_in(self, node: ast.AST, text: str) -> Any:
-        """String with its `{{_base_.x}}` replaced; the value itself if it is nothing else."""
-        whole = _BASE_TEMPLATE.fullmatch(text)
-        if whole:
-            return self.base_value(node, whole[1])
-        return _BASE_TEMPLATE.sub(lambda found: str(self.base_value(node, found[1])), text)
 
     def base_value(self, node: ast.AST, path: str) -> Any:
         """Value of `x.y` in the merged bases; list indices are numbers in the path."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from poise.config.tree import where
+from poise.config.tree import beside
 from poise.errors import ConfigError, nearest
 
 __all__ = ["check_known"]
@@ -31,8 +31,7 @@ It knows: max_epochs, max_iters
     known = list(known)
     for key in part:
         if key not in known:
-            place = where(part, key)
             raise ConfigError(
-                f"{name} does not know '{key}'{f' ({place})' if place else ''}"
+                f"{name} does not know '{key}'{beside(part, key)}"
                 f"{nearest(str(key), known) or '.'} It knows: {', '.join(known)}"
             )

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from poise.config.errors import ConfigKeyError, at
 
-__all__ = ["fill_base_marks", "fill_environment", "fill_file_names", "mark_base_templates"]
+__all__ = [
+    "fill_base",
+    "fill_base_marks",
+    "fill_environment",
+    "fill_file_names",
+    "mark_base_templates",
+]
 
 _ENVIRONMENT = re.compile(r"\{\{['\"]?\s*\$(\w+)\s*:\s*(\S*?)\s*['\"]?\}\}")
 _BASE = re.compile(r"\{\{\s*_base_\.([\w.]+)\s*\}\}")
@@ -72,15 +79,16 @@ def mark_base_templates(text: str, *, quote: bool) -> str:
     return _BASE.sub(mark, text)
 
 
-def fill_base_marks(value: Any, look_up: Any) -> Any:
+def fill_base_marks(value: Any, look_up: Callable[[str], Any]) -> Any:
     """Tree with the marks of `mark_base_templates` replaced by `look_up("x.y")`."""
     if isinstance(value, dict):
         return {key: fill_base_marks(item, look_up) for key, item in value.items()}
     if isinstance(value, list):
         return [fill_base_marks(item, look_up) for item in value]
-    if isinstance(value, str) and "__base_value(" in value:
-        whole = _MARK.fullmatch(value)
-        if whole:
-            return look_up(whole[1])
-        return _MARK.sub(lambda found: str(look_up(found[1])), value)
-    return value
+    return fill_base(value, look_up, _MARK) if isinstance(value, str) else value
+
+
+def fill_base(text: str, look_up: Callable[[str], Any], pattern: re.Pattern[str] = _BASE) -> Any:
+    """Text with its `{{_base_.x}}` replaced; the value itself if it is nothing else."""
+    whole = pattern.fullmatch(text)
+    return look_up(whole[1]) if whole else pattern.sub(lambda m: str(look_up(m[1])), text)

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from poise.config.errors import ConfigKeyError, at
 from poise.errors import nearest
 
-__all__ = ["ConfigDict", "LocatedDict", "Place", "plain", "where"]
+__all__ = ["ConfigDict", "LocatedDict", "Place", "beside", "plain", "where"]
 
 Place: TypeAlias = tuple[str, int]
 """File and line; line 0 where the format has none (JSON, YAML)."""
@@ -235,6 +235,12 @@ def where(container: Any, key: Any = _MISSING) -> str:
     known = (places[k] for k in ("type", *container) if k in places) if places else iter(())
     place = next(known, None)
     return at(*place) if place else ""
+
+
+def beside(container: Any, key: Any = _MISSING) -> str:
+    """`where` in brackets, as it stands beside a word of an error text: " (path.py, line 12)"."""
+    place = where(container, key)
+    return f" ({place})" if place else ""
 
 
 def plain(value: Any) -> Any:

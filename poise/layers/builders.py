@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from poise.config import where
+from poise.config.tree import beside
 from poise.errors import ArgumentError, ConfigError, UnknownNameError
 from poise.layers.conv2d import Conv2d
 from poise.registry import MODELS
@@ -60,19 +60,14 @@ def _layer_class(what: str, cfg: Any) -> tuple[Callable[..., nn.Module], dict[st
     kind = args.pop("type", None)
     if kind is None:
         raise _LayerTypeError(
-            f'the cfg of a {what} layer must contain the key "type", got {args}{_at(where(cfg))}'
+            f'the cfg of a {what} layer must contain the key "type", got {args}{beside(cfg)}'
         )
     if not isinstance(kind, str):
         return kind, args
     found = MODELS.get(kind)
     if found is None:
-        raise MODELS.unknown(kind, f" as a {what} layer{_at(where(cfg, 'type'))}")
+        raise MODELS.unknown(kind, f" as a {what} layer{beside(cfg, 'type')}")
     return found, args
-
-
-def _at(place: str) -> str:
-    """Place of a config key as the end of a sentence."""
-    return f" ({place})" if place else ""
 
 
 def build_conv_layer(cfg: Mapping[str, Any] | None, *args: Any, **kwargs: Any) -> nn.Module:
@@ -108,7 +103,7 @@ def build_norm_layer(
     options.setdefault("eps", 1e-5)
     if layer is nn.GroupNorm:
         if "num_groups" not in options:
-            raise ConfigError(f"a GN norm needs 'num_groups', got {dict(cfg)}{_at(where(cfg))}")
+            raise ConfigError(f"a GN norm needs 'num_groups', got {dict(cfg)}{beside(cfg)}")
         options["num_channels"] = num_features
         norm: nn.Module = layer(**options)
     else:
@@ -179,7 +174,7 @@ def build_upsample_layer(cfg: Mapping[str, Any], *args: Any, **kwargs: Any) -> n
     if isinstance(cfg, Mapping) and cfg.get("type") == "carafe":
         raise ConfigError(
             f"the upsampling 'carafe' needs a compiled operator that Poise does not have"
-            f"{_at(where(cfg, 'type'))}; use 'bilinear', 'nearest', 'deconv' or 'pixel_shuffle'"
+            f"{beside(cfg, 'type')}; use 'bilinear', 'nearest', 'deconv' or 'pixel_shuffle'"
         )
     layer, options = _layer_class("upsample", cfg)
     if layer is nn.Upsample:

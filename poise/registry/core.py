@@ -9,9 +9,9 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from poise.config import where
 from poise.config.custom_imports import allowed_imports
 from poise.config.paths import resolve as resolve_path
+from poise.config.tree import beside
 from poise.errors import ArgumentError, ConfigError, PoiseError, UnknownNameError, nearest
 from poise.registry.old_names import OLD_NAMES
 from poise.registry.resolve import import_path, import_target
@@ -254,11 +254,11 @@ class Registry:
         if "type" not in args:
             raise ConfigError(
                 f"a dict for {self.kind} needs 'type', got only {sorted(map(str, args))}"
-                f"{_at(where(cfg))}"
+                f"{beside(cfg)}"
             )
         kind_or_name = args.pop("type")
         with use_scope(args.pop("_scope_", None)):
-            factory = self._factory(kind_or_name, _at(where(cfg, "type")))
+            factory = self._factory(kind_or_name, beside(cfg, "type"))
             try:
                 return factory(**args)
             except TypeError as error:
@@ -343,14 +343,9 @@ _VARIABLES = {
 }
 
 
-def _at(place: str) -> str:
-    return f" ({place})" if place else ""
-
-
 def _note(error: BaseException, factory: Any, cfg: Mapping[str, Any]) -> None:
     """Say which object of the config was being built."""
-    place = where(cfg, "type") or where(cfg)
-    error.add_note(f"while building {getattr(factory, '__name__', factory)}{_at(place)}")
+    error.add_note(f"while building {getattr(factory, '__name__', factory)}{beside(cfg, 'type')}")
 
 
 def argument_fault(
@@ -396,9 +391,9 @@ def argument_fault(
     if extra:
         key = extra[0]
         hint = nearest(key, set(takes) - set(args)) or "."
-        text = f"{name} does not take the argument '{key}'{_at(where(cfg, key))}{hint}"
+        text = f"{name} does not take the argument '{key}'{beside(cfg, key)}{hint}"
     else:
         lacking = ", ".join(map(repr, required))
         plural = "s" if len(required) > 1 else ""
-        text = f"{name} needs the argument{plural} {lacking}{_at(where(cfg, 'type'))}."
+        text = f"{name} needs the argument{plural} {lacking}{beside(cfg, 'type')}."
     return f"{text} It takes: {', '.join(takes) or 'none'}"

@@ -8,22 +8,12 @@ from poise.schemas.schema import Schema
 __all__ = ["SCHEMAS"]
 
 SCHEMAS: dict[str, Schema] = {
-    "300w": Schema(
-        "300w",
-        "300w",
-        points=face("kpt-", "red"),
-    ),
-    "300vw": Schema(
-        "300vw",
-        "300vw",
-        points=face("kpt-", "red"),
-    ),
+    "300w": Schema("300w", "300w", points=face("kpt-", "red")),
+    "300vw": Schema("300vw", "300vw", points=face("kpt-", "red")),
     "300wlp": Schema(
         "300wlp",
         "300wlp",
-        points="""
-            - red: kpt-0..67
-            """,
+        points="- red: kpt-0..67",
     ),
     "aflw": Schema(
         "aflw",

@@ -70,15 +70,11 @@ SCHEMAS: dict[str, Schema] = {
     "deepfashion_lower": Schema(
         "deepfashion_lower",
         "deepfashion_full",
-        points="""
-            - white: left waistline, right waistline, left hem, right hem
-            """,
+        points="- white: left waistline, right waistline, left hem, right hem",
     ),
     "deepfashion_upper": Schema(
         "deepfashion_upper",
         "deepfashion_full",
-        points="""
-            - white: left collar, right collar, left sleeve, right sleeve, left hem, right hem
-            """,
+        points="- white: left collar, right collar, left sleeve, right sleeve, left hem, right hem",
     ),
 }

@@ -79,19 +79,15 @@ SCHEMAS: dict[str, Schema] = {
         links=HALPE_LINKS + hand_links("left_", "left_wrist") + hand_links("right_", "right_wrist"),
         sigmas=BODY_SIGMAS + "0.08*3 0.089*6 0.015*110",
     ),
-    "h3wb": Schema(
-        "h3wb",
-        "h3wb",
+    "h3wb": replace(
+        _COCO_WHOLEBODY,
+        dataset_name="h3wb",
+        paper="h3wb",
         points=BODY
         + FEET
         + face(color="f72205", part="upper")
         + hand("left_", "left_hand_root", root_color="f72205")
         + hand("right_", "right_hand_root", root_color="f72205"),
-        links=BODY_LINKS
-        + FEET_LINKS
-        + hand_links("left_", "left_hand_root")
-        + hand_links("right_", "right_hand_root"),
-        sigmas=BODY_SIGMAS + FEET_SIGMAS + FACE_SIGMAS + HAND_SIGMAS + HAND_SIGMAS,
     ),
     "ubody2d": replace(_COCO_WHOLEBODY, dataset_name="ubody2d", paper="ubody2d"),
     "ubody3d": Schema(
