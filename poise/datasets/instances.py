@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from poise._words import shortened
+from poise._words import counted, shortened
 from poise.datasets.paths import join_path
 from poise.datasets.records import MISSING, Columns
 from poise.errors import DataError
@@ -333,8 +333,8 @@ def image_sizes(images: Sequence[dict[str, Any]], source: str) -> np.ndarray:
     wrong = [images[i].get("id") for i in np.flatnonzero(np.isnan(numbers).any(axis=1)).tolist()]
     if wrong:
         raise DataError(
-            f"{source}: width and height of {len(wrong)} images are no numbers (image id "
-            f"{shortened(wrong)}); `poise data convert FILE -o NEW.json` reads sizes from the "
+            f"{source}: width and height of {counted(len(wrong), 'image')} are no numbers (image "
+            f"id {shortened(wrong)}); `poise data convert FILE -o NEW.json` reads sizes from the "
             "pictures"
         )
     return numbers
@@ -405,7 +405,8 @@ def field_of(anns: Sequence[dict[str, Any]], name: str, source: str) -> list[Any
     except KeyError as error:
         lacking = [a.get("id") for a in anns if name not in a]
         raise DataError(
-            f"{source}: {len(lacking)} annotations have no `{name}` ({shortened(lacking)})"
+            f"{source}: there is no `{name}` in {counted(len(lacking), 'annotation')} "
+            f"({shortened(lacking)})"
         ) from error
 
 
@@ -436,8 +437,8 @@ def numbers_of(
     except (ValueError, TypeError) as error:
         wrong = [a.get("id") for a, v in zip(anns, values, strict=True) if not _holds(v, width)]
         raise DataError(
-            f"{source}: `{name}` must be {form}; it is not in {len(wrong)} annotations "
-            f"(id {shortened(wrong)})"
+            f"{source}: `{name}` must be {form}; it is not in "
+            f"{counted(len(wrong), 'annotation')} (id {shortened(wrong)})"
         ) from error
 
 

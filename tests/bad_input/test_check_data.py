@@ -127,7 +127,7 @@ def spoil(name):
         ("no_box_at_all", 1, "4 of 4 annotations have no `bbox`"),
         ("unlabelled", 1, "every keypoint has the visibility 0"),
         ("twice", 1, "1 annotation ids occur more than once (1)"),
-        ("nan", 1, "NaN, null or infinity in the keypoints of 1 annotations (id 3)"),
+        ("nan", 1, "NaN, null or infinity in the keypoints of 1 annotation (id 3)"),
         ("normalised", 1, "all keypoints lie between 0 and 1: COCO's keypoints are in pixels"),
         ("outside", 0, "1 annotations (25.0%) have labelled keypoints outside of their picture"),
         ("pictures", 1, "1 of 4 pictures are not there, such as data/images/gone.png"),

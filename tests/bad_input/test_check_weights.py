@@ -72,7 +72,7 @@ def test_nan_in_weights_is_an_error_that_names_the_tensors(project, save):
 
 def test_weights_with_nan_are_not_loaded(project, save):
     text = project.fails("test", "cfg.py", save(change=nan))
-    assert "w.pth: NaN or infinity in 1 tensors (backbone.conv1.weight)" in text
+    assert "w.pth: NaN or infinity in 1 tensor (backbone.conv1.weight)" in text
     assert "take an earlier checkpoint" in text
 
 

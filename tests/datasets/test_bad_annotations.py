@@ -149,7 +149,7 @@ def test_nan_is_an_error_that_names_the_annotation(
     coco: Any, person: Any, value: float | None, mode: str
 ) -> None:
     bad = person(8, keypoints=[value, 24, 2, 20, 30, 1, 0, 0, 0])
-    with pytest.raises(DataError, match=r"NaN.*1 annotations \(id 8\).*on_bad"):
+    with pytest.raises(DataError, match=r"NaN.*1 annotation \(id 8\).*on_bad"):
         coco([person(1), bad], data_mode=mode)
 
 
@@ -178,7 +178,7 @@ def test_nan_from_a_reader_of_your_own_is_an_error_too(coco: Any, person: Any, m
             return super().parse_data_info(raw_data_info)
 
     bad = person(8, keypoints=[math.nan, 24, 2, 20, 30, 1, 0, 0, 0])
-    with pytest.raises(DataError, match=r"NaN.*1 annotations \(id 8\).*on_bad"):
+    with pytest.raises(DataError, match=r"NaN.*1 annotation \(id 8\).*on_bad"):
         coco([person(1), bad], cls=Own, data_mode=mode)
     skips = {"on_bad": "skip"}
     dataset = coco([person(1), bad], cls=Own, data_mode=mode, filter_cfg=skips)
@@ -195,9 +195,9 @@ def test_an_id_must_be_a_number_or_text(coco: Any, person: Any, kind: str) -> No
 @pytest.mark.parametrize(
     ("field", "value", "text"),
     [
-        ("center", [1], r"`center` must be two numbers x, y; it is not in 1 annotations \(id 3\)"),
-        ("scale", "big", r"`scale` must be one number; it is not in 1 annotations \(id 3\)"),
-        ("area", "big", r"`area` must be one number; it is not in 1 annotations \(id 3\)"),
+        ("center", [1], r"`center` must be two numbers x, y; it is not in 1 annotation \(id 3\)"),
+        ("scale", "big", r"`scale` must be one number; it is not in 1 annotation \(id 3\)"),
+        ("area", "big", r"`area` must be one number; it is not in 1 annotation \(id 3\)"),
     ],
 )
 def test_fields_that_are_not_numbers_name_the_annotation(
@@ -234,7 +234,7 @@ def test_nan_of_a_crowd_is_not_reported_since_it_is_left_out_anyway(coco: Any, p
 
 @pytest.mark.parametrize("box", [[1, 2, 3], [1, 2, 3, 4, 5], "abcd", [1, 2, 3, "x"]])
 def test_a_box_must_be_four_numbers(coco: Any, person: Any, box: Any) -> None:
-    with pytest.raises(DataError, match=r"`bbox` must be four numbers.*1 annotations \(id 3\)"):
+    with pytest.raises(DataError, match=r"`bbox` must be four numbers.*1 annotation \(id 3\)"):
         coco([person(1), person(3, bbox=box)])
 
 
@@ -249,8 +249,8 @@ def test_an_image_without_size_is_named(tmp_path: Path, person: Any, schema: Any
 @pytest.mark.parametrize(
     ("field", "value", "text"),
     [
-        ("width", None, r"width and height of 1 images are no numbers \(image id 1\)"),
-        ("height", "low", r"width and height of 1 images are no numbers \(image id 1\)"),
+        ("width", None, r"width and height of 1 image are no numbers \(image id 1\)"),
+        ("height", "low", r"width and height of 1 image are no numbers \(image id 1\)"),
         ("file_name", 1, "entry 0 of `images` has the `file_name` 1; expected a text"),
     ],
 )

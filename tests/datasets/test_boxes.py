@@ -147,7 +147,7 @@ def test_a_file_without_annotations_can_be_tested_on(make: Make) -> None:
         ([box(4, bbox=[0, 0, 5])], {}, "`bbox` must be four numbers.*id 4"),
         ([box(4, bbox=None, keypoints="all")], {}, "annotation 4 cannot be read"),
         ([box(1, category_id=None)], {}, "no `category_id`"),
-        ([box(1, category_id=[1])], {}, r"must be one category, .* have a list \(id 1\)"),
+        ([box(1, category_id=[1])], {}, r"must be one category, .* in 1 annotation \(id 1\)"),
         ([box(1)], {"filter_cfg": {"min_size": 200}}, "no picture is left.*smaller than 200"),
     ],
 )

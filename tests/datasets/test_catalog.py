@@ -73,7 +73,7 @@ def test_aflw_tests_need_the_size_of_the_box(coco: Any, person: Any) -> None:
     assert one(coco, "AFLWDataset", ann, test_mode=True)["box_size"] == 33
     assert "box_size" not in one(coco, "AFLWDataset", ann)
     del ann["box_size"]
-    with pytest.raises(DataError, match=r"1 annotations have no `box_size` \(1\)"):
+    with pytest.raises(DataError, match=r"no `box_size` in 1 annotation \(1\)"):
         one(coco, "AFLWDataset", ann, test_mode=True)
 
 

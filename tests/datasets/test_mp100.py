@@ -180,7 +180,7 @@ def test_links_to_nowhere_and_pipelines_without_targets_are_told(build, place):
 
 
 def test_a_metric_without_thresholds_and_episodes_without_keypoints():
-    with pytest.raises(DataError, match="at least one threshold"):
+    with pytest.raises(DataError, match="needs thresholds, such as"):
         METRICS.build({"type": "poise.EpisodeMetric", "thresholds": []})
     metric = METRICS.build({"type": "poise.EpisodeMetric", "thresholds": [0.1]})
     truth = {"keypoints": np.zeros((1, 2, 2)), "keypoints_visible": np.ones((1, 2))}

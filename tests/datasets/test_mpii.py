@@ -133,7 +133,7 @@ def test_another_number_of_joints_is_refused(people: str, schema: Any) -> None:
         ("center", None, "person 1 has no `center`"),
         ("scale", "big", "person 1 cannot be read: .*big"),
         ("joints", [[1, 2], [3]], "person 1 cannot be read"),
-        ("joints", [[np.nan, 2], [3, 4], [5, 6]], r"NaN.*1 annotations \(id 1\)"),
+        ("joints", [[np.nan, 2], [3, 4], [5, 6]], r"NaN.*1 annotation \(id 1\)"),
         ("joints_vis", [1], "person 1 has 1 numbers in `joints_vis`, expected 3"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from poise._options import options_of
-from poise._words import shortened
+from poise._words import counted, shortened
 from poise.datasets.base.bad_annotations import BadAnnotations
 from poise.datasets.base.dataset import BaseDataset, force_full_init
 from poise.datasets.cache import RecordCache
@@ -149,8 +149,8 @@ class DetectionCocoDataset(BadAnnotations, BaseDataset):
         several = [a["id"] for a in self.coco.annotations if isinstance(a.get("category_id"), list)]
         if several:
             raise DataError(
-                f"{self._source}: `category_id` must be one category, but {len(several)} "
-                f"annotations have a list (id {shortened(several)})"
+                f"{self._source}: `category_id` must be one category, but it is a list in "
+                f"{counted(len(several), 'annotation')} (id {shortened(several)})"
             )
         self._refuse_duplicates()
         self.report.drop("of an image that is not listed", self.coco.unlisted())
@@ -264,7 +264,8 @@ class DetectionCocoDataset(BadAnnotations, BaseDataset):
             made += values[i] is not None
             values[i] = values[i] or [0.0] * 4
         if made:
-            told = f"{made:,} boxes are drawn around keypoints, {BOX_MARGIN:.0%} wider each way"
+            drawn = "box is" if made == 1 else "boxes are"
+            told = f"{made:,} {drawn} drawn around keypoints, {BOX_MARGIN:.0%} wider each way"
             self.report.note = "; ".join(filter(None, (self.report.note, told)))
         boxes = numbers_of(anns, values, "bbox", self._source)
         of_boxes = boxes[:, 2] * boxes[:, 3]
