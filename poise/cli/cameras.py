@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from poise.cli import options
+from poise.cli.cameras_from_people import from_people
 from poise.cli.terminal import counting
 
 __all__ = ["app"]
@@ -111,5 +112,6 @@ app = options.command_group(
     "cameras",
     "Calibrate cameras; show and convert their files.",
     calibrate=calibrate,
+    **{"from-people": from_people},
     show=show,
 )

@@ -14,7 +14,7 @@ import typer
 from poise.cli import options
 from poise.cli.terminal import counting
 
-__all__ = ["triangulate"]
+__all__ = ["check_inputs", "looked_at", "saved", "triangulate"]
 
 
 def triangulate(
@@ -102,13 +102,13 @@ def triangulate(
         raise ArgumentError("--max-gap goes with --smooth METHOD, which fills the gaps")
     if sync and offset:
         raise ArgumentError("--sync finds the offsets, --offset says them; give one of them")
-    _check_inputs(inputs)
+    check_inputs(inputs)
     given = read_cameras(cameras, unit=unit)
     matched, _ = match_cameras(inputs, given)
     sinks = open_sinks(save, out)
     smoother: Any = smooth if max_gap is None else {"type": smooth, "max_gap": max_gap}
     inferencer = None
-    if not all(_saved(name) for name in inputs):
+    if not all(saved(name) for name in inputs):
         inferencer = options.open_inferencer(
             model,
             weights,
@@ -120,8 +120,8 @@ def triangulate(
         )
     views = [
         name
-        if _saved(name)
-        else _looked_at(
+        if saved(name)
+        else looked_at(
             inferencer, name, camera.name, out, batch_size=batch_size, covariances=covariances
         )
         for name, camera in zip(inputs, matched, strict=True)
@@ -149,11 +149,12 @@ def triangulate(
     typer.echo(f"-> {', '.join(map(str, [*group.written, report]))}")
 
 
-def _saved(name: str) -> bool:
+def saved(name: str) -> bool:
+    """Whether an input is predictions already."""
     return name.lower().endswith(".jsonl")
 
 
-def _check_inputs(inputs: list[str]) -> None:
+def check_inputs(inputs: list[str]) -> None:
     """See that all are there, before the first is looked at for minutes."""
     from poise.errors import DataError, FileMissingError
 
@@ -169,7 +170,7 @@ def _check_inputs(inputs: list[str]) -> None:
         raise DataError(f"'{twice[0]}' is given twice; each camera has its own video")
 
 
-def _looked_at(
+def looked_at(
     inferencer: Any, name: str, camera: str, out: Path, **settings: Any
 ) -> Iterator[Any]:
     """Results of a video, kept as JSON Lines on their way."""

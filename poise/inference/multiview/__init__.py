@@ -1,7 +1,7 @@
 """Several cameras: where they stand, who is who in all of them, keypoints in metres.
 
 `calibrating` finds cameras by pictures of `boards` (`lens_calibration`, `placing`, `bundle`),
-`camera_files` reads and writes them. `triangulating` puts views together: `views` are the numbers
+`people` without one, by the people whom they see; `camera_files` reads and writes them. `triangulating` puts views together: `views` are the numbers
 of each, `synchronising` finds their offsets, `association` says who is who, `reconstruction` places
 keypoints, and `summary` tells how well.
 """
@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = attach(
         "boards": "Board",
         "calibrating": "Calibrated calibrate_cameras",
         "camera_files": "read_cameras write_cameras",
+        "people.calibrating": "calibrate_from_people",
         "triangulating": "Reconstruction triangulate",
         "views": "match_cameras",
     },

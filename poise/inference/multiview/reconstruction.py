@@ -17,7 +17,7 @@ from poise.inference.results.pose_result import PoseResult, SourceInfo
 from poise.inference.tracking.tracker import NO_TRACK, PoseTracker
 from poise.structures import InstanceData
 
-__all__ = ["SPACE_WORLD", "Limits", "reconstruct"]
+__all__ = ["SPACE_WORLD", "Limits", "Matched", "matched_people", "reconstruct"]
 
 #: The space of the poses, in words.
 SPACE_WORLD = "metres, the world of the cameras, z up"
@@ -68,6 +68,29 @@ class _Rows:
             yield t, np.arange(start, end)
 
 
+@dataclasses.dataclass(frozen=True)
+class Matched:
+    """The people of all moments, R rows of K keypoints.
+
+    Attributes:
+        rows: which person of each view.
+        pixels: (V, R, K, 2) image space; NaN where unseen.
+        scores: (V, R, K); 0 where unseen.
+        found: where the keypoints are.
+        ids: (R,) of a tracker.
+        moments: numbers of all frames.
+        alone: people in frames whom no other camera confirms.
+    """
+
+    rows: _Rows
+    pixels: Array
+    scores: Array
+    found: Triangulation
+    ids: Array
+    moments: list[int]
+    alone: int
+
+
 def reconstruct(
     views: Sequence[View],
     *,
@@ -89,7 +112,20 @@ def reconstruct(
         A result a moment, in the frame numbers of the first view, with `keypoints` as its camera
         would see them; and what became of the keypoints.
     """
-    limits = limits or Limits()
+    people = matched_people(views, offsets, person, limits or Limits(), progress)
+    mean = _mean_scores(people.found, people.scores)
+    results = list(_results(views[0], people, mean))
+    return results, _summary(views, people, offsets)
+
+
+def matched_people(
+    views: Sequence[View],
+    offsets: Sequence[int],
+    person: str,
+    limits: Limits,
+    progress: Callable[[int], None] | None = None,
+) -> Matched:
+    """Who is who in all views, and where their keypoints are; arguments as of `reconstruct`."""
     moments = _moments(views, offsets)
     at = [
         {t: v.frames[t + o] for t in moments if t + o in v.frames}
@@ -110,12 +146,10 @@ def reconstruct(
         min_views=limits.min_views,
         max_error=limits.max_error,
     )
-    mean = _mean_scores(found, scores)
     ids = np.zeros(len(rows.moments), np.int64)
     if person == "all":
-        ids = _tracked(rows, found, mean, moments)
-    results = list(_results(views[0], rows, found, mean, ids, moments))
-    return results, _summary(views, rows, found, moments, alone, ids, offsets)
+        ids = _tracked(rows, found, _mean_scores(found, scores), moments)
+    return Matched(rows, pixels, scores, found, ids, moments, alone)
 
 
 def _moments(views: Sequence[View], offsets: Sequence[int]) -> list[int]:
@@ -267,23 +301,22 @@ def _tracked(rows: _Rows, found: Triangulation, scores: Array, moments: list[int
     return ids
 
 
-def _results(
-    view: View, rows: _Rows, found: Triangulation, scores: Array, ids: Array, moments: list[int]
-) -> Iterator[PoseResult]:
+def _results(view: View, people: Matched, scores: Array) -> Iterator[PoseResult]:
     """A result a moment; `view` is the one whose camera and clock they have."""
+    found, moments = people.found, people.moments
     fps = view.fps or _DEFAULT_FPS
     source = SourceInfo(view.name, "video", Path(_STEM), fps=fps, frames=len(moments))
     places = view.camera.project(found.points).astype(np.float32)
     count = found.used.sum(0)
     errors = np.where(found.used, found.errors, 0).sum(0) / np.where(count > 0, count, np.nan)
     boxes = _boxes(places)
-    for t, index in rows.by_moment(moments):
+    for t, index in people.rows.by_moment(moments):
         fields = InstanceData(
             keypoints=places[index],
             keypoint_scores=scores[index].astype(np.float32),
             bboxes=boxes[index],
             bbox_scores=_person_scores(scores[index]),
-            track_ids=ids[index],
+            track_ids=people.ids[index],
             keypoints_3d=found.points[index].astype(np.float32),
             keypoint_scores_3d=scores[index].astype(np.float32),
             keypoint_errors=errors[index].astype(np.float32),
@@ -317,15 +350,8 @@ def _person_scores(scores: Array) -> Array:
     return (scores.sum(-1) / np.maximum(count, 1)).astype(np.float32)
 
 
-def _summary(
-    views: Sequence[View],
-    rows: _Rows,
-    found: Triangulation,
-    moments: list[int],
-    alone: int,
-    ids: Array,
-    offsets: Sequence[int],
-) -> Summary:
+def _summary(views: Sequence[View], people: Matched, offsets: Sequence[int]) -> Summary:
+    found, rows, ids = people.found, people.rows, people.ids
     parts = []
     for v, (view, offset) in enumerate(zip(views, offsets, strict=True)):
         errors = found.errors[v][found.used[v]]
@@ -333,7 +359,7 @@ def _summary(
             ViewSummary(
                 name=view.name,
                 camera=view.camera.name,
-                frames=sum(t + offset in view.frames for t in moments),
+                frames=sum(t + offset in view.frames for t in people.moments),
                 unreadable=view.errors,
                 offset=int(offset),
                 used=int(found.used[v].sum()),
@@ -344,12 +370,12 @@ def _summary(
     counts = np.bincount(found.status.ravel(), minlength=3)
     return Summary(
         views=parts,
-        moments=len(moments),
+        moments=len(people.moments),
         poses=len(rows.moments),
         people=len(np.unique(ids[ids >= 0])),
         found=int(counts[0]),
         too_few_views=int(counts[1]),
         views_disagree=int(counts[2]),
-        detections=int((rows.members >= 0).sum()) + alone,
-        alone=alone,
+        detections=int((rows.members >= 0).sum()) + people.alone,
+        alone=people.alone,
     )

@@ -1,0 +1,6 @@
+"""Cameras from the people whom several of them see, without a board.
+
+`calibrating` is where to begin. `tracks` are people of each camera over time, `timing` finds
+offsets, `epipolar` and `starting` relate cameras, `solving` does it all and `adjusting` at once;
+`grounding` gives metres and the floor, `body` what is known of people, `report` what was found.
+"""

@@ -1,0 +1,323 @@
+"""`calibrate_from_people`: videos or predictions of people -> calibrated cameras, without a board."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poise._arrays import Array
+from poise.errors import ArgumentError, DataError, one_of
+from poise.geometry.camera_model import Camera
+from poise.geometry.triangulation import triangulate_points
+from poise.inference.multiview.people.adjusting import Settings, covariance
+from poise.inference.multiview.people.body import Body
+from poise.inference.multiview.people.grounding import Ground, Scale, ground_of, scale_of
+from poise.inference.multiview.people.report import Accuracy, PeopleCalibrated
+from poise.inference.multiview.people.solving import Solution, all_pairs, solve
+from poise.inference.multiview.people.starting import Pair, swapped
+from poise.inference.multiview.people.timing import lag_of, offsets_of
+from poise.inference.multiview.people.tracks import Track, plain_view, tracks_of
+from poise.inference.multiview.views import PERSONS, View, check_together, gather_view, named_view
+from poise.inference.results.pose_result import PoseResult
+from poise.inference.results.reading import read_results
+
+__all__ = ["calibrate_from_people"]
+
+#: Focal length in longer sides of the picture that most videos have, and the standard deviation of
+#: its logarithm: phones have 0.75 to 0.9, action cameras 0.5, portrait lenses 1.5.
+_FOCAL, _DOUBT = 0.9, 0.3
+#: The same deviation where a field of view was told.
+_TOLD_DOUBT = 0.05
+#: Frames of the largest offset, when it is looked for and when it is only checked.
+_REACH, _CHECKED_REACH = 150, 30
+#: How much better another offset must be to be mentioned.
+_BETTER = 0.8
+#: Blocks of time that count as one draw each.
+_BLOCKS = 10
+
+
+def calibrate_from_people(
+    views: Sequence[Any],
+    *,
+    names: Sequence[str] | None = None,
+    known: Sequence[Camera] | None = None,
+    fov: float | None = None,
+    same_focal: bool = False,
+    offsets: Mapping[str, int] | str | None = None,
+    person: str = "all",
+    height: float | None = None,
+    limb: tuple[str, float] | None = None,
+    distance: tuple[str, str, float] | None = None,
+) -> PeopleCalibrated:
+    """Matrix and place of each camera, from people whom several of them see at once.
+
+    Joints of people who walk about are what corners of a board are (Puwein et al. 2014, Takahashi
+    et al. 2018): two cameras are related by an essential matrix of all moments (Nister 2004), others
+    join by what those place, and a bundle adjustment finds all at once, with limbs that keep their
+    length. The floor is where feet stand; metres follow from a length that is told.
+
+    Args:
+        views: of each camera results of its video, or a file of `poise predict --save jsonl`.
+        names: of the cameras; None: those of the files, else view-0, view-1 ...
+        known: cameras whose matrix and lens are taken as they are, by name.
+        fov: degrees along the longer side of the pictures; None: about 58, found by the way.
+        same_focal: all cameras with pictures of one size have the same focal length.
+        offsets: view or camera -> frames: its frame t + offset shows what frame t of the first
+            view shows. "auto" finds them. None: all begin together.
+        person: "all"; or one person, in each view the most "confident" or the "largest".
+        height: metres of the people, of several their mean.
+        limb: two keypoints, such as "left_knee:left_ankle", and metres between them.
+        distance: two cameras and metres between them.
+
+    Raises:
+        DataError: too little of the same people in two cameras; cameras that nothing connects;
+            cameras at one place; people who do not move.
+        ArgumentError: a word or number that is none of the choices.
+
+    Example:
+        found = calibrate_from_people(["left.jsonl", "right.jsonl"], height=1.78)
+        print(found.text())
+        write_cameras("cameras.toml", found.cameras, error=found.error)
+    """
+    _check_arguments(views, person, fov, (height, limb and limb[1], distance and distance[2]))
+    gathered = _gathered(views, names, {c.name: c for c in known or ()}, fov)
+    check_together(gathered)
+    body = Body.of(gathered[0].metainfo)
+    titles = [view.camera.name for view in gathered]
+    plain = [plain_view(view, body) for view in gathered]
+    tracks = [tracks_of(view, person) for view in plain]
+    _check_tracks(plain, tracks)
+    frames, notes = _offsets(plain, tracks, offsets)
+    settings = _settings(gathered, titles, known, fov, same_focal=same_focal)
+    pairs, exchanged = _unmixed(plain, tracks, frames, settings, body)
+    notes += [f"{titles[v]} takes left for right and right for left; exchanged" for v in exchanged]
+    solution = solve(plain, tracks, frames, body, settings, pairs, person=person)
+    points = triangulate_points(
+        solution.matched.pixels, solution.cameras, scores=solution.matched.scores,
+        min_score=0.3, max_error=6 * float(np.max(solution.errors)),
+    ).points  # fmt: skip
+    scale = scale_of(
+        body, points, solution.matched.ids, solution.cameras,
+        height=height, limb=limb, distance=distance,
+    )  # fmt: skip
+    ground = ground_of(body, points * scale.factor, solution.cameras[0], scale.height)
+    cameras = [
+        _placed(view.camera, own, scale, ground, keep=settings.groups[v] < 0)
+        for v, (view, own) in enumerate(zip(gathered, solution.cameras, strict=True))
+    ]
+    if offsets != "auto":
+        notes += _timing_notes(titles, tracks, frames, pairs)
+    return PeopleCalibrated(
+        cameras=cameras,
+        offsets=dict(zip(titles, frames, strict=True)),
+        accuracy=_accuracy(solution, cameras, points * scale.factor),
+        scale=scale,
+        ground=ground,
+        notes=notes,
+    )
+
+
+# ------------------------------------------------------------------- what comes in
+
+
+def _check_arguments(
+    views: Sequence[Any], person: str, fov: float | None, lengths: Sequence[float | None]
+) -> None:
+    if len(views) < 2:
+        raise DataError(
+            f"at least two cameras that see the same people are calibrated, got {len(views)}"
+        )
+    one_of(person, PERSONS, "person=", ArgumentError)
+    if fov is not None and not 5 <= fov <= 150:
+        raise ArgumentError(f"fov is given in degrees, 5 to 150; got {fov:g}")
+    told = [length for length in lengths if length is not None]
+    if len(told) > 1:
+        raise ArgumentError("height, limb and distance each say the scale; give one of them")
+    if told and not 0.01 < told[0] < 1000:
+        raise ArgumentError(f"lengths are given in metres, such as 1.78; got {told[0]:g}")
+
+
+def _gathered(
+    views: Sequence[Any],
+    names: Sequence[str] | None,
+    known: Mapping[str, Camera],
+    fov: float | None,
+) -> list[View]:
+    """Views with the cameras that are known or guessed."""
+    paths = [Path(str(v)) if isinstance(v, (str, Path)) else None for v in views]
+    if names is None:
+        names = [f"view-{i}" if path is None else path.stem for i, path in enumerate(paths)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"two inputs are called '{twice[0]}', and cameras have their names")
+    out = []
+    for name, item, path in zip(names, views, paths, strict=True):
+        results: Iterable[PoseResult] = item if path is None else read_results(path)
+        view = gather_view(name, results, Camera(name, np.eye(3)))
+        view.camera = _camera(name, view.size, known.get(name), fov)
+        out.append(view)
+    return out
+
+
+def _camera(
+    name: str, size: tuple[int, int] | None, known: Camera | None, fov: float | None
+) -> Camera:
+    if known is not None:
+        return known if size is None or known.size is None else known.scaled(size)
+    if size is None:
+        raise DataError(
+            f"{name}: nothing says how large its pictures are, so its focal length cannot be "
+            "guessed; predict the video again, or give the camera's matrix with --intrinsics FILE"
+        )
+    width, height = size
+    focal = _FOCAL * max(size)
+    if fov is not None:
+        focal = max(size) / 2 / np.tan(np.deg2rad(fov) / 2)
+    matrix = [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]]
+    return Camera(name, np.array(matrix), size=size)
+
+
+def _settings(
+    views: Sequence[View],
+    names: Sequence[str],
+    known: Sequence[Camera] | None,
+    fov: float | None,
+    *,
+    same_focal: bool,
+) -> Settings:
+    """What the adjustment may change of the focal lengths."""
+    given = {camera.name for camera in known or ()}
+    sizes = [tuple(sorted(view.size or (0, 0))) for view in views]
+    kinds = {size: number for number, size in enumerate(dict.fromkeys(sizes))}
+    free = np.array([name not in given for name in names])
+    alike = np.where(free, [kinds[size] for size in sizes], -1)
+    groups = alike if same_focal else np.where(free, np.arange(len(views)), -1)
+    focals = [np.sqrt(v.camera.matrix[0, 0] * v.camera.matrix[1, 1]) for v in views]
+    return Settings(groups, alike, np.log(focals), _DOUBT if fov is None else _TOLD_DOUBT)
+
+
+def _check_tracks(views: Sequence[View], tracks: Sequence[Sequence[Track]]) -> None:
+    for view, own in zip(views, tracks, strict=True):
+        if not own:
+            seen = sum(len(s.keypoints) > 0 for s in view.frames.values())
+            raise DataError(
+                f"{view.name}: nobody is seen surely for 10 frames (somebody in {seen} of "
+                f"{len(view.frames)}); film somebody who walks about in full view of two cameras "
+                "at least, for 20 seconds or more"
+            )
+
+
+# -------------------------------------------------------------------- time and sides
+
+
+def _offsets(
+    views: list[View], tracks: Sequence[Sequence[Track]], given: Mapping[str, int] | str | None
+) -> tuple[list[int], list[str]]:
+    if given == "auto":
+        return offsets_of([view.camera.name for view in views], tracks, _REACH)
+    if isinstance(given, str):
+        raise ArgumentError(f"offsets= is a dict of view -> frames, or 'auto'; got {given!r}")
+    frames = [0] * len(views)
+    for name, value in (given or {}).items():
+        frames[named_view(views, name)] = int(value)
+    return [frame - frames[0] for frame in frames], []
+
+
+def _timing_notes(
+    names: Sequence[str],
+    tracks: Sequence[Sequence[Track]],
+    offsets: Sequence[int],
+    pairs: Mapping[tuple[int, int], Pair],
+) -> list[str]:
+    """Where other offsets would fit better."""
+    notes = []
+    for (a, b), pair in pairs.items():
+        i, j = pair.matches[0]
+        one, other = (
+            dataclasses.replace(tracks[v][n], frames=tracks[v][n].frames - offsets[v])
+            for v, n in ((a, i), (b, j))
+        )
+        lag = lag_of(one, other, _CHECKED_REACH)
+        if lag is not None and lag.clear and lag.frames and lag.error < _BETTER * lag.now:
+            notes.append(
+                f"{names[b]} and {names[a]} would fit better {lag.frames:+d} frames apart "
+                f"({lag.error:.1f} px instead of {lag.now:.1f}); if they did not begin together, "
+                "run again with --sync"
+            )
+    return notes
+
+
+def _unmixed(
+    views: list[View],
+    tracks: list[list[Track]],
+    offsets: Sequence[int],
+    settings: Settings,
+    body: Body,
+) -> tuple[dict[tuple[int, int], Pair], list[int]]:
+    """Make left and right of all views agree, in place; the pairs, and which were exchanged."""
+    pairs = all_pairs(views, tracks, offsets, settings, body)
+    sides = {max(pairs.items(), key=lambda item: item[1].worth)[0][0]: False}
+    while True:
+        edges = {p: pair for p, pair in pairs.items() if (p[0] in sides) != (p[1] in sides)}
+        if not edges:
+            break
+        (a, b), pair = max(edges.items(), key=lambda item: item[1].worth)
+        here, there = (a, b) if a in sides else (b, a)
+        sides[there] = sides[here] != pair.swapped
+    exchanged = [v for v, side in sides.items() if side]
+    if 2 * len(exchanged) > len(sides):
+        exchanged = [v for v, side in sides.items() if not side]
+    for v in sorted(exchanged):
+        tracks[v] = swapped(tracks[v], body.swap)
+        frames = {
+            t: dataclasses.replace(
+                seen, keypoints=seen.keypoints[:, body.swap], scores=seen.scores[:, body.swap]
+            )
+            for t, seen in views[v].frames.items()
+        }
+        views[v] = dataclasses.replace(views[v], frames=frames)
+    if exchanged:
+        pairs = all_pairs(views, tracks, offsets, settings, body)
+    return pairs, sorted(exchanged)
+
+
+# ------------------------------------------------------------------------ what goes out
+
+
+def _placed(camera: Camera, own: Camera, scale: Scale, ground: Ground, *, keep: bool) -> Camera:
+    """The camera with its lens and centre, in the world of the floor."""
+    matrix = camera.matrix.copy()
+    if not keep:
+        matrix[[0, 1], [0, 1]] = own.matrix[0, 0]
+    rotation = own.rotation @ ground.turn.T
+    # x_old = turn' (x_new - shift)
+    translation = own.translation * scale.factor - rotation @ ground.shift
+    return dataclasses.replace(camera, matrix=matrix, rotation=rotation, translation=translation)
+
+
+def _accuracy(solution: Solution, cameras: Sequence[Camera], points: Array) -> list[Accuracy]:
+    """How sure each camera is, against the first; turns about their own axes."""
+    spread = covariance(solution.seen, solution.state, solution.settings, _BLOCKS)
+    out = []
+    for v, (camera, own) in enumerate(zip(cameras, solution.cameras, strict=True)):
+        part = spread[7 * v : 7 * v + 7, 7 * v : 7 * v + 7]
+        # the place -R' t moves with turns from the left, too
+        x, y, z = own.translation
+        cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+        slope = np.concatenate((-cross, np.eye(3)), 1)
+        place = slope @ part[:6, :6] @ slope.T
+        out.append(
+            Accuracy(
+                rows=int(solution.rows[v]),
+                error=float(solution.errors[v]),
+                mixed=int(solution.mixed[v]),
+                turn=float(np.rad2deg(np.sqrt(np.linalg.eigvalsh(part[:3, :3])[-1].clip(0)))),
+                place=float(np.sqrt(np.trace(place).clip(0))),
+                focal=float(np.sqrt(part[6, 6].clip(0))),
+            )
+        )
+    return out

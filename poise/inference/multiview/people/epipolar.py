@@ -1,0 +1,121 @@
+"""Two views of one person: how cameras stand to one another, and by how many frames they differ.
+
+The essential matrix comes from five points (Nister, PAMI 2004) drawn over all moments, which OpenCV
+does; offsets, where not even focal lengths are known, from how well any fundamental matrix explains
+both views (eight points in Hartley's normalisation, PAMI 1997, weights after Cauchy).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from poise._arrays import Array
+from poise.inference.multiview.people.tracks import Track, common
+
+__all__ = ["Relation", "misfits", "relation", "sampson"]
+
+#: Correspondences that are used at most.
+_MOST_POINTS, _JUDGED_FRAMES = 1500, 40
+#: Rounds of weights.
+_ROUNDS = 4
+#: Frames that must overlap, and the part of the shorter track.
+_LEAST_OVERLAP, _LEAST_PART = 20, 0.3
+
+
+@dataclasses.dataclass(frozen=True)
+class Relation:
+    """From one camera to another.
+
+    Attributes:
+        turn, shift: (3, 3), (3,) of length 1.
+        inliers: (N,) bool.
+        angle: median angle between the rays of the inliers, radians.
+    """
+
+    turn: Array
+    shift: Array
+    inliers: Array
+    angle: float
+
+    @property
+    def essential(self) -> Array:
+        """(3, 3)."""
+        x, y, z = self.shift
+        return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ self.turn
+
+
+def relation(a: Array, b: Array, limit: float) -> Relation | None:
+    """How two cameras stand, from points (N, 2), (N, 2) of their planes z = 1.
+
+    Args:
+        a, b: of the same keypoints.
+        limit: distance from an epipolar line, in the planes, that counts as noise.
+    """
+    import cv2
+
+    pick = np.linspace(0, len(a) - 1, min(len(a), _MOST_POINTS)).round().astype(int)
+    eye = np.eye(3)
+    found, _ = cv2.findEssentialMat(
+        a[pick], b[pick], eye, method=cv2.USAC_ACCURATE, prob=0.9999, threshold=limit
+    )
+    if found is None or found.shape != (3, 3) or not np.isfinite(found).all():
+        return None
+    inliers = np.asarray(sampson(found, a, b) < limit)
+    if inliers.sum() < 8:
+        return None
+    _, turn, shift, _ = cv2.recoverPose(found, a[inliers], b[inliers], eye)
+    shift = np.ravel(shift)
+    rays = np.concatenate((a, np.ones((len(a), 1))), 1) @ turn.T
+    others = np.concatenate((b, np.ones((len(b), 1))), 1)
+    cosine = (rays * others).sum(1) / np.linalg.norm(rays, axis=1) / np.linalg.norm(others, axis=1)
+    angle = float(np.median(np.arccos(np.clip(cosine[inliers], -1, 1))))
+    return Relation(turn, shift, inliers, angle)
+
+
+def sampson(matrix: Array, a: Array, b: Array) -> Array:
+    """(...) distances of points (..., 2) from what a fundamental matrix (3, 3) allows."""
+    one = np.ones((*a.shape[:-1], 1))
+    p, q = np.concatenate((a, one), -1), np.concatenate((b, one), -1)
+    lines, back = p @ matrix.T, q @ matrix
+    bottom = (lines[..., :2] ** 2).sum(-1) + (back[..., :2] ** 2).sum(-1)
+    return np.abs((q * lines).sum(-1)) / np.sqrt(np.maximum(bottom, 1e-300))
+
+
+def misfits(a: Track, b: Track, lags: Array) -> Array:
+    """(n,) pixels by which two tracks contradict any two cameras at each lag; NaN unknown."""
+    return np.array([_misfit(a, b, lag) for lag in lags.tolist()])
+
+
+def _misfit(a: Track, b: Track, lag: int) -> float:
+    frames, p, q = common(a, b, lag)
+    if len(frames) < max(_LEAST_OVERLAP, _LEAST_PART * min(len(a.frames), len(b.frames))):
+        return np.nan
+    pick = np.linspace(0, len(frames) - 1, min(len(frames), _JUDGED_FRAMES)).round().astype(int)
+    p, q = p[pick].reshape(-1, 2), q[pick].reshape(-1, 2)
+    there = np.isfinite(p).all(1) & np.isfinite(q).all(1)
+    if there.sum() < 8 * _LEAST_OVERLAP / 2:
+        return np.nan
+    return float(_fundamental_error(p[there], q[there]))
+
+
+def _fundamental_error(p: Array, q: Array) -> float:
+    """Mean of Sampson errors that are cut at three times the median, at the best matrix."""
+    scale = (np.std(p) + np.std(q)) / 2
+    p, q = (p - p.mean(0)) / scale, (q - q.mean(0)) / scale
+    one = np.ones((len(p), 1))
+    rows = (np.concatenate((q, one), 1)[:, :, None] * np.concatenate((p, one), 1)[:, None]).reshape(-1, 9)
+    weight = np.ones(len(p))
+    error = np.zeros(len(p))
+    for _ in range(_ROUNDS):
+        scaled = rows * weight[:, None]
+        matrix = np.linalg.eigh(scaled.T @ scaled)[1][:, 0].reshape(3, 3)
+        left, stretch, right = np.linalg.svd(matrix)
+        matrix = left[:, :2] * stretch[:2] @ right[:2]
+        lines, back = rows.reshape(-1, 3, 3)[:, 2, :] @ matrix.T, rows.reshape(-1, 3, 3)[:, :, 2] @ matrix
+        gradient = np.sqrt((lines[:, :2] ** 2).sum(1) + (back[:, :2] ** 2).sum(1)) + 1e-12
+        error = np.abs(rows @ matrix.ravel()) / gradient
+        middle = np.median(error) + 1e-12
+        weight = 1 / gradient / np.sqrt(1 + (error / (2 * middle)) ** 2)
+    return float(np.minimum(error, 3 * np.median(error)).mean() * scale)

@@ -1,0 +1,89 @@
+"""What a calibration by people found, how sure it is, and what it takes for granted."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from poise.geometry.camera_model import Camera
+from poise.inference.multiview.people.grounding import Ground, Scale
+
+__all__ = ["Accuracy", "PeopleCalibrated"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Accuracy:
+    """Of one camera; standard deviations, the first camera's place taken as known.
+
+    Attributes:
+        rows: people that it was adjusted by.
+        error: median pixels between keypoints and projected ones.
+        mixed: people whose left and right its detector exchanged, and who were left out.
+        turn: degrees, in the least sure direction.
+        place: metres.
+        focal: part of the focal length; 0 where it was given.
+    """
+
+    rows: int
+    error: float
+    mixed: int
+    turn: float
+    place: float
+    focal: float
+
+
+@dataclasses.dataclass(frozen=True)
+class PeopleCalibrated:
+    """Cameras, and how they came about.
+
+    Attributes:
+        cameras: V of them; metres, z up, the floor at 0, the origin in the middle of the people,
+            y in the direction in which the first camera looks.
+        offsets: camera -> frames by which its numbers are ahead of the first one's.
+        accuracy: of each camera.
+        scale: where metres come from.
+        ground: where up and the floor come from.
+        notes: further remarks, a line each.
+    """
+
+    cameras: list[Camera]
+    offsets: dict[str, int]
+    accuracy: list[Accuracy]
+    scale: Scale
+    ground: Ground
+    notes: list[str]
+
+    @property
+    def error(self) -> float:
+        """Median reprojection error, RMS over all cameras, pixels."""
+        return float(np.sqrt(np.mean(np.square([own.error for own in self.accuracy]))))
+
+    def offset_options(self) -> str:
+        """Options of `poise triangulate` that tell the offsets; empty where there are none."""
+        return "".join(f" --offset {name}={n}" for name, n in self.offsets.items() if n)
+
+    def text(self) -> str:
+        """A table, what was assumed, and remarks."""
+        head = f"{'camera':16}{'people':>8}{'error px':>10}{'focal px':>10}{'':>9}"
+        lines = [f"{head}{'turn':>10}{'place':>11}"]
+        for camera, own in zip(self.cameras, self.accuracy, strict=True):
+            focal = "given" if own.focal == 0 else f"± {100 * own.focal:.1f} %"
+            turn = "first" if camera is self.cameras[0] else f"± {own.turn:.1f}°"
+            place = "" if camera is self.cameras[0] else f"± {100 * own.place:.0f} cm"
+            lines.append(
+                f"{camera.name:16}{own.rows:8}{own.error:10.1f}{camera.matrix[0, 0]:10.0f}"
+                f"{focal:>9}{turn:>10}{place:>11}"
+            )
+        lines.append(
+            f"scale: {self.scale.text} (± {100 * self.scale.spread:.1f} % of every length); people "
+            f"are {self.scale.height:.2f} m tall by it"
+        )
+        lines.append(f"{self.ground.text} (± {np.rad2deg(self.ground.spread):.1f}°)")
+        guessed = [c.name for c, own in zip(self.cameras, self.accuracy, strict=True) if own.focal]
+        if guessed:
+            lines.append(
+                f"assumed of {', '.join(guessed)}: no distortion, the lens's axis in the middle of "
+                "the picture; --intrinsics FILE tells better"
+            )
+        return "\n".join([*lines, *self.notes])
