@@ -77,6 +77,12 @@ BENCHMARKS = {
         ("--frames", "1000", "--rounds", "9"),
         has_peer=False,
     ),
+    "people_calibration": Benchmark(
+        "cameras calibrated by made people who walk about",
+        ("--draws", "1", "--only", "3 cameras"),
+        ("--draws", "20"),
+        has_peer=False,
+    ),
     "inference": Benchmark(
         "a photo through the embedded models", ("--rounds", "3"), ("--rounds", "20"), has_peer=False
     ),

@@ -120,9 +120,7 @@ def from_people(
         path if saved(path) else str(out.parent / "views" / f"{name}.jsonl")
         for path, name in zip(inputs, names, strict=True)
     ]
-    typer.echo(
-        f"next: poise triangulate {' '.join(lines)} --cameras {out}{found.offset_options()}"
-    )
+    typer.echo(f"next: poise triangulate {' '.join(lines)} --cameras {out}{found.offset_options()}")
 
 
 def _length(text: str | None, option: str) -> tuple[str, str, float] | None:

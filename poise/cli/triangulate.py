@@ -170,9 +170,7 @@ def check_inputs(inputs: list[str]) -> None:
         raise DataError(f"'{twice[0]}' is given twice; each camera has its own video")
 
 
-def looked_at(
-    inferencer: Any, name: str, camera: str, out: Path, **settings: Any
-) -> Iterator[Any]:
+def looked_at(inferencer: Any, name: str, camera: str, out: Path, **settings: Any) -> Iterator[Any]:
     """Results of a video, kept as JSON Lines on their way."""
     from poise.inference.sinks import open_sinks
 

@@ -1,9 +1,9 @@
 """Several cameras: where they stand, who is who in all of them, keypoints in metres.
 
 `calibrating` finds cameras by pictures of `boards` (`lens_calibration`, `placing`, `bundle`),
-`people` without one, by the people whom they see; `camera_files` reads and writes them. `triangulating` puts views together: `views` are the numbers
-of each, `synchronising` finds their offsets, `association` says who is who, `reconstruction` places
-keypoints, and `summary` tells how well.
+`people` by the people whom they see; `camera_files` reads and writes them. `triangulating` puts
+views together: `views` are the numbers of each, `synchronising` finds their offsets, `association`
+says who is who, `reconstruction` places keypoints, and `summary` tells how well.
 """
 
 from poise._lazy import attach

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 
-def helper(name):
-    """A module of this folder."""
-    path = Path(__file__).with_name(f"{name}.py")
+def helper(name, folder=None):
+    """A module of this folder, or of another."""
+    path = (folder or Path(__file__).parent) / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"multiview_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -25,3 +25,9 @@ def scenes():
 def drawn():
     """The module `drawn_boards.py`: pictures of boards."""
     return helper("drawn_boards")
+
+
+@pytest.fixture(scope="session")
+def walkers():
+    """The benchmark of cameras that are calibrated by people, which makes their scenes."""
+    return helper("people_calibration", Path(__file__).parents[3] / "benchmarks")

@@ -1,10 +1,10 @@
 """Bundle adjustment with people: cameras, focal lengths, joints and the lengths of limbs at once.
 
 As in Puwein et al. (ACCV 2014) and Takahashi et al. (CVPRW 2018), a limb that keeps its length is
-what a square of a board is: it ties the joints of a moment together. The joints of a moment are
-eliminated (Schur complement, Triggs et al. 2000, section 6), all moments at once, so a step costs
-milliseconds and the covariance of the cameras is what remains; `scipy.optimize.least_squares`, which
-is used with boards, knows only iterative solvers for that many numbers and gives no covariance.
+what a square of a board is: it ties the joints of a moment together. These are eliminated (Schur
+complement, Triggs et al. 2000, section 6), all moments at once, so a step costs milliseconds and
+the covariance of the cameras is what remains; `scipy.optimize.least_squares`, which is used with
+boards, knows only iterative solvers for that many numbers and gives no covariance.
 """
 
 from __future__ import annotations
@@ -113,7 +113,9 @@ class _Normal:
     row_right: Array  # (R, G)
 
 
-def adjust(seen: Observed, state: State, settings: Settings, *, steps: int = _STEPS) -> tuple[State, float]:
+def adjust(
+    seen: Observed, state: State, settings: Settings, *, steps: int = _STEPS
+) -> tuple[State, float]:
     """The state at which joints lie where they are seen and limbs keep their lengths; its cost."""
     problem = _Problem(seen, state, settings)
     cost, damping = problem.cost(state), 1e-3
@@ -138,7 +140,7 @@ def _solved(normal: _Normal, damping: float) -> tuple[Array, Array]:
     """Steps (G,) and (R, 3 K) of Levenberg and Marquardt."""
     own = normal.own.copy()
     size = np.arange(own.shape[1])
-    own[:, size, size] *= 1 + damping
+    own[:, size, size] = own[:, size, size] * (1 + damping) + 1e-9
     both = np.concatenate((normal.mixed, normal.own_right[..., None]), -1)
     inner = np.linalg.solve(own, both)
     reduced = normal.shared + damping * np.diag(np.diag(normal.shared))
@@ -157,9 +159,12 @@ def covariance(seen: Observed, state: State, settings: Settings, blocks: int) ->
     """
     problem = _Problem(seen, state, settings)
     normal = problem.normal(state)
-    inner = np.linalg.solve(
-        normal.own, np.concatenate((normal.mixed, normal.own_right[..., None]), -1)
-    )
+    # joints of which nothing trusted is left move freely
+    size = np.arange(normal.own.shape[1])
+    normal.own[:, size, size] *= 1 + 1e-9
+    normal.own[:, size, size] += 1e-9
+    both = np.concatenate((normal.mixed, normal.own_right[..., None]), -1)
+    inner = np.linalg.solve(normal.own, both)
     reduced = normal.shared - np.einsum("rig,rih->gh", normal.mixed, inner[..., :-1], optimize=True)
     plain = np.linalg.pinv(reduced, rcond=1e-13, hermitian=True)
     scores = normal.row_right - np.einsum("rig,ri->rg", normal.mixed, inner[..., -1])
@@ -170,7 +175,9 @@ def covariance(seen: Observed, state: State, settings: Settings, blocks: int) ->
     spread = sums - sums.mean(0)
     middle = spread.T @ spread * blocks / max(blocks - 1, 1)
     clustered = plain @ middle @ plain
-    factor = np.sqrt(np.maximum(np.diag(clustered), np.diag(plain)) / np.maximum(np.diag(plain), 1e-300))
+    own = np.maximum(np.diag(plain), 1e-300)
+    # at least as if errors that repeat had counted once
+    factor = np.sqrt(np.maximum(np.diag(clustered) / own, _REPEATS))
     whole = problem.chosen @ (factor[:, None] * plain * factor) @ problem.chosen.T
     count = _OWN * len(state.turns)
     return whole[:count, :count]
@@ -181,7 +188,7 @@ class _Problem:
 
     def __init__(self, seen: Observed, state: State, settings: Settings) -> None:
         self.seen, self.settings = seen, settings
-        self.known = np.isfinite(state.points).all(-1)
+        self.known: Array = np.asarray(np.isfinite(state.points).all(-1))
         self.there = np.isfinite(seen.spread) & self.known[None]
         self.inverse = np.where(self.there, 1 / np.where(self.there, seen.spread, 1), 0)
         self.pixels = np.where(self.there[..., None], seen.pixels, 0)
@@ -273,7 +280,7 @@ class _Problem:
         return float(total) + self._prior(state)[2]
 
     def normal(self, state: State) -> _Normal:
-        V, (R, K) = len(state.turns), self.known.shape
+        R, K = self.known.shape
         own = np.zeros((R, K, 3, K, 3))
         own_right = np.zeros((R, K, 3))
         mixed = np.zeros((R, K, 3, self.size))
@@ -299,7 +306,13 @@ class _Problem:
         )
 
     def _add_pixels(
-        self, state: State, own: Array, own_right: Array, mixed: Array, row_right: Array, shared: Array
+        self,
+        state: State,
+        own: Array,
+        own_right: Array,
+        mixed: Array,
+        row_right: Array,
+        shared: Array,
     ) -> None:
         off, turned, local = self._pixel_errors(state)
         weight = 1 / (1 + (off**2).sum(-1) / _TRUSTED**2)
@@ -329,7 +342,13 @@ class _Problem:
             shared[columns, columns] += flat.T @ flat
 
     def _add_limbs(
-        self, state: State, own: Array, own_right: Array, mixed: Array, row_right: Array, shared: Array
+        self,
+        state: State,
+        own: Array,
+        own_right: Array,
+        mixed: Array,
+        row_right: Array,
+        shared: Array,
     ) -> None:
         errors, apart, square = self._limb_errors(state)
         weight = np.where(self.tied, 1 / (1 + errors**2 / _TRUSTED**2), 0)

@@ -1,8 +1,9 @@
-"""What is known of bodies: which keypoints are joints, what keeps its length, how tall people are."""
+"""Bodies: which keypoints are joints, what keeps its length, how tall people are."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -134,7 +135,7 @@ def median_height(body: Body, points: Array) -> float:
         points: (R, K, 3), NaN where unknown.
     """
     length = part = 0.0
-    for low, high in zip(_CHAIN, _CHAIN[1:], strict=False):
+    for low, high in itertools.pairwise(_CHAIN):
         value = _length(body, points, low, high)
         if np.isfinite(value):
             length += value

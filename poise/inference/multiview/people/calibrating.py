@@ -1,4 +1,4 @@
-"""`calibrate_from_people`: videos or predictions of people -> calibrated cameras, without a board."""
+"""`calibrate_from_people`: predictions of people in several views -> calibrated cameras."""
 
 from __future__ import annotations
 
@@ -15,12 +15,19 @@ from poise.geometry.camera_model import Camera
 from poise.geometry.triangulation import triangulate_points
 from poise.inference.multiview.people.adjusting import Settings, covariance
 from poise.inference.multiview.people.body import Body
-from poise.inference.multiview.people.grounding import Ground, Scale, ground_of, scale_of
+from poise.inference.multiview.people.grounding import (
+    Ground,
+    Scale,
+    check_lengths,
+    ground_of,
+    scale_of,
+)
+from poise.inference.multiview.people.judging import check_angles, check_result, check_tracks
 from poise.inference.multiview.people.report import Accuracy, PeopleCalibrated
-from poise.inference.multiview.people.solving import Solution, all_pairs, solve
-from poise.inference.multiview.people.starting import Pair, swapped
+from poise.inference.multiview.people.solving import Solution, solve
+from poise.inference.multiview.people.starting import Pair, Scene, all_pairs, swapped
 from poise.inference.multiview.people.timing import lag_of, offsets_of
-from poise.inference.multiview.people.tracks import Track, plain_view, tracks_of
+from poise.inference.multiview.people.tracks import Track, extent_of, plain_view, tracks_of
 from poise.inference.multiview.views import PERSONS, View, check_together, gather_view, named_view
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.reading import read_results
@@ -56,9 +63,9 @@ def calibrate_from_people(
     """Matrix and place of each camera, from people whom several of them see at once.
 
     Joints of people who walk about are what corners of a board are (Puwein et al. 2014, Takahashi
-    et al. 2018): two cameras are related by an essential matrix of all moments (Nister 2004), others
-    join by what those place, and a bundle adjustment finds all at once, with limbs that keep their
-    length. The floor is where feet stand; metres follow from a length that is told.
+    et al. 2018): two cameras are related by an essential matrix of all moments (Nister 2004),
+    others join by what those place, and a bundle adjustment finds all at once, with limbs that keep
+    their length. The floor is where feet stand; metres follow from a length that is told.
 
     Args:
         views: of each camera results of its video, or a file of `poise predict --save jsonl`.
@@ -88,18 +95,21 @@ def calibrate_from_people(
     check_together(gathered)
     body = Body.of(gathered[0].metainfo)
     titles = [view.camera.name for view in gathered]
+    check_lengths(body, titles, limb, distance)
     plain = [plain_view(view, body) for view in gathered]
     tracks = [tracks_of(view, person) for view in plain]
-    _check_tracks(plain, tracks)
+    check_tracks(plain, tracks)
     frames, notes = _offsets(plain, tracks, offsets)
     settings = _settings(gathered, titles, known, fov, same_focal=same_focal)
-    pairs, exchanged = _unmixed(plain, tracks, frames, settings, body)
+    scene = Scene(plain, tracks, frames, body, settings, person)
+    pairs, exchanged = _unmixed(scene)
     notes += [f"{titles[v]} takes left for right and right for left; exchanged" for v in exchanged]
-    solution = solve(plain, tracks, frames, body, settings, pairs, person=person)
+    solution = solve(scene, pairs)
     points = triangulate_points(
         solution.matched.pixels, solution.cameras, scores=solution.matched.scores,
         min_score=0.3, max_error=6 * float(np.max(solution.errors)),
     ).points  # fmt: skip
+    notes += check_angles(titles, _largest_angle(solution.cameras, points))
     scale = scale_of(
         body, points, solution.matched.ids, solution.cameras,
         height=height, limb=limb, distance=distance,
@@ -110,14 +120,14 @@ def calibrate_from_people(
         for v, (view, own) in enumerate(zip(gathered, solution.cameras, strict=True))
     ]
     if offsets != "auto":
-        notes += _timing_notes(titles, tracks, frames, pairs)
+        notes += _timing_notes(scene, pairs)
+    accuracy = _accuracy(solution, settings)
+    accuracy = [dataclasses.replace(own, place=own.place * scale.factor) for own in accuracy]
+    away = [float(np.linalg.norm(c.center - cameras[0].center)) for c in cameras]
+    sizes = np.array([extent_of(own) for own in tracks])
+    notes += check_result(titles, accuracy, away, solution.errors / sizes, points * scale.factor)
     return PeopleCalibrated(
-        cameras=cameras,
-        offsets=dict(zip(titles, frames, strict=True)),
-        accuracy=_accuracy(solution, cameras, points * scale.factor),
-        scale=scale,
-        ground=ground,
-        notes=notes,
+        cameras, dict(zip(titles, frames, strict=True)), accuracy, scale, ground, notes
     )
 
 
@@ -200,17 +210,6 @@ def _settings(
     return Settings(groups, alike, np.log(focals), _DOUBT if fov is None else _TOLD_DOUBT)
 
 
-def _check_tracks(views: Sequence[View], tracks: Sequence[Sequence[Track]]) -> None:
-    for view, own in zip(views, tracks, strict=True):
-        if not own:
-            seen = sum(len(s.keypoints) > 0 for s in view.frames.values())
-            raise DataError(
-                f"{view.name}: nobody is seen surely for 10 frames (somebody in {seen} of "
-                f"{len(view.frames)}); film somebody who walks about in full view of two cameras "
-                "at least, for 20 seconds or more"
-            )
-
-
 # -------------------------------------------------------------------- time and sides
 
 
@@ -227,13 +226,9 @@ def _offsets(
     return [frame - frames[0] for frame in frames], []
 
 
-def _timing_notes(
-    names: Sequence[str],
-    tracks: Sequence[Sequence[Track]],
-    offsets: Sequence[int],
-    pairs: Mapping[tuple[int, int], Pair],
-) -> list[str]:
+def _timing_notes(scene: Scene, pairs: Mapping[tuple[int, int], Pair]) -> list[str]:
     """Where other offsets would fit better."""
+    names, tracks, offsets = scene.names, scene.tracks, scene.offsets
     notes = []
     for (a, b), pair in pairs.items():
         i, j = pair.matches[0]
@@ -251,15 +246,9 @@ def _timing_notes(
     return notes
 
 
-def _unmixed(
-    views: list[View],
-    tracks: list[list[Track]],
-    offsets: Sequence[int],
-    settings: Settings,
-    body: Body,
-) -> tuple[dict[tuple[int, int], Pair], list[int]]:
+def _unmixed(scene: Scene) -> tuple[dict[tuple[int, int], Pair], list[int]]:
     """Make left and right of all views agree, in place; the pairs, and which were exchanged."""
-    pairs = all_pairs(views, tracks, offsets, settings, body)
+    pairs, views, swap = all_pairs(scene), scene.views, scene.body.swap
     sides = {max(pairs.items(), key=lambda item: item[1].worth)[0][0]: False}
     while True:
         edges = {p: pair for p, pair in pairs.items() if (p[0] in sides) != (p[1] in sides)}
@@ -272,16 +261,16 @@ def _unmixed(
     if 2 * len(exchanged) > len(sides):
         exchanged = [v for v, side in sides.items() if not side]
     for v in sorted(exchanged):
-        tracks[v] = swapped(tracks[v], body.swap)
+        scene.tracks[v] = swapped(scene.tracks[v], swap)
         frames = {
             t: dataclasses.replace(
-                seen, keypoints=seen.keypoints[:, body.swap], scores=seen.scores[:, body.swap]
+                seen, keypoints=seen.keypoints[:, swap], scores=seen.scores[:, swap]
             )
             for t, seen in views[v].frames.items()
         }
         views[v] = dataclasses.replace(views[v], frames=frames)
     if exchanged:
-        pairs = all_pairs(views, tracks, offsets, settings, body)
+        pairs = all_pairs(scene)
     return pairs, sorted(exchanged)
 
 
@@ -299,24 +288,32 @@ def _placed(camera: Camera, own: Camera, scale: Scale, ground: Ground, *, keep: 
     return dataclasses.replace(camera, matrix=matrix, rotation=rotation, translation=translation)
 
 
-def _accuracy(solution: Solution, cameras: Sequence[Camera], points: Array) -> list[Accuracy]:
-    """How sure each camera is, against the first; turns about their own axes."""
-    spread = covariance(solution.seen, solution.state, solution.settings, _BLOCKS)
+def _largest_angle(cameras: Sequence[Camera], points: Array) -> float:
+    """Radians between the rays of the two cameras that look from the most different sides."""
+    known = points[np.isfinite(points).all(-1)]
+    rays = np.stack([known - camera.center for camera in cameras])
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    angles = np.arccos(np.clip(np.einsum("vnk,wnk->vwn", rays, rays), -1, 1))
+    # of rays that lie opposite, too, only two lines meet
+    return float(np.median(np.minimum(angles, np.pi - angles), axis=-1).max())
+
+
+def _accuracy(solution: Solution, settings: Settings) -> list[Accuracy]:
+    """How sure each camera is, against the first; lengths in units of the solution."""
+    spread = covariance(solution.seen, solution.state, settings, _BLOCKS)
     out = []
-    for v, (camera, own) in enumerate(zip(cameras, solution.cameras, strict=True)):
+    for v, own in enumerate(solution.cameras):
         part = spread[7 * v : 7 * v + 7, 7 * v : 7 * v + 7]
         # the place -R' t moves with turns from the left, too
         x, y, z = own.translation
-        cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-        slope = np.concatenate((-cross, np.eye(3)), 1)
-        place = slope @ part[:6, :6] @ slope.T
+        slope = np.array([[0, z, -y, 1, 0, 0], [-z, 0, x, 0, 1, 0], [y, -x, 0, 0, 0, 1]])
         out.append(
             Accuracy(
-                rows=int(solution.rows[v]),
+                rows=int(np.isfinite(solution.seen.spread[v]).any(-1).sum()),
                 error=float(solution.errors[v]),
                 mixed=int(solution.mixed[v]),
                 turn=float(np.rad2deg(np.sqrt(np.linalg.eigvalsh(part[:3, :3])[-1].clip(0)))),
-                place=float(np.sqrt(np.trace(place).clip(0))),
+                place=float(np.sqrt(np.trace(slope @ part[:6, :6] @ slope.T).clip(0))),
                 focal=float(np.sqrt(part[6, 6].clip(0))),
             )
         )

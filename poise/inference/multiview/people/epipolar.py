@@ -105,7 +105,9 @@ def _fundamental_error(p: Array, q: Array) -> float:
     scale = (np.std(p) + np.std(q)) / 2
     p, q = (p - p.mean(0)) / scale, (q - q.mean(0)) / scale
     one = np.ones((len(p), 1))
-    rows = (np.concatenate((q, one), 1)[:, :, None] * np.concatenate((p, one), 1)[:, None]).reshape(-1, 9)
+    rows = (np.concatenate((q, one), 1)[:, :, None] * np.concatenate((p, one), 1)[:, None]).reshape(
+        -1, 9
+    )
     weight = np.ones(len(p))
     error = np.zeros(len(p))
     for _ in range(_ROUNDS):
@@ -113,7 +115,10 @@ def _fundamental_error(p: Array, q: Array) -> float:
         matrix = np.linalg.eigh(scaled.T @ scaled)[1][:, 0].reshape(3, 3)
         left, stretch, right = np.linalg.svd(matrix)
         matrix = left[:, :2] * stretch[:2] @ right[:2]
-        lines, back = rows.reshape(-1, 3, 3)[:, 2, :] @ matrix.T, rows.reshape(-1, 3, 3)[:, :, 2] @ matrix
+        lines, back = (
+            rows.reshape(-1, 3, 3)[:, 2, :] @ matrix.T,
+            rows.reshape(-1, 3, 3)[:, :, 2] @ matrix,
+        )
         gradient = np.sqrt((lines[:, :2] ** 2).sum(1) + (back[:, :2] ** 2).sum(1)) + 1e-12
         error = np.abs(rows @ matrix.ravel()) / gradient
         middle = np.median(error) + 1e-12

@@ -20,7 +20,7 @@ from poise.inference.multiview.people.body import (
     names_of,
 )
 
-__all__ = ["Ground", "Scale", "ground_of", "scale_of"]
+__all__ = ["Ground", "Scale", "check_lengths", "ground_of", "scale_of"]
 
 #: Parts of a length that remain unsure: joints of a body of known height, a limb or two cameras.
 _BY_HEIGHT, _BY_LIMB, _BY_DISTANCE = 0.03, 0.02, 0.005
@@ -90,33 +90,50 @@ def scale_of(
         distance: two cameras and metres between them.
 
     Raises:
-        DataError: a limb or camera that is not there.
+        DataError: a limb that is never seen.
     """
     tall = float(np.nanmean([median_height(body, points[people == p]) for p in np.unique(people)]))
     if distance is not None:
         first, second, metres = distance
         places = {camera.name: camera.center for camera in cameras}
-        for name in (first, second):
-            if name not in places:
-                raise DataError(f"there is no camera '{name}'; there are {', '.join(places)}")
         factor = metres / float(np.linalg.norm(places[first] - places[second]))
         text, spread = f"{first} and {second} stand {metres:g} m apart", _BY_DISTANCE
+        text += f", by which people are {tall * factor:.2f} m tall"
     elif limb is not None:
         a, b = names_of(limb[0], body.names)
         length = float(np.nanmedian(np.linalg.norm(points[:, a] - points[:, b], axis=-1)))
         if not np.isfinite(length):
             raise DataError(f"{limb[0]} is never seen by two cameras; name another limb")
         factor, text, spread = limb[1] / length, f"{limb[0]} is {limb[1]:g} m long", _BY_LIMB
+        text += f", by which people are {tall * factor:.2f} m tall"
     else:
         factor, spread = (height or ADULT_HEIGHT) / tall, _BY_HEIGHT
         text = f"people are {height:g} m tall" if height else ""
     if not (height or limb or distance):
         spread = ADULT_SPREAD / ADULT_HEIGHT
         text = (
-            f"A GUESS: nobody told a length, so people are taken for {ADULT_HEIGHT:.2f} m tall; all "
-            "lengths are wrong by the same part. Tell one with --height, --limb or --distance"
+            f"A GUESS: nobody told a length, so people are taken for {ADULT_HEIGHT:.2f} m tall; "
+            "lengths may all be wrong by one part. Tell one with --height, --limb or --distance"
         )
     return Scale(factor, spread, tall * factor, text)
+
+
+def check_lengths(
+    body: Body,
+    names: Sequence[str],
+    limb: tuple[str, float] | None,
+    distance: tuple[str, str, float] | None,
+) -> None:
+    """See that what has a length is there, before minutes pass.
+
+    Raises:
+        DataError: it is not.
+    """
+    if limb is not None:
+        names_of(limb[0], body.names)
+    for name in distance[:2] if distance is not None else ():
+        if name not in names:
+            raise DataError(f"there is no camera '{name}'; there are {', '.join(names)}")
 
 
 def ground_of(body: Body, points: Array, first: Camera, height: float) -> Ground:
@@ -178,7 +195,9 @@ def _plane(feet: Array) -> tuple[Array, float, float, int]:
     for _ in range(5):
         own = feet[keep]
         off = feet[:, 2] - feet[:, :2] @ slope - level
-        sigma = max(1.4826 * float(np.median(np.abs(off[keep] - np.median(off[keep])))), _LEAST_SPREAD)
+        sigma = max(
+            1.4826 * float(np.median(np.abs(off[keep] - np.median(off[keep])))), _LEAST_SPREAD
+        )
         weight = 1 / sigma**2 / _ALIKE_MOMENTS
         rows = np.concatenate((own[:, :2], np.ones((len(own), 1))), 1)
         normal = weight * rows.T @ rows + np.diag([1 / _LEAN**2, 1 / _LEAN**2, 0])

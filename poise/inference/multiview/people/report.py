@@ -75,10 +75,8 @@ class PeopleCalibrated:
                 f"{camera.name:16}{own.rows:8}{own.error:10.1f}{camera.matrix[0, 0]:10.0f}"
                 f"{focal:>9}{turn:>10}{place:>11}"
             )
-        lines.append(
-            f"scale: {self.scale.text} (± {100 * self.scale.spread:.1f} % of every length); people "
-            f"are {self.scale.height:.2f} m tall by it"
-        )
+        part = f"± {100 * self.scale.spread:.1f} % of every length"
+        lines.append(f"scale: {self.scale.text} ({part})")
         lines.append(f"{self.ground.text} (± {np.rad2deg(self.ground.spread):.1f}°)")
         guessed = [c.name for c, own in zip(self.cameras, self.accuracy, strict=True) if own.focal]
         if guessed:

@@ -16,15 +16,62 @@ import numpy as np
 from poise._arrays import Array
 from poise.geometry.camera_model import Camera
 from poise.geometry.triangulation import triangulate_points
+from poise.inference.multiview.people.adjusting import Settings
+from poise.inference.multiview.people.body import Body
 from poise.inference.multiview.people.epipolar import Relation, relation, sampson
-from poise.inference.multiview.people.tracks import Track, common
+from poise.inference.multiview.people.judging import no_pair, not_joined
+from poise.inference.multiview.people.tracks import Track, common, extent_of
+from poise.inference.multiview.views import View
 
-__all__ = ["Pair", "Placed", "join_camera", "relate", "start_pair", "swapped"]
+__all__ = ["Pair", "Placed", "Scene", "all_pairs", "join_all", "start_pair", "swapped"]
 
+#: Part of people's extent in pictures that counts as noise.
+NOISE = 0.02
 #: Correspondences that a pair of cameras needs, and the part of them that must agree.
-_LEAST_POINTS, _LEAST_INLIERS = 100, 0.4
-#: Rows that a camera is placed by at most.
-_MOST_ROWS = 200
+_LEAST_POINTS, _LEAST_INLIERS = 100, 0.5
+#: Part of a track's frames that may go with another track already.
+_BUSY = 0.2
+#: Part of agreeing keypoints below which the other side is tried, and how many more it must give.
+_DOUBTFUL, _CLEARLY = 0.7, 1.25
+#: Keypoints that a camera is placed by at most.
+_MOST_POINTS = 1600
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """What goes in.
+
+    Attributes:
+        views: V of them (`plain_view`).
+        tracks: of each.
+        offsets: of each, frames.
+        body: their keypoints.
+        settings: what is known of focal lengths.
+        person: "all" or how one is chosen.
+    """
+
+    views: list[View]
+    tracks: list[list[Track]]
+    offsets: list[int]
+    body: Body
+    settings: Settings
+    person: str
+
+    @property
+    def names(self) -> list[str]:
+        """Of the cameras."""
+        return [view.camera.name for view in self.views]
+
+    def noise(self, *numbers: int) -> float:
+        """Pixels of noise in some views."""
+        return NOISE * float(np.mean([extent_of(self.tracks[v]) for v in numbers]))
+
+    def relate(self, pair: tuple[int, int], focals: Array, *, swap: bool = False) -> Pair | None:
+        """How two cameras stand, where they have focal lengths (V,), pixels."""
+        a, b = pair
+        other = swapped(self.tracks[b], self.body.swap) if swap else self.tracks[b]
+        lag = self.offsets[b] - self.offsets[a]
+        return relate(self.tracks[a], other, lag, (focals[a], focals[b]), self.noise(a, b))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +82,7 @@ class Pair:
         relation: from the first to the second.
         matches: track of the first, track of the second.
         count: keypoints that agree.
-        part: of those that could.
+        part: of those that could; without matches, of the two tracks that come nearest to one.
         swapped: whether the second's left and right are exchanged.
     """
 
@@ -82,7 +129,7 @@ def relate(
     for i, j in itertools.product(range(len(a)), range(len(b))):
         frames, p, q = common(a[i], b[j], lag)
         p, q = p / focals[0], q / focals[1]
-        there = np.isfinite(p).all(-1) & np.isfinite(q).all(-1)
+        there = np.asarray(np.isfinite(p).all(-1) & np.isfinite(q).all(-1))
         if there.sum() >= _LEAST_POINTS:
             both[i, j] = frames, p, q, there
     best: Pair | None = None
@@ -92,8 +139,9 @@ def relate(
         if found is None:
             continue
         matches, count, part = _explained(both, found.essential, near)
-        if best is None or count > best.count:
-            best = Pair(found, matches, count, part)
+        pair = Pair(found, matches, count, part if matches else float(found.inliers.mean()))
+        if best is None or (pair.count, pair.part) > (best.count, best.part):
+            best = pair
     if best is None or len(best.matches) < 2:
         return best
     joined = [both[match] for match in best.matches]
@@ -103,25 +151,25 @@ def relate(
 
 
 def _explained(
-    both: dict[tuple[int, int], tuple[Array, Array, Array, Array]], essential: Array, near: float
+    both: dict[tuple[int, int], tuple[Array, Array, Array, Array]], essential: Array, limit: float
 ) -> tuple[list[tuple[int, int]], int, float]:
     """Pairs of tracks that go together, keypoints that agree, and their part of all."""
     scored = []
     for match, (frames, p, q, there) in both.items():
-        agree = (sampson(essential, p, q) < near) & there
-        scored.append((int(agree.sum()), int(there.sum()), match, frames))
-    taken_a: dict[int, Array] = {}
-    taken_b: dict[int, Array] = {}
+        near = (sampson(essential, p, q) < limit) & there
+        scored.append((int(near.sum()), int(there.sum()), match, frames))
+    taken: tuple[dict[int, Array], dict[int, Array]] = ({}, {})
     matches, count, total = [], 0, 0
-    for agree, there, (i, j), frames in sorted(scored, key=lambda row: -row[0]):
-        busy = np.isin(frames, taken_a.get(i, [])) | np.isin(frames, taken_b.get(j, []))
+    for agree, able, match, frames in sorted(scored, key=lambda row: -row[0]):
+        before = [side.get(n, np.zeros(0, int)) for side, n in zip(taken, match, strict=True)]
+        busy = np.isin(frames, before[0]) | np.isin(frames, before[1])
         # a track that was cut goes with several, at different times
-        if agree < _LEAST_INLIERS * there or busy.mean() > 0.2:
+        if agree < _LEAST_INLIERS * able or busy.mean() > _BUSY:
             continue
-        matches.append((i, j))
-        taken_a[i] = np.append(taken_a.get(i, np.zeros(0, int)), frames)
-        taken_b[j] = np.append(taken_b.get(j, np.zeros(0, int)), frames)
-        count, total = count + agree, total + there
+        matches.append(match)
+        for side, n, own in zip(taken, match, before, strict=True):
+            side[n] = np.append(own, frames)
+        count, total = count + agree, total + able
     return matches, count, count / max(total, 1)
 
 
@@ -130,57 +178,103 @@ def swapped(tracks: Sequence[Track], swap: Array) -> list[Track]:
     return [dataclasses.replace(track, points=track.points[:, swap]) for track in tracks]
 
 
+def all_pairs(scene: Scene) -> dict[tuple[int, int], Pair]:
+    """The cameras that see the same people, perhaps with left and right exchanged.
+
+    Raises:
+        DataError: there are none.
+    """
+    focals = np.exp(scene.settings.guess)
+    pairs, part = {}, 0.0
+    for pair in itertools.combinations(range(len(scene.views)), 2):
+        found = scene.relate(pair, focals)
+        if found is None or found.part < _DOUBTFUL:
+            other = scene.relate(pair, focals, swap=True)
+            if other is not None and (found is None or other.count > _CLEARLY * found.count):
+                found = dataclasses.replace(other, swapped=True)
+        if found is not None:
+            part = max(part, found.part)
+            if found.matches:
+                pairs[pair] = found
+    if not pairs:
+        raise no_pair(scene.names, scene.tracks, scene.offsets, part)
+    return pairs
+
+
 def start_pair(
-    a: Sequence[Track], b: Sequence[Track], pair: Pair, lag: int, cameras: tuple[Camera, Camera], limit: float
+    scene: Scene, which: tuple[int, int], pair: Pair, cameras: Sequence[Camera]
 ) -> tuple[Array, Placed]:
     """Pixels (2, R, K, 2) of the matched people, and where these are, before two cameras."""
-    frames, people, pixels = [], [], []
-    for number, (i, j) in enumerate(pair.matches):
-        own, p, q = common(a[i], b[j], lag)
-        frames.append(own)
-        people.append(np.full(len(own), number))
-        pixels.append(np.stack((p, q)))
-    whole = np.concatenate(pixels, 1)
-    found = triangulate_points(whole, cameras, max_error=limit)
-    return whole, Placed(np.concatenate(frames), np.concatenate(people), found.points)
+    a, b = which
+    lag = scene.offsets[b] - scene.offsets[a]
+    both = [common(scene.tracks[a][i], scene.tracks[b][j], lag) for i, j in pair.matches]
+    whole = np.stack([np.concatenate([row[n] for row in both]) for n in (1, 2)])
+    people = np.repeat(np.arange(len(both)), [len(frames) for frames, _, _ in both])
+    frames = np.concatenate([frames for frames, _, _ in both]) - scene.offsets[a]
+    found = triangulate_points(whole, cameras, max_error=3 * scene.noise(a, b))
+    return whole, Placed(frames, people, found.points)
 
 
-def join_camera(
-    camera: Camera, tracks: Sequence[Track], offset: int, placed: Placed, limit: float
-) -> tuple[Camera, int, float] | None:
-    """The camera where it sees people that others have placed; how many keypoints, which part.
+def join_all(
+    scene: Scene, cameras: Sequence[Camera], known: dict[int, Camera], placed: Placed
+) -> None:
+    """Place all cameras that are not known by the people that the known ones place.
 
-    None where there are too few.
+    Raises:
+        DataError: one sees nobody of them.
     """
-    import cv2
+    while len(known) < len(cameras):
+        found = {
+            v: joined
+            for v in range(len(cameras))
+            if v not in known and (joined := _joined(scene, v, cameras[v], placed)) is not None
+        }
+        if not found:
+            raise not_joined(scene.names, list(known))
+        best = max(found, key=lambda v: found[v][1])
+        known[best] = found[best][0]
 
-    focal = camera.matrix[0, 0]
+
+def _joined(scene: Scene, v: int, camera: Camera, placed: Placed) -> tuple[Camera, int] | None:
+    """The camera where it sees placed people, and how many keypoints; None with too few."""
+    limit = 2 * scene.noise(v)
     both = {}
-    for person, (j, track) in itertools.product(np.unique(placed.people).tolist(), enumerate(tracks)):
+    people = np.unique(placed.people).tolist()
+    for person, (j, track) in itertools.product(people, enumerate(scene.tracks[v])):
         own = placed.people == person
-        _, i, k = np.intersect1d(placed.frames[own], track.frames - offset, return_indices=True)
+        clock = track.frames - scene.offsets[v]
+        _, i, k = np.intersect1d(placed.frames[own], clock, return_indices=True)
         points, pixels = placed.points[own][i], track.points[k]
-        there = np.isfinite(points).all(-1) & np.isfinite(pixels).all(-1)
+        there = np.asarray(np.isfinite(points).all(-1) & np.isfinite(pixels).all(-1))
         if there.sum() >= _LEAST_POINTS:
             both[person, j] = points[there], pixels[there]
-    best: tuple[Camera, int, float] | None = None
+    best: tuple[Camera, int] | None = None
     for points, pixels in both.values():
-        pick = np.linspace(0, len(points) - 1, min(len(points), _MOST_ROWS * 8)).round().astype(int)
-        done, turn, shift, inliers = cv2.solvePnPRansac(
-            points[pick], pixels[pick], camera.matrix, None, iterationsCount=500,
-            reprojectionError=2 * limit, confidence=0.9999, flags=cv2.SOLVEPNP_SQPNP,
-        )  # fmt: skip
-        if not done or inliers is None or len(inliers) < _LEAST_POINTS / 4:
+        posed = _posed(camera, points, pixels, limit)
+        if posed is None:
             continue
-        near = pick[np.ravel(inliers)]
-        turn, shift = cv2.solvePnPRefineLM(points[near], pixels[near], camera.matrix, None, turn, shift)
-        own = dataclasses.replace(camera, rotation=np.ravel(turn), translation=np.ravel(shift))
-        agree = total = 0
+        agree = 0
         for other, seen in both.values():
-            away = np.linalg.norm(own.project(other) - seen, axis=-1)
-            count = int((np.nan_to_num(away, nan=np.inf) < 3 * limit).sum())
-            if count > _LEAST_INLIERS * len(other):
-                agree, total = agree + count, total + len(other)
-        if best is None or agree > best[1]:
-            best = own, agree, agree / max(total, 1)
+            away = np.linalg.norm(posed.project(other) - seen, axis=-1)
+            count = int((away < 1.5 * limit).sum())
+            agree += count if count > _LEAST_INLIERS * len(other) else 0
+        if agree and (best is None or agree > best[1]):
+            best = posed, agree
     return best
+
+
+def _posed(camera: Camera, points: Array, pixels: Array, limit: float) -> Camera | None:
+    """The camera where it sees points (N, 3) at pixels (N, 2), by RANSAC (SQPnP, Terzakis 2020)."""
+    import cv2
+
+    pick = np.linspace(0, len(points) - 1, min(len(points), _MOST_POINTS)).round().astype(int)
+    points, pixels = points[pick], pixels[pick]
+    done, turn, shift, inliers = cv2.solvePnPRansac(
+        points, pixels, camera.matrix, None, iterationsCount=500, reprojectionError=limit,
+        confidence=0.9999, flags=cv2.SOLVEPNP_SQPNP,
+    )  # fmt: skip
+    if not done or inliers is None or len(inliers) < _LEAST_POINTS / 4:
+        return None
+    near = np.ravel(inliers)
+    turn, shift = cv2.solvePnPRefineLM(points[near], pixels[near], camera.matrix, None, turn, shift)
+    return dataclasses.replace(camera, rotation=np.ravel(turn), translation=np.ravel(shift))

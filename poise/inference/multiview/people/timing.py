@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from poise._arrays import Array
 from poise.errors import DataError
 from poise.inference.multiview.people.epipolar import misfits
 from poise.inference.multiview.people.tracks import Track, extent_of
@@ -89,7 +88,9 @@ def _moves(track: Track) -> bool:
     return bool(away > _STILL * extent_of([track]))
 
 
-def offsets_of(names: Sequence[str], tracks: Sequence[Sequence[Track]], reach: int) -> tuple[list[int], list[str]]:
+def offsets_of(
+    names: Sequence[str], tracks: Sequence[Sequence[Track]], reach: int
+) -> tuple[list[int], list[str]]:
     """Offsets of all views against the first, and what to say of them.
 
     The clearest lags first, as a tree, so that a view need not have anything in common with the
@@ -114,21 +115,21 @@ def offsets_of(names: Sequence[str], tracks: Sequence[Sequence[Track]], reach: i
         if not lag.clear:
             raise DataError(
                 f"the offset of {names[b]} against {names[a]} is not clear: they contradict one "
-                f"another by {lag.error:.1f} px at {lag.frames:+d} frames and by {lag.other:.1f} px "
-                "at another offset; is it the same person, who moves enough? Say it with --offset "
-                "CAMERA=FRAMES"
+                f"another by {lag.error:.1f} px at {lag.frames:+d} frames and by {lag.other:.1f} "
+                "px at another offset; is it the same person, who moves enough? Say it with "
+                "--offset CAMERA=FRAMES"
             )
         here, there, sign = (a, b, 1) if a in offsets else (b, a, -1)
         offsets[there] = offsets[here] + sign * lag.frames
         notes.append(
             f"{names[there]}: {sign * lag.frames:+d} frames against {names[here]}, where they "
-            f"contradict one another by {lag.error:.1f} px (elsewhere by {lag.other:.1f} px at least)"
+            f"contradict one another by {lag.error:.1f} px (elsewhere by {lag.other:.1f} at least)"
         )
     for (a, b), lag in lags.items():
         if lag.clear and abs(offsets[b] - offsets[a] - lag.frames) > _NEAR:
             raise DataError(
-                f"offsets contradict one another: {names[b]} is {offsets[b] - offsets[a]:+d} frames "
-                f"against {names[a]} by the other cameras, {lag.frames:+d} by both; film longer, "
-                "with more movement, or say them with --offset CAMERA=FRAMES"
+                f"offsets contradict one another: {names[b]} is {offsets[b] - offsets[a]:+d} "
+                f"frames against {names[a]} by other cameras, {lag.frames:+d} by these two; film "
+                "longer, with more movement, or say them with --offset CAMERA=FRAMES"
             )
     return [offsets[v] for v in range(len(tracks))], notes

@@ -53,7 +53,10 @@ def plain_view(view: View, body: Body) -> View:
 def tracks_of(view: View, person: str) -> list[Track]:
     """The longest tracks of a plain view; one, where one person is meant."""
     if person != "all" or max((len(s.keypoints) for s in view.frames.values()), default=0) < 2:
-        chosen = {t: [(0, i)] for t, i in leading(view, "confident" if person == "all" else person).items()}
+        chosen = {
+            t: [(0, i)]
+            for t, i in leading(view, "confident" if person == "all" else person).items()
+        }
     else:
         chosen = _followed(view)
     rows: dict[int, list[tuple[int, int]]] = {}
