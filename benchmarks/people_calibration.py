@@ -5,12 +5,12 @@
 Somebody (or two) of a random build walks a random way for 16 seconds, turns, bends and lifts arms,
 before cameras on an arc, whose focal length is drawn from 0.7 to 1.1 longer sides. Errors of a
 keypoint (a deviation of 2 pixels in x and in y) have a part that is new in each frame, one that
-lasts for some frames, and one that stays; some are missing, some far off, some people have left and right exchanged. The height is told. The
-table has the median and the 90th per cent of draws, of the worst camera against the first: degrees,
-parts of its distance, of the focal length; then the error of distances between cameras, and of
-poses placed with these cameras and with the true ones (what a perfect board would give) in
-millimetres, after the best rigid motion. "sure" is the error of the turn in its own standard
-deviations. "refused" are draws without a result.
+lasts for some frames, and one that stays; some are missing, some far off, some people have left and
+right exchanged. The height is told. The table has the median and the 90th per cent of draws, of the
+worst camera against the first: degrees, parts of its distance, of the focal length; then the error
+of distances between cameras, and of poses placed with these cameras and with the true ones (what a
+perfect board would give) in millimetres, after the best rigid motion. "sure" is the error of the
+turn in its own standard deviations. "refused" are draws without a result.
 """
 
 from __future__ import annotations
