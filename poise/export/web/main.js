@@ -86,12 +86,14 @@ function tell(instances, ms) {
 
 /** One step with what lies on the ground. */
 async function step(picture, name, moment) {
-  const start = performance.now(), run = now.run, instances = await find(picture);
+  const start = performance.now(), { run, at } = now, instances = await find(picture);
   if (run !== now.run) return;
   const line = lineOf(name, picture, instances, moment);
-  if (!moment) now.lines[now.at] = line;
+  if (!moment) now.lines[at] = line;
   else if (now.lines.length < MOST_LINES) now.lines.push(line);
   else trouble(`Poses of the first ${MOST_LINES} frames are kept for the file; begin anew for others.`);
+  // another picture may have come in the meantime
+  if (at !== now.at) return;
   draw(instances);
   tell(instances, performance.now() - start);
 }
@@ -106,6 +108,8 @@ function begin() {
   Object.assign(now, { shots: [], at: 0, live: false, lines: [], box: null, ms: 0, shown: null, paused: false });
   now.poses.forget();
   trouble();
+  for (const id of ["state", "found", "speed"]) get(id).textContent = "";
+  for (const id of ["save", "picture"]) get(id).disabled = true;
   get("empty").hidden = true;
   get("pause").textContent = "Pause";
   show();
@@ -143,17 +147,18 @@ async function open(files) {
 /** Show another of the pictures. */
 async function turn(to) {
   now.at = (to + now.shots.length) % now.shots.length;
+  now.shown = null;
   const { picture, name } = now.shots[now.at];
   now.poses.forget();
   say(now.shots.length > 1 ? `${name}, ${now.at + 1} of ${now.shots.length}` : name);
   await step(taken(picture, picture.width, picture.height), name);
 }
 
-/** Look at the shown picture or frame again, with other settings. */
+/** Look again, with other settings; at the shown picture last. */
 async function again() {
-  if (!now.poses) return;
-  now.poses.forget();
-  if (now.shots.length) await turn(now.at);
+  const { run, at } = now, others = now.box ? [] : [...now.shots.keys()].filter((i) => i !== at);
+  now.poses?.forget();
+  for (const i of now.shots.length ? [...others, at] : []) if (run === now.run) await turn(i);
 }
 
 async function play(file, run) {
@@ -262,6 +267,7 @@ function boxes() {
 async function start(gpu) {
   for (const id of ["choose", "camera"]) get(id).disabled = true;
   try {
+    for (const old of now.poses ? [now.poses.networks.pose, now.poses.networks.detector] : []) await old?.session.release();
     const made = await networks(gpu, say);
     now.poses = new Poses(made);
     say(`ready: ${made.how}${made.refused.length ? ` (not ${made.refused.join("; ")})` : ""}`);
@@ -280,12 +286,11 @@ async function main() {
   document.body.ondrop = (event) => { event.preventDefault(); if (now.poses) open([...event.dataTransfer.files]); };
   get("camera").onclick = camera;
   get("pause").onclick = pause;
-  get("earlier").onclick = () => turn(now.at - 1);
-  get("later").onclick = () => turn(now.at + 1);
+  for (const [id, by] of [["earlier", -1], ["later", 1]]) get(id).onclick = () => { now.box = null; turn(now.at + by); };
   for (const id of ["threshold", "boxes"]) get(id).oninput = () => { get(`${id}-value`).textContent = Number(get(id).value).toFixed(2); };
   for (const id of ["threshold", "outlines", "mirror"]) get(id).addEventListener("input", () => now.shown && draw(now.shown));
   get("boxes").onchange = again;
-  if (get("way")) get("way").onchange = () => { get("hint").hidden = get("way").value !== "drawn"; get("boxed").hidden = get("way").value !== "detector"; again(); };
+  if (get("way")) get("way").onchange = () => { now.box = null; get("hint").hidden = get("way").value !== "drawn"; get("boxed").hidden = get("way").value !== "detector"; again(); };
   get("save").onclick = () => save(new Blob([now.lines.filter(Boolean).join("\n") + "\n"], { type: "application/jsonl" }), "poses.jsonl");
   get("picture").onclick = () => canvas.toBlob((blob) => save(blob, "poses.png"));
   boxes();

@@ -10,7 +10,9 @@ async function bytesOf(name, say) {
     const text = atob(element.textContent), raw = new Uint8Array(text.length);
     for (let i = 0; i < text.length; i++) raw[i] = text.charCodeAt(i);
     const stream = new Blob([raw]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
+    const whole = await new Response(stream).arrayBuffer().catch(() => null);
+    if (!whole) throw new Error(`this page is damaged: its part "${name}" cannot be read. Get the page again`);
+    return new Uint8Array(whole);
   }
   const address = PAGE.runtime.address + name;
   say(`fetching ${name} ...`);
