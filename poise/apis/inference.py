@@ -12,9 +12,9 @@ import numpy as np
 
 from poise.config import Config
 from poise.errors import ArgumentError, DataError, one_of
+from poise.geometry.boxes import bbox_xywh2xyxy
 from poise.inference.networks.crops import Crop, crop_maker, read_test_pipeline
 from poise.inference.sources.pictures import Picture, read_picture, to_bgr
-from poise.structures.bbox import bbox_xywh2xyxy
 
 __all__ = [
     "collect_multi_frames",

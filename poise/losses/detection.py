@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.errors import ArgumentError, ConfigError
+from poise.geometry.boxes import bbox_overlaps
 from poise.losses.weighting import MODES, REDUCTIONS, check_option, dissimilarity, reduce_loss
 from poise.registry import MODELS
-from poise.structures.bbox import bbox_overlaps
 
 __all__ = [
     "CIoULoss",

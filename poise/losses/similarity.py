@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
 
+from poise.geometry.boxes import bbox_overlaps
 from poise.losses.weighting import (
     MODES,
     REDUCTIONS,
@@ -17,7 +18,6 @@ from poise.losses.weighting import (
     spread,
 )
 from poise.registry import MODELS
-from poise.structures.bbox import bbox_overlaps
 from poise.structures.metainfo import parse_pose_metainfo
 
 __all__ = ["BoxOKSLoss", "IoULoss", "OKSLoss", "keypoint_similarity", "sigmas_of"]

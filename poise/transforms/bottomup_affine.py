@@ -8,17 +8,11 @@ import cv2
 import numpy as np
 
 from poise.errors import ArgumentError, one_of
+from poise.geometry.boxes import bbox_clip_border, bbox_corner2xyxy, bbox_xyxy2corner
+from poise.geometry.keypoints import keypoint_clip_border
 from poise.geometry.pictures import warp_picture
+from poise.geometry.warps import get_pers_warp_matrix, get_udp_warp_matrix, get_warp_matrix
 from poise.registry import TRANSFORMS
-from poise.structures.bbox import (
-    bbox_clip_border,
-    bbox_corner2xyxy,
-    bbox_xyxy2corner,
-    get_pers_warp_matrix,
-    get_udp_warp_matrix,
-    get_warp_matrix,
-)
-from poise.structures.keypoint import keypoint_clip_border
 from poise.transforms.base import BaseTransform
 from poise.transforms.randomness import cache_randomness, truncated_normal
 from poise.transforms.topdown import checked_size

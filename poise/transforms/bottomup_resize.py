@@ -9,8 +9,8 @@ import numpy as np
 
 from poise.errors import ArgumentError, DataError, one_of
 from poise.geometry.pictures import warp_picture
+from poise.geometry.warps import get_udp_warp_matrix, get_warp_matrix
 from poise.registry import TRANSFORMS
-from poise.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 from poise.transforms.base import BaseTransform
 from poise.transforms.bottomup_affine import border_value
 from poise.transforms.detection import Resize

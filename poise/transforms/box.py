@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from poise.errors import DataError
+from poise.geometry.boxes import bbox_xyxy2cs
 from poise.registry import TRANSFORMS
-from poise.structures.bbox import bbox_xyxy2cs
 from poise.transforms.base import BaseTransform
 from poise.transforms.randomness import cache_randomness, truncated_normal
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from poise.errors import ArgumentError, DataError, one_of
+from poise.geometry.boxes import flip_bbox
+from poise.geometry.keypoints import flip_keypoints, flip_keypoints_custom_center
 from poise.registry import TRANSFORMS
-from poise.structures.bbox import flip_bbox
-from poise.structures.keypoint import flip_keypoints, flip_keypoints_custom_center
 from poise.transforms.base import BaseTransform
 from poise.transforms.image import FLIP_DIRECTIONS, flip_image
 from poise.transforms.randomness import cache_randomness

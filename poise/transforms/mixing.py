@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from poise.errors import DataError
+from poise.geometry.boxes import bbox_clip_border, flip_bbox
+from poise.geometry.keypoints import flip_keypoints, keypoint_clip_border
 from poise.registry import TRANSFORMS
-from poise.structures.bbox import bbox_clip_border, flip_bbox
-from poise.structures.keypoint import flip_keypoints, keypoint_clip_border
 from poise.transforms.base import BaseTransform
 from poise.transforms.compose import Compose
 from poise.transforms.image import flip_image, resize_image

@@ -10,8 +10,8 @@ import numpy as np
 
 from poise.errors import ArgumentError, DataError
 from poise.geometry.pictures import warp_picture
+from poise.geometry.warps import get_udp_warp_matrix, get_warp_matrix
 from poise.registry import TRANSFORMS
-from poise.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 from poise.transforms.base import BaseTransform
 
 __all__ = ["TopdownAffine", "checked_size", "fix_aspect_ratio"]

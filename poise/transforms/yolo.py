@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from poise.errors import ArgumentError, ConfigError
+from poise.geometry.boxes import bbox_corner2xyxy, bbox_xyxy2corner
 from poise.geometry.pictures import warp_picture
-from poise.geometry.warps import warp_points
+from poise.geometry.warps import get_pers_warp_matrix, warp_points
 from poise.registry import TRANSFORMS
-from poise.structures.bbox import bbox_corner2xyxy, bbox_xyxy2corner, get_pers_warp_matrix
 from poise.transforms.base import BaseTransform
 from poise.transforms.filtering import FilterAnnotations
 from poise.transforms.flip import RandomFlip

@@ -25,6 +25,15 @@ class BadAnnotations:
     report: LoadReport
     coco: CocoFile
 
+    def _open(self, *, need_annotations: bool = True) -> None:
+        """Set `coco`, the file, once its images have names and its annotations ids of their own."""
+        self.coco = CocoFile(
+            self.ann_file or "", owner=type(self).__name__, need_annotations=need_annotations
+        )
+        self.coco.check_images()
+        self.report.total = len(self.coco.annotations)
+        self._refuse_duplicates()
+
     def _annotations_of(self, img_id: Any) -> list[dict[str, Any]]:
         """Annotations of an image; of several with one id the last of the file, and it counts."""
         anns = self.coco.by_image.get(img_id, [])

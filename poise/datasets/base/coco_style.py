@@ -254,14 +254,9 @@ class BaseCocoStyleDataset(PoseMetainfo, BadAnnotations, BaseDataset):
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
         """Annotations that can be parsed, the image of each, and all images."""
         may_lack = self.test_mode and self.data_mode == "bottomup"
-        self.coco = CocoFile(
-            self.ann_file or "", owner=type(self).__name__, need_annotations=not may_lack
-        )
-        self.coco.check_images()
-        self.report.total = len(self.coco.annotations)
+        self._open(need_annotations=not may_lack)
         if "categories" in self.coco.dataset:
             self._metainfo["CLASSES"] = list(self.coco.cats.values())
-        self._refuse_duplicates()
         unchecked = type(self).parse_data_info is not BaseCocoStyleDataset.parse_data_info
         anns, images, pictures = [], [], []
         for img_id, image in self.coco.imgs.items():

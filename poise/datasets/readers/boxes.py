@@ -13,7 +13,6 @@ from poise._words import counted, shortened
 from poise.datasets.base.bad_annotations import BadAnnotations
 from poise.datasets.base.dataset import BaseDataset, force_full_init
 from poise.datasets.cache import RecordCache
-from poise.datasets.coco_file import CocoFile
 from poise.datasets.columns import RaggedColumn
 from poise.datasets.instances import field_of, image_sizes, numbers_of
 from poise.datasets.paths import join_path
@@ -140,11 +139,7 @@ class DetectionCocoDataset(BadAnnotations, BaseDataset):
         return RecordCache.of(self.ann_file, [type(self).__name__, self.test_mode, *settings])
 
     def _read(self) -> Records:
-        self.coco = CocoFile(
-            self.ann_file or "", owner=type(self).__name__, need_annotations=not self.test_mode
-        )
-        self.coco.check_images()
-        self.report.total = len(self.coco.annotations)
+        self._open(need_annotations=not self.test_mode)
         label_of = self._labels()
         several = [a["id"] for a in self.coco.annotations if isinstance(a.get("category_id"), list)]
         if several:
@@ -152,7 +147,6 @@ class DetectionCocoDataset(BadAnnotations, BaseDataset):
                 f"{self._source}: `category_id` must be one category, but it is a list in "
                 f"{counted(len(several), 'annotation')} (id {shortened(several)})"
             )
-        self._refuse_duplicates()
         self.report.drop("of an image that is not listed", self.coco.unlisted())
         images = [{**image, "id": key} for key, image in self.coco.imgs.items()]
         sizes = image_sizes(images, self._source)

@@ -9,7 +9,7 @@ import numpy as np
 from poise._options import options_of
 from poise.datasets.base.coco_style import BaseCocoStyleDataset
 from poise.datasets.cache import file_facts
-from poise.datasets.coco_file import CocoFile, read_json
+from poise.datasets.coco_file import read_json
 from poise.datasets.paths import join_path, require_file
 from poise.errors import DataError
 from poise.geometry import bbox_xywh2xyxy, camera_to_pixel
@@ -61,9 +61,7 @@ class _InterHandDataset(BaseCocoStyleDataset):
 
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         owner = type(self).__name__
-        self.coco = CocoFile(self.ann_file or "", owner=owner)
-        self.coco.check_images()
-        self._refuse_duplicates()
+        self._open()
         if "categories" in self.coco.dataset:
             self._metainfo["CLASSES"] = list(self.coco.cats.values())
         self.cameras = read_json(self.camera_param_file, "camera_param_file", owner=owner)
@@ -91,7 +89,6 @@ class _InterHandDataset(BaseCocoStyleDataset):
             else:
                 self.report.drop("without valid keypoints", [first["id"]])
         self.report.drop("of an image that is not listed", self.coco.unlisted())
-        self.report.total = len(self.coco.annotations)
         self.report.images = len(images)
         del self.cameras, self.joints, self.rootnet
         return instances, images
@@ -219,18 +216,8 @@ class InterHand3DDataset(_InterHandDataset):
     A record has `keypoints` `(1, 42, 3)` (x, y in image space, depth in mm relative to the
     wrist), `keypoints_cam` in mm, and the depth of the left wrist relative to the right one.
 
-    Args:
-        ann_file: annotations of pictures.
-        camera_param_file: JSON of camera places, rotations, focal lengths and centres.
-        joint_file: JSON of keypoints in the world.
-        use_gt_root_depth: take box and wrist depth from the annotation.
-        rootnet_result_file: JSON of boxes and wrist depths as RootNet found them.
-
-    The others are those of `BaseCocoStyleDataset`.
-
-    Raises:
-        FileMissingError: one of the files does not exist.
-        DataError: `rootnet_result_file` is needed and not given; unknown hand type.
+    Arguments are those of `InterHand2DDoubleDataset`; `use_gt_root_depth` is of the wrists' depth,
+    too.
     """
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | None:

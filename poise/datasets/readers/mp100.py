@@ -11,7 +11,6 @@ import numpy as np
 from poise._options import options_of
 from poise.datasets.base.bad_annotations import BadAnnotations
 from poise.datasets.base.dataset import BaseDataset, force_full_init
-from poise.datasets.coco_file import CocoFile
 from poise.datasets.paths import join_path
 from poise.datasets.report import LoadReport
 from poise.errors import DataError
@@ -77,9 +76,8 @@ class TransformerPoseDataset(BadAnnotations, BaseDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Records of objects, in the order of the file's images."""
-        self.coco = CocoFile(self.ann_file or "", owner=type(self).__name__)
-        self.report = LoadReport(f"{self.ann_file}", len(self.coco.annotations))
-        self._refuse_duplicates()
+        self.report = LoadReport(self.ann_file or "")
+        self._open()
         self._skeletons = {i: self._skeleton(c) for i, c in self.coco.cats.items()}
         records = []
         for img_id, image in self.coco.imgs.items():

@@ -11,7 +11,7 @@ import numpy as np
 from poise._options import options_of
 from poise.datasets.base.coco_style import BaseCocoStyleDataset
 from poise.datasets.base.modes import check_topdown_test
-from poise.datasets.coco_file import CocoFile, explained, read_json
+from poise.datasets.coco_file import explained, read_json
 from poise.datasets.instances import PIXELS_PER_SCALE
 from poise.datasets.paths import join_path, require_file
 from poise.datasets.safe_pickle import read_mat
@@ -141,10 +141,7 @@ class MpiiTrbDataset(BaseCocoStyleDataset):
     METAINFO: dict[str, Any] = {"from_file": "configs/_base_/datasets/mpii_trb.py"}
 
     def _load_annotations(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        self.coco = CocoFile(self.ann_file or "", owner=type(self).__name__)
-        self.coco.check_images()
-        self._refuse_duplicates()
-        self.report.total = len(self.coco.annotations)
+        self._open()
         self.report.drop("of an image that is not listed", self.coco.unlisted())
         instances = []
         for img_id, image in self.coco.imgs.items():

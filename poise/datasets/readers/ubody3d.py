@@ -51,6 +51,8 @@ class UBody3dDataset(BaseMocapDataset):
         pad_video_seq: bool = False,
         **kwargs: Any,
     ) -> None:
+        if seq_step < 1:
+            raise DataError(f"{type(self).__name__}: seq_step is at least 1 frame, got {seq_step}")
         self.seq_step = seq_step
         self.pad_video_seq = pad_video_seq
         self.multiple_target_step = multiple_target_step or multiple_target

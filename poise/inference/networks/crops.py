@@ -10,11 +10,12 @@ import numpy as np
 
 from poise.config import Config
 from poise.errors import ConfigError, DataError
+from poise.geometry.boxes import bbox_xyxy2cs
 from poise.geometry.covariances import scale_covariances
 from poise.geometry.pictures import warp_picture
+from poise.geometry.warps import get_udp_warp_matrix, get_warp_matrix
 from poise.registry import use_scope
 from poise.structures import InstanceData, PoseDataSample
-from poise.structures.bbox import bbox_xyxy2cs, get_udp_warp_matrix, get_warp_matrix
 from poise.transforms import Compose, GetBBoxCenterScale, LoadImage, PackPoseInputs, TopdownAffine
 from poise.transforms.packing import META_KEYS
 from poise.transforms.topdown import fix_aspect_ratio

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from poise.geometry.boxes import bbox_overlaps
 from poise.losses.similarity import keypoint_similarity, sigmas_of
 from poise.registry import TASK_UTILS
-from poise.structures.bbox import bbox_overlaps
 
 __all__ = ["BBoxOverlaps2D", "PoseOKS"]
 
