@@ -113,6 +113,13 @@ class Records(Sequence[dict[str, Any]]):
         rest = None if self.rest is None else self.rest.take(chosen)
         return Records(columns, len(chosen), rest)
 
+    def values(self, name: str) -> list[Any]:
+        """The values of a key of all records, without the records around them."""
+        column = self.columns.get(name)
+        if column is None:
+            return [record[name] for record in self]
+        return [column.row(i) for i in range(self.size)]
+
     def array(self, name: str) -> np.ndarray | None:
         """All values of a key as one array `(N, ...)`, or `None` where they do not stack."""
         column = self.columns.get(name)

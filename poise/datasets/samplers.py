@@ -14,6 +14,7 @@ from poise._options import options_of
 from poise.datasets.distributed import rank_and_world_size, shared_seed
 from poise.datasets.draws import SampleIndex
 from poise.datasets.mixtures import CombinedDataset
+from poise.datasets.records import Records
 from poise.errors import ArgumentError, DataError
 from poise.registry import DATA_SAMPLERS
 
@@ -134,9 +135,15 @@ class PictureSampler(DefaultSampler):
                 f"PictureSampler needs a dataset with get_data_info(), which tells of which "
                 f"picture a sample is; {type(dataset).__name__} has none; use DefaultSampler"
             )
+        records = getattr(dataset, "data_list", None)
+        if isinstance(records, Records) and len(records) == len(dataset):
+            # whole records cost seconds for a large data set
+            pictures = records.values("img_id")
+        else:
+            pictures = [info(index)["img_id"] for index in range(len(dataset))]
         people: dict[object, list[int]] = {}
-        for index in range(len(dataset)):
-            people.setdefault(info(index)["img_id"], []).append(index)
+        for index, picture in enumerate(pictures):
+            people.setdefault(picture, []).append(index)
         self._people = list(people.values())
 
     def __iter__(self) -> Iterator[int]:

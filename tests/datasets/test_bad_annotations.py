@@ -41,6 +41,20 @@ def test_every_left_out_annotation_is_counted_by_reason(coco: Any, person: Any) 
     assert dataset.report.total == dataset.report.kept + sum(dataset.report.dropped.values())
 
 
+def test_reasons_are_told_to_readers_of_ones_own_too(coco: Any, person: Any) -> None:
+    class Own(CocoDataset):
+        def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any] | None:
+            person = super().parse_data_info(raw_data_info)
+            return None if person and person["id"] == 4 else person
+
+    people = [person(1), person(2, bbox=None), person(3, keypoints=None), person(4)]
+    assert coco(people, cls=Own).report.dropped == {
+        "without box": 1,
+        "without keypoints": 1,
+        "left out by parse_data_info": 1,
+    }
+
+
 def test_the_counts_are_logged_as_one_line(coco: Any, person: Any, caplog: Any) -> None:
     caplog.set_level(logging.INFO, "poise.datasets")
     coco([person(1), person(2, iscrowd=1), person(3, num_keypoints=0), person(4, iscrowd=1)])

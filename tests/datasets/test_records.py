@@ -77,6 +77,12 @@ def test_a_selection_of_nothing_is_empty() -> None:
     assert len(Records.pack([])) == 0
 
 
+def test_the_values_of_a_key_are_those_of_the_records() -> None:
+    people = Records.pack([{"id": 3, "note": [1]}, {"id": 5, "note": [2]}])
+    assert people.values("id") == [3, 5]
+    assert people.values("note") == [[1], [2]]
+
+
 def test_a_slice_is_records_again() -> None:
     part = Records.pack(RECORDS["plain numbers"])[1:]
     assert isinstance(part, Records)

@@ -185,3 +185,9 @@ def test_pictures_come_in_another_order_each_epoch() -> None:
 def test_picture_sampler_needs_to_know_the_pictures() -> None:
     with pytest.raises(ArgumentError, match=r"get_data_info\(\).*range has none"):
         PictureSampler(range(3))
+
+
+def test_people_of_records_are_drawn_as_those_of_any_dataset(coco, person):
+    people = [person(number, image=1 + number % 3) for number in range(1, 9)]
+    packed, plain = coco(people), coco(people, serialize_data=False)
+    assert list(PictureSampler(packed, seed=1)) == list(PictureSampler(plain, seed=1))

@@ -245,8 +245,9 @@ class BaseCocoStyleDataset(PoseMetainfo, BadAnnotations, BaseDataset):
                 for ann, image in zip(anns, images, strict=True)
             ]
             instances = [p for p in parsed if p]
-            left = [a["id"] for a, p in zip(anns, parsed, strict=True) if not p]
-            self.report.drop("left out by parse_data_info", left)
+            for ann in (a for a, p in zip(anns, parsed, strict=True) if not p):
+                reason = self.rule.refusal(ann) or "left out by parse_data_info"
+                self.report.drop(reason, [ann["id"]])
         return instances, pictures
 
     def _select_annotations(
