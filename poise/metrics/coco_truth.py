@@ -202,7 +202,11 @@ def placed(
 def boxes_of(anns: Columns, source: str) -> Array:
     """(G, 4) float64 xywh; DataError where one is not four finite numbers."""
     boxes = anns["bbox"]
-    odd = [row for row, box in enumerate(boxes) if not _is_list(box) or len(box) != 4]
+    if isinstance(boxes, np.ndarray):
+        # as a file has them: all are as long
+        odd = [0] * (boxes.shape[1] != 4)
+    else:
+        odd = [row for row, box in enumerate(boxes) if not _is_list(box) or len(box) != 4]
     if odd:
         raise DataError(
             f"annotation {_id(anns, odd[0])} of {source} has no `bbox` of four numbers, got "
@@ -215,7 +219,10 @@ def boxes_of(anns: Columns, source: str) -> Array:
 
 def areas_of(anns: Columns, source: str) -> Array:
     """(G,) float64 square pixels; DataError where one is not finite, or is below 0."""
-    found = np.array([_number(area) for area in anns["area"]], np.float64)
+    try:
+        found = np.array(anns["area"], np.float64)
+    except (TypeError, ValueError):
+        found = np.array([_number(area) for area in anns["area"]])
     wrong = ~(np.isfinite(found) & (found >= 0))
     _refuse(anns, wrong, source, "`area`; boxes can stand for areas (use_area=False)")
     return found

@@ -43,29 +43,35 @@ class KeypointMetric(BaseMetric):
         pred = field(sample, "pred_instances", "keypoints", name)
         gt = field(sample, "gt_instances", "keypoints", name)
         visible = field(sample, "gt_instances", "keypoints_visible", name)
-        image = sample.get("img_id", sample.get("img_path", ""))
         if pred.shape != gt.shape or gt.ndim != 3:
             raise DataError(
                 f"{name}: predicted keypoints {pred.shape} do not fit the annotated ones"
-                f" {gt.shape} of image {image}; both should be (N, K, D)"
+                f" {gt.shape} of image {_image(sample)}; both should be (N, K, D)"
             )
         if visible.ndim == 3:
             visible = visible[..., 0]
-        if visible.size != len(gt) * gt.shape[1]:
-            raise DataError(
-                f"{name}: keypoints_visible {visible.shape} do not fit the keypoints {gt.shape} of"
-                f" image {image}; expected {gt.shape[:2]}"
-            )
-        mask = visible.reshape(gt.shape[:2]).astype(bool, copy=False)
+        if visible.shape != gt.shape[:2]:
+            if visible.size != len(gt) * gt.shape[1]:
+                raise DataError(
+                    f"{name}: keypoints_visible {visible.shape} do not fit the keypoints {gt.shape}"
+                    f" of image {_image(sample)}; expected {gt.shape[:2]}"
+                )
+            visible = visible.reshape(gt.shape[:2])
+        mask = visible.astype(bool, copy=False)
         entry = {"pred_coords": pred, "gt_coords": gt, "mask": mask}
         for size, (source, who) in self.sizes.items():
-            entry[size] = field(sample, "gt_instances", source, who)
-            if len(np.atleast_1d(entry[size])) != len(gt):
+            entry[size] = value = field(sample, "gt_instances", source, who)
+            if value.ndim and len(value) != len(gt):
                 raise DataError(
-                    f"{who}: '{source}' {entry[size].shape} of `gt_instances` does not fit the"
-                    f" keypoints {gt.shape} of image {image}; expected one for each person"
+                    f"{who}: '{source}' {value.shape} of `gt_instances` does not fit the keypoints"
+                    f" {gt.shape} of image {_image(sample)}; expected one for each person"
                 )
         return entry
+
+
+def _image(sample: Mapping[str, Any]) -> Any:
+    """What tells a picture in error texts."""
+    return sample.get("img_id", sample.get("img_path", ""))
 
 
 @METRICS.register_module()

@@ -71,7 +71,8 @@ class PoseBatch:
         try:
             for sample in samples:
                 predicted, annotated = sample["pred_instances"], sample.get("gt_instances") or {}
-                points, score = (_wide(predicted[n]) for n in ("keypoints", "keypoint_scores"))
+                points = as_numpy(predicted["keypoints"])
+                score = as_numpy(predicted["keypoint_scores"])
                 if points.ndim != 3 or score.shape != points.shape[:2]:
                     raise DataError(
                         f"{metric}: keypoint_scores {score.shape} do not fit keypoints"
@@ -80,7 +81,11 @@ class PoseBatch:
                 keypoints.append(points)
                 scores.append(score)
                 box_scores.append(_box_scores(predicted, annotated, len(points), metric))
-                boxes.append(_boxes(predicted, len(points), metric))
+                boxes.append(
+                    _boxes(predicted["bboxes"], len(points), metric)
+                    if "bboxes" in predicted
+                    else None
+                )
                 scales.append(
                     as_numpy(annotated["bbox_scales"]) if "bbox_scales" in annotated else None
                 )
@@ -106,18 +111,12 @@ class PoseBatch:
             image_ids=image_ids,
             categories=_plain([sample.get("category_id", 1) for sample in samples]),
             counts=counts,
-            keypoints=_joined(keypoints, counts, (0, 0, 2)),
-            keypoint_scores=_joined(scores, counts, (0, 0)),
+            keypoints=_wide(_joined(keypoints, counts, (0, 0, 2))),
+            keypoint_scores=_wide(_joined(scores, counts, (0, 0))),
             bbox_scores=_joined(box_scores, counts, (0,)),
             areas=_areas(keypoints, scales, counts),
             bbox=bbox_xyxy2xywh(_joined(boxes, counts, (0, 4))) if boxed else None,
         )
-
-
-def _wide(value: Any) -> Array:
-    """Array of 32 bits at least: areas of boxes are beyond 16."""
-    array = as_numpy(value)
-    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def _plain(ids: list[Any]) -> list[Any]:
@@ -131,24 +130,23 @@ def _box_scores(
     predicted: Mapping[str, Any], annotated: Mapping[str, Any], count: int, metric: str
 ) -> Array:
     """(N,): one-stage models score their own boxes, top-down models have a detector's."""
-    if "bbox_scores" in predicted:
-        scores = as_numpy(predicted["bbox_scores"])
-        if scores.shape != (count,):
+    boxes = predicted if "bbox_scores" in predicted else annotated
+    if "bbox_scores" in boxes:
+        scores = as_numpy(boxes["bbox_scores"])
+        if len(scores) == count:
+            return scores
+        if boxes is predicted:
             raise DataError(
                 f"{metric}: bbox_scores {scores.shape} of `pred_instances` do not fit"
                 f" {counted(count, 'pose')}; expected ({count},)"
             )
-        return scores
-    scores = as_numpy(annotated.get("bbox_scores", ()))
     # bottom-up models find as many as they like
-    return scores if len(scores) == count else np.ones(count)
+    return np.ones(count)
 
 
-def _boxes(predicted: Mapping[str, Any], count: int, metric: str) -> Array | None:
+def _boxes(given: Any, count: int, metric: str) -> Array:
     """(N, 4) xyxy."""
-    if "bboxes" not in predicted:
-        return None
-    boxes = as_numpy(predicted["bboxes"])
+    boxes = as_numpy(given)
     if boxes.ndim != 2 or len(boxes) != count or boxes.shape[1] < 4:
         raise DataError(
             f"{metric}: bboxes {boxes.shape} of `pred_instances` do not fit"
@@ -171,6 +169,11 @@ def _joined(parts: Sequence[Any], counts: Sequence[int], empty: tuple[int, ...])
     """Arrays of the samples that have poses, one after another."""
     some = [part for part, count in zip(parts, counts, strict=True) if count]
     return together(some) if some else np.zeros(empty)
+
+
+def _wide(array: Array) -> Array:
+    """32 bits at least: areas of boxes are beyond 16."""
+    return array.astype(np.promote_types(array.dtype, np.float32), copy=False)
 
 
 def together(parts: Sequence[Array]) -> Array:
@@ -197,7 +200,7 @@ def _areas(keypoints: list[Array], scales: list[Array | None], counts: list[int]
         return np.asarray(_joined(boxes, counts, (0, 2)).prod(axis=1))
     given = iter(boxes)
     areas = [
-        next(given).prod(axis=1) if fits else np.ptp(points[..., :2], axis=1).prod(axis=-1)
+        next(given).prod(axis=1) if fits else _wide(np.ptp(points[..., :2], axis=1)).prod(axis=-1)
         for points, fits in zip(keypoints, fit, strict=True)
     ]
     return _joined(areas, counts, (0,))
