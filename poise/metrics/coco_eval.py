@@ -168,6 +168,8 @@ def _oks_of_pairs(
         [np.ascontiguousarray(poses.keypoints[..., axis]) for axis in (0, 1)]
         for poses in (truth, detections)
     )
+    # what is not labelled may be anything, also no number
+    has_nan = any(np.isnan(plane).any() for plane in (*points_g, *points_d))
     visible: Array = np.greater(truth.keypoints[..., 2], 0)
     unseen = np.logical_not(visible.any(axis=1))
     visible[unseen] = True
@@ -187,5 +189,8 @@ def _oks_of_pairs(
                 offset[bare] = np.maximum(0, low - xy) + np.maximum(0, xy - high)
             squares.append(np.square(offset, out=offset))
         error = (squares[0] + squares[1]) / variance / (truth.area[g] + _EPS)[:, None] / 2
-        oks[begin : begin + _PAIRS] = np.where(visible[g], np.exp(-error), 0).sum(1) / number[g]
+        similar = np.exp(-error) * visible[g]
+        if has_nan:
+            similar[~visible[g]] = 0
+        oks[begin : begin + _PAIRS] = similar.sum(1) / number[g]
     return oks

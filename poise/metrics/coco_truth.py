@@ -213,7 +213,7 @@ def boxes_of(anns: Columns, source: str) -> Array:
             f"{'nothing' if boxes[odd[0]] is ABSENT else boxes[odd[0]]}"
         )
     found = _numbers(anns, "bbox", source).reshape(-1, 4)
-    _refuse(anns, np.asarray(~np.isfinite(found).all(axis=1)), source, "`bbox`")
+    _refuse(anns, ~np.isfinite(found.sum(axis=1)), source, "`bbox`")
     return found
 
 
@@ -308,7 +308,10 @@ def _ascending(ids: Iterable[Any], what: str) -> list[Any]:
         found = {None}
     if found & {ABSENT, None}:
         raise DataError(f"{what} have no `id`, or one that is no number or text")
-    return sorted(found, key=id_order)
+    try:
+        return sorted(found)
+    except TypeError:
+        return sorted(found, key=id_order)
 
 
 def _is_list(value: Any) -> bool:
@@ -341,9 +344,11 @@ def _keypoints(
             "multiple of 3: x, y and visibility of each keypoint"
         )
     keypoints = flat.reshape(len(flat), flat.shape[1] // 3, 3)
-    # what is not labelled may hold anything
-    wrong = ~np.isfinite(keypoints).all(axis=2) & ~(keypoints[..., 2] == 0)
-    _refuse(anns, wrong.any(axis=1), source, "keypoints; those without labels have visibility 0")
+    if not np.isfinite(keypoints).all():
+        # what is not labelled may hold anything
+        wrong = ~np.isfinite(keypoints).all(axis=2) & ~(keypoints[..., 2] == 0)
+        where = "keypoints; those without labels have visibility 0"
+        _refuse(anns, np.asarray(wrong.any(axis=1)), source, where)
     if converter is not None:
         return mapped(keypoints, converter["num_keypoints"], converter["mapping"])
     return keypoints

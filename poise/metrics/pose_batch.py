@@ -73,7 +73,7 @@ class PoseBatch:
                 predicted, annotated = sample["pred_instances"], sample.get("gt_instances") or {}
                 points = as_numpy(predicted["keypoints"])
                 score = as_numpy(predicted["keypoint_scores"])
-                if points.ndim != 3 or score.shape != points.shape[:2]:
+                if score.shape != points.shape[:2]:
                     raise DataError(
                         f"{metric}: keypoint_scores {score.shape} do not fit keypoints"
                         f" {points.shape}; expected (N, K) and (N, K, 2)"
@@ -90,7 +90,7 @@ class PoseBatch:
                     as_numpy(annotated["bbox_scales"]) if "bbox_scales" in annotated else None
                 )
             ids = [sample["id"] for sample in samples]
-            image_ids = _plain([sample["img_id"] for sample in samples])
+            image_ids = [sample["img_id"] for sample in samples]
         except (KeyError, TypeError, AttributeError, DataError):
             for sample in samples:
                 _check(sample, metric)
@@ -109,7 +109,7 @@ class PoseBatch:
         return cls(
             ids=ids,
             image_ids=image_ids,
-            categories=_plain([sample.get("category_id", 1) for sample in samples]),
+            categories=[sample.get("category_id", 1) for sample in samples],
             counts=counts,
             keypoints=_wide(_joined(keypoints, counts, (0, 0, 2))),
             keypoint_scores=_wide(_joined(scores, counts, (0, 0))),
@@ -117,13 +117,6 @@ class PoseBatch:
             areas=_areas(keypoints, scales, counts),
             bbox=bbox_xyxy2xywh(_joined(boxes, counts, (0, 4))) if boxed else None,
         )
-
-
-def _plain(ids: list[Any]) -> list[Any]:
-    """Ids, of which data sets give some as arrays without dimensions."""
-    if np.ndarray not in set(map(type, ids)):
-        return ids
-    return [i.item() if isinstance(i, np.ndarray) and i.ndim == 0 else i for i in ids]
 
 
 def _box_scores(

@@ -88,7 +88,7 @@ class PoseColumns:
         counts = all_counts[chosen]
         first = (np.cumsum(all_counts) - all_counts)[chosen]
         rows = np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
-        image_ids = of_samples("image_ids")
+        image_ids = _plain(of_samples("image_ids"))
         places = {key: row for row, key in enumerate(dict.fromkeys(image_ids))}
         image = np.repeat(np.fromiter(map(places.__getitem__, image_ids), int), counts)
         order = _unique_order(of_samples("ids"), image, counts)
@@ -107,7 +107,7 @@ class PoseColumns:
         return cls(
             image_id=_ids(image_ids)[sample],
             image=image[order],
-            category=_ids(of_samples("categories"))[sample],
+            category=_ids(_plain(of_samples("categories")))[sample],
             keypoints=joined("keypoints"),
             keypoint_scores=joined("keypoint_scores"),
             bbox_score=score,
@@ -279,6 +279,13 @@ def _ranked(score: Array, begins: Array, counts: Array) -> Array:
         rows = first + np.arange(count)
         ranked[rows] = first + score[rows].argsort(axis=1)[:, ::-1]
     return ranked
+
+
+def _plain(ids: list[Any]) -> list[Any]:
+    """Ids, of which data sets give some as arrays without dimensions."""
+    if np.ndarray not in set(map(type, ids)):
+        return ids
+    return [i.item() if isinstance(i, np.ndarray) and i.ndim == 0 else i for i in ids]
 
 
 def _ids(values: list[Any]) -> Array:
