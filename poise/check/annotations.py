@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from poise._words import counted, shortened
+from poise.check.files import check_forms
 from poise.datasets.coco_file import read_json
 from poise.datasets.instances import InstanceRule
 from poise.datasets.paths import join_path
@@ -51,7 +52,7 @@ class AnnotationFile:
 
     Raises:
         FileMissingError: there is no such file.
-        DataError: it is not JSON, or no object with `images` and `annotations`.
+        DataError: it is not JSON, or no object with lists `images` and `annotations`.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class AnnotationFile:
                 f"{path} is no annotation file of COCO's form, an object with `images` and "
                 f"`annotations`; this {type(content).__name__} has {keys}"
             )
+        check_forms(content, path)
         self.images = [row for row in content["images"] if isinstance(row, dict)]
         self.annotations = [a for a in content.get("annotations") or () if isinstance(a, dict)]
         self.categories = [c for c in content.get("categories") or () if isinstance(c, dict)]
@@ -271,7 +273,7 @@ class AnnotationFile:
             )
         sizes = {row.get("id"): (row.get("width"), row.get("height")) for row in self.images}
         limits = [sizes.get(a.get("image_id"), (None, None)) for a in same]
-        edges = np.array([[w or math.inf, h or math.inf] for w, h in limits], np.float64)
+        edges = np.array([[_side(w), _side(h)] for w, h in limits], np.float64)
         beyond = (points < 0) | (points > edges[:, None])
         outside = (beyond.any(axis=-1) & seen).any(axis=1)
         if outside.any():
@@ -282,6 +284,11 @@ class AnnotationFile:
                 grave=False,
                 fix="are x and y exchanged, or the pictures scaled?" if share > MANY else "",
             )
+
+
+def _side(value: Any) -> float:
+    """Width or height of a picture; infinite where the file does not say it."""
+    return value if isinstance(value, (int, float)) and value else math.inf
 
 
 def _numbers(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,10 @@ _OF_CONSTRUCTORS = ("constructor", "paramwise_cfg")
 _HOOK_EPOCHS = ("switch_epoch", "num_last_epochs")
 #: so many epochs of a schedule are more likely iterations
 MANY_EPOCHS = 1000
+
+
+#: a finding about what is hardly meant
+_odd = functools.partial(Finding, "warning", "course")
 
 
 @dataclass(frozen=True)
@@ -134,9 +139,7 @@ def _schedule(
     limit = _limit(context, by_epoch, length)
     unit = "epochs" if by_epoch else "iterations"
     if by_epoch and not length.by_epoch:
-        yield Finding(
-            "warning",
-            "course",
+        yield _odd(
             f"{kind} counts epochs, but the training is {length.number} iterations long, which "
             "is one epoch",
             context.at(*path),
@@ -146,17 +149,13 @@ def _schedule(
     late = [m for m in cfg.get("milestones", ()) if limit is not None and m >= limit]
     begins = cfg.get("begin", 0)
     if limit is not None and begins >= limit:
-        yield Finding(
-            "warning",
-            "course",
+        yield _odd(
             f"{kind} begins at {begins}, and the training ends after {limit} {unit}: it never acts",
             context.at(*path, "begin"),
             fix=f"a begin below {limit}, or a longer training ({length.key})",
         )
     elif late:
-        yield Finding(
-            "warning",
-            "course",
+        yield _odd(
             f"milestones {late} of {kind} lie beyond the end after {limit} {unit}: the rate does "
             "not fall there",
             context.at(*path, "milestones"),
@@ -184,9 +183,7 @@ def _mistaken_unit(
         return
     milestones = cfg.get("milestones") or ()
     if milestones and max(milestones) <= length.number:
-        yield Finding(
-            "warning",
-            "course",
+        yield _odd(
             f"milestones {list(milestones)} are counted in iterations (by_epoch=False), and the "
             f"training is {length.number} epochs long: they are reached at once",
             context.at(*path, "milestones"),
@@ -194,9 +191,7 @@ def _mistaken_unit(
         )
     total = None if context.steps is None else length.number * context.steps
     if total is not None and (cfg.get("end") or 0) >= total:
-        yield Finding(
-            "warning",
-            "course",
+        yield _odd(
             f"{bare_type(cfg)} runs to iteration {cfg['end']}, and the whole training has {total} "
             f"({length.number} epochs of {context.steps}): it does not come to its end",
             context.at(*path, "end"),
@@ -224,9 +219,7 @@ def _validation(context: Context) -> Iterator[Finding]:
 def _intervals(context: Context, cfg: Mapping[str, Any], length: _Length) -> Iterator[Finding]:
     interval = cfg.get("val_interval", 1)
     if context.tree.get("val_dataloader") and interval > length.number:
-        yield Finding(
-            "warning",
-            "course",
+        yield _odd(
             f"val_interval={interval}, and the training ends after {length.number} "
             f"{length.unit}: it is validated once, at its end",
             context.at("train_cfg", "val_interval"),
@@ -234,9 +227,7 @@ def _intervals(context: Context, cfg: Mapping[str, Any], length: _Length) -> Ite
         )
     begin = cfg.get("val_begin", 1)
     if context.tree.get("val_dataloader") and begin > length.number:
-        yield Finding(
-            "warning",
-            "course",
+        yield _odd(
             f"val_begin={begin}, and the training ends after {length.number} {length.unit}: "
             "there is no validation",
             context.at("train_cfg", "val_begin"),
@@ -247,9 +238,7 @@ def _intervals(context: Context, cfg: Mapping[str, Any], length: _Length) -> Ite
         return
     by_epoch = hook.get("by_epoch", True)
     if by_epoch != length.by_epoch:
-        yield Finding(
-            "warning",
-            "course",
+        yield _odd(
             f"checkpoints are counted in {'epochs' if by_epoch else 'iterations'}, the training "
             f"in {length.unit}",
             context.at("default_hooks", "checkpoint"),
@@ -276,9 +265,7 @@ def _hooks(context: Context, length: _Length) -> Iterator[Finding]:
         for key, epoch in epochs.items():
             if isinstance(epoch, int) and epoch >= length.number:
                 when = "before the end" if key.startswith("num") else "at epoch"
-                yield Finding(
-                    "warning",
-                    "course",
+                yield _odd(
                     f"{bare_type(hook)} switches {when} {epoch}, and the training has "
                     f"{length.number} epochs",
                     context.at("custom_hooks", i, key),

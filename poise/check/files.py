@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,43 @@ from poise._files import unzipped, write_whole, writing
 from poise.datasets.coco_file import check_rows
 from poise.errors import DataError
 
-__all__ = ["check_annotations", "read_annotations", "write_annotations", "write_text"]
+__all__ = [
+    "check_annotations",
+    "check_forms",
+    "read_annotations",
+    "write_annotations",
+    "write_text",
+]
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, (int, float, str))
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _are_links(value: Any) -> bool:
+    return _is_list(value) and all(
+        _is_list(pair) and len(pair) == 2 and all(isinstance(i, int) for i in pair)
+        for pair in value
+    )
+
+
+#: list of a COCO file -> field of its entries -> what that is, where it is there
+_FORMS: dict[str, dict[str, tuple[Callable[[Any], bool], str]]] = {
+    "images": {"id": (_is_id, "a number")},
+    "annotations": {
+        **dict.fromkeys(("id", "image_id", "category_id"), (_is_id, "a number")),
+        "keypoints": (_is_list, "a list"),
+    },
+    "categories": {
+        "id": (_is_id, "a number"),
+        "keypoints": (_is_list, "a list of names"),
+        "skeleton": (_are_links, "a list of pairs of numbers"),
+    },
+}
 
 
 def read_annotations(path: Path) -> dict[str, Any]:
@@ -51,10 +88,31 @@ def check_annotations(content: Any, path: Path) -> dict[str, Any]:
         raise DataError(
             f"{path} is no COCO-style annotation file: it has no {' and no '.join(lacking)}"
         )
+    check_forms(content, path)
     for kind, needed in (("images", "id"), ("annotations", "image_id"), ("categories", "id")):
         check_rows(content, kind, needed, where=str(path))
     found: dict[str, Any] = content
     return found
+
+
+def check_forms(content: Mapping[str, Any], path: object) -> None:
+    """See that lists are lists and ids are numbers or texts, as far as they are there.
+
+    Raises:
+        DataError: one is not; names the entry and the field.
+    """
+    for kind, fields in _FORMS.items():
+        rows = content.get(kind) or []
+        if not isinstance(rows, list):
+            raise DataError(f"{path}: `{kind}` should be a list, got {rows!r:.60}")
+        for place, row in enumerate(rows):
+            for key, (fits, words) in fields.items() if isinstance(row, dict) else ():
+                value = row.get(key)
+                if value is not None and not fits(value):
+                    raise DataError(
+                        f"{path}: `{key}` of {kind}[{place}] (id {row.get('id')!r:.20}) should be "
+                        f"{words}, got {value!r:.60}"
+                    )
 
 
 def write_annotations(content: Any, path: Path) -> None:

@@ -11,7 +11,7 @@ from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.backbones import pretrained
 from poise.zoo.parts.datasets import count
 from poise.zoo.parts.heads import loss
-from poise.zoo.parts.pipelines import eval_loader, train_loader
+from poise.zoo.parts.pipelines import eval_loader, train_loader, validated
 from poise.zoo.parts.runtime import best_key, runtime
 
 __all__ = ["recipe"]
@@ -61,10 +61,7 @@ def _tree(evaluator: list[Tree], val_dataloader: Tree, log_interval: int = 20, *
             visualizer=tree["visualizer"] | dict(type="Pose3dLocalVisualizer"),
             dataset_type="Human36mDataset",
             data_root=human36m.ROOT,
-            val_dataloader=val_dataloader,
-            test_dataloader=val_dataloader,
-            val_evaluator=evaluator,
-            test_evaluator=evaluator,
+            **validated(val_dataloader, evaluator),
         )
         | more
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from poise.zoo.parts import detection
 from poise.zoo.parts.assembly import Tree
+from poise.zoo.parts.pipelines import validated
 from poise.zoo.parts.runtime import averaging
 from poise.zoo.parts.schedules import cosine, flat_cosine_adamw
 
@@ -36,10 +37,7 @@ def recipe(stem: str) -> Tree:
     return tree | dict(
         model=dict(type="poise.NanoDet", num_classes=80),
         train_dataloader=detection.loader("train", detection.coco("train", train), _BATCH, 2),
-        val_dataloader=val,
-        test_dataloader=val,
-        val_evaluator=metric,
-        test_evaluator=metric,
+        **validated(val, metric),
         max_epochs=_EPOCHS,
         train_cfg=tree["train_cfg"] | dict(max_epochs=_EPOCHS),
         optim_wrapper=flat_cosine_adamw(_RATE),

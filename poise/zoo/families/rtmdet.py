@@ -7,6 +7,7 @@ from poise.zoo.parts import detection, mixtures
 from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.backbones import CSPNEXT_SIZES, CSPNEXT_WEIGHTS, pretrained
 from poise.zoo.parts.detection import GREY
+from poise.zoo.parts.pipelines import validated
 from poise.zoo.parts.runtime import averaging
 from poise.zoo.parts.schedules import cosine, flat_cosine_adamw
 
@@ -56,10 +57,7 @@ def _tree(size: str, *, one_class: bool) -> Tree:
         train_dataloader=detection.loader(
             "train", train, 32, 10, batch_sampler=None, pin_memory=True
         ),
-        val_dataloader=val,
-        test_dataloader=val,
-        val_evaluator=metric,
-        test_evaluator=metric,
+        **validated(val, metric),
         optim_wrapper=flat_cosine_adamw(_RATE),
         param_scheduler=cosine(_EPOCHS, _RATE),
         stage2_num_epochs=_LAST,
@@ -216,9 +214,6 @@ def _with_hands(tree: Tree) -> Tree:
         train_dataset=train | marked,
         test_dataset=test | marked,
         train_dataloader=tree["train_dataloader"] | dict(dataset=train),
-        val_dataloader=val,
-        test_dataloader=val,
-        val_evaluator=metric,
-        test_evaluator=metric,
+        **validated(val, metric),
         train_cfg=tree["train_cfg"] | dict(val_interval=1),
     )

@@ -9,6 +9,7 @@ from poise.zoo.parts.blends import BODY7, body_members
 from poise.zoo.parts.datasets import Binding, binding, count, metainfo_of
 from poise.zoo.parts.detection import FACTORS, widths
 from poise.zoo.parts.mixtures import combined, named_mapping
+from poise.zoo.parts.pipelines import validated
 from poise.zoo.parts.runtime import runtime
 
 __all__ = ["recipe"]
@@ -96,10 +97,7 @@ def _tree(
         data_root="data/",
         train_dataloader=yolox.loader(train, name.batch),
         val_pipeline=val,
-        val_dataloader=val_dataloader,
-        test_dataloader=val_dataloader,
-        val_evaluator=evaluator,
-        test_evaluator=evaluator,
+        **validated(val_dataloader, evaluator),
         widen_factor=widen,
         deepen_factor=deepen,
         model=_model(size, schema, name.size, start_weight, from_keypoints=from_keypoints),

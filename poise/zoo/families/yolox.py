@@ -6,6 +6,7 @@ from poise.zoo.name import matched
 from poise.zoo.parts import detection, yolox
 from poise.zoo.parts.assembly import Tree, replaced
 from poise.zoo.parts.detection import GREY
+from poise.zoo.parts.pipelines import validated
 from poise.zoo.parts.runtime import averaging
 
 __all__ = ["recipe"]
@@ -42,10 +43,7 @@ def _tree(size: str, options: Tree | None = None) -> Tree:
         train_dataset=mixed[0],
         test_pipeline=test,
         train_dataloader=detection.loader("train", mixed[1], 8, 4),
-        val_dataloader=val,
-        test_dataloader=val,
-        val_evaluator=metric,
-        test_evaluator=metric,
+        **validated(val, metric),
         num_last_epochs=_LAST,
         base_lr=_RATE,
         optim_wrapper=dict(

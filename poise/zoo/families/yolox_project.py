@@ -10,6 +10,7 @@ from poise.zoo.parts.assembly import Tree, words
 from poise.zoo.parts.datasets import binding, count, metainfo_of
 from poise.zoo.parts.detection import FACTORS
 from poise.zoo.parts.imports import imported
+from poise.zoo.parts.pipelines import validated
 from poise.zoo.parts.runtime import runtime
 from poise.zoo.parts.schedules import flat_cosine_adamw
 
@@ -103,10 +104,7 @@ def recipe(stem: str) -> Tree:
         data_mode="bottomup",
         data_root=data.root,
         train_dataloader=yolox.loader(learning.dataset("train", train, "bottomup"), int(batch)),
-        val_dataloader=val_loader,
-        test_dataloader=val_loader,
-        val_evaluator=evaluator,
-        test_evaluator=evaluator,
+        **validated(val_loader, evaluator),
     )
 
 

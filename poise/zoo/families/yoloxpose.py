@@ -7,6 +7,7 @@ from poise.zoo.parts import yolox
 from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.datasets import binding, count
 from poise.zoo.parts.detection import FACTORS
+from poise.zoo.parts.pipelines import validated
 from poise.zoo.parts.runtime import runtime
 
 __all__ = ["recipe"]
@@ -73,10 +74,7 @@ def recipe(stem: str) -> Tree:
         dataset_coco=train,
         train_dataloader=yolox.loader(train | dict(pipeline=plain if tiny else full), int(batch)),
         val_pipeline=val,
-        val_dataloader=val_dataloader,
-        test_dataloader=val_dataloader,
-        val_evaluator=evaluator,
-        test_evaluator=evaluator,
+        **validated(val_dataloader, evaluator),
     )
 
 

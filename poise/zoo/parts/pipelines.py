@@ -15,6 +15,7 @@ __all__ = [
     "topdown_test",
     "topdown_train",
     "train_loader",
+    "validated",
 ]
 
 Size = tuple[int, int]
@@ -128,6 +129,16 @@ def topdown_test(
         affine(size, udp=udp, cubic=cubic),
         dict(type="PackPoseInputs"),
     ]
+
+
+def validated(loader: Tree, evaluator: Tree | list[Tree]) -> Tree:
+    """Top-level keys of validation and of a test that is the same."""
+    return dict(
+        val_dataloader=loader,
+        test_dataloader=loader,
+        val_evaluator=evaluator,
+        test_evaluator=evaluator,
+    )
 
 
 def train_loader(dataset: Tree, batch: int, workers: int = 2, **more: Any) -> Tree:
