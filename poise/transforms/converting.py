@@ -33,8 +33,8 @@ class KeypointConverter(BaseTransform):
             only lie nearby; else those alone that the annotations measured.
 
     Raises:
-        ArgumentError: a pair of another form, a target index outside the schema, or a named
-            mapping to another number of keypoints.
+        ArgumentError: a pair of another form, an index outside the schema, or a named mapping to
+            another number of keypoints.
         DataError: a source index that the annotations do not have.
 
     Example:
@@ -148,6 +148,8 @@ def _checked_pair(pair: Any, num_keypoints: int) -> tuple[int, int, int]:
             "each pair of KeypointConverter's mapping is (source, target) or "
             f"((source, source), target), whole numbers, got {pair!r}"
         )
+    if min(first, second) < 0:
+        raise ArgumentError(f"KeypointConverter: source indices count from 0, got {pair!r}")
     if not 0 <= pair[1] < num_keypoints:
         raise ArgumentError(
             f"KeypointConverter: target index {pair[1]} of pair {pair!r} is outside the target's "

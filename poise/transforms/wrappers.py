@@ -25,10 +25,12 @@ class RandomChoice(BaseTransform):
         prob: their probabilities, summing to 1; equal ones unless given.
 
     Raises:
-        ArgumentError: probabilities that do not suit the pipelines.
+        ArgumentError: no pipelines, or probabilities that do not suit them.
     """
 
     def __init__(self, transforms: Sequence[Any], prob: Sequence[float] | None = None) -> None:
+        if not transforms:
+            raise ArgumentError("RandomChoice needs at least one pipeline to choose from, got none")
         if prob is not None and (len(prob) != len(transforms) or abs(sum(prob) - 1) > 1e-6):
             raise ArgumentError(
                 f"prob of RandomChoice needs one number for each of the {len(transforms)} "

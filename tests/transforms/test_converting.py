@@ -84,6 +84,8 @@ def test_3d_keypoints_give_target_and_input():
     [
         ([(0, 3)], r"target index 3 of pair \(0, 3\) is outside.*num_keypoints=3"),
         ([(0, -1)], "target index -1"),
+        ([(-1, 0)], r"source indices count from 0, got \(-1, 0\)"),
+        ([((0, -1), 0)], "source indices count from 0"),
         ([((0, 1, 2), 0)], r"each pair.*got \(\(0, 1, 2\), 0\)"),
         ([(0, 1, 2)], "each pair"),
         ([3], "each pair"),

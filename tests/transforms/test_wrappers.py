@@ -30,6 +30,8 @@ def test_pipelines_are_equally_likely_by_default():
 def test_probabilities_must_suit_the_pipelines(prob):
     with pytest.raises(ArgumentError, match="one number for each of the 2 pipelines"):
         RandomChoice([[], []], prob=prob)
+    with pytest.raises(ArgumentError, match="at least one pipeline to choose from, got none"):
+        RandomChoice([])
 
 
 @pytest.mark.parametrize(("prob", "expected"), [(0.0, set()), (1.0, {"a"})])
