@@ -46,6 +46,12 @@ def _transposed(samples: Sequence[Any], leaf: Leaf) -> Any:
     if isinstance(first, str | bytes):
         return leaf(samples)
     if isinstance(first, Mapping):
+        lacking = [key for key in first for s in samples if key not in s]
+        if lacking:
+            raise DataError(
+                f"samples of a batch need the same keys; one has no `{lacking[0]}`, which the "
+                "first one has"
+            )
         columns = {key: _transposed([s[key] for s in samples], leaf) for key in first}
         return type(first)(columns)  # type: ignore[call-arg]
     if not isinstance(first, Sequence):

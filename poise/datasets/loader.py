@@ -39,9 +39,14 @@ def build_dataset(cfg: Any, default_args: Mapping[str, Any] | None = None) -> An
     Args:
         cfg: `dict(type="CocoDataset", ...)`, a list of such, or a data set, which is returned.
         default_args: arguments for those that the config does not give.
+
+    Raises:
+        ConfigError: None.
     """
     if isinstance(cfg, list | tuple):
         return ConcatDataset([build_dataset(c, default_args) for c in cfg])
+    if cfg is None:
+        raise ConfigError("there is no data set: `dataset` is None; give its config")
     if not isinstance(cfg, Mapping):
         return cfg
     defaults = dict(default_args or {})

@@ -15,12 +15,13 @@ URL_SCHEMES = ("http://", "https://", "s3://")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 
 
-def is_absolute(path: str) -> bool:
+def is_absolute(path: str | os.PathLike[str]) -> bool:
     """Whether `path` stands by itself: an absolute path or an address."""
+    path = os.fspath(path)
     return path.startswith(URL_SCHEMES) or PurePath(path).is_absolute()
 
 
-def join_path(root: str | None, name: str) -> str:
+def join_path(root: str | os.PathLike[str] | None, name: str | os.PathLike[str]) -> str:
     """`root/name` as a string; `name` alone where it is absolute or there is no root.
 
     Backslashes of Windows are folders elsewhere, too.
@@ -29,6 +30,7 @@ def join_path(root: str | None, name: str) -> str:
         >>> join_path("data/coco", "val2017/1.jpg"), join_path("data/coco", "/x/1.jpg")
         ('data/coco/val2017/1.jpg', '/x/1.jpg')
     """
+    name, root = os.fspath(name), os.fspath(root or "")
     if "\\" in name and os.sep == "/":
         # written on Windows
         name = name.replace("\\", "/")

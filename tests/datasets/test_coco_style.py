@@ -479,3 +479,32 @@ def test_reserved_keys_are_refused(coco: Any, person: Any) -> None:
 
     with pytest.raises(DataError, match="the key `flip_pairs`, which is reserved"):
         coco([person(1)], cls=Clash)[0]
+
+
+def test_paths_may_be_paths(write: Any, person: Any, schema: Any, tmp_path: Path) -> None:
+    write([person(1)])
+    (record,) = CocoDataset(
+        Path("ann.json"), metainfo=schema(), data_root=tmp_path, data_prefix={"img": Path("i")}
+    ).data_list
+    assert record["img_path"] == f"{tmp_path}/i/1.png"
+
+
+def test_a_pipeline_may_be_a_single_step(coco: Any, person: Any) -> None:
+    dataset = coco([person(1)], pipeline=lambda results: results["id"])
+    assert dataset[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"sample_interval": 0}, "sample_interval is at least 1, got 0"),
+        ({"data_prefix": {"image": "i"}}, "`data_prefix` needs `img`, .* and has image"),
+        ({"filter_cfg": {"on_bad": "drop"}}, "must be one of 'error', 'skip', got 'drop'"),
+        ({"indices": "12"}, "`indices` must be an int or a sequence of ints, got str"),
+    ],
+)
+def test_settings_without_a_meaning_are_refused(
+    coco: Any, person: Any, settings: dict[str, Any], text: str
+) -> None:
+    with pytest.raises((DataError, ArgumentError), match=text):
+        coco([person(1)], **settings)

@@ -146,6 +146,16 @@ def test_pseudo_collate_keeps_the_form(samples: Any, expected: Any) -> None:
     assert pseudo_collate(samples) == expected
 
 
+def test_samples_that_lack_a_key_are_told() -> None:
+    with pytest.raises(DataError, match="one has no `a`, which the first one has"):
+        pseudo_collate([{"a": 1}, {"b": 2}])
+
+
+def test_a_loader_needs_a_data_set() -> None:
+    with pytest.raises(ConfigError, match="`dataset` is None; give its config"):
+        build_dataloader({"dataset": None})
+
+
 def test_pseudo_collate_stacks_nothing() -> None:
     batch = pseudo_collate([{"inputs": torch.zeros(3, n, n)} for n in (4, 5)])
     assert [tuple(t.shape) for t in batch["inputs"]] == [(3, 4, 4), (3, 5, 5)]

@@ -9,7 +9,7 @@ from typing import Any
 from poise._words import counted, shortened
 from poise.datasets.coco_file import CocoFile, explained
 from poise.datasets.report import LoadReport
-from poise.errors import DataError
+from poise.errors import DataError, one_of
 
 __all__ = ["BadAnnotations"]
 
@@ -66,7 +66,8 @@ class BadAnnotations:
         self.report.drop("with NaN", ids)
 
     def _skips_bad(self) -> bool:
-        return (self.filter_cfg or {}).get("on_bad") == "skip"
+        policy = (self.filter_cfg or {}).get("on_bad", "error")
+        return one_of(policy, ("error", "skip"), "filter_cfg['on_bad']", DataError) == "skip"
 
     def _reading(self, ann: Mapping[str, Any]) -> AbstractContextManager[None]:
         """Errors of a field of an annotation name the file and the annotation."""

@@ -103,6 +103,10 @@ class BaseCocoStyleDataset(PoseMetainfo, BadAnnotations, BaseDataset):
         check_data_mode(data_mode, type(self).__name__)
         if bbox_file:
             check_topdown_test("bbox_file", data_mode, test_mode, type(self).__name__)
+        if sample_interval < 1:
+            raise DataError(
+                f"{type(self).__name__}: sample_interval is at least 1, got {sample_interval}"
+            )
         self.data_mode = data_mode
         self.bbox_file = bbox_file
         self.sample_interval = sample_interval
@@ -280,8 +284,16 @@ class BaseCocoStyleDataset(PoseMetainfo, BadAnnotations, BaseDataset):
     def _picture(self, img_id: Any, image: dict[str, Any]) -> dict[str, Any]:
         """An image of the file with its id and path under the names that records have."""
         image["img_id"] = img_id
-        image["img_path"] = join_path(self.data_prefix["img"], image["file_name"])
+        image["img_path"] = join_path(self._image_root(), image["file_name"])
         return image
+
+    def _image_root(self) -> str:
+        if "img" not in self.data_prefix:
+            raise DataError(
+                f"{type(self).__name__}: `data_prefix` needs `img`, the folder of the images, and "
+                f"has {', '.join(self.data_prefix) or 'nothing'}"
+            )
+        return self.data_prefix["img"]
 
     def _image_number(self, img_id: Any) -> float:
         if isinstance(img_id, str):
@@ -412,7 +424,7 @@ class BaseCocoStyleDataset(PoseMetainfo, BadAnnotations, BaseDataset):
             people,
             [self._image_of(d) for d in people],
             num_keypoints=self._metainfo["num_keypoints"],
-            image_root=self.data_prefix["img"],
+            image_root=self._image_root(),
             source=f"{type(self).__name__}: {self.ann_file}",
         )
         return Records.of_columns(columns, len(people))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,9 +95,9 @@ class BaseDataset:
         lazy_init: bool = False,
         max_refetch: int = 1000,
     ) -> None:
-        self.ann_file = ann_file
+        self.ann_file = ann_file and os.fspath(ann_file)
         self._metainfo = self._load_metainfo(copy.deepcopy(metainfo))
-        self.data_root = data_root
+        self.data_root = data_root and os.fspath(data_root)
         self.data_prefix = dict(data_prefix)
         self.filter_cfg = copy.deepcopy(filter_cfg)
         self._indices = indices
@@ -109,7 +110,7 @@ class BaseDataset:
         self._fetched: list[str] = []
         self._last_error: Exception | None = None
         self._join_prefix()
-        self.pipeline = Compose(list(pipeline))
+        self.pipeline = Compose(pipeline)
         if test_mode:
             remember_pictures(self.pipeline)
         if not lazy_init:
@@ -200,7 +201,7 @@ class BaseDataset:
         if self.ann_file and not is_absolute(self.ann_file) and self.data_root:
             self.ann_file = join_path(self.data_root, self.ann_file)
         for key, prefix in self.data_prefix.items():
-            if not isinstance(prefix, str):
+            if not isinstance(prefix, (str, os.PathLike)):
                 raise ArgumentError(
                     f"{type(self).__name__}: `data_prefix['{key}']` must be a string, got "
                     f"{type(prefix).__name__}"
@@ -329,7 +330,7 @@ class BaseDataset:
             chosen: Sequence[int] = range(size)[: int(indices)]
             if indices < 0:
                 chosen = range(size)[int(indices) :]
-        elif isinstance(indices, Sequence | np.ndarray):
+        elif isinstance(indices, Sequence | np.ndarray) and not isinstance(indices, str):
             chosen = [int(i) for i in indices]
         else:
             raise ArgumentError(
