@@ -138,7 +138,8 @@ def export(
         writer_of(out)
     files = files_of(out)
     if page and Path(model).suffix.lower() == ".onnx":
-        _page_of_file(Path(model), out, detector, embed_runtime, changed=half or int8 or data)
+        changed = half or int8 or any((weights, backend, calibration, data, max_drop, candidates))
+        _page_of_file(Path(model), out, detector, embed_runtime, changed=changed)
         return
     if weights is None and Path(model).is_file() and not is_whole_model(model):
         raise ConfigError(
@@ -209,8 +210,8 @@ def _page_of_file(
 
     if changed:
         raise ArgumentError(
-            f"'{model}' is written already: give --half, --int8 and --data to the export that "
-            "writes it, or here the model itself in its place"
+            f"'{model}' is written already: give options of the export, such as --half, to the one "
+            "that writes it, or here the model itself in its place"
         )
     export_page(model, out, detector=detector, runtime=runtime, title=model.stem)
     _tell_use(out, [out])

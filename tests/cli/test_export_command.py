@@ -88,8 +88,9 @@ def test_a_page_is_written_of_a_model_and_of_a_file(tmp_path):
     done = run(app, ["export", str(file), "--detector", "whole-image", "--out", str(page)])
     assert done.exit_code == 0, done.output
     assert "<h1>pose</h1>" in page.read_text()
-    done = run(app, ["export", str(file), "--half", "--out", str(page)])
-    assert "is written already: give --half, --int8 and --data to the export" in str(done.exception)
+    for option in (["--half"], ["--weights", "w.pth"]):
+        done = run(app, ["export", str(file), *option, "--out", str(page)])
+        assert "is written already: give options of the export" in str(done.exception)
 
 
 def test_options_of_pages_are_refused_elsewhere():

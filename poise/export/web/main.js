@@ -79,7 +79,7 @@ function tell(instances, ms) {
   get("speed").textContent = now.live ? `${(1000 / now.ms).toFixed(1)} frames/s, ${now.ms.toFixed(0)} ms each` : `${ms.toFixed(0)} ms`;
   const sure = instances.filter((one) => one.keypoint_scores.some((s) => s >= Number(get("threshold").value)));
   const count = instances.length;
-  get("found").textContent = !count ? "nobody found: lower the threshold of boxes, or look elsewhere"
+  get("found").textContent = !count ? `nobody found${get("boxed").hidden ? "" : ": lower the threshold of boxes, or look elsewhere"}`
     : !sure.length ? `${count} found, no keypoint of whom reaches the threshold` : `${count} found`;
   for (const id of ["save", "picture"]) get(id).disabled = !now.lines.length;
 }
