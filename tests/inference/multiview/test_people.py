@@ -12,7 +12,7 @@ from poise.cli.main import app
 from poise.errors import ArgumentError, DataError, PoiseError
 from poise.geometry import Camera
 from poise.inference.multiview import calibrate_from_people, read_cameras, triangulate
-from poise.inference.multiview.people.adjusting import Observed, Settings, State, adjust
+from poise.inference.multiview.people.adjusting import Observed, Settings, State, adjust, covariance
 from poise.inference.multiview.people.body import Body, median_height
 from poise.structures import parse_pose_metainfo
 
@@ -306,7 +306,8 @@ def test_height_of_a_body_of_known_build(walkers):
     assert np.mean(heights) == pytest.approx(1.8, rel=0.02)
 
 
-def test_an_adjustment_ends_at_what_is_seen():
+def seen_exactly(people):
+    """Three cameras that see a limb and two points of people (R,), and the state that fits."""
     rng = np.random.default_rng(0)
     points = rng.uniform(-1, 1, (30, 4, 3))
     points[:, 1] = points[:, 0] + [0, 0, 0.5]
@@ -315,13 +316,20 @@ def test_an_adjustment_ends_at_what_is_seen():
     local = np.einsum("vij,rkj->vrki", turns, points) + shifts[:, None, None]
     pixels = 900 * local[..., :2] / local[..., 2:]
     limbs, kinds = np.array([[0, 1]]), np.array([0])
-    numbers = np.zeros(30, int)
-    seen = Observed(pixels, np.ones(pixels.shape[:3]), numbers, limbs, kinds, np.arange(30))
+    seen = Observed(pixels, np.ones(pixels.shape[:3]), people, limbs, kinds, np.arange(30))
+    lengths = np.full((people.max() + 1, 1), np.log(0.5))
+    return seen, State(turns, shifts, np.log(np.full(3, 900.0)), lengths, points)
+
+
+def test_an_adjustment_ends_at_what_is_seen():
+    seen, true = seen_exactly(np.zeros(30, int))
+    points, turns = true.points, true.turns
+    rng = np.random.default_rng(1)
     start = State(
         turns @ Camera("", np.eye(3), rotation=[0.01, -0.02, 0.01]).rotation,
-        shifts * [1, 1, 1.03],
+        true.shifts * [1, 1, 1.03],
         np.log([950.0, 850.0, 920.0]),
-        np.log([[0.5]]),
+        true.lengths,
         points + rng.normal(0, 0.02, points.shape),
     )
     settings = Settings(np.arange(3), np.full(3, -1), np.log(np.full(3, 900.0)), 10.0)
@@ -330,6 +338,15 @@ def test_an_adjustment_ends_at_what_is_seen():
     np.testing.assert_allclose(np.exp(state.focals), 900, rtol=1e-3)
     relative = state.turns[1] @ state.turns[0].T
     np.testing.assert_allclose(relative, turns[1] @ turns[0].T, atol=1e-3)
+
+
+def test_somebody_without_limbs_does_not_loosen_the_scale():
+    seen, true = seen_exactly(np.repeat([0, 1], [29, 1]))
+    settings = Settings(np.full(3, -1), np.full(3, -1), true.focals, 0.3)
+    whole = covariance(seen, true, settings, blocks=5)
+    true.points[29, 0] = np.nan
+    part = covariance(seen, true, settings, blocks=5)
+    assert np.sqrt(np.diag(part)).max() < 1.2 * np.sqrt(np.diag(whole)).max()
 
 
 def test_command_writes_what_triangulate_reads(three, tmp_path, monkeypatch):

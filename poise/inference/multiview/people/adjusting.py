@@ -197,6 +197,11 @@ class _Problem:
         V, (P, M) = len(state.turns), state.lengths.shape
         self.size = _OWN * V + P * M
         self.chosen = self._choice(V, P * M)
+        # lengths that are seen hold the scale; others would let it slip
+        count = np.zeros((P, M))
+        np.add.at(count, (seen.people[:, None], seen.kinds[None]), self.tied)
+        self.scale = np.zeros(self.size)
+        self.scale[_OWN * V :] = count.ravel() / max(count.sum(), 1)
 
     def _choice(self, V: int, lengths: int) -> Array:
         """(all, G) matrix from the numbers that move to all of them."""
@@ -250,8 +255,7 @@ class _Problem:
         """Errors of what is expected, (n,), their slopes (n, all), and the cost."""
         places = _OWN * np.arange(len(state.turns)) + 6
         settings = self.settings
-        lengths = range(_OWN * len(state.turns), self.size)
-        rows, errors = [_unit(self.size, lengths) / state.lengths.size / _SCALE_SPREAD], [0.0]
+        rows, errors = [self.scale / _SCALE_SPREAD], [0.0]
         cost = 0.0
         for v in np.flatnonzero(settings.groups >= 0).tolist():
             one = _unit(self.size, [places[v]])

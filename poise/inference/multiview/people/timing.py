@@ -21,7 +21,7 @@ _TRACKS = 3
 #: Part of their size by which people who count move from their middle place.
 _STILL = 0.05
 #: Lags so near to the best count as the same; the best must be below this part of all others.
-_NEAR, _CLEAR = 5, 0.8
+_NEAR, _CLEAR = 5, 0.67
 
 
 @dataclasses.dataclass(frozen=True)
