@@ -62,19 +62,24 @@ _NEEDED = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
 
 
 _DICT, _LIST = (Mapping, "a dict"), ((list, tuple), "a list")
+_TEXT = ((str, NoneType), "a text")
+_SEVERAL = ((Mapping, list, tuple), "a dict or a list")
 _NUMBER, _NAMES = ((int, float), "a number"), ((str, list, tuple, NoneType), "one or more names")
 #: settings that other checks count with -> what they are; of `param_scheduler`, of each of several
 _FORMS: dict[str, tuple[Any, str]] = {
     "default_scope": ((str, NoneType), "a name"),
     **dict.fromkeys(("model", "train_cfg", "auto_scale_lr"), _DICT),
     **dict.fromkeys(("optim_wrapper", "optim_wrapper.optimizer"), _DICT),
-    **{f"{part}_dataloader": _DICT for part in PARTS},
+    **{f"{part}_dataloader{inner}": _DICT for part in PARTS for inner in ("", ".dataset")},
+    **{
+        f"{part}_dataloader.dataset.{k}": _TEXT for part in PARTS for k in ("ann_file", "data_root")
+    },
+    **dict.fromkeys(("val_evaluator", "test_evaluator", "param_scheduler"), _SEVERAL),
     "default_hooks": _DICT,
     "default_hooks.checkpoint": _DICT,
     "default_hooks.checkpoint.interval": _NUMBER,
     "default_hooks.checkpoint.save_best": _NAMES,
     "custom_hooks": _LIST,
-    "param_scheduler": ((Mapping, list, tuple), "a dict or a list"),
     "param_scheduler.begin": _NUMBER,
     "param_scheduler.milestones": _LIST,
     "param_scheduler.milestones.*": _NUMBER,

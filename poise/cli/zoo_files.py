@@ -14,7 +14,10 @@ Half = Annotated[bool, typer.Option("--half", "--fp16", help="Store weights with
 
 
 def download(
-    names: Annotated[list[str], typer.Argument(help="Model names, short names, or addresses.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Model names, short names, hf:ORGANISATION/NAME, or addresses."),
+    ],
     folder: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder; torch's own without it.")
     ] = None,
@@ -54,7 +57,9 @@ def _fetched(address: str, folder: Path | None) -> Path:
 
 
 def path(
-    name: Annotated[str, typer.Argument(help="Model name, short name, or address.")],
+    name: Annotated[
+        str, typer.Argument(help="Model name, short name, hf:ORGANISATION/NAME, or address.")
+    ],
 ) -> None:
     """Print where a model's weights are on this machine; the exit status is 1 if they are not."""
     from poise.zoo.places import local_copy

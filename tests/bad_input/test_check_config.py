@@ -135,6 +135,14 @@ def test_faults_of_the_head_are_mended_to_find_the_next(project):
             ("batch_size=2", "batch_size=None"),
             ["train_dataloader.batch_size (", "expected a number, got None"],
         ),
+        (
+            ("test_evaluator = val_evaluator", "test_evaluator = 5"),
+            ["error: test_evaluator (", "expected a dict or a list, got 5"],
+        ),
+        (
+            ("data_root=data_root", "data_root=5"),
+            ["dataset.data_root (", "expected a text, got 5"],
+        ),
         (("'mmpose'", "1"), ["error: default_scope (", "expected a name, got 1"]),
         (("train_cfg =", "trian_dataloder = dict()\ntrain_cfg ="), ["fit together"]),
     ],
