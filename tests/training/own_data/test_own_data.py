@@ -173,7 +173,7 @@ class TestKeypoints:
         ("change", "text"),
         [
             (lambda c: c.pop("annotations"), "has no annotations"),
-            (lambda c: c["categories"][0].update(keypoints=["a"]), "names 1 keypoints.*12 numbers"),
+            (lambda c: c["categories"][0].update(keypoints=["a"]), "names 1 keypoint,.*12 numbers"),
             (lambda c: c["categories"][0].update(keypoints=["a"] * 4), "names a occur twice"),
             (lambda c: c["annotations"][0].pop("keypoints"), "no annotation has keypoints"),
         ],
