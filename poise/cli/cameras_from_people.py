@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,7 +74,7 @@ def from_people(
     moving arms. What was found in videos is kept in `views/` beside the file, for other settings
     and for `poise triangulate`.
     """
-    from poise.errors import ArgumentError
+    from poise.errors import ArgumentError, DataError
     from poise.inference.multiview import calibrate_from_people, read_cameras, write_cameras
     from poise.inference.multiview.camera_files import check_suffix
 
@@ -101,26 +102,36 @@ def from_people(
         else looked_at(inferencer, path, name, out.parent, batch_size=batch_size)
         for path, name in zip(inputs, names, strict=True)
     ]
-    found = calibrate_from_people(
-        views,
-        names=names,
-        known=known,
-        fov=fov,
-        same_focal=same_focal,
-        offsets="auto" if sync else options.parse_offsets(offset),
-        person=person,
-        height=height,
-        limb=a_limb and (":".join(a_limb[:2]), a_limb[2]),
-        distance=between,
-    )
-    typer.echo(found.text())
-    write_cameras(out, found.cameras, error=found.error)
-    typer.echo(f"median error {found.error:.2f} px -> {out}")
     lines = [
         path if saved(path) else str(out.parent / "views" / f"{name}.jsonl")
         for path, name in zip(inputs, names, strict=True)
     ]
-    typer.echo(f"next: poise triangulate {' '.join(lines)} --cameras {out}{found.offset_options()}")
+    try:
+        found = calibrate_from_people(
+            views,
+            names=names,
+            known=known,
+            fov=fov,
+            same_focal=same_focal,
+            offsets="auto" if sync else options.parse_offsets(offset),
+            person=person,
+            height=height,
+            limb=a_limb and (":".join(a_limb[:2]), a_limb[2]),
+            distance=between,
+        )
+    except DataError as error:
+        if lines == inputs or not all(Path(line).is_file() for line in lines):
+            raise
+        again = f"poise cameras from-people {shlex.join(lines)}"
+        raise DataError(
+            f"{error}\nWhat was found in the videos is kept, so that other options take seconds: "
+            f"{again} ..."
+        ) from error
+    typer.echo(found.text())
+    write_cameras(out, found.cameras, error=found.error)
+    typer.echo(f"median error {found.error:.2f} px -> {out}")
+    given = f"{shlex.join(lines)} --cameras {shlex.quote(str(out))}{found.offset_options()}"
+    typer.echo(f"next: poise triangulate {given}")
 
 
 def _length(text: str | None, option: str) -> tuple[str, str, float] | None:

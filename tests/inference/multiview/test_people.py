@@ -3,11 +3,13 @@
 import dataclasses
 import itertools
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from poise.cli import options
 from poise.cli.main import app
 from poise.errors import ArgumentError, DataError, PoiseError
 from poise.geometry import Camera
@@ -293,6 +295,13 @@ def test_views_that_cannot_be(three):
         Body.of(HAND)
 
 
+def test_somebody_else_for_a_while_is_told(walkers):
+    scene, other = (Scene(walkers, views=2, frames=150, seed=seed) for seed in (5, 6))
+    scene.results[1][110:] = other.results[1][110:]
+    text = scene.calibrate().text()
+    assert re.search(r"only [67]\d % of the keypoints of cam0 and cam1 fit together", text)
+
+
 # --------------------------------------------------------------------------- parts
 
 
@@ -390,3 +399,28 @@ def test_command_refuses(tmp_path, arguments, text):
     assert done.exit_code != 0
     told = done.output + (str(done.exception) if isinstance(done.exception, PoiseError) else "")
     assert text in " ".join(told.split())
+
+
+class Looks:
+    """An inferencer whose videos show what a scene has."""
+
+    def __init__(self, scene):
+        self.seen = {f"{n}.mp4": r for n, r in zip(scene.names, scene.results, strict=True)}
+
+    def predict(self, name, **_):
+        return self.seen[name]
+
+
+def test_a_refusal_tells_what_is_kept(walkers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    scene = Scene(walkers, views=2, frames=8)
+    monkeypatch.setattr(options, "open_inferencer", lambda *_, **__: Looks(scene))
+    for name in ("cam0.mp4", "cam1.mp4"):
+        Path(name).write_bytes(b"")
+    done = CliRunner().invoke(app, ["cameras", "from-people", "cam0.mp4", "cam1.mp4"])
+    assert isinstance(done.exception, DataError)
+    kept = ["views/cam0.jsonl", "views/cam1.jsonl"]
+    assert f"take seconds: poise cameras from-people {' '.join(kept)} ..." in str(done.exception)
+    again = CliRunner().invoke(app, ["cameras", "from-people", *kept])
+    assert "nobody is followed" in str(again.exception)
+    assert "take seconds" not in str(again.exception)

@@ -22,7 +22,12 @@ from poise.inference.multiview.people.grounding import (
     ground_of,
     scale_of,
 )
-from poise.inference.multiview.people.judging import check_angles, check_result, check_tracks
+from poise.inference.multiview.people.judging import (
+    check_agreement,
+    check_angles,
+    check_result,
+    check_tracks,
+)
 from poise.inference.multiview.people.report import Accuracy, PeopleCalibrated
 from poise.inference.multiview.people.solving import Solution, solve
 from poise.inference.multiview.people.starting import Pair, Scene, all_pairs, swapped
@@ -104,6 +109,7 @@ def calibrate_from_people(
     scene = Scene(plain, tracks, frames, body, settings, person)
     pairs, exchanged = _unmixed(scene)
     notes += [f"{titles[v]} takes left for right and right for left; exchanged" for v in exchanged]
+    notes += check_agreement(titles, {which: pair.part for which, pair in pairs.items()})
     solution = solve(scene, pairs)
     points = triangulate_points(
         solution.matched.pixels, solution.cameras, scores=solution.matched.scores,

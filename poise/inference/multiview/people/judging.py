@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,13 +13,23 @@ from poise.inference.multiview.people.report import Accuracy
 from poise.inference.multiview.people.tracks import Track
 from poise.inference.multiview.views import View
 
-__all__ = ["check_angles", "check_result", "check_tracks", "no_pair", "not_joined"]
+__all__ = [
+    "check_agreement",
+    "check_angles",
+    "check_result",
+    "check_tracks",
+    "no_pair",
+    "not_joined",
+]
 
 #: What to film, in words.
 _ADVICE = (
     "film one person who walks about for 20 seconds or more, to all sides and in full view of two "
     "cameras at least"
 )
+#: Part of the keypoints of two cameras that fit together: made people give 0.88 and more, two
+#: different ones below 0.5, which is refused.
+_LITTLE_AGREEMENT = 0.8
 #: Radians between the rays of two cameras that are too few, and that are few.
 _LEAST_ANGLE, _SMALL_ANGLE = np.deg2rad(2.0), np.deg2rad(6.0)
 #: Degrees, parts of the distance and of a focal length that are too unsure to be written.
@@ -90,6 +100,16 @@ def not_joined(names: Sequence[str], known: Sequence[int]) -> DataError:
         "at the same time and fits. Did it begin with the others (--sync finds out)? Let somebody "
         "walk from where the others look to where it looks, so that both see the same person"
     )
+
+
+def check_agreement(names: Sequence[str], parts: Mapping[tuple[int, int], float]) -> list[str]:
+    """What to say of cameras of which many keypoints contradict one another."""
+    return [
+        f"only {100 * part:.0f} % of the keypoints of {names[a]} and {names[b]} fit together; "
+        "is it the same person all the time?"
+        for (a, b), part in parts.items()
+        if part < _LITTLE_AGREEMENT
+    ]
 
 
 def check_angles(names: Sequence[str], angle: float) -> list[str]:
