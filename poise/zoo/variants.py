@@ -99,6 +99,7 @@ VARIANTS: Mapping[str, Mapping[str, str | Tree]] = {
     "ResNeXt": _each("depth", (50, 101, 152)),
     "ResNet": _each("depth", (18, 34, 50, 101, 152)),
     "ResNetV1d": _each("depth", (18, 34, 50, 101, 152)),
+    "Sapiens2": {n: {"arch": f"sapiens2_{n}"} for n in ("0.1b", "0.4b", "0.8b", "1b", "5b")},
     "SCNet": _each("depth", (50, 101)),
     "SEResNeXt": _each("depth", (50, 101, 152)),
     "SEResNet": _each("depth", (50, 101, 152)),

@@ -241,7 +241,7 @@ class TestBackbone:
     @pytest.mark.parametrize(
         ("settings", "text"),
         [
-            (dict(arch="sapiens2_2b"), "has no arch 'sapiens2_2b', it has sapiens2_0.1b"),
+            (dict(arch="sapiens2_2b"), "Arch sapiens2_2b is not in .*'sapiens2_1b'"),
             (dict(arch=dict(embed_dims=32)), "needs .*num_layers"),
             (dict(arch=small | dict(num_heads=3)), "no multiple of num_heads=3"),
             (dict(arch=small | dict(embed_dims=36, num_heads=6)), "a head of 6 channels"),

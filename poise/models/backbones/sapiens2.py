@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poise.errors import ConfigError, nearest, one_of
+from poise.errors import ConfigError, one_of
 from poise.layers import LayerScale, RMSNorm
 from poise.layers.attention import check_heads
 from poise.layers.base import BaseModule, ModuleList
@@ -27,20 +27,25 @@ from poise.models.backbones.base import (
     freeze,
     is_pretrained,
 )
+from poise.models.backbones.tokens import (
+    arch_settings,
+    arch_table,
+    layer_depth,
+    layer_indices,
+)
 from poise.models.renames import rename_old_keys
 from poise.registry import MODELS
 
 __all__ = ["Sapiens2"]
 
-#: names, channels, layers, heads; the feed-forward part is four times as wide
+#: name, channels, layers, heads, channels of the feed-forward part
 _ARCHS = (
-    ("sapiens2_0.1b", 768, 12, 12),
-    ("sapiens2_0.4b", 1024, 24, 16),
-    ("sapiens2_0.8b", 1280, 32, 16),
-    ("sapiens2_1b", 1536, 40, 24),
-    ("sapiens2_5b", 2432, 56, 32),
+    ("sapiens2_0.1b", 768, 12, 12, 3072),
+    ("sapiens2_0.4b", 1024, 24, 16, 4096),
+    ("sapiens2_0.8b", 1280, 32, 16, 5120),
+    ("sapiens2_1b", 1536, 40, 24, 6144),
+    ("sapiens2_5b", 2432, 56, 32, 9728),
 )
-_ARCH_KEYS = ("embed_dims", "num_layers", "num_heads", "feedforward_channels")
 #: layers at either end whose heads have keys of their own; between them two heads share
 _UNSHARED = 8
 _EPS = 1e-6
@@ -221,10 +226,7 @@ class Sapiens2(BaseBackbone):
         ConfigError: unknown or incomplete settings.
     """
 
-    arch_zoo = {
-        name: dict(zip(_ARCH_KEYS, (width, layers, heads, 4 * width), strict=True))
-        for name, width, layers, heads in _ARCHS
-    }
+    arch_zoo = arch_table(_ARCHS)
 
     def __init__(
         self,
@@ -247,15 +249,14 @@ class Sapiens2(BaseBackbone):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
-        settings = self._arch(arch)
+        settings = arch_settings(arch, self.arch_zoo)
         self.embed_dims, self.num_layers = settings["embed_dims"], settings["num_layers"]
         heads = settings["num_heads"]
         check_heads(self.embed_dims, heads)
         check_frozen_stages(frozen_stages, self.num_layers)
         self.frozen_stages, self.final_norm = frozen_stages, final_norm
         self.out_type = one_of(out_type, ("featmap", "raw", "cls_token"), "out_type")
-        asked = [out_indices] if isinstance(out_indices, int) else out_indices
-        self.out_indices = [i % self.num_layers for i in asked]
+        self.out_indices = layer_indices(out_indices, self.num_layers)
         self.patch_embed = PatchEmbed(
             in_channels, self.embed_dims, "Conv2d", patch_size, patch_size, padding=0,
             input_size=picture_sides(img_size),
@@ -282,20 +283,6 @@ class Sapiens2(BaseBackbone):
         if final_norm:
             self.ln1 = RMSNorm(self.embed_dims, eps=_EPS)
         self._freeze_stages()
-
-    def _arch(self, arch: str | Mapping[str, int]) -> Mapping[str, int]:
-        if isinstance(arch, Mapping):
-            lacking = [k for k in _ARCH_KEYS if k not in arch]
-            if lacking:
-                raise ConfigError(f"an arch given as a dict needs {lacking}, too; got {dict(arch)}")
-            return arch
-        name = str(arch).lower()
-        if name not in self.arch_zoo:
-            raise ConfigError(
-                f"Sapiens2 has no arch {arch!r}, it has {', '.join(self.arch_zoo)}"
-                f"{nearest(name, self.arch_zoo)}"
-            )
-        return self.arch_zoo[name]
 
     def _key_heads(self, heads: int, given: Sequence[int] | None) -> list[int]:
         """Heads of keys in each layer.
@@ -365,12 +352,5 @@ class Sapiens2(BaseBackbone):
             param_name: name of the parameter.
             prefix: of this backbone's parameters.
         """
-        count = self.num_layers + 2
-        name = param_name.removeprefix(prefix)
-        if not param_name.startswith(prefix):
-            return count - 1, count
-        if name.startswith(("cls_token", "storage_tokens", "patch_embed")):
-            return 0, count
-        if name.startswith("blocks"):
-            return int(name.split(".")[1]) + 1, count
-        return count - 1, count
+        first = ("cls_token", "storage_tokens", "patch_embed")
+        return layer_depth(param_name, prefix, layers=self.num_layers, first=first, stack="blocks")

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
-from poise.errors import ConfigError, DataError, nearest
+from poise.errors import ConfigError, DataError
 from poise.layers import (
     BaseModule,
     LayerScale,
@@ -33,6 +33,12 @@ from poise.models.backbones.base import (
     check_frozen_stages,
     freeze,
     is_pretrained,
+)
+from poise.models.backbones.tokens import (
+    arch_settings,
+    arch_table,
+    layer_depth,
+    layer_indices,
 )
 from poise.registry import MODELS
 
@@ -57,7 +63,6 @@ _ARCHS = (
     ("1b sapiens_1b", 1536, 40, 24, 6144),
     ("2b sapiens_2b", 1920, 48, 32, 7680),
 )
-_ARCH_KEYS = ("embed_dims", "num_layers", "num_heads", "feedforward_channels")
 _OUT_TYPES = ("raw", "cls_token", "featmap", "avg_featmap")
 
 
@@ -212,11 +217,7 @@ class VisionTransformer(BaseBackbone):
         ConfigError: unknown or incomplete settings.
     """
 
-    arch_zoo = {
-        name: dict(zip(_ARCH_KEYS, values, strict=True))
-        for names, *values in _ARCHS
-        for name in names.split()
-    }
+    arch_zoo = arch_table(_ARCHS)
 
     def __init__(
         self,
@@ -242,7 +243,7 @@ class VisionTransformer(BaseBackbone):
         output_cls_token: bool | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        settings = self._arch(arch)
+        settings = arch_settings(arch, self.arch_zoo)
         if output_cls_token is False:
             out_type = "featmap"
         _check_output(out_type, with_cls_token)
@@ -251,7 +252,7 @@ class VisionTransformer(BaseBackbone):
         self.img_size = tuple(_pair(img_size))
         self.out_type, self.final_norm = out_type, final_norm
         self.frozen_stages, self.interpolate_mode = frozen_stages, interpolate_mode
-        self.out_indices = self._indices(out_indices)
+        self.out_indices = layer_indices(out_indices, self.num_layers)
         patches = {
             "in_channels": in_channels,
             "input_size": self.img_size,
@@ -293,27 +294,6 @@ class VisionTransformer(BaseBackbone):
         if out_type == "avg_featmap":
             self.ln2 = norm()
         self._freeze_stages()
-
-    def _arch(self, arch: str | Config) -> Config:
-        if isinstance(arch, Mapping):
-            lacking = [k for k in _ARCH_KEYS if k not in arch]
-            if lacking:
-                raise ConfigError(f"an arch given as a dict needs {lacking}, too; got {dict(arch)}")
-            return arch
-        name = str(arch).lower()
-        if name not in self.arch_zoo:
-            raise ConfigError(
-                f"Arch {arch} is not in default archs {list(self.arch_zoo)}"
-                f"{nearest(name, self.arch_zoo)}"
-            )
-        return self.arch_zoo[name]
-
-    def _indices(self, out_indices: int | Sequence[int]) -> list[int]:
-        asked = [out_indices] if isinstance(out_indices, int) else list(out_indices)
-        found = [self.num_layers + i if i < 0 else i for i in asked]
-        if not all(0 <= i <= self.num_layers for i in found):
-            raise ConfigError(f"Invalid out_indices {asked} for {self.num_layers} layers")
-        return found
 
     def init_weights(self) -> None:
         """Apply `init_cfg`; position embeddings start as a narrow cut Gaussian."""
@@ -399,15 +379,8 @@ class VisionTransformer(BaseBackbone):
             param_name: name of the parameter.
             prefix: of this backbone's parameters.
         """
-        count = self.num_layers + 2
-        name = param_name.removeprefix(prefix)
-        if not param_name.startswith(prefix):
-            return count - 1, count
-        if name in ("cls_token", "pos_embed") or name.startswith("patch_embed"):
-            return 0, count
-        if name.startswith("layers"):
-            return int(name.split(".")[1]) + 1, count
-        return count - 1, count
+        first = ("cls_token", "pos_embed", "patch_embed")
+        return layer_depth(param_name, prefix, layers=self.num_layers, first=first, stack="layers")
 
     small = ShortForm()
     base = ShortForm()
