@@ -49,7 +49,6 @@ SCENES = {
     "3, same lenses told": {"same_focal": True},
     "2, lenses known": {"views": 2, "known": True},
     "2, 5 pixels": {"views": 2, "noise": 3.5},
-    "3, one swaps always": {"always": 1},
     "3, lens bends": {"bend": -0.08},
     "4, 2 people, offsets": {"views": 4, "people": 2, "offsets": True, "sync": True},
 }
@@ -198,7 +197,7 @@ def pose_error(pixels, scores, cameras, bodies, *, move):
 
 def draw(
     seed, *, views=3, people=1, noise=1.5, missing=0.05, swap=0.03, area=1.5, frames=FRAMES,
-    offsets=False, sync=False, known=False, differ=False, same_focal=False, always=None, bend=0.0,
+    offsets=False, sync=False, known=False, differ=False, same_focal=False, bend=0.0,
 ):  # fmt: skip
     """Errors of one scene, by name; None where it was refused."""
     from poise.errors import DataError
@@ -212,9 +211,8 @@ def draw(
     bodies = np.stack([walk(rng, h, area, frames) for h in heights], 1)
     shifts = [0, *(rng.integers(-60, 60, views - 1).tolist() if offsets else [0] * (views - 1))]
     made = [
-        seen(rng, camera, bodies, metainfo, noise=noise, missing=missing,
-             swap=1 - swap if always == v else swap, offset=shift)
-        for v, (camera, shift) in enumerate(zip(cameras, shifts, strict=True))
+        seen(rng, camera, bodies, metainfo, noise=noise, missing=missing, swap=swap, offset=shift)
+        for camera, shift in zip(cameras, shifts, strict=True)
     ]  # fmt: skip
     began = time.process_time()
     try:

@@ -15,7 +15,7 @@ from poise.errors import ArgumentError, DataError, PoiseError
 from poise.geometry import Camera
 from poise.inference.multiview import calibrate_from_people, read_cameras, triangulate
 from poise.inference.multiview.people.adjusting import Observed, Settings, State, adjust, covariance
-from poise.inference.multiview.people.body import Body, median_height
+from poise.inference.multiview.people.body import Body
 from poise.structures import parse_pose_metainfo
 
 COCO = parse_pose_metainfo({"from_file": "configs/_base_/datasets/coco.py"})
@@ -78,7 +78,6 @@ def test_cameras_come_back(found, three):
     for got, true in zip(found.cameras, three.cameras, strict=True):
         assert got.matrix[0, 0] == pytest.approx(true.matrix[0, 0], rel=0.03)
         assert (got.name, got.size) == (true.name, true.size)
-    assert [own.mixed for own in found.accuracy] == [0, 0, 0]
     assert 0.5 < found.error < 2.0
     assert found.offset_options() == ""
 
@@ -175,26 +174,12 @@ def test_people_without_ids_are_followed(walkers):
     assert off(scene.calibrate(height=1.75), scene.cameras)[0].max() < 1.0
 
 
-def test_a_view_that_takes_left_for_right_is_exchanged(walkers):
-    scene = Scene(walkers, seed=2)
-    swap = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
-    for result in scene.results[1]:
-        fields = result.instances
-        fields.set_field(fields.keypoints[:, swap], "keypoints")
-        fields.set_field(fields.keypoint_scores[:, swap], "keypoint_scores")
-    found = scene.calibrate(height=1.75)
-    assert "cam1 takes left for right and right for left; exchanged" in found.text()
-    assert off(found, scene.cameras)[0].max() < 0.5
-
-
-def test_moments_with_sides_mixed_up_are_left_out(walkers):
+def test_moments_with_sides_mixed_up_do_no_harm(walkers):
     scene = Scene(walkers, seed=2)
     swap = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
     for result in scene.results[1][::10]:
         result.instances.set_field(result.instances.keypoints[:, swap], "keypoints")
-    found = scene.calibrate(height=1.75)
-    assert found.accuracy[1].mixed >= 2
-    assert off(found, scene.cameras)[0].max() < 0.5
+    assert off(scene.calibrate(height=1.75), scene.cameras)[0].max() < 0.5
 
 
 def test_a_single_pair_of_known_lenses(walkers):
@@ -274,7 +259,7 @@ def test_an_offset_that_is_not_clear_is_refused(walkers):
         ({"person": "one"}, "person="),
         ({"offsets": "find"}, "or 'auto'"),
         ({"offsets": {"cam9": 3}}, "there is no camera or view 'cam9'"),
-        ({"distance": ("cam0", "cam9", 2.0)}, "there is no camera 'cam9'; there are cam0"),
+        ({"distance": ("cam0", "cam9", 2.0)}, "there is no camera or view 'cam9'; there are cam0"),
         ({"limb": ("knee:ankle", 0.4)}, "such as left_knee:left_ankle; got 'knee:ankle'"),
     ],
 )
@@ -308,7 +293,7 @@ def test_somebody_else_for_a_while_is_told(walkers):
 def test_height_of_a_body_of_known_build(walkers):
     rng = np.random.default_rng(0)
     heights = [
-        median_height(Body.of(COCO), walkers.walk(rng, 1.8, 1.5, 50)[:, Body.of(COCO).index])
+        Body.of(COCO).height(walkers.walk(rng, 1.8, 1.5, 50)[:, Body.of(COCO).index])
         for _ in range(20)
     ]
     # builds are drawn with a deviation of three parts in a hundred

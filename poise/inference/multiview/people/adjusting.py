@@ -32,7 +32,8 @@ _ALIKE = 0.03
 _REPEATS = 25
 #: Numbers of a camera: turn, shift, logarithm of the focal length.
 _OWN = 7
-_ROWS, _COLUMNS = np.arange(3)[:, None], np.arange(3)[None]
+#: Depth below which a point counts as behind a camera, which is as wrong as can be.
+_BEHIND, _WRONG = 1e-6, 1e6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,16 +102,22 @@ class State:
     points: Array
 
 
-@dataclasses.dataclass
-class _Normal:
-    """Normal equations, the joints of each row by themselves; G numbers that all rows share."""
+@dataclasses.dataclass(frozen=True)
+class _Linear:
+    """Weighted errors and their slopes: E of each row, n of what is expected.
 
-    shared: Array  # (G, G)
-    right: Array  # (G,)
-    own: Array  # (R, 3 K, 3 K)
-    own_right: Array  # (R, 3 K)
-    mixed: Array  # (R, 3 K, G)
-    row_right: Array  # (R, G)
+    Attributes:
+        missing: (R, E) what a step should add to the errors.
+        own: (R, E, 3 K) slopes along the joints of the row.
+        shared: (R, E, G) and along what all rows share.
+        expected, missed: (n, G), (n,) the same of what is expected of the shared numbers.
+    """
+
+    missing: Array
+    own: Array
+    shared: Array
+    expected: Array
+    missed: Array
 
 
 def adjust(
@@ -119,9 +126,12 @@ def adjust(
     """The state at which joints lie where they are seen and limbs keep their lengths; its cost."""
     problem = _Problem(seen, state, settings)
     cost, damping = problem.cost(state), 1e-3
-    normal = problem.normal(state)
+    linear = problem.linear(state)
     for _ in range(steps):
-        moved = problem.moved(state, *_solved(normal, damping))
+        matrix, scores, inner = _eliminated(linear, damping)
+        right = scores.sum(0) + linear.expected.T @ linear.missed
+        shared = np.linalg.lstsq(matrix, right, rcond=1e-14)[0]
+        moved = problem.moved(state, shared, inner[..., -1] - inner[..., :-1] @ shared)
         value = problem.cost(moved)
         if not value < cost:
             damping *= 5
@@ -132,22 +142,29 @@ def adjust(
         damping = max(damping / 5, 1e-9)
         if saved < _ENOUGH * cost:
             break
-        normal = problem.normal(state)
+        linear = problem.linear(state)
     return state, cost
 
 
-def _solved(normal: _Normal, damping: float) -> tuple[Array, Array]:
-    """Steps (G,) and (R, 3 K) of Levenberg and Marquardt."""
-    own = normal.own.copy()
+def _eliminated(linear: _Linear, damping: float) -> tuple[Array, Array, Array]:
+    """Normal equations of the shared numbers, at joints that follow.
+
+    Returns:
+        matrix: (G, G).
+        scores: (R, G) each row's part of the right side.
+        inner: (R, 3 K, G + 1) the steps of joints per shared number, and without any.
+    """
+    turned = linear.own.transpose(0, 2, 1)
+    own = turned @ linear.own
     size = np.arange(own.shape[1])
+    # joints of which nothing trusted is left do not move
     own[:, size, size] = own[:, size, size] * (1 + damping) + 1e-9
-    both = np.concatenate((normal.mixed, normal.own_right[..., None]), -1)
-    inner = np.linalg.solve(own, both)
-    reduced = normal.shared + damping * np.diag(np.diag(normal.shared))
-    reduced = reduced - np.einsum("rig,rih->gh", normal.mixed, inner[..., :-1], optimize=True)
-    right = normal.right - np.einsum("rig,ri->g", normal.mixed, inner[..., -1])
-    shared = np.linalg.lstsq(reduced, right, rcond=1e-14)[0]
-    return shared, inner[..., -1] - inner[..., :-1] @ shared
+    both = np.concatenate((linear.shared, linear.missing[..., None]), -1)
+    inner = np.linalg.solve(own, turned @ both)
+    left = linear.shared.transpose(0, 2, 1) @ (both - linear.own @ inner)
+    whole = (linear.shared**2).sum((0, 1)) + (linear.expected**2).sum(0)
+    matrix = left[..., :-1].sum(0) + linear.expected.T @ linear.expected
+    return matrix + damping * np.diag(whole), left[..., -1], inner
 
 
 def covariance(seen: Observed, state: State, settings: Settings, blocks: int) -> Array:
@@ -158,23 +175,13 @@ def covariance(seen: Observed, state: State, settings: Settings, blocks: int) ->
     inverse of the normal matrix.
     """
     problem = _Problem(seen, state, settings)
-    normal = problem.normal(state)
-    # joints of which nothing trusted is left move freely
-    size = np.arange(normal.own.shape[1])
-    normal.own[:, size, size] *= 1 + 1e-9
-    normal.own[:, size, size] += 1e-9
-    both = np.concatenate((normal.mixed, normal.own_right[..., None]), -1)
-    inner = np.linalg.solve(normal.own, both)
-    reduced = normal.shared - np.einsum("rig,rih->gh", normal.mixed, inner[..., :-1], optimize=True)
-    plain = np.linalg.pinv(reduced, rcond=1e-13, hermitian=True)
-    scores = normal.row_right - np.einsum("rig,ri->rg", normal.mixed, inner[..., -1])
+    matrix, scores, _ = _eliminated(problem.linear(state), 1e-9)
+    plain = np.linalg.pinv(matrix, rcond=1e-13, hermitian=True)
     order = np.argsort(np.argsort(seen.times, kind="stable"), kind="stable")
     block = order * blocks // max(len(order), 1)
     sums = np.zeros((blocks, scores.shape[1]))
     np.add.at(sums, block, scores)
-    spread = sums - sums.mean(0)
-    middle = spread.T @ spread * blocks / max(blocks - 1, 1)
-    clustered = plain @ middle @ plain
+    clustered = plain @ np.cov(sums.T, bias=False) @ plain * blocks
     own = np.maximum(np.diag(plain), 1e-300)
     # at least as if errors that repeat had counted once
     factor = np.sqrt(np.maximum(np.diag(clustered) / own, _REPEATS))
@@ -184,36 +191,33 @@ def covariance(seen: Observed, state: State, settings: Settings, blocks: int) ->
 
 
 class _Problem:
-    """Residuals, their slopes and what of the numbers moves."""
+    """Errors, their slopes and what of the numbers moves."""
 
     def __init__(self, seen: Observed, state: State, settings: Settings) -> None:
         self.seen, self.settings = seen, settings
         self.known: Array = np.asarray(np.isfinite(state.points).all(-1))
-        self.there = np.isfinite(seen.spread) & self.known[None]
-        self.inverse = np.where(self.there, 1 / np.where(self.there, seen.spread, 1), 0)
-        self.pixels = np.where(self.there[..., None], seen.pixels, 0)
+        self.inverse = np.where(self.known, 1 / seen.spread, 0)
+        self.pixels = np.where(self.inverse[..., None] > 0, seen.pixels, 0)
         a, b = seen.limbs.T
         self.tied = self.known[:, a] & self.known[:, b]
         V, (P, M) = len(state.turns), state.lengths.shape
         self.size = _OWN * V + P * M
-        self.chosen = self._choice(V, P * M)
+        self.chosen = self._choice(V)
         # lengths that are seen hold the scale; others would let it slip
         count = np.zeros((P, M))
         np.add.at(count, (seen.people[:, None], seen.kinds[None]), self.tied)
         self.scale = np.zeros(self.size)
         self.scale[_OWN * V :] = count.ravel() / max(count.sum(), 1)
 
-    def _choice(self, V: int, lengths: int) -> Array:
+    def _choice(self, V: int) -> Array:
         """(all, G) matrix from the numbers that move to all of them."""
-        groups = [int(g) for g in np.unique(self.settings.groups) if g >= 0]
-        columns = []
-        for v in range(1, V):
-            columns += [_unit(self.size, [_OWN * v + i]) for i in range(6)]
-        for group in groups:
-            own = np.flatnonzero(self.settings.groups == group)
-            columns.append(_unit(self.size, (_OWN * own + 6).tolist()))
-        columns += [_unit(self.size, [_OWN * V + i]) for i in range(lengths)]
-        return np.stack(columns, 1)
+        every, groups = np.eye(self.size), self.settings.groups
+        focals = every[:, 6 : _OWN * V : _OWN]
+        parts = [every[:, _OWN * v : _OWN * v + 6] for v in range(1, V)]
+        parts += [
+            focals[:, groups == g].sum(1, keepdims=True) for g in np.unique(groups[groups >= 0])
+        ]
+        return np.concatenate([*parts, every[:, _OWN * V :]], 1)
 
     def moved(self, state: State, shared: Array, own: Array) -> State:
         """The state after a step."""
@@ -236,149 +240,104 @@ class _Problem:
         points = np.where(self.known[..., None], state.points, 1.0)
         turned = np.einsum("vij,rkj->vrki", state.turns, points, optimize=True)
         local = turned + state.shifts[:, None, None]
-        depth = local[..., 2:]
-        focal = np.exp(state.focals)[:, None, None, None]
-        flat = local[..., :2] / np.where(depth > 1e-6, depth, np.nan) * focal
-        # behind a camera: as wrong as can be, and nothing says where to
-        off = np.where(np.isfinite(flat), flat - self.pixels, 1e6)
+        before = local[..., 2:] > _BEHIND
+        flat = local[..., :2] / np.where(before, local[..., 2:], 1)
+        flat = flat * np.exp(state.focals)[:, None, None, None]
+        off = np.where(before, flat - self.pixels, _WRONG)
         return off * self.inverse[..., None], turned, local
 
-    def _limb_errors(self, state: State) -> tuple[Array, Array, Array]:
-        """Errors (R, L), differences (R, L, 3) and squared lengths (R, L)."""
+    def _limb_errors(self, state: State) -> tuple[Array, Array]:
+        """Errors (R, L) and their slopes along the first end (R, L, 3)."""
         a, b = self.seen.limbs.T
         apart = np.where(self.tied[..., None], state.points[:, a] - state.points[:, b], 1.0)
         square = np.maximum((apart**2).sum(-1), 1e-18)
         wanted = state.lengths[self.seen.people][:, self.seen.kinds]
-        return np.where(self.tied, (np.log(square) / 2 - wanted) / _LIMB_SPREAD, 0), apart, square
+        errors = np.where(self.tied, (np.log(square) / 2 - wanted) / _LIMB_SPREAD, 0)
+        return errors, apart / square[..., None] / _LIMB_SPREAD
 
-    def _prior(self, state: State) -> tuple[Array, Array, float]:
+    def _expected(self, state: State) -> tuple[Array, Array, float]:
         """Errors of what is expected, (n,), their slopes (n, all), and the cost."""
-        places = _OWN * np.arange(len(state.turns)) + 6
-        settings = self.settings
-        rows, errors = [self.scale / _SCALE_SPREAD], [0.0]
-        cost = 0.0
-        for v in np.flatnonzero(settings.groups >= 0).tolist():
-            one = _unit(self.size, [places[v]])
-            count = int((settings.groups == settings.groups[v]).sum())
-            weight = np.sqrt(_REPEATS) / settings.doubt / np.sqrt(count)
-            errors.append((state.focals[v] - settings.guess[v]) * weight)
-            cost += errors[-1] ** 2
-            rows.append(one * weight)
-            same = settings.alike == settings.alike[v]
-            if settings.alike[v] >= 0 and same.sum() > 1:
-                off = (state.focals[v] - state.focals[same].mean()) / _ALIKE
-                # cameras that differ after all do so without pulling at the others
-                weight = np.sqrt(_REPEATS / (1 + off**2 / _TRUSTED**2))
-                cost += _REPEATS * _TRUSTED**2 * np.log1p(off**2 / _TRUSTED**2)
-                errors.append(off * weight)
-                rows.append((one - _unit(self.size, places[same]) / same.sum()) * weight / _ALIKE)
-        return np.array(errors), np.stack(rows), cost
+        guess, groups, alike = self.settings.guess, self.settings.groups, self.settings.alike
+        slopes = np.eye(self.size)[6 : _OWN * len(groups) : _OWN]
+        free = groups >= 0
+        weight = np.sqrt(_REPEATS / np.bincount(groups[free])[groups[free]]) / self.settings.doubt
+        off = (state.focals - guess)[free] * weight
+        same = (alike[:, None] == alike) & (alike >= 0)
+        apart = np.diag(alike >= 0) - same / np.maximum(same.sum(1, keepdims=True), 1)
+        # cameras that differ after all do so without pulling at the others
+        square = (apart @ state.focals / _ALIKE) ** 2
+        pull = np.sqrt(_REPEATS * _trust(square)) / _ALIKE
+        errors = (np.zeros(1), off, apart @ state.focals * pull)
+        rows = (
+            self.scale[None] / _SCALE_SPREAD,
+            slopes[free] * weight[:, None],
+            apart @ slopes * pull[:, None],
+        )
+        cost = float((off**2).sum() + _REPEATS * _loss(square).sum())
+        return np.concatenate(errors), np.concatenate(rows), cost
 
     def cost(self, state: State) -> float:
         """The sum of all losses."""
-        off, _, _ = self._pixel_errors(state)
-        limbs, _, _ = self._limb_errors(state)
-        square = _TRUSTED**2
-        total = square * np.log1p((off**2).sum(-1) / square).sum()
-        total += square * np.log1p(limbs**2 / square).sum()
-        return float(total) + self._prior(state)[2]
+        pixels = (self._pixel_errors(state)[0] ** 2).sum(-1)
+        limbs = self._limb_errors(state)[0] ** 2
+        return float(_loss(pixels).sum() + _loss(limbs).sum()) + self._expected(state)[2]
 
-    def normal(self, state: State) -> _Normal:
-        R, K = self.known.shape
-        own = np.zeros((R, K, 3, K, 3))
-        own_right = np.zeros((R, K, 3))
-        mixed = np.zeros((R, K, 3, self.size))
-        row_right = np.zeros((R, self.size))
-        shared = np.zeros((self.size, self.size))
-        self._add_pixels(state, own, own_right, mixed, row_right, shared)
-        self._add_limbs(state, own, own_right, mixed, row_right, shared)
-        # what nobody knows does not move
-        r, k = np.nonzero(~self.known)
-        own[r, k, :, k] += np.eye(3)
-        right = row_right.sum(0)
-        errors, slopes, _ = self._prior(state)
-        shared += slopes.T @ slopes
-        right -= slopes.T @ errors
-        pick = self.chosen
-        return _Normal(
-            pick.T @ shared @ pick,
-            pick.T @ right,
-            own.reshape(R, 3 * K, 3 * K),
-            own_right.reshape(R, 3 * K),
-            mixed.reshape(R, 3 * K, -1) @ pick,
-            row_right @ pick,
+    def linear(self, state: State) -> _Linear:
+        """All errors, and how they change."""
+        pixels, limbs = self._linear_pixels(state), self._linear_limbs(state)
+        missing, own, shared = (
+            np.concatenate(parts, 1) for parts in zip(pixels, limbs, strict=True)
         )
+        errors, slopes, _ = self._expected(state)
+        return _Linear(missing, own, shared @ self.chosen, slopes @ self.chosen, -errors)
 
-    def _add_pixels(
-        self,
-        state: State,
-        own: Array,
-        own_right: Array,
-        mixed: Array,
-        row_right: Array,
-        shared: Array,
-    ) -> None:
+    def _linear_pixels(self, state: State) -> tuple[Array, Array, Array]:
         off, turned, local = self._pixel_errors(state)
-        weight = 1 / (1 + (off**2).sum(-1) / _TRUSTED**2)
-        weight = np.where(local[..., 2] > 1e-6, weight, 0)
-        keypoint = np.arange(self.known.shape[1])
-        for v, focal in enumerate(np.exp(state.focals)):
-            scale = self.inverse[v] * np.sqrt(weight[v])
-            depth = np.where(local[v, ..., 2] > 1e-6, local[v, ..., 2], 1)
-            x, y = local[v, ..., 0] / depth, local[v, ..., 1] / depth
-            slope = np.zeros((*depth.shape, 2, 3))
-            slope[..., 0, 0] = slope[..., 1, 1] = focal / depth
-            slope[..., 0, 2], slope[..., 1, 2] = -focal * x / depth, -focal * y / depth
-            slope *= scale[..., None, None]
-            bent = np.zeros((*depth.shape, 2, _OWN))
-            # a small turn w moves a turned point p by w x p
-            bent[..., :3] = np.cross(turned[v][..., None, :], slope)
-            bent[..., 3:6] = slope
-            bent[..., 6] = focal * np.stack((x, y), -1) * scale[..., None]
-            inner = slope @ state.turns[v]
-            error = -off[v] * np.sqrt(weight[v])[..., None]
-            columns = slice(_OWN * v, _OWN * (v + 1))
-            own[:, keypoint, :, keypoint] += np.einsum("rkci,rkcj->krij", inner, inner)
-            own_right += np.einsum("rkci,rkc->rki", inner, error)
-            mixed[..., columns] += np.einsum("rkci,rkcg->rkig", inner, bent)
-            row_right[:, columns] += np.einsum("rkcg,rkc->rg", bent, error)
-            flat = bent.reshape(-1, _OWN)
-            shared[columns, columns] += flat.T @ flat
+        V, R, K, _ = off.shape
+        before = local[..., 2] > _BEHIND
+        # nothing says where to, behind a camera
+        weight = np.where(before, np.sqrt(_trust((off**2).sum(-1))), 0)
+        depth = np.where(before, local[..., 2], 1)
+        flat = local[..., :2] / depth[..., None]
+        focal = np.exp(state.focals)[:, None, None]
+        slope = np.zeros((V, R, K, 2, 3))
+        slope[..., 0, 0] = slope[..., 1, 1] = 1
+        slope[..., 2] = -flat
+        slope *= (focal / depth * self.inverse * weight)[..., None, None]
+        # a small turn w moves a turned point p by w x p
+        turn = np.cross(turned[..., None, :], slope)
+        zoom = flat * (focal * self.inverse * weight)[..., None]
+        camera = np.concatenate((turn, slope, zoom[..., None]), -1)
+        own = np.zeros((R, V, K, 2, K, 3))
+        every = np.arange(K)
+        inner = slope @ state.turns[:, None, None]
+        own[:, :, every, :, every] = inner.transpose(2, 1, 0, 3, 4)
+        shared = np.zeros((R, V, K, 2, self.size))
+        for v in range(V):
+            shared[:, v, ..., _OWN * v : _OWN * (v + 1)] = camera[v]
+        missing = -(off * weight[..., None]).transpose(1, 0, 2, 3)
+        return missing.reshape(R, -1), own.reshape(R, -1, 3 * K), shared.reshape(R, -1, self.size)
 
-    def _add_limbs(
-        self,
-        state: State,
-        own: Array,
-        own_right: Array,
-        mixed: Array,
-        row_right: Array,
-        shared: Array,
-    ) -> None:
-        errors, apart, square = self._limb_errors(state)
-        weight = np.where(self.tied, 1 / (1 + errors**2 / _TRUSTED**2), 0)
-        slope = apart / square[..., None] / _LIMB_SPREAD
-        M = state.lengths.shape[1]
-        start = _OWN * len(state.turns)
-        rows = np.arange(len(errors))
-        for number, ((a, b), kind) in enumerate(zip(self.seen.limbs, self.seen.kinds, strict=True)):
-            u, w, e = slope[:, number], weight[:, number], -errors[:, number]
-            outer = np.einsum("r,ri,rj->rij", w, u, u)
-            own[:, a, :, a] += outer
-            own[:, b, :, b] += outer
-            own[:, a, :, b] -= outer
-            own[:, b, :, a] -= outer
-            pull = (w * e)[:, None] * u
-            own_right[:, a] += pull
-            own_right[:, b] -= pull
-            column = start + self.seen.people * M + kind
-            across = -(w / _LIMB_SPREAD)[:, None] * u
-            mixed[rows, a, :, column] += across
-            mixed[rows, b, :, column] -= across
-            np.add.at(row_right, (rows, column), -w * e / _LIMB_SPREAD)
-            np.add.at(shared, (column, column), w / _LIMB_SPREAD**2)
+    def _linear_limbs(self, state: State) -> tuple[Array, Array, Array]:
+        errors, slope = self._limb_errors(state)
+        (R, K), (a, b) = self.known.shape, self.seen.limbs.T
+        weight = np.where(self.tied, np.sqrt(_trust(errors**2)), 0)
+        own = np.zeros((R, len(a), K, 3))
+        every = np.arange(len(a))
+        own[:, every, a] = slope * weight[..., None]
+        own[:, every, b] = -slope * weight[..., None]
+        shared = np.zeros((R, len(a), self.size))
+        first = _OWN * len(state.turns) + self.seen.people * state.lengths.shape[1]
+        columns = first[:, None] + self.seen.kinds
+        shared[np.arange(R)[:, None], every, columns] = -weight / _LIMB_SPREAD
+        return -errors * weight, own.reshape(R, -1, 3 * K), shared
 
 
-def _unit(size: int, places: object) -> Array:
-    row = np.zeros(size)
-    row[list(places)] = 1  # type: ignore[call-overload]
-    return row
+def _loss(square: Array) -> Array:
+    """Cauchy's, of squared errors in standard deviations."""
+    return np.asarray(_TRUSTED**2 * np.log1p(square / _TRUSTED**2))
+
+
+def _trust(square: Array) -> Array:
+    """What such an error's square weighs beside the loss."""
+    return np.asarray(1 / (1 + square / _TRUSTED**2))

@@ -9,19 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from poise._arrays import Array
 from poise.errors import ArgumentError, DataError, one_of
 from poise.geometry.camera_model import Camera
 from poise.geometry.triangulation import triangulate_points
 from poise.inference.multiview.people.adjusting import Settings, covariance
 from poise.inference.multiview.people.body import Body
-from poise.inference.multiview.people.grounding import (
-    Ground,
-    Scale,
-    check_lengths,
-    ground_of,
-    scale_of,
-)
+from poise.inference.multiview.people.grounding import Ground, Scale, ground_of, scale_of
 from poise.inference.multiview.people.judging import (
     check_agreement,
     check_angles,
@@ -30,8 +23,8 @@ from poise.inference.multiview.people.judging import (
 )
 from poise.inference.multiview.people.report import Accuracy, PeopleCalibrated
 from poise.inference.multiview.people.solving import Solution, solve
-from poise.inference.multiview.people.starting import Pair, Scene, all_pairs, swapped
-from poise.inference.multiview.people.timing import lag_of, offsets_of
+from poise.inference.multiview.people.starting import Pair, Scene, all_pairs
+from poise.inference.multiview.people.timing import offsets_of, timing_note
 from poise.inference.multiview.people.tracks import Track, extent_of, plain_view, tracks_of
 from poise.inference.multiview.views import PERSONS, View, check_together, gather_view, named_view
 from poise.inference.results.pose_result import PoseResult
@@ -44,10 +37,6 @@ __all__ = ["calibrate_from_people"]
 _FOCAL, _DOUBT = 0.9, 0.3
 #: The same deviation where a field of view was told.
 _TOLD_DOUBT = 0.05
-#: Frames of the largest offset, when it is looked for and when it is only checked.
-_REACH, _CHECKED_REACH = 150, 30
-#: How much better another offset must be to be mentioned.
-_BETTER = 0.8
 #: Blocks of time that count as one draw each.
 _BLOCKS = 10
 
@@ -100,22 +89,24 @@ def calibrate_from_people(
     check_together(gathered)
     body = Body.of(gathered[0].metainfo)
     titles = [view.camera.name for view in gathered]
-    check_lengths(body, titles, limb, distance)
+    if limb is not None:
+        body.pair(limb[0])
+    for name in distance[:2] if distance is not None else ():
+        named_view(gathered, name)
     plain = [plain_view(view, body) for view in gathered]
     tracks = [tracks_of(view, person) for view in plain]
     check_tracks(plain, tracks)
     frames, notes = _offsets(plain, tracks, offsets)
     settings = _settings(gathered, titles, known, fov, same_focal=same_focal)
     scene = Scene(plain, tracks, frames, body, settings, person)
-    pairs, exchanged = _unmixed(scene)
-    notes += [f"{titles[v]} takes left for right and right for left; exchanged" for v in exchanged]
+    pairs = all_pairs(scene)
     notes += check_agreement(titles, {which: pair.part for which, pair in pairs.items()})
     solution = solve(scene, pairs)
     points = triangulate_points(
         solution.matched.pixels, solution.cameras, scores=solution.matched.scores,
         min_score=0.3, max_error=6 * float(np.max(solution.errors)),
     ).points  # fmt: skip
-    notes += check_angles(titles, _largest_angle(solution.cameras, points))
+    notes += check_angles(solution.cameras, points)
     scale = scale_of(
         body, points, solution.matched.ids, solution.cameras,
         height=height, limb=limb, distance=distance,
@@ -216,14 +207,14 @@ def _settings(
     return Settings(groups, alike, np.log(focals), _DOUBT if fov is None else _TOLD_DOUBT)
 
 
-# -------------------------------------------------------------------- time and sides
+# ---------------------------------------------------------------------------- time
 
 
 def _offsets(
     views: list[View], tracks: Sequence[Sequence[Track]], given: Mapping[str, int] | str | None
 ) -> tuple[list[int], list[str]]:
     if given == "auto":
-        return offsets_of([view.camera.name for view in views], tracks, _REACH)
+        return offsets_of([view.camera.name for view in views], tracks)
     if isinstance(given, str):
         raise ArgumentError(f"offsets= is a dict of view -> frames, or 'auto'; got {given!r}")
     frames = [0] * len(views)
@@ -234,50 +225,12 @@ def _offsets(
 
 def _timing_notes(scene: Scene, pairs: Mapping[tuple[int, int], Pair]) -> list[str]:
     """Where other offsets would fit better."""
-    names, tracks, offsets = scene.names, scene.tracks, scene.offsets
     notes = []
-    for (a, b), pair in pairs.items():
-        i, j = pair.matches[0]
-        one, other = (
-            dataclasses.replace(tracks[v][n], frames=tracks[v][n].frames - offsets[v])
-            for v, n in ((a, i), (b, j))
-        )
-        lag = lag_of(one, other, _CHECKED_REACH)
-        if lag is not None and lag.clear and lag.frames and lag.error < _BETTER * lag.now:
-            notes.append(
-                f"{names[b]} and {names[a]} would fit better {lag.frames:+d} frames apart "
-                f"({lag.error:.1f} px instead of {lag.now:.1f}); if they did not begin together, "
-                "run again with --sync"
-            )
+    for pair, found in pairs.items():
+        own = zip(pair, found.matches[0], strict=True)
+        one, other = (scene.tracks[v][n].later(-scene.offsets[v]) for v, n in own)
+        notes += timing_note((scene.names[pair[0]], scene.names[pair[1]]), one, other)
     return notes
-
-
-def _unmixed(scene: Scene) -> tuple[dict[tuple[int, int], Pair], list[int]]:
-    """Make left and right of all views agree, in place; the pairs, and which were exchanged."""
-    pairs, views, swap = all_pairs(scene), scene.views, scene.body.swap
-    sides = {max(pairs.items(), key=lambda item: item[1].worth)[0][0]: False}
-    while True:
-        edges = {p: pair for p, pair in pairs.items() if (p[0] in sides) != (p[1] in sides)}
-        if not edges:
-            break
-        (a, b), pair = max(edges.items(), key=lambda item: item[1].worth)
-        here, there = (a, b) if a in sides else (b, a)
-        sides[there] = sides[here] != pair.swapped
-    exchanged = [v for v, side in sides.items() if side]
-    if 2 * len(exchanged) > len(sides):
-        exchanged = [v for v, side in sides.items() if not side]
-    for v in sorted(exchanged):
-        scene.tracks[v] = swapped(scene.tracks[v], swap)
-        frames = {
-            t: dataclasses.replace(
-                seen, keypoints=seen.keypoints[:, swap], scores=seen.scores[:, swap]
-            )
-            for t, seen in views[v].frames.items()
-        }
-        views[v] = dataclasses.replace(views[v], frames=frames)
-    if exchanged:
-        pairs = all_pairs(scene)
-    return pairs, sorted(exchanged)
 
 
 # ------------------------------------------------------------------------ what goes out
@@ -294,16 +247,6 @@ def _placed(camera: Camera, own: Camera, scale: Scale, ground: Ground, *, keep: 
     return dataclasses.replace(camera, matrix=matrix, rotation=rotation, translation=translation)
 
 
-def _largest_angle(cameras: Sequence[Camera], points: Array) -> float:
-    """Radians between the rays of the two cameras that look from the most different sides."""
-    known = points[np.isfinite(points).all(-1)]
-    rays = np.stack([known - camera.center for camera in cameras])
-    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
-    angles = np.arccos(np.clip(np.einsum("vnk,wnk->vwn", rays, rays), -1, 1))
-    # of rays that lie opposite, too, only two lines meet
-    return float(np.median(np.minimum(angles, np.pi - angles), axis=-1).max())
-
-
 def _accuracy(solution: Solution, settings: Settings) -> list[Accuracy]:
     """How sure each camera is, against the first; lengths in units of the solution."""
     spread = covariance(solution.seen, solution.state, settings, _BLOCKS)
@@ -317,7 +260,6 @@ def _accuracy(solution: Solution, settings: Settings) -> list[Accuracy]:
             Accuracy(
                 rows=int(np.isfinite(solution.seen.spread[v]).any(-1).sum()),
                 error=float(solution.errors[v]),
-                mixed=int(solution.mixed[v]),
                 turn=float(np.rad2deg(np.sqrt(np.linalg.eigvalsh(part[:3, :3])[-1].clip(0)))),
                 place=float(np.sqrt(np.trace(slope @ part[:6, :6] @ slope.T).clip(0))),
                 focal=float(np.sqrt(part[6, 6].clip(0))),

@@ -30,20 +30,16 @@ class Relation:
 
     Attributes:
         turn, shift: (3, 3), (3,) of length 1.
-        inliers: (N,) bool.
-        angle: median angle between the rays of the inliers, radians.
+        essential: (3, 3).
+        angle: median angle between the rays of points that agree, radians.
+        part: of the points that agree.
     """
 
     turn: Array
     shift: Array
-    inliers: Array
+    essential: Array
     angle: float
-
-    @property
-    def essential(self) -> Array:
-        """(3, 3)."""
-        x, y, z = self.shift
-        return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ self.turn
+    part: float
 
 
 def relation(a: Array, b: Array, limit: float) -> Relation | None:
@@ -62,22 +58,24 @@ def relation(a: Array, b: Array, limit: float) -> Relation | None:
     )
     if found is None or found.shape != (3, 3) or not np.isfinite(found).all():
         return None
-    inliers = np.asarray(sampson(found, a, b) < limit)
-    if inliers.sum() < 8:
+    near = np.asarray(sampson(found, a, b) < limit)
+    if near.sum() < 8:
         return None
-    _, turn, shift, _ = cv2.recoverPose(found, a[inliers], b[inliers], eye)
-    shift = np.ravel(shift)
-    rays = np.concatenate((a, np.ones((len(a), 1))), 1) @ turn.T
-    others = np.concatenate((b, np.ones((len(b), 1))), 1)
+    _, turn, shift, _ = cv2.recoverPose(found, a[near], b[near], eye)
+    rays, others = _plane(a[near]) @ turn.T, _plane(b[near])
     cosine = (rays * others).sum(1) / np.linalg.norm(rays, axis=1) / np.linalg.norm(others, axis=1)
-    angle = float(np.median(np.arccos(np.clip(cosine[inliers], -1, 1))))
-    return Relation(turn, shift, inliers, angle)
+    angle = float(np.median(np.arccos(np.clip(cosine, -1, 1))))
+    return Relation(turn, np.ravel(shift), found, angle, float(near.mean()))
+
+
+def _plane(points: Array) -> Array:
+    """(..., 3) points (..., 2) with z = 1."""
+    return np.concatenate((points, np.ones((*points.shape[:-1], 1))), -1)
 
 
 def sampson(matrix: Array, a: Array, b: Array) -> Array:
     """(...) distances of points (..., 2) from what a fundamental matrix (3, 3) allows."""
-    one = np.ones((*a.shape[:-1], 1))
-    p, q = np.concatenate((a, one), -1), np.concatenate((b, one), -1)
+    p, q = _plane(a), _plane(b)
     lines, back = p @ matrix.T, q @ matrix
     bottom = (lines[..., :2] ** 2).sum(-1) + (back[..., :2] ** 2).sum(-1)
     return np.abs((q * lines).sum(-1)) / np.sqrt(np.maximum(bottom, 1e-300))
@@ -104,23 +102,13 @@ def _fundamental_error(p: Array, q: Array) -> float:
     """Mean of Sampson errors that are cut at three times the median, at the best matrix."""
     scale = (np.std(p) + np.std(q)) / 2
     p, q = (p - p.mean(0)) / scale, (q - q.mean(0)) / scale
-    one = np.ones((len(p), 1))
-    rows = (np.concatenate((q, one), 1)[:, :, None] * np.concatenate((p, one), 1)[:, None]).reshape(
-        -1, 9
-    )
-    weight = np.ones(len(p))
-    error = np.zeros(len(p))
+    rows = (_plane(q)[:, :, None] * _plane(p)[:, None]).reshape(-1, 9)
+    weight = error = np.ones(len(p))
     for _ in range(_ROUNDS):
         scaled = rows * weight[:, None]
         matrix = np.linalg.eigh(scaled.T @ scaled)[1][:, 0].reshape(3, 3)
         left, stretch, right = np.linalg.svd(matrix)
         matrix = left[:, :2] * stretch[:2] @ right[:2]
-        lines, back = (
-            rows.reshape(-1, 3, 3)[:, 2, :] @ matrix.T,
-            rows.reshape(-1, 3, 3)[:, :, 2] @ matrix,
-        )
-        gradient = np.sqrt((lines[:, :2] ** 2).sum(1) + (back[:, :2] ** 2).sum(1)) + 1e-12
-        error = np.abs(rows @ matrix.ravel()) / gradient
-        middle = np.median(error) + 1e-12
-        weight = 1 / gradient / np.sqrt(1 + (error / (2 * middle)) ** 2)
+        error = sampson(matrix, p, q)
+        weight = 1 / np.sqrt(1 + (error / (2 * np.median(error) + 1e-12)) ** 2)
     return float(np.minimum(error, 3 * np.median(error)).mean() * scale)

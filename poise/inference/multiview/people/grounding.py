@@ -10,17 +10,9 @@ import numpy as np
 from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry.camera_model import Camera
-from poise.inference.multiview.people.body import (
-    ADULT_HEIGHT,
-    ADULT_SPREAD,
-    Body,
-    floor_of_ankles,
-    hips_over_floor,
-    median_height,
-    names_of,
-)
+from poise.inference.multiview.people.body import ADULT_HEIGHT, ADULT_SPREAD, LEVELS, Body
 
-__all__ = ["Ground", "Scale", "check_lengths", "ground_of", "scale_of"]
+__all__ = ["Ground", "Scale", "ground_of", "scale_of"]
 
 #: Parts of a length that remain unsure: joints of a body of known height, a limb or two cameras.
 _BY_HEIGHT, _BY_LIMB, _BY_DISTANCE = 0.03, 0.02, 0.005
@@ -92,48 +84,36 @@ def scale_of(
     Raises:
         DataError: a limb that is never seen.
     """
-    tall = float(np.nanmean([median_height(body, points[people == p]) for p in np.unique(people)]))
+    heights = np.array([body.height(points[people == p]) for p in np.unique(people)])
+    if not np.isfinite(heights).any():
+        raise DataError(
+            "no moment has somebody's shanks, thighs or trunk placed by two cameras; do they see "
+            "the same person, from the feet to the shoulders?"
+        )
+    tall = float(np.nanmean(heights))
     if distance is not None:
         first, second, metres = distance
         places = {camera.name: camera.center for camera in cameras}
-        factor = metres / float(np.linalg.norm(places[first] - places[second]))
-        text, spread = f"{first} and {second} stand {metres:g} m apart", _BY_DISTANCE
-        text += f", by which people are {tall * factor:.2f} m tall"
+        length, spread = float(np.linalg.norm(places[first] - places[second])), _BY_DISTANCE
+        text = f"{first} and {second} stand {metres:g} m apart"
     elif limb is not None:
-        a, b = names_of(limb[0], body.names)
-        length = float(np.nanmedian(np.linalg.norm(points[:, a] - points[:, b], axis=-1)))
-        if not np.isfinite(length):
+        metres, spread, text = limb[1], _BY_LIMB, f"{limb[0]} is {limb[1]:g} m long"
+        apart = np.subtract(*(points[:, k] for k in body.pair(limb[0])))
+        if not np.isfinite(apart).all(-1).any():
             raise DataError(f"{limb[0]} is never seen by two cameras; name another limb")
-        factor, text, spread = limb[1] / length, f"{limb[0]} is {limb[1]:g} m long", _BY_LIMB
-        text += f", by which people are {tall * factor:.2f} m tall"
+        length = float(np.nanmedian(np.linalg.norm(apart, axis=-1)))
+    elif height is not None:
+        return Scale(height / tall, _BY_HEIGHT, height, f"people are {height:g} m tall")
     else:
-        factor, spread = (height or ADULT_HEIGHT) / tall, _BY_HEIGHT
-        text = f"people are {height:g} m tall" if height else ""
-    if not (height or limb or distance):
-        spread = ADULT_SPREAD / ADULT_HEIGHT
         text = (
             f"A GUESS: nobody told a length, so people are taken for {ADULT_HEIGHT:.2f} m tall; "
             "lengths may all be wrong by one part. Tell one with --height, --limb or --distance"
         )
-    return Scale(factor, spread, tall * factor, text)
-
-
-def check_lengths(
-    body: Body,
-    names: Sequence[str],
-    limb: tuple[str, float] | None,
-    distance: tuple[str, str, float] | None,
-) -> None:
-    """See that what has a length is there, before minutes pass.
-
-    Raises:
-        DataError: it is not.
-    """
-    if limb is not None:
-        names_of(limb[0], body.names)
-    for name in distance[:2] if distance is not None else ():
-        if name not in names:
-            raise DataError(f"there is no camera '{name}'; there are {', '.join(names)}")
+        return Scale(ADULT_HEIGHT / tall, ADULT_SPREAD / ADULT_HEIGHT, ADULT_HEIGHT, text)
+    factor = metres / length
+    return Scale(
+        factor, spread, tall * factor, f"{text}, by which people are {tall * factor:.2f} m tall"
+    )
 
 
 def ground_of(body: Body, points: Array, first: Camera, height: float) -> Ground:
@@ -149,9 +129,10 @@ def ground_of(body: Body, points: Array, first: Camera, height: float) -> Ground
         first: camera.
         height: metres of the people.
     """
-    below, above = body.middle(points, "hip"), body.middle(points, "shoulder")
-    if below is None or above is None:
+    hips, shoulders = body.both(points, "hip"), body.both(points, "shoulder")
+    if hips is None or shoulders is None:
         raise DataError("up and floor need hips and shoulders among the keypoints")
+    below, above = hips.mean(-2), shoulders.mean(-2)
     spine = (above - below)[np.isfinite(above - below).all(-1)]
     up = np.median(spine / np.linalg.norm(spine, axis=-1, keepdims=True), axis=0)
     up /= np.linalg.norm(up)
@@ -160,17 +141,17 @@ def ground_of(body: Body, points: Array, first: Camera, height: float) -> Ground
     x = x if np.linalg.norm(x) > 0.05 else np.cross(-first.rotation[1], up)
     x /= np.linalg.norm(x)
     turn = np.stack((x, np.cross(up, x), up))
-    ankles = body.ankles(points)
+    ankles = body.both(points, "ankle")
     feet = np.zeros((0, 3)) if ankles is None else _lower(ankles @ turn.T)
     middle = np.nanmedian(below @ turn.T, axis=0)
     if len(feet) < 2 * _ALIKE_MOMENTS:
-        floor = middle[2] - hips_over_floor(height)
+        floor = middle[2] - LEVELS["hip"] * height
         text = "up: along the spines; the feet are hardly seen, so the floor is where hips say"
         return Ground(turn, -np.array([*middle[:2], floor]), _LEAN, text)
     slope, level, spread, count = _plane(feet - [*middle[:2], 0])
     normal = np.array([-slope[0], -slope[1], 1.0]) / np.sqrt(1 + slope @ slope)
     tilt = _tilt(normal)
-    shift = np.array([*middle[:2], level]) @ tilt.T + [0, 0, -floor_of_ankles(height)]
+    shift = np.array([*middle[:2], level]) @ tilt.T + [0, 0, -LEVELS["ankle"] * height]
     lean = float(np.arccos(np.clip(normal[2], -1, 1)))
     spread = float(np.hypot(spread, lean / 2))
     text = f"up and floor: by {count} standing feet and the spines"

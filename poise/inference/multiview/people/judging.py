@@ -9,6 +9,7 @@ import numpy as np
 from poise._arrays import Array
 from poise._words import counted
 from poise.errors import DataError
+from poise.geometry.camera_model import Camera
 from poise.inference.multiview.people.report import Accuracy
 from poise.inference.multiview.people.tracks import Track
 from poise.inference.multiview.views import View
@@ -30,8 +31,8 @@ _ADVICE = (
 #: Part of the keypoints of two cameras that fit together: made people give 0.88 and more, two
 #: different ones below 0.5, which is refused.
 _LITTLE_AGREEMENT = 0.8
-#: Radians between the rays of two cameras that are too few, and that are few.
-_LEAST_ANGLE, _SMALL_ANGLE = np.deg2rad(2.0), np.deg2rad(6.0)
+#: Degrees between the rays of two cameras that are too few, and that are few.
+_LEAST_ANGLE, _SMALL_ANGLE = 2.0, 6.0
 #: Degrees, parts of the distance and of a focal length that are too unsure to be written.
 _WORST_TURN, _WORST_PLACE, _WORST_FOCAL = 6.0, 0.15, 0.15
 #: Metres of deviation from the middle place below which somebody hardly walks about.
@@ -78,16 +79,11 @@ def no_pair(
             "no two cameras have enough frames of one number with somebody in both; they see "
             f"people in the frames {spans}. Do offsets fit (--sync finds them)? Else {_ADVICE}"
         )
-    several = any(len(own) > 1 for own in tracks)
     return DataError(
         f"cameras do not see the same: at best {100 * part:.0f} % of the keypoints of two of them "
         "fit together, however they may stand. Did they begin at the same time (--sync finds "
-        "out)? Is it the same person"
-        + (
-            ", or are there too many (--person largest takes one in each picture)?"
-            if several
-            else "?"
-        )
+        "out)? Is it the same person, or are there too many (--person largest takes one in each "
+        "picture)?"
     )
 
 
@@ -112,21 +108,28 @@ def check_agreement(names: Sequence[str], parts: Mapping[tuple[int, int], float]
     ]
 
 
-def check_angles(names: Sequence[str], angle: float) -> list[str]:
-    """What to say of the largest angle (radians) between the rays of two cameras.
+def check_angles(cameras: Sequence[Camera], points: Array) -> list[str]:
+    """What to say of the angle between the rays of the cameras that look from other sides.
 
     Raises:
         DataError: the cameras stand at one place.
     """
+    known = points[np.isfinite(points).all(-1)]
+    rays = np.stack([known - camera.center for camera in cameras])
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    # of rays that lie opposite, too, only two lines meet
+    cosine = np.abs(np.einsum("vnk,wnk->vwn", rays, rays)).clip(0, 1)
+    angle = float(np.rad2deg(np.median(np.arccos(cosine), axis=-1).max()))
     if angle < _LEAST_ANGLE:
         raise DataError(
-            f"{' and '.join(names)} stand too near to one another: their rays to a person meet at "
-            f"{np.rad2deg(angle):.1f}°, so nothing tells depth; put them farther apart, so that "
-            "they look from different sides"
+            f"{' and '.join(c.name for c in cameras)} stand too near to one another: their rays to "
+            f"a person meet at {angle:.1f}°, so nothing tells depth; put them farther apart, so "
+            "that they look from different sides"
         )
     if angle < _SMALL_ANGLE:
-        degrees = f"{np.rad2deg(angle):.0f}°"
-        return [f"the cameras' rays meet at {degrees} only, so depth is unsure; 30 to 90 are good"]
+        return [
+            f"the cameras' rays meet at {angle:.0f}° only, so depth is unsure; 30 to 90 are good"
+        ]
     return []
 
 

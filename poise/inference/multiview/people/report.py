@@ -19,7 +19,6 @@ class Accuracy:
     Attributes:
         rows: people that it was adjusted by.
         error: median pixels between keypoints and projected ones.
-        mixed: people whose left and right its detector exchanged, and who were left out.
         turn: degrees, in the least sure direction.
         place: metres.
         focal: part of the focal length; 0 where it was given.
@@ -27,7 +26,6 @@ class Accuracy:
 
     rows: int
     error: float
-    mixed: int
     turn: float
     place: float
     focal: float

@@ -16,14 +16,12 @@ from poise.errors import DataError
 from poise.geometry.camera_model import Camera
 from poise.geometry.triangulation import triangulate_points
 from poise.inference.multiview.people.adjusting import Observed, Settings, State, adjust
-from poise.inference.multiview.people.body import ADULT_HEIGHT, Body, median_height
 from poise.inference.multiview.people.observing import (
     noise_of,
     numbered,
     observed,
     spread_rows,
     state_of,
-    without_mixed,
 )
 from poise.inference.multiview.people.starting import (
     NOISE,
@@ -31,6 +29,7 @@ from poise.inference.multiview.people.starting import (
     Placed,
     Scene,
     join_all,
+    relate,
     start_pair,
 )
 from poise.inference.multiview.people.tracks import LEAST_SCORE
@@ -56,14 +55,13 @@ _LEAST_NOISE = 0.001
 
 @dataclasses.dataclass(frozen=True)
 class Solution:
-    """Cameras in the world of the first, about in metres.
+    """Cameras in the world of the first, in a unit of their own.
 
     Attributes:
         cameras: V, without lens and centre.
         seen, state: of the last adjustment.
         matched: people of all moments.
         errors: (V,) median pixels between keypoints and projected ones.
-        mixed: (V,) people whose left and right were exchanged, and who were left out.
     """
 
     cameras: list[Camera]
@@ -71,7 +69,6 @@ class Solution:
     state: State
     matched: Matched
     errors: Array
-    mixed: Array
 
 
 def solve(scene: Scene, pairs: Mapping[tuple[int, int], Pair]) -> Solution:
@@ -107,7 +104,7 @@ def _first_pair(scene: Scene, which: tuple[int, int]) -> tuple[Array, dict[int, 
     tried = []
     for factor in _FACTORS if free[two].any() else (1.0,):
         focals = np.exp(guess) * np.where(free, factor, 1)
-        pair = scene.relate(which, focals)
+        pair = relate(scene, which, focals)
         if pair is None or not pair.matches:
             continue
         cameras = [_at(scene.views[v].camera, focals[v]) for v in two]
@@ -117,8 +114,9 @@ def _first_pair(scene: Scene, which: tuple[int, int]) -> tuple[Array, dict[int, 
         scores = np.isfinite(pixels).all(-1).astype(float)
         seen = observed(pixels, scores, placed.people, placed.frames, scene.body, NOISE)
         rows = spread_rows(seen, _PAIR_ROWS)
-        cameras, points = _scaled(cameras, placed.points, scene.body)
-        state = state_of(cameras, points[rows], seen.people[rows], scene.body)
+        if not len(rows):
+            continue
+        state = state_of(cameras, placed.points[rows], seen.people[rows], scene.body)
         state, cost = adjust(seen.part(rows), state, own, steps=_PAIR_STEPS)
         tried.append((cost, focals, pair, _of_state(cameras, state)))
     if not tried:
@@ -149,19 +147,6 @@ def _of_state(cameras: Sequence[Camera], state: State) -> list[Camera]:
     ]
 
 
-def _scaled(cameras: Sequence[Camera], points: Array, body: Body) -> tuple[list[Camera], Array]:
-    """Cameras and points in about metres: people are as tall as an adult."""
-    height = median_height(body, points)
-    if not height > 0:
-        raise DataError(
-            "no moment has somebody's shanks, thighs or trunk placed by two cameras; do they see "
-            "the same person, from the feet to the shoulders?"
-        )
-    factor = ADULT_HEIGHT / height
-    moved = [dataclasses.replace(c, translation=c.translation * factor) for c in cameras]
-    return moved, points * factor
-
-
 def _refined(scene: Scene, cameras: list[Camera]) -> Solution:
     """Match people over all cameras, adjust, and again."""
     views, person = _thinned(scene), scene.person
@@ -180,11 +165,14 @@ def _refined(scene: Scene, cameras: list[Camera]) -> Solution:
         seen = observed(pixels, matched.scores, people, times, scene.body, noise)
         rows = spread_rows(seen, _ROWS)
         seen = seen.part(rows)
+        if not len(rows):
+            raise DataError(
+                "no moment has the same person in two cameras, with six sure keypoints in each; "
+                "is it the same scene, at the same time (--sync)?"
+            )
         points = triangulate_points(
             seen.pixels, cameras, scores=1 / seen.spread, max_error=limits.max_error
         ).points
-        seen, mixed = without_mixed(seen, points, cameras, scene.body)
-        cameras, points = _scaled(cameras, points, scene.body)
         state = state_of(cameras, points, seen.people, scene.body)
         state, _ = adjust(seen, state, scene.settings)
         cameras = _of_state(cameras, state)
@@ -192,7 +180,7 @@ def _refined(scene: Scene, cameras: list[Camera]) -> Solution:
         before, noise = noise, float(np.clip(noise * part, _LEAST_NOISE, NOISE))
         near = max(_NEAR, _DEVIATIONS * noise)
     seen = dataclasses.replace(seen, spread=seen.spread * noise / before)
-    return Solution(cameras, seen, state, matched, errors, mixed)
+    return Solution(cameras, seen, state, matched, errors)
 
 
 def _thinned(scene: Scene) -> list[View]:

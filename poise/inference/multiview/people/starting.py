@@ -23,7 +23,7 @@ from poise.inference.multiview.people.judging import no_pair, not_joined
 from poise.inference.multiview.people.tracks import Track, common, extent_of
 from poise.inference.multiview.views import View
 
-__all__ = ["Pair", "Placed", "Scene", "all_pairs", "join_all", "start_pair", "swapped"]
+__all__ = ["Pair", "Placed", "Scene", "all_pairs", "join_all", "relate", "start_pair"]
 
 #: Part of people's extent in pictures that counts as noise.
 NOISE = 0.02
@@ -31,8 +31,6 @@ NOISE = 0.02
 _LEAST_POINTS, _LEAST_INLIERS = 100, 0.5
 #: Part of a track's frames that may go with another track already.
 _BUSY = 0.2
-#: Part of agreeing keypoints below which the other side is tried, and how many more it must give.
-_DOUBTFUL, _CLEARLY = 0.7, 1.25
 #: Keypoints that a camera is placed by at most.
 _MOST_POINTS = 1600
 
@@ -66,13 +64,6 @@ class Scene:
         """Pixels of noise in some views."""
         return NOISE * float(np.mean([extent_of(self.tracks[v]) for v in numbers]))
 
-    def relate(self, pair: tuple[int, int], focals: Array, *, swap: bool = False) -> Pair | None:
-        """How two cameras stand, where they have focal lengths (V,), pixels."""
-        a, b = pair
-        other = swapped(self.tracks[b], self.body.swap) if swap else self.tracks[b]
-        lag = self.offsets[b] - self.offsets[a]
-        return relate(self.tracks[a], other, lag, (focals[a], focals[b]), self.noise(a, b))
-
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
@@ -83,14 +74,12 @@ class Pair:
         matches: track of the first, track of the second.
         count: keypoints that agree.
         part: of those that could; without matches, of the two tracks that come nearest to one.
-        swapped: whether the second's left and right are exchanged.
     """
 
     relation: Relation
     matches: list[tuple[int, int]]
     count: int
     part: float
-    swapped: bool = False
 
     @property
     def worth(self) -> float:
@@ -113,33 +102,32 @@ class Placed:
     points: Array
 
 
-def relate(
-    a: Sequence[Track], b: Sequence[Track], lag: int, focals: tuple[float, float], limit: float
-) -> Pair | None:
+def relate(scene: Scene, which: tuple[int, int], focals: Array) -> Pair | None:
     """How two cameras stand, and who is who; None where they have too little in common.
 
     Args:
-        a, b: their tracks.
-        lag: frame t of `a` is t + lag of `b`.
-        focals: pixels.
-        limit: pixels that count as noise.
+        scene: what they see.
+        which: of the cameras.
+        focals: (V,) pixels.
     """
-    near = limit / np.sqrt(focals[0] * focals[1])
+    a, b = (scene.tracks[v] for v in which)
+    lag = scene.offsets[which[1]] - scene.offsets[which[0]]
+    first, second = focals[list(which)]
+    near = scene.noise(*which) / np.sqrt(first * second)
     both = {}
     for i, j in itertools.product(range(len(a)), range(len(b))):
         frames, p, q = common(a[i], b[j], lag)
-        p, q = p / focals[0], q / focals[1]
+        p, q = p / first, q / second
         there = np.asarray(np.isfinite(p).all(-1) & np.isfinite(q).all(-1))
         if there.sum() >= _LEAST_POINTS:
             both[i, j] = frames, p, q, there
     best: Pair | None = None
-    for frames, p, q, there in both.values():
-        del frames
+    for _, p, q, there in both.values():
         found = relation(p[there], q[there], near)
         if found is None:
             continue
         matches, count, part = _explained(both, found.essential, near)
-        pair = Pair(found, matches, count, part if matches else float(found.inliers.mean()))
+        pair = Pair(found, matches, count, part if matches else found.part)
         if best is None or (pair.count, pair.part) > (best.count, best.part):
             best = pair
     if best is None or len(best.matches) < 2:
@@ -173,30 +161,18 @@ def _explained(
     return matches, count, count / max(total, 1)
 
 
-def swapped(tracks: Sequence[Track], swap: Array) -> list[Track]:
-    """Tracks whose left and right are exchanged."""
-    return [dataclasses.replace(track, points=track.points[:, swap]) for track in tracks]
-
-
 def all_pairs(scene: Scene) -> dict[tuple[int, int], Pair]:
-    """The cameras that see the same people, perhaps with left and right exchanged.
+    """The cameras that see the same people.
 
     Raises:
         DataError: there are none.
     """
     focals = np.exp(scene.settings.guess)
-    pairs, part = {}, 0.0
-    for pair in itertools.combinations(range(len(scene.views)), 2):
-        found = scene.relate(pair, focals)
-        if found is None or found.part < _DOUBTFUL:
-            other = scene.relate(pair, focals, swap=True)
-            if other is not None and (found is None or other.count > _CLEARLY * found.count):
-                found = dataclasses.replace(other, swapped=True)
-        if found is not None:
-            part = max(part, found.part)
-            if found.matches:
-                pairs[pair] = found
+    every = itertools.combinations(range(len(scene.views)), 2)
+    found = {which: pair for which in every if (pair := relate(scene, which, focals)) is not None}
+    pairs = {which: pair for which, pair in found.items() if pair.matches}
     if not pairs:
+        part = max((pair.part for pair in found.values()), default=0.0)
         raise no_pair(scene.names, scene.tracks, scene.offsets, part)
     return pairs
 
@@ -275,6 +251,4 @@ def _posed(camera: Camera, points: Array, pixels: Array, limit: float) -> Camera
     )  # fmt: skip
     if not done or inliers is None or len(inliers) < _LEAST_POINTS / 4:
         return None
-    near = np.ravel(inliers)
-    turn, shift = cv2.solvePnPRefineLM(points[near], pixels[near], camera.matrix, None, turn, shift)
     return dataclasses.replace(camera, rotation=np.ravel(turn), translation=np.ravel(shift))

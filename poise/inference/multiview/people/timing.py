@@ -12,8 +12,12 @@ from poise.errors import DataError
 from poise.inference.multiview.people.epipolar import misfits
 from poise.inference.multiview.people.tracks import Track, extent_of
 
-__all__ = ["Lag", "lag_of", "offsets_of"]
+__all__ = ["offsets_of", "timing_note"]
 
+#: Frames of the largest offset, when it is looked for and when it is only checked.
+_REACH, _CHECKED_REACH = 150, 30
+#: How much better another offset must be to be mentioned.
+_BETTER = 0.8
 #: Frames between the lags that are looked at first.
 _STRIDE = 3
 #: Tracks of a view that are compared: the longest.
@@ -25,7 +29,7 @@ _NEAR, _CLEAR = 5, 0.67
 
 
 @dataclasses.dataclass(frozen=True)
-class Lag:
+class _Lag:
     """How two views go together.
 
     Attributes:
@@ -46,14 +50,14 @@ class Lag:
         return self.error < _CLEAR * self.other
 
 
-def _lags_of(tracks: Sequence[Sequence[Track]], reach: int) -> dict[tuple[int, int], Lag]:
+def _lags_of(tracks: Sequence[Sequence[Track]]) -> dict[tuple[int, int], _Lag]:
     """The lag of each two views, by the two tracks that agree best."""
     found = {}
     for a, b in itertools.combinations(range(len(tracks)), 2):
         lags = [
             lag
             for i, j in itertools.product(tracks[a][:_TRACKS], tracks[b][:_TRACKS])
-            if (lag := lag_of(i, j, reach)) is not None
+            if (lag := _lag_of(i, j, _REACH)) is not None
         ]
         clear = [lag for lag in lags if lag.clear] or lags
         if clear:
@@ -61,7 +65,7 @@ def _lags_of(tracks: Sequence[Sequence[Track]], reach: int) -> dict[tuple[int, i
     return found
 
 
-def lag_of(a: Track, b: Track, reach: int) -> Lag | None:
+def _lag_of(a: Track, b: Track, reach: int) -> _Lag | None:
     """Where two tracks agree best, within so many frames; None with too few in common."""
     if not (_moves(a) and _moves(b)):
         return None
@@ -78,7 +82,7 @@ def lag_of(a: Track, b: Track, reach: int) -> Lag | None:
     if not np.isfinite(errors[far]).any():
         return None
     now = float(misfits(a, b, np.zeros(1, int))[0])
-    return Lag(int(lags[best]), float(errors[best]), float(np.nanmin(errors[far])), now)
+    return _Lag(int(lags[best]), float(errors[best]), float(np.nanmin(errors[far])), now)
 
 
 def _moves(track: Track) -> bool:
@@ -89,7 +93,7 @@ def _moves(track: Track) -> bool:
 
 
 def offsets_of(
-    names: Sequence[str], tracks: Sequence[Sequence[Track]], reach: int
+    names: Sequence[str], tracks: Sequence[Sequence[Track]]
 ) -> tuple[list[int], list[str]]:
     """Offsets of all views against the first, and what to say of them.
 
@@ -99,7 +103,7 @@ def offsets_of(
     Raises:
         DataError: a view whose offset is not clear.
     """
-    lags = _lags_of(tracks, reach)
+    lags = _lags_of(tracks)
     offsets, notes = {0: 0}, []
     while len(offsets) < len(tracks):
         edges = {
@@ -133,3 +137,16 @@ def offsets_of(
                 "longer, with more movement, or say them with --offset CAMERA=FRAMES"
             )
     return [offsets[v] for v in range(len(tracks))], notes
+
+
+def timing_note(names: tuple[str, str], a: Track, b: Track) -> list[str]:
+    """Where another offset of two tracks of one person would fit better."""
+    lag = _lag_of(a, b, _CHECKED_REACH)
+    if lag is None or not lag.clear or not lag.frames or lag.error >= _BETTER * lag.now:
+        return []
+    text = (
+        f"{names[1]} and {names[0]} would fit better {lag.frames:+d} frames apart "
+        f"({lag.error:.1f} px instead of {lag.now:.1f}); if they did not begin together, run again "
+        "with --sync"
+    )
+    return [text]

@@ -33,6 +33,10 @@ class Track:
     frames: Array
     points: Array
 
+    def later(self, frames: int) -> Track:
+        """The same with higher numbers of frames."""
+        return Track(self.frames + frames, self.points)
+
 
 def plain_view(view: View, body: Body) -> View:
     """The view with the body's keypoints alone, as a camera without lens and centre has them."""
