@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from poise.cli import options
-from poise.cli.triangulate import check_inputs, looked_at, saved
+from poise.cli.triangulate import check_inputs, kept_view, looked_at, saved
 
 __all__ = ["from_people"]
 
@@ -96,15 +96,13 @@ def from_people(
             backend=backend,
         )
     names = [Path(name).stem if not Path(name).is_dir() else Path(name).name for name in inputs]
-    views = [
-        path
-        if saved(path)
-        else looked_at(inferencer, path, name, out.parent, batch_size=batch_size)
+    lines = [
+        path if saved(path) else str(kept_view(out.parent, name))
         for path, name in zip(inputs, names, strict=True)
     ]
-    lines = [
-        path if saved(path) else str(out.parent / "views" / f"{name}.jsonl")
-        for path, name in zip(inputs, names, strict=True)
+    views = [
+        path if saved(path) else looked_at(inferencer, path, Path(line), batch_size=batch_size)
+        for path, line in zip(inputs, lines, strict=True)
     ]
     try:
         found = calibrate_from_people(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,9 @@ def measure(
                         f"'{came_from[result.name]}' and '{file}' both hold poses of "
                         f"{result.name}; measure them one by one, each with an --out of its own"
                     )
+                if result.source is not None:
+                    # one of several cameras bears the name of the first one's video
+                    result.source = dataclasses.replace(result.source, relative=Path(file.stem))
                 sink.write(result)
     where = ", ".join(map(str, sink.written)) or "nothing written: nobody is there"
     typer.echo(f"-> {where}")

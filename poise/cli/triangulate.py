@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 from poise.cli import options
 from poise.cli.terminal import counting
 
-__all__ = ["check_inputs", "looked_at", "saved", "triangulate"]
+__all__ = ["check_inputs", "kept_view", "looked_at", "saved", "triangulate"]
 
 
 def triangulate(
@@ -122,7 +121,11 @@ def triangulate(
         name
         if saved(name)
         else looked_at(
-            inferencer, name, camera.name, out, batch_size=batch_size, covariances=covariances
+            inferencer,
+            name,
+            kept_view(out, camera.name),
+            batch_size=batch_size,
+            covariances=covariances,
         )
         for name, camera in zip(inputs, matched, strict=True)
     ]
@@ -170,19 +173,28 @@ def check_inputs(inputs: list[str]) -> None:
         raise DataError(f"'{twice[0]}' is given twice; each camera has its own video")
 
 
-def looked_at(inferencer: Any, name: str, camera: str, out: Path, **settings: Any) -> Iterator[Any]:
-    """Results of a video, kept as JSON Lines on their way."""
-    from poise.inference.sinks import open_sinks
+def kept_view(out: Path, camera: str) -> Path:
+    """File of what was found in a camera's video, called like the camera."""
+    return out / "views" / f"{camera}.jsonl"
 
-    (sink,) = open_sinks("jsonl", out / "views")
+
+def looked_at(inferencer: Any, name: str, file: Path, **settings: Any) -> Iterator[Any]:
+    """Results of a video or folder, written to a file on their way."""
+    from poise.inference.sinks.json_files import JsonLinesSink
+
+    class ViewSink(JsonLinesSink):
+        def _write(self, result: Any) -> None:
+            if self._handle is None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                self._handle, self._key = self.begin(file, result), result.name
+            self.add(self._handle, result)
+
+    sink = ViewSink(file.parent)
     results = inferencer.predict(name, track=True, keep_going=True, **settings)
     with contextlib.closing(sink), counting(f"frames of {name}") as told:
         for result in results:
             if result.error is not None:
                 typer.echo(f"skipped: {result.error}", err=True)
-            if result.source is not None and result.moves:
-                # so that a later run finds the camera by the name of the file
-                result.source = dataclasses.replace(result.source, relative=Path(camera))
             sink.write(result)
             told(1)
             yield result

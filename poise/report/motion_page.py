@@ -14,7 +14,7 @@ from poise.report.page import document, fact_table, html_table, section
 __all__ = ["Motion", "motion_html"]
 
 #: Size of a panel and its margins at the left, top, right and bottom; pixels.
-_WIDTH, _HEIGHT, _MARGINS = 530, 190, (44, 8, 10, 22)
+_WIDTH, _HEIGHT, _MARGINS = 530, 190, (44, 8, 22, 22)
 #: Degrees that a panel shows at least, so that noise stays small.
 _LEAST_REACH = 20.0
 #: Contacts of a foot that a panel can show.

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from poise._files import write_whole
+from poise._files import write_whole, writing
 from poise.errors import ArgumentError, ConfigError, FileMissingError
 from poise.export.checks.parity import Report
 from poise.export.exporting import export_detector, export_model
@@ -67,6 +67,7 @@ def export_page(
         ConfigError: a model that a page cannot run, or whose file says something else.
         FileMissingError: no such file, or no such package.
         ArgumentError: options that do not fit together.
+        DataError: the page cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() != ".html":
@@ -92,7 +93,8 @@ def export_page(
         else:
             report = export_model(model, file, **options)
         page = _page_text(file, found, embedded, title or path.stem)
-        write_whole(path, page.encode())
+        with writing(path):
+            write_whole(path, page.encode())
     return report
 
 

@@ -79,7 +79,7 @@ class Person:
     def looks(self) -> str:
         """How the pictures show the person, in words."""
         if self.angles.view == "3D":
-            return "3D poses"
+            return "in space"
         right = float((self.angles.ahead > 0).mean())
         if self.angles.front.any():
             return "from the back" if right > 0.5 else "from the front"

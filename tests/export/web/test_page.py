@@ -54,8 +54,9 @@ def test_a_page_holds_model_detector_and_names(file, tmp_path):
 
 
 def test_the_whole_picture_is_looked_at_without_a_detector(file, tmp_path):
-    export_page(file, tmp_path / "pose.html", detector="whole-image")
-    page = (tmp_path / "pose.html").read_text()
+    # in a folder that is made, as other files of exports are
+    export_page(file, tmp_path / "site" / "pose.html", detector="whole-image")
+    page = (tmp_path / "site" / "pose.html").read_text()
     assert "detector" not in known(page)
     assert inside(page, "detector") is None
     assert '<option value="detector">' not in page

@@ -16,6 +16,9 @@ from poise.geometry import Camera
 from poise.inference.multiview import calibrate_from_people, read_cameras, triangulate
 from poise.inference.multiview.people.adjusting import Observed, Settings, State, adjust, covariance
 from poise.inference.multiview.people.body import Body
+from poise.inference.multiview.people.judging import check_result
+from poise.inference.multiview.people.report import Accuracy
+from poise.inference.results.pose_result import SourceInfo
 from poise.structures import parse_pose_metainfo
 
 COCO = parse_pose_metainfo({"from_file": "configs/_base_/datasets/coco.py"})
@@ -238,6 +241,26 @@ def test_another_time_is_refused(walkers):
         scene.calibrate()
 
 
+def test_a_first_camera_is_unsure_of_its_lens_alone():
+    there = np.random.default_rng(0).normal(0, 1, (20, 17, 3))
+    unsure, sure = Accuracy(20, 1.0, 0.0, 0.0, 0.16), Accuracy(20, 1.0, 7.0, 0.1, 0.01)
+    with pytest.raises(DataError, match=r"^a would be too unsure: ± 16 % of its focal length\."):
+        check_result("ab", [unsure, sure], [0, 3], np.zeros(2), there)
+    own = dataclasses.replace(unsure, focal=0.0)
+    with pytest.raises(
+        DataError, match=r"^b would be too unsure: ± 7.0° and 10 cm against a, ± 1 "
+    ):
+        check_result("ab", [own, sure], [0, 3], np.zeros(2), there)
+
+
+def test_without_hips_nothing_says_where_up_is(walkers):
+    scene = Scene(walkers)
+    for result in itertools.chain(*scene.results):
+        result.instances.keypoint_scores[:, 11:13] = 0.1
+    with pytest.raises(DataError, match="where up is: nobody has hips and shoulders"):
+        scene.calibrate(height=1.75)
+
+
 def test_a_camera_that_nothing_connects_is_named(walkers):
     scene = Scene(walkers).late(2, 1000)
     with pytest.raises(DataError, match="cam2 cannot be placed: nobody whom cam0, cam1 place"):
@@ -364,6 +387,10 @@ def test_command_writes_what_triangulate_reads(three, tmp_path, monkeypatch):
     done = CliRunner().invoke(app, ["triangulate", *files, "-c", "cameras.toml", "--save", "jsonl"])
     assert done.exit_code == 0, done.output
     assert "100 frames, 100 poses of 1 person" in done.output
+    done = CliRunner().invoke(app, ["measure", "triangulated/triangulated.jsonl"])
+    assert done.exit_code == 0, done.output
+    assert "person 1: seen in space; 100 frames" in done.output
+    assert "-> measured/triangulated_angles.csv" in done.output
 
 
 @pytest.mark.parametrize(
@@ -393,16 +420,25 @@ class Looks:
         self.seen = {f"{n}.mp4": r for n, r in zip(scene.names, scene.results, strict=True)}
 
     def predict(self, name, **_):
-        return self.seen[name]
+        if name in self.seen:
+            return self.seen[name]
+        # a folder
+        files = [SourceInfo(f"{name}/{i}.jpg") for i in range(len(self.seen[f"{name}.mp4"]))]
+        return [
+            dataclasses.replace(result, name=file.name, source=file, frame_index=0, time=None)
+            for file, result in zip(files, self.seen[f"{name}.mp4"], strict=True)
+        ]
 
 
-def test_a_refusal_tells_what_is_kept(walkers, tmp_path, monkeypatch):
+@pytest.mark.parametrize("ending", [".mp4", ""])
+def test_a_refusal_tells_what_is_kept(walkers, tmp_path, monkeypatch, ending):
     monkeypatch.chdir(tmp_path)
     scene = Scene(walkers, views=2, frames=8)
     monkeypatch.setattr(options, "open_inferencer", lambda *_, **__: Looks(scene))
-    for name in ("cam0.mp4", "cam1.mp4"):
-        Path(name).write_bytes(b"")
-    done = CliRunner().invoke(app, ["cameras", "from-people", "cam0.mp4", "cam1.mp4"])
+    names = [f"cam0{ending}", f"cam1{ending}"]
+    for name in names:
+        Path(name).write_bytes(b"") if ending else Path(name).mkdir()
+    done = CliRunner().invoke(app, ["cameras", "from-people", *names])
     assert isinstance(done.exception, DataError)
     kept = ["views/cam0.jsonl", "views/cam1.jsonl"]
     assert f"take seconds: poise cameras from-people {' '.join(kept)} ..." in str(done.exception)

@@ -160,7 +160,9 @@ def _gathered(
         names = [f"view-{i}" if path is None else path.stem for i, path in enumerate(paths)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"two inputs are called '{twice[0]}', and cameras have their names")
+        raise DataError(
+            f"two inputs are called '{twice[0]}', and cameras have their names; rename one"
+        )
     out = []
     for name, item, path in zip(names, views, paths, strict=True):
         results: Iterable[PoseResult] = item if path is None else read_results(path)

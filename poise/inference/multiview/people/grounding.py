@@ -128,12 +128,20 @@ def ground_of(body: Body, points: Array, first: Camera, height: float) -> Ground
         points: (R, K, 3) metres.
         first: camera.
         height: metres of the people.
+
+    Raises:
+        DataError: nobody has hips and shoulders.
     """
     hips, shoulders = body.both(points, "hip"), body.both(points, "shoulder")
     if hips is None or shoulders is None:
         raise DataError("up and floor need hips and shoulders among the keypoints")
     below, above = hips.mean(-2), shoulders.mean(-2)
     spine = (above - below)[np.isfinite(above - below).all(-1)]
+    if not len(spine):
+        raise DataError(
+            "nothing says where up is: nobody has hips and shoulders that two cameras see at the "
+            "same time; film people in full"
+        )
     up = np.median(spine / np.linalg.norm(spine, axis=-1, keepdims=True), axis=0)
     up /= np.linalg.norm(up)
     # the first camera looks along y

@@ -173,10 +173,12 @@ def check_result(
     for name, own, distance in zip(names, accuracy, distances, strict=True):
         unsure = own.turn > _WORST_TURN or own.place > _WORST_PLACE * max(distance, 1e-9) > 1e-6
         if unsure or own.focal > _WORST_FOCAL:
-            sure = f"± {own.turn:.1f}° and {100 * own.place:.0f} cm against the first camera"
+            # the first one is where the world begins
+            first = name == names[0]
+            sure = f"± {own.turn:.1f}° and {100 * own.place:.0f} cm against {names[0]}, "
             raise DataError(
-                f"{name} would be too unsure: {sure}, ± {100 * own.focal:.0f} % of its focal "
-                f"length. People were within {way:.1f} m of their middle place, in "
+                f"{name} would be too unsure: {'' if first else sure}± {100 * own.focal:.0f} % of "
+                f"its focal length. People were within {way:.1f} m of their middle place, in "
                 f"{counted(own.rows, 'moment')}: {_ADVICE}; or give the lenses with --intrinsics "
                 "FILE, or --fov DEGREES"
             )
