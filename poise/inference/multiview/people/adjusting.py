@@ -120,14 +120,12 @@ class _Linear:
     missed: Array
 
 
-def adjust(
-    seen: Observed, state: State, settings: Settings, *, steps: int = _STEPS
-) -> tuple[State, float]:
+def adjust(seen: Observed, state: State, settings: Settings) -> tuple[State, float]:
     """The state at which joints lie where they are seen and limbs keep their lengths; its cost."""
     problem = _Problem(seen, state, settings)
     cost, damping = problem.cost(state), 1e-3
     linear = problem.linear(state)
-    for _ in range(steps):
+    for _ in range(_STEPS):
         matrix, scores, inner = _eliminated(linear, damping)
         right = scores.sum(0) + linear.expected.T @ linear.missed
         shared = np.linalg.lstsq(matrix, right, rcond=1e-14)[0]

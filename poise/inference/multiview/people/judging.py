@@ -92,7 +92,7 @@ def not_joined(names: Sequence[str], known: Sequence[int]) -> DataError:
     here = [names[v] for v in sorted(known)]
     there = [name for v, name in enumerate(names) if v not in known]
     return DataError(
-        f"{', '.join(there)} cannot be placed: nobody whom {', '.join(here)} place is seen there "
+        f"{', '.join(there)} cannot be placed: nobody whom {', '.join(here)} see is seen there "
         "at the same time and fits. Did it begin with the others (--sync finds out)? Let somebody "
         "walk from where the others look to where it looks, so that both see the same person"
     )

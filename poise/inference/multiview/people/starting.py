@@ -1,4 +1,4 @@
-"""A first guess of where cameras stand: two by their essential matrix, others by what those place.
+"""A first guess of where cameras stand: two by their essential matrix, others along a tree of such.
 
 Several people: every track of one camera may be every track of another. Each such pair is a
 hypothesis that gives a relation of the cameras; of all others it says who goes with whom, and the
@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from poise._arrays import Array
+from poise.errors import DataError
 from poise.geometry.camera_model import Camera
 from poise.geometry.triangulation import triangulate_points
 from poise.inference.multiview.people.adjusting import Settings
-from poise.inference.multiview.people.body import Body
+from poise.inference.multiview.people.body import ADULT_HEIGHT, Body
 from poise.inference.multiview.people.epipolar import Relation, relation, sampson
 from poise.inference.multiview.people.judging import no_pair, not_joined
 from poise.inference.multiview.people.tracks import Track, common, extent_of
 from poise.inference.multiview.views import View
 
-__all__ = ["Pair", "Placed", "Scene", "all_pairs", "join_all", "relate", "start_pair"]
+__all__ = ["NOISE", "Pair", "Scene", "all_pairs", "at", "join_all"]
 
 #: Part of people's extent in pictures that counts as noise.
 NOISE = 0.02
@@ -31,8 +32,6 @@ NOISE = 0.02
 _LEAST_POINTS, _LEAST_INLIERS = 100, 0.5
 #: Part of a track's frames that may go with another track already.
 _BUSY = 0.2
-#: Keypoints that a camera is placed by at most.
-_MOST_POINTS = 1600
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,22 +86,7 @@ class Pair:
         return self.count * float(np.sin(min(self.relation.angle, np.pi / 2)))
 
 
-@dataclasses.dataclass(frozen=True)
-class Placed:
-    """People in space.
-
-    Attributes:
-        frames: (R,) of the clock.
-        people: (R,) number of a person.
-        points: (R, K, 3); NaN where unknown.
-    """
-
-    frames: Array
-    people: Array
-    points: Array
-
-
-def relate(scene: Scene, which: tuple[int, int], focals: Array) -> Pair | None:
+def _relate(scene: Scene, which: tuple[int, int], focals: Array) -> Pair | None:
     """How two cameras stand, and who is who; None where they have too little in common.
 
     Args:
@@ -169,7 +153,7 @@ def all_pairs(scene: Scene) -> dict[tuple[int, int], Pair]:
     """
     focals = np.exp(scene.settings.guess)
     every = itertools.combinations(range(len(scene.views)), 2)
-    found = {which: pair for which in every if (pair := relate(scene, which, focals)) is not None}
+    found = {which: pair for which in every if (pair := _relate(scene, which, focals)) is not None}
     pairs = {which: pair for which, pair in found.items() if pair.matches}
     if not pairs:
         part = max((pair.part for pair in found.values()), default=0.0)
@@ -177,78 +161,54 @@ def all_pairs(scene: Scene) -> dict[tuple[int, int], Pair]:
     return pairs
 
 
-def start_pair(
-    scene: Scene, which: tuple[int, int], pair: Pair, cameras: Sequence[Camera]
-) -> tuple[Array, Placed]:
-    """Pixels (2, R, K, 2) of the matched people, and where these are, before two cameras."""
-    a, b = which
-    lag = scene.offsets[b] - scene.offsets[a]
-    both = [common(scene.tracks[a][i], scene.tracks[b][j], lag) for i, j in pair.matches]
-    whole = np.stack([np.concatenate([row[n] for row in both]) for n in (1, 2)])
-    people = np.repeat(np.arange(len(both)), [len(frames) for frames, _, _ in both])
-    frames = np.concatenate([frames for frames, _, _ in both]) - scene.offsets[a]
-    found = triangulate_points(whole, cameras, max_error=3 * scene.noise(a, b))
-    return whole, Placed(frames, people, found.points)
+def at(camera: Camera, focal: float) -> Camera:
+    """The camera with a focal length, pixels."""
+    return dataclasses.replace(camera, matrix=np.diag([focal, focal, 1.0]))
 
 
-def join_all(
-    scene: Scene, cameras: Sequence[Camera], known: dict[int, Camera], placed: Placed
-) -> None:
-    """Place all cameras that are not known by the people that the known ones place.
+def join_all(scene: Scene, pairs: Mapping[tuple[int, int], Pair]) -> list[Camera]:
+    """All cameras in the world of the first, along the pairs of most worth (Prim's tree).
 
     Raises:
-        DataError: one sees nobody of them.
+        DataError: one sees nobody whom another sees.
     """
-    while len(known) < len(cameras):
-        found = {
-            v: joined
-            for v in range(len(cameras))
-            if v not in known and (joined := _joined(scene, v, cameras[v], placed)) is not None
-        }
-        if not found:
+    focals = np.exp(scene.settings.guess)
+    known = {0: at(scene.views[0].camera, focals[0])}
+    while len(known) < len(focals):
+        edges = [which for which in pairs if (which[0] in known) != (which[1] in known)]
+        if not edges:
             raise not_joined(scene.names, list(known))
-        best = max(found, key=lambda v: found[v][1])
-        known[best] = found[best][0]
+        a, b = which = max(edges, key=lambda which: pairs[which].worth)
+        other = _second(scene, which, pairs[which], focals)
+        turn, shift, here, there = other.rotation, other.translation, a, b
+        if b in known:
+            turn, shift, here, there = turn.T, -turn.T @ shift, b, a
+        known[there] = dataclasses.replace(
+            at(scene.views[there].camera, focals[there]),
+            rotation=turn @ known[here].rotation,
+            translation=turn @ known[here].translation + shift,
+        )
+    return [known[v] for v in range(len(focals))]
 
 
-def _joined(scene: Scene, v: int, camera: Camera, placed: Placed) -> tuple[Camera, int] | None:
-    """The camera where it sees placed people, and how many keypoints; None with too few."""
-    limit = 2 * scene.noise(v)
-    both = {}
-    people = np.unique(placed.people).tolist()
-    for person, (j, track) in itertools.product(people, enumerate(scene.tracks[v])):
-        own = placed.people == person
-        clock = track.frames - scene.offsets[v]
-        _, i, k = np.intersect1d(placed.frames[own], clock, return_indices=True)
-        points, pixels = placed.points[own][i], track.points[k]
-        there = np.asarray(np.isfinite(points).all(-1) & np.isfinite(pixels).all(-1))
-        if there.sum() >= _LEAST_POINTS:
-            both[person, j] = points[there], pixels[there]
-    best: tuple[Camera, int] | None = None
-    for points, pixels in both.values():
-        posed = _posed(camera, points, pixels, limit)
-        if posed is None:
-            continue
-        agree = 0
-        for other, seen in both.values():
-            away = np.linalg.norm(posed.project(other) - seen, axis=-1)
-            count = int((away < 1.5 * limit).sum())
-            agree += count if count > _LEAST_INLIERS * len(other) else 0
-        if agree and (best is None or agree > best[1]):
-            best = posed, agree
-    return best
+def _second(scene: Scene, which: tuple[int, int], pair: Pair, focals: Array) -> Camera:
+    """The second of two cameras before the first, in about metres: people have one height.
 
-
-def _posed(camera: Camera, points: Array, pixels: Array, limit: float) -> Camera | None:
-    """The camera where it sees points (N, 3) at pixels (N, 2), by RANSAC (SQPnP, Terzakis 2020)."""
-    import cv2
-
-    pick = np.linspace(0, len(points) - 1, min(len(points), _MOST_POINTS)).round().astype(int)
-    points, pixels = points[pick], pixels[pick]
-    done, turn, shift, inliers = cv2.solvePnPRansac(
-        points, pixels, camera.matrix, None, iterationsCount=500, reprojectionError=limit,
-        confidence=0.9999, flags=cv2.SOLVEPNP_SQPNP,
-    )  # fmt: skip
-    if not done or inliers is None or len(inliers) < _LEAST_POINTS / 4:
-        return None
-    return dataclasses.replace(camera, rotation=np.ravel(turn), translation=np.ravel(shift))
+    Raises:
+        DataError: nobody's height is seen.
+    """
+    a, b = which
+    first, second = (at(scene.views[v].camera, focals[v]) for v in which)
+    turn, shift = pair.relation.turn, pair.relation.shift
+    second = dataclasses.replace(second, rotation=turn, translation=shift)
+    lag = scene.offsets[b] - scene.offsets[a]
+    both = [common(scene.tracks[a][i], scene.tracks[b][j], lag) for i, j in pair.matches]
+    pixels = np.stack([np.concatenate([row[n] for row in both]) for n in (1, 2)])
+    found = triangulate_points(pixels, [first, second], max_error=3 * scene.noise(a, b))
+    height = scene.body.height(found.points)
+    if not height > 0:
+        raise DataError(
+            f"no moment has somebody's shanks, thighs or trunk placed by {scene.names[a]} and "
+            f"{scene.names[b]}; do they see the same person, from the feet to the shoulders?"
+        )
+    return dataclasses.replace(second, translation=shift * ADULT_HEIGHT / height)
