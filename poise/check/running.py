@@ -78,7 +78,10 @@ def check(
 
 
 def _absent(context: Context, parts: Sequence[str]) -> Iterator[Finding]:
-    """Parts that are asked for and that the config does not have."""
+    """Parts that are asked for and that the config does not have; whether it has anything."""
+    if "model" not in context.cfg and not context.parts:
+        text = "the config has neither a model nor a data set, so there is nothing to look at"
+        yield Finding("error", "config", text)
     for part in parts:
         if part not in context.parts:
             yield Finding("error", "config", f"the config has no {part}_dataloader")

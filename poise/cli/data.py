@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from poise._words import counted, shortened
+from poise._words import counted, numbered, shortened
 from poise.cli import (
     data_audit,
     data_boxes,
@@ -198,7 +198,7 @@ def check(
         for finding in findings:
             mark = "fault" if finding.fault else "note"
             shown = shortened(finding.ids, most)
-            typer.echo(f"{mark}: {len(finding.ids):,} {finding.about}: {shown}")
+            typer.echo(f"{mark}: {numbered(len(finding.ids), finding.about)}: {shown}")
         if not findings:
             typer.echo("nothing found")
     if any(f.fault for f in findings):

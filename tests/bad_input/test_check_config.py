@@ -165,6 +165,12 @@ def test_findings_are_also_json(project):
     assert finding["fix"] == "model.head: out_channels=17"
 
 
+def test_a_config_of_nothing_is_not_sound(project):
+    (project.folder / "empty.py").write_text("log_level = 'INFO'\n")
+    text = project.fails("check", "empty.py")
+    assert "the config has neither a model nor a data set" in text
+
+
 def test_an_unknown_part_is_named(project):
     text = project.fails("check", "cfg.py", "--part", "vall")
     assert "a config has the parts train, val, test, got 'vall'; did you mean 'val'?" in text

@@ -205,7 +205,7 @@ def test_commands_say_what_they_found(own: Any, tmp_path: Path) -> None:
     assert json.loads(run(app, ["stats", file, "--json"]).stdout)["kept"] == 3
     done = run(app, ["check", file])
     assert done.exit_code == 0
-    assert "note: 1 annotations crowd: 4" in done.output
+    assert "note: 1 annotation crowd: 4" in done.output
     bad = str(own(person1={"keypoints": [500, 30, 2, 20, 60, 2, 40, 60, 2]}))
     done = run(app, ["check", bad, "--json"])
     assert done.exit_code == 1
