@@ -28,7 +28,7 @@ HAND = parse_pose_metainfo({"from_file": "configs/_base_/datasets/onehand10k.py"
 class Scene:
     """Cameras, people, and what they see."""
 
-    def __init__(self, walkers, views=3, people=1, frames=100, seed=0, cameras=None, change=None):
+    def __init__(self, walkers, views=3, people=1, frames=60, seed=0, cameras=None, change=None):
         rng = np.random.default_rng(seed)
         self.cameras = cameras or walkers.arc(rng, views, False, 0.0)
         self.names = [camera.name for camera in self.cameras]
@@ -143,7 +143,7 @@ def test_cameras_of_one_lens_share_it(three):
 
 
 def test_offsets_are_found(walkers):
-    scene = Scene(walkers, frames=150, seed=1).late(1, 17).late(2, -40)
+    scene = Scene(walkers, frames=120, seed=1).late(1, 17).late(2, -40)
     found = scene.calibrate(offsets="auto", height=1.75)
     assert found.offsets == {"cam0": 0, "cam1": 17, "cam2": -40}
     assert found.offset_options() == " --offset cam1=17 --offset cam2=-40"
@@ -153,7 +153,7 @@ def test_offsets_are_found(walkers):
 
 
 def test_a_small_offset_is_noticed(walkers):
-    scene = Scene(walkers, frames=120, seed=1).late(1, 3)
+    scene = Scene(walkers, frames=90, seed=1).late(1, 3)
     text = scene.calibrate(height=1.75).text()
     assert "cam1 and cam0 would fit better +3 frames apart" in text
     assert "run again with --sync" in text
@@ -226,7 +226,7 @@ def test_cameras_at_one_place_are_refused(walkers):
 
 
 def test_few_degrees_between_rays_are_told(walkers):
-    scene = Scene(walkers, cameras=beside(walkers, 0.4))
+    scene = Scene(walkers, frames=100, cameras=beside(walkers, 0.4))
     assert re.search(r"rays meet at \d° only, so depth is unsure", scene.calibrate().text())
 
 
@@ -237,7 +237,7 @@ def test_too_few_frames_are_refused(walkers):
 
 def test_frames_that_do_not_meet_are_refused(walkers):
     scene = Scene(walkers, views=2).late(1, 1000)
-    with pytest.raises(DataError, match=r"frames cam0 0 to 99; cam1 1000 to 1099.*--sync"):
+    with pytest.raises(DataError, match=r"frames cam0 0 to 59; cam1 1000 to 1059.*--sync"):
         scene.calibrate()
 
 
@@ -392,10 +392,10 @@ def test_command_writes_what_triangulate_reads(three, tmp_path, monkeypatch):
     assert [camera.name for camera in read_cameras("cameras.toml")] == three.names
     done = CliRunner().invoke(app, ["triangulate", *files, "-c", "cameras.toml", "--save", "jsonl"])
     assert done.exit_code == 0, done.output
-    assert "100 frames, 100 poses of 1 person" in done.output
+    assert "60 frames, 60 poses of 1 person" in done.output
     done = CliRunner().invoke(app, ["measure", "triangulated/triangulated.jsonl"])
     assert done.exit_code == 0, done.output
-    assert "person 1: seen in space; 100 frames" in done.output
+    assert "person 1: seen in space; 60 frames" in done.output
     assert "-> measured/triangulated_angles.csv" in done.output
 
 
