@@ -161,7 +161,16 @@ class TestKeypoints:
         model = poise.build_model(write())
         assert model.dataset_meta["flip_indices"] == [0, 2, 1]
         assert model.test_cfg["flip_test"] is True
-        assert "so they are numbered; behind # the name" in caplog.text
+        assert "what its 3 keypoints are, so they are numbered\n" in caplog.text
+
+    def test_a_schema_of_as_many_keypoints_is_proposed(self, write, caplog):
+        folder = write(id2label={str(i): f"LABEL_{i}" for i in range(14)}, flip_pairs=[])
+        poise.build_model(folder)
+        assert f"crops are not mirrored; behind # the name of a schema can say it: {folder}#" in (
+            caplog.text
+        )
+        with pytest.raises(ConfigError, match=r"14 keypoints, and mpii has 16.*#NAME\)$"):
+            poise.load_config(f"{folder}#mpii")
 
     @pytest.mark.parametrize("named", [True, False])
     def test_308_are_those_of_sapiens(self, write, named):

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 import poise
+from poise._words import counted
 from poise.errors import ConfigError, PoiseError
 from poise.training.machine.environment import describe_environment
 
@@ -60,12 +61,12 @@ def open_log(runner: Any) -> None:
     (Path(runner.work_dir) / "environment.json").write_text(environment + "\n", encoding="utf-8")
     runner.closing.push(partial(_keep_traceback, folder / f"{runner.timestamp}.log"))
     logger.info(
-        "Poise %s, torch %s, Python %s, %s, %d threads, seed %d",
+        "Poise %s, torch %s, Python %s, %s, %s, seed %d",
         poise.__version__,
         torch.__version__,
         platform.python_version(),
         torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
-        torch.get_num_threads(),
+        counted(torch.get_num_threads(), "thread"),
         runner.seed,
     )
 

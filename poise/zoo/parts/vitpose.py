@@ -102,7 +102,7 @@ def bound(
         None if unnamed else schemas.schema_of_names(names, (named and schema_of(named)) or "coco")
     )
     if named is not None:
-        _check(named, len(labels), told, folder)
+        _check(named, len(labels), told, folder, experts=experts)
         return _binding_of(named), True
     known = told or (_BY_COUNT.get(len(labels)) if unnamed else None)
     if known is not None:
@@ -110,12 +110,11 @@ def bound(
     if unnamed:
         names = [f"keypoint_{i}" for i in range(len(labels))]
         _LOG.warning(
-            "%s does not say what its %d keypoints are, so they are numbered%s; behind # the name "
-            "of a schema can say it: %s#aic",
+            "%s does not say what its %d keypoints are, so they are numbered%s%s",
             where,
             len(labels),
             "" if pairs else " and crops are not mirrored",
-            folder,
+            _hint(len(labels), folder),
         )
     swaps = {names[a]: names[b] for pair in pairs for a, b in (pair, pair[::-1])}
     swaps = swaps or schemas.other_sides(names)[0]
@@ -123,7 +122,13 @@ def bound(
     return binding("coco").changed(schema="", options=dict(metainfo=own)), bool(swaps)
 
 
-def _check(dataset: str, points: int, told: str | None, folder: Path) -> None:
+def _hint(points: int, folder: Path) -> str:
+    """How a schema that has so many keypoints is named; empty where there is none."""
+    fit = next((name for name in schemas.names() if count(name) == points), None)
+    return f"; behind # the name of a schema can say it: {folder}#{fit}" if fit else ""
+
+
+def _check(dataset: str, points: int, told: str | None, folder: Path, *, experts: bool) -> None:
     """See that a head's keypoints are those of a dataset.
 
     Raises:
@@ -138,7 +143,9 @@ def _check(dataset: str, points: int, told: str | None, folder: Path) -> None:
     raise ConfigError(
         f"{folder}: its head finds {counted(points, 'keypoint')}{of}, and {dataset} has {expected}"
         f"{'' if points != expected else ' others'}. Name the dataset that the head was trained "
-        f"for ({folder}#NAME); heads of all six datasets are in ViTPose++'s own .pth files alone"
+        f"for ({folder}#NAME)"
+        + "; heads of all six datasets are in ViTPose++'s own .pth files alone"
+        * experts
     )
 
 
