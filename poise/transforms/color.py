@@ -122,7 +122,7 @@ def _linear(image: np.ndarray, *, factor: float = 1.0, shift: float = 0.0) -> np
 
 def _change_hsv(image: np.ndarray, draw: _Distortion) -> np.ndarray:
     """Saturation where draw.hsv is 1 or 3, hue where it is 2 or 3."""
-    hsv = cv2.cvtColor(_levels(image), cv2.COLOR_BGR2HSV)
+    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
     if draw.hsv in (1, 3):
         hsv[..., 1] = _linear(hsv[..., 1], factor=draw.saturation_factor)
     if draw.hsv in (2, 3):
@@ -157,7 +157,7 @@ class YOLOXHSVRandomAug(BaseTransform):
         return (shifts * np.random.randint(0, 2, 3)).astype(np.int16)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Change `img`, (H, W, 3) BGR; of a float32 picture whole levels count.
+        """Change `img`, (H, W, 3) BGR.
 
         Raises:
             DataError: a picture of another kind.
@@ -167,14 +167,19 @@ class YOLOXHSVRandomAug(BaseTransform):
         table = _LEVELS[:, None] + shifts
         table[:, 0] %= HUES
         table = np.clip(table, 0, 255).astype(np.uint8)[None]
-        hsv = cv2.LUT(cv2.cvtColor(_levels(image), cv2.COLOR_BGR2HSV), table)
-        results["img"] = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR).astype(image.dtype, copy=False)
+        if image.dtype == np.uint8:
+            hsv = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_BGR2HSV), table)
+            results["img"] = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
+        else:
+            results["img"] = _shift_float_hsv(image, shifts)
         return results
 
 
-def _levels(image: np.ndarray) -> np.ndarray:
-    """A picture in uint8; OpenCV takes HSV of float pictures to be in 0..1."""
-    return image if image.dtype == np.uint8 else _linear(image)
+def _shift_float_hsv(image: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """As the table does, on whole levels of a float32 picture, as MMPose gives them."""
+    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV).astype(np.int16) + shifts
+    hsv[..., 0] %= HUES
+    return cv2.cvtColor(np.clip(hsv, 0, 255).astype(image.dtype), cv2.COLOR_HSV2BGR)
 
 
 def _checked(image: Any, step: BaseTransform) -> np.ndarray:
