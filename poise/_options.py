@@ -40,16 +40,20 @@ def options_of(base: type, *, positional: bool = False, **defaults: Any) -> Call
         own = inspect.signature(init)
         shown = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
         names = {p.name for p in shown}
-        passed: list[inspect.Parameter] = [
-            p.replace(kind=p.KEYWORD_ONLY, default=defaults.get(p.name, p.default))
+        theirs = [
+            p
             for p in inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
             if p.name not in names and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        ]
+        passed = [
+            p.replace(kind=p.KEYWORD_ONLY, default=defaults.get(p.name, p.default)) for p in theirs
         ]
         known = names | {p.name for p in passed}
         merged: Any
         if positional:
             last = [p for p in shown if p.kind is p.KEYWORD_ONLY]
-            by_name = [p for p in passed if p.name in _by_name_only(base)]
+            behind = {p.name for p in theirs if p.kind is p.KEYWORD_ONLY}
+            by_name = [p for p in passed if p.name in behind]
             placed = [*(p for p in passed if p not in by_name), *last]
             rest = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in placed]
             merged = own.replace(parameters=[p for p in shown if p not in last] + rest + by_name)
@@ -70,8 +74,3 @@ def options_of(base: type, *, positional: bool = False, **defaults: Any) -> Call
         return checked  # type: ignore[return-value]
 
     return mark
-
-
-def _by_name_only(base: type) -> set[str]:
-    parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
-    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from poise.cli import options
-from poise.cli.triangulate import check_inputs, kept_view, looked_at, saved
+from poise.cli.triangulate import check_inputs, kept_view, saved, views_of
 
 __all__ = ["from_people"]
 
@@ -84,26 +84,23 @@ def from_people(
     check_inputs(inputs)
     known = None if intrinsics is None else read_cameras(intrinsics, placed=False)
     a_limb, between = _length(limb, "--limb"), _length(distance, "--distance")
-    inferencer: Any = None
-    if not all(saved(name) for name in inputs):
-        inferencer = options.open_inferencer(
-            model,
-            weights,
-            detector=detector,
-            detector_weights=detector_weights,
-            mode=mode,
-            device=device,
-            backend=backend,
-        )
     names = [Path(name).stem if not Path(name).is_dir() else Path(name).name for name in inputs]
     lines = [
         path if saved(path) else str(kept_view(out.parent, name))
         for path, name in zip(inputs, names, strict=True)
     ]
-    views = [
-        path if saved(path) else looked_at(inferencer, path, Path(line), batch_size=batch_size)
-        for path, line in zip(inputs, lines, strict=True)
-    ]
+    views = views_of(
+        inputs,
+        [Path(line) for line in lines],
+        dict(batch_size=batch_size),
+        model,
+        weights,
+        detector=detector,
+        detector_weights=detector_weights,
+        mode=mode,
+        device=device,
+        backend=backend,
+    )
     try:
         found = calibrate_from_people(
             views,

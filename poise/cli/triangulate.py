@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ import typer
 from poise.cli import options
 from poise.cli.terminal import counting
 
-__all__ = ["check_inputs", "kept_view", "looked_at", "saved", "triangulate"]
+__all__ = ["check_inputs", "kept_view", "saved", "triangulate", "views_of"]
 
 
 def triangulate(
@@ -106,29 +106,18 @@ def triangulate(
     matched, _ = match_cameras(inputs, given)
     sinks = open_sinks(save, out)
     smoother: Any = smooth if max_gap is None else {"type": smooth, "max_gap": max_gap}
-    inferencer = None
-    if not all(saved(name) for name in inputs):
-        inferencer = options.open_inferencer(
-            model,
-            weights,
-            detector=detector,
-            detector_weights=detector_weights,
-            mode=mode,
-            device=device,
-            backend=backend,
-        )
-    views = [
-        name
-        if saved(name)
-        else looked_at(
-            inferencer,
-            name,
-            kept_view(out, camera.name),
-            batch_size=batch_size,
-            covariances=covariances,
-        )
-        for name, camera in zip(inputs, matched, strict=True)
-    ]
+    views = views_of(
+        inputs,
+        [kept_view(out, camera.name) for camera in matched],
+        dict(batch_size=batch_size, covariances=covariances),
+        model,
+        weights,
+        detector=detector,
+        detector_weights=detector_weights,
+        mode=mode,
+        device=device,
+        backend=backend,
+    )
     with counting("frames") as told:
         found = place(
             views,
@@ -178,7 +167,30 @@ def kept_view(out: Path, camera: str) -> Path:
     return out / "views" / f"{camera}.jsonl"
 
 
-def looked_at(inferencer: Any, name: str, file: Path, **settings: Any) -> Iterator[Any]:
+def views_of(
+    inputs: Sequence[str],
+    files: Sequence[Path],
+    settings: Mapping[str, Any],
+    *model: Any,
+    **of: Any,
+) -> list[Any]:
+    """Predictions of each camera: those that are saved, else what is found in its pictures.
+
+    Args:
+        inputs: a video, a folder or predictions of each camera.
+        files: where to keep what is found.
+        settings: of `Inferencer.predict`.
+        *model, **of: as `options.open_inferencer` takes them.
+    """
+    found = all(saved(name) for name in inputs)
+    inferencer = None if found else options.open_inferencer(*model, **of)
+    return [
+        name if saved(name) else _looked_at(inferencer, name, file, **settings)
+        for name, file in zip(inputs, files, strict=True)
+    ]
+
+
+def _looked_at(inferencer: Any, name: str, file: Path, **settings: Any) -> Iterator[Any]:
     """Results of a video or folder, written to a file on their way."""
     from poise.inference.sinks.json_files import JsonLinesSink
 
