@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from poise.metrics.base import BaseMetric, field
 from poise.metrics.functional.distances import keypoint_auc, keypoint_epe, keypoint_nme
 from poise.registry import METRICS
 
-__all__ = ["AUC", "EPE", "NME", "KeypointMetric", "joined", "sides_of", "stacked"]
+__all__ = ["AUC", "EPE", "NME", "KeypointMetric", "joined", "rated", "sides_of", "stacked"]
 
 
 class KeypointMetric(BaseMetric):
@@ -101,7 +102,7 @@ class AUC(KeypointMetric):
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """{'AUC'}."""
-        pred, gt, mask = stacked(results)
+        pred, gt, mask = rated(results, "AUC")
         return {"AUC": keypoint_auc(pred, gt, mask, self.norm_factor, self.num_thrs)}
 
 
@@ -111,7 +112,7 @@ class EPE(KeypointMetric):
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """{'EPE'}."""
-        return {"EPE": keypoint_epe(*stacked(results))}
+        return {"EPE": keypoint_epe(*rated(results, "EPE"))}
 
 
 @METRICS.register_module()
@@ -165,7 +166,7 @@ class NME(KeypointMetric):
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """{'NME'}."""
-        pred, gt, mask = stacked(results)
+        pred, gt, mask = rated(results, "NME")
         return {"NME": keypoint_nme(pred, gt, mask, self.norm_of(results, gt))}
 
     def norm_of(self, results: list[Any], gt: Array) -> Array:
@@ -217,6 +218,20 @@ def stacked(results: list[Any]) -> tuple[Array, Array, Array]:
             f"samples have poses of different shapes, (K, D) of which are {shapes}; evaluate data"
             " sets of different keypoints by a metric each (MultiDatasetEvaluator)"
         ) from None
+    return pred, gt, mask
+
+
+def rated(results: list[Any], metric: str) -> tuple[Array, Array, Array]:
+    """As `stacked`, with a warning about poses whose labelled keypoints are not numbers."""
+    pred, gt, mask = stacked(results)
+    lost = int((mask & ~np.isfinite(pred).all(axis=-1)).any(axis=1).sum())
+    if lost:
+        warnings.warn(
+            f"{metric}: {lost} of {counted(len(pred), 'predicted pose')} with NaN or infinity at"
+            " labelled keypoints: these are never near, and a mean distance with one is no number;"
+            " look at what the model puts out",
+            stacklevel=2,
+        )
     return pred, gt, mask
 
 

@@ -11,7 +11,7 @@ from poise._arrays import Array
 from poise.errors import DataError, UnknownNameError, one_of
 from poise.metrics.base import BaseMetric, field
 from poise.metrics.functional.distances import keypoint_mpjpe
-from poise.metrics.keypoint_2d import stacked
+from poise.metrics.keypoint_2d import rated, stacked
 from poise.registry import METRICS
 
 __all__ = ["MPJPE", "SimpleMPJPE"]
@@ -76,7 +76,7 @@ class SimpleMPJPE(BaseMetric):
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """{'MPJPE'}, {'P-MPJPE'} or {'N-MPJPE'}."""
-        return {self.mode.upper(): self._error(*stacked(results))}
+        return {self.mode.upper(): self._error(*rated(results, type(self).__name__))}
 
     def _error(self, pred: Array, gt: Array, mask: Array) -> float:
         return keypoint_mpjpe(pred, gt, mask, self.ALIGNMENT[self.mode])
@@ -128,7 +128,7 @@ class MPJPE(SimpleMPJPE):
         by_action: dict[str, list[Any]] = defaultdict(list)
         for result in results:
             by_action[result["action"]].append(result)
-        figures = {name: self._error(*stacked(results))}
+        figures = {name: self._error(*rated(results, type(self).__name__))}
         for action, some in by_action.items():
             figures[f"{name}_{action}"] = self._error(*stacked(some))
         return figures

@@ -14,7 +14,7 @@ from poise._words import counted
 from poise.errors import DataError, UnknownNameError, one_of
 from poise.metrics.base import BaseMetric
 from poise.metrics.functional.distances import keypoint_pck_accuracy
-from poise.metrics.keypoint_2d import KeypointMetric, joined, sides_of, stacked
+from poise.metrics.keypoint_2d import KeypointMetric, joined, rated, sides_of
 from poise.registry import METRICS
 
 __all__ = ["JhmdbPCKAccuracy", "MpiiPCKAccuracy", "PCKAccuracy"]
@@ -75,7 +75,7 @@ class PCKAccuracy(KeypointMetric):
         self, results: list[Any], items: Iterable[str]
     ) -> dict[str, tuple[Array, float]]:
         """Accuracy per keypoint (K,) and overall, by those of `items` that were asked for."""
-        pred, gt, mask = stacked(results)
+        pred, gt, mask = rated(results, type(self).__name__)
         found = {}
         for item in items:
             if item in self.norm_item:
@@ -125,7 +125,7 @@ class MpiiPCKAccuracy(PCKAccuracy):
         """Seven joints, 'PCK' and 'PCK@0.1', in percent."""
         if "head" not in self.norm_item:
             return {}
-        pred, gt, mask = stacked(results)
+        pred, gt, mask = rated(results, type(self).__name__)
         _has_joints(pred, self.JOINTS.values(), "MpiiPCKAccuracy needs the joints of MPII")
         heads = self.norm_of(results, "head", pred, gt)
         # MPII counts pixels from 1, and its annotations are read as they are

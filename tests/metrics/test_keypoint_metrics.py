@@ -1,6 +1,7 @@
 """PCK and its variants, AUC, EPE, NME, MPJPE, hands and partitions, on scenes made by hand."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -319,6 +320,38 @@ def test_auc_and_nme_refuse_what_gives_no_figure(run):
         AUC(num_thrs=0)
     with pytest.raises(DataError, match="a pair among the 16 keypoints"):
         run(NME("keypoint_distance", keypoint_indices=[0, -99]), [sample()])
+
+
+@pytest.mark.parametrize(
+    ("metric", "figure"),
+    [
+        (PCKAccuracy(thr=0.1), {"PCK": 15.5 / 16}),
+        (AUC(norm_factor=10, num_thrs=10), {"AUC": 0.9 * 15.5 / 16}),
+        (MpiiPCKAccuracy(), None),
+        (EPE(), {"EPE": np.nan}),
+        (NME("use_norm_item", "bbox_size"), {"NME": np.nan}),
+    ],
+)
+def test_predictions_that_are_no_numbers_are_counted(run, metric, figure):
+    lost, fine = sample(), sample()
+    lost["pred_instances"]["keypoints"][0, 3, 1] = np.nan
+    with pytest.warns(UserWarning, match=f"{type(metric).__name__}: 1 of 2 predicted poses"):
+        got = run(metric, [lost, fine])
+    if figure:
+        assert got == pytest.approx(figure, nan_ok=True)
+    # what is not labelled is not measured
+    lost["gt_instances"]["keypoints_visible"][0, 3] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(metric, [lost, fine])
+
+
+def test_poses_in_space_that_are_no_numbers_are_counted_once(run):
+    path = dict(target_img_path="S9_Walk.cam_1.jpg")
+    pose = pose_in_space(np.full((1, 3, 3), np.nan)) | path
+    with pytest.warns(UserWarning, match="MPJPE: 1 of 1 predicted pose") as warned:
+        assert np.isnan(run(MPJPE(), [pose])["MPJPE_Walk"])
+    assert len(warned) == 1
 
 
 def pose_in_space(pred, **other):
