@@ -87,6 +87,7 @@ class _Lookout:
         """Jobs in the order of the frames."""
         waiting: list[Job] = []
         before: Job | None = None
+        following = 0
         for frame in frames:
             job = Job(frame)
             source = frame.source
@@ -100,11 +101,15 @@ class _Lookout:
                     yield from self._detected(waiting)
                     waiting = []
             elif source.live:
-                if frame.index % self._every:
-                    job.follows = job.error is None
-                    yield job
+                # counted as they come: numbers have holes where frames were dropped
+                due = before is None or not _same(before, job) or following == self._every - 1
+                if due:
+                    self._detected([job])
+                    # after one that was of no use the next one is looked at
+                    before, following = (before, following) if job.error else (job, 0)
                 else:
-                    yield from self._detected([job])
+                    job.follows, following = job.error is None, following + 1
+                yield job
             elif frame.index % self._every and before is not None and _same(before, job):
                 waiting.append(job)
             else:
@@ -147,7 +152,14 @@ class _Lookout:
             after = readable.pop()
             self._detected([after])
         if readable and before is not None and after is not None:
-            _interpolate(before, readable, after)
+            # a frame that could not be read has no boxes: then the other one's stand in
+            first, last = (_boxes_of(job) for job in (before, after))
+            if first is None and last is None:
+                self._detected(readable)
+            else:
+                start, length = before.frame.index, after.frame.index - before.frame.index
+                fractions = [(job.frame.index - start) / length for job in readable]
+                _interpolate(first or last, readable, last or first, fractions)
         yield from waiting
 
 
@@ -160,15 +172,10 @@ def _apart(one: Job, other: Job) -> bool:
     return (one.frame.source.moves or other.frame.source.moves) and not _same(one, other)
 
 
-def _interpolate(before: Job, jobs: Sequence[Job], after: Job) -> None:
+def _interpolate(
+    first: Boxes, jobs: Sequence[Job], last: Boxes, fractions: Sequence[float]
+) -> None:
     """Boxes of the jobs between two that have theirs."""
-    # a frame that could not be read has no boxes: then the other one's stand in
-    first, last = (_boxes_of(job) for job in (before, after))
-    first, last = first or last, last or first
-    if first is None or last is None:
-        return
-    start, length = before.frame.index, after.frame.index - before.frame.index
-    fractions = [(job.frame.index - start) / length for job in jobs]
     if first.categories is None or last.categories is None:
         for job, place in zip(jobs, _between(first, last, fractions), strict=True):
             job.locate(*place)

@@ -85,7 +85,8 @@ def _gathered(jobs: Iterable[Job], batch_size: int, boxes: PoseBoxes) -> Iterato
     for job in jobs:
         if job.follows:
             _follow(before, job, boxes)
-        before = job
+        if job.error is None:
+            before = job
         places = _places(job)
         came.append(job)
         while places:

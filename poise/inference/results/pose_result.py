@@ -132,10 +132,18 @@ class PoseResult:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """(N, K) float32 in 0..1 of the scores: by `calibration`, else by `score_kind`."""
+        """(N, K) float32 in 0..1 of the scores: by `calibration`, else by `score_kind`.
+
+        Of results that were read from a file, those that it holds.
+        """
+        known = self.instances.get("keypoint_probabilities")
+        if known is not None and np.isfinite(known).all():
+            return known
         if self.calibration is not None:
-            return self.calibration(self.keypoint_scores)
-        return probabilities_of(self.keypoint_scores, self.score_kind)
+            own = self.calibration(self.keypoint_scores)
+        else:
+            own = probabilities_of(self.keypoint_scores, self.score_kind)
+        return own if known is None else np.where(np.isfinite(known), known, own)
 
     @property
     def keypoint_covariances(self) -> np.ndarray | None:
@@ -257,10 +265,9 @@ class PoseResult:
         return out
 
     def _moment(self) -> dict[str, Any]:
-        """Which frame, for those of a video."""
-        if self.time is None:
-            return {}
-        return {"frame": self.frame_index, "time": round(self.time, _TIME_DECIMALS)}
+        """Which frame, for those of a video; when, where it could be read."""
+        when = {} if self.time is None else {"time": round(self.time, _TIME_DECIMALS)}
+        return {"frame": self.frame_index, **when} if self.moves or when else {}
 
     def _rows(self) -> list[dict[str, Any]]:
         fields = self.instances
@@ -290,7 +297,7 @@ class PoseResult:
     def to_mmpose(self) -> list[dict[str, Any]]:
         """Plain values as MMPose's inferencer gives them: a dict a person, nothing rounded."""
         rows = split_instances(self.instances)
-        if self.categories is not None:
+        if not np.isfinite(self.keypoints).all():
             for row in rows:
                 # MMPose has no way to say that a keypoint is not there, and JSON no NaN
                 row["keypoints"] = np.nan_to_num(row["keypoints"]).tolist()
@@ -306,7 +313,7 @@ class PoseResult:
         """
         columns = self.row_keys
         ids = [None] * len(self) if self.track_ids is None else self.track_ids.tolist()
-        frame = self.frame_index if self.time is not None else None
+        frame = self._moment().get("frame")
         rows = []
         for person, (box, values) in enumerate(zip(self._boxes(), self._values(), strict=True)):
             kind = () if self.categories is None else (int(self.categories[person]),)

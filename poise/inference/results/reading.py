@@ -31,6 +31,16 @@ _FIELDS = {
     "bboxes": ("bbox", (4,)),
     "bbox_scores": ("bbox_score", ()),
 }
+#: the same of fields that not all files have
+_MORE_FIELDS = {
+    "keypoint_covariances": ("keypoint_covariances", ("K", 2, 2)),
+    "keypoint_probabilities": ("keypoint_probabilities", ("K",)),
+    "keypoint_errors": ("keypoint_errors", ("K",)),
+    "keypoint_views": ("keypoint_views", ("K",)),
+    "track_ids": ("track_id", ()),
+    "categories": ("category_id", ()),
+}
+_WHOLE_NUMBERS = ("keypoint_views", "track_ids", "categories")
 
 
 def read_results(path: Any) -> Iterator[PoseResult]:
@@ -107,7 +117,7 @@ def _result(entry: Any, rate: float | None, where: str) -> PoseResult:
             f"{where} has the version {version!r}, this Poise reads up to {RESULT_VERSION}"
         )
     names = entry["keypoint_names"]
-    moves = entry.get("time") is not None
+    moves = "frame" in entry
     name = str(entry["image"])
     found = PoseResult(
         None,
@@ -147,24 +157,24 @@ def _size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
 
 def _instances(people: Sequence[Mapping[str, Any]], count: int, where: str) -> InstanceData:
     fields = InstanceData()
-    for name, (key, shape) in _FIELDS.items():
-        whole = tuple(count if size == "K" else size for size in shape)
-        fields.set_field(_column(people, key, whole, where), name)
-    if people and all("keypoint_covariances" in person for person in people):
-        spread = _column(people, "keypoint_covariances", (count, 2, 2), where)
-        fields.set_field(spread, "keypoint_covariances")
-    for name, key in {"track_ids": "track_id", "categories": "category_id"}.items():
-        if people and all(key in person for person in people):
-            fields.set_field(np.array([p[key] for p in people], np.int64), name)
+    for name, (key, shape) in {**_FIELDS, **_MORE_FIELDS}.items():
+        if name in _FIELDS or (people and all(key in person for person in people)):
+            whole = tuple(count if size == "K" else size for size in shape)
+            kind = np.int64 if name in _WHOLE_NUMBERS else np.float32
+            fields.set_field(_column(people, key, whole, where, kind), name)
     return fields
 
 
 def _column(
-    people: Sequence[Mapping[str, Any]], key: str, shape: tuple[Any, ...], where: str
+    people: Sequence[Mapping[str, Any]],
+    key: str,
+    shape: tuple[Any, ...],
+    where: str,
+    kind: type = np.float32,
 ) -> np.ndarray:
-    """(N, *shape) float32; None in the file is NaN."""
+    """(N, *shape) of a type of numbers; None in the file is NaN."""
     try:
-        values = np.array([person[key] for person in people], np.float32)
+        values = np.array([person[key] for person in people], kind)
         return values.reshape(len(people), *shape)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{where} has a person without a proper '{key}'") from error

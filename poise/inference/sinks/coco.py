@@ -31,11 +31,12 @@ class CocoSink(FileSink):
 
     def __init__(self, folder: Path, options: SinkOptions | None = None) -> None:
         super().__init__(folder, options)
-        self._taken_ids: set[int] = set()
+        #: number that is taken -> where to look on
+        self._after: dict[int, int] = {}
 
     def begin(self, path: Path, result: PoseResult) -> JsonList:
         """A file that holds an empty list."""
-        self._taken_ids = set()
+        self._after = {}
         return JsonList(path)
 
     def add(self, handle: Any, result: PoseResult) -> None:
@@ -43,13 +44,16 @@ class CocoSink(FileSink):
         handle.extend(_detections(result, self._image_id(result)))
 
     def _image_id(self, result: PoseResult) -> int:
-        if result.time is not None:
+        if result.moves:
             return result.frame_index
         stem = Path(result.name).stem
-        number = int(stem) if stem.isdecimal() else len(self._taken_ids)
-        while number in self._taken_ids:
-            number += 1
-        self._taken_ids.add(number)
+        after = self._after
+        number = int(stem) if stem.isdecimal() else len(after)
+        while number in after:
+            # shortened on the way, or folders of frames would be gone through again and again
+            after[number] = after.get(after[number], after[number])
+            number = after[number]
+        after[number] = number + 1
         return number
 
 

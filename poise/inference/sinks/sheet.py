@@ -59,9 +59,8 @@ class ContactSheet(FileSink):
         picture = self._draw(result)
         scale = min(1.0, _SIDE / max(picture.shape[:2]))
         # kept small: a sheet of large pictures would need their memory until the end
-        self._tiles.append(
-            cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        )
+        size = [max(1, round(scale * side)) for side in picture.shape[1::-1]]
+        self._tiles.append(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
         stem = Path(result.name).name
         self._captions.append(stem if result.time is None else f"{result.time:.2f} s")
 

@@ -115,7 +115,8 @@ class _Buffer:
         result = self.waiting.popleft()
         times = np.array([frame["time"] for frame in self.raw])
         ids = self.raw[at]["ids"]
-        inserted = self._absent(at, ids)
+        # what could not be read shows nobody, whatever the frames around it do
+        inserted = self._absent(at, ids) if result.error is None else ids[:0]
         everybody = np.concatenate((ids, inserted)).astype(np.int64)
         if len(inserted):
             _insert(result, self.raw, at, inserted, times)
@@ -204,6 +205,11 @@ def _note_filled(result: PoseResult, rows: Array, filled: Array, scores: Array) 
     given = np.array(result.instances.keypoint_scores)
     given[rows] = np.where(filled, scores, given[rows])
     result.instances.set_field(given, "keypoint_scores")
+    if "keypoint_probabilities" in result.instances:
+        # those that came with the scores before
+        told = np.array(result.instances.keypoint_probabilities)
+        told[flags] = np.nan
+        result.instances.set_field(told, "keypoint_probabilities")
 
 
 def _weighed(weights: Array, name: str, frames: list[dict[str, Any]], ids: Array) -> Array:

@@ -17,7 +17,7 @@ import cv2
 from poise.errors import DataError, PoiseError
 from poise.inference.results.pose_result import SourceInfo
 from poise.inference.sources.frame import Frame, name_of_address
-from poise.inference.sources.video import decoded_frames, import_av
+from poise.inference.sources.video import decoded_frames, import_av, reason_of
 
 __all__ = ["CameraSource", "StreamSource", "newest_frames"]
 
@@ -94,7 +94,7 @@ class StreamSource:
         except (av.FFmpegError, OSError, ValueError) as error:
             raise DataError(
                 f"the stream '{self.info.name}' cannot be opened (within {self._timeout:g} s): "
-                f"{getattr(error, 'strerror', None) or error}"
+                f"{reason_of(error)}"
             ) from error
         with container:
             if not container.streams.video:

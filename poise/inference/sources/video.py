@@ -15,7 +15,7 @@ from poise.inference.machine.devices import codec_threads
 from poise.inference.results.pose_result import SourceInfo
 from poise.inference.sources.frame import Frame, missing_file
 
-__all__ = ["VIDEO_SUFFIXES", "VideoSource", "decoded_frames", "import_av", "start_of"]
+__all__ = ["VIDEO_SUFFIXES", "VideoSource", "decoded_frames", "import_av", "reason_of", "start_of"]
 
 VIDEO_SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts")
@@ -65,21 +65,20 @@ class VideoSource:
             yield Frame(self.info, error=error)
             return
         with container:
-            count = 0
+            count, end = 0, 0.0
             for frame in decoded_frames(container, stream, lambda: self.info):
                 yield frame
-                count = frame.index + 1
-            promised = self.info.frames
+                count, end = frame.index + 1, frame.time or end
             if not count:
                 none = DataError(f"the video '{self.info.name}' has no frames")
                 yield Frame(self.info, error=none)
-            elif promised is not None and count < promised * (1 - _TOLERATED_LOSS) - 1:
+            elif _is_cut_off(stream, count, end):
                 yield Frame(
                     self.info,
                     count,
                     error=DataError(
-                        f"'{self.info.name}' ends after {count} of {promised} frames: the file is "
-                        "cut off or damaged"
+                        f"'{self.info.name}' ends after {count} of {stream.frames} frames: the "
+                        "file is cut off or damaged"
                     ),
                 )
 
@@ -104,31 +103,38 @@ class VideoSource:
         self.info = dataclasses.replace(
             self.info,
             fps=float(rate) if rate else None,
-            frames=_promised_frames(container, stream, rate),
+            frames=min(filter(None, (stream.frames, _length(stream))), default=None),
         )
         return container, stream
 
     def _why_closed(self, error: Exception) -> str:
         """Text for a video that cannot be opened."""
-        name = self.info.name
+        name, reason = self.info.name, reason_of(error)
         if self.info.path is None:
-            return f"cannot fetch the video '{name}' (within {self._timeout:g} s): {_reason(error)}"
+            return f"cannot fetch the video '{name}' (within {self._timeout:g} s): {reason}"
         size = self.info.path.stat().st_size
         if not size:
             return f"the video '{name}' is an empty file"
         return (
-            f"'{name}' ({size} bytes) cannot be opened as a video: {_reason(error)}; is it one? A "
+            f"'{name}' ({size} bytes) cannot be opened as a video: {reason}; is it one? A "
             "recording that was broken off lacks its index"
         )
 
 
-def _promised_frames(container: Any, stream: Any, rate: Any) -> int | None:
-    """Frames of the header, else by length and rate; None where it says neither."""
-    if stream.frames:
-        return int(stream.frames)
-    if stream.duration and rate:
-        return int(stream.duration * stream.time_base * rate)
-    return None
+def _length(stream: Any) -> int:
+    """Frames by the stream's length and rate; 0 where the file does not tell both."""
+    if not stream.duration or not stream.average_rate:
+        return 0
+    return round(stream.duration * stream.time_base * stream.average_rate)
+
+
+def _is_cut_off(stream: Any, count: int, end: float) -> bool:
+    """Whether so many frames, to so many seconds, are fewer than a stream's header promises."""
+    if count >= stream.frames * (1 - _TOLERATED_LOSS) - 1:
+        return False
+    # files that were trimmed list frames that are not shown, but tell the new length
+    length = _length(stream)
+    return not length or end * stream.average_rate < length * (1 - _TOLERATED_LOSS) - 1
 
 
 def decoded_frames(container: Any, stream: Any, info: Any) -> Iterator[Frame]:
@@ -151,7 +157,7 @@ def decoded_frames(container: Any, stream: Any, info: Any) -> Iterator[Frame]:
         try:
             packet = next(packets, None)
         except (av.FFmpegError, OSError) as error:
-            said = f"'{info().name}' cannot be read after frame {index - 1}: {_reason(error)}"
+            said = f"'{info().name}' cannot be read after frame {index - 1}: {reason_of(error)}"
             yield Frame(info(), index, error=DataError(said))
             return
         if packet is None:
@@ -161,7 +167,7 @@ def decoded_frames(container: Any, stream: Any, info: Any) -> Iterator[Frame]:
         except av.FFmpegError as error:
             if isinstance(error, av.EOFError):
                 continue
-            said = f"frame {index} of '{info().name}' cannot be decoded: {_reason(error)}"
+            said = f"frame {index} of '{info().name}' cannot be decoded: {reason_of(error)}"
             yield Frame(info(), index, error=DataError(said))
             index += 1
             continue
@@ -216,6 +222,8 @@ class _Pixels:
         return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Short text of an error of PyAV, which repeats the path."""
+    if isinstance(error, import_av().ExitError):
+        return "nothing came in time"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

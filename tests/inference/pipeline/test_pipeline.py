@@ -180,6 +180,25 @@ def test_boxes_of_a_camera_follow_from_its_poses():
     assert [j.detected for j in jobs] == [True, False, False, True, False, False, True]
 
 
+def test_frames_of_a_camera_count_as_they_come_however_many_were_dropped():
+    detector = Detector()
+    numbers = [2, 7, 12, 17, 22, 27, 32]
+    came = [Frame(CAMERA, n, n / 10, np.full((20, 30, 3), 3, np.uint8)) for n in numbers]
+    came[2] = Frame(CAMERA, 12, error=DataError("broken"))
+    jobs = run(came, Network(), overlap=False, detector=detector, every=5)
+    assert [j.detected for j in jobs] == [True, False, True, False, False, True, False]
+    # nor is anybody lost behind a frame that could not be read
+    assert [len(j.instances() or ()) for j in jobs] == [3, 3, 0, 3, 3, 3, 3]
+    assert len(detector.calls) == 2
+
+
+def test_frames_between_two_where_the_detector_failed_have_a_look_of_their_own():
+    jobs = run(frames(7), Network(), detector=Detector(fails=(0, 4)), every=4)
+    assert [j.frame.index for j in jobs if j.error is not None] == [0, 4]
+    assert all(isinstance(jobs[n].error, ZeroDivisionError) for n in (0, 4))
+    assert [len(jobs[n].instances() or ()) for n in (1, 2, 3)] == [1, 2, 3]
+
+
 def test_videos_and_pictures_in_one_run_have_their_own_detections():
     still = SourceInfo("a.png")
     other = SourceInfo("b.mp4", "video")

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from poise.cli.main import app
 from poise.errors import DataError, FileMissingError
-from poise.inference.results.pose_result import PoseResult, SourceInfo
+from poise.inference.results.calibration import Calibration
+from poise.inference.results.pose_result import PoseResult, SourceInfo, empty_instances
 from poise.inference.results.reading import read_results
 from poise.inference.sinks import open_sinks
 from poise.inference.smoothing import build_smoother
@@ -54,6 +55,47 @@ def test_results_come_back_as_they_were_written(written):
         np.testing.assert_allclose(again.keypoints, result.keypoints, atol=0.01)
     assert again.fps == pytest.approx(50)
     assert again.metainfo["skeleton_links"] == COCO["skeleton_links"]
+
+
+def test_what_only_the_run_knew_comes_back_too(tmp_path):
+    calibration = Calibration((0.0, 1.0), (0.0, 0.5))
+    with open_sinks("jsonl", tmp_path)[0] as sink:
+        for result in results(4, missing=()):
+            result.calibration = calibration
+            result.instances.set_field(np.full((1, 17), 1.5, np.float32), "keypoint_errors")
+            result.instances.set_field(np.full((1, 17), 3, np.int64), "keypoint_views")
+            sink.write(result)
+        # a frame that could not be read still says which one it was
+        lost = PoseResult(
+            None, empty_instances(17), COCO, "clip.mp4", error="broken", frame_index=4,
+            source=SourceInfo("clip.mp4", "video"),
+        )  # fmt: skip
+        sink.write(lost)
+    (path,) = sink.written
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[0]["instances"][0]["keypoint_probabilities"] == [0.45] * 17
+    assert lines[4]["frame"] == 4
+    assert [again.to_dict() for again in read_results(path)] == lines
+
+
+def test_smoothing_a_file_keeps_its_probabilities(tmp_path):
+    def told(frames):
+        for result in frames:
+            result.calibration = Calibration((0.0, 1.0), (0.0, 0.5))
+            if result.frame_index == 3:
+                result.keypoint_scores[0, 5] = 0.01
+            yield result
+
+    with open_sinks("jsonl", tmp_path / "in")[0] as sink:
+        for result in told(results(12, missing=())):
+            sink.write(result)
+    found = list(build_smoother("savgol")(read_results(sink.written[0])))
+    chances = np.array([result.probabilities[0] for result in found])
+    assert found[3].instances.keypoints_filled[0].nonzero()[0].tolist() == [5]
+    # of the one that was filled in, the score's own
+    assert chances[3, 5] == pytest.approx(0.9, abs=0.01)
+    chances[3, 5] = 0.45
+    np.testing.assert_allclose(chances, 0.45)
 
 
 def test_the_rate_is_that_of_many_frames(written):
@@ -101,7 +143,7 @@ def test_a_schema_that_is_not_known_keeps_its_names(written, tmp_path):
 def test_another_schema_under_a_known_name_keeps_its_names(written, tmp_path):
     first = json.loads(written.read_text().splitlines()[0])
     for person in first["instances"]:
-        for key in ("keypoints", "keypoint_scores"):
+        for key in ("keypoints", "keypoint_scores", "keypoint_probabilities"):
             person[key] = person[key][:3]
     own = tmp_path / "own.jsonl"
     own.write_text(json.dumps(first | {"keypoint_names": ["nose", "tail", "paw"]}) + "\n")

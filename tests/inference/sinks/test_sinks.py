@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import itertools
 import json
 from pathlib import Path
 
@@ -347,6 +348,45 @@ def test_coco_ids_are_each_of_one_picture(tmp_path):
             out.write(still(name, 1))
     found = json.loads((tmp_path / "poses_coco.json").read_text())
     assert [row["image_id"] for row in found] == [0, 1, 2, 3, 4, 785]
+
+
+def test_folders_of_frames_with_the_same_numbers_do_not_slow_coco_down(tmp_path):
+    out = sink("coco", tmp_path)
+    out.begin(tmp_path / "a.json", still()).close()
+    rounds = [[out._image_id(still(f"{n}.jpg", 0)) for n in range(200)] for _ in range(50)]
+    assert rounds[0] == list(range(200))
+    assert len(set(itertools.chain(*rounds))) == 50 * 200
+    # by halves: each number that is asked for leads near its end
+    assert max(_steps(out._after, n) for n in range(200)) < 30
+
+
+def _steps(after, number):
+    count = 0
+    while number in after:
+        number, count = after[number], count + 1
+    return count
+
+
+def test_a_sheet_takes_pictures_of_any_shape(tmp_path):
+    with sink("sheet", tmp_path) as out:
+        for shape in ((1, 5000), (5000, 1), (1, 1)):
+            line = still(f"{shape}.png", 0)
+            line.image = np.full((*shape, 3), 90, np.uint8)
+            out.write(line)
+    assert cv2.imread(str(out.written[0])) is not None
+
+
+@pytest.mark.parametrize("layout", ["poise", "mmpose"])
+def test_json_of_a_keypoint_without_a_place_is_valid(tmp_path, layout):
+    nowhere = still()
+    nowhere.keypoints[0, 3] = np.nan
+    with sink("json", tmp_path, layout=layout) as out:
+        out.write(nowhere)
+
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    json.loads(out.written[0].read_text(), parse_constant=refuse)
 
 
 def test_what_is_not_known_is_empty_in_tables(tmp_path):

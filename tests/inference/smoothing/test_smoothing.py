@@ -291,6 +291,17 @@ def test_a_frame_without_3d_poses_among_others_is_one_without_people():
     assert all(f.instances.keypoints_3d.shape == (1, 5, 3) for f in found if f.frame_index != 9)
 
 
+def test_nobody_is_put_into_a_frame_that_could_not_be_read():
+    def damaged():
+        for number, pose in enumerate(wave(20)):
+            frame = result(number, pose if number != 9 else [])
+            frame.error = "broken" if number == 9 else None
+            yield frame
+
+    found = list(build_smoother("savgol")(damaged()))
+    assert [len(f) for f in found] == [1] * 9 + [0] + [1] * 10
+
+
 def test_times_are_those_of_25_frames_a_second_unless_given():
     poses = wave(40, noise=2)
     plain, _ = smooth_sequence(poses)
