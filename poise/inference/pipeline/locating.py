@@ -154,12 +154,13 @@ class _Lookout:
         if readable and before is not None and after is not None:
             # a frame that could not be read has no boxes: then the other one's stand in
             first, last = (_boxes_of(job) for job in (before, after))
-            if first is None and last is None:
+            first, last = first or last, last or first
+            if first is None or last is None:
                 self._detected(readable)
             else:
                 start, length = before.frame.index, after.frame.index - before.frame.index
                 fractions = [(job.frame.index - start) / length for job in readable]
-                _interpolate(first or last, readable, last or first, fractions)
+                _interpolate(first, readable, last, fractions)
         yield from waiting
 
 

@@ -174,7 +174,7 @@ def _column(
 ) -> np.ndarray:
     """(N, *shape) of a type of numbers; None in the file is NaN."""
     try:
-        values = np.array([person[key] for person in people], kind)
+        values: np.ndarray = np.array([person[key] for person in people], kind)
         return values.reshape(len(people), *shape)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{where} has a person without a proper '{key}'") from error
