@@ -8,7 +8,7 @@ from typing import Any
 __all__ = ["counted", "listed", "numbered", "shortened"]
 
 #: of things whose names do not simply get an s
-_SEVERAL = {"person": "people", "class": "classes", "box": "boxes"}
+_SEVERAL = {"person": "people", "class": "classes", "box": "boxes", "category": "categories"}
 
 _VERBS = {"are": "is", "were": "was", "have": "has", "belong": "belongs"}
 

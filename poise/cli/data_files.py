@@ -100,7 +100,10 @@ def convert(
         typer.Option(help="Also these labels, in any form; may be repeated."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Overwrite labels that are in a tool's form there.")
+        bool,
+        typer.Option(
+            "--force", help="Overwrite labels that are there in a tool's form, or SOURCE itself."
+        ),
     ] = False,
 ) -> None:
     """Write annotations in another form, or with the keypoints of another skeleton.
@@ -180,6 +183,8 @@ def split(
     parts = {}
     for text in shares or ["train=0.9", "val=0.1"]:
         name, _, share = text.partition("=")
+        if name in parts:
+            raise ArgumentError(f"--share {name}=... comes twice; give it once")
         try:
             parts[name] = float(share)
         except ValueError as error:

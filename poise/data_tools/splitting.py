@@ -39,7 +39,8 @@ def split_annotations(
         part -> file, pictures, people.
 
     Raises:
-        ArgumentError: shares that are none, or a broken regular expression.
+        ArgumentError: shares or names of parts that are none, a part that would overwrite the
+            file, or a broken regular expression.
         DataError: no COCO file, or fewer groups than parts.
     """
     if not shares or not all(s > 0 for s in shares.values()) or sum(shares.values()) > 1 + 1e-9:
@@ -48,6 +49,15 @@ def split_annotations(
             f"{dict(shares)}"
         )
     check_rule(group_by)
+    files = {part: out / f"{part}.json" for part in shares}
+    for part, file in files.items():
+        if not part or file.parent != out:
+            raise ArgumentError(f"a part is called train, val ..., got '{part}': it names a file")
+        if file.resolve() == path.resolve():
+            raise ArgumentError(
+                f"{file} is what is split, and would be overwritten by its part; choose another "
+                "--out, or another name of the part"
+            )
     coco = CocoFile(str(path), owner="poise data split")
     groups: dict[Any, list[Any]] = defaultdict(list)
     for number, image in coco.imgs.items():
@@ -67,9 +77,9 @@ def split_annotations(
         start = end
         images = [image for image in coco.dataset["images"] if image["id"] in chosen]
         people = [ann for ann in coco.annotations if ann["image_id"] in chosen]
-        file = out / f"{part}.json"
-        write_annotations({**coco.dataset, "images": images, "annotations": people}, file)
-        written[part] = (file, len(images), len(people))
+        content = {**coco.dataset, "images": images, "annotations": people}
+        write_annotations(content, files[part])
+        written[part] = (files[part], len(images), len(people))
     return written
 
 

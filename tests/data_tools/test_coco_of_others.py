@@ -104,7 +104,7 @@ def test_a_file_without_categories_gets_one(coco: Any, tmp_path: Path) -> None:
     bare = {key: rows for key, rows in coco.items() if key != "categories"}
     found, _ = convert_annotations(write(tmp_path, bare), tmp_path / "new.json")
     assert found.said == [
-        "filled in: 1 categories, of which the file has none",
+        "filled in: 1 category of which the file has none",
         "without a category: called 'object' by the keypoints",
     ]
     assert found.categories[0]["name"] == "object"

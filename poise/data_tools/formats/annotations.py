@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from poise.check.categories import OWN
 from poise.schemas import conversions
 from poise.structures import convert_keypoints
 
@@ -107,6 +108,8 @@ class Annotations:
         return replace(
             self,
             people=people,
+            # which keypoints are a category's own was said of the old ones
+            categories=[{k: v for k, v in c.items() if k != OWN} for c in self.categories],
             names=names,
             swap=[names.index(name) for name in other],
             skeleton=[(names.index(a), names.index(b)) for a, b in links],

@@ -49,6 +49,7 @@ def unpack(path: Path, into: Path) -> tuple[Path, str]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, path)
+            _check_alone(members, path, into)
             _check_size(members, path, into)
             for member, name in members:
                 _extract(archive, member, into / name)
@@ -89,6 +90,19 @@ def _members(archive: zipfile.ZipFile, path: Path) -> list[tuple[zipfile.ZipInfo
             f"{', '.join(sorted({PurePosixPath(r.filename).suffix for r in rows})) or 'nothing'}"
         )
     return found
+
+
+def _check_alone(
+    members: list[tuple[zipfile.ZipInfo, PurePosixPath]], path: Path, into: Path
+) -> None:
+    """Raise DataError where a folder has files that the archive has not: all would be read."""
+    own = {into / name for _, name in members}
+    other = next((f for f in into.rglob("*") if f.is_file() and f not in own), None)
+    if other is not None:
+        raise DataError(
+            f"{into} has {other.relative_to(into)}, which {path} has not: labels of both would be "
+            "read together; remove that folder, or choose another --out"
+        )
 
 
 def _check_size(

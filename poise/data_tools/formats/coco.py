@@ -49,12 +49,12 @@ def read_coco_file(path: Path, reading: Reading) -> Annotations:
     if reading.category is not None or reading.schema is None:
         content, joined = one_set(check_annotations(content, path), reading.category, source=path)
         said += joined
-    found = (
+    info = (
         {"from_file": reading.schema}
         if reading.schema
         else describe_content(content, path).metainfo
     )
-    meta = parse_pose_metainfo(dict(found))
+    meta = parse_pose_metainfo(dict(info))
     _check_entries(content, path)
     categories = content.get("categories") or [{"id": 1}]
     if len(categories) == 1 and not given.get("categories"):
@@ -73,17 +73,44 @@ def read_coco_file(path: Path, reading: Reading) -> Annotations:
             f"of each person only `keypoints` is converted; {', '.join(others)} stay as they are "
             "in COCO files, and are left out of other forms"
         )
-    return Annotations(
-        images=content["images"],
-        people=content["annotations"],
+    found = Annotations(
+        images=[],
+        people=[],
         **keypoints_of(meta),
         categories=[
             {k: v for k, v in category.items() if k not in ("keypoints", "skeleton")}
             for category in categories
         ],
-        schema=schema_of(found),
+        schema=schema_of(info),
         said=said,
     )
+    _take(found, content, {category["id"] for category in categories}, path)
+    return found
+
+
+def _take(found: Annotations, content: dict[str, Any], listed: set[Any], path: Path) -> None:
+    """Keep each picture once, and the people of listed categories.
+
+    Raises:
+        DataError: different pictures have one id, so that nobody knows whose the people are.
+    """
+    names: dict[Any, str] = {}
+    for image in content["images"]:
+        if image["id"] not in names:
+            found.images.append(image)
+        elif names[image["id"]] != image["file_name"]:
+            raise DataError(
+                f"{path}: the pictures {names[image['id']]} and {image['file_name']} have the same "
+                f"id {image['id']}; give every picture its own id"
+            )
+        else:
+            found.drop("pictures that are listed twice", image["file_name"])
+        names.setdefault(image["id"], image["file_name"])
+    for person in content["annotations"]:
+        if person.get("category_id") in listed:
+            found.people.append(person)
+        else:
+            found.drop("people of a category that is not listed", person.get("id"))
 
 
 def _check_entries(content: dict[str, Any], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from poise._words import numbered
 from poise.data_tools.formats.reading import Reading, picture_folder, picture_size
 from poise.geometry.boxes import bbox_of_keypoints
 
@@ -45,7 +47,11 @@ def mended(content: Any, path: Path, reading: Reading) -> tuple[Any, list[str]]:
     _mend_pictures(images, path, reading, did)
     sizes = {row.get("id"): (row.get("width"), row.get("height")) for row in images}
     numbers = {str(c.get("id")): len(c.get("keypoints") or ()) for c in _categories(content)}
+    only = next(iter(_categories(content)), {}).get("id") if len(numbers) == 1 else None
     for person in people:
+        if only is not None and person.get("category_id") is None:
+            person["category_id"] = only
+            did["categories of people"] += 1
         _mend_keypoints(person, numbers.get(str(person.get("category_id")), 0), did)
         _mend_box(person, sizes, reading.margin, did)
     _number(people, did)
@@ -53,8 +59,8 @@ def mended(content: Any, path: Path, reading: Reading) -> tuple[Any, list[str]]:
     if not content.get("categories") and any(p.get("keypoints") for p in people):
         ids = list(dict.fromkeys(person.setdefault("category_id", 1) for person in people))
         more = {"categories": [{"id": one, "name": f"category {one}"} for one in ids]}
-        did["categories, of which the file has none"] = len(ids)
-    said = [f"filled in: {count:,} {what}" for what, count in did.items()]
+        did["categories of which the file has none"] = len(ids)
+    said = [f"filled in: {numbered(count, what)}" for what, count in did.items()]
     return {**content, "images": images, "annotations": people, **more}, said
 
 
@@ -134,11 +140,14 @@ def _mend_box(
 
 
 def _number(people: list[dict[str, Any]], did: Counter[str]) -> None:
-    """Ids for those without one."""
-    used = [p["id"] for p in people if isinstance(p.get("id"), int)]
-    following = max(used, default=0) + 1
+    """Ids for those without one, and for those who have that of somebody before them."""
+    numbers = [p["id"] for p in people if isinstance(p.get("id"), int)]
+    following = itertools.count(max(numbers, default=0) + 1)
+    used: set[Any] = set()
     for person in people:
-        if person.get("id") is None:
-            person["id"] = following
-            following += 1
-            did["ids of annotations"] += 1
+        number = person.get("id")
+        if number is None or (isinstance(number, int | float | str) and number in used):
+            person["id"] = next(following)
+            did["ids of annotations" + ", for those that came twice" * (number is not None)] += 1
+        elif isinstance(number, int | float | str):
+            used.add(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +106,13 @@ class Collection:
         self._call_the_others()
         names, schema = self._names(keypoints)
         found = self.found
+        counts = Counter(image["file_name"] for image in found.images)
+        twice = [name for name, count in counts.items() if count > 1]
+        if twice:
+            found.said.append(
+                f"{counted(len(twice), 'picture')} with labels from several places, which are all "
+                f"kept, each with a picture of its own: {shortened(twice, 2)}"
+            )
         found.names, found.schema = names, schema
         self._set_sides(list(links), swaps)
         labels = list(dict.fromkeys(draft.category for _, draft in self._drafts))
@@ -213,6 +221,10 @@ class Collection:
         proper = {plain_name(name): name for name in known}
         for _, draft in self._drafts:
             draft.points = {proper.get(plain_name(n), n): v for n, v in draft.points.items()}
+        self._own = {
+            label: [name for n in own if (name := proper.get(plain_name(n))) is not None]
+            for label, own in self._own.items()
+        }
 
     def _set_sides(self, links: list[tuple[str, str]], swaps: Mapping[str, str] | None) -> None:
         found, names = self.found, self.found.names

@@ -32,11 +32,12 @@ _CATEGORY = "animal"
 
 @dataclass(frozen=True)
 class _Project:
-    """What a `config.yaml` says."""
+    """What a `config.yaml` says; it names individuals where a picture may have several."""
 
     scorer: str = ""
     keypoints: list[str] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)
+    individuals: list[str] = field(default_factory=list)
 
 
 def label_files(path: Path) -> tuple[Path, list[Path]]:
@@ -120,7 +121,8 @@ def read_config(file: Path) -> _Project:
         parts = about.get("multianimalbodyparts" if several else "bodyparts") or ()
         links = [(str(a), str(b)) for a, b in about.get("skeleton") or () if a and b]
         names = [str(part) for part in parts] if not isinstance(parts, str) else []
-        return _Project(str(about.get("scorer") or ""), names, links)
+        individuals = list(map(str, about.get("individuals") or ())) if several else []
+        return _Project(str(about.get("scorer") or ""), names, links, individuals)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{file} is no config.yaml of DeepLabCut: {error}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ import yaml
 from poise._words import shortened
 from poise.data_tools.formats.annotations import Annotations
 from poise.data_tools.formats.deeplabcut import read_config
-from poise.data_tools.formats.shown import Shown, shown_people
+from poise.data_tools.formats.shown import Shown, check_apart, identity, shown_people
 
 __all__ = ["deeplabcut_files", "labelled_place"]
 
@@ -86,12 +87,15 @@ def deeplabcut_files(found: Annotations, out: Path) -> dict[Path, bytes]:
     own = found.folder.resolve().name if found.folder is not None else "pictures"
     by_video: dict[str, _Rows] = defaultdict(list)
     sizes: dict[str, tuple[int, int]] = {}
-    for image, people in shown_people(found, posed=True):
-        place = labelled_place(image["file_name"], own)
+    pictures = [
+        (labelled_place(image["file_name"], own), image, people)
+        for image, people in shown_people(found, posed=True)
+    ]
+    check_apart((Path(place), image["file_name"]) for place, image, _ in pictures)
+    for place, image, people in pictures:
         by_video[place.parent.name].append((place.name, people))
         sizes.setdefault(place.parent.name, (image["width"], image["height"]))
-    most = max((len(people) for rows in by_video.values() for _, people in rows), default=0)
-    individuals = [f"individual{n}" for n in range(1, most + 1)] if most > 1 else []
+    individuals = _individuals([people for _, _, people in pictures], about.individuals)
     files = {
         out / _PICTURES / video / f"CollectedData_{scorer}.csv": _table(
             rows, video, scorer, individuals, found.names
@@ -105,6 +109,15 @@ def deeplabcut_files(found: Annotations, out: Path) -> dict[Path, bytes]:
         f"and its tables as .h5: deeplabcut.convertcsv2h5('{project}', userfeedback=False)",
     ]
     if config.exists():
+        for what, mine, theirs in (
+            ("body parts", found.names, about.keypoints),
+            ("individuals", individuals, about.individuals),
+        ):
+            lacking = [name for name in mine if name not in theirs]
+            if lacking:
+                found.said.append(
+                    f"{config} lacks the {what} {shortened(lacking, _SHOWN)}: add them"
+                )
         return files
     links = [[found.names[a], found.names[b]] for a, b in found.skeleton]
     several = {"multianimalbodyparts": found.names, "uniquebodyparts": [], "bodyparts": "MULTI!"}
@@ -124,6 +137,36 @@ def deeplabcut_files(found: Annotations, out: Path) -> dict[Path, bytes]:
     return {**files, config: yaml.safe_dump(content, sort_keys=False).encode()}
 
 
+def _individuals(pictures: Sequence[Sequence[Shown]], known: Sequence[str]) -> list[str]:
+    """Names of all animals, where a picture may have several; those that a project has first.
+
+    Whoever has no name takes the first that nobody else has in the picture.
+    """
+    names = list(dict.fromkeys([*known, *filter(None, map(_name, itertools.chain(*pictures)))]))
+    most = max(map(len, pictures), default=0)
+    if not known and most < 2 and len(names) < 2:
+        return []
+    for people in pictures:
+        nameless = len(people) - len(set(filter(None, map(_name, people))))
+        free = len(names) - (len(people) - nameless)
+        numbers = (f"individual{n}" for n in itertools.count(1))
+        new = (name for name in numbers if name not in names)
+        names += [next(new) for _ in range(nameless - free)]
+    return names
+
+
+def _name(person: Shown) -> str | None:
+    return identity(person.about)
+
+
+def _by_name(people: Sequence[Shown], individuals: Sequence[str]) -> dict[str, Shown]:
+    """Who is who in a picture; who has the name of another one there has none."""
+    found: dict[str, Shown] = {}
+    nameless = [p for p in people if (n := _name(p)) is None or found.setdefault(n, p) is not p]
+    free = (name for name in individuals if name not in found)
+    return found | dict(zip(free, nameless, strict=False))
+
+
 def _table(
     rows: _Rows, video: str, scorer: str, individuals: Sequence[str], names: Sequence[str]
 ) -> bytes:
@@ -137,7 +180,8 @@ def _table(
         if level != "individuals" or individuals:
             table.writerow([level, "", "", *words])
     for picture, people in rows:
-        whose = dict(zip(individuals or [""], map(_places, people), strict=False))
+        named = _by_name(people, individuals or [""])
+        whose = {name: _places(person) for name, person in named.items()}
         values = [whose.get(i, {}).get((n, c), "") for i, n, c in columns]
         table.writerow([_PICTURES, video, picture, *values])
     return text.getvalue().encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from poise._words import shortened
+from poise.check.categories import OWN
 from poise.data_tools.formats.annotations import NUMBERS, Annotations, link_to, plain
 from poise.errors import DataError
 
@@ -55,7 +57,7 @@ def join_annotations(first: Annotations, other: Annotations, home: Path) -> Anno
         }
         called = {category["name"] for category in found.categories}
         found.categories += [
-            {**category, "id": labels[category["name"]]}
+            {**category, "id": labels[category["name"]], **_own(category, part, first)}
             for category in part.categories
             if category["name"] not in called
         ]
@@ -81,6 +83,13 @@ def join_annotations(first: Annotations, other: Annotations, home: Path) -> Anno
         found.lost[reason] += count
         found.ids.setdefault(reason, []).extend(other.ids.get(reason, ()))
     return found
+
+
+def _own(category: Mapping[str, Any], part: Annotations, first: Annotations) -> dict[str, Any]:
+    """Which of the first one's keypoints a category has, where these are not all of them."""
+    names = category.get(OWN) or part.names
+    own = [name for name in names if name in first.names]
+    return {OWN: own} if OWN in category or len(own) < len(first.names) else {}
 
 
 def _identity(found: Annotations, name: str) -> str:

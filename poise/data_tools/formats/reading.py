@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ __all__ = ["PICTURES", "Reading", "picture_folder", "picture_size"]
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 #: EXIF's tag of the orientation, and its values that exchange width and height
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
+#: TIFF's tags of width and height
+_SIDES = (0x0100, 0x0101)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +58,21 @@ class Reading:
 
 def picture_size(path: Path) -> tuple[int, int] | None:
     """Width and height as the picture is shown, from the head of its file; None without one."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
+    from PIL.TiffImagePlugin import TiffImageFile
 
+    # no pixels are made here, of which there may be too many
+    most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         with Image.open(path) as picture:
-            width, height = picture.size
-            turned = picture.getexif().get(_ORIENTATION) in _TURNED
-    except (OSError, UnidentifiedImageError, ValueError):
+            # newer Pillows turn the size of a TIFF themselves
+            tags = picture.tag_v2 if isinstance(picture, TiffImageFile) else {}
+            width, height = (tags.get(tag, n) for tag, n in zip(_SIDES, picture.size, strict=True))
+            # of a PNG without EXIF at its beginning they decode all, to look behind the pixels
+            told = picture.format != "PNG" or "exif" in picture.info
+            turned = told and picture.getexif().get(_ORIENTATION) in _TURNED
+    except (OSError, ValueError, SyntaxError, struct.error):
         return None
+    finally:
+        Image.MAX_IMAGE_PIXELS = most
     return (height, width) if turned else (width, height)

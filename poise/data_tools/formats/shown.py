@@ -21,6 +21,7 @@ __all__ = [
     "Shown",
     "category_keypoints",
     "check_apart",
+    "identity",
     "place_below",
     "shown_people",
     "write_files",
@@ -72,12 +73,11 @@ def shown_people(
     """
     labels = {c["id"]: c["name"] for c in found.categories}
     own = category_keypoints(found)
-    first = next(iter(labels.values()), "person")
     known = {image["id"] for image in found.images}
     by_image: dict[Any, list[Shown]] = defaultdict(list)
     for person in found.people:
-        label = labels.get(person.get("category_id"), first)
-        names = own.get(label, found.names)
+        label = labels[person["category_id"]]
+        names = own[label]
         chosen = [found.names.index(name) for name in names]
         scores = np.array(person.get("keypoint_scores") or [0] * len(found.names), np.float64)
         triples = np.array(person.get("keypoints") or [0] * NUMBERS * len(found.names), np.float64)
@@ -95,6 +95,12 @@ def shown_people(
             number = len(others) + 1
             others.append(Shown(number, label, names, triples, scores[chosen], box, person))
     return [(image, by_image[image["id"]]) for image in found.images]
+
+
+def identity(person: Mapping[str, Any]) -> str | None:
+    """Who it is in all pictures of a video, by name; None where nobody said."""
+    name = person.get("individual", person.get("track_id"))
+    return None if name is None else str(name)
 
 
 def place_below(folder: Path, name: str) -> Path:
@@ -139,4 +145,7 @@ def check_apart(places: Iterable[tuple[Path, str]]) -> None:
     by_place = sorted(places)
     for (place, one), (other, two) in itertools.pairwise(by_place):
         if place == other:
-            raise DataError(f"{one} and {two} would both have their labels in {place}")
+            raise DataError(
+                f"{one} and {two} would both have their labels in {place}; give one another name, "
+                "or convert their folders by themselves"
+            )

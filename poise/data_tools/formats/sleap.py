@@ -87,11 +87,12 @@ def _read(file: Any, path: Path, reading: Reading) -> Annotations:
     shift = _CORNER_SHIFT if about.get("format_id", 1.0) < CENTRED_SINCE else 0.0
     instances = file["instances"][()]
     tables = {BY_HAND: file["points"][()], PREDICTED: file["pred_points"][()]}
+    tracks = _tracks(file)
     corrected = set(instances["from_predicted"][instances["instance_type"] == BY_HAND].tolist())
     for frame, key, name in zip(frames, keys, wanted, strict=True):
         rows = instances[int(frame["instance_id_start"]) : int(frame["instance_id_end"])]
         drafts = [
-            _draft(row, tables, skeletons, shift, name)
+            _draft(row, tables, skeletons, shift, name, tracks)
             for row in rows
             if row["instance_type"] == BY_HAND
             or (reading.predicted and int(row["instance_id"]) not in corrected)
@@ -132,6 +133,7 @@ def _draft(
     skeletons: list[_Skeleton],
     shift: float,
     where: str,
+    tracks: Mapping[int, Mapping[str, Any]],
 ) -> Draft:
     """An instance with the keypoints that have a place."""
     skeleton = skeletons[int(row["skeleton"])]
@@ -146,10 +148,23 @@ def _draft(
         for name, point in zip(skeleton.keypoints, points, strict=True)
         if np.isfinite(point["x"]) and np.isfinite(point["y"])
     }
-    more: dict[str, Any] = {"track_id": int(row["track"])} if row["track"] >= 0 else {}
+    track = int(row["track"])
+    more = dict(tracks.get(track, {"track_id": track})) if track >= 0 else {}
     if kind == PREDICTED:
         more["score"] = round(float(row["score"]), 4)
     return Draft(found, None, skeleton.name, where, more)
+
+
+def _tracks(file: Any) -> dict[int, dict[str, Any]]:
+    """Track -> what its people get: its number, and its name where that says more.
+
+    Names that are all numbers are the numbers of the tracks.
+    """
+    stored = file["tracks_json"][()] if "tracks_json" in file else ()
+    names = [str(json.loads(text)[1]) for text in stored]
+    if all(name.isdecimal() for name in names):
+        return {n: {"track_id": int(name)} for n, name in enumerate(names)}
+    return {n: {"track_id": n, "individual": name} for n, name in enumerate(names)}
 
 
 def _skeletons(about: Mapping[str, Any]) -> list[_Skeleton]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from poise.data_tools.formats.annotations import Annotations, link_to
 from poise.data_tools.formats.hdf_tables import import_h5py
-from poise.data_tools.formats.shown import Shown, category_keypoints, shown_people
+from poise.data_tools.formats.shown import Shown, category_keypoints, identity, shown_people
 from poise.data_tools.formats.sleap import BY_HAND, LINK, PREDICTED, SYMMETRY
 
 __all__ = ["sleap_files"]
@@ -58,9 +58,8 @@ def sleap_files(found: Annotations, out: Path) -> dict[Path, bytes]:
     """
     file = out if out.suffix == ".slp" else out / "labels.slp"
     pictures = shown_people(found, posed=True)
-    tracks = sorted(
-        {p.about["track_id"] for _, people in pictures for p in people if "track_id" in p.about}
-    )
+    known = (identity(person.about) for _, people in pictures for person in people)
+    tracks = sorted({name for name in known if name is not None}, key=lambda n: (len(n), n))
     videos = _videos(found, [image for image, _ in pictures], file.parent)
     places = {
         number: (n, row) for n, (_, rows) in enumerate(videos) for row, number in enumerate(rows)
@@ -75,7 +74,8 @@ def sleap_files(found: Annotations, out: Path) -> dict[Path, bytes]:
         for person in people:
             start = len(points)
             points += _points(person)
-            track = tracks.index(person.about["track_id"]) if "track_id" in person.about else -1
+            name = identity(person.about)
+            track = -1 if name is None else tracks.index(name)
             whole = (len(instances), kind, number, skeletons.index(person.label), track, -1)
             score = float(person.about.get("score", 0.0))
             instances.append((*whole, score, start, len(points), 0.0))
@@ -88,7 +88,7 @@ def sleap_files(found: Annotations, out: Path) -> dict[Path, bytes]:
         "points": np.array(by_hand, _POINT),
         "pred_points": np.array(predicted, _PREDICTED_POINT),
         "videos_json": _lines(about for about, _ in videos),
-        "tracks_json": _lines([0, str(track)] for track in tracks),
+        "tracks_json": _lines([0, track] for track in tracks),
         "suggestions_json": _lines(
             {"video": str(video), "frame_idx": row, "group": 0} for video, row in places.values()
         ),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poise._words import shortened
-from poise.data_tools.formats.annotations import REVIEWED, Annotations
+from poise._words import numbered, shortened
+from poise.data_tools.formats.annotations import NUMBERS, REVIEWED, Annotations
 from poise.data_tools.formats.archives import is_archive, unpack
 from poise.data_tools.formats.coco import is_coco, read_coco_file, write_coco_file
 from poise.data_tools.formats.cvat import is_cvat, read_cvat
@@ -25,10 +25,10 @@ from poise.data_tools.formats.label_studio import (
 )
 from poise.data_tools.formats.labelme import is_labelme, labelme_files, read_labelme
 from poise.data_tools.formats.reading import Reading, picture_folder
-from poise.data_tools.formats.shown import write_files
+from poise.data_tools.formats.shown import identity, write_files
 from poise.data_tools.formats.sleap import is_sleap, read_sleap
 from poise.data_tools.formats.sleap_files import sleap_files
-from poise.data_tools.formats.yolo import is_yolo, read_yolo, write_yolo
+from poise.data_tools.formats.yolo import DATA_FILE, is_yolo, read_yolo, write_yolo
 from poise.errors import ArgumentError, DataError, FileMissingError, one_of
 
 __all__ = [
@@ -63,6 +63,7 @@ class Form:
         write: writer of a form for training, which replaces what is there.
         make: of one that people correct by hand, whose files are not replaced unasked; every form
             has one or the other.
+        lacks: what it has no place for, of `_PLACELESS`.
     """
 
     about: str
@@ -71,7 +72,15 @@ class Form:
     endings: tuple[str, ...] = ()
     write: Writer | None = None
     make: Maker | None = None
+    lacks: tuple[str, ...] = ()
 
+
+#: what a form may have no place for -> what is said of it
+_PLACELESS = {
+    "hidden": "keypoints that are hidden: written as visible",
+    "categories": "categories: written as one",
+    "who": "people that are known by name (individual, track_id): written without",
+}
 
 #: name -> form; the first that fits is taken
 FORMS: dict[str, Form] = {
@@ -80,14 +89,28 @@ FORMS: dict[str, Form] = {
         is_deeplabcut,
         read_deeplabcut,
         make=deeplabcut_files,
+        lacks=("hidden", "categories"),
     ),
-    "yolo": Form("data.yaml", is_yolo, read_yolo, (".yaml", ".yml"), write_yolo),
-    "jsonl": Form(".jsonl", is_json_lines, read_json_lines, (".jsonl",), write_json_lines),
-    "cvat": Form("annotations.xml", is_cvat, read_cvat, (".xml",), make=cvat_files),
+    "yolo": Form("data.yaml", is_yolo, read_yolo, (".yaml", ".yml"), write_yolo, lacks=("who",)),
+    "jsonl": Form(
+        ".jsonl",
+        is_json_lines,
+        read_json_lines,
+        (".jsonl",),
+        write_json_lines,
+        lacks=("hidden", "categories", "who"),
+    ),
+    "cvat": Form("annotations.xml", is_cvat, read_cvat, (".xml",), make=cvat_files, lacks=("who",)),
     "sleap": Form(".slp", is_sleap, read_sleap, (".slp",), make=sleap_files),
-    "labelme": Form("folder of .json files", is_labelme, read_labelme, make=labelme_files),
+    "labelme": Form(
+        "folder of .json files", is_labelme, read_labelme, make=labelme_files, lacks=("who",)
+    ),
     "label-studio": Form(
-        ".json export", is_label_studio, read_label_studio, make=label_studio_files
+        ".json export",
+        is_label_studio,
+        read_label_studio,
+        make=label_studio_files,
+        lacks=("who",),
     ),
     "coco": Form(".json", is_coco, read_coco_file, (".json",), write_coco_file),
 }
@@ -143,7 +166,7 @@ def write_annotations(
         found: what is written; what has no place in the form is counted in its `lost`.
         out: file, or folder for forms of several files.
         form: a name of `FORMS`; by the file's ending without it.
-        replace: overwrite files of labelling tools, too.
+        replace: overwrite files of labelling tools, too, and what is read.
 
     Returns:
         What was written.
@@ -162,6 +185,16 @@ def write_annotations(
     elif write is not None:
         files = write(found, out)
     found.kept = len(found.people) - (found.lost.total() - before)
+    counts = {
+        "hidden": sum(v == 1 for p in found.people for v in (p.get("keypoints") or ())[2::NUMBERS]),
+        "categories": len(found.categories) if len(found.categories) > 1 else 0,
+        "who": sum(identity(person) is not None for person in found.people),
+    }
+    found.said += [
+        f"{form} has no mark for {numbered(counts[what], _PLACELESS[what])}"
+        for what in FORMS[form].lacks
+        if counts[what]
+    ]
     return files
 
 
@@ -254,6 +287,7 @@ def convert_annotations(
             )
         found = found.converted(to_schema, derived=derived)
     form = _form_to_write(out, form)
+    _check_apart(path, added, out, form, replace=replace)
     made, home = FORMS[form].make is not None, out.parent if out.suffix else out
     own = path if path.is_dir() else path.parent
     if made or added or own.resolve() != home.resolve():
@@ -264,6 +298,18 @@ def convert_annotations(
         _place(more, other, None)
         found = join_annotations(found, more, home)
     return found, write_annotations(found, out, form, replace=replace)
+
+
+def _check_apart(path: Path, added: Sequence[Path], out: Path, form: str, *, replace: bool) -> None:
+    """Raise DataError where labels that are read would be overwritten, unless that is wanted."""
+    target = out / DATA_FILE if form == "yolo" and not out.suffix else out
+    for source in (path, *added):
+        read = source / DATA_FILE if source.is_dir() else source
+        if not replace and read.resolve() == target.resolve():
+            raise DataError(
+                f"{read} would be overwritten by what is made of it; choose another --out, or say "
+                "--force"
+            )
 
 
 def _keep_reviewed(found: Annotations, path: Path) -> None:

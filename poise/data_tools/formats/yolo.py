@@ -19,6 +19,7 @@ from poise._words import counted
 from poise.check.files import write_text
 from poise.data_tools.formats.annotations import Annotations, new_annotation
 from poise.data_tools.formats.reading import PICTURES, Reading, picture_size
+from poise.data_tools.formats.shown import check_apart, place_below
 from poise.errors import DataError, FileMissingError
 from poise.inference.detectors.targets import category_name
 from poise.schemas.sides import schema_of_names
@@ -30,6 +31,8 @@ __all__ = ["DATA_FILE", "has_validation", "is_yolo", "read_yolo", "write_yolo"]
 #: usual name of the data file
 DATA_FILE = "data.yaml"
 
+#: folder of the pictures
+_IMAGES = "images"
 #: class, and box
 BEFORE_KEYPOINTS = 5
 _DECIMALS = 6
@@ -60,15 +63,19 @@ def write_yolo(found: Annotations, out: Path) -> list[Path]:
         elif person["image_id"] not in sizes:
             found.drop("of an image that is not listed", person.get("id"))
         else:
-            number = classes.get(person.get("category_id", 1), 0)
+            number = classes[person["category_id"]]
             lines[person["image_id"]].append(_line(number, person, sizes[person["image_id"]]))
-    for image in found.images:
-        label = folder / "labels" / Path(image["file_name"]).with_suffix(".txt")
+    labels = [
+        (_label_of(place_below(folder / _IMAGES, _below_images(image["file_name"]))), image)
+        for image in found.images
+    ]
+    check_apart((label, image["file_name"]) for label, image in labels)
+    for label, image in labels:
         write_text(label, "".join(lines[image["id"]]))
     about: dict[str, Any] = {
         "path": str(folder.resolve()),
-        "train": "images",
-        "val": "images",
+        "train": _IMAGES,
+        "val": _IMAGES,
         "kpt_shape": [len(found.names), 3],
         "flip_idx": found.swap,
         "names": {n: category["name"] for n, category in enumerate(found.categories)},
@@ -78,6 +85,11 @@ def write_yolo(found: Annotations, out: Path) -> list[Path]:
         about["schema"] = found.schema
     write_text(file, yaml.safe_dump(about, sort_keys=False))
     return [file, folder / "labels"]
+
+
+def _below_images(name: str) -> str:
+    """A picture's name below the last folder of pictures that it has, where it has one."""
+    return name.replace("\\", "/").rpartition(f"/{_IMAGES}/")[2].removeprefix(f"{_IMAGES}/")
 
 
 def _line(number: int, person: dict[str, Any], size: tuple[int, int]) -> str:
@@ -204,10 +216,9 @@ def _person(
 def _label_of(picture: Path) -> Path:
     """The label file of a picture: "labels" for the last "images" in its path."""
     parts = list(picture.parts)
-    for i in range(len(parts) - 2, -1, -1):
-        if parts[i] == "images":
-            parts[i] = "labels"
-            break
+    place = next((i for i in range(len(parts) - 2, -1, -1) if parts[i] == _IMAGES), None)
+    if place is not None:
+        parts[place] = "labels"
     return Path(*parts).with_suffix(".txt")
 
 
