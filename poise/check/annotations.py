@@ -6,6 +6,7 @@ kinds of faults, each with how many and which.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from poise._words import counted, shortened
+from poise._words import counted, numbered, shortened
 from poise.check.files import check_forms
 from poise.datasets.coco_file import read_json
 from poise.datasets.instances import InstanceRule
-from poise.datasets.paths import join_path
+from poise.datasets.paths import join_path, picture_folder
 from poise.errors import DataError
 
 __all__ = ["AnnotationFile", "Fault"]
@@ -28,6 +29,13 @@ __all__ = ["AnnotationFile", "Fault"]
 NUMBERS = 3
 #: a share of annotations that is no accident
 MANY = 0.5
+MOST = 0.9
+#: of boxes, a share that reaches beyond the picture by more than a part of it, and is no accident
+SEVERAL, SLACK = 0.2, 0.05
+#: folders near the file, and names of pictures, that are looked at to find where these lie
+MOST_FOLDERS, MOST_NAMES = 50, 20
+#: what mends many faults
+CONVERT = "`poise data convert FILE -o NEW.json`"
 #: pictures that are looked for, spread over the file
 MOST_PICTURES = 20_000
 
@@ -100,10 +108,21 @@ class AnnotationFile:
         yield Fault(
             f"{len(missing):,} of {len(looked):,} pictures{sample} are not there, such as "
             f"{missing[0]}",
-            fix="correct data_root, or data_prefix=dict(img=FOLDER)"
+            fix=self._remedy_of_folder()
             if len(missing) == len(looked)
             else "get these pictures, or take them out of the file",
         )
+
+    def _remedy_of_folder(self) -> str:
+        """What to write where no picture is in the folder: another one near, if they are there."""
+        homes = Path(self.path).absolute().parents[:2]
+        below = (sorted(p for p in home.iterdir() if p.is_dir())[:MOST_FOLDERS] for home in homes)
+        folders = [*homes, *itertools.chain.from_iterable(below)]
+        names = [str(row["file_name"]) for row in self.images if row.get("file_name")][:MOST_NAMES]
+        folder, found = picture_folder(names, folders)
+        if found and all(place == name for name, place in found.items()):
+            return f"data_prefix=dict(img='{folder}/'), where they are"
+        return "correct data_root, or data_prefix=dict(img=FOLDER)"
 
     def _ids(self) -> Iterator[Fault]:
         counts = Counter(a["id"] for a in self.annotations if "id" in a)
@@ -111,15 +130,20 @@ class AnnotationFile:
         if twice:
             yield Fault(
                 f"{len(twice):,} annotation ids occur more than once ({shortened(twice)})",
-                fix="give each its own id, or filter_cfg=dict(on_bad='skip')",
+                fix=f"give each its own id ({CONVERT} does), or filter_cfg=dict(on_bad='skip')",
             )
         listed = {row.get("id") for row in self.images}
-        lost = [a.get("id") for a in self.annotations if a.get("image_id") not in listed]
+        lost = [a for a in self.annotations if a.get("image_id") not in listed]
         if lost:
+            texts = {str(number) for number in listed}
+            alike = all(str(a.get("image_id")) in texts for a in lost)
             yield Fault(
-                f"{len(lost):,} annotations are of a picture that is not listed (id "
-                f"{shortened(lost)})",
+                f"{numbered(len(lost), 'annotations that are of a picture not listed')} (id "
+                f"{shortened(a.get('id') for a in lost)})",
                 grave=len(lost) == len(self.annotations),
+                fix="write ids of pictures and image_id alike, both as numbers or both as texts"
+                if alike
+                else "",
             )
 
     def _boxes(self) -> Iterator[Fault]:
@@ -132,8 +156,45 @@ class AnnotationFile:
                 f"{len(without):,} of {len(self.annotations):,} annotations have no `{name}` (id "
                 f"{shortened(without)}), and are left out",
                 grave=len(without) == len(self.annotations),
-                fix=f"write `{name}`: [x, y, width, height], such as the box around the keypoints",
+                fix=f"write `{name}`: [x, y, width, height], such as the box around the keypoints "
+                f"({CONVERT} makes them)",
             )
+        given = [a for a in self.annotations if name in a]
+        proper = [a for a in given if _box(a[name]) is not None]
+        wrong = [a.get("id") for a in given if _box(a[name]) is None]
+        if wrong:
+            yield Fault(
+                f"{numbered(len(wrong), f'annotations whose `{name}` is not four numbers')} (id "
+                f"{shortened(wrong)})",
+                fix=f"write `{name}`: [x, y, width, height]",
+            )
+        if proper:
+            boxes = np.array([_box(a[name]) for a in proper], np.float64)
+            yield from self._places_of_boxes(boxes, self._edges(proper))
+
+    def _places_of_boxes(self, boxes: np.ndarray, edges: np.ndarray) -> Iterator[Fault]:
+        """Boxes (N, 4) in other units, or as corners; edges (N, 2) are of their pictures."""
+        name = self.rule.box_field
+        if boxes.max() <= 1:
+            yield Fault(
+                "all boxes lie between 0 and 1: COCO's boxes are in pixels",
+                fix="multiply x and width by the picture's width, y and height by its height",
+            )
+        first, second = boxes[:, :2], boxes[:, 2:]
+        beyond = (first + second > edges * (1 + SLACK)).any(axis=1)
+        corners = bool((second > first).all() and (second <= edges + 1).all())
+        if corners and beyond.mean() > SEVERAL:
+            yield Fault(
+                f"`{name}` seems to be left, top, right, bottom: as x, y, width, height "
+                f"{beyond.mean():.0%} of the boxes reach beyond their picture, else none does",
+                fix=f"write `{name}`: [left, top, right - left, bottom - top]",
+            )
+
+    def _edges(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """(N, 2) widths and heights of the pictures of annotations; infinite where not known."""
+        sizes = {row.get("id"): (row.get("width"), row.get("height")) for row in self.images}
+        limits = [sizes.get(a.get("image_id"), (None, None)) for a in rows]
+        return np.array([[_side(w), _side(h)] for w, h in limits], np.float64)
 
     def _keypoints(self) -> Iterator[Fault]:
         labelled = [a for a in self.annotations if _numbers(a.get("keypoints"))]
@@ -145,7 +206,10 @@ class AnnotationFile:
             )
             return
         if without:
-            yield Fault(f"{without:,} annotations have no `keypoints`", grave=False)
+            yield Fault(
+                numbered(without, "annotations that have no `keypoints`"),
+                grave=False,
+            )
         lengths = Counter(len(a["keypoints"]) for a in labelled)
         if not lengths:
             return
@@ -168,22 +232,23 @@ class AnnotationFile:
         length = Counter(len(a["keypoints"]) for a in wrong).most_common(1)[0][0]
         if length % NUMBERS:
             yield Fault(
-                f"{len(wrong):,} annotations have {length} numbers in `keypoints` (id {ids}), "
-                f"which is not x, y, visibility for each: expected {expected}"
+                f"{length} numbers in the `keypoints` of {counted(len(wrong), 'annotation')} (id "
+                f"{ids}), which is not x, y, visibility for each: expected {expected}",
+                fix=f"{CONVERT} makes triples of pairs and of nested lists",
             )
             return
         have = length // NUMBERS
         if number is None:
             yield Fault(
-                f"{len(wrong):,} annotations have {have} keypoints (id {ids}), the others "
-                f"{expected // NUMBERS}; a model has one set, so make a file for each"
+                f"{have} keypoints in {counted(len(wrong), 'annotation')} (id {ids}), "
+                f"{expected // NUMBERS} in the others; a model has one set, so make a file for each"
             )
             return
         name = self.metainfo.get("dataset_name", "the config")
-        whole = "annotations" if len(wrong) == len(labelled) else f"{len(wrong):,} annotations"
+        few = "" if len(wrong) == len(labelled) else f"{len(wrong):,} "
         yield Fault(
-            f"the config says {number} keypoints (metainfo of {name}), {whole} have {have} "
-            f"(id {ids})",
+            f"the config says {number} keypoints (metainfo of {name}), {few}annotations have "
+            f"{have} (id {ids})",
             fix=f"metainfo=dict(from_file=FILE) that describes these {have} keypoints, and a head "
             f"for {have}; or `poise train NAME --data-root FOLDER`, which does both",
         )
@@ -231,6 +296,14 @@ class AnnotationFile:
                 fix="write 2 (visible) or 1 (hidden) as the third number of labelled keypoints",
             )
             return
+        odd = ~np.isin(values[..., 2], (0, 1, 2)).all(axis=1) & ~bad
+        if odd.any():
+            yield Fault(
+                "visibilities other than 0, 1 and 2 in "
+                f"{counted(int(odd.sum()), 'annotation')} (id {shortened(ids[odd])})",
+                grave=False,
+                fix="the third number is 0 (not labelled), 1 (hidden) or 2 (visible)",
+            )
         yield from self._counts(same, seen, ids)
         yield from self._places(same, values[..., :2], seen, ids)
 
@@ -242,8 +315,9 @@ class AnnotationFile:
         none = (given == 0) & seen.any(axis=1)
         if none.any():
             yield Fault(
-                f"{none.sum():,} annotations say num_keypoints=0 and have labelled keypoints (id "
-                f"{shortened(ids[none])}): they are left out, in training and in scores",
+                "num_keypoints=0, but labelled keypoints, in "
+                f"{counted(int(none.sum()), 'annotation')} (id {shortened(ids[none])}): left out, "
+                "in training and in scores",
                 grave=bool(none.all()),
                 fix="write the number of labelled keypoints, or leave num_keypoints out",
             )
@@ -251,9 +325,9 @@ class AnnotationFile:
         other = np.array([bool(known) and a.get("category_id") not in known for a in same])
         if other.any():
             yield Fault(
-                f"{other.sum():,} annotations are of a category that is not listed (id "
-                f"{shortened(ids[other])}): COCO's metric does not count them",
-                grave=False,
+                f"{numbered(int(other.sum()), 'annotations that are of a category not listed')} "
+                f"(id {shortened(ids[other])}): COCO's metric does not count them",
+                grave=bool(other.all()),
                 fix="category_id is the `id` of one of the file's categories",
             )
 
@@ -271,19 +345,40 @@ class AnnotationFile:
                 "all keypoints lie between 0 and 1: COCO's keypoints are in pixels",
                 fix="multiply x by the width and y by the height of the picture",
             )
-        sizes = {row.get("id"): (row.get("width"), row.get("height")) for row in self.images}
-        limits = [sizes.get(a.get("image_id"), (None, None)) for a in same]
-        edges = np.array([[_side(w), _side(h)] for w, h in limits], np.float64)
-        beyond = (points < 0) | (points > edges[:, None])
+        boxes = [_box(a.get(self.rule.box_field)) or [math.nan] * 4 for a in same]
+        straight, turned = (_share_inside(p, seen, boxes) for p in (points, points[..., ::-1]))
+        if straight < MANY and turned > MOST:
+            yield Fault(
+                f"x and y of the keypoints seem to be exchanged: {straight:.0%} of them lie in "
+                f"their boxes, the other way round {turned:.0%}",
+                fix="write x before y",
+            )
+        beyond = (points < 0) | (points > self._edges(same)[:, None])
         outside = (beyond.any(axis=-1) & seen).any(axis=1)
         if outside.any():
             share = outside.mean()
             yield Fault(
-                f"{outside.sum():,} annotations ({share:.1%}) have labelled keypoints outside of "
-                f"their picture (id {shortened(ids[outside])})",
+                f"labelled keypoints outside of their picture in {share:.1%}, "
+                f"{counted(int(outside.sum()), 'annotation')} (id {shortened(ids[outside])})",
                 grave=False,
                 fix="are x and y exchanged, or the pictures scaled?" if share > MANY else "",
             )
+
+
+def _box(value: Any) -> list[float] | None:
+    """Four finite numbers, or None."""
+    plain = isinstance(value, (list, tuple)) and len(value) == 4
+    numbers = plain and all(isinstance(v, (int, float)) and math.isfinite(v) for v in value)
+    return list(value) if numbers else None
+
+
+def _share_inside(points: np.ndarray, seen: np.ndarray, boxes: Sequence[Sequence[float]]) -> float:
+    """Share of labelled keypoints (N, K, 2) that lie in their boxes xywh, of those with one."""
+    box = np.array(boxes, np.float64)[:, None]
+    low, high = box[..., :2], box[..., :2] + box[..., 2:]
+    known = seen & np.isfinite(box).all(axis=-1)
+    inside = ((points >= low) & (points <= high)).all(axis=-1)
+    return float(inside[known].mean()) if known.any() else 1.0
 
 
 def _side(value: Any) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from poise._files import is_file
 from poise._words import counted, shortened
 from poise.check.annotations import AnnotationFile
 from poise.check.context import (
@@ -98,14 +100,28 @@ def _sources(context: Context, part: str) -> Iterator[_Source]:
 
 def _missing(context: Context, source: _Source) -> Finding:
     level: Level = "error" if context.is_file else "warning"
-    near = next((p for p in Path(source.file).parents if p.exists()), Path())
+    file = Path(source.file)
+    near = next((p for p in file.parents if p.exists()), Path())
+    there = _namesake(file, near) if context.is_file else None
+    key = "data_root=FOLDER"
+    if there is not None:
+        root = Path(source.cfg.get("data_root") or "")
+        key = f"ann_file={there.relative_to(root) if there.is_relative_to(root) else there}"
     return Finding(
         level,
         "data",
         f"there is no annotation file {source.file} (of this path, {near.absolute()} exists)",
         context.at(*source.path, "ann_file"),
-        fix=f"--set {'.'.join(map(str, source.path))}.data_root=FOLDER",
+        fix=f"--set {'.'.join(map(str, source.path))}.{key}",
     )
+
+
+def _namesake(file: Path, near: Path) -> Path | None:
+    """A file of the same name in a folder, or in one right below it."""
+    folders = [near]
+    with suppress(OSError):
+        folders += sorted(entry for entry in near.iterdir() if entry.is_dir())
+    return next((f / file.name for f in folders if is_file(f / file.name)), None)
 
 
 def _look(context: Context, source: _Source) -> Iterator[Finding]:

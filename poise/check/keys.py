@@ -74,7 +74,9 @@ _FORMS: dict[str, tuple[Any, str]] = {
     **{
         f"{part}_dataloader.dataset.{k}": _TEXT for part in PARTS for k in ("ann_file", "data_root")
     },
+    **{f"{part}_dataloader.dataset.pipeline": _LIST for part in PARTS},
     **dict.fromkeys(("val_evaluator", "test_evaluator", "param_scheduler"), _SEVERAL),
+    **dict.fromkeys(("val_evaluator.ann_file", "test_evaluator.ann_file"), _TEXT),
     "default_hooks": _DICT,
     "default_hooks.checkpoint": _DICT,
     "default_hooks.checkpoint.interval": _NUMBER,
@@ -169,8 +171,10 @@ def check_keys(context: Context) -> Iterator[Finding]:
     for key, (kind, words) in _FORMS.items():
         for value, path in _values(context.tree, key.split("."), ()):
             absent = value is None and key in _OPTIONAL
-            if isinstance(value, _PLAIN) and not isinstance(value, kind) and not absent:
-                context.broken.add("course")
+            fits = not isinstance(value, _PLAIN) or isinstance(value, kind) or absent
+            if not fits and not context.repeats(str(path[0])):
+                # what is built of it would say the same in words of its own
+                context.broken |= {"course", str(path[0])}
                 text = f"expected {words}, got {value!r:.80}"
                 yield Finding("error", "config", text, context.at(*path))
     if context.trains:

@@ -153,6 +153,27 @@ def test_a_fault_of_the_config_is_named(project, change, texts):
     assert all(t in text for t in texts), text
 
 
+@pytest.mark.parametrize(
+    ("change", "texts"),
+    [
+        (
+            ("ann_file=data_root + 'train.json')\ntest", "ann_file={})\ntest"),
+            ["error: val_evaluator.ann_file (", "): expected a text, got {}"],
+        ),
+        (
+            ("pipeline=train_pipeline", "pipeline=5"),
+            ["error: train_dataloader.dataset.pipeline (", "): expected a list, got 5"],
+        ),
+    ],
+)
+def test_a_setting_of_another_kind_is_told_in_our_words_alone(project, change, texts):
+    project.config(change)
+    status, said = check(project)
+    assert status == 1
+    assert all(text in said for text in texts), said
+    assert said.count("error:") == 1, said
+
+
 def test_findings_are_also_json(project):
     project.config(("out_channels=17", "out_channels=14"))
     status, text = check(project, "--json", "--part", "train")

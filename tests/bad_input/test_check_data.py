@@ -112,6 +112,38 @@ def spoil(name):
     def category(c):
         c["annotations"][2]["category_id"] = 7
 
+    def no_category(c):
+        for a in c["annotations"]:
+            a["category_id"] = 0
+
+    def texts(c):
+        for a in c["annotations"]:
+            a["image_id"] = str(a["image_id"])
+
+    def corners(c):
+        for a in c["annotations"]:
+            x, y, width, height = a["bbox"]
+            a["bbox"] = [x + 20, y + 20, x + width, y + height]
+
+    def small_boxes(c):
+        for a in c["annotations"]:
+            a["bbox"] = [v / 64 for v in a["bbox"]]
+
+    def half_a_box(c):
+        c["annotations"][1]["bbox"] = [1, 2]
+
+    def exchanged(c):
+        for a in c["annotations"]:
+            a["bbox"] = [1, 40, 60, 20]
+            a["keypoints"] = [50, 20, 2] * 17
+
+    def flags(c):
+        c["annotations"][0]["keypoints"][2] = 3
+
+    def pairs(c):
+        for a in c["annotations"]:
+            a["keypoints"] = [1, 2] * 17
+
     def order(c):
         names = list(parse_pose_metainfo(METAINFO)["keypoint_name2id"])
         names[:2] = names[1::-1]
@@ -129,12 +161,20 @@ def spoil(name):
         ("twice", 1, "1 annotation ids occur more than once (1)"),
         ("nan", 1, "NaN, null or infinity in the keypoints of 1 annotation (id 3)"),
         ("normalised", 1, "all keypoints lie between 0 and 1: COCO's keypoints are in pixels"),
-        ("outside", 0, "1 annotations (25.0%) have labelled keypoints outside of their picture"),
+        ("outside", 0, "labelled keypoints outside of their picture in 25.0%, 1 annotation (id 4)"),
         ("pictures", 1, "1 of 4 pictures are not there, such as data/images/gone.png"),
-        ("counts", 0, "3 annotations say num_keypoints=0 and have labelled keypoints (id 1, 2, 3)"),
-        ("category", 0, "1 annotations are of a category that is not listed (id 3)"),
+        ("counts", 0, "num_keypoints=0, but labelled keypoints, in 3 annotations (id 1, 2, 3)"),
+        ("category", 0, "1 annotation that is of a category not listed (id 3)"),
+        ("no_category", 1, "4 annotations that are of a category not listed (id 1, 2, 3, 4)"),
+        ("texts", 1, "write ids of pictures and image_id alike, both as numbers or both as texts"),
+        ("corners", 1, "`bbox` seems to be left, top, right, bottom: as x, y, width, height 100%"),
+        ("small_boxes", 1, "all boxes lie between 0 and 1: COCO's boxes are in pixels"),
+        ("half_a_box", 1, "1 annotation whose `bbox` is not four numbers (id 2)"),
+        ("exchanged", 1, "x and y of the keypoints seem to be exchanged: 0% of them lie in their"),
+        ("flags", 0, "visibilities other than 0, 1 and 2 in 1 annotation (id 1)"),
+        ("pairs", 1, "`poise data convert FILE -o NEW.json` makes triples of pairs"),
         ("order", 1, "number 0 is left_eye in the file and nose in the metainfo"),
-        ("unlisted", 0, "1 annotations are of a picture that is not listed (id 1)"),
+        ("unlisted", 0, "1 annotation that is of a picture not listed (id 1)"),
     ],
 )
 def test_a_fault_of_the_annotations_is_counted(project, annotations, change, status, said):
@@ -189,7 +229,19 @@ def test_pictures_elsewhere_are_one_error_with_the_setting(project):
     status, text = check(project)
     assert status == 1
     assert "4 of 4 pictures are not there" in text
-    assert "data_prefix=dict(img=FOLDER)" in text
+    assert f"data_prefix=dict(img='{project.folder}/data/images/'), where they are" in text
+    for picture in (project.folder / "data/images").iterdir():
+        picture.unlink()
+    assert "data_prefix=dict(img=FOLDER)" in check(project)[1]
+
+
+def test_annotations_elsewhere_are_one_error_with_the_setting(project):
+    file = project.folder / "data/train.json"
+    (project.folder / "data/labels").mkdir()
+    file.rename(project.folder / "data/labels/train.json")
+    status, text = check(project)
+    assert status == 1
+    assert "--set train_dataloader.dataset.ann_file=labels/train.json" in text
 
 
 def test_a_metric_of_another_file_is_named(project):

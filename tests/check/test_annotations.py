@@ -19,7 +19,7 @@ def test_different_numbers_of_keypoints_are_told_without_a_schema(tmp_path):
     file.write_text(json.dumps({"images": [{"id": 1}], "annotations": people}))
     texts = [fault.text for fault in AnnotationFile(str(file), InstanceRule(), None, "").faults()]
     (told,) = [text for text in texts if "keypoints" in text]
-    assert told.startswith("1 annotations have 2 keypoints (id 3), the others 3")
+    assert told.startswith("2 keypoints in 1 annotation (id 3), 3 in the others")
 
 
 @pytest.mark.parametrize(

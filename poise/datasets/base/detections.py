@@ -35,7 +35,12 @@ def read_detections(path: str, owner: str) -> list[dict[str, Any]]:
         )
     for i, detection in enumerate(found):
         with explained(f"{owner}: {path}: entry {i}"):
-            x, y, width, height = detection["bbox"][:4]
+            box = detection["bbox"][:4]
+            if len(box) < 4:
+                raise DataError(
+                    f"{owner}: {path}: entry {i} has the bbox {box}, expected x, y, width, height"
+                )
+            x, y, width, height = box
             if not all(map(math.isfinite, (x, y, width, height, detection["score"]))):
                 raise DataError(f"{owner}: {path}: entry {i} has NaN or infinity: {detection}")
             lacking = {"image_id", "category_id"} - detection.keys()
