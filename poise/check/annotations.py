@@ -377,8 +377,8 @@ def _share_inside(points: np.ndarray, seen: np.ndarray, boxes: Sequence[Sequence
     box = np.array(boxes, np.float64)[:, None]
     low, high = box[..., :2], box[..., :2] + box[..., 2:]
     known = seen & np.isfinite(box).all(axis=-1)
-    inside = ((points >= low) & (points <= high)).all(axis=-1)
-    return float(inside[known].mean()) if known.any() else 1.0
+    inside = np.asarray((points >= low) & (points <= high)).all(axis=-1)
+    return float(np.mean(inside, where=known)) if known.any() else 1.0
 
 
 def _side(value: Any) -> float:
