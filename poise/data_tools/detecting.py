@@ -11,9 +11,9 @@ import numpy as np
 from poise._words import shortened
 from poise.check.files import write_annotations
 from poise.datasets.people import image_folder, picture_path
-from poise.errors import DataError, PoiseError
+from poise.errors import DataError
 from poise.inference.detectors import BatchDetector
-from poise.transforms import LoadImage
+from poise.transforms.image import stored_image
 
 __all__ = ["detect_boxes"]
 
@@ -55,8 +55,9 @@ def detect_boxes(
     everything = list(places.items())
     batches = [everything[n : n + BATCH] for n in range(0, len(everything), BATCH)]
     for batch in progress(batches):
-        read = [(number, _picture(path, lost)) for number, path in batch]
-        known = [(number, image) for number, image in read if image is not None]
+        read = [(number, path, stored_image(path)) for number, path in batch]
+        lost += [path for _, path, image in read if image is None]
+        known = [(number, image) for number, _, image in read if image is not None]
         for (number, _), found in zip(known, detector.detect([i for _, i in known]), strict=True):
             rows += [_row(number, box) for box in found]
     if len(lost) == len(everything):
@@ -66,18 +67,6 @@ def detect_boxes(
         )
     write_annotations(rows, out)
     return len(everything) - len(lost), len(rows), lost
-
-
-def _picture(path: str, lost: list[str]) -> np.ndarray | None:
-    try:
-        results = LoadImage()({"img_path": path}) if Path(path).is_file() else None
-    except PoiseError:
-        results = None
-    if results is None:
-        lost.append(path)
-        return None
-    image: np.ndarray = results["img"]
-    return image
 
 
 def _row(number: Any, box: np.ndarray) -> dict[str, Any]:

@@ -278,8 +278,8 @@ def _coco_results(
     good = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
     of_boxes = good and bool(rows) and all(row.keys() >= _BOX_FIELDS for row in rows)
     of_boxes = of_boxes and not any("keypoints" in row for row in rows)
-    known = of_boxes or all("keypoints" in row and "image_id" in row for row in rows)
-    if not good or not known:
+    known = good and all("keypoints" in row and "image_id" in row for row in rows)
+    if not (of_boxes or known):
         raise DataError(
             f"{path} is neither a file of `poise test --dump NAME.jsonl` nor a COCO result file, "
             "a list of objects with image_id, category_id, score, and keypoints or bbox"

@@ -12,8 +12,7 @@ import numpy as np
 from poise._words import shortened
 from poise.data_tools.stick_figures import draw_stick_figure
 from poise.datasets.people import picture_path
-from poise.errors import PoiseError
-from poise.transforms import LoadImage
+from poise.transforms.image import stored_image
 from poise.visualization import draw_instances
 from poise.visualization.style import Array
 
@@ -56,7 +55,9 @@ def record_picture(
         the picture, uint8 BGR, and a text: id, file, and what is odd about it.
     """
     path = picture_path(record, folder)
-    image, problem = _loaded(path)
+    image, problem = stored_image(path), ""
+    if image is None:
+        problem = "unreadable picture" if Path(path).is_file() else NOT_FOUND
     keypoints, visible, found = _columns(record)
     window = _window(image, keypoints, visible, found, whole=whole)
     canvas, scale = _fitted(image, window, size)
@@ -80,16 +81,6 @@ def record_picture(
     number = record.get("id", record.get("img_id"))
     text = f"id {_short(number)}  {Path(path).name if path else 'no picture'}"
     return canvas, f"{text}  ({problem})" if problem else text
-
-
-def _loaded(path: str) -> tuple[Array | None, str]:
-    if not path or not Path(path).is_file():
-        return None, NOT_FOUND
-    try:
-        results = LoadImage()({"img_path": path})
-    except PoiseError:
-        return None, "unreadable picture"
-    return None if results is None else results["img"], ""
 
 
 def _columns(record: Mapping[str, Any]) -> tuple[Array | None, Array | None, Array | None]:

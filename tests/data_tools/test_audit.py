@@ -437,6 +437,9 @@ class TestOfFiles:
         file.write_text(json.dumps([{"image_id": 1, "keypoints": [1, 2, 1] * 3}]))
         with pytest.raises(DataError, match="a pose has 3 keypoints, expected 17"):
             read_poses(people, file)
+        file.write_text(json.dumps([{"image_id": 1, "keypoints": [1, 2]}]))
+        with pytest.raises(DataError, match=r"p\.json: entry 0 cannot be read"):
+            read_poses(people, file)
         lines = tmp_path / "p.jsonl"
         lines.write_text("{")
         with pytest.raises(DataError, match="p.jsonl, line 1 is no JSON"):

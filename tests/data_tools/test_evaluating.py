@@ -228,6 +228,10 @@ def test_coco_result_files_are_taken_as_they_are(tmp_path: Path) -> None:
         evaluate_predictions(results, annotations=tmp_path / "none.json")
     with pytest.raises(DataError, match="nor a COCO result file"):
         evaluate_predictions(truth, annotations=truth)
+    for text in ("[1, 2]", "5", '["keypoints image_id"]'):
+        results.write_text(text)
+        with pytest.raises(DataError, match="nor a COCO result file"):
+            evaluate_predictions(results, annotations=truth)
 
 
 def test_results_of_cocometric_evaluate_to_its_own_figures(tmp_path: Path) -> None:

@@ -567,7 +567,8 @@ def test_labels_of_a_tool_become_a_file_of_their_own(own: Own, tmp_path: Path) -
     (tmp_path / "images").rename(tmp_path / "tool/images")
     store = open_labels(tmp_path / "tool")
     assert store.out == tmp_path / "tool/labels.json"
-    assert "(labelme) are now" in store.labels.said[-1]
+    assert store.labels.said[0].startswith(f"labels of {tmp_path / 'tool'}: 2 pictures, 4 people")
+    assert store.labels.said[-1] == f"{store.out} is edited"
     assert store.overview()["people"] == [2, 2]
     assert store.path(0).is_file()
 

@@ -165,7 +165,7 @@ def test_labelled_frames_are_not_picked_again(clip: Path, tmp_path: Path) -> Non
     wishes = Wishes(num=5, labelled=labels)
     second = pick_frames([str(clip)], StandIn(), wishes)
     assert not {c.name for c in first.frames} & {c.name for c in second.frames}
-    assert second.said[0] == "5 have labels or were picked before"
+    assert second.said[0] == "with labels, or picked before: 5"
     # and by the pictures of an earlier choice
     done = picked_before(tmp_path / "out")
     assert [file.stem for file in done] == [c.name for c in first.frames]
@@ -342,7 +342,7 @@ def test_coco_files_give_their_pictures_without_labels(own: Callable[..., Path])
     path.write_text(json.dumps(content))
     picked = pick_frames([str(path)])
     assert [c.name for c in picked.frames] == ["2"]
-    assert picked.said[0] == "1 have labels or were picked before"
+    assert picked.said[0] == "with labels, or picked before: 1"
 
 
 def test_pictures_of_one_name_in_two_folders_are_two(
@@ -359,7 +359,7 @@ def test_pictures_of_one_name_in_two_folders_are_two(
     assert [c.name for c in picked.frames] == ["1", "3"]
     again = pick_frames([str(new), str(tmp_path / "images")], None, wishes)
     assert [c.name for c in again.frames] == ["1", "3"]
-    assert again.said[0] == "2 have labels or were picked before"
+    assert again.said[0] == "with labels, or picked before: 2"
     # where nobody can look, the name counts
     for n in (1, 2):
         (tmp_path / f"images/{n}.png").unlink()
@@ -429,8 +429,8 @@ def test_of_a_video_so_many_frames_are_looked_at(
     told_length: bool, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shots, "PER_VIDEO", 8)
-    promised = "poise.inference.sources.video._promised_frames"
-    monkeypatch.setattr(promised, lambda *_: FRAMES if told_length else None)
+    told = "poise.inference.sources.video._length"
+    monkeypatch.setattr(told, lambda *_: FRAMES if told_length else 0)
     looked_at = [shot.frame for shot in shots.Shots([str(clip)])]
     # of a length that nobody knows, ever fewer
     steps = [5] * 7 if told_length else [1] * 8 + [2] * 4 + [4] * 4
@@ -461,7 +461,7 @@ class TestCommand:
         before = {f: f.read_bytes() for f in (out / "images").iterdir()}
         second = run(app, ["pick", str(clip), "-n", "3", "-o", str(out)])
         assert second.exit_code == 0, second.output
-        assert "4 have labels or were picked before" in second.output
+        assert "with labels, or picked before: 4" in second.output
         assert all(f.read_bytes() == content for f, content in before.items())
         assert len(list((out / "images").iterdir())) == 7
         with (out / "picked.csv").open() as stream:

@@ -102,6 +102,9 @@ def test_what_wflw_loses_is_counted(tmp_path: Path) -> None:
         "pictures that are unreadable": 1,
         "lines without 98 points and the name of a picture": 3,
     }
+    # as an editor counts them
+    places = report.lost["lines without 98 points and the name of a picture"]
+    assert [place.rpartition(":")[2] for place in places] == ["5", "6", "7"]
     found = read(tmp_path / "annotations/face_landmarks_wflw_train.json")
     assert len(found["annotations"]) == len(found["images"]) == 1
 
@@ -584,7 +587,7 @@ def test_mpi_inf_3dhp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         mat["valid_frame"] = np.array([1, 0, 1, 1])[:, None]
     report = prepare("mpi_inf_3dhp", tmp_path)
     assert report.lost["sequences that are absent"] == ["S1_Seq2", *(f"TS{n}" for n in range(1, 6))]
-    assert report.lost["sequences whose videos end early"] == ["S1_Seq1_Cam8 (1 frames)"]
+    assert report.lost["sequences whose videos end early"] == ["S1_Seq1_Cam8 (1 frame)"]
     arrays = dict(np.load(tmp_path / "annotations/mpi_inf_3dhp_train.npz"))
     assert len(arrays["S"]) == 8 * 3 - 1
     joints = flat[0, 0][1].reshape(28, 2)[[7, 5, 14]]

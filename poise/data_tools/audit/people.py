@@ -195,7 +195,7 @@ def _boxes_around(points: np.ndarray, seen: np.ndarray) -> np.ndarray:
 def _ignored(dataset: Any, places: dict[Any, int]) -> dict[int, np.ndarray]:
     """Boxes of crowds, and of people without keypoints, by picture."""
     path = str(getattr(dataset, "ann_file", "") or "")
-    if not path.endswith(".json") or not Path(path).is_file():
+    if not path.endswith((".json", ".json.gz")) or not Path(path).is_file():
         return {}
     content = read_json(path)
     rows = content.get("annotations") if isinstance(content, dict) else ()

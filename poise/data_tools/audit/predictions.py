@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from poise._arrays import as_numpy
 from poise._words import counted
 from poise.data_tools.audit.people import People
-from poise.datasets.coco_file import read_json
+from poise.datasets.coco_file import explained, read_json
 from poise.datasets.people import extent
 from poise.errors import DataError
 from poise.geometry.boxes import bbox_overlaps
@@ -259,7 +259,7 @@ def _reordered(points: Any, scores: Any, columns: Sequence[tuple[int, int]], cou
 
 def _rows(path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, float, list[str]]]:
     """Picture's id or name, points (K, 2), scores (K,), score of the whole, names."""
-    if path.suffix == ".json":
+    if path.name.endswith((".json", ".json.gz")):
         rows = read_json(str(path), "the file of predictions", owner="poise data audit")
         good = isinstance(rows, list) and all(
             isinstance(row, dict) and "keypoints" in row and "image_id" in row for row in rows
@@ -268,9 +268,10 @@ def _rows(path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, float, list
             raise DataError(
                 f"{path} is no COCO result file, a list of objects with image_id and keypoints"
             )
-        for row in rows:
-            triples = np.asarray(row["keypoints"], np.float64).reshape(-1, 3)
-            whole = float(row.get("score", triples[:, 2].mean()))
+        for number, row in enumerate(rows):
+            with explained(f"{path}: entry {number}"):
+                triples = np.asarray(row["keypoints"], np.float64).reshape(-1, 3)
+                whole = float(row.get("score", triples[:, 2].mean()))
             yield str(row["image_id"]), triples[:, :2], triples[:, 2], whole, []
         return
     if not is_dump(path):

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from poise._files import files_below
-from poise._words import numbered
 from poise.data_tools.audit import read_findings
-from poise.data_tools.formats.coco import write_coco_file
 from poise.data_tools.formats.reading import Reading, picture_folder
-from poise.data_tools.formats.table import find_form, labels_in, read_annotations
+from poise.data_tools.formats.table import find_form, labels_in
 from poise.data_tools.labelling.kinds import kinds_of, new_category
 from poise.data_tools.labelling.store import Labels, LabelStore
+from poise.data_tools.own_labels import as_coco_file
 from poise.data_tools.picking.proposals import PICTURE_FOLDER, TARGETS
 from poise.datasets.coco_file import check_rows, read_json
 from poise.errors import DataError, FileMissingError
@@ -102,13 +101,10 @@ def _labels_of(
             f"{error}. To begin with nothing say what to label: --keypoints coco (a schema, `poise "
             "data schemas` lists them), a metadata file, or --keypoints nose,left_ear,right_ear"
         ) from error
-    form = find_form(found)
-    if form == "coco":
+    if find_form(found) == "coco":
         return found
-    read = read_annotations(found, Reading(images=images), form=form)
-    lost = [f"left out: {numbered(count, reason)}" for reason, count in read.lost.items()]
-    write_coco_file(read, own)
-    said += [*read.said, *lost, f"labels of {found} ({form}) are now {own}, which is edited"]
+    _, _, told = as_coco_file(found, own, Reading(images=images))
+    said += [*told, f"{own} is edited"]
     return own
 
 

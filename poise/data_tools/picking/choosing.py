@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from poise.data_tools.picking.doubts import Candidate
+from poise.data_tools.picking.doubts import LOOK_SIDE, Candidate
 
 __all__ = ["WAYS", "choose", "features"]
 
@@ -74,20 +74,24 @@ class _Taken:
 
     def __init__(self, frames: Sequence[Candidate]) -> None:
         self._frames = list(frames)
-        self._looks = [frame.look.astype(np.int16) for frame in frames]
+        # with room for more, so that not all is copied for each
+        self._looks = np.zeros((2 * len(frames) + 1, LOOK_SIDE, LOOK_SIDE, 3), np.int16)
+        for n, frame in enumerate(frames):
+            self._looks[n] = frame.look
 
     def has(self, candidate: Candidate) -> bool:
         """Whether one of them shows nearly the same."""
-        if not self._frames:
-            return False
-        away = np.abs(np.stack(self._looks) - candidate.look).max(axis=(1, 2, 3))
+        looks = self._looks[: len(self._frames)]
+        away = np.abs(looks - candidate.look).max(axis=(1, 2, 3), initial=0)
         alike = np.flatnonzero(away <= _LEVELS).tolist()
         return any(_same_poses(candidate, self._frames[n]) for n in alike)
 
     def add(self, candidate: Candidate) -> None:
         """Take in one more."""
+        if len(self._frames) == len(self._looks):
+            self._looks = np.concatenate([self._looks, np.zeros_like(self._looks)])
+        self._looks[len(self._frames)] = candidate.look
         self._frames.append(candidate)
-        self._looks.append(candidate.look.astype(np.int16))
 
 
 def _same_poses(one: Candidate, other: Candidate) -> bool:

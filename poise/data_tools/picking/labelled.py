@@ -40,8 +40,9 @@ class Labelled:
     def __init__(self, path: Path | None, images: Path | None, done: Sequence[Path]) -> None:
         self._path, self._done = path, list(done)
         self.found: Annotations | None = None
-        self._files: dict[str, Path] = {}
+        self._files: set[Path] = set()
         names: list[str] = []
+        absent: list[str] = []
         if path is not None:
             self.found = read_annotations(path, Reading(images=images))
             names = [image["file_name"].replace("\\", "/") for image in self.found.images]
@@ -49,11 +50,12 @@ class Labelled:
             near = [self.found.folder or home, home, home / "images"]
             near += [home.parent, home.parent / "images"]
             folder, places = picture_folder(names, near, images)
-            self._files = {name: (folder / place).resolve() for name, place in places.items()}
+            self._files = {(folder / place).resolve() for place in places.values()}
+            absent = [name for name in names if name not in places]
         picked = {file.stem for file in done}
         self._of_videos = picked | {Path(name).stem for name in names}
         # pictures of one name in two folders are two, as far as they can be seen
-        self._of_stills = picked | {Path(n).stem for n in names if n not in self._files}
+        self._of_stills = picked | {Path(name).stem for name in absent}
 
     def has(self, candidate: Candidate) -> bool:
         """Whether a frame is one of theirs, by its name or place."""
@@ -61,13 +63,13 @@ class Labelled:
         if info.moves:
             return candidate.name in self._of_videos
         place = None if info.path is None else info.path.resolve()
-        return candidate.name in self._of_stills or place in self._files.values()
+        return candidate.name in self._of_stills or place in self._files
 
     def looks(self, among: Iterable[Candidate]) -> list[Candidate]:
         """What they look like: of the frames that are theirs, and of pictures."""
         known = list(among)
         there = {candidate.name for candidate in known}
-        for file in (*self._done, *self._files.values()):
+        for file in (*self._done, *sorted(self._files)):
             if file.stem in there or file.suffix.lower() not in PICTURES:
                 continue
             image = stored_image(file)

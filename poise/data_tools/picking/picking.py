@@ -121,14 +121,16 @@ def pick_frames(
     meta = meta or shots.metainfo
     if not kept:
         why = f": {shots.faults[0]}" if shots.faults else ""
-        labels = f"; {shots.labelled} pictures have labels already" if shots.labelled else ""
+        labels = f"; with labels already: {shots.labelled:,}" if shots.labelled else ""
         raise DataError(f"there are no frames to pick from{why}{labels}")
     labelled.check(meta)
-    theirs = [c for c in kept if labelled.has(c)]
-    free = [c for c in kept if not labelled.has(c)]
+    theirs: list[Candidate] = []
+    free: list[Candidate] = []
+    for candidate in kept:
+        (theirs if labelled.has(candidate) else free).append(candidate)
     said = []
-    if theirs or shots.labelled:
-        said.append(f"{len(theirs) + shots.labelled:,} have labels or were picked before")
+    if known := len(theirs) + shots.labelled:
+        said.append(f"with labels, or picked before: {known:,}")
     covered = labelled.looks(theirs)
     labelled.compare(free, meta)
     doubt, reasons = Scale.of(free).doubts(free)

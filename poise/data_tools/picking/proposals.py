@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from poise._files import write_all, writing
+from poise._files import write_whole, writing
 from poise._words import counted
 from poise.data_tools.formats.annotations import NUMBERS, Annotations, keypoints_of, new_annotation
 from poise.data_tools.formats.deeplabcut import LABELS
@@ -213,8 +213,7 @@ def _write_frame(file: Path, frame: Candidate, image: np.ndarray) -> None:
         return
     with writing(file):
         if not (file.exists() and file.samefile(path)):
-            with file.open("wb", buffering=0) as stream:
-                write_all(stream, path.read_bytes())
+            write_whole(file, path.read_bytes())
 
 
 def _annotations(picked: Picked, how: Proposals) -> Annotations:

@@ -55,11 +55,12 @@ def wflw(root: Path, out: Path, report: Prepared) -> None:
             fields = line.split()
             points = _numbers(fields[:-1][: 2 * 98], 2)
             if points is None or len(points) != 98:
-                report.drop("lines without 98 points and the name of a picture", f"{file}:{number}")
+                where = f"{file}:{number + 1}"
+                report.drop("lines without 98 points and the name of a picture", where)
                 continue
             picture = fields[-1]
             if picture not in numbers:
-                place = sum(known is not None for known in numbers.values())
+                place = len(coco.images)
                 found = coco.picture(place, picture, pictures / picture)
                 numbers[picture] = place if found else None
             image = numbers[picture]
@@ -104,7 +105,7 @@ def face300wlp(root: Path, out: Path, report: Prepared) -> None:
     """300W-LP: `AFW`, `HELEN`, `IBUG`, `LFPW` with pictures, `landmarks/*/*_pts.mat`.
 
     Its pictures are divided at random, always in the same way, and linked into `train`, `val` and
-    `test`, unless these folders are there.
+    `test`, unless these folders have other ones.
     """
     landmarks = part_of(root, "300W_LP/landmarks", "300W-LP/landmarks", "landmarks")
     for part, names in _wlp_parts(root, out).items():
@@ -129,22 +130,24 @@ def face300wlp(root: Path, out: Path, report: Prepared) -> None:
 
 def _wlp_parts(root: Path, out: Path) -> dict[str, list[str]]:
     """Part -> names of its pictures, which lie in the folder of the part."""
-    if all((out / part).is_dir() for part in _WLP_SHARES):
-        return {part: sorted(p.name for p in (out / part).glob("*.jpg")) for part in _WLP_SHARES}
     homes = (root / "300W_LP", root / "300W-LP", root)
     folders = [home / name for home in homes for name in _WLP_FOLDERS]
     pictures = [path for folder in folders for path in sorted(folder.glob("*.jpg"))]
-    if not pictures:
-        raise DataError(f"{root} holds no pictures (*.jpg) in {', '.join(_WLP_FOLDERS)}")
     order = np.random.default_rng(0).permutation(len(pictures))
     first = int(len(order) * _WLP_SHARES["train"])
     second = first + int(len(order) * _WLP_SHARES["val"])
-    parts = {}
-    for part, chosen in zip(_WLP_SHARES, np.split(order, [first, second]), strict=True):
-        for n in chosen:
-            link_file(pictures[n], out / part / pictures[n].name)
-        parts[part] = sorted(pictures[n].name for n in chosen)
-    return parts
+    divided = zip(_WLP_SHARES, np.split(order, [first, second]), strict=True)
+    parts = {part: {pictures[n].name: pictures[n] for n in chosen} for part, chosen in divided}
+    there = {p: sorted(f.name for f in (out / p).glob("*.jpg")) for p in _WLP_SHARES}
+    if any(set(names) - parts[part].keys() for part, names in there.items()):
+        # somebody's own division
+        return there
+    if not pictures:
+        raise DataError(f"{root} holds no pictures (*.jpg) in {', '.join(_WLP_FOLDERS)}")
+    for part, chosen in parts.items():
+        for name, picture in chosen.items():
+            link_file(picture, out / part / name)
+    return {part: sorted(chosen) for part, chosen in parts.items()}
 
 
 def face300vw(root: Path, out: Path, report: Prepared) -> None:
@@ -159,6 +162,7 @@ def face300vw(root: Path, out: Path, report: Prepared) -> None:
     links = Prepared()
     for video in report.progress(videos, "300VW"):
         frames = _frame_folder(video, out / video.name / "imgs", links)
+        there = {picture.stem: picture for picture in sorted(frames.iterdir(), reverse=True)}
         tests = (part for part, names in _VW_TESTS.items() if video.name in names.split())
         part = parts.setdefault(next(tests, "train"), [])
         for file in sorted((video / "annot").glob("*.pts")):
@@ -171,7 +175,7 @@ def face300vw(root: Path, out: Path, report: Prepared) -> None:
                 report.drop("files without 68 points", where)
                 continue
             stem = f"{int(file.stem):06d}"
-            picture = next(iter(sorted(frames.glob(f"{stem}.*"))), frames / f"{stem}.png")
+            picture = there.get(stem, frames / f"{stem}.png")
             if coco.picture(number, f"{video.name}/imgs/{picture.name}", picture):
                 box = bounds(points)
                 coco.person(number, number, _seen(points, 1), box, **_center_and_scale(box))
@@ -193,8 +197,12 @@ def _frame_folder(video: Path, out: Path, report: Prepared) -> Path:
         link_folder(there, out, report)
         return there
     if not out.is_dir():
+        # a folder with some of them would be taken for all
+        part = out.with_name(f".{out.name}.partial")
+        part.mkdir(parents=True, exist_ok=True)
         for n, frame in enumerate(video_frames(video / "vid.avi"), 1):
-            write_picture(frame, out / f"{n:06d}.png", order="bgr")
+            write_picture(frame, part / f"{n:06d}.png", order="bgr")
+        part.rename(out)
     return out
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 
 from poise._arrays import Array
+from poise._files import whole_file
 from poise._words import shortened
 from poise.data_tools.preparing.report import Prepared
 from poise.errors import DataError, FileMissingError
@@ -54,14 +55,15 @@ def _elsewhere(root: Path, names: tuple[str, ...]) -> str:
 
 
 def link_file(source: Path, target: Path) -> None:
-    """The same file at a second place: by a hard link, or as a copy where that cannot be."""
+    """The same file at a second place: by a hard link, or as a whole copy where that cannot be."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         return
     try:
         os.link(source, target)
     except OSError:
-        shutil.copy2(source, target)
+        with whole_file(target) as part:
+            shutil.copy2(source, part)
 
 
 def link_folder(source: Path, target: Path, report: Prepared) -> None:

@@ -166,15 +166,22 @@ def _unpacked(root: Path, out: Path, subject: str, report: Prepared) -> Path | N
     archives = [root / subject.lower() / f"{name}.tgz" for name in ARCHIVES]
     if not any(path.is_file() for path in archives):
         return None
+    # a folder with some of it would be taken for all
+    home, part = (out / "extracted" / name for name in (subject, f".{subject}.partial"))
     for path in report.progress(archives, f"unpacking {subject}"):
         if not path.is_file():
             raise FileMissingError(f"{path} is missing, of {', '.join(a.name for a in archives)}")
         try:
             with tarfile.open(path) as archive:
-                archive.extractall(out / "extracted", filter="data")
+                archive.extractall(part, filter="data")
         except (tarfile.TarError, EOFError, OSError) as error:
             raise DataError(f"{path} cannot be unpacked: {error}; download it again") from error
-    return out / "extracted" / subject
+    try:
+        (part / subject).rename(home)
+        part.rmdir()
+    except OSError as error:
+        raise DataError(f"cannot move {part / subject} to {home}: {error}; remove both") from error
+    return home
 
 
 def _add(
@@ -203,8 +210,8 @@ def _add(
             if len(names) == len(flat):
                 break
     if len(names) < len(flat):
-        missing = len(flat) - len(names)
-        report.drop("sequences whose videos end early", f"{subject} {sequence} ({missing} frames)")
+        missing = counted(len(flat) - len(names), "frame")
+        report.drop("sequences whose videos end early", f"{subject} {sequence} ({missing})")
     if names:
         count = len(names)
         frames.add(names, *(np.insert(p[:count], p.shape[2], 1, axis=2) for p in (flat, solid)))

@@ -75,8 +75,8 @@ def _training(folder: Path, out: Path, report: Prepared) -> None:
                 if not (out / "images" / names[-1]).is_file():
                     write_picture(image, out / "images" / names[-1], order="bgr")
             if len(names) < len(flat[camera]):
-                missing = len(flat[camera]) - len(names)
-                report.drop("sequences whose videos end early", f"{prefix} ({missing} frames)")
+                missing = counted(len(flat[camera]) - len(names), "frame")
+                report.drop("sequences whose videos end early", f"{prefix} ({missing})")
             if names:
                 _add(frames, names, flat[camera][: len(names)], solid[camera][: len(names)])
     if not len(frames):
