@@ -41,7 +41,8 @@ def rotary_embedding(x: Tensor, dim: int) -> Tensor:
     angle = position.reshape(-1, *[1] * (x.ndim - dim - 2), 1) * frequency
     if angle.ndim == 2:
         angle = angle.unsqueeze(0)
-    sin, cos = angle.sin(), angle.cos()
+    # angles are always of 32 bits, since 16 hold no large position
+    sin, cos = angle.sin().to(x.dtype), angle.cos().to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 

@@ -89,7 +89,8 @@ class RMSNorm(nn.RMSNorm):
     def forward(self, x: Tensor) -> Tensor:
         """(B, ..., C) -> the same."""
         if not torch.jit.is_tracing():
-            return super().forward(x)
+            # under autocast tokens have 16 bits and weights 32, for which torch warns
+            return super().forward(x.to(self.weight.dtype)).to(x.dtype)
         power = x.float().pow(2).mean(dim=-1, keepdim=True)
         eps = torch.finfo(x.dtype).eps if self.eps is None else self.eps
         return (x * torch.rsqrt(power + eps)).to(x.dtype) * self.weight

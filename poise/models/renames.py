@@ -8,7 +8,8 @@ whether it applies.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -17,7 +18,7 @@ __all__ = ["Rename", "rename_old_keys"]
 
 #: (pattern, replacement): the key below the module's prefix, and what `re.sub` makes of it.
 #: A replacement of None drops the entry.
-Rename = tuple[str, str | Callable[[re.Match[str]], str] | None]
+Rename = tuple[str, str | None]
 
 
 def _renamed(key: str, table: list[Rename]) -> str | None:
@@ -50,19 +51,29 @@ def rename_old_keys(
         >>> Head().load_state_dict(old)
         <All keys matched successfully>
     """
-    every_age, old_only = list(always), list(table)
+    module._register_load_state_dict_pre_hook(
+        partial(_rename, module._version, list(table), list(always))
+    )
 
-    def hook(state_dict: dict[str, Any], prefix: str, local_meta: dict[str, Any], *_: Any) -> None:
-        version = local_meta.get("version")
-        is_old = not version or version < module._version
-        rows = every_age + (old_only if is_old else [])
-        if not rows:
-            return
-        # all entries are taken out and put back, which keeps their order
-        for key in [k for k in state_dict if k.startswith(prefix)]:
-            value = state_dict.pop(key)
-            new = _renamed(key[len(prefix) :], rows)
-            if new is not None:
-                state_dict[prefix + new] = value
 
-    module._register_load_state_dict_pre_hook(hook)
+# of the module's top level and bound to no module, so that models can be pickled and copied
+def _rename(
+    today: int,
+    old_only: list[Rename],
+    every_age: list[Rename],
+    state_dict: dict[str, Any],
+    prefix: str,
+    local_meta: dict[str, Any],
+    *_: Any,
+) -> None:
+    """Rename what stands below `prefix`, in place."""
+    version = local_meta.get("version")
+    rows = every_age + (old_only if not version or version < today else [])
+    if not rows:
+        return
+    # all entries are taken out and put back, which keeps their order
+    for key in [k for k in state_dict if k.startswith(prefix)]:
+        value = state_dict.pop(key)
+        new = _renamed(key[len(prefix) :], rows)
+        if new is not None:
+            state_dict[prefix + new] = value

@@ -32,6 +32,7 @@ __all__ = [
     "freeze",
     "maps_behind",
     "set_norm_eval",
+    "start_of",
     "zero_last_norms",
 ]
 
@@ -60,14 +61,26 @@ TOKEN_INIT: list[Config] = [
 ]
 
 
-class BaseBackbone(BaseModule, metaclass=ABCMeta):
+class _Ready(ABCMeta):
+    """Frozen stages and batch norms at rest are so from the start, not from `train()` on.
+
+    An optimizer is often made, and a loop of one's own often runs, without a call of it.
+    """
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        network = super().__call__(*args, **kwargs)
+        return network.train(network.training)
+
+
+class BaseBackbone(BaseModule, metaclass=_Ready):
     """A network from pictures to feature maps.
 
     Subclasses define `forward(x)`: (B, 3, H, W) float32 -> a tuple of feature maps
-    (B, C, H', W'), and may define `_freeze_stages()`, called whenever the mode changes.
-    Arguments that mean the same everywhere: `norm_eval` (also a class attribute) keeps batch norms
-    on their running statistics in training, `with_cp` computes activations anew in the backward
-    pass, `init_cfg` says how weights start.
+    (B, C, H', W'), and may define `_freeze_stages()`, called at the end of the construction and
+    whenever the mode changes. Arguments that mean the same everywhere: `norm_eval` (also a class
+    attribute) keeps batch norms on their running statistics in training, `with_cp` computes
+    activations anew in the backward pass (batch norms then see a batch twice, as in MMPose, and
+    their running statistics move twice), `init_cfg` says how weights start.
     """
 
     norm_eval: bool = False
@@ -207,6 +220,12 @@ def is_pretrained(module: nn.Module) -> bool:
     """Whether `init_cfg` of a module is one dict that reads weights from a file."""
     cfg: Any = getattr(module, "init_cfg", None)
     return isinstance(cfg, Mapping) and str(cfg.get("type")).endswith("Pretrained")
+
+
+def start_of(init_cfg: Any, pretrained: str | None) -> Any:
+    """`init_cfg`; else the file that MMDetection's `pretrained` names; else He's values."""
+    file = {"type": "Pretrained", "checkpoint": pretrained}
+    return init_cfg or (file if pretrained else KAIMING_INIT)
 
 
 def check_entries(

@@ -90,7 +90,6 @@ class HRNet(BaseBackbone):
             last_only = number == 4 and not stage.get("multiscale_output", False)
             self.add_module(f"stage{number}", self._make_stage(stage, widths, not last_only))
             channels = widths
-        self._freeze_stages()
 
     def _make_stem(self, in_channels: int) -> None:
         """Two convolutions of stride 2."""

@@ -268,13 +268,11 @@ class LiteHRModule(BaseModule):
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Maps, finest first -> maps, finest first."""
-        if self.num_branches == 1:
-            return [self.layers[0](maps[0])]
         if self.lite:
             outs = list(self.layers(maps))
         else:
             outs = [branch(m) for branch, m in zip(self.layers, maps, strict=True)]
-        if self.with_fuse:
+        if self.with_fuse and self.num_branches > 1:
             outs = self._exchange(outs)
         return outs if self.multiscale_output else outs[:1]
 

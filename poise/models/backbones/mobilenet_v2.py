@@ -22,6 +22,7 @@ from poise.models.backbones.base import (
     check_out_indices,
     freeze,
     maps_behind,
+    start_of,
 )
 from poise.registry import MODELS
 
@@ -170,15 +171,20 @@ class DetectionMobileNetV2(MobileNetV2):
     Args:
         widen_factor: of channels.
         out_indices: as `MobileNetV2`.
+        pretrained: a file that weights start from, where `init_cfg` does not say it.
         **kwargs: as `MobileNetV2`.
     """
 
     _block = staticmethod(_named_block)
 
     def __init__(
-        self, widen_factor: float = 1.0, out_indices: Sequence[int] = (1, 2, 4, 7), **kwargs: Any
+        self,
+        widen_factor: float = 1.0,
+        out_indices: Sequence[int] = (1, 2, 4, 7),
+        *,
+        pretrained: str | None = None,
+        init_cfg: Any = None,
+        **kwargs: Any,
     ) -> None:
-        if kwargs.get("init_cfg") is None:
-            kwargs["init_cfg"] = KAIMING_INIT
-        kwargs.pop("pretrained", None)
-        super().__init__(widen_factor, out_indices, **kwargs)
+        start = start_of(init_cfg, pretrained)
+        super().__init__(widen_factor, out_indices, init_cfg=start, **kwargs)

@@ -18,6 +18,7 @@ from poise.models.backbones.base import (
     check_out_indices,
     freeze,
     maps_behind,
+    start_of,
     zero_last_norms,
 )
 from poise.registry import MODELS
@@ -144,7 +145,6 @@ class ResNet(BaseBackbone):
             self.res_layers.append(f"layer{i + 1}")
             self.add_module(self.res_layers[-1], layer)
             channels = stage["out_channels"]
-        self._freeze_stages()
         #: channels of the last stage
         self.feat_dim = channels
 
@@ -208,7 +208,7 @@ class DetectionResNet(ResNet):
     Args:
         depth: 18, 34, 50, 101 or 152.
         in_channels, stem_channels, base_channels: as `ResNet`; the stem follows the base.
-        **kwargs: as `ResNet`.
+        **kwargs: as `ResNet`; and `pretrained`, a file that weights start from.
 
     Raises:
         ConfigError: `dcn` or `plugins`, which only MMDetection has.
@@ -222,16 +222,15 @@ class DetectionResNet(ResNet):
         base_channels: int = 64,
         **kwargs: Any,
     ) -> None:
-        foreign = [n for n in ("dcn", "plugins", "pretrained") if kwargs.get(n)]
+        foreign = [n for n in ("dcn", "plugins") if kwargs.get(n)]
         if foreign:
             raise ConfigError(
                 f"mmdet.ResNet has no {', '.join(foreign)} here; leave it out, or use mmpose.ResNet"
             )
-        for name in ("dcn", "stage_with_dcn", "plugins", "pretrained"):
+        for name in ("dcn", "stage_with_dcn", "plugins"):
             kwargs.pop(name, None)
         kwargs = {"out_indices": (0, 1, 2, 3), "norm_eval": True, **kwargs}
-        if kwargs.get("init_cfg") is None:
-            kwargs["init_cfg"] = KAIMING_INIT
+        kwargs["init_cfg"] = start_of(kwargs.get("init_cfg"), kwargs.pop("pretrained", None))
         super().__init__(
             depth, in_channels, stem_channels or base_channels, base_channels, **kwargs
         )

@@ -282,7 +282,6 @@ class Sapiens2(BaseBackbone):
         )
         if final_norm:
             self.ln1 = RMSNorm(self.embed_dims, eps=_EPS)
-        self._freeze_stages()
 
     def _key_heads(self, heads: int, given: Sequence[int] | None) -> list[int]:
         """Heads of keys in each layer.

@@ -27,6 +27,8 @@ from poise.models.backbones.base import (
     BaseBackbone,
     ShortForm,
     check_entries,
+    check_frozen_stages,
+    check_out_indices,
     freeze,
     is_pretrained,
 )
@@ -255,6 +257,8 @@ class SwinTransformer(BaseBackbone):
         super().__init__(init_cfg)
         lists = {"num_heads": num_heads, "strides": strides}
         check_entries(self, len(depths), "sizes", lists, or_more=True)
+        check_out_indices(out_indices, len(depths))
+        check_frozen_stages(frozen_stages, len(depths))
         if strides[0] != patch_size:
             raise ConfigError(f"Use non-overlapping patch embed: {strides[0]=} != {patch_size=}")
         sides = picture_sides(pretrain_img_size)
@@ -301,8 +305,8 @@ class SwinTransformer(BaseBackbone):
         for i in out_indices:
             self.add_module(f"norm{i}", build_norm_layer(norm_cfg, self.num_features[i])[1])
         # files of MMPose 0.x hold the norms of all four maps
-        unused = set(range(len(depths))) - {i % len(depths) for i in out_indices}
-        rename_old_keys(self, [], always=[(rf"norm{i}\.", None) for i in sorted(unused)])
+        unused = sorted(set(range(len(depths))) - set(out_indices))
+        rename_old_keys(self, [], always=[(rf"norm{i}\.", None) for i in unused])
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages < 0:

@@ -10,12 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poise.errors import DataError
+from poise.errors import ConfigError, DataError
 from poise.layers import DropPath, constant_init
 from poise.layers.drop import drop_path_rates
 from poise.layers.patches import picture_sides
 from poise.layers.recompute import maybe_checkpoint
-from poise.layers.window_attention import attend_in_windows, relative_index, shift_mask
+from poise.layers.window_attention import (
+    attend_in_windows,
+    relative_index,
+    shift_mask,
+    window_padding,
+)
 from poise.models.backbones.base import TOKEN_INIT, BaseBackbone, check_entries, is_pretrained
 from poise.models.weights import load_state_dict, read_state_dict
 from poise.registry import MODELS
@@ -88,12 +93,14 @@ class CosineWindowAttention(nn.Module):
         qkv = F.linear(x, self.qkv.weight, bias).unflatten(-1, (3, self.num_heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         sharpness = self.logit_scale.clamp(max=math.log(MAX_SCALE)).exp()
+        # half precision has no number as small as torch's least norm, and padding has the norm 0
+        eps = max(1e-12, torch.finfo(x.dtype).tiny)
         added = self._bias()
         if mask is not None:
             added = (added + mask.unsqueeze(1)).repeat(len(x) // len(mask), 1, 1, 1)
         out = F.scaled_dot_product_attention(
-            F.normalize(query, dim=-1) * sharpness,
-            F.normalize(key, dim=-1),
+            F.normalize(query, dim=-1, eps=eps) * sharpness,
+            F.normalize(key, dim=-1, eps=eps),
             value,
             attn_mask=added,
             dropout_p=self.attn_drop if self.training else 0.0,
@@ -163,7 +170,9 @@ class SwinBlockV2(nn.Module):
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = _FeedForward(dim, hidden, drop)
-        mask = shift_mask(*grid, self.window_size, self.shift) if self.shift else None
+        _, right, _, below = window_padding(*grid, self.window_size)
+        padded = (grid[0] + below, grid[1] + right)
+        mask = shift_mask(*padded, self.window_size, self.shift) if self.shift else None
         self.register_buffer("attn_mask", mask)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -269,7 +278,7 @@ class SwinTransformerV2(BaseBackbone):
         init_cfg: how weights start; of "Pretrained" a file in the authors' form.
 
     Raises:
-        ConfigError: lists that do not fit together.
+        ConfigError: lists that do not fit together, or pictures that patches do not fill.
     """
 
     def __init__(
@@ -299,6 +308,13 @@ class SwinTransformerV2(BaseBackbone):
         lists = {"num_heads": num_heads, "pretrained_window_sizes": pretrained_window_sizes}
         check_entries(self, len(depths), "sizes", lists, or_more=True)
         self.img_size = picture_sides(img_size)
+        multiple = patch_size * 2 ** (len(depths) - 1)
+        if any(side % multiple for side in self.img_size):
+            raise ConfigError(
+                f"SwinTransformerV2 joins patches of {patch_size} pixels by two, "
+                f"{len(depths) - 1} times: the sides of img_size must be multiples of {multiple}, "
+                f"got {self.img_size}"
+            )
         rows, columns = (side // patch_size for side in self.img_size)
         widths = [embed_dim * 2**i for i in range(len(depths))]
         self.patch_embed = _Patches(in_chans, embed_dim, patch_size, patch_norm)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,14 +28,14 @@ def clip_weight_norm(module: nn.Module, max_norm: float) -> None:
         module: layer with `weight`.
         max_norm: largest 2-norm of the weight.
     """
+    module.register_forward_pre_hook(partial(_clip, max_norm))
 
-    def clip(layer: Any, _: Any) -> None:
-        with torch.no_grad():
-            norm = layer.weight.norm()
-            # no synchronisation with the device: the factor is 1 where nothing is to do
-            layer.weight.mul_(torch.where(norm > max_norm, max_norm / (norm + 1e-6), 1.0))
 
-    module.register_forward_pre_hook(clip)
+def _clip(max_norm: float, layer: Any, _: Any) -> None:
+    with torch.no_grad():
+        norm = layer.weight.norm()
+        # no synchronisation with the device: the factor is 1 where nothing is to do
+        layer.weight.mul_(torch.where(norm > max_norm, max_norm / (norm + 1e-6), 1.0))
 
 
 class BasicTemporalBlock(BaseModule):

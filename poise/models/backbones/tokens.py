@@ -58,8 +58,10 @@ def layer_indices(out_indices: int | Sequence[int], layers: int) -> list[int]:
     """
     asked = [out_indices] if isinstance(out_indices, int) else list(out_indices)
     found = [layers + i if i < 0 else i for i in asked]
-    if not all(0 <= i <= layers for i in found):
-        raise ConfigError(f"Invalid out_indices {asked} for {layers} layers")
+    if not all(0 <= i < layers for i in found):
+        raise ConfigError(
+            f"Invalid out_indices {asked}: there are layers 0 to {layers - 1}, and -1 is the last"
+        )
     return found
 
 

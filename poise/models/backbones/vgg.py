@@ -13,6 +13,8 @@ from poise.models.backbones.base import (
     KAIMING_LINEAR_INIT,
     BaseBackbone,
     check_entries,
+    check_frozen_stages,
+    check_out_indices,
     freeze,
 )
 from poise.registry import MODELS
@@ -78,8 +80,9 @@ class VGG(BaseBackbone):
         check_entries(self, num_stages, "stages", {"dilations": dilations})
         if out_indices is None:
             out_indices = (5,) if num_classes > 0 else (4,)
-        if max(out_indices) > num_stages:
-            raise ConfigError(f"out_indices {out_indices} exceed num_stages={num_stages}")
+        # the classifier counts as one more
+        check_out_indices(out_indices, num_stages + (num_classes > 0))
+        check_frozen_stages(frozen_stages, num_stages)
         self.num_classes, self.out_indices = num_classes, out_indices
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
         self.stage_blocks = self.arch_settings[depth][:num_stages]

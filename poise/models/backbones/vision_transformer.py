@@ -293,7 +293,6 @@ class VisionTransformer(BaseBackbone):
             self.ln1 = norm()
         if out_type == "avg_featmap":
             self.ln2 = norm()
-        self._freeze_stages()
 
     def init_weights(self) -> None:
         """Apply `init_cfg`; position embeddings start as a narrow cut Gaussian."""

@@ -13,11 +13,11 @@ from poise.errors import ConfigError, UnknownNameError
 from poise.layers import BaseModule, Conv2d, ConvModule
 from poise.layers.paths import check_maps
 from poise.models.backbones.base import (
-    KAIMING_INIT,
     BaseBackbone,
     check_out_indices,
     freeze,
     maps_behind,
+    start_of,
 )
 from poise.models.detectors.dense import DenseBoxHead, best_of
 from poise.models.detectors.region_proposals import per_anchor
@@ -64,7 +64,7 @@ class Darknet(BaseBackbone):
         out_indices: layers whose maps are returned: 0 the stem, 1 to 5 the stages.
         frozen_stages: layers without training, the stem included; -1 for none.
         conv_cfg, norm_cfg, act_cfg: for all layers.
-        pretrained: kept for configs; weights come with the detector.
+        pretrained: a file that weights start from, where `init_cfg` does not say it.
 
     Raises:
         UnknownNameError: no network of this depth.
@@ -83,9 +83,9 @@ class Darknet(BaseBackbone):
         act_cfg: Config = LEAKY,
         norm_eval: bool = True,
         pretrained: str | None = None,
-        init_cfg: Any = KAIMING_INIT,
+        init_cfg: Any = None,
     ) -> None:
-        super().__init__(init_cfg or KAIMING_INIT)
+        super().__init__(start_of(init_cfg, pretrained))
         if depth not in self.arch_settings:
             known = ", ".join(map(str, self.arch_settings))
             raise UnknownNameError(f"invalid depth {depth} for Darknet; there are {known}")

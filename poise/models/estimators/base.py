@@ -24,9 +24,8 @@ MODES = ("tensor", "predict", "loss")
 
 def _build_part(name: str, part: Any) -> nn.Module:
     if not isinstance(part, (Mapping, nn.Module)):
-        raise ArgumentError(
-            f"`{name}` should be a config dict or a module, got {type(part).__name__}"
-        )
+        got = f"the class {part.__name__}" if isinstance(part, type) else type(part).__name__
+        raise ArgumentError(f"`{name}` should be a config dict or a module, got {got}")
     return MODELS.build(part)
 
 
@@ -145,7 +144,10 @@ class BasePoseEstimator(PictureNetwork, BaseModel):
 
         Raises:
             ConfigError: another mode.
+            DataError: no pictures, or another number of samples.
         """
+        if isinstance(inputs, (list, tuple)) and not inputs:
+            raise DataError(f"{type(self).__name__} got an empty list of pictures")
         if isinstance(inputs, (list, tuple)) and self._is_one_batch(inputs):
             inputs = torch.stack(list(inputs))
         if mode == "tensor":
@@ -155,6 +157,12 @@ class BasePoseEstimator(PictureNetwork, BaseModel):
             raise ArgumentError(
                 f"{type(self).__name__}: mode='{mode}' needs `data_samples`; for raw outputs "
                 "use mode='tensor'"
+            )
+        picture = self.with_head and isinstance(inputs, Tensor) and inputs.ndim == 4
+        if picture and len(inputs) != len(data_samples):
+            raise DataError(
+                f"{type(self).__name__}: {len(inputs)} pictures came with {len(data_samples)} "
+                "data_samples; each picture has one"
             )
         if mode == "loss":
             return self.loss(inputs, data_samples)
@@ -195,7 +203,7 @@ class BasePoseEstimator(PictureNetwork, BaseModel):
         return self.neck(feats) if self.with_neck else feats
 
     def explained(self, feats: Any) -> AbstractContextManager[None]:
-        """Say it plainly when the head fails because features have other channels.
+        """Say it plainly when the head fails because features have another shape.
 
         Raises:
             ConfigError: in place of torch's error.
@@ -208,26 +216,33 @@ class BasePoseEstimator(PictureNetwork, BaseModel):
         try:
             yield
         except RuntimeError as error:
-            have = self._other_channels(feats)
-            if have is None or isinstance(error, torch.OutOfMemoryError):
+            explained = self._misfit(feats)
+            if explained is None or isinstance(error, torch.OutOfMemoryError):
                 raise
-            source = self.neck if self.with_neck else self.backbone
-            explained = ConfigError(
-                f"{type(self.head).__name__}(in_channels={self.head.in_channels}) got {have} "
-                f"channels from {type(source).__name__}; set the head's in_channels to {have}"
-            )
-            explained.repair = {"in_channels": have}
             raise explained from error
 
-    def _other_channels(self, feats: Any) -> int | None:
-        """Channels of features that the head does not expect; None where they are not the fault."""
+    def _misfit(self, feats: Any) -> ConfigError | None:
+        """What the head did not expect of its features; None where they are not the fault."""
         while isinstance(feats, (list, tuple)) and feats:
             feats = feats[-1]
-        expected = getattr(self.head, "in_channels", None)
-        axis = getattr(self.head, "feature_channel_axis", 1)
-        if not isinstance(feats, Tensor) or feats.ndim < 2 or not isinstance(expected, int):
+        if not isinstance(feats, Tensor) or feats.ndim < 2:
             return None
-        return None if feats.shape[axis] == expected else feats.shape[axis]
+        head, source = self.head, type(self.neck if self.with_neck else self.backbone).__name__
+        channels = getattr(head, "in_channels", None)
+        have: Any = feats.shape[getattr(head, "feature_channel_axis", 1)]
+        if isinstance(channels, int) and channels != have:
+            name, what = "in_channels", f"{have} channels from {source}"
+        else:
+            name, have = "in_featuremap_size", tuple(feats.shape[:1:-1])
+            what = f"maps of {' x '.join(map(str, have))} (width x height) from {source}"
+            if getattr(head, name, have) == have:
+                return None
+        explained = ConfigError(
+            f"{type(head).__name__}({name}={getattr(head, name)}) got {what}; set the head's "
+            f"{name} to {have}"
+        )
+        explained.repair = {name: have}
+        return explained
 
     def require_head(self) -> None:
         """Check that there is a head to predict with.

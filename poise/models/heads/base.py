@@ -16,7 +16,17 @@ from poise.models.layout import dense
 from poise.registry import KEYPOINT_CODECS
 from poise.structures import InstanceData, PixelData
 
-__all__ = ["BaseHead", "per_sample"]
+__all__ = ["BaseHead", "last_map", "per_sample"]
+
+
+def last_map(feats: Any) -> Any:
+    """The last of a backbone's maps: of a sequence, of a dict of them, or the one that came alone.
+
+    Plain modules, such as those of torchvision, often give one tensor or a dict.
+    """
+    if isinstance(feats, Mapping):
+        feats = list(feats.values())
+    return feats if isinstance(feats, Tensor) else feats[-1]
 
 
 def per_sample(outputs: Tensor | Sequence[Tensor]) -> list[Any]:

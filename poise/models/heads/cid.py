@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from poise._arrays import as_numpy
 from poise.layers import BaseModule, ModuleDict, bias_init_with_prob, max_pool2d
 from poise.models.flip import flip_heatmaps
-from poise.models.heads.base import BaseHead
+from poise.models.heads.base import BaseHead, last_map
 from poise.models.heads.targets import heatmap_mask, labels, stacked_fields
 from poise.models.renames import rename_old_keys
 from poise.registry import MODELS
@@ -101,7 +101,8 @@ class IIAModule(BaseModule):
         height, width = smooth.shape[-2:]
         window = next(k for side, k in POOL_SIZES if (height + width) / 2 > side)
         is_peak = max_pool2d(smooth, window, 1, window // 2) == smooth
-        scores, index = (smooth * is_peak).reshape(-1).topk(test_cfg.get("max_instances", 30))
+        peaks = (smooth * is_peak).reshape(-1)
+        scores, index = peaks.topk(min(test_cfg.get("max_instances", 30), len(peaks)))
         kept = scores > test_cfg.get("score_threshold", 0.01)
         scores, index = scores[kept], index[kept]
         x, y = index % width, torch.div(index, width, rounding_mode="floor")
@@ -266,9 +267,9 @@ class CIDHead(BaseHead):
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Heatmaps (N, K, H, W) of the people of one picture."""
-        features, coords, _ = self.iia_module.forward_test(feats[-1], {})
+        features, coords, _ = self.iia_module.forward_test(last_map(feats), {})
         picture = torch.zeros(len(coords), dtype=torch.long, device=coords.device)
-        return self.gfd_module(feats[-1], features, coords, picture)
+        return self.gfd_module(last_map(feats), features, coords, picture)
 
     def require_covariances(self) -> None:
         """Its codec takes the maps of people."""
@@ -289,9 +290,9 @@ class CIDHead(BaseHead):
             `output_heatmaps` also B `PixelData` with the `heatmaps` (N * K, H, W) of all people.
         """
         if test_cfg.get("flip_test", False):
-            maps = [feats[0][-1], flip_heatmaps(feats[1][-1], shift_heatmap=False)]
+            maps = [last_map(feats[0]), flip_heatmaps(last_map(feats[1]), shift_heatmap=False)]
         else:
-            maps = [feats[-1]]
+            maps = [last_map(feats)]
         preds, fields = [], []
         for i, sample in enumerate(batch_data_samples):
             own = torch.stack([m[i] for m in maps])
@@ -351,7 +352,7 @@ class CIDHead(BaseHead):
             batch_data_samples: B samples.
             train_cfg: `max_train_instances`: most people that are decoupled.
         """
-        x = feats[-1]
+        x = last_map(feats)
         coords = labels(batch_data_samples, "instance_coords")
         weights = labels(batch_data_samples, "keypoint_weights")
         counts = [len(s.gt_instance_labels.instance_coords) for s in batch_data_samples]

@@ -23,7 +23,7 @@ from poise.layers import (
 )
 from poise.metrics.functional import nearby_joints_nms
 from poise.models.flip import flip_heatmaps
-from poise.models.heads.base import BaseHead
+from poise.models.heads.base import BaseHead, last_map
 from poise.models.heads.defaults import HEATMAP_INIT, HEATMAP_LOSS
 from poise.models.heads.targets import heatmap_mask, stacked_fields
 from poise.registry import MODELS
@@ -209,7 +209,7 @@ class DEKRHead(BaseHead):
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Heatmaps (B, K + 1, H, W), the centre last, and displacements (B, 2 * K, H, W)."""
-        x = feats[-1]
+        x = last_map(feats)
         return self.heatmap_conv_layers(x), self.displacement_conv_layers(x)
 
     def loss(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poise.errors import ConfigError
+from poise.errors import ConfigError, DataError
 from poise.layers import ConvModule, bias_init_with_prob
 
 __all__ = [
@@ -66,8 +66,17 @@ def start_rare(layers: Iterable[nn.Module]) -> None:
 
 
 def on_each(layers: nn.ModuleList, maps: Sequence[Tensor]) -> list[Tensor]:
-    """What each layer makes of its own feature map."""
-    return [layer(m) for layer, m in zip(layers, maps, strict=False)]
+    """What each layer makes of its own feature map.
+
+    Raises:
+        DataError: another number of maps than layers.
+    """
+    if len(layers) != len(maps):
+        raise DataError(
+            f"a head of {len(layers)} levels got {len(maps)} feature maps; the maps that the neck "
+            "or backbone returns and the head's strides should be as many"
+        )
+    return [layer(m) for layer, m in zip(layers, maps, strict=True)]
 
 
 def flatten(maps: Sequence[Tensor]) -> Tensor:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from poise.models.flip import unflip_heatmaps
-from poise.models.heads.base import BaseHead
+from poise.models.heads.base import BaseHead, last_map
 from poise.models.heads.deconv import (
     Finish,
     batch_norm_relu,
@@ -20,7 +19,7 @@ from poise.models.heads.deconv import (
 )
 from poise.models.heads.defaults import HEATMAP_INIT, HEATMAP_LOSS
 from poise.models.heads.targets import heatmap_accuracy, labels, stacked_fields
-from poise.models.renames import rename_old_keys
+from poise.models.renames import Rename, rename_old_keys
 from poise.registry import MODELS
 
 __all__ = ["HeatmapHead"]
@@ -113,16 +112,15 @@ class HeatmapHead(BaseHead):
     def _rename_old_keys(self) -> None:
         """In 0.x all layers after the deconvolutions were one sequence, `final_layer`."""
         count = len(self.conv_layers) if isinstance(self.conv_layers, nn.Sequential) else 0
-
-        def split(match: re.Match[str]) -> str:
-            index = int(match[1])
-            return f"conv_layers.{index}.{match[2]}" if index < count else f"final_layer.{match[2]}"
-
-        rename_old_keys(self, [(r"final_layer\.(\d+)\.([^.]+)$", split)])
+        # all but the first `count` are the layer that has the name today
+        table: list[Rename] = [
+            (rf"final_layer\.({i})\.([^.]+)$", r"conv_layers.\1.\2") for i in range(count)
+        ]
+        rename_old_keys(self, [*table, (r"final_layer\.\d+\.([^.]+)$", r"final_layer.\1")])
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Heatmaps (B, K, H, W) of the last feature map."""
-        x = self.deconv_layers(feats[-1])
+        x = self.deconv_layers(last_map(feats))
         x = self.conv_layers(x)
         return self.final_layer(x)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from poise._options import options_of
 from poise.models.flip import flip_heatmaps, unflip_coordinates
-from poise.models.heads.base import BaseHead
+from poise.models.heads.base import BaseHead, last_map
 from poise.models.heads.deconv import last_conv
 from poise.models.heads.defaults import COORDINATE_LOSS, DSNT_LOSS, LINEAR_INIT
 from poise.models.heads.heatmap import HeatmapHead
@@ -92,7 +92,8 @@ class IntegralRegressionHead(BaseHead):
                 final_layer,
             )
         else:
-            self.final_layer = last_conv(final_layer, in_channels, num_joints)
+            self.final_layer = last_conv(final_layer, in_channels, num_joints) or nn.Identity()
+        self.in_featuremap_size = tuple(in_featuremap_size)
         scale = 2 ** len(deconv_out_channels or ())
         self.heatmap_size = tuple(side * scale for side in in_featuremap_size)
         width, height = self.heatmap_size
@@ -118,7 +119,7 @@ class IntegralRegressionHead(BaseHead):
         if self.simplebaseline_head is not None:
             maps = self.simplebaseline_head(feats)
         else:
-            maps = feats[-1] if self.final_layer is None else self.final_layer(feats[-1])
+            maps = self.final_layer(last_map(feats))
         heatmaps = (maps * self.beta).flatten(2).softmax(dim=2).view_as(maps)
         coords = torch.stack(
             [(heatmaps * self.linspace_x).sum((2, 3)), (heatmaps * self.linspace_y).sum((2, 3))],

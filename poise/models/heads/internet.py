@@ -14,7 +14,7 @@ from poise.errors import ConfigError
 from poise.layers import normal_init
 from poise.metrics.functional import multilabel_classification_accuracy
 from poise.models.flip import flip_heatmaps
-from poise.models.heads.base import BaseHead, per_sample
+from poise.models.heads.base import BaseHead, last_map, per_sample
 from poise.models.heads.defaults import HEATMAP_LOSS
 from poise.models.heads.heatmap import HeatmapHead
 from poise.models.heads.targets import labels
@@ -182,7 +182,7 @@ class InternetHead(BaseHead):
 
     def forward(self, feats: Sequence[Tensor]) -> list[Tensor]:
         """Heatmaps (B, K, D, H, W) right hand first, depth (B, 1), hand logits (B, 2)."""
-        x = feats[-1]
+        x = last_map(feats)
         heatmaps = torch.cat([self.right_hand_head(x), self.left_hand_head(x)], dim=1)
         pooled = self.neck(x)
         return [heatmaps, self.root_head(pooled), self.hand_type_head(pooled)]

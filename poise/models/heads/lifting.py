@@ -14,7 +14,7 @@ from poise._arrays import as_numpy
 from poise._options import options_of
 from poise.metrics.functional import keypoint_mpjpe
 from poise.models.flip import flip_sequences
-from poise.models.heads.base import BaseHead
+from poise.models.heads.base import BaseHead, last_map
 from poise.models.heads.defaults import LIFTING_LOSS, LINEAR_INIT, TRAJECTORY_LOSS
 from poise.models.heads.targets import labels
 from poise.registry import MODELS
@@ -69,7 +69,7 @@ class _LiftingHead(BaseHead):
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Points (B, K, 3) of the last features (B, C, T)."""
-        return self.conv(feats[-1]).reshape(-1, self.num_joints, 3)
+        return self.conv(last_map(feats)).reshape(-1, self.num_joints, 3)
 
     def predict(
         self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: Mapping[str, Any] = {}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from poise.errors import ConfigError
 from poise.layers import Conv2d
-from poise.models.heads.base import BaseHead
+from poise.models.heads.base import BaseHead, last_map
 from poise.models.necks.movenet import SeparableConv
 from poise.registry import MODELS
 
@@ -59,7 +59,7 @@ class MoveNetHead(BaseHead):
         """Features -> heatmaps (B, K, h, w) and centers (B, 1, h, w) in 0..1, regressions and
         offsets (B, 2K, h, w) in cells.
         """
-        x = feats[-1]
+        x = last_map(feats)
         heatmaps, centers, regressions, offsets = (self.branches[name](x) for name in _BRANCHES)
         return heatmaps.sigmoid(), centers.sigmoid(), regressions, offsets
 

@@ -176,7 +176,9 @@ class MSPNHead(BaseHead):
         """
         check_count(self, feats, self.num_stages, "num_stages")
         for units in feats:
-            check_count(self, units, self.num_units, "num_units")
+            # a map alone is the only unit of its stage
+            own = [units] if isinstance(units, Tensor) else units
+            check_count(self, own, self.num_units, "num_units")
         flat = [unit for units in feats for unit in units]
         for unit in flat:
             if unit.shape[1] != self.unit_channels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from poise._options import options_of
 from poise.errors import ConfigError
 from poise.models.flip import unflip_coordinates
-from poise.models.heads.base import BaseHead
+from poise.models.heads.base import BaseHead, last_map
 from poise.models.heads.defaults import COORDINATE_LOSS, LINEAR_INIT, RLE_LOSS
 from poise.models.heads.targets import coordinate_accuracy, labels
 from poise.models.renames import rename_old_keys
@@ -57,8 +58,19 @@ class RegressionHead(BaseHead):
         self.fc = nn.Linear(in_channels, num_joints * self._outputs)
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
-        """Coordinates (B, K, 2) in 0..1 of the last feature (B, C, ...)."""
-        return self.fc(feats[-1].flatten(1)).unflatten(1, (self.num_joints, -1))
+        """Coordinates (B, K, 2) in 0..1 of the last feature (B, C), or (B, C, 1, 1).
+
+        Raises:
+            ConfigError: a map that nothing has pooled.
+        """
+        x = last_map(feats)
+        if x.shape[1] == self.in_channels and math.prod(x.shape[2:]) != 1:
+            raise ConfigError(
+                f"{type(self).__name__} takes features without height and width, got "
+                f"{tuple(x.shape)}; put GlobalAveragePooling before it: "
+                "neck=dict(type='GlobalAveragePooling')"
+            )
+        return self.fc(x.flatten(1)).unflatten(1, (self.num_joints, -1))
 
     def decode(self, batch_outputs: Tensor) -> list[InstanceData]:
         """Keypoints of outputs (B, K, D), one instance a sample, or (B, N, K, D)."""

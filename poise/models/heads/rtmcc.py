@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poise.errors import ConfigError
 from poise.layers import ConvModule, Linear, ScaleNorm
 from poise.layers.rtmcc_block import RTMCCBlock
+from poise.models.heads.base import last_map
 from poise.models.heads.defaults import LINEAR_INIT, SIMCC_LOSS
 from poise.models.heads.simcc import BaseSimCCHead
 from poise.registry import MODELS
@@ -116,7 +118,7 @@ class RTMCCHead(_GatedHead):
 
     def tokens(self, feats: Sequence[Tensor]) -> Tensor:
         """One token a keypoint of the last feature map."""
-        return self.mlp(self.final_layer(feats[-1]).flatten(2))
+        return self.mlp(self.final_layer(last_map(feats)).flatten(2))
 
 
 @MODELS.register_module()
@@ -157,7 +159,16 @@ class RTMWHead(_GatedHead):
         self.mlp2 = tokens(pixels * area)
 
     def tokens(self, feats: Sequence[Tensor]) -> Tensor:
-        """Tokens of the coarse map beside tokens of the fine map."""
+        """Tokens of the coarse map beside tokens of the fine map.
+
+        Raises:
+            ConfigError: another number of maps.
+        """
+        if len(feats) != 2:
+            raise ConfigError(
+                f"{type(self).__name__} takes two feature maps, a fine and a coarse one, got "
+                f"{len(feats)}; let the backbone or the neck return two (out_indices)"
+            )
         fine, coarse = feats
         detail = torch.cat([self.conv_dec(self.ps(coarse)), fine], dim=1)
         return torch.cat(

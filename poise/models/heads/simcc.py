@@ -6,14 +6,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from poise._arrays import as_numpy
 from poise.codecs.utils.post_processing import get_simcc_normalized
 from poise.errors import one_of
 from poise.layers import Linear
 from poise.models.flip import unflip_vectors
-from poise.models.heads.base import BaseHead
+from poise.models.heads.base import BaseHead, last_map
 from poise.models.heads.deconv import last_conv
 from poise.models.heads.defaults import HEATMAP_INIT, LINEAR_INIT, SIMCC_LOSS
 from poise.models.heads.heatmap import HeatmapHead
@@ -171,7 +171,7 @@ class SimCCHead(BaseSimCCHead):
                     in_channels, out_channels, deconv_num_groups=deconv_num_groups, **inner
                 )
         else:
-            self.final_layer = last_conv(final_layer, in_channels, out_channels)
+            self.final_layer = last_conv(final_layer, in_channels, out_channels) or nn.Identity()
         scale = 2 ** len(deconv_out_channels or ())
         self.heatmap_size = tuple(side * scale for side in in_featuremap_size)
         pixels = self.heatmap_size[0] * self.heatmap_size[1]
@@ -184,7 +184,7 @@ class SimCCHead(BaseSimCCHead):
         if self.deconv_head is not None:
             maps = self.deconv_head(feats)
         else:
-            maps = feats[-1] if self.final_layer is None else self.final_layer(feats[-1])
+            maps = self.final_layer(last_map(feats))
         flat = maps.flatten(2)
         return self.mlp_head_x(flat), self.mlp_head_y(flat)
 

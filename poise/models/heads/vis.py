@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from poise._arrays import as_numpy
 from poise.errors import ConfigError
 from poise.models.flip import flip_test, flip_visibility
-from poise.models.heads.base import BaseHead
+from poise.models.heads.base import BaseHead, last_map
 from poise.models.heads.defaults import LINEAR_INIT, VISIBILITY_LOSS
 from poise.models.heads.targets import labels
 from poise.registry import MODELS
@@ -43,7 +43,6 @@ class VisPredictHead(BaseHead):
         super().__init__(init_cfg)
         self.loss_module = MODELS.build(loss)
         self.pose_head = MODELS.build(pose_cfg)
-        self.pose_cfg = pose_cfg
         self.in_channels = self.pose_head.in_channels
         count = getattr(self.pose_head, "num_joints", None)
         count = getattr(self.pose_head, "out_channels", None) if count is None else count
@@ -68,7 +67,7 @@ class VisPredictHead(BaseHead):
 
     def vis_forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Visibilities (B, K) of the last features (B, C) or (B, C, H, W)."""
-        x = feats[-1]
+        x = last_map(feats)
         x = x.reshape(*x.shape, *(1,) * (4 - x.ndim))
         return self.vis_head(x).reshape(-1, self.out_channels)
 
@@ -115,7 +114,7 @@ class VisPredictHead(BaseHead):
     ) -> dict[str, Tensor]:
         """`loss_vis`, `acc_vis`, and what the pose head returns."""
         visible = self.vis_forward(feats)
-        targets = labels(batch_data_samples, "keypoint_weights").float()
+        targets = labels(batch_data_samples, "keypoint_weights").to(visible.dtype)
         self.check_targets(visible, targets, batch_data_samples)
         weights = None
         if getattr(self.loss_module, "use_target_weight", False):
@@ -123,7 +122,7 @@ class VisPredictHead(BaseHead):
         return {
             "loss_vis": self.loss_module(visible, targets, weights),
             "acc_vis": self.vis_accuracy(visible, targets, weights),
-            **self.pose_head.loss(feats, batch_data_samples),
+            **self.pose_head.loss(feats, batch_data_samples, train_cfg=train_cfg),
         }
 
     @staticmethod

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise.layers import Conv2d
-from poise.layers.paths import check_halves
+from poise.layers.paths import check_halves, check_maps
 from poise.registry import MODELS
 
 __all__ = ["MoveNetFPN", "SeparableConv"]
@@ -50,7 +50,12 @@ class MoveNetFPN(nn.Module):
         )
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor]:
-        """Features at strides 4 to 32 -> one (B, 24, H / 4, W / 4)."""
+        """Features at strides 4 to 32 -> one (B, 24, H / 4, W / 4).
+
+        Raises:
+            DataError: another number of maps than `in_channels` says.
+        """
+        check_maps(self, features, len(self.laterals))
         top = self.laterals[0](features[-1])
         for lateral, merge, feature in zip(
             list(self.laterals)[1:], self.merges, features[-2::-1], strict=True

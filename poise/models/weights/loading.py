@@ -127,9 +127,10 @@ def load_state_dict(
                     OrderedDict((k, v) for k, v in entries.items() if k.startswith(below)),
                 )
 
-    copy(getattr(module, "module", module) if _is_wrapper(module) else module, "", state)
+    target: Any = module.module if _is_wrapper(module) else module
+    copy(target, "", state)
     shapes = {k: _shape(v) for k, v in state.items()}
-    own = {k: _shape(v) for k, v in module.state_dict().items()}
+    own = {k: _shape(v) for k, v in target.state_dict().items()}
     report = LoadReport(
         {k: own.get(k, "") for k in missing if not k.endswith("num_batches_tracked")},
         {k: shapes.get(k, "") for k in unexpected},

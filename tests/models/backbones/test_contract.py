@@ -9,7 +9,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from poise.errors import ConfigError
 from poise.layers import BaseModule
-from poise.models.backbones import HRNet
+from poise.models.backbones import BaseBackbone, HRNet, SwinTransformerV2
+from poise.models.backbones.base import KAIMING_INIT
+from poise.models.backbones.lite_hrnet import LiteHRModule
 from poise.registry import MODELS
 
 
@@ -183,6 +185,66 @@ def test_frozen_stages_do_not_train(cfg, stages, names):
         assert parameter.requires_grad is not f"{name}.".startswith(frozen), name
 
 
+@pytest.mark.parametrize(("cfg", "stages", "names"), FROZEN, ids=[c["type"] for c, *_ in FROZEN])
+def test_frozen_stages_and_resting_norms_are_so_before_the_mode_is_set(cfg, stages, names):
+    """An optimizer of one's own takes what is to learn, often before `train()` is called."""
+    net = MODELS.build({**cfg, "frozen_stages": stages})
+    start = [p.requires_grad for p in net.parameters()], [m.training for m in net.modules()]
+    net.train()
+    after = [p.requires_grad for p in net.parameters()], [m.training for m in net.modules()]
+    assert start == after
+
+
+def test_a_backbone_of_a_user_freezes_its_stages_from_the_start():
+    class Own(BaseBackbone):
+        def __init__(self):
+            super().__init__()
+            self.first, self.norm = nn.Linear(2, 2), nn.BatchNorm1d(2)
+            self.norm_eval = True
+
+        def _freeze_stages(self):
+            self.first.requires_grad_(False)
+
+        def forward(self, x):
+            return (self.norm(self.first(x)),)
+
+    net = Own()
+    assert not net.first.weight.requires_grad
+    assert (net.training, net.norm.training) == (True, False)
+
+
+@pytest.mark.parametrize("size", [(96, 96), (256, 192), (224, 224)])
+def test_windows_of_swin_v2_need_not_fill_its_maps(size):
+    net = SwinTransformerV2(size, embed_dim=8, depths=(2, 2, 2, 2), num_heads=(1, 2, 2, 2)).eval()
+    picture = torch.randn(1, 3, *size, requires_grad=True)
+    (feature,) = net(picture)
+    assert feature.shape == (1, 64, size[0] // 16, size[1] // 16)
+    feature.mean().backward()
+    assert picture.grad.isfinite().all()
+
+
+def test_windows_of_padding_are_finite_in_half_precision():
+    """Padding has queries of length 0, which half precision cannot divide by torch's least norm."""
+    net = SwinTransformerV2((96, 96), embed_dim=8, num_heads=(1, 2, 2, 2), qkv_bias=False)
+    with torch.no_grad():
+        assert net.eval().half()(torch.randn(1, 3, 96, 96).half())[0].isfinite().all()
+
+
+def test_a_lite_hrnet_may_begin_with_one_branch():
+    module = LiteHRModule(1, 2, [8], 4, "LITE", multiscale_output=True)
+    with torch.no_grad():
+        (out,) = module.eval()([torch.randn(2, 8, 6, 6)])
+    assert out.shape == (2, 8, 6, 6)
+
+
+@pytest.mark.parametrize("name", ["mmdet.ResNet", "mmdet.MobileNetV2", "mmdet.Darknet"])
+def test_backbones_of_mmdetection_start_from_the_file_that_pretrained_names(name):
+    depth = {"depth": 18} if name == "mmdet.ResNet" else {}
+    net = MODELS.build({"type": name, "pretrained": "weights.pth", **depth})
+    assert net.init_cfg == {"type": "Pretrained", "checkpoint": "weights.pth"}
+    assert MODELS.build({"type": name, **depth}).init_cfg == KAIMING_INIT
+
+
 def test_vgg_freezes_stages_when_it_trains():
     net = MODELS.build({"type": "VGG", "depth": 11, "frozen_stages": 2}).train()
     trains = [m.conv.weight.requires_grad for m in net.features if hasattr(m, "conv")]
@@ -263,6 +325,13 @@ def test_sizes_are_the_published_ones(build, parameters):
         ({"type": "mmpretrain.VisionTransformer", "arch": {"embed_dims": 3}}, ConfigError, "needs"),
         ({"type": "mmpretrain.VisionTransformer", "with_cls_token": False}, ConfigError, "must be"),
         ({"type": "SwinTransformer", "patch_size": 8}, ConfigError, "non-overlapping"),
+        ({"type": "SwinTransformer", "out_indices": [-1]}, ConfigError, "out_indices"),
+        ({"type": "SwinTransformer", "frozen_stages": 5}, ConfigError, "frozen_stages"),
+        ({"type": "SwinTransformerV2", "img_size": (250, 192)}, ConfigError, "multiples of 32"),
+        ({"type": "VGG", "depth": 11, "out_indices": [-1]}, ConfigError, "out_indices"),
+        ({"type": "VGG", "depth": 11, "out_indices": [5]}, ConfigError, "out_indices"),
+        ({"type": "VGG", "depth": 11, "frozen_stages": 6}, ConfigError, "frozen_stages"),
+        ({"type": "mmpretrain.VisionTransformer", "out_indices": 12}, ConfigError, "0 to 11"),
         ({"type": "TCN", "in_channels": 4, "kernel_sizes": [3, 2, 3]}, ConfigError, "odd"),
         ({"type": "LiteHRNet", "extra": lite_extra("HEAVY")}, ConfigError, "'LITE' or 'NAIVE'"),
     ],

@@ -1,9 +1,11 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from poise.codecs import EDPoseLabel
-from poise.errors import ConfigError
+from poise.errors import ConfigError, DataError
 from poise.layers.deform_attention import MultiScaleDeformableAttention, sample_and_weigh
 from poise.models.heads import EDPoseHead
 from poise.models.heads.edpose import PositionEmbeddingSineHW
@@ -45,6 +47,20 @@ def head():
 def maps():
     g = torch.Generator().manual_seed(0)
     return [torch.randn(2, 256, side, side, generator=g) for side in (8, 4)]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_other_precisions_give_about_the_same(head, maps, dtype):
+    with torch.no_grad():
+        want = head(maps)
+        have = copy.deepcopy(head).to(dtype)([m.to(dtype) for m in maps])
+    assert all(h.dtype is dtype for h in have)
+    assert all(torch.allclose(h.float(), w, atol=0.05) for h, w in zip(have, want, strict=True))
+
+
+def test_people_are_chosen_among_enough(head, maps):
+    with pytest.raises(DataError, match="num_queries=12 .* have 5"), torch.no_grad():
+        head([m[..., :2, :2] if m.shape[-1] > 4 else m[..., :1, :1] for m in maps])
 
 
 def test_people_come_in_input_space(head, maps, sample):

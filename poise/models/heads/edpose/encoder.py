@@ -29,10 +29,15 @@ SIGMOID_EPS = 1e-3
 NORMALISE_EPS = 1e-6
 
 
-def pixel_centres(height: Any, width: Any, device: torch.device) -> Tensor:
-    """Centres (height * width, 2) of the pixels of a map as (x, y), row by row."""
-    x, y = (torch.arange(side, device=device) + 0.5 for side in (width, height))
-    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).flatten(0, 1)
+def pixel_centres(height: Any, width: Any, like: Tensor) -> Tensor:
+    """Centres (height * width, 2) of the pixels of a map as (x, y), row by row.
+
+    Args:
+        height, width: of the map.
+        like: has the device and the precision.
+    """
+    x, y = (torch.arange(side, device=like.device) + 0.5 for side in (width, height))
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).flatten(0, 1).to(like)
 
 
 def inverse_sigmoid(x: Tensor, eps: float = SIGMOID_EPS) -> Tensor:
@@ -42,11 +47,12 @@ def inverse_sigmoid(x: Tensor, eps: float = SIGMOID_EPS) -> Tensor:
 
 
 def sine_waves(position: Tensor, channels: int, temperature: float) -> Tensor:
-    """Sines and cosines by turns, (..., channels), of positions (...)."""
+    """Sines and cosines by turns, (..., channels), of positions (...), in their precision."""
     index = torch.arange(channels, dtype=torch.float32, device=position.device)
     period = temperature ** (2 * torch.div(index, 2, rounding_mode="floor") / channels)
     angle = position[..., None] / period
-    return torch.stack((angle[..., 0::2].sin(), angle[..., 1::2].cos()), dim=-1).flatten(-2)
+    waves = torch.stack((angle[..., 0::2].sin(), angle[..., 1::2].cos()), dim=-1).flatten(-2)
+    return waves.to(position.dtype)
 
 
 class MLP(BaseModule):
@@ -187,7 +193,7 @@ class DeformableEncoder(BaseModule):
         """(B, S, L, 2) centre of each pixel on each map, as a share of the whole map."""
         points = []
         for level, (height, width) in enumerate(map_sizes(spatial_shapes)):
-            grid = pixel_centres(height, width, valid_ratios.device)
+            grid = pixel_centres(height, width, valid_ratios)
             size = spatial_shapes[level].flip(0).to(valid_ratios)
             points.append(grid[None] / (valid_ratios[:, None, level] * size))
         return torch.cat(points, dim=1)[:, :, None] * valid_ratios[:, None]

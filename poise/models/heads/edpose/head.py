@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poise._arrays import as_numpy
-from poise.errors import ConfigError
+from poise.errors import ConfigError, DataError
 from poise.layers import Linear
 from poise.layers.deform_attention import MultiScaleDeformableAttention, map_sizes, split_maps
 from poise.models.heads.base import BaseHead
@@ -153,6 +153,11 @@ class EDPoseHead(TransformerHead):
         self.num_feature_levels = num_feature_levels
         self.num_keypoints = num_keypoints
         self.num_group = parts["decoder"]["num_group"]
+        if num_queries < self.num_group:
+            raise ConfigError(
+                f"EDPoseHead keeps num_group={self.num_group} people of num_queries={num_queries}, "
+                "which are fewer"
+            )
         self.denosing_cfg = denosing_cfg
         self.data_decoder = None if data_decoder is None else KEYPOINT_CODECS.build(data_decoder)
         self.positional_encoding = PositionEmbeddingSineHW(**parts["positional_encoding"])
@@ -207,11 +212,11 @@ class EDPoseHead(TransformerHead):
         """
         masks = self._masks(feats, batch_data_samples)
         positions = [
-            self.positional_encoding(mask).flatten(2).transpose(1, 2) + level
+            self.positional_encoding(mask).flatten(2).transpose(1, 2).to(level.dtype) + level
             for mask, level in zip(masks, self.level_embed, strict=True)
         ]
         shapes = torch.stack([torch._shape_as_tensor(f)[-2:] for f in feats]).to(feats[0].device)
-        ratios = torch.stack([self.get_valid_ratio(mask) for mask in masks], dim=1)
+        ratios = torch.stack([self.get_valid_ratio(mask) for mask in masks], dim=1).to(feats[0])
         mask = torch.cat([m.flatten(1) for m in masks], dim=1)
         memory = self.encoder(
             torch.cat([f.flatten(2).transpose(1, 2) for f in feats], dim=1),
@@ -286,6 +291,11 @@ class EDPoseHead(TransformerHead):
         """Best pixels of the encoder: queries (B, Q, C) and boxes (B, Q, 4), detached."""
         memory, proposals = self.gen_encoder_output_proposals(memory, memory_mask, spatial_shapes)
         scores = self.enc_out_class_embed(memory).amax(dim=-1)
+        if not torch.jit.is_tracing() and scores.shape[1] < self.num_queries:
+            raise DataError(
+                f"EDPoseHead chooses num_queries={self.num_queries} people among the pixels of its "
+                f"maps, but pictures of this size have {scores.shape[1]}; give larger ones"
+            )
         boxes = self.enc_out_bbox_embed(memory) + proposals
         best = scores.topk(self.num_queries, dim=1).indices[..., None]
         boxes = boxes.gather(1, best.expand(-1, -1, 4)).detach().sigmoid()
@@ -312,7 +322,7 @@ class EDPoseHead(TransformerHead):
         ):
             inside = ~mask.unflatten(1, (rows, columns))
             size = torch.stack([inside[:, 0].sum(dim=1), inside[:, :, 0].sum(dim=1)], dim=-1)
-            centers = pixel_centres(rows, columns, memory.device) / size[:, None]
+            centers = pixel_centres(rows, columns, memory) / size[:, None]
             side = torch.full_like(centers, PROPOSAL_SIZE * 2.0**level)
             proposals.append(torch.cat([centers, side], dim=-1))
         boxes = torch.cat(proposals, dim=1)

@@ -54,7 +54,7 @@ class ProposalGenerator(BaseModule):
         weights = 1 + self.dynamic_proj(support).tanh()
         similarity = (weights * support) @ self.query_proj(query_feat).transpose(1, 2)
         sizes = torch.tensor([width, height], device=similarity.device)
-        centres = pixel_centres(height, width, similarity.device) / sizes
+        centres = pixel_centres(height, width, similarity) / sizes
         shares = similarity.softmax(dim=-1)
         near = F.one_hot(similarity.argmax(dim=-1), height * width).to(shares)
         near = F.max_pool2d(
