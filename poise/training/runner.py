@@ -78,6 +78,7 @@ class Runner(RunView):
             "accelerator": accelerator,
         }
         self.precision = precision
+        self._resumed: tuple[Path, dict[str, Any]] | None = None
         self.scope = cfg.get("default_scope") or "mmpose"
 
     @classmethod
@@ -157,7 +158,7 @@ class Runner(RunView):
             joined as (self.rank, self.world_size, self.device),
             self.closing,
         ):
-            self._share_folder()
+            self._agree()
             open_log(self)
             self._set_environment()
             loop = self._eval_loop(mode)
@@ -196,22 +197,31 @@ class Runner(RunView):
 
     def _prepare_training(self) -> None:
         """Build what does not depend on the number of processes."""
-        cfg = self.cfg
+        cfg, drawn = self.cfg, self.seed
+        source = files.resolve_resume(self.resume_from, Path(self.work_dir))
+        if source is not None:
+            # with its seed: an epoch that was begun goes on in its order
+            self._resumed = source, files.read(source)
+            self.seed = files.seed_of(self._resumed[1], self.seed)
         open_log(self)
+        if self.seed != drawn and (cfg.get("randomness") or {}).get("seed") is not None:
+            self.logger.warning("Going on with the seed %d of %s, not %d", self.seed, source, drawn)
         self._set_environment()
         self.settings = StepSettings.from_cfg(cfg["optim_wrapper"])
         self.hooks = build_hooks(cfg)
         self._open_scalars()
         # what a run goes on from has all weights: no file is read or fetched for the start
-        goes_on = files.resolve_resume(self.resume_from, Path(self.work_dir)) is not None
-        self.model = build_model(cfg, init=not goes_on)
+        self.model = build_model(cfg, init=source is None)
         prepare_model(self.model, cfg.get("speed"))
         for part, count in freeze(self.model, cfg.get("freeze") or ()).items():
             self.logger.info("Frozen: %s, %d parameters", part, count)
 
-    def _share_folder(self) -> None:
-        """Take the first process's folder: another may have begun in the next second."""
-        self.timestamp, self.log_dir = broadcast((self.timestamp, self.log_dir))
+    def _agree(self) -> None:
+        """Take the first process's folder and seed, of which each has made its own."""
+        own = self.seed
+        self.timestamp, self.log_dir, self.seed = broadcast((self.timestamp, self.log_dir, own))
+        if self.seed != own:
+            self._seed_generators()
 
     def _open_scalars(self) -> None:
         """Open the places for scalars and pictures that the config lists."""
@@ -225,6 +235,7 @@ class Runner(RunView):
         """Build the data; samplers ask how many processes there are."""
         if self.train_loop is not None:
             return
+        self._agree()
         data = build_dataloader(self.cfg["train_dataloader"], "train_dataloader", self)
         self.train_loop = build_train_loop(self.cfg["train_cfg"], self, data)
         self.val_loop = self._eval_loop("val") if self.validate else None
@@ -264,14 +275,17 @@ class Runner(RunView):
     def _set_environment(self) -> None:
         """What `env_cfg` and `randomness` say."""
         apply_environment(self.cfg.get("env_cfg"))
-        randomness = self.cfg.get("randomness") or {}
-        seed = self.seed + (self.rank if randomness.get("diff_rank_seed") else 0)
+        self._seed_generators()
+        if (self.cfg.get("randomness") or {}).get("deterministic"):
+            torch.backends.cudnn.benchmark = False
+            torch.use_deterministic_algorithms(True, warn_only=True)
+
+    def _seed_generators(self) -> None:
+        different = (self.cfg.get("randomness") or {}).get("diff_rank_seed")
+        seed = self.seed + (self.rank if different else 0)
         random.seed(seed)
         np.random.seed(seed % 2**32)
         torch.manual_seed(seed)
-        if randomness.get("deterministic"):
-            torch.backends.cudnn.benchmark = False
-            torch.use_deterministic_algorithms(True, warn_only=True)
 
     def _scale_learning_rate(self) -> None:
         """Scale by batch size where `auto_scale_lr` is on (Goyal 2017)."""
@@ -297,11 +311,10 @@ class Runner(RunView):
 
     def start(self) -> None:
         """What happens once the engine is set up: hooks, weights, resume."""
-        self._share_folder()
         self.call_hook("before_run")
-        source = files.resolve_resume(self.resume_from, Path(self.work_dir))
-        if source is not None:
-            self._resume(source)
+        if self._resumed is not None:
+            self._resume(*self._resumed)
+            self._resumed = None
         else:
             if self.resume_from:
                 self.logger.info("No checkpoint in %s yet: the run starts anew", self.work_dir)
@@ -316,9 +329,8 @@ class Runner(RunView):
             load_checkpoint(self.model, content, name=path)
         self.logger.info("Weights are loaded from %s", path)
 
-    def _resume(self, path: Path) -> None:
+    def _resume(self, path: Path, content: dict[str, Any]) -> None:
         """Put everything where the checkpoint left it."""
-        content = files.read(path)
         lacking = [k for k in ("optimizer", "param_schedulers") if k not in content]
         if lacking:
             raise CheckpointError(

@@ -30,6 +30,7 @@ __all__ = [
     "remove_remains",
     "resolve_resume",
     "restore",
+    "seed_of",
     "set_rng_state",
     "to_cpu",
     "write",
@@ -135,6 +136,12 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds {type(content).__name__}, expected a checkpoint dict")
     return content if "state_dict" in content else {"state_dict": content, "meta": {}}
+
+
+def seed_of(content: Mapping[str, Any], otherwise: int) -> int:
+    """Seed of the run that wrote a checkpoint, where it says one."""
+    seed = (content.get("meta") or {}).get("seed")
+    return otherwise if seed is None else int(seed)
 
 
 def note_latest(work_dir: Path, checkpoint: Path) -> None:

@@ -196,3 +196,17 @@ def test_what_a_kill_left_half_written_is_removed(make, tmp_path):
     run(make())
     assert not any(p.exists() for p in remains)
     assert other.exists()
+
+
+@pytest.mark.parametrize("randomness", [{}, {"seed": 4}])
+def test_a_run_goes_on_with_the_seed_that_it_began_with(make, randomness, capsys):
+    """Its own, where the config names none; else an epoch had samples twice, and others never."""
+    first = Runner(make("run", custom_hooks=[StopAt(6)], randomness={}), accelerator="cpu")
+    first.train()
+    second = Runner(make("run", randomness=randomness), accelerator="cpu", resume=True)
+    second.train()
+    assert second.seed == first.seed
+    told = f"Going on with the seed {first.seed} of " in capsys.readouterr().err
+    assert told == bool(randomness)
+    begun, ended = first.model.seen[4:6], second.model.seen[:2]
+    assert sorted(n for batch in [*begun, *ended] for n in batch) == list(range(8))

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 
+import numpy as np
 import pytest
 import torch
 
@@ -186,3 +187,21 @@ def test_several_processes_test_as_one(dots, in_processes, tmp_path):
         for n in ("one", "two")
     ]
     assert ids[0] == ids[1] == list(range(7))
+
+
+def _train_without_a_seed(rank, make_config, folder):
+    cfg = make_config(work_dir=str(folder), randomness={}, train_cfg={"max_epochs": 1})
+    # processes that were started apart draw apart
+    np.random.seed(rank)
+    runner = Runner(cfg, accelerator="cpu", devices=2, validate=False)
+    runner.train()
+    seen = [n for batch in runner.model.seen for n in batch]
+    torch.save({"seed": runner.seed, "seen": seen}, f"{folder}-{rank}.pt")
+
+
+@pytest.mark.slow
+def test_processes_without_a_seed_agree_on_one(make_config, in_processes, tmp_path):
+    in_processes(2, _train_without_a_seed, make_config, tmp_path / "run")
+    parts = [torch.load(tmp_path / f"run-{rank}.pt") for rank in (0, 1)]
+    assert parts[0]["seed"] == parts[1]["seed"]
+    assert sorted(parts[0]["seen"] + parts[1]["seen"]) == list(range(8))
