@@ -46,6 +46,7 @@ RUN_KEYS = (
     "randomness",
     "resume",
     "speed",
+    "sync_bn",
     "test_cfg",
     "test_dataloader",
     "test_evaluator",

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from poise.config import where
 from poise.datasets import collate
@@ -70,7 +70,8 @@ def build_dataloader(
     Args:
         cfg: `dataset`, `batch_size`, `num_workers`, `persistent_workers`, `drop_last`,
             `sampler`, `batch_sampler`, `collate_fn`, `worker_init_fn` and whatever else
-            torch's `DataLoader` takes.
+            torch's `DataLoader` takes; `num_batch_per_epoch` leaves so many batches of the first
+            samples.
         seed: of the order, and with the epoch and the sample's number of all that is drawn for
             it; drawn if not given.
         diff_rank_seed: whether `seed` differs between processes; the order is then drawn from a
@@ -85,12 +86,15 @@ def build_dataloader(
         raise ConfigError(
             f"a dataloader config needs `dataset`, this one has: {', '.join(settings) or 'nothing'}"
         )
-    settings.pop("num_batch_per_epoch", None)
     check_loader_names(cfg)
     dataset = build_dataset(settings.pop("dataset"))
     if hasattr(dataset, "full_init"):
         # before workers are forked, which then share its pages
         dataset.full_init()
+    batches = settings.pop("num_batch_per_epoch", None)
+    if batches is not None:
+        each = settings.get("batch_size", 1) * rank_and_world_size()[1]
+        dataset = _First(dataset, batches * each)
     sampler = _sampler(settings.pop("sampler", None), dataset, None if diff_rank_seed else seed)
     batch_sampler = settings.pop("batch_sampler", None)
     if isinstance(batch_sampler, Mapping):
@@ -120,6 +124,25 @@ def build_dataloader(
         raise
     except (TypeError, ValueError) as error:
         raise ConfigError(f"a dataloader has a setting that torch cannot use: {error}") from error
+
+
+class _First(Dataset[Any]):
+    """The first samples of a data set, with whatever else it knows."""
+
+    def __init__(self, dataset: Any, count: int) -> None:
+        self.dataset = dataset
+        self.count = min(count, len(dataset))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[index]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "dataset":
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
 
 
 def spread_batch(loader: Any, samples: int) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import pprint
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from poise._words import counted
@@ -91,13 +91,12 @@ def build_model(cfg: Mapping[str, Any], *, init: bool) -> Any:
     return model
 
 
-def build_hooks(cfg: Mapping[str, Any], only: Sequence[str] | None = None) -> list[Any]:
+def build_hooks(cfg: Mapping[str, Any]) -> list[Any]:
     """Hooks of a config in the order in which they run.
 
     Args:
         cfg: `default_hooks` replace those of every run by key, None drops one; `custom_hooks`
             are added.
-        only: keys of default hooks to build, and "custom" for the others; None for all.
     """
     from poise.training.hooks.base import priority_of
 
@@ -106,11 +105,10 @@ def build_hooks(cfg: Mapping[str, Any], only: Sequence[str] | None = None) -> li
         # --set default_hooks.checkpoint.interval=5 needs no type: it is the default's
         partial = isinstance(hook, Mapping) and "type" not in hook and key in chosen
         chosen[key] = {**chosen[key], **hook} if partial else hook
-    many = [h for k, h in chosen.items() if h is not None and (only is None or k in only)]
-    if only is None or "custom" in only:
-        many += list(cfg.get("custom_hooks") or ())
     hooks = []
-    for hook_cfg in many:
+    for hook_cfg in [*chosen.values(), *(cfg.get("custom_hooks") or ())]:
+        if hook_cfg is None:
+            continue
         if not isinstance(hook_cfg, Mapping):
             hooks.append(hook_cfg)
             continue

@@ -70,7 +70,8 @@ class PoseModule(pl.LightningModule):
     def configure_model(self) -> None:
         """Join the norms of several processes; split the weights, where the strategy is to."""
         if self.trainer.world_size > 1:
-            join_norms(self.estimator, self.trainer.strategy.root_device)
+            every = bool(self.runner.cfg.get("sync_bn"))
+            join_norms(self.estimator, self.trainer.strategy.root_device, every=every)
         if self.device_mesh is not None:
             strategy: Any = self.trainer.strategy
             shard(self.estimator, self.device_mesh["data_parallel"], strategy.root_device)

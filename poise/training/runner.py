@@ -35,9 +35,6 @@ from poise.training.view import RunView
 
 __all__ = ["Runner"]
 
-#: Default hooks that have something to do in a test or a validation by itself.
-_HOOKS_OF_TESTS = ("timer", "logger", "visualization", "badcase", "progress", "custom")
-
 
 class Runner(RunView):
     """One run of training, validation or testing.
@@ -69,7 +66,10 @@ class Runner(RunView):
         precision: str | None = None,
     ) -> None:
         super().__init__(cfg, work_dir)
-        self.resume_from = resume if resume is not None else cfg.get("resume")
+        self.resume_from = resume
+        if resume is None:
+            # as in MMEngine, where a config goes on from the file that it names
+            self.resume_from = cfg.get("resume") and (cfg.get("load_from") or cfg["resume"])
         self.validate = validate
         self.engine = {
             "devices": devices,
@@ -170,7 +170,7 @@ class Runner(RunView):
             self.model = build_model(self.cfg, init=False)
             self._open_scalars()
             self.hooks = []
-            for hook in (*build_hooks(self.cfg, only=_HOOKS_OF_TESTS), *hooks):
+            for hook in (*build_hooks(self.cfg), *hooks):
                 if not getattr(hook, "only_training", False):
                     self.register_hook(hook)
             self.call_hook("before_run")
@@ -298,6 +298,8 @@ class Runner(RunView):
         ratio = size * self.world_size / scale["base_batch_size"]
         for group in self.optimizer.param_groups:
             group["lr"] *= ratio
+        # by it the log knows the groups without a multiplier
+        self.optimizer.defaults["lr"] *= ratio
         self.logger.info("Learning rates are multiplied by %g (auto_scale_lr)", ratio)
 
     def _fit(self) -> None:

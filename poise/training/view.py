@@ -176,9 +176,10 @@ class RunView:
         self.hooks.sort(key=lambda h: priority_of(h.priority))
 
     def set_train_pipeline(self, pipeline: Sequence[Any]) -> None:
-        """Train on with other transforms."""
-        dataset = self.train_dataloader.dataset
-        dataset.pipeline = pipeline if callable(pipeline) else Compose(list(pipeline))
+        """Train on with other transforms, in each data set of a mixture that has none itself."""
+        chosen = pipeline if callable(pipeline) else Compose(list(pipeline))
+        for dataset in _with_pipeline(self.train_dataloader.dataset):
+            dataset.pipeline = chosen
         self.restart_workers()
 
     def restart_workers(self) -> None:
@@ -189,6 +190,15 @@ class RunView:
     def set_train_dataloader(self, cfg: Mapping[str, Any]) -> None:
         """Train on with other data."""
         self.train_loop.dataloader = build_dataloader(cfg, "train_dataloader", self)
+
+
+def _with_pipeline(dataset: Any) -> list[Any]:
+    """The data set that puts samples through a pipeline, or those that it is made of."""
+    own = vars(dataset)
+    inner = own.get("datasets") or ([own["dataset"]] if "dataset" in own else [])
+    if "pipeline" in own or not inner:
+        return [dataset]
+    return [one for part in inner for one in _with_pipeline(part)]
 
 
 def _seed(cfg: Any) -> int:

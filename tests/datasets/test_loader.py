@@ -45,6 +45,19 @@ def test_a_loader_gives_batches_as_dicts_of_lists(cfg: dict[str, Any]) -> None:
     assert isinstance(batches[0]["bbox"], list)
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_of_an_epoch_can_be_limited(cfg: dict[str, Any], shuffle: bool) -> None:
+    """As MMEngine does it, with the first samples: a short look at a long training."""
+    sampler = {"type": "DefaultSampler", "shuffle": shuffle}
+    settings = {"batch_size": 2, "num_batch_per_epoch": 2, "sampler": sampler, "dataset": cfg}
+    loader = build_dataloader(settings, seed=1)
+    assert len(loader) == 2
+    assert sorted(i for b in loader for i in b["id"]) == [1, 2, 3, 4]
+    # a data set that has fewer is whole
+    assert len(build_dataloader({**settings, "num_batch_per_epoch": 9}, seed=1)) == 3
+    assert loader.dataset.metainfo["dataset_name"]
+
+
 def test_workers_give_the_same_batches_in_the_same_order(cfg: dict[str, Any]) -> None:
     settings = {
         "batch_size": 2,

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 
 import numpy as np
@@ -19,10 +20,12 @@ from poise.errors import (
     UnknownNameError,
 )
 from poise.training.hooks import Hook
+from poise.training.logs.log_processor import LogProcessor
 from poise.training.logs.message_hub import MessageHub
 from poise.training.logs.scalars import LightningBackend
 from poise.training.module import parse_losses
 from poise.training.run import checkpoint as files
+from poise.training.run.engine import _strategy
 from poise.training.run.signals import StopRequests
 from poise.training.runner import Runner
 
@@ -214,6 +217,22 @@ def test_signals_are_as_before_after_a_run(make_config):
 
 def test_resuming_without_a_checkpoint_starts_anew(make_config):
     assert run(make_config(), resume="auto").iter == 12
+
+
+@pytest.mark.parametrize("resume", [None, True])
+def test_a_config_goes_on_from_the_file_that_it_names(make_config, tmp_path, resume):
+    """MMEngine has `resume=True` beside `load_from`; `resume` of the call asks for the latest."""
+    run(make_config())
+    changes = {"work_dir": str(tmp_path / "other"), "resume": True}
+    cfg = make_config(load_from=str(tmp_path / "run" / "epoch_1.pth"), **changes)
+    rest = run(cfg, resume=resume)
+    assert len(rest.message_hub.get_scalar("train/loss").data[0]) == (12 if resume else 8)
+
+
+def test_a_copied_folder_goes_on_from_its_copy(make_config, tmp_path):
+    run(make_config())
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    assert files.find_latest(tmp_path / "copy") == tmp_path / "copy" / "epoch_3.pth"
 
 
 def test_resuming_from_a_missing_file_is_an_error(make_config):
@@ -479,6 +498,29 @@ def test_auto_scale_lr_scales_by_the_batch_size(make_config):
     assert run(config).optimizer.param_groups[0]["lr"] == pytest.approx(0.0025)
 
 
+def test_the_log_knows_the_scaled_rate_of_groups_without_a_multiplier(make_config):
+    optim = {
+        "optimizer": {"type": "SGD", "lr": 0.1},
+        "paramwise_cfg": {"custom_keys": {"backbone": {"lr_mult": 0.5}}},
+    }
+    scale = {"enable": True, "base_batch_size": 4}
+    settings = {"optim_wrapper": optim, "auto_scale_lr": scale, "param_scheduler": None}
+    runner = run(make_config(**settings))
+    assert runner.message_hub.get_scalar("train/lr").current() == pytest.approx(0.05)
+
+
+def test_settings_of_the_wrapper_reach_the_strategy(make_config):
+    def strategy(**changes):
+        runner = Runner(make_config(**changes), accelerator="cpu", devices=2)
+        return _strategy(runner)
+
+    wrapper = {"type": "MMDistributedDataParallel", "find_unused_parameters": True}
+    assert strategy(model_wrapper_cfg=wrapper)._ddp_kwargs["find_unused_parameters"]
+    assert not strategy(model_wrapper_cfg={})._ddp_kwargs["find_unused_parameters"]
+    with pytest.raises(ConfigError, match="--strategy fsdp"):
+        strategy(model_wrapper_cfg={"type": "MMFullyShardedDataParallel"})
+
+
 def test_bfloat16_trains_on_a_cpu(make_config):
     runner = run(make_config(), precision="bf16-mixed")
     assert runner.trainer.precision == "bf16-mixed"
@@ -564,8 +606,27 @@ def test_single_scalars_are_logged_as_the_config_says(make_config):
     assert means["loss_max"] == max(runner.message_hub.get_scalar("train/loss").data[0])
     assert "loss_max: " in runner.log_processor.text(means)
     processor["custom_cfg"][0]["method_name"] = "median"
-    with pytest.raises(ConfigError, match="mean, max, min, current"):
+    with pytest.raises(ConfigError, match="'mean', 'max', 'min', 'current', got 'median'"):
         run(make_config(log_processor=processor))
+
+
+def test_figures_of_the_log_are_mmengines():
+    hub, values = MessageHub("figures"), [4.0, 1.0, 2.0, 3.0]
+    for value in values:
+        hub.update_scalars({"train/loss": value, "train/acc_pose": value, "train/lr": value})
+    windows = [("max", 3, "w"), ("max", "epoch", "e"), ("mean", "global", "g"), ("mean", None, "n")]
+    rows = [
+        {"data_src": "loss", "method_name": m, "log_name": n} | ({"window_size": w} if w else {})
+        for m, w, n in windows
+    ]
+    found = LogProcessor(2, custom_cfg=rows).means(hub, "train", batches=2)
+    # a mean of what `mean_pattern` finds, the latest value of others
+    assert found == {
+        "lr": 3.0, "loss": 2.5, "acc_pose": 3.0, "w": 3.0, "e": 3.0, "g": 2.5, "n": 2.5
+    }  # fmt: skip
+    assert LogProcessor(2, mean_pattern="acc").means(hub, "train")["acc_pose"] == 2.5
+    with pytest.raises(ConfigError, match="unless a number, must be one of 'epoch', 'global'"):
+        LogProcessor(custom_cfg=[{"data_src": "loss", "window_size": "all"}])
 
 
 def test_loaders_are_built_without_a_run(make_config):

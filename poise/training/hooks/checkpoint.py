@@ -38,6 +38,7 @@ class CheckpointHook(Hook):
     """
 
     priority = "VERY_LOW"
+    only_training = True
 
     def __init__(
         self,
@@ -119,7 +120,7 @@ class CheckpointHook(Hook):
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Write the best so far, if this is it."""
-        if not self.watched or runner.train_loop is None:
+        if not self.watched:
             return
         if not metrics:
             runner.logger.warning("The validation gave no metrics; no best checkpoint is kept")

@@ -62,10 +62,11 @@ class LoggerHook(Hook):
         cut_short = batch_idx + 1 == length and (not self.ignore_last or length <= self.interval)
         if not self.every_n_inner_iters(batch_idx, self.interval) and not cut_short:
             return
-        means = runner.log_processor.means(runner.message_hub, "train")
+        done = batch_idx + 1
+        means = runner.log_processor.means(runner.message_hub, "train", batches=done)
         loop = runner.train_loop
         left = means.get("time", 0.0) * (loop.max_iters - loop.iter - 1)
-        head = f"Epoch(train) [{loop.epoch + 1}][{batch_idx + 1}/{length}]"
+        head = f"Epoch(train) [{loop.epoch + 1}][{done}/{length}]"
         if not loop.by_epoch:
             head = f"Iter(train) [{loop.iter + 1}/{loop.max_iters}]"
         eta = datetime.timedelta(seconds=int(left)) if math.isfinite(left) else "unknown"
@@ -88,10 +89,11 @@ class LoggerHook(Hook):
         if not self.every_n_inner_iters(batch_idx, self.interval):
             return
         length = len(getattr(runner, f"{mode}_dataloader"))
-        means = runner.log_processor.means(runner.message_hub, mode)
-        eta = datetime.timedelta(seconds=int(means.get("time", 0.0) * (length - batch_idx - 1)))
+        done = batch_idx + 1
+        means = runner.log_processor.means(runner.message_hub, mode, batches=done)
+        eta = datetime.timedelta(seconds=int(means.get("time", 0.0) * (length - done)))
         at = f"[{runner.epoch}]" if mode == "val" and runner.train_loop else ""
-        head = f"Epoch({mode}) {at}[{batch_idx + 1}/{length}]"
+        head = f"Epoch({mode}) {at}[{done}/{length}]"
         runner.logger.info(f"{head}  eta: {eta}  {runner.log_processor.text(means)}")
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:

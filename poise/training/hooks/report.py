@@ -31,6 +31,7 @@ class ReportHook(Hook):
 
     # behind the EMA's exchange of weights and the log's last line
     priority = "LOWEST"
+    only_training = True
 
     def __init__(self, cases: int = 12, out_file: str = "report.html") -> None:
         self.cases = cases
@@ -61,7 +62,7 @@ class ReportHook(Hook):
 
     def after_run(self, runner: Any) -> None:
         """Write picture and page; a run is not lost because its report is."""
-        if not runner.is_main or runner.train_loop is None:
+        if not runner.is_main:
             return
         try:
             path = self._write(runner)

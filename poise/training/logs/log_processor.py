@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from poise.errors import ConfigError
+from poise.errors import one_of
 from poise.registry import LOG_PROCESSORS
 from poise.training.logs.message_hub import HISTORY_LENGTH, MessageHub
 
@@ -13,6 +14,8 @@ __all__ = ["LogProcessor"]
 
 #: Keys of a training line that are not losses, in the order in which they are shown.
 _LEADING = ("lr", "time", "data_time", "grad_norm")
+#: What `window_size` may be beside a number.
+_WINDOWS = ("epoch", "global")
 _FORMATS = {"lr": "{:.4e}", "time": "{:.4f}", "data_time": "{:.4f}", "memory": "{}"}
 
 
@@ -25,12 +28,14 @@ class LogProcessor:
         by_epoch: kept for configs; the loop knows.
         custom_cfg: settings for single scalars: `dict(data_src="loss", method_name="mean",
             window_size=10, log_name="loss_10")`; `method_name` is mean, max, min or current,
-            `window_size` a number or "global".
+            `window_size` a number, "epoch" or "global" (the default).
         num_digits: digits after the point.
-        log_with_hierarchy, mean_pattern: kept for configs.
+        log_with_hierarchy: kept for configs.
+        mean_pattern: regular expression of the scalars that are averaged; of others the latest
+            value counts.
 
     Raises:
-        ConfigError: an unknown `method_name`.
+        ConfigError: an unknown `method_name` or `window_size`.
     """
 
     methods = ("mean", "max", "min", "current")
@@ -42,34 +47,43 @@ class LogProcessor:
         custom_cfg: Sequence[Mapping[str, Any]] | None = None,
         num_digits: int = 4,
         log_with_hierarchy: bool = False,
-        mean_pattern: str = "",
+        mean_pattern: str = r"loss|time|data_time|grad_norm",
     ) -> None:
         self.window_size = max(1, min(int(window_size), HISTORY_LENGTH))
         self.num_digits = num_digits
+        self.mean_pattern = re.compile(mean_pattern)
         self.custom_cfg = list(custom_cfg or ())
         for cfg in self.custom_cfg:
-            if cfg.get("method_name", "mean") not in self.methods:
-                raise ConfigError(
-                    f"custom_cfg of LogProcessor: method_name must be one of "
-                    f"{', '.join(self.methods)}, got {cfg.get('method_name')!r}"
-                )
+            one_of(cfg.get("method_name", "mean"), self.methods, "method_name of custom_cfg")
+            if not isinstance(cfg.get("window_size"), int | None):
+                one_of(cfg["window_size"], _WINDOWS, "window_size of custom_cfg, unless a number,")
 
-    def means(self, hub: MessageHub, mode: str, window: int | None = None) -> dict[str, float]:
-        """Means of the scalars of a mode ("train", "val", "test"); `lr` is the current one."""
+    def means(
+        self, hub: MessageHub, mode: str, window: int | None = None, *, batches: int | None = None
+    ) -> dict[str, float]:
+        """Figures of a mode ("train", "val", "test"): means of losses and times, others of now.
+
+        Args:
+            hub: has the histories.
+            mode: whose.
+            window: values that means are taken over; None for those of the config.
+            batches: of the epoch that are done, for windows of an epoch.
+        """
         found = {
             key.removeprefix(f"{mode}/"): history
             for key, history in hub.log_scalars.items()
             if key.startswith(f"{mode}/") and len(history)
         }
         size = window or self.window_size
-        out = {k: h.current() if k == "lr" else h.mean(size) for k, h in found.items()}
+        averaged = self.mean_pattern.search
+        out = {k: h.mean(size) if averaged(k) else h.current() for k, h in found.items()}
         for cfg in self.custom_cfg:
             if cfg["data_src"] in found:
-                history, method = found[cfg["data_src"]], cfg.get("method_name", "mean")
-                span = cfg.get("window_size", size)
-                args = [None if span == "global" else span] if method == "mean" else []
-                name = cfg.get("log_name", cfg["data_src"])
-                out[name] = getattr(history, method)(*args)
+                span = cfg.get("window_size")
+                if span in _WINDOWS:
+                    span = batches if span == "epoch" else None
+                figure = getattr(found[cfg["data_src"]], cfg.get("method_name", "mean"))
+                out[cfg.get("log_name", cfg["data_src"])] = figure(span)
         first = [k for k in _LEADING if k in out]
         return {k: out[k] for k in [*first, *(k for k in out if k not in first)]}
 

@@ -41,28 +41,32 @@ class ScalarHistory:
             value = value.item() if value.device.type == "cpu" else value.detach()
         self._values.append((value, count))
 
-    def current(self) -> float:
+    def current(self, window_size: int | None = None) -> float:
         """The latest value."""
         return float(self._values[-1][0])
 
     def mean(self, window_size: int | None = None) -> float:
         """Mean of the latest `window_size` values, or of all that are kept."""
-        # from the end: a whole history is long, and asked for at each batch
-        rows = list(islice(reversed(self._values), window_size))[::-1]
-        return sum(float(v) for v, _ in rows) / sum(c for _, c in rows)
+        values, counts = self._latest(window_size)
+        return sum(values) / sum(counts)
 
-    def max(self) -> float:
-        """Largest value kept."""
-        return max(float(v) for v, _ in self._values)
+    def max(self, window_size: int | None = None) -> float:
+        """Largest of the latest `window_size` values, or of all that are kept."""
+        return max(self._latest(window_size)[0])
 
-    def min(self) -> float:
-        """Smallest value kept."""
-        return min(float(v) for v, _ in self._values)
+    def min(self, window_size: int | None = None) -> float:
+        """Smallest of the latest `window_size` values, or of all that are kept."""
+        return min(self._latest(window_size)[0])
 
     @property
     def data(self) -> tuple[list[float], list[int]]:
         """Values and counts."""
-        return [float(v) for v, _ in self._values], [c for _, c in self._values]
+        return self._latest(None)
+
+    def _latest(self, window_size: int | None) -> tuple[list[float], list[int]]:
+        # from the end: a whole history is long, and asked for at each batch
+        rows = list(islice(reversed(self._values), window_size))[::-1]
+        return [float(v) for v, _ in rows], [c for _, c in rows]
 
 
 class MessageHub(Named):

@@ -64,16 +64,18 @@ class ProcessorSyncBatchNorm(_BatchNorm):
         tracked.running_var.lerp_(variance, share)
 
 
-def join_norms(model: nn.Module, device: torch.device) -> None:
+def join_norms(model: nn.Module, device: torch.device, *, every: bool = False) -> None:
     """Let the SyncBN layers of a run with several processes meet, in place; names stay.
 
     Args:
         model: estimator; with its `use_syncbn` all its batch norms become such layers.
         device: where it will train.
+        every: as if the estimator had `use_syncbn`.
     """
-    wanted = _BatchNorm if getattr(model, "use_syncbn", False) else nn.SyncBatchNorm
+    every = every or getattr(model, "use_syncbn", False)
+    wanted = _BatchNorm if every else nn.SyncBatchNorm
     if device.type != "cpu":
-        if wanted is _BatchNorm:
+        if every:
             nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return
     for parent in list(model.modules()):

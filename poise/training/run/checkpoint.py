@@ -164,13 +164,13 @@ def remove_remains(*folders: Path) -> list[Path]:
 def find_latest(work_dir: Path) -> Path | None:
     """Newest checkpoint of a work folder that can be resumed from, or None.
 
-    The note `last_checkpoint` counts, unless its file is gone (a copied folder, a kill
-    between two steps); then the newest `epoch_*.pth` or `iter_*.pth`.
+    The note `last_checkpoint` counts; in a copied folder it means the copy. Where its file is gone
+    (a kill between two steps), the newest `epoch_*.pth` or `iter_*.pth`.
     """
     note = work_dir / LAST_CHECKPOINT
     if note.is_file():
         noted = Path(note.read_text(encoding="utf-8").strip())
-        for path in (noted, work_dir / noted.name):
+        for path in (work_dir / noted.name, noted):
             if path.is_file():
                 return path
     found = [p for kind in ("epoch_*.pth", "iter_*.pth") for p in work_dir.glob(kind)]

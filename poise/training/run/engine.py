@@ -116,13 +116,17 @@ def _strategy(runner: Any) -> Any:
     processes = distributed_settings(runner.cfg.get("env_cfg"), gpu=gpu)
     if wanted == "fsdp":
         return _Sharding(**processes)
-    return DDPStrategy(
-        find_unused_parameters=bool(runner.cfg.get("find_unused_parameters", False)),
-        broadcast_buffers=bool(
-            (runner.cfg.get("model_wrapper_cfg") or {}).get("broadcast_buffers", False)
-        ),
-        **processes,
-    )
+    unused = bool(runner.cfg.get("find_unused_parameters", False))
+    wrapper = dict(runner.cfg.get("model_wrapper_cfg") or {})
+    if "Fully" in str(wrapper.pop("type", "")):
+        raise ConfigError(
+            "model_wrapper_cfg asks for weights that are split over processes: leave it out, and "
+            "train with --strategy fsdp"
+        )
+    # MMEngine's own, which torch does not know
+    wrapper.pop("detect_anomalous_params", None)
+    settings = {"find_unused_parameters": unused, "broadcast_buffers": False, **wrapper}
+    return DDPStrategy(**settings, **processes)
 
 
 def _on_gpu(runner: Any) -> bool:

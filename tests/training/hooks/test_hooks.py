@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from poise.datasets import ConcatDataset, RepeatDataset
 from poise.errors import ConfigError, UnknownNameError
 from poise.registry import HOOKS, MODELS
 from poise.training.hooks import (
@@ -373,6 +374,34 @@ def test_the_pipeline_switches_once_at_its_epoch(make_config):
     switch = PipelineSwitchHook(switch_epoch=1, switch_pipeline=other)
     run(make_config(custom_hooks=[switch, Look()]))
     assert seen == [False, True, True]
+
+
+@pytest.mark.parametrize("kind", [RepeatDataset, ConcatDataset])
+def test_the_pipeline_switches_in_each_part_of_a_mixture(make_config, kind):
+    class Piped(torch.utils.data.Dataset):
+        metainfo = {}
+
+        def __init__(self):
+            self.pipeline, self.seen = None, []
+
+        def full_init(self):
+            """There is nothing to load."""
+
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            self.seen.append(self.pipeline)
+            return {"inputs": torch.randn(4), "data_samples": SimpleNamespace(metainfo={"id": 0})}
+
+    parts = [Piped(), Piped()]
+    cfg = make_config(custom_hooks=[PipelineSwitchHook(2, len)])
+    data = ConcatDataset(parts) if kind is ConcatDataset else RepeatDataset(parts[0], 2)
+    cfg["train_dataloader"] = {**cfg["train_dataloader"], "dataset": data}
+    Runner(cfg, accelerator="cpu", validate=False).train()
+    for part in parts if kind is ConcatDataset else parts[:1]:
+        count = len(part.seen)
+        assert part.seen == [None] * (count // 3 * 2) + [len] * (count // 3)
 
 
 def test_yolox_ends_its_mosaics_near_the_end():

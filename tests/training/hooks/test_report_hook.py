@@ -62,11 +62,11 @@ def test_hooks_of_a_run_by_iterations_count_batches_of_the_run(make_config):
 
 def test_a_users_hooks_are_called_in_a_test_too(make_config, tmp_path):
     Runner(make_config(), accelerator="cpu", validate=False).train()
-    record = Record()
-    ema = {"type": "EMAHook"}
-    runner = Runner(make_config(custom_hooks=[record, ema]), accelerator="cpu")
+    record, other = Record(), Record()
+    hooks = {"custom_hooks": [record, {"type": "EMAHook"}], "default_hooks": {"mine": other}}
+    runner = Runner(make_config(**hooks), accelerator="cpu")
     runner.test(tmp_path / "run" / "epoch_3.pth")
     expected = ["before_run", "after_load_checkpoint", "after_test_epoch", "after_run"]
-    assert record.calls == expected
+    assert record.calls == other.calls == expected
     # the file's weights are averages already
     assert "EMAHook" not in [type(h).__name__ for h in runner.hooks]

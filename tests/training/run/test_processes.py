@@ -33,10 +33,11 @@ def plain(parts):
 
 
 def joined(parts, kind):
-    """With a batch norm over all processes, by its layer or by the estimator's wish."""
+    """With a batch norm over all processes, by its layer, by the estimator's or the run's wish."""
     model = plain(parts)
     model.norm = torch.nn.SyncBatchNorm(8) if kind == "layer" else torch.nn.BatchNorm1d(8)
-    model.use_syncbn = kind == "estimator"
+    if kind == "estimator":
+        model.use_syncbn = True
     return model
 
 
@@ -50,6 +51,7 @@ def _train(rank, make_config, parts, folder, batch_size, devices, norm=None):
     model = joined(parts, norm) if norm else plain(parts)
     cfg = make_config(model=model, train_dataloader=loader, work_dir=str(folder))
     cfg["optim_wrapper"] = {"optimizer": {"type": "SGD", "lr": 0.1}, "clip_grad": {"max_norm": 1}}
+    cfg["sync_bn"] = "torch" if norm == "run" else None
     runner = Runner(cfg, accelerator="cpu", devices=devices, validate=False)
     runner.train()
     losses = runner.message_hub.get_scalar("train/loss").data[0]
@@ -77,7 +79,7 @@ def test_several_processes_train_as_one(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("norm", ["layer", "estimator"])
+@pytest.mark.parametrize("norm", ["layer", "estimator", "run"])
 def test_joined_norms_see_the_batch_of_all(make_config, parts, in_processes, tmp_path, norm):
     _train(9, make_config, parts, tmp_path / "one", 8, 1, norm)
     in_processes(2, _train, make_config, parts, tmp_path / "two", 4, 2, norm)
