@@ -160,7 +160,11 @@ def train(
         accelerator=accelerator,
         precision=_PRECISION[amp] if amp else None,
     )
-    runner.train()
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        _tell_cut_off(runner)
+        raise
     if runner.is_main:
         _tell_end(runner)
 
@@ -186,6 +190,19 @@ def _tell_end(runner: Any) -> None:
         err=True,
     )
     raise typer.Exit(INTERRUPTED)
+
+
+def _tell_cut_off(runner: Any) -> None:
+    """Say what a run that was not waited for has left."""
+    from poise.training.run.checkpoint import find_latest
+
+    latest = find_latest(Path(runner.work_dir))
+    if runner.is_main and latest is not None:
+        typer.echo(
+            f"stopped without saving; the latest checkpoint is {latest}. To go on:\n"
+            f"  {going_on(sys.argv[1:])}",
+            err=True,
+        )
 
 
 def going_on(args: list[str]) -> str:

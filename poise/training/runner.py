@@ -159,7 +159,8 @@ class Runner(RunView):
             self.closing,
         ):
             self._agree()
-            open_log(self)
+            # a test leaves the records of the training beside which it may stand
+            open_log(self, f"{self.log_dir}/vis_data")
             self._set_environment()
             loop = self._eval_loop(mode)
             if loop is None:
@@ -203,7 +204,7 @@ class Runner(RunView):
             # with its seed: an epoch that was begun goes on in its order
             self._resumed = source, files.read(source)
             self.seed = files.seed_of(self._resumed[1], self.seed)
-        open_log(self)
+        open_log(self, self.work_dir)
         if self.seed != drawn and (cfg.get("randomness") or {}).get("seed") is not None:
             self.logger.warning("Going on with the seed %d of %s, not %d", self.seed, source, drawn)
         self._set_environment()

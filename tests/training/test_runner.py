@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from poise.cli.train import train as train_command
+from poise.config import Config
 from poise.errors import (
     CheckpointError,
     ConfigError,
@@ -207,6 +209,47 @@ def test_a_signal_that_comes_twice_at_once_is_one_request(monkeypatch):
         clock[0] = 5.0
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+class Impatient(Hook):
+    """Ctrl-C twice in a validation, one some time after the other."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.clock[0] += 5
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("poise.training.run.signals.time.monotonic", lambda: clock[0])
+    return Impatient(clock)
+
+
+def test_a_second_ctrl_c_is_one_for_whoever_called(make_config, impatient):
+    """Lightning would end the program, with the status of a fault and without a word."""
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(make_config(custom_hooks=[impatient]))
+    assert signal.getsignal(signal.SIGINT) is before
+    assert run(make_config(), resume=True).epoch == 3
+
+
+def test_the_command_says_what_a_run_that_was_cut_off_has_left(
+    make_config, impatient, monkeypatch, capsys
+):
+    cfg = make_config(custom_hooks=[impatient], train_cfg={"max_epochs": 2})
+    monkeypatch.setattr("poise.cli.train.open_config", lambda *args, **kwargs: Config(cfg))
+    monkeypatch.setattr("poise.cli.train._look_before", lambda *args, **kwargs: None)
+    monkeypatch.setattr("sys.argv", ["poise", "train", "my.py"])
+    with pytest.raises(KeyboardInterrupt):
+        train_command("my.py", accelerator="cpu")
+    told = capsys.readouterr().err
+    assert re.search(r"stopped without saving; the latest checkpoint is .*epoch_1\.pth", told)
+    assert "poise train my.py --resume" in told
 
 
 def test_signals_are_as_before_after_a_run(make_config):
@@ -594,6 +637,16 @@ def test_the_config_is_written_beside_the_checkpoints(make_config):
     runner = run(make_config())
     text = (files.Path(runner.work_dir) / "run.py").read_text()
     assert re.search(r"^train_cfg = ", text, re.M)
+
+
+def test_a_test_leaves_the_records_of_the_training_alone(make_config, tmp_path):
+    run(make_config())
+    records = [tmp_path / "run" / name for name in ("run.py", "environment.json")]
+    before = [path.read_bytes() for path in records]
+    runner = Runner(make_config(randomness={"seed": 7}), accelerator="cpu")
+    runner.test(tmp_path / "run" / "epoch_3.pth")
+    assert [path.read_bytes() for path in records] == before
+    assert "'seed': 7" in (files.Path(runner.log_dir) / "vis_data" / "run.py").read_text()
 
 
 def test_single_scalars_are_logged_as_the_config_says(make_config):

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 import poise
+from poise._files import write_whole
 from poise._words import counted
 from poise.errors import ConfigError, PoiseError
 from poise.training.machine.environment import describe_environment
@@ -23,12 +24,15 @@ __all__ = ["open_log"]
 _LINE = "%(asctime)s %(levelname).1s %(message)s"
 
 
-def open_log(runner: Any) -> None:
+def open_log(runner: Any, records: str) -> None:
     """Send the log of the run to the terminal and to `log_dir/TIMESTAMP.log`.
 
     A record with the attribute `only_file` does not go to the terminal. When the run is over, the
-    log goes where it went before. Also writes the config and `environment.json` to the work folder,
-    and what it runs on to the log.
+    log goes where it went before.
+
+    Args:
+        runner: the run, whose config and machine the log names.
+        records: folder that gets the config and `environment.json`.
     """
     logger = logging.getLogger("poise")
     runner.closing.callback(_put_back, logger, logger.handlers, logger.level, logger.propagate)
@@ -54,11 +58,13 @@ def open_log(runner: Any) -> None:
     for handler in outputs:
         handler.setFormatter(logging.Formatter(_LINE, "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)
-    (Path(runner.work_dir) / f"{runner.experiment_name}.py").write_text(
-        runner.cfg_text, encoding="utf-8"
-    )
+    Path(records).mkdir(parents=True, exist_ok=True)
     environment = json.dumps(describe_environment(), indent=1)
-    (Path(runner.work_dir) / "environment.json").write_text(environment + "\n", encoding="utf-8")
+    for name, text in (
+        (f"{runner.experiment_name}.py", runner.cfg_text),
+        ("environment.json", f"{environment}\n"),
+    ):
+        write_whole(Path(records) / name, text.encode())
     runner.closing.push(partial(_keep_traceback, folder / f"{runner.timestamp}.log"))
     logger.info(
         "Poise %s, torch %s, Python %s, %s, %s, seed %d",

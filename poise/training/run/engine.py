@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import warnings
 from typing import Any
@@ -68,9 +67,16 @@ def fit(runner: Any) -> None:
         for text in _NOT_OURS:
             warnings.filterwarnings("ignore", text)
         runner.trainer = _trainer(runner, precision=precision, plugins=plugins)
-        # Lightning raises this between two batches; the run is saved as after Ctrl-C
-        with contextlib.suppress(SIGTERMException):
+        try:
             runner.trainer.fit(module, datamodule=PoseDataModule(runner))
+        except SIGTERMException:
+            # raised between two batches; the run is saved as after Ctrl-C
+            pass
+        except SystemExit as ended:
+            # Lightning ends the program at a Ctrl-C that we do not wait for: whoever called may not
+            if isinstance(ended.__context__, KeyboardInterrupt):
+                raise ended.__context__ from None
+            raise
 
 
 def _trainer(runner: Any, **settings: Any) -> pl.Trainer:

@@ -72,7 +72,8 @@ class StopRequests:
             return
         self.requested, self._since = True, time.monotonic()
         self.logger.warning(
-            "Stopping after this batch; a checkpoint will be written. Ctrl-C again stops at once"
+            "Stopping after this batch, or the validation that is under way; a checkpoint will be "
+            "written. Ctrl-C again stops at once"
         )
 
     def _handle_in_worker(self, number: int) -> None:
