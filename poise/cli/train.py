@@ -160,6 +160,11 @@ def train(
         accelerator=accelerator,
         precision=_PRECISION[amp] if amp else None,
     )
+    _run(runner)
+
+
+def _run(runner: Any) -> None:
+    """Train, and say where it ended."""
     try:
         runner.train()
     except KeyboardInterrupt:
