@@ -143,9 +143,10 @@ def _sort_in(rows: list[Row], train: dict[float, Row], val: dict[float, Row]) ->
     """Put lines into `train` and `val` by iteration.
 
     A validation's line has no iteration: its `step` is the epoch, or the iteration where
-    metrics are logged by iteration; it belongs to the training line before it.
+    metrics are logged by iteration; it belongs to the training line before it, as what a hook of
+    the user's logs does.
     """
-    last: Row = {"iter": 0, "epoch": 0}
+    last = train[max(train)] if train else {"iter": 0, "epoch": 0}
     for row in rows:
         mode = row.pop("mode", None)
         if mode == "train" or (mode is None and ("loss" in row or "lr" in row)):
@@ -154,4 +155,5 @@ def _sort_in(rows: list[Row], train: dict[float, Row], val: dict[float, Row]) ->
             train[row["iter"]] = row
         else:
             at = row["iter"] if "iter" in row else max(last["iter"], row.get("step", 0))
-            val[at] = {**row, "iter": at, "epoch": row.get("epoch", last.get("epoch", 0))}
+            epoch = row.get("epoch", last.get("epoch", 0))
+            val[at] = {**val.get(at, {}), **row, "iter": at, "epoch": epoch}

@@ -308,7 +308,7 @@ class Runner(RunView):
 
         with StopRequests(self.logger) as self.stop_requests:
             fit(self)
-        if self.stop_requests.requested and self.iter < self.max_iters:
+        if self.stop_requests.requested and not self.train_loop.is_over:
             self.interrupted = self._save_interrupted()
         self.call_hook("after_run")
 

@@ -43,6 +43,27 @@ def test_starts_of_a_run_are_joined_where_it_went_on(run):
     assert log.curve("nothing") == ([], [])
 
 
+def test_lines_of_a_users_hook_leave_those_of_a_validation_as_they_are(tmp_path):
+    rows = [
+        {"lr": 0.1, "loss": 3.0, "epoch": 1, "iter": 10, "step": 10},
+        {"coco/AP": 0.5, "step": 1},
+        {"extra": 7.0, "step": 1},
+    ]
+    write(tmp_path / "scalars.json", rows)
+    log = read_run(tmp_path)
+    assert log.curve("coco/AP") == ([10], [0.5])
+    assert log.curve("extra") == ([10], [7.0])
+
+
+def test_a_validation_that_a_resumed_run_begins_with_stands_where_the_first_part_ended(run):
+    third = [
+        {"coco/AP": 0.7, "step": 2},
+        {"lr": 0.01, "loss": 1.0, "epoch": 3, "iter": 25, "step": 25},
+    ]
+    write(run / "20260103_000000" / "vis_data" / "scalars.json", third)
+    assert read_run(run).curve("coco/AP") == ([10, 20], [0.5, 0.7])
+
+
 def test_the_summary_has_last_losses_best_metrics_and_mean_times(run):
     summary = read_run(run).summary()
     assert summary["loss"] == 1.0

@@ -14,6 +14,7 @@ import torch
 
 from poise.cli.train import train as train_command
 from poise.config import Config
+from poise.datasets import pseudo_collate
 from poise.errors import (
     CheckpointError,
     ConfigError,
@@ -434,6 +435,22 @@ def test_an_iteration_based_run_reads_no_batch_that_it_does_not_train_on(make_co
     settings = {"train_cfg": {"by_epoch": False, "max_iters": 3}, "param_scheduler": None}
     run(make_config(train_dataloader=loader, **settings), validate=False)
     assert len(read) == 6
+
+
+def test_a_run_ends_with_loaders_that_give_fewer_than_they_say(make_config):
+    class Fewer(torch.utils.data.DataLoader):
+        def __len__(self):
+            return super().__len__() + 1
+
+    settings = make_config()["train_dataloader"]
+    loader = Fewer(settings["dataset"], batch_size=2, collate_fn=pseudo_collate)
+    recorder = Recorder()
+    publish = {"checkpoint": {"published_keys": ["state_dict"]}, "report": None}
+    cfg = make_config(train_dataloader=loader, custom_hooks=[recorder], default_hooks=publish)
+    runner = run(cfg)
+    assert (runner.epoch, runner.iter) == (3, 12)
+    assert "after_train" in [call[0] for call in recorder.calls]
+    assert list(files.Path(runner.work_dir).glob("epoch_3-*.pth"))
 
 
 def test_data_that_can_be_gone_over_once_only_end_a_run_by_iterations(make_config, parts):

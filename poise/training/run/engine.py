@@ -53,7 +53,7 @@ class _Start(Callback):
         self.runner.start()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.runner.iter >= self.runner.max_iters or self.runner.train_loop.stop_training:
+        if self.runner.train_loop.is_over:
             self.runner.call_hook("after_train")
 
 

@@ -49,6 +49,8 @@ class TrainLoop:
     """
 
     by_epoch = True
+    max_epochs: Any
+    max_iters: Any
 
     def __init__(
         self,
@@ -82,6 +84,12 @@ class TrainLoop:
     def position(self) -> int:
         """Epochs or iterations finished, whichever the run is counted in."""
         return self.epoch if self.by_epoch else self.iter
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no batch is left to train on; loaders may give fewer than their length says."""
+        last = self.max_epochs if self.by_epoch else self.max_iters
+        return self.stop_training or self.position >= last
 
     @property
     def batch_index(self) -> int:
