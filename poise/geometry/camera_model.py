@@ -16,6 +16,8 @@ __all__ = ["Camera", "rotation_of"]
 
 #: How many coefficients a lens may have, by `Camera.fisheye`.
 _LENSES = {False: (0, 4, 5, 8, 12), True: (0, 4)}
+#: Pixels by which a side of resized pictures may differ from what the other side says.
+_ROUNDED = 2
 #: Largest entry of R R' - 1; files with five digits stay below.
 _ORTHONORMAL = 1e-3
 
@@ -122,7 +124,8 @@ class Camera:
         if self.size is None:
             raise DataError(f"camera '{self.name}' does not say the size of its pictures")
         factor = np.array(size, float) / self.size
-        if abs(factor[0] - factor[1]) > 0.01 * factor[0]:
+        # sizes are rounded, to even numbers for most videos
+        if (np.abs(factor[::-1] * self.size - size) > _ROUNDED).all():
             raise DataError(
                 f"camera '{self.name}' was calibrated with pictures of {self.size[0]} x "
                 f"{self.size[1]}, and these are {size[0]} x {size[1]}: a part was cut off, or "
@@ -133,6 +136,14 @@ class Camera:
         # pixel centres are whole numbers, so the picture's edge lies at -0.5
         matrix[:2, 2] += (factor - 1) / 2
         return dataclasses.replace(self, matrix=matrix, size=(int(size[0]), int(size[1])))
+
+    def fitted(self, size: tuple[int, int] | None) -> Camera:
+        """The camera for pictures of (width, height); itself where one of the sizes is unknown.
+
+        Raises:
+            DataError: the size it was calibrated with has another aspect ratio.
+        """
+        return self if size is None or self.size is None else self.scaled(size)
 
     # ---------------------------------------------------------------- points
 

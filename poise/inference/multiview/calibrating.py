@@ -15,6 +15,7 @@ from poise.geometry.camera_model import Camera
 from poise.inference.multiview.boards import Board, Sighting
 from poise.inference.multiview.lens_calibration import LensFit, calibrate_lens
 from poise.inference.multiview.placing import Places, place_cameras
+from poise.inference.multiview.views import distinct_names
 from poise.inference.sources.opening import open_sources
 
 __all__ = ["Calibrated", "calibrate_cameras"]
@@ -112,10 +113,7 @@ def calibrate_cameras(
     for path in paths:
         if not path.exists():
             raise FileMissingError(f"there is no file or folder '{path}' (looked in {Path.cwd()})")
-    names = [path.stem if path.is_file() else path.name for path in paths]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"two inputs are called '{twice[0]}', and cameras have their names")
+    names = distinct_names([path.stem if path.is_file() else path.name for path in paths])
     if board.turns and len(paths) > 1 and not lens_only:
         raise DataError(
             f"a checkerboard of {board.columns} x {board.rows} inner corners looks the same after "
@@ -139,8 +137,7 @@ def calibrate_cameras(
             fit = calibrate_lens(name, look.sightings, board, look.size, lens=lens)
             cameras.append(fit.camera)
         else:
-            camera = given[name]
-            cameras.append(camera if camera.size is None else camera.scaled(look.size))
+            cameras.append(given[name].fitted(look.size))
         fits.append(fit)
     places = None
     if not lens_only:

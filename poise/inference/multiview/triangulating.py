@@ -16,14 +16,14 @@ from poise.geometry.camera_model import Camera
 from poise.inference.multiview.camera_files import read_cameras
 from poise.inference.multiview.reconstruction import Limits, reconstruct
 from poise.inference.multiview.summary import Summary
-from poise.inference.multiview.synchronising import estimate_offsets
+from poise.inference.multiview.timing import offsets_by_rays
 from poise.inference.multiview.views import (
-    PERSONS,
     View,
     check_together,
+    check_words,
     gather_view,
     match_cameras,
-    named_view,
+    told_offsets,
 )
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.reading import read_results
@@ -43,6 +43,8 @@ UP_AXES = {
     "x": ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
     "-x": ((0, -1, 0), (0, 0, 1), (-1, 0, 0)),
 }
+#: Part of a picture's side within which no lens has its axis.
+_OFF = 0.25
 
 
 @dataclasses.dataclass
@@ -130,7 +132,8 @@ def triangulate(
         print(found.summary.text())
         places = found[0].keypoints_3d        # (N, K, 3) metres, z up
     """
-    _check_words(up, person, offsets)
+    one_of(up, UP_AXES, "up=", ArgumentError)
+    check_words(person, offsets)
     # what is wrong with these is told before videos are looked at for minutes
     stages = build_stages(smooth=smooth)
     if skeleton is not None:
@@ -153,7 +156,10 @@ def triangulate(
         notes += _fit_size(view)
         gathered.append(view)
     check_together(gathered)
-    frames, said = _offsets(gathered, offsets)
+    frames = told_offsets(gathered, offsets)
+    if offsets == "auto":
+        frames, said = offsets_by_rays(gathered, person)
+        notes += said
     results, summary = reconstruct(
         gathered, offsets=frames, person=person, limits=limits, progress=progress
     )
@@ -164,18 +170,11 @@ def triangulate(
                 f"{v.name} {min(v.frames, default=0)}-{max(v.frames, default=0)}" for v in gathered
             )
         )
-    summary.notes = [*notes, *said]
+    summary.notes = notes
     smoothed = list(chain_stages(iter(results), stages))
     if skeleton is not None:
         summary.notes += _give_skeleton(smoothed, skeleton)
     return Reconstruction(smoothed, summary, [view.camera for view in gathered])
-
-
-def _check_words(up: str, person: str, offsets: Any) -> None:
-    one_of(up, UP_AXES, "up=", ArgumentError)
-    one_of(person, PERSONS, "person=", ArgumentError)
-    if isinstance(offsets, str) and offsets != "auto":
-        raise ArgumentError(f"offsets= is a dict of view -> frames, or 'auto'; got {offsets!r}")
 
 
 def _checked_limits(limits: Limits, views: int) -> Limits:
@@ -225,38 +224,19 @@ def _turned(camera: Camera, up: str) -> Camera:
 
 def _fit_size(view: View) -> list[str]:
     """Make the camera fit the size of the pictures; notes about it."""
-    camera = view.camera
-    if view.size is None or camera.size is None or camera.size == view.size:
+    camera, size = view.camera, view.size
+    view.camera = camera.fitted(size)
+    if size is None or camera.size == size:
         return []
-    view.camera = camera.scaled(view.size)
-    note = (
-        f"{view.name}: pictures of {view.size[0]} x {view.size[1]}, the camera was calibrated "
-        f"with {camera.size[0]} x {camera.size[1]}; its matrix is scaled"
-    )
-    return [note]
-
-
-def _offsets(
-    views: list[View], given: Mapping[str, int] | str | None
-) -> tuple[list[int], list[str]]:
-    """Frames of each view, and what to say about them."""
-    frames = [0] * len(views)
-    if given is None:
-        return frames, []
-    if isinstance(given, str):
-        found = estimate_offsets(views)
-        notes = [
-            f"{view.name}: {offset.frames:+d} frames against {views[0].name}, where the rays miss "
-            f"each other by {offset.error:.1f} px (elsewhere by {offset.other:.1f} px at least)"
-            for view, offset in zip(views[1:], found[1:], strict=True)
-        ]
-        return [offset.frames for offset in found], notes
-    for name, value in given.items():
-        if not isinstance(value, (int, np.integer)):
-            raise DataError(f"the offset of '{name}' is a whole number of frames, got {value!r}")
-        frames[named_view(views, name)] = int(value)
-    # the first view's clock counts
-    return [frame - frames[0] for frame in frames], []
+    pictures = f"{view.name}: pictures of {size[0]} x {size[1]}"
+    if camera.size is not None:
+        own = f"{camera.size[0]} x {camera.size[1]}"
+        return [f"{pictures}, the camera was calibrated with {own}; its matrix is scaled"]
+    x, y = camera.matrix[:2, 2]
+    if _OFF < x / size[0] < 1 - _OFF and _OFF < y / size[1] < 1 - _OFF:
+        return []
+    axis = f"the camera's axis is at ({x:.0f}, {y:.0f})"
+    return [f"{pictures}, and {axis}; was it calibrated with pictures of another size?"]
 
 
 def _give_skeleton(results: Sequence[PoseResult], target: str) -> list[str]:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from poise._arrays import Array
-from poise.errors import DataError, nearest
+from poise.errors import ArgumentError, DataError, nearest, one_of
 from poise.geometry.camera_model import Camera
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.tracking.tracker import NO_TRACK
 
-__all__ = ["PERSONS", "Seen", "View", "gather_view", "leading", "match_cameras"]
+__all__ = [
+    "PERSONS",
+    "Seen",
+    "View",
+    "check_together",
+    "check_words",
+    "distinct_names",
+    "gather_view",
+    "leading",
+    "match_cameras",
+    "named_view",
+    "told_offsets",
+]
 
 #: Rates that differ by more than this part are those of different clocks.
 _SAME_RATE = 0.01
@@ -186,6 +198,45 @@ def named_view(views: list[View], name: str) -> int:
     raise DataError(
         f"there is no camera or view '{name}'; there are {', '.join(names)}{nearest(name, names)}"
     )
+
+
+def distinct_names(names: Sequence[str]) -> Sequence[str]:
+    """The names of cameras, as they are.
+
+    Raises:
+        DataError: one is there twice.
+    """
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"two inputs are called '{twice[0]}', and cameras have their names; rename one"
+        )
+    return names
+
+
+def check_words(person: str, offsets: Any) -> None:
+    """See that `person` and `offsets` are such as `triangulate` describes.
+
+    Raises:
+        ArgumentError: they are not.
+    """
+    one_of(person, PERSONS, "person=", ArgumentError)
+    if isinstance(offsets, str) and offsets != "auto":
+        raise ArgumentError(f"offsets= is a dict of view -> frames, or 'auto'; got {offsets!r}")
+
+
+def told_offsets(views: list[View], given: Mapping[str, int] | str | None) -> list[int]:
+    """Frames of each view against the first; of a word, and of views that are not named, 0.
+
+    Raises:
+        DataError: a name that no view has, or a part of a frame.
+    """
+    frames = [0] * len(views)
+    for name, value in ({} if isinstance(given, str) else given or {}).items():
+        if not isinstance(value, (int, np.integer)):
+            raise DataError(f"the offset of '{name}' is a whole number of frames, got {value!r}")
+        frames[named_view(views, name)] = int(value)
+    return [frame - frames[0] for frame in frames]
 
 
 def leading(view: View, by: str) -> dict[int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.errors import ArgumentError, DataError, one_of
+from poise.errors import ArgumentError, DataError
 from poise.geometry.camera_model import Camera
 from poise.geometry.triangulation import triangulate_points
 from poise.inference.multiview.people.adjusting import Settings, covariance
@@ -24,9 +24,17 @@ from poise.inference.multiview.people.judging import (
 from poise.inference.multiview.people.report import Accuracy, PeopleCalibrated
 from poise.inference.multiview.people.solving import Solution, solve
 from poise.inference.multiview.people.starting import Pair, Scene, all_pairs
-from poise.inference.multiview.people.timing import offsets_of, timing_note
-from poise.inference.multiview.people.tracks import Track, extent_of, plain_view, tracks_of
-from poise.inference.multiview.views import PERSONS, View, check_together, gather_view, named_view
+from poise.inference.multiview.timing import find_offsets, timing_note
+from poise.inference.multiview.tracks import extent_of, plain_view, tracks_of
+from poise.inference.multiview.views import (
+    View,
+    check_together,
+    check_words,
+    distinct_names,
+    gather_view,
+    named_view,
+    told_offsets,
+)
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.results.reading import read_results
 
@@ -84,7 +92,8 @@ def calibrate_from_people(
         print(found.text())
         write_cameras("cameras.toml", found.cameras, error=found.error)
     """
-    _check_arguments(views, person, fov, (height, limb and limb[1], distance and distance[2]))
+    check_words(person, offsets)
+    _check_arguments(views, fov, (height, limb and limb[1], distance and distance[2]))
     gathered = _gathered(views, names, {c.name: c for c in known or ()}, fov)
     check_together(gathered)
     body = Body.of(gathered[0].metainfo)
@@ -93,10 +102,12 @@ def calibrate_from_people(
         body.pair(limb[0])
     for name in distance[:2] if distance is not None else ():
         named_view(gathered, name)
-    plain = [plain_view(view, body) for view in gathered]
+    plain = [plain_view(view, body.index) for view in gathered]
     tracks = [tracks_of(view, person) for view in plain]
     check_tracks(plain, tracks)
-    frames, notes = _offsets(plain, tracks, offsets)
+    frames, notes = told_offsets(plain, offsets), list[str]()
+    if offsets == "auto":
+        frames, notes = find_offsets(titles, tracks)
     settings = _settings(gathered, titles, known, fov, same_focal=same_focal)
     scene = Scene(plain, tracks, frames, body, settings, person)
     pairs = all_pairs(scene)
@@ -132,13 +143,12 @@ def calibrate_from_people(
 
 
 def _check_arguments(
-    views: Sequence[Any], person: str, fov: float | None, lengths: Sequence[float | None]
+    views: Sequence[Any], fov: float | None, lengths: Sequence[float | None]
 ) -> None:
     if len(views) < 2:
         raise DataError(
             f"at least two cameras that see the same people are calibrated, got {len(views)}"
         )
-    one_of(person, PERSONS, "person=", ArgumentError)
     if fov is not None and not 5 <= fov <= 150:
         raise ArgumentError(f"fov is given in degrees, 5 to 150; got {fov:g}")
     told = [length for length in lengths if length is not None]
@@ -158,13 +168,8 @@ def _gathered(
     paths = [Path(str(v)) if isinstance(v, (str, Path)) else None for v in views]
     if names is None:
         names = [f"view-{i}" if path is None else path.stem for i, path in enumerate(paths)]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(
-            f"two inputs are called '{twice[0]}', and cameras have their names; rename one"
-        )
     out = []
-    for name, item, path in zip(names, views, paths, strict=True):
+    for name, item, path in zip(distinct_names(names), views, paths, strict=True):
         results: Iterable[PoseResult] = item if path is None else read_results(path)
         view = gather_view(name, results, Camera(name, np.eye(3)))
         view.camera = _camera(name, view.size, known.get(name), fov)
@@ -176,7 +181,7 @@ def _camera(
     name: str, size: tuple[int, int] | None, known: Camera | None, fov: float | None
 ) -> Camera:
     if known is not None:
-        return known if size is None or known.size is None else known.scaled(size)
+        return known.fitted(size)
     if size is None:
         raise DataError(
             f"{name}: nothing says how large its pictures are, so its focal length cannot be "
@@ -207,22 +212,6 @@ def _settings(
     groups = alike if same_focal else np.where(free, np.arange(len(views)), -1)
     focals = [np.sqrt(v.camera.matrix[0, 0] * v.camera.matrix[1, 1]) for v in views]
     return Settings(groups, alike, np.log(focals), _DOUBT if fov is None else _TOLD_DOUBT)
-
-
-# ---------------------------------------------------------------------------- time
-
-
-def _offsets(
-    views: list[View], tracks: Sequence[Sequence[Track]], given: Mapping[str, int] | str | None
-) -> tuple[list[int], list[str]]:
-    if given == "auto":
-        return offsets_of([view.camera.name for view in views], tracks)
-    if isinstance(given, str):
-        raise ArgumentError(f"offsets= is a dict of view -> frames, or 'auto'; got {given!r}")
-    frames = [0] * len(views)
-    for name, value in (given or {}).items():
-        frames[named_view(views, name)] = int(value)
-    return [frame - frames[0] for frame in frames], []
 
 
 def _timing_notes(scene: Scene, pairs: Mapping[tuple[int, int], Pair]) -> list[str]:

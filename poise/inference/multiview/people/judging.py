@@ -11,7 +11,7 @@ from poise._words import counted
 from poise.errors import DataError
 from poise.geometry.camera_model import Camera
 from poise.inference.multiview.people.report import Accuracy
-from poise.inference.multiview.people.tracks import Track
+from poise.inference.multiview.tracks import Track
 from poise.inference.multiview.views import View
 
 __all__ = [

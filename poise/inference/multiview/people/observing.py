@@ -10,7 +10,7 @@ from poise._arrays import Array
 from poise.geometry.camera_model import Camera
 from poise.inference.multiview.people.adjusting import Observed, State
 from poise.inference.multiview.people.body import Body
-from poise.inference.multiview.people.tracks import LEAST_SCORE
+from poise.inference.multiview.tracks import LEAST_SCORE
 
 __all__ = ["noise_of", "numbered", "observed", "spread_rows", "state_of"]
 

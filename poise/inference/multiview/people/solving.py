@@ -30,8 +30,8 @@ from poise.inference.multiview.people.starting import (
     at,
     join_all,
 )
-from poise.inference.multiview.people.tracks import LEAST_SCORE
 from poise.inference.multiview.reconstruction import Limits, Matched, matched_people
+from poise.inference.multiview.tracks import LEAST_SCORE
 from poise.inference.multiview.views import View
 
 __all__ = ["Solution", "solve"]

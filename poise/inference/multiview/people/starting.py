@@ -17,11 +17,11 @@ from poise._arrays import Array
 from poise.errors import DataError
 from poise.geometry.camera_model import Camera
 from poise.geometry.triangulation import triangulate_points
+from poise.inference.multiview.epipolar import Relation, relation, sampson
 from poise.inference.multiview.people.adjusting import Settings
 from poise.inference.multiview.people.body import ADULT_HEIGHT, Body
-from poise.inference.multiview.people.epipolar import Relation, relation, sampson
 from poise.inference.multiview.people.judging import no_pair, not_joined
-from poise.inference.multiview.people.tracks import Track, common, extent_of
+from poise.inference.multiview.tracks import Track, common, extent_of
 from poise.inference.multiview.views import View
 
 __all__ = ["NOISE", "Pair", "Scene", "all_pairs", "at", "join_all"]

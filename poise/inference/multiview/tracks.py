@@ -9,7 +9,6 @@ import numpy as np
 
 from poise._arrays import Array
 from poise.geometry.camera_model import Camera
-from poise.inference.multiview.people.body import Body
 from poise.inference.multiview.views import Seen, View, leading
 from poise.inference.tracking.tracker import NO_TRACK, PoseTracker
 
@@ -38,19 +37,19 @@ class Track:
         return Track(self.frames + frames, self.points)
 
 
-def plain_view(view: View, body: Body) -> View:
-    """The view with the body's keypoints alone, as a camera without lens and centre has them."""
+def plain_view(view: View, index: Array) -> View:
+    """The view with some keypoints (K,) alone, as a camera without lens and centre has them."""
     focal = float(np.sqrt(view.camera.matrix[0, 0] * view.camera.matrix[1, 1]))
     counts = [len(seen.keypoints) for seen in view.frames.values()]
-    every = [seen.keypoints[:, body.index] for seen in view.frames.values()]
-    whole = np.concatenate(every) if every else np.zeros((0, len(body.index), 2))
+    every = [seen.keypoints[:, index] for seen in view.frames.values()]
+    whole = np.concatenate(every) if every else np.zeros((0, len(index), 2))
     parts = np.split(view.camera.undistort(whole) * focal, np.cumsum(counts)[:-1])
     frames = {
-        t: Seen(part, seen.scores[:, body.index], seen.boxes, seen.ids, None)
+        t: Seen(part, seen.scores[:, index], seen.boxes, seen.ids, None)
         for (t, seen), part in zip(view.frames.items(), parts, strict=True)
     }
     camera = Camera(view.camera.name, np.diag([focal, focal, 1.0]), size=view.camera.size)
-    metainfo = {**view.metainfo, "num_keypoints": len(body.index)}
+    metainfo = {**view.metainfo, "num_keypoints": len(index)}
     return View(view.name, camera, frames, metainfo, view.fps, view.errors, view.size)
 
 

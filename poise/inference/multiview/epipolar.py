@@ -12,16 +12,14 @@ import dataclasses
 import numpy as np
 
 from poise._arrays import Array
-from poise.inference.multiview.people.tracks import Track, common
+from poise.geometry.camera_model import Camera
 
-__all__ = ["Relation", "misfits", "relation", "sampson"]
+__all__ = ["Relation", "any_misfit", "essential_of", "relation", "sampson"]
 
 #: Correspondences that are used at most.
-_MOST_POINTS, _JUDGED_FRAMES = 1500, 40
+_MOST_POINTS = 1500
 #: Rounds of weights.
 _ROUNDS = 4
-#: Frames that must overlap, and the part of the shorter track.
-_LEAST_OVERLAP, _LEAST_PART = 20, 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +66,12 @@ def relation(a: Array, b: Array, limit: float) -> Relation | None:
     return Relation(turn, np.ravel(shift), found, angle, float(near.mean()))
 
 
+def essential_of(first: Camera, second: Camera) -> Array:
+    """(3, 3) essential matrix of two cameras that are known."""
+    turn = second.rotation @ first.rotation.T
+    return np.cross(np.eye(3), second.translation - turn @ first.translation) @ turn
+
+
 def _plane(points: Array) -> Array:
     """(..., 3) points (..., 2) with z = 1."""
     return np.concatenate((points, np.ones((*points.shape[:-1], 1))), -1)
@@ -81,25 +85,11 @@ def sampson(matrix: Array, a: Array, b: Array) -> Array:
     return np.abs((q * lines).sum(-1)) / np.sqrt(np.maximum(bottom, 1e-300))
 
 
-def misfits(a: Track, b: Track, lags: Array) -> Array:
-    """(n,) pixels by which two tracks contradict any two cameras at each lag; NaN unknown."""
-    return np.array([_misfit(a, b, lag) for lag in lags.tolist()])
+def any_misfit(p: Array, q: Array) -> float:
+    """Pixels by which points (N, 2), (N, 2) contradict any two cameras.
 
-
-def _misfit(a: Track, b: Track, lag: int) -> float:
-    frames, p, q = common(a, b, lag)
-    if len(frames) < max(_LEAST_OVERLAP, _LEAST_PART * min(len(a.frames), len(b.frames))):
-        return np.nan
-    pick = np.linspace(0, len(frames) - 1, min(len(frames), _JUDGED_FRAMES)).round().astype(int)
-    p, q = p[pick].reshape(-1, 2), q[pick].reshape(-1, 2)
-    there = np.isfinite(p).all(1) & np.isfinite(q).all(1)
-    if there.sum() < 8 * _LEAST_OVERLAP / 2:
-        return np.nan
-    return float(_fundamental_error(p[there], q[there]))
-
-
-def _fundamental_error(p: Array, q: Array) -> float:
-    """Mean of Sampson errors that are cut at three times the median, at the best matrix."""
+    The mean of Sampson errors that are cut at three times the median, at the best matrix.
+    """
     scale = (np.std(p) + np.std(q)) / 2
     p, q = (p - p.mean(0)) / scale, (q - q.mean(0)) / scale
     rows = (_plane(q)[:, :, None] * _plane(p)[:, None]).reshape(-1, 9)
