@@ -93,7 +93,11 @@ def show(
 
     from poise.inference.multiview import read_cameras, write_cameras
 
-    cameras = read_cameras(file, unit=unit)
+    cameras = read_cameras(file, unit=unit, placed=False)
+    placed = len(cameras) < 2 or len({tuple(camera.center) for camera in cameras}) > 1
+    if placed:
+        # which also looks at the unit of lengths
+        cameras = read_cameras(file, unit=unit)
     typer.echo(f"{'camera':16}{'picture':>12}{'focal px':>10}{'lens':>18}   place, metres")
     for camera in cameras:
         size = "?" if camera.size is None else f"{camera.size[0]} x {camera.size[1]}"
@@ -101,7 +105,7 @@ def show(
         lens = (
             "fisheye" if camera.fisheye else f"{count} coefficients" if count else "no distortion"
         )
-        place = " ".join(f"{v:8.3f}" for v in camera.center)
+        place = " ".join(f"{v:8.3f}" for v in camera.center) if placed else "not known: lenses only"
         typer.echo(f"{camera.name:16}{size:>12}{camera.matrix[0, 0]:10.1f}{lens:>18}  {place}")
     if out is not None:
         write_cameras(out, cameras)

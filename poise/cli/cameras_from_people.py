@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from poise.cli import options
-from poise.cli.triangulate import check_inputs, kept_view, saved, views_of
+from poise.cli.triangulate import check_inputs, kept_view, naming_kept, saved, views_of
 
 __all__ = ["from_people"]
 
@@ -74,7 +74,7 @@ def from_people(
     moving arms. What was found in videos is kept in `views/` beside the file, for other settings
     and for `poise triangulate`.
     """
-    from poise.errors import ArgumentError, DataError
+    from poise.errors import ArgumentError
     from poise.inference.multiview import calibrate_from_people, read_cameras, write_cameras
     from poise.inference.multiview.camera_files import check_suffix
 
@@ -85,13 +85,10 @@ def from_people(
     known = None if intrinsics is None else read_cameras(intrinsics, placed=False)
     a_limb, between = _length(limb, "--limb"), _length(distance, "--distance")
     names = [Path(name).stem if not Path(name).is_dir() else Path(name).name for name in inputs]
-    lines = [
-        path if saved(path) else str(kept_view(out.parent, name))
-        for path, name in zip(inputs, names, strict=True)
-    ]
+    files = [kept_view(out.parent, name) for name in names]
     views = views_of(
         inputs,
-        [Path(line) for line in lines],
+        files,
         dict(batch_size=batch_size),
         model,
         weights,
@@ -101,7 +98,7 @@ def from_people(
         device=device,
         backend=backend,
     )
-    try:
+    with naming_kept("cameras from-people", inputs, files):
         found = calibrate_from_people(
             views,
             names=names,
@@ -114,17 +111,10 @@ def from_people(
             limb=a_limb and (":".join(a_limb[:2]), a_limb[2]),
             distance=between,
         )
-    except DataError as error:
-        if lines == inputs or not all(Path(line).is_file() for line in lines):
-            raise
-        again = f"poise cameras from-people {shlex.join(lines)}"
-        raise DataError(
-            f"{error}\nWhat was found in the videos is kept, so that other options take seconds: "
-            f"{again} ..."
-        ) from error
     typer.echo(found.text())
     write_cameras(out, found.cameras, error=found.error)
     typer.echo(f"median error {found.error:.2f} px -> {out}")
+    lines = [n if saved(n) else str(file) for n, file in zip(inputs, files, strict=True)]
     given = f"{shlex.join(lines)} --cameras {shlex.quote(str(out))}{found.offset_options()}"
     typer.echo(f"next: poise triangulate {given}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ import typer
 from poise.cli import options
 from poise.cli.terminal import counting
 
-__all__ = ["check_inputs", "kept_view", "saved", "triangulate", "views_of"]
+__all__ = ["check_inputs", "kept_view", "naming_kept", "saved", "triangulate", "views_of"]
 
 
 def triangulate(
@@ -106,9 +107,10 @@ def triangulate(
     matched, _ = match_cameras(inputs, given)
     sinks = open_sinks(save, out)
     smoother: Any = smooth if max_gap is None else {"type": smooth, "max_gap": max_gap}
+    files = [kept_view(out, camera.name) for camera in matched]
     views = views_of(
         inputs,
-        [kept_view(out, camera.name) for camera in matched],
+        files,
         dict(batch_size=batch_size, covariances=covariances),
         model,
         weights,
@@ -118,7 +120,7 @@ def triangulate(
         device=device,
         backend=backend,
     )
-    with counting("frames") as told:
+    with naming_kept("triangulate", inputs, files), counting("frames") as told:
         found = place(
             views,
             given,
@@ -165,6 +167,23 @@ def check_inputs(inputs: list[str]) -> None:
 def kept_view(out: Path, camera: str) -> Path:
     """File of what was found in a camera's video, called like the camera."""
     return out / "views" / f"{camera}.jsonl"
+
+
+@contextlib.contextmanager
+def naming_kept(command: str, inputs: Sequence[str], files: Sequence[Path]) -> Iterator[None]:
+    """Let a refusal say that what was found in videos is kept, and how to try again."""
+    from poise.errors import DataError
+
+    lines = [name if saved(name) else str(file) for name, file in zip(inputs, files, strict=True)]
+    try:
+        yield
+    except DataError as error:
+        if lines == list(inputs) or not all(Path(line).is_file() for line in lines):
+            raise
+        raise DataError(
+            f"{error}\nWhat was found in the videos is kept, so that other options take seconds: "
+            f"poise {command} {shlex.join(lines)} ..."
+        ) from error
 
 
 def views_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from poise._arrays import Array
 from poise.errors import DataError
-from poise.geometry.lens import distort, distortion_slope, undistort
+from poise.geometry.lens import distort, distortion_slope, lens_reach, undistort
 
 __all__ = ["Camera", "rotation_of"]
 
@@ -115,6 +116,10 @@ class Camera:
 
         return Rotation.from_matrix(self.rotation).as_rotvec()
 
+    @functools.cached_property
+    def _reach(self) -> float:
+        return lens_reach(self.distortion, fisheye=self.fisheye)
+
     def scaled(self, size: tuple[int, int]) -> Camera:
         """The same camera for pictures that were resized to (width, height).
 
@@ -154,11 +159,13 @@ class Camera:
     def project(self, points: Any) -> Array:
         """Pixels (..., 2), image space, of points (..., 3) of the world, metres.
 
-        NaN for points that are not in front of the camera.
+        NaN for points that are not in front of the camera, or farther aside than its lens reaches.
         """
         seen = self.seen(_points(points, 3))
         depth = np.where(seen[..., 2:] > 0, seen[..., 2:], np.nan)
-        flat = distort(seen[..., :2] / depth, self.distortion, fisheye=self.fisheye)
+        flat = seen[..., :2] / depth
+        flat = np.where(np.linalg.norm(flat, axis=-1, keepdims=True) < self._reach, flat, np.nan)
+        flat = distort(flat, self.distortion, fisheye=self.fisheye)
         return flat @ self.matrix[:2, :2].T + self.matrix[:2, 2]
 
     def undistort(self, pixels: Any) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from poise._arrays import Array
 
-__all__ = ["brown_conrady", "distort", "distortion_slope", "undistort"]
+__all__ = ["brown_conrady", "distort", "distortion_slope", "lens_reach", "undistort"]
 
 #: Newton's steps at most, and the error at which they end, in focal lengths: below 1e-6 pixels.
 _STEPS, _ENOUGH = 30, 1e-10
@@ -77,10 +77,43 @@ def undistort(xy: Array, coefficients: Array, *, fisheye: bool = False) -> Array
                 break
             found = found - _solved(_slope(lens, found), error)
         near = np.abs(lens(found) - wanted).max(-1, initial=0) < _FOUND
-        # beyond the fold of a strong radial term a second solution waits, seen by no real ray
-        slope = _slope(lens, found)
-        upright = np.linalg.det(np.where(np.isfinite(slope), slope, 0)) > 0
-    return np.where((near & upright)[..., None], found, np.nan)
+        # beyond the reach a second solution waits, seen by no real ray
+        near &= np.linalg.norm(found, axis=-1) < lens_reach(coefficients)
+    return np.where(near[..., None], found, np.nan)
+
+
+def lens_reach(coefficients: Array, *, fisheye: bool = False) -> float:
+    """Distance from the axis, in the plane z = 1, at which a lens folds the picture over itself.
+
+    The polynomials of a lens are fitted to what it shows; farther out they turn back, and points
+    that no real lens shows would come to lie in the picture.
+
+    Args:
+        coefficients: as for `distort`.
+        fisheye: which of the two models.
+
+    Returns:
+        Infinity for a lens that does not.
+    """
+    if fisheye:
+        orders = 2 * np.arange(len(coefficients)) + 3
+        slope = np.polynomial.Polynomial([1, *orders * coefficients])
+        angle = np.sqrt(_least_root(slope))
+        return float(np.tan(angle)) if angle < np.pi / 2 else np.inf
+    whole = np.zeros(12)
+    whole[: len(coefficients)] = coefficients
+    # r n(r²) / d(r²)
+    square = np.polynomial.Polynomial([0, 1])
+    n, d = (np.polynomial.Polynomial([1, *whole[index]]) for index in ([0, 1, 4], [5, 6, 7]))
+    slope = (n + 2 * square * n.deriv()) * d - 2 * square * n * d.deriv()
+    return float(np.sqrt(min(_least_root(slope), _least_root(d))))
+
+
+def _least_root(polynomial: np.polynomial.Polynomial) -> float:
+    """The least real root above 0; infinity without any."""
+    roots = polynomial.trim().roots()
+    real = roots.real[(np.abs(roots.imag) < 1e-9) & (roots.real > 0)]
+    return float(real.min(initial=np.inf))
 
 
 def distortion_slope(xy: Array, coefficients: Array, *, fisheye: bool = False) -> Array:

@@ -351,3 +351,39 @@ def test_all_pairs_of_three_views_give_the_same_points():
         hidden[[v for v in range(3) if v not in pair]] = np.nan
         found = triangulate_points(hidden, cameras)
         np.testing.assert_allclose(found.points, points, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("lens", "fisheye"),
+    [
+        ([-0.3, 0.05, 0, 0], False),
+        ([0.1, -0.2, 0, 0, 0.02, 0.3, -0.1, 0.01], False),
+        ([0.1, -0.3, 0.02, 0], True),
+        ([-0.2, 0.05, 0, 0], False),
+    ],
+)
+def test_a_lens_shows_nothing_beyond_its_reach(lens, fisheye):
+    """Where the radius in the picture falls again, points came to lie over nearer ones."""
+    camera = Camera("a", [[700, 0, 640], [0, 700, 360], [0, 0, 1]], lens, fisheye=fisheye)
+    radius = np.linspace(0, 8, 20001)[1:]
+    bent = distort(np.stack((radius, 0 * radius), -1), np.array(lens), fisheye=fisheye)[:, 0]
+    falls = np.flatnonzero(np.diff(bent) < 0)
+    reach = radius[falls[0]] if len(falls) else np.inf
+    seen = camera.project(np.stack((radius, 0 * radius, np.ones_like(radius)), -1))
+    known = np.isfinite(seen).all(-1)
+    np.testing.assert_array_equal(
+        known[np.abs(radius - reach) > 1e-3], (radius < reach)[np.abs(radius - reach) > 1e-3]
+    )
+    back = camera.undistort(seen[known & (radius < 0.99 * reach)])
+    np.testing.assert_allclose(back[:, 0], radius[known & (radius < 0.99 * reach)], atol=1e-5)
+
+
+def test_resized_pictures_may_be_off_by_a_rounded_side_and_no_more():
+    camera = Camera("a", np.diag([1500.0, 1500, 1]), size=(1920, 1080))
+    for size in ((1280, 720), (854, 480), (426, 240), (500, 281)):
+        assert camera.scaled(size).size == size
+    assert camera.fitted(None) is camera
+    # eight lines of padding are no smaller picture
+    for size in ((1920, 1088), (1920, 1072), (1440, 1080)):
+        with pytest.raises(DataError, match="a part was cut off"):
+            camera.fitted(size)

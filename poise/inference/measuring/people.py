@@ -36,7 +36,7 @@ class Measuring:
         flat: take the 2D keypoints also where there are 3D ones.
 
     Raises:
-        DataError: another window.
+        DataError: another window, or a score outside of 0..1.
     """
 
     side: str = "auto"
@@ -46,6 +46,11 @@ class Measuring:
     flat: bool = False
 
     def __post_init__(self) -> None:
+        if not 0 <= self.min_score <= 1:
+            raise DataError(
+                f"min_score (--min-score) is a score, 0 to 1, below which keypoints do not count; "
+                f"got {self.min_score:g}"
+            )
         if self.window is not None and (self.window < 3 or self.window % 2 == 0):
             raise DataError(
                 "the window for angular velocities is an odd number of frames, 3 or more, got "

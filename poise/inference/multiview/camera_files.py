@@ -131,7 +131,7 @@ def _tree_of(file: Path) -> Mapping[str, Any]:
             f"'{file}' is no camera file that is known; expected one of {', '.join(readers)}"
         )
     try:
-        tree = reader(file.read_text(encoding="utf-8"))
+        tree = reader(file.read_text(encoding="utf-8-sig"))
     except (ValueError, TypeError) as error:
         raise DataError(f"'{file}' cannot be read as {file.suffix[1:]}: {error}") from error
     if not isinstance(tree, Mapping):

@@ -21,6 +21,7 @@ from poise.inference.multiview.views import (
     View,
     check_together,
     check_words,
+    clock_notes,
     gather_view,
     match_cameras,
     told_offsets,
@@ -170,7 +171,7 @@ def triangulate(
                 f"{v.name} {min(v.frames, default=0)}-{max(v.frames, default=0)}" for v in gathered
             )
         )
-    summary.notes = notes
+    summary.notes = notes + clock_notes(gathered, frames)
     smoothed = list(chain_stages(iter(results), stages))
     if skeleton is not None:
         summary.notes += _give_skeleton(smoothed, skeleton)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from poise._arrays import Array
+from poise._words import counted, numbered
 from poise.errors import ArgumentError, DataError, nearest, one_of
 from poise.geometry.camera_model import Camera
 from poise.inference.results.pose_result import PoseResult
@@ -21,6 +23,7 @@ __all__ = [
     "View",
     "check_together",
     "check_words",
+    "clock_notes",
     "distinct_names",
     "gather_view",
     "leading",
@@ -64,6 +67,7 @@ class View:
         fps: frames a second, where known.
         errors: frames that could not be used.
         size: (width, height) of the pictures, where known.
+        times: number of a frame -> seconds, where known.
     """
 
     name: str
@@ -73,6 +77,7 @@ class View:
     fps: float | None
     errors: int = 0
     size: tuple[int, int] | None = None
+    times: dict[int, float] = dataclasses.field(default_factory=dict)
 
     @property
     def num_keypoints(self) -> int:
@@ -112,6 +117,11 @@ def gather_view(name: str, results: Iterable[PoseResult], camera: Camera) -> Vie
         ):
             raise DataError(f"{name}: {result.where} has other keypoints than the frames before")
         if min(result.size) > 0:
+            if view.size not in (None, result.size):
+                raise DataError(
+                    f"{name}: {result.where} has {result.size[0]} x {result.size[1]} pixels, those "
+                    f"before {view.size[0]} x {view.size[1]}; one calibration is of one size"
+                )
             view.size = result.size
         if result.error is not None:
             view.errors += 1
@@ -121,6 +131,8 @@ def gather_view(name: str, results: Iterable[PoseResult], camera: Camera) -> Vie
         if index in view.frames:
             raise DataError(f"{name} has frame {index} twice")
         view.frames[index] = _seen(result)
+        if result.time is not None:
+            view.times[index] = result.time
     if view is None:
         raise DataError(f"{name} holds no results")
     return view
@@ -170,13 +182,22 @@ def match_cameras(names: list[str], cameras: list[Camera]) -> tuple[list[Camera]
         cameras: of the calibration.
 
     Raises:
-        DataError: neither is possible.
+        DataError: neither is possible, or one contradicts the other.
     """
+    distinct_names([camera.name for camera in cameras])
     known = {camera.name: camera for camera in cameras}
     for called in (lambda path: path.stem, lambda path: path.parent.name):
         keys = [called(Path(name)) for name in names]
         if len(set(keys)) == len(keys) and all(key in known for key in keys):
             return [known[key] for key in keys], "by name"
+    for number, name in enumerate(names[: len(cameras)]):
+        for key in (Path(name).stem, Path(name).parent.name):
+            if key in known and cameras[number].name != key:
+                raise DataError(
+                    f"'{name}' is called like the camera '{key}', and by the order it would be of "
+                    f"'{cameras[number].name}', since not all are called like cameras "
+                    f"({', '.join(known)}); call all of them so, or none"
+                )
     if len(names) != len(cameras):
         raise DataError(
             f"{len(names)} views and {len(cameras)} cameras ({', '.join(known)}): call the files, "
@@ -200,6 +221,43 @@ def named_view(views: list[View], name: str) -> int:
     )
 
 
+def clock_notes(views: Sequence[View], offsets: Sequence[int]) -> list[str]:
+    """What to say of clocks that are uneven or drift apart, and of frames that nobody else has."""
+    notes, rates = [], []
+    for view in views:
+        rates.append(view.fps or 0.0)
+        if len(view.times) > 2:
+            frames, times = np.array(sorted(view.times.items())).T
+            step, start = np.polyfit(frames, times, 1)
+            away = float(np.abs(times - step * frames - start).max())
+            rates[-1] = 1 / step if step > 0 else 0.0
+            if away > step > 0:
+                notes.append(
+                    f"{view.name}: frames are not evenly spaced in time (up to {1000 * away:.0f} "
+                    "ms off), so those of one number may not be of one moment; give each video one "
+                    "rate first, such as ffmpeg -i IN -r 25 OUT"
+                )
+    for view, rate in zip(views[1:], rates[1:], strict=True):
+        drift = len(view.frames) * abs(rate / rates[0] - 1) if rate and rates[0] else 0.0
+        if drift > 1:
+            notes.append(
+                f"{view.name} has {rate:.2f} frames a second, {views[0].name} {rates[0]:.2f}: they "
+                f"drift apart by {counted(round(drift), 'frame')}; convert them to one rate"
+            )
+    own = [{t - offset for t in view.frames} for view, offset in zip(views, offsets, strict=True)]
+    clock = Counter(t for frames in own for t in frames)
+    alone = sum(n == 1 for n in clock.values())
+    if alone:
+        notes.append(f"left out: {numbered(alone, 'frames that only one camera has')}")
+    early = sum(n > 1 and t < 0 for t, n in clock.items())
+    if early:
+        notes.append(
+            f"left out: {counted(early, 'frame')} before the first one of {views[0].name}; give a "
+            "camera that began with the others as the first"
+        )
+    return notes
+
+
 def distinct_names(names: Sequence[str]) -> Sequence[str]:
     """The names of cameras, as they are.
 
@@ -209,7 +267,7 @@ def distinct_names(names: Sequence[str]) -> Sequence[str]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(
-            f"two inputs are called '{twice[0]}', and cameras have their names; rename one"
+            f"two cameras are called '{twice[0]}' (inputs give them their names); rename one"
         )
     return names
 

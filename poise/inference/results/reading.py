@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from poise import schemas
+from poise._words import shortened
 from poise.errors import DataError, FileMissingError
 from poise.inference.results.pose_result import RESULT_VERSION, PoseResult, SourceInfo
 from poise.structures import InstanceData, keypoint_names, parse_pose_metainfo
@@ -57,6 +58,12 @@ def read_results(path: Any) -> Iterator[PoseResult]:
         DataError: a line in another layout, or of a newer version; no lines.
     """
     file = Path(path)
+    if file.is_dir():
+        there = sorted(map(str, file.glob("*.jsonl")))
+        raise FileMissingError(
+            f"'{file}' is a folder; give the files in it that --save jsonl wrote: "
+            + (shortened(there) if there else "it has none that end in .jsonl")
+        )
     if not file.is_file():
         raise FileMissingError(f"there is no file '{file}' (looked in {Path.cwd()})")
     return _results(file)

@@ -190,10 +190,16 @@ class MotionSink(FileSink):
             names=names,
             links=[tuple(link) for link in meta.get("skeleton_links", ())],
             fps=result.fps or self.options.fps,
-            title=result.name if result.moves else "",
+            title=_title(result) if result.moves else "",
             size=result.size,
             space=result.space_3d if self.needs_3d else None,
         )
+
+
+def _title(result: PoseResult) -> str:
+    """Name of the video; of files that have another one, such as those of several cameras, that."""
+    file = "" if result.source is None else result.source.relative.name
+    return result.name if Path(file).stem in ("", Path(result.name).stem) else file
 
 
 class PersonSink(MotionSink):

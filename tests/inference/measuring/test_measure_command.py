@@ -183,6 +183,8 @@ def test_angles_are_a_sink_of_predictions(tmp_path, walker):
     ("arguments", "text"),
     [
         (["--save", "xlsx"], "--save must be one of 'csv', 'mot', 'json', 'html', got 'xlsx'"),
+        (["--min-score", "2"], "(--min-score) is a score, 0 to 1, below which"),
+        (["--min-score", "nan"], "keypoints do not count; got nan"),
         (["--side", "top"], "--side must be one of 'auto', 'left'"),
         (["--velocity", "--window", "4"], "odd number of frames, 3 or more, got 4"),
         (["--angles", "none.toml"], "there is no file 'none.toml' of angles"),
@@ -215,3 +217,25 @@ def test_feet_that_stand_make_no_steps():
     assert found.cadence == pytest.approx(120, rel=0.01)
     np.testing.assert_allclose(found.left, [0.25, 1.25, 2.25, 3.25], atol=0.021)
     assert np.isnan(found.lengths).all()
+
+
+def test_a_folder_is_told_with_what_it_holds(tmp_path, walker):
+    points, _ = walker.walk(2)
+    file = saved(tmp_path / "a", walker.results(walker.from_the_side(points)))
+    done = run(tmp_path / "a")
+    assert f"'{tmp_path / 'a'}' is a folder; give the files in it" in str(done.exception)
+    assert str(file) in str(done.exception)
+    (tmp_path / "b").mkdir()
+    assert "it has none that end in .jsonl" in str(run(tmp_path / "b").exception)
+
+
+def test_a_file_of_another_name_gives_the_title(tmp_path, walker):
+    """Poses of several cameras bear the name of the first camera's video."""
+    points, _ = walker.walk(30)
+    file = saved(tmp_path, walker.results(points, space="metres, z up"))
+    file = file.rename(tmp_path / "triangulated.jsonl")
+    done = run(file, "--out", tmp_path / "out")
+    assert "triangulated, person 1: seen in space" in done.output
+    assert "Angles of triangulated<" in (tmp_path / "out/triangulated_angles.html").read_text()
+    summary = json.loads((tmp_path / "out/triangulated_angles.json").read_text())
+    assert summary["video"] == "triangulated"

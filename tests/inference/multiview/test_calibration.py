@@ -307,7 +307,7 @@ def test_what_cannot_be_calibrated_is_told(drawn, shot, tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(DataError, match="no picture of .* can be used: .*cannot be opened"):
         calibrate_cameras([tmp_path / "text.mp4"], BOARD)
-    with pytest.raises(DataError, match="two inputs are called 'cam0'"):
+    with pytest.raises(DataError, match="two cameras are called 'cam0'"):
         calibrate_cameras([folders[0], folders[0]], BOARD)
 
 

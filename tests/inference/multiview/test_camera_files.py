@@ -281,3 +281,22 @@ def test_a_file_that_is_not_there(tmp_path):
         read_cameras(tmp_path / "none.toml")
     with pytest.raises(DataError, match="cameras are written as"):
         write_cameras(tmp_path / "a.npz", cameras())
+
+
+def test_lenses_without_places_are_shown(tmp_path):
+    from typer.testing import CliRunner
+
+    from poise.cli.main import app
+
+    lens = [[900, 0, 640], [0, 900, 360], [0, 0, 1]]
+    write_cameras(tmp_path / "lens.toml", [Camera(n, lens, size=(1280, 720)) for n in "ab"])
+    done = CliRunner().invoke(app, ["cameras", "show", str(tmp_path / "lens.toml")])
+    assert done.exit_code == 0, done.exception
+    assert done.output.count("not known: lenses only") == 2
+
+
+def test_files_that_begin_with_a_byte_order_mark_are_read(tmp_path):
+    write_cameras(tmp_path / "a.toml", [Camera("a", np.diag([900.0, 900, 1]))])
+    text = (tmp_path / "a.toml").read_bytes()
+    (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbf" + text)
+    assert read_cameras(tmp_path / "a.toml")[0].name == "a"

@@ -300,7 +300,7 @@ def test_words_and_numbers_that_cannot_be(three, options, text):
 def test_views_that_cannot_be(three):
     with pytest.raises(DataError, match="at least two cameras"):
         calibrate_from_people(three.results[:1])
-    with pytest.raises(DataError, match="two inputs are called 'a'"):
+    with pytest.raises(DataError, match="two cameras are called 'a'"):
         calibrate_from_people(three.results[:2], names=["a", "a"])
     sizeless = [[dataclasses.replace(r, noted_size=None) for r in v] for v in three.results]
     with pytest.raises(DataError, match="nothing says how large its pictures are"):

@@ -497,3 +497,92 @@ def test_wrong_words_are_told_before_the_views_are_looked_at(scenes, option):
 
     with pytest.raises(PoiseError):
         triangulate([looked_at(), looked_at()], scenes.ring(2), **option)
+
+
+def test_a_name_that_contradicts_the_order_is_refused(scenes):
+    cameras, bodies = scenes.ring(2), scenes.walk(3)
+    views = seen(scenes, cameras, bodies)
+    with pytest.raises(DataError, match=r"'b/cam1.mp4' is called like the camera 'cam1'.*'cam0'"):
+        triangulate(views, cameras, names=["b/cam1.mp4", "b/other.mp4"])
+    assert len(triangulate(views, cameras, names=["b/cam0.mp4", "b/other.mp4"])) == 3
+    with pytest.raises(DataError, match="two cameras are called 'cam0'"):
+        triangulate(views, [cameras[0], cameras[0]])
+
+
+def test_clocks_that_are_uneven_or_drift_are_told(scenes):
+    import dataclasses
+
+    cameras, bodies = scenes.ring(2), scenes.walk(60)
+    views = seen(scenes, cameras, bodies)
+    assert "spaced" not in triangulate(views, cameras).summary.text()
+    slower = [dataclasses.replace(r, time=r.frame_index / 24.4) for r in views[1]]
+    text = triangulate([views[0], slower], cameras).summary.text()
+    assert "view-1 has 24.40 frames a second, view-0 25.00: they drift apart by 1 frame;" in text
+    late = [dataclasses.replace(r, time=r.time + 0.2 * (r.frame_index > 30)) for r in views[1]]
+    text = triangulate([views[0], late], cameras).summary.text()
+    assert re.search(r"view-1: frames are not evenly spaced in time \(up to \d+ ms off\)", text)
+
+
+def test_frames_that_are_left_out_are_counted(scenes):
+    cameras, bodies = scenes.ring(3), scenes.walk(30)
+    views = seen(scenes, cameras, bodies)
+    text = triangulate([views[0][10:], views[1][:25], views[2][:20]], cameras).summary.text()
+    assert "left out: 5 frames that only one camera has" in text
+    text = triangulate(views, cameras, offsets={"cam1": -4, "cam2": -3}).summary.text()
+    assert "left out" in text
+    early = triangulate([views[0][5:], *views[1:]], cameras, offsets={"cam1": 4, "cam2": 3})
+    assert "left out: 3 frames before the first one of view-0" in early.summary.text()
+
+
+def test_pictures_of_two_sizes_are_no_view_of_one_camera(scenes, tmp_path):
+    cameras, bodies = scenes.ring(2), scenes.walk(4)
+    for camera in cameras:
+        scenes.write_lines(tmp_path / f"{camera.name}.jsonl", scenes.see(camera, bodies))
+    lines = (tmp_path / "cam1.jsonl").read_text().splitlines()
+    lines[2] = lines[2].replace('"width": 1280', '"width": 640')
+    (tmp_path / "cam1.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match="frame 2 has 640 x 720 pixels, those before 1280 x 720"):
+        triangulate([tmp_path / "cam0.jsonl", tmp_path / "cam1.jsonl"], cameras)
+
+
+def test_a_camera_of_other_pictures_is_noticed_where_no_size_is_told(scenes, tmp_path):
+    import dataclasses
+
+    cameras, bodies = scenes.ring(2), scenes.walk(3)
+    for camera in cameras:
+        scenes.write_lines(tmp_path / f"{camera.name}.jsonl", scenes.see(camera, bodies))
+    files = [tmp_path / "cam0.jsonl", tmp_path / "cam1.jsonl"]
+    bare = [dataclasses.replace(camera, size=None) for camera in cameras]
+    assert "calibrated with pictures" not in triangulate(files, bare).summary.text()
+    large = [dataclasses.replace(c.scaled((3840, 2160)), size=None) for c in cameras]
+    text = triangulate(files, large).summary.text()
+    axis = "the camera's axis is at (1921, 1081); was it calibrated with pictures of another size?"
+    assert f"cam0.jsonl: pictures of 1280 x 720, and {axis}" in text
+
+
+def test_a_refusal_names_the_views_that_were_kept(scenes, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from poise.cli import options
+    from poise.cli.main import app
+
+    cameras, bodies = scenes.ring(2), scenes.walk(30)
+    monkeypatch.chdir(tmp_path)
+    write_cameras("calib.toml", cameras)
+    for camera in cameras:
+        Path(f"{camera.name}.mp4").touch()
+
+    class Looks:
+        def predict(self, name, **_):
+            camera = cameras[int(name[3])]
+            return scenes.see(camera, np.repeat(bodies[:1], 30, 0), name=name)
+
+    monkeypatch.setattr(options, "open_inferencer", lambda *a, **k: Looks())
+    arguments = ["triangulate", "cam0.mp4", "cam1.mp4", "-c", "calib.toml", "--sync"]
+    done = CliRunner().invoke(app, arguments)
+    text = str(done.exception)
+    assert "offset of cam1 cannot be found" in text
+    kept = "triangulated/views/cam0.jsonl triangulated/views/cam1.jsonl"
+    assert f"take seconds: poise triangulate {kept} ..." in text
+    again = CliRunner().invoke(app, ["triangulate", *kept.split(), *arguments[3:5]])
+    assert again.exit_code == 0, again.output
