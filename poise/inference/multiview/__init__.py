@@ -2,8 +2,9 @@
 
 `calibrating` finds cameras by pictures of `boards` (`lens_calibration`, `placing`, `bundle`),
 `people` by the people whom they see; `camera_files` reads and writes them. `triangulating` puts
-views together: `views` are the numbers of each, `synchronising` finds their offsets, `association`
-says who is who, `reconstruction` places keypoints, and `summary` tells how well.
+views together: `views` are the numbers of each, `association` says who is who, `reconstruction`
+places keypoints, and `summary` tells how well. `timing` finds offsets, for calibrated cameras and
+others, by `tracks` of people and what two pictures of a point have in common (`epipolar`).
 """
 
 from poise._lazy import attach
