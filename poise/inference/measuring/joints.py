@@ -45,9 +45,10 @@ class JointAngles:
         values: (..., A) degrees; NaN where a keypoint is not known or little of a segment shows.
         absent: angle -> why it is not among `names`.
         view: "3D", or how the pictures show people: "side", "front" or "side and front".
-        front: (N,) bool, seen from the front or the back.
+        front: (T, N) bool, seen from the front or the back.
         ahead: (T, N) direction of the person's front in the picture, 1 to the right and -1 to the
             left; of people seen from the front that of their right. 1 in space.
+        shown: (T, N, A) bool, whether the picture shows people from where the angle is seen.
     """
 
     names: list[str]
@@ -56,6 +57,7 @@ class JointAngles:
     view: str
     front: Array
     ahead: Array
+    shown: Array
 
 
 def joint_angles(
@@ -101,11 +103,12 @@ def joint_angles(
     points, shape = _points(keypoints, names, scores, min_score, space)
     flat = points.shape[-1] == 2
     wanted, absent = _wanted(names, angles, flat=flat)
-    front, ahead = np.zeros(points.shape[1], bool), np.ones(points.shape[:2])
+    front, ahead = np.zeros(points.shape[:2], bool), np.ones(points.shape[:2])
     view = "3D"
     if flat:
         front, ahead = viewed(points, names, side=side, fps=fps)
         there = [word for word, of in (("side", ~front), ("front", front)) if of.any()]
+        there = there or ["side"]
         view = " and ".join(there)
         for angle in list(wanted):
             if angle.picture in ("side", "front") and angle.picture not in there:
@@ -114,15 +117,17 @@ def joint_angles(
     if not wanted:
         raise DataError(_nothing(names, absent))
     blocks = [
-        _block(points[t : t + _BLOCK], ahead[t : t + _BLOCK], front, names, wanted)
-        for t in range(0, max(len(points), 1), _BLOCK)
+        _block(points[part], ahead[part], front[part], names, wanted)
+        for part in (slice(t, t + _BLOCK) for t in range(0, max(len(points), 1), _BLOCK))
     ]
     values = np.concatenate(blocks)
     around = np.array([angle.turns for angle in wanted])
     if len(values):
         values[..., around] = continuous_angles(values[..., around])
     shaped = values.reshape(*shape, len(wanted))
-    return JointAngles([angle.name for angle in wanted], shaped, absent, view, front, ahead)
+    kinds = np.array([angle.picture if flat else "" for angle in wanted])
+    shown = np.where(front[..., None], kinds != "side", kinds != "front")
+    return JointAngles([angle.name for angle in wanted], shaped, absent, view, front, ahead, shown)
 
 
 def _names(schema: Any) -> list[str]:
@@ -259,7 +264,7 @@ def _in_picture(
     )
     if picture == "any":
         return np.abs(turns)
-    return np.where((front == (picture == "front"))[:, None], turns, np.nan)
+    return np.where((front == (picture == "front"))[..., None], turns, np.nan)
 
 
 def _direction(name: str) -> Array:

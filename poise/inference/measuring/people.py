@@ -85,18 +85,27 @@ class Person:
         """How the pictures show the person, in words."""
         if self.angles.view == "3D":
             return "in space"
-        right = float((self.angles.ahead > 0).mean())
-        if self.angles.front.any():
-            return "from the back" if right > 0.5 else "from the front"
-        way = "right" if right > 0.5 else "left"
-        return f"from the side, looks to the {way} in {max(right, 1 - right):.0%} of frames"
+        front = self.angles.front
+        parts = [part for part in (~front, front) if part.any()]
+        ways = [float((self.angles.ahead[part] > 0).mean()) for part in parts]
+        behind = "from the back" if ways[-1] > 0.5 else "from the front"
+        if front.all():
+            return behind
+        way = "right" if ways[0] > 0.5 else "left"
+        looks = f"looks to the {way} in {max(ways[0], 1 - ways[0]):.0%} of"
+        if not front.any():
+            return f"from the side, {looks} frames"
+        return f"from the side in {1 - front.mean():.0%} of frames, {looks} these; else {behind}"
 
     def summary(self) -> dict[str, Any]:
         """Plain values for JSON; None where something is not known."""
         count = int(self.present.sum())
+        able = self.angles.shown[:, 0][self.present].sum(0).tolist()
         ranges = {
-            n: _range(v, count)
-            for n, v in zip(self.angles.names, self.angles.values.T, strict=True)
+            name: _range(values, frames)
+            for name, values, frames in zip(
+                self.angles.names, self.angles.values.T, able, strict=True
+            )
         }
         out: dict[str, Any] = {
             "id": self.identity,
@@ -173,9 +182,8 @@ def measure_person(
 def _steps(
     points: Array, names: Sequence[str], times: Array, angles: JointAngles, space: str | None
 ) -> Steps | None:
-    """Steps by the ankles; None of people who are seen from the front, who walk towards us."""
-    if angles.front.any():
-        return None
+    """Steps by the ankles, where people are not seen from the front, as who walks towards us."""
+    points = np.where(angles.front[..., None], np.nan, points)
     placed = right_handed(place_points(points[:, None], names, _LEGS)[:, 0], space)
     hips, ankles = placed[:, :2], placed[:, 2:]
     lengths = np.linalg.norm(hips - ankles, axis=-1)

@@ -22,6 +22,8 @@ SIDES |= {"front": ("front", -1), "back": ("front", 1)}
 _FRONT_RATIO = 0.45
 #: Seconds over which signs of where somebody looks are added up.
 _LOOK_SECONDS = 1.0
+#: Part of the frames below which another view is that of somebody who bends or reaches.
+_LEAST_PART = 0.2
 
 _TRUNK = ["left_shoulder + right_shoulder | neck", "left_hip + right_hip | pelvis | tail_base"]
 _WIDTH = ["left_shoulder", "right_shoulder"]
@@ -43,8 +45,8 @@ def viewed(
 ) -> tuple[Array, Array]:
     """Which side of people pictures show, and where they look.
 
-    A person is seen from one side all the time, but may turn round. Toes, nose, knees and the
-    way that the hips take tell where somebody looks.
+    The distance of the shoulders tells how somebody is seen, over a second; toes, nose, knees and
+    the way that the hips take where somebody looks.
 
     Args:
         points: (T, N, K, 2), x to the right; NaN where not known.
@@ -54,7 +56,7 @@ def viewed(
         fps: frames a second.
 
     Returns:
-        (N,) bool, seen from the front or the back; (T, N) of those the picture's direction of the
+        (T, N) bool, seen from the front or the back; (T, N) of those the picture's direction of the
         person's right, else that of the person's front: 1 to the right, -1 to the left.
 
     Raises:
@@ -64,16 +66,20 @@ def viewed(
     shape = points.shape[:2]
     given = SIDES[side]
     if given is not None:
-        return np.full(shape[1], given[0] == "front"), np.full(shape, given[1])
+        return np.full(shape, given[0] == "front"), np.full(shape, given[1])
     trunk, width = place_points(points, names, _TRUNK), place_points(points, names, _WIDTH)
-    size = _median(np.linalg.norm(trunk[:, :, 0] - trunk[:, :, 1], axis=-1), 1.0)
-    apart = _median(width[:, :, 1, 0] - width[:, :, 0, 0], 0.0) / size
-    front = np.abs(apart) > _FRONT_RATIO
+    lengths = np.linalg.norm(trunk[:, :, 0] - trunk[:, :, 1], axis=-1)
+    apart = (width[:, :, 1, 0] - width[:, :, 0, 0]) / np.where(lengths > 0, lengths, np.nan)
+    frames = max(1, round(fps * _LOOK_SECONDS))
+    front = _over(np.abs(apart), frames) > _FRONT_RATIO
+    part = front.sum(0) / max(len(front), 1)
+    front = np.where(np.minimum(part, 1 - part) < _LEAST_PART, part > 1 / 2, front)
+    size = _median(lengths, 1.0)
     looks = _looks(points, names) / size + _travel(trunk[:, :, 1, 0] / size, fps)
-    ahead = uniform_filter1d(looks, max(1, round(fps * _LOOK_SECONDS)), axis=0, mode="nearest")
+    ahead = uniform_filter1d(looks, frames, axis=0, mode="nearest")
     # nothing to see in this second: as in the rest of the video
     ahead = np.where(ahead == 0, looks.sum(0), ahead)
-    return front, np.where(np.where(front, apart, ahead) < 0, -1, 1)
+    return front, np.where(np.where(front, _over(apart, frames), ahead) < 0, -1, 1)
 
 
 def _looks(points: Array, names: Sequence[str]) -> Array:
@@ -89,6 +95,17 @@ def _travel(hips: Array, fps: float) -> Array:
         return np.zeros(hips.shape)
     speed = np.nan_to_num(np.gradient(hips, axis=0) * fps)
     return np.asarray(_TRAVEL_WEIGHT * np.clip(speed, -1, 1))
+
+
+def _over(values: Array, frames: int) -> Array:
+    """(T, N) means of values over the frames around each; of no known ones, the whole's median."""
+    known = np.isfinite(values)
+    count, total = (
+        uniform_filter1d(part, frames, axis=0, mode="nearest")
+        for part in (known.astype(float), np.where(known, values, 0.0))
+    )
+    enough = count > 0.5 / frames
+    return np.where(enough, total / np.where(enough, count, 1), _median(values, 0.0))
 
 
 def _median(values: Array, unknown: float) -> Array:

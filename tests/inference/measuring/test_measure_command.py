@@ -239,3 +239,37 @@ def test_a_file_of_another_name_gives_the_title(tmp_path, walker):
     assert "Angles of triangulated<" in (tmp_path / "out/triangulated_angles.html").read_text()
     summary = json.loads((tmp_path / "out/triangulated_angles.json").read_text())
     assert summary["video"] == "triangulated"
+
+
+def test_who_turns_to_the_camera_is_seen_from_the_side_and_then_from_the_front(tmp_path, walker):
+    points, true = walker.walk(400)
+    side, front = walker.from_the_side(points[:250]), walker.from_the_front(points[250:])
+    file = saved(tmp_path, walker.results(np.concatenate((side, front))))
+    done = run(file, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    seen = (
+        r"from the side in 6\d% of frames, looks to the right in 100% of these; else from the front"
+    )
+    assert re.search(seen, done.output)
+    cells = table(tmp_path / "out/walk_angles.csv")
+    assert np.isnan(cells["left_hip_flexion"][280:]).all()
+    np.testing.assert_allclose(
+        cells["left_hip_flexion"][:220], true["left_hip_flexion"][:220], atol=0.1
+    )
+    assert np.isnan(cells["left_hip_abduction"][:220]).all()
+    assert np.abs(cells["left_hip_abduction"][280:]).max() < 0.1
+    person = json.loads((tmp_path / "out/walk_angles.json").read_text())["people"][0]
+    # the other view is no lack of knowledge
+    assert person["angles"]["left_hip_flexion"]["unsure_frames"] == 0
+    assert person["steps"]["cadence"] == pytest.approx(walker.cadence, rel=0.02)
+
+
+def test_who_reaches_across_for_a_moment_is_still_seen_from_the_side(tmp_path, walker):
+    points, true = walker.walk(400)
+    flat = walker.from_the_side(points)
+    flat[200:240, walker.names.index("right_shoulder"), 0] += 120
+    file = saved(tmp_path, walker.results(flat))
+    done = run(file, "--out", tmp_path / "out")
+    assert "seen from the side, looks to the right in 100% of frames" in done.output
+    cells = table(tmp_path / "out/walk_angles.csv")
+    np.testing.assert_allclose(cells["left_knee_flexion"], true["left_knee_flexion"], atol=0.1)
