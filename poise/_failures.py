@@ -139,7 +139,8 @@ def _is_poise(file: str) -> bool:
 
 @functools.cache
 def _is_library(file: str) -> bool:
-    if file.startswith("<") or _is_poise(file):
+    # compiled modules name files of the machine that built them
+    if file.startswith("<") or _is_poise(file) or not Path(file).is_file():
         return True
     folders = {sysconfig.get_path(k) for k in ("stdlib", "platstdlib", "purelib", "platlib")}
     path = Path(file).resolve()

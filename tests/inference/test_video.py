@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from poise._failures import Failure
 from poise.errors import DataError, FileMissingError
 from poise.inference import (
     Frame,
@@ -380,6 +381,28 @@ def test_drawn_video_keeps_times_and_sound(tmp_path):
     assert skipped <= 1
     assert before[skipped:][: len(after)] == after
     assert len(after) >= len(before) - 3
+
+
+def test_a_video_that_the_disk_has_no_room_for_is_told_as_one(tmp_path):
+    resource = pytest.importorskip("resource", reason="Windows limits no files")
+    noise = np.random.default_rng(0).integers(0, 255, (20, 240, 320, 3), np.uint8)
+    clip = SourceInfo("clip.mp4", "video", fps=10.0)
+    (out,) = open_sinks("video", tmp_path)
+
+    def write():
+        with out:
+            for index, picture in enumerate(noise):
+                out.write(result(Frame(clip, index, index / 10, picture)))
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(DataError, match="the video .*clip_pose.mp4.* File too large") as caught:
+            write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    # PyAV is compiled: where it was built is nobody's own code
+    assert Failure(caught.value).lines() == []
 
 
 def _sound(path):

@@ -146,6 +146,7 @@ class FileSink(FolderSink):
 
     _handle: Any = None
     _key: str | None = None
+    _last = -1
 
     def begin(self, path: Path, result: PoseResult) -> Any:
         """Open the file; what this returns is handed to `add` and `finish`.
@@ -166,11 +167,13 @@ class FileSink(FolderSink):
 
     def _write(self, result: PoseResult) -> None:
         key = result.name if result.moves else ""
-        if key != self._key:
+        again = result.moves and result.frame_index <= self._last
+        if key != self._key or again:
             self._finish()
             path = self._new_path(stem_of(result) if result.moves else Path(PICTURES_STEM))
             self._handle, self._key = self.begin(path, result), key
             self.written.append(path)
+        self._last = result.frame_index
         self.add(self._handle, result)
 
     def _finish(self) -> None:

@@ -24,6 +24,7 @@ class PictureFiles(FolderSink):
 
     _video: str | None = None
     _frames = Path()
+    _last = -1
 
     def content(self, result: PoseResult) -> bytes | None:
         """What the file holds; None: no file."""
@@ -35,10 +36,11 @@ class PictureFiles(FolderSink):
             return
         if result.moves:
             # names of frames are not kept: those of a long video would fill the memory
-            if result.name != self._video:
+            if result.name != self._video or result.frame_index <= self._last:
                 self._video, self._frames = result.name, self._new_path(stem_of(result), "")
                 self._frames.mkdir(exist_ok=True)
                 self.written.append(self._frames)
+            self._last = result.frame_index
             path = self._frames / f"{result.frame_index:0{_FRAME_DIGITS}}{self.suffix}"
         else:
             path = self._new_path(stem_of(result))

@@ -54,7 +54,9 @@ def open_sources(inputs: Any, *, timeout: float = 10.0) -> Iterator[Source]:
         elif isinstance(item, (str, os.PathLike)):
             yield from _from_text(os.fspath(item), timeout)
         else:
-            yield from map(_still, list_pictures([item], first=i))
+            for picture in list_pictures([item], first=i):
+                # whoever hands arrays out one by one may fill the same one again meanwhile
+                yield _still(picture, copied=isinstance(inputs, Iterator))
 
 
 def check_files(sources: Iterable[Source]) -> None:
@@ -110,10 +112,15 @@ def _from_address(text: str, scheme: str, timeout: float) -> Source:
     return StillSource(info, lambda: fetch_picture(text, timeout=timeout))
 
 
-def _still(picture: Picture) -> StillSource:
+def _still(picture: Picture, *, copied: bool = False) -> StillSource:
     path = picture.source if isinstance(picture.source, Path) else None
     info = SourceInfo(picture.name, "picture", picture.relative, path, frames=1)
-    return StillSource(info, lambda: read_picture(picture))
+
+    def read() -> np.ndarray:
+        image = read_picture(picture)
+        return image.copy() if copied and np.may_share_memory(image, picture.source) else image
+
+    return StillSource(info, read)
 
 
 class StillSource:

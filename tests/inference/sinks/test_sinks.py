@@ -78,6 +78,20 @@ def test_frames_and_pictures_of_one_name_have_files_of_their_own(tmp_path):
     assert written == ["a.json", "a-2.json", "sub/clip", "sub/clip-2"]
 
 
+def test_a_video_that_comes_twice_has_files_of_its_own_each_time(tmp_path):
+    with SinkGroup(open_sinks("json,jsonl,csv", tmp_path)) as group:
+        for _ in range(2):
+            for index in range(3):
+                group.write(frame(index))
+    lines = [(tmp_path / f"sub/{name}.jsonl").read_text() for name in ("clip", "clip-2")]
+    assert [len(text.splitlines()) for text in lines] == [3, 3]
+    assert sorted(p.name for p in (tmp_path / "sub/clip-2").iterdir()) == [
+        f"{n:07}.json" for n in range(3)
+    ]
+    rows = (tmp_path / "sub/clip-2.csv").read_text().splitlines()
+    assert len(rows) == 1 + 6
+
+
 def test_drawn_picture_differs_where_people_are(tmp_path):
     with sink("image", tmp_path) as out:
         out.write(still())

@@ -176,3 +176,16 @@ def test_what_is_no_picture_is_named(tmp_path, name, content, text):
     (picture,) = list_pictures(tmp_path)
     with pytest.raises(DataError, match=text):
         read_picture(picture)
+
+
+def test_an_iterator_may_fill_the_same_array_again():
+    def reused():
+        array = np.empty((4, 6, 3), np.uint8)
+        for level in range(5):
+            array[:] = level
+            yield array
+
+    images = [frame.image for s in open_sources(reused()) for frame in s.frames()]
+    assert [int(image.max()) for image in images] == [0, 1, 2, 3, 4]
+    # those of a list are there anyway
+    assert next(next(open_sources([RED])).frames()).image is RED
