@@ -15,7 +15,7 @@ from poise.report.logs import RunLog
 __all__ = ["choose_panels", "draw_curves"]
 
 #: Scalars of a training line that get a panel by themselves, where they are there.
-_PANELS = (("lr",), ("grad_norm",))
+_PANELS = (("lr", "base_lr"), ("grad_norm",))
 #: Never drawn unless asked for.
 _NOT_DRAWN = ("time", "data_time", "memory", "epoch", "iter", "step")
 _WIDTH, _HEIGHT = 4.6, 3.0
@@ -43,7 +43,7 @@ def choose_panels(runs: Sequence[RunLog], keys: Sequence[str] = ()) -> list[list
         return [[k] for k in keys]
     losses = [k for k in train if "loss" in k]
     accuracies = [k for k in train if k.startswith("acc")]
-    single = [list(p) for p in _PANELS if p[0] in train]
+    single = [[k for k in panel if k in train] for panel in _PANELS if panel[0] in train]
     metrics: dict[str, list[str]] = {}
     for key in val:
         if key not in _NOT_DRAWN:

@@ -566,7 +566,8 @@ def test_the_log_knows_the_scaled_rate_of_groups_without_a_multiplier(make_confi
     scale = {"enable": True, "base_batch_size": 4}
     settings = {"optim_wrapper": optim, "auto_scale_lr": scale, "param_scheduler": None}
     runner = run(make_config(**settings))
-    assert runner.message_hub.get_scalar("train/lr").current() == pytest.approx(0.05)
+    assert runner.message_hub.get_scalar("train/base_lr").current() == pytest.approx(0.05)
+    assert runner.message_hub.get_scalar("train/lr").current() == pytest.approx(0.025)
 
 
 def test_settings_of_the_wrapper_reach_the_strategy(make_config):

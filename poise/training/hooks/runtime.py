@@ -43,10 +43,11 @@ class RuntimeInfoHook(Hook):
         runner.message_hub.update_info("epoch", runner.epoch)
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Note the iteration and the learning rates in effect."""
+        """Note the iteration and the learning rates in effect, the first of each kind."""
         hub = runner.message_hub
         hub.update_info("iter", runner.iter)
-        hub.update_scalar("train/lr", runner.optim_wrapper.get_lr()["base_lr"][0])
+        for name, rates in runner.optim_wrapper.get_lr().items():
+            hub.update_scalar(f"train/{name}", rates[0])
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None

@@ -13,10 +13,11 @@ from poise.training.logs.message_hub import HISTORY_LENGTH, MessageHub
 __all__ = ["LogProcessor"]
 
 #: Keys of a training line that are not losses, in the order in which they are shown.
-_LEADING = ("lr", "time", "data_time", "grad_norm")
+_LEADING = ("base_lr", "lr", "time", "data_time", "grad_norm")
 #: What `window_size` may be beside a number.
 _WINDOWS = ("epoch", "global")
-_FORMATS = {"lr": "{:.4e}", "time": "{:.4f}", "data_time": "{:.4f}", "memory": "{}"}
+_FORMATS = dict.fromkeys(("base_lr", "lr"), "{:.4e}") | {"memory": "{}"}
+_FORMATS |= dict.fromkeys(("time", "data_time"), "{:.4f}")
 
 
 @LOG_PROCESSORS.register_module(scope="mmengine")

@@ -28,16 +28,17 @@ class OptimizerView:
         return self.optimizer.defaults
 
     def get_lr(self) -> dict[str, list[float]]:
-        """Learning rates: `lr` per group, `base_lr` of a group without multipliers.
+        """Learning rates: `lr` per group, and of several `base_lr`, that of one without multipliers.
 
-        The first group's rate may be that of a multiplier, so `base_lr` is that of a group
-        which started at the optimizer's own default.
+        It is that of a group which started at the optimizer's own default.
         """
         groups = self.param_groups
+        rates = {"lr": [g["lr"] for g in groups]}
+        if len(groups) == 1:
+            return rates
         default = self.optimizer.defaults.get("lr")
         plain = [g for g in groups if g.get("initial_lr", g["lr"]) == default]
-        first = (plain or groups)[0]["lr"]
-        return {"lr": [g["lr"] for g in groups], "base_lr": [first]}
+        return {"base_lr": [(plain or groups)[0]["lr"]], **rates}
 
     def get_momentum(self) -> dict[str, list[float]]:
         """Momentum (or first beta) per group."""

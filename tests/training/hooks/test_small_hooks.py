@@ -143,7 +143,9 @@ def test_position_rates_and_losses_stand_in_the_message_hub():
     hook.after_train_iter(runner, 0, outputs={"loss": torch.tensor(3.0)})
     hub = runner.message_hub
     assert [hub.get_info(k) for k in ("seed", "epoch", "iter", "max_iters")] == [7, 1, 10, 30]
-    assert hub.get_scalar("train/lr").current() == 0.5
+    # the first group's, and that of the config, as MMEngine logs them
+    assert hub.get_scalar("train/lr").current() == 0.1
+    assert hub.get_scalar("train/base_lr").current() == 0.5
     assert hub.get_scalar("train/loss").current() == 3.0
 
 
