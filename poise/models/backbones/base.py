@@ -69,7 +69,9 @@ class _Ready(ABCMeta):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         network = super().__call__(*args, **kwargs)
-        return network.train(network.training)
+        # MMPose's own return nothing
+        network.train(network.training)
+        return network
 
 
 class BaseBackbone(BaseModule, metaclass=_Ready):

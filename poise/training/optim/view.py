@@ -28,7 +28,7 @@ class OptimizerView:
         return self.optimizer.defaults
 
     def get_lr(self) -> dict[str, list[float]]:
-        """Learning rates: `lr` of each group; of several also `base_lr`, of one without multipliers.
+        """Learning rates: `lr` per group; of several `base_lr`, too, of one without multipliers.
 
         It is that of a group which started at the optimizer's own default.
         """

@@ -213,6 +213,19 @@ def test_a_backbone_of_a_user_freezes_its_stages_from_the_start():
     assert (net.training, net.norm.training) == (True, False)
 
 
+def test_a_backbone_whose_train_returns_nothing_is_one():
+    """As MMPose's own have it, and those that were written after them."""
+
+    class Own(BaseBackbone):
+        def train(self, mode=True):
+            super().train(mode)
+
+        def forward(self, x):
+            return (x,)
+
+    assert isinstance(Own(), Own)
+
+
 @pytest.mark.parametrize("size", [(96, 96), (256, 192), (224, 224)])
 def test_windows_of_swin_v2_need_not_fill_its_maps(size):
     net = SwinTransformerV2(size, embed_dim=8, depths=(2, 2, 2, 2), num_heads=(1, 2, 2, 2)).eval()
