@@ -5,13 +5,14 @@ Nothing is downloaded here; `poise.zoo.downloads.hub` does that.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from poise._files import is_file
-from poise.errors import ConfigError
+from poise.errors import CheckpointError, ConfigError
 from poise.zoo.places import cache_folder, named_folders
 
 __all__ = [
@@ -21,14 +22,19 @@ __all__ = [
     "HubModel",
     "hub_model",
     "is_foreign",
+    "pieces_of",
     "shared_home",
     "split_part",
 ]
 
 #: what a folder of transformers has
 CONFIG = "config.json"
+#: end of the name of a list that says in which piece each tensor of a large model is
+INDEX = ".index.json"
 #: files of weights, the best first
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+WEIGHTS = tuple(
+    name + end for name in ("model.safetensors", "pytorch_model.bin") for end in ("", INDEX)
+)
 
 
 #: Start of the names of models on the hub.
@@ -89,12 +95,16 @@ class HubModel:
         return cache_folder() / "huggingface" / self.name / self.revision.replace("/", "--")
 
     def local_copy(self, file: str) -> Path | None:
-        """A file of the model that is on this machine: Poise's copy, or one of other programs."""
+        """A file of the model that is on this machine: Poise's copy, or one of other programs.
+
+        A list of pieces counts where all of them are beside it.
+        """
         own = [folder / self.name for folder in named_folders()]
         theirs = [folder for folder in (self._snapshot(),) if folder is not None]
         for folder in (*own, self.folder, *theirs):
-            if is_file(folder / file):
-                return folder / file
+            path = folder / file
+            if is_file(path) and all(map(is_file, pieces_of(path))):
+                return path
         return None
 
     def _snapshot(self) -> Path | None:
@@ -106,6 +116,26 @@ class HubModel:
             reference.read_text(encoding="utf-8").strip() if is_file(reference) else self.revision
         )
         return cache / "snapshots" / commit
+
+
+def pieces_of(path: Path) -> list[Path]:
+    """Files beside a list of pieces that together are its weights; none of another file.
+
+    Raises:
+        CheckpointError: a list that is none, or that names files elsewhere.
+    """
+    if not path.name.endswith(INDEX):
+        return []
+    try:
+        names = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
+        if not names or any(Path(name).name != name for name in names):
+            raise ValueError(f"it names {names}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"cannot read {path} as a list of pieces: expected a 'weight_map' of tensors and files "
+            f"beside it ({type(error).__name__}: {error})"
+        ) from error
+    return [path.with_name(name) for name in names]
 
 
 def _shared_cache() -> Path:

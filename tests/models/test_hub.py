@@ -5,6 +5,7 @@ Large files lead elsewhere, and the answer that leads there says their SHA-256.
 
 import hashlib
 import http.server
+import json
 import os
 import shutil
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load, save
 from typer.testing import CliRunner
 
 import poise
@@ -142,6 +144,26 @@ def test_the_command_line_fetches_a_model_whole(hub, monkeypatch, tmp_path):
     here = run.invoke(app, ["download", MODEL]).stdout.strip()
     assert here.endswith("model.safetensors")
     assert run.invoke(app, ["path", MODEL]).stdout.strip() == here
+    monkeypatch.setenv("POISE_OFFLINE", "1")
+    assert same(poise.load_model(MODEL))
+
+
+def test_a_model_in_pieces_is_fetched_whole(hub, monkeypatch):
+    state = load(hub.files.pop("model.safetensors"))
+    keys = sorted(state)
+    parts = {"a.safetensors": keys[::2], "b.safetensors": keys[1::2]}
+    for name, own in parts.items():
+        hub.files[name] = save({key: state[key] for key in own})
+    where = {key: name for name, own in parts.items() for key in own}
+    hub.files["model.safetensors.index.json"] = json.dumps({"weight_map": where}).encode()
+    assert same(poise.load_model(MODEL))
+    index = default_weights(MODEL)
+    hub.asked.clear()
+    index.with_name("b.safetensors").unlink()
+    # with a piece that lacks the model is not here
+    assert default_weights(MODEL) is None
+    assert same(poise.load_model(MODEL))
+    assert [asked for asked in hub.asked if asked.startswith("GET /cdn")] == ["GET /cdn/b.safetensors"]
     monkeypatch.setenv("POISE_OFFLINE", "1")
     assert same(poise.load_model(MODEL))
 

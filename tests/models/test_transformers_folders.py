@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import poise
 from poise.errors import CheckpointError, ConfigError, FileMissingError
@@ -225,7 +226,40 @@ class TestKeypoints:
         assert poise.build_model(f"{folder}#mpii").dataset_meta["dataset_name"] == "mpii"
 
 
+def in_pieces(folder):
+    """Put the weights of a folder into two files and a list of them, as large models have it."""
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    where = {key: names[i % 2] for i, key in enumerate(state)}
+    for name in names:
+        save_file({key: state[key] for key in state if where[key] == name}, folder / name)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+    return names
+
+
 class TestFolders:
+    def test_weights_in_pieces_are_those_of_one_file(self, folder, tmp_path):
+        in_pieces(folder)
+        model, whole = poise.load_model(f"{folder}#ap10k"), poise.load_model(f"{TINY}#ap10k")
+        for key, value in whole.state_dict().items():
+            assert torch.equal(value, model.state_dict()[key]), key
+        convert(folder, tmp_path / "one.safetensors")
+        assert poise.load_model(tmp_path / "one.safetensors").dataset_meta["num_keypoints"] == 17
+
+    def test_a_piece_that_lacks_is_named(self, folder):
+        names = in_pieces(folder)
+        (folder / names[1]).unlink()
+        with pytest.raises(CheckpointError, match=f"of its 2 pieces {names[1]} is not in {folder}"):
+            poise.load_model(folder)
+
+    @pytest.mark.parametrize("text", ["{", "[]", '{"weight_map": {"a": "../b.safetensors"}}'])
+    def test_a_list_of_pieces_that_is_none_is_refused(self, folder, text):
+        in_pieces(folder)
+        (folder / "model.safetensors.index.json").write_text(text)
+        with pytest.raises(CheckpointError, match="as a list of pieces: expected a 'weight_map'"):
+            poise.load_model(folder)
+
     def test_a_folder_without_settings_says_what_it_has(self, tmp_path):
         (tmp_path / "notes.txt").touch()
         with pytest.raises(

@@ -20,7 +20,7 @@ from poise.models.weights.experts import has_experts, of_dataset
 from poise.models.weights.keys import strip_prefix, with_versions
 from poise.models.weights.sources import locate
 from poise.zoo.downloads.fetching import hash_in_name
-from poise.zoo.hub import split_part
+from poise.zoo.hub import pieces_of, split_part
 
 __all__ = ["read_checkpoint", "read_state_dict", "state_dict_of"]
 
@@ -68,6 +68,9 @@ def _part(content: dict[str, Any], dataset: str, path: Path) -> dict[str, Any]:
 def _read(path: Path, map_location: Any) -> dict[str, Any]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path, map_location)
+    pieces = pieces_of(path)
+    if pieces:
+        return {"state_dict": _joined(path, pieces, map_location), "meta": {}}
     try:
         content = _read_pickle(path, map_location)
     except CheckpointError as error:
@@ -84,6 +87,20 @@ def _read(path: Path, map_location: Any) -> dict[str, Any]:
             f"expected a dict"
         )
     return content if isinstance(content, dict) else dict(content)
+
+
+def _joined(path: Path, pieces: list[Path], map_location: Any) -> dict[str, Tensor]:
+    """Weights of all pieces that a list names."""
+    missing = [piece.name for piece in pieces if not piece.is_file()]
+    if missing:
+        raise CheckpointError(
+            f"cannot read {path}: of its {len(pieces)} pieces {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not in {path.parent}; download the model again"
+        )
+    state: dict[str, Tensor] = {}
+    for piece in pieces:
+        state |= state_dict_of(_read(piece, map_location), str(piece))
+    return state
 
 
 def _why(path: Path) -> str:

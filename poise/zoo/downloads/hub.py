@@ -19,7 +19,7 @@ from poise.errors import CheckpointError
 from poise.zoo.downloads.download import TIMEOUT_S, request_for
 from poise.zoo.downloads.fetching import fetch, offline_by
 from poise.zoo.downloads.mirrors import addresses_of
-from poise.zoo.hub import WEIGHTS, HubModel, shared_home
+from poise.zoo.hub import WEIGHTS, HubModel, pieces_of, shared_home
 
 __all__ = ["access_token", "bring", "bring_weights"]
 
@@ -42,9 +42,11 @@ def bring(model: HubModel, file: str, *, optional: bool = False) -> Path | None:
     Raises:
         CheckpointError: no such model or file, one that needs leave, no network, or none allowed.
     """
-    here = model.local_copy(file)
-    if here is not None:
-        return here
+    return model.local_copy(file) or _fetched(model, file, optional=optional)
+
+
+def _fetched(model: HubModel, file: str, *, optional: bool = False) -> Path | None:
+    """As `bring`, of a file that is in none of the folders where it could be."""
     address = model.address(file)
     by = offline_by(*_OFFLINE)
     if by is not None:
@@ -82,6 +84,9 @@ def bring_weights(model: HubModel) -> Path:
     for file in WEIGHTS:
         found = bring(model, file, optional=may_ask)
         if found is not None:
+            for piece in pieces_of(found):
+                if not is_file(piece):
+                    _fetched(model, piece.name)
             return found
     raise CheckpointError(
         f"{model.name} has no weights that can be read: expected {' or '.join(WEIGHTS)} at "

@@ -9,7 +9,7 @@ from poise._files import is_file
 from poise.config import Config
 from poise.errors import CheckpointError, ConfigError, PoiseError
 from poise.zoo.downloads.hub import bring
-from poise.zoo.hub import CONFIG, WEIGHTS, hub_model, split_part
+from poise.zoo.hub import CONFIG, WEIGHTS, hub_model, pieces_of, split_part
 from poise.zoo.huggingface import sapiens2, vitpose
 from poise.zoo.parts.assembly import Tree
 
@@ -122,8 +122,7 @@ def folder_weights(source: str) -> Path | None:
             transformers_config(source)
             has = ", ".join(sorted(p.name for p in folder.iterdir())[:12])
             raise CheckpointError(
-                f"{folder} has no weights: expected {' or '.join(WEIGHTS)}, it has {has}; several "
-                "pieces are joined by save_pretrained(..., max_shard_size='100GB') of transformers"
+                f"{folder} has no weights: expected {' or '.join(WEIGHTS)}, it has {has}"
             )
         return None
     return found if dataset is None else found.with_name(f"{found.name}#{dataset}")
