@@ -32,13 +32,15 @@ __all__ = [
     "Tiles",
     "Weights",
     "command_group",
+    "drawn",
+    "lifter_of",
     "open_inferencer",
     "parse_offsets",
     "refuse_drawn",
 ]
 
-#: What `--save` draws, or measures by the pictures.
-_DRAWN = ("image", "video", "sheet", "yolo", "show")
+#: What `--save` draws, and what it writes in parts of the pictures' sides.
+_DRAWN, _MEASURED = ("image", "video", "sheet", "show"), ("yolo",)
 
 Model = Annotated[
     str,
@@ -182,8 +184,13 @@ def parse_offsets(texts: list[str] | None) -> dict[str, int]:
     return found
 
 
+def drawn(save: str, kinds: tuple[str, ...] = _DRAWN) -> str:
+    """What of `--save` only a picture can show, separated by commas."""
+    return ",".join(name for name in kinds if name in save.replace(" ", "").split(","))
+
+
 def refuse_drawn(save: str, reason: str) -> None:
-    """Stop where `--save` names what only a picture can show.
+    """Stop where `--save` names what needs the pictures.
 
     Args:
         save: value of the option.
@@ -194,9 +201,22 @@ def refuse_drawn(save: str, reason: str) -> None:
     """
     from poise.errors import ArgumentError
 
-    drawn = [name for name in _DRAWN if name in save.replace(" ", "").split(",")]
-    if drawn:
-        raise ArgumentError(f"--save {','.join(drawn)} needs the pictures, {reason}")
+    found = drawn(save, (*_DRAWN, *_MEASURED))
+    if found:
+        raise ArgumentError(f"--save {found} needs the pictures, {reason}")
+
+
+def lifter_of(lift: str | None, weights: str | None) -> dict[str, Any] | None:
+    """What `lift=` takes, of `--lift` and `--lift-weights`.
+
+    Raises:
+        ArgumentError: weights alone.
+    """
+    from poise.errors import ArgumentError
+
+    if lift is None and weights is not None:
+        raise ArgumentError("--lift-weights are those of the lifter that --lift names; give both")
+    return None if lift is None else {"model": lift, "weights": weights}
 
 
 def _say_model(inferencer: Any, boxes_given: bool) -> None:

@@ -12,6 +12,7 @@ import typer
 from poise._words import counted
 from poise.cli import options
 from poise.cli.interrupts import INTERRUPTED, Patience
+from poise.errors import ArgumentError, DataError
 
 __all__ = ["predict"]
 
@@ -117,14 +118,17 @@ def predict(
     picture unless a detector for them is named or was fetched before. A picture in which nobody
     is gets an empty result. Ctrl-C ends a run early; what was written stays readable.
     """
-    from poise.errors import ArgumentError
     from poise.inference import open_sources
 
     if boxes is not None and box:
         raise ArgumentError("--box and --boxes both say where people are; give one of them")
     if tiles is not None and (boxes is not None or box):
         raise ArgumentError("--tiles are for a detector, and boxes are given; give one of them")
+    styled = style != "mmpose" or draw_heatmaps or draw_covariances
+    _check_saving(save, layout, draw=draw, show=show, styled=styled)
     given: Any = str(boxes) if boxes else _parse_boxes(box)
+    who = _parse_follow(follow) if follow else None
+    lifter = options.lifter_of(lift, lift_weights)
     sources = list(open_sources(inputs, timeout=timeout))
     if draw_covariances and "ellipses" not in style:
         style = f"{style},ellipses"
@@ -147,9 +151,9 @@ def predict(
         boxes=given,
         batch_size=batch_size,
         detector_every=detector_every,
-        track={"follow": _parse_follow(follow)} if follow else track,
+        track={"follow": who} if follow else track,
         smooth=smooth,
-        lift={"model": lift, "weights": lift_weights} if lift else None,
+        lift=lifter,
         keypoint_threshold=keypoint_threshold,
         flip_test=flip_test,
         heatmaps=draw_heatmaps,
@@ -167,6 +171,23 @@ def predict(
     elif given is not None:
         nobody = "no boxes were given; --box x1,y1,x2,y2 says where a person is"
     _say_end(tally, group, out, nobody)
+
+
+def _check_saving(save: str, layout: str, *, draw: bool, show: bool, styled: bool) -> None:
+    """See that what is saved agrees with the other options.
+
+    Raises:
+        ArgumentError: it does not.
+    """
+    if styled and not (show or options.drawn(save) or (draw and save == "auto")):
+        raise ArgumentError(
+            "--style, --draw-heatmaps and --draw-covariances say how poses are drawn, and nothing "
+            "is: add image or video to --save, or leave them out (--covariances writes numbers)"
+        )
+    if not draw and options.drawn(save):
+        raise ArgumentError(f"--no-draw and --save {options.drawn(save)} exclude each other")
+    if layout != "poise" and save != "auto" and "json" not in save:
+        raise ArgumentError(f"--format {layout} is for JSON files, and --save {save} has none")
 
 
 def _open_group(save: str, *, show: bool, draw: bool, folder: Path, layout: str, style: str) -> Any:
@@ -262,8 +283,6 @@ def _say_end(tally: _Tally, group: Any, out: Path, nobody: str) -> None:
 
 def _parse_follow(text: str) -> Any:
     """Id or numbers of a text such as "3", "120,80" or "10,20,110,220"."""
-    from poise.errors import DataError
-
     try:
         numbers = [float(v) for v in text.split(",")]
     except ValueError:
@@ -275,19 +294,14 @@ def _parse_follow(text: str) -> Any:
 
 def _parse_boxes(texts: list[str] | None) -> Any:
     """["10,20,110,220"] -> [[10.0, 20.0, 110.0, 220.0]]."""
-    from poise.errors import DataError
-
-    if not texts:
-        return None
     parsed = []
-    for text in texts:
+    for text in texts or ():
         try:
-            parsed.append([float(v) for v in text.split(",")])
+            x1, y1, x2, y2 = map(float, text.split(","))
         except ValueError as error:
             raise DataError(f"--box takes four numbers x1,y1,x2,y2, got '{text}'") from error
-    if any(len(b) != 4 for b in parsed):
-        raise DataError(f"--box takes four numbers x1,y1,x2,y2, got {' and '.join(texts)}")
-    return parsed
+        parsed.append([x1, y1, x2, y2])
+    return parsed or None
 
 
 def _with_progress(results: Any, sources: list[Any]) -> Any:

@@ -9,6 +9,7 @@ import typer
 
 from poise._words import counted
 from poise.cli import options
+from poise.errors import ArgumentError
 
 __all__ = ["smooth"]
 
@@ -50,7 +51,7 @@ def smooth(
         save, "which `poise smooth` does not read; `poise predict ... --smooth` draws smooth poses"
     )
     sinks = open_sinks(save, out)
-    lifter = {"model": lift, "weights": lift_weights} if lift else None
+    lifter = options.lifter_of(lift, lift_weights)
     stages = build_stages(track=track, smooth=_spec(method, window, max_gap), lift=lifter)
     frames = filled = 0
     came_from: dict[str, Path] = {}
@@ -73,7 +74,10 @@ def smooth(
 
 def _spec(method: str, window: int | None, max_gap: int | None) -> Any:
     """What `build_smoother` takes; None for no smoothing."""
-    if method == "none":
-        return None
-    options = {"window": window, "max_gap": max_gap}
-    return {"type": method, **{k: v for k, v in options.items() if v is not None}}
+    given = {"window": window, "max_gap": max_gap}
+    given = {name: value for name, value in given.items() if value is not None}
+    if method != "none":
+        return {"type": method, **given}
+    if given:
+        raise ArgumentError("--window and --max-gap are for smoothing, and --method none has none")
+    return None

@@ -45,7 +45,7 @@ PICTURE = ("predict", "data/images/1.png")
     ("args", "texts"),
     [
         ((*PICTURE, "--model", "rtmpose-tt"), ["neither a config file nor the name of a model"]),
-        ((*PICTURE, "--box", "1,2,3"), ["--box takes four numbers x1,y1,x2,y2, got 1,2,3"]),
+        ((*PICTURE, "--box", "1,2,3"), ["--box takes four numbers x1,y1,x2,y2, got '1,2,3'"]),
         ((*PICTURE, "--box", "1,2,x,4"), ["--box takes four numbers x1,y1,x2,y2, got '1,2,x,4'"]),
         ((*PICTURE, "--device", "gpu"), ["device 'gpu' cannot be used; expected auto, cpu, cuda"]),
         ((*PICTURE, "--device", "mps:7"), ["device 'mps:7' cannot be used"]),

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from poise.cli.predict import predict as command
-from poise.errors import DataError
+from poise.errors import ArgumentError, DataError
 from poise.inference import SINKS
 
 PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "astronaut.png"
@@ -101,6 +101,26 @@ def test_folder_of_results_that_is_a_file_is_refused_before_anything_runs(run, t
     (tmp_path / "out").write_text("")
     with pytest.raises(DataError, match="is a file"):
         run("nowhere.jpg", "--out", tmp_path / "out", "-m", "not-even-a-model")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--lift-weights", "lifter.pth"], "of the lifter that --lift names; give both"),
+        (["--no-draw", "--save", "image,json"], "--no-draw and --save image exclude each other"),
+        (["--format", "mmpose", "--save", "csv"], "--format mmpose is for JSON files, and --save"),
+        (["--style", "openpose", "--save", "json"], "add image or video to --save"),
+        (["--no-draw", "--draw-covariances"], "--covariances writes numbers"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(run, args, said):
+    with pytest.raises(ArgumentError, match=said):
+        run(PHOTO, *args)
+
+
+def test_what_is_not_drawn_may_go_without_drawing(run, tmp_path):
+    done = run(PHOTO, "--no-draw", "--save", "yolo", "--out", tmp_path / "out", *SMALL)
+    assert done.exit_code == 0
 
 
 def test_somebody_followed_who_is_not_there_is_named(run, clip, tmp_path):
