@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
-from poise.errors import DataError
+from poise.errors import DataError, PoiseError
 
 __all__ = [
     "BROKEN_ZIP",
@@ -165,6 +165,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
+    except PoiseError:
+        # such as that something to be read is missing
+        raise
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from poise.errors import ArgumentError, ConfigError, UnknownNameError, one_of
 
 __all__ = ["export"]
 
@@ -22,6 +25,8 @@ _ENDINGS = {
 }
 #: Of what is no file of a network, but a page that holds one.
 PAGE_ENDING = ".html"
+#: Of files that are models, and do not belong to their names.
+_MODEL_ENDINGS = (".py", ".json", ".yaml", ".yml", ".safetensors", ".onnx")
 
 
 def export(
@@ -122,33 +127,35 @@ def export(
     Normalising, schema and codec are part of the file: `poise predict --model FILE.onnx` needs
     nothing else, not even torch. The file runs beside the model before it is kept.
     """
-    from poise.errors import ConfigError, UnknownNameError, one_of
+    from poise.config.reader import SUFFIXES
+    from poise.export import export_page
     from poise.export.forms.writers import files_of, writer_of
     from poise.models.build import load_model
-    from poise.zoo.whole import is_whole_model
 
     if backend is not None:
         one_of(backend, _ENDINGS, "--backend", UnknownNameError)
+    _check_pictures(data, calibration, images, max_drop, int8=int8, check=check)
+    title = _title_of(model)
     if out is None:
-        ending = _ENDINGS[backend or "onnxruntime"]
-        out = Path(f"{Path(model).name.removesuffix('.py')}{'-int8' if int8 else ''}{ending}")
+        out = Path(f"{title}{'-int8' if int8 else ''}{_ENDINGS[backend or 'onnxruntime']}")
     page = out.suffix.lower() == PAGE_ENDING
+    _check_page(out, backend, detector, embed_runtime)
     if not page:
-        _refuse_page_options(out, detector, embed_runtime)
         writer_of(out)
     files = files_of(out)
-    if page and Path(model).suffix.lower() == ".onnx":
-        changed = half or int8 or any((weights, backend, calibration, data, max_drop, candidates))
-        _page_of_file(Path(model), out, detector, embed_runtime, changed=changed)
+    changed = half or int8 or not check or any((weights, data, candidates))
+    if _is_written(model, out, changed=changed):
+        export_page(model, out, detector=detector, runtime=embed_runtime, title=title)
+        _tell_use(out, files)
         return
-    if weights is None and Path(model).is_file() and not is_whole_model(model):
+    if weights is None and Path(model).suffix in SUFFIXES and Path(model).is_file():
         raise ConfigError(
             f"'{model}' says nothing about weights, and a file without trained ones is of no use; "
             "give the checkpoint with --weights FILE.pth"
         )
     from poise.cli.export_report import tell
     from poise.cli.terminal import counting
-    from poise.export import Pictured, export_model, export_page
+    from poise.export import Pictured, export_model
     from poise.inference.detectors import NanoDetDetector
 
     embedded = model == "nanodet" and weights is None
@@ -156,7 +163,6 @@ def export(
     given = [_pictures(source, network, images) for source in (data, calibration)]
     write: Any = export_model
     if page:
-        title = Path(model).name.removesuffix(".py")
         write = partial(export_page, detector=detector, runtime=embed_runtime, title=title)
     with counting("looking at pictures") as tick:
         pictured = Pictured(*given, max_drop, backend, tick)
@@ -178,7 +184,7 @@ def _tell_use(out: Path, files: Sequence[Path], *, embedded: bool = False) -> No
     from poise.runtimes import read_metadata
 
     use = _USED_BY.get(read_metadata(out).get("kind", "boxes"), "--model")
-    how = f"; poise predict PICTURE {use} {out}"
+    how = f"; poise predict PICTURE {use} {shlex.quote(str(out))}"
     if out.suffix.lower() == PAGE_ENDING:
         how = "; open it in a browser"
     elif embedded and out.suffix != ".onnx":
@@ -188,33 +194,80 @@ def _tell_use(out: Path, files: Sequence[Path], *, embedded: bool = False) -> No
     typer.echo(f"{' and '.join(map(str, files))}, {size:.1f} MB{how}")
 
 
-def _refuse_page_options(out: Path, *given: Any) -> None:
-    from poise.errors import ArgumentError
+def _title_of(model: str) -> str:
+    """What a model is called, of its name or file."""
+    name = Path(model).name
+    return name.removesuffix(next((end for end in _MODEL_ENDINGS if name.endswith(end)), ""))
 
-    if any(value is not None for value in given):
+
+def _check_pictures(
+    data: Path | None,
+    calibration: Path | None,
+    images: Path | None,
+    max_drop: float | None,
+    *,
+    int8: bool,
+    check: bool,
+) -> None:
+    """See that no option of real pictures would be passed over.
+
+    Raises:
+        ArgumentError: one would.
+    """
+    if calibration is not None and not int8:
+        raise ArgumentError("--calibration is for --int8; --data compares file and model")
+    if images is not None and data is None and calibration is None:
+        raise ArgumentError("--images is the folder of an annotation file; name that by --data")
+    if max_drop is not None and not (check and (data or int8)):
+        raise ArgumentError(
+            "--max-drop is what the file may lose on --data; give that, and no --no-check"
+        )
+
+
+def _check_page(out: Path, backend: str | None, *of_pages: Any) -> None:
+    """See that options suit a page, or a file.
+
+    Raises:
+        ArgumentError: they do not.
+    """
+    if out.suffix.lower() == PAGE_ENDING:
+        if backend not in (None, "onnxruntime"):
+            raise ArgumentError(
+                f"'{out}' is a page, which browsers run by ONNX Runtime; --backend {backend} is for "
+                f"files {_ENDINGS[backend]}"
+            )
+    elif any(value is not None for value in of_pages):
         raise ArgumentError(
             f"--detector and --embed-runtime are of web pages, --out FILE{PAGE_ENDING}; got '{out}'"
         )
 
 
-def _page_of_file(
-    model: Path, out: Path, detector: str | None, runtime: Path | None, *, changed: Any
-) -> None:
-    """The page of a file that was exported before.
+def _is_written(model: str, out: Path, *, changed: Any) -> bool:
+    """Whether the model is a file that was exported before, of which a page is made.
+
+    Args:
+        model: name or file.
+        out: what is to be written.
+        changed: options of the export itself were given.
 
     Raises:
-        ArgumentError: options of the export itself.
+        ArgumentError: another file of that kind, or such options.
     """
-    from poise.errors import ArgumentError
-    from poise.export import export_page
+    from poise.runtimes import is_exported_name
 
+    if not is_exported_name(model):
+        return False
+    if out.suffix.lower() != PAGE_ENDING or Path(model).suffix.lower() != ".onnx":
+        raise ArgumentError(
+            f"'{model}' is an exported file; only .onnx becomes something else, a page, --out "
+            f"FILE{PAGE_ENDING}. Give the model itself: a name or a config"
+        )
     if changed:
         raise ArgumentError(
             f"'{model}' is written already: give options of the export, such as --half, to the one "
             "that writes it, or here the model itself in its place"
         )
-    export_page(model, out, detector=detector, runtime=runtime, title=model.stem)
-    _tell_use(out, [out])
+    return True
 
 
 def _pictures(source: Path | None, network: Any, images: Path | None) -> Any:

@@ -8,10 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from errno import EISDIR
 from pathlib import Path
 from typing import Any
 
-from poise.errors import ArgumentError, ConfigError, DataError
+from poise._files import put_in_place, writing
+from poise.errors import ArgumentError, ConfigError, DataError, PoiseError
 from poise.export.checks.accuracy import MAX_DROP, MAX_DROP_INT8, Trial
 from poise.export.checks.looking import Tick, ignored, looker_of
 from poise.export.checks.parity import TOLERANCE, TOLERANCE_HALF, Report, compare
@@ -24,7 +26,7 @@ from poise.export.plans.kinds import plan_of
 from poise.export.plans.one_stage import CANDIDATES
 from poise.export.plans.plan import Plan
 from poise.inference.detectors import NanoDetDetector
-from poise.runtimes import open_session, runtime_of
+from poise.runtimes import RUNTIMES, open_session, runtime_of
 
 __all__ = ["Pictured", "export_detector", "export_for_session", "export_model", "export_onnx"]
 
@@ -94,9 +96,12 @@ def export_model(
     path = Path(path)
     writer_of(path)
     files_of(path)
+    given = candidates
     if candidates is None and path.suffix.lower() in _FIXED_SHAPES:
         candidates = CANDIDATES
     plan = plan_of(model, candidates=candidates)
+    if given is not None and not plan.metadata.get("candidates"):
+        raise ArgumentError(f"--candidates is for RTMO; {plan.title()} has no such points")
     return _write(plan, path, check=check, half=half, int8=int8, pictured=pictured)
 
 
@@ -113,13 +118,14 @@ def _write(
     """Write what a plan says; see `export_model`. `poses`: compare them, not outputs alone."""
     pictured = pictured or Pictured()
     _check_options(path, pictured, half=half, int8=int8)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with _whole_files(path) as place:
         if int8:
             return _write_int8(plan, place, pictured, check=check)
         writer_of(path)(plan, place, half=half)
         tolerance = TOLERANCE_HALF if half else TOLERANCE
-        report = compare(plan, place, tolerance=tolerance, poses=poses) if check else Report()
+        report = Report()
+        if check:
+            report = compare(plan, place, pictured.runtime, tolerance=tolerance, poses=poses)
         if pictured.data is None:
             return report
         return _tried(plan, place, report, pictured, check=check)
@@ -131,9 +137,12 @@ def _check_options(path: Path, pictured: Pictured, *, half: bool, int8: bool) ->
     Raises:
         ArgumentError: they do not.
     """
-    own, ending = runtime_of(path), path.suffix.lower()
-    if pictured.runtime not in (None, own) and ending != ".onnx":
-        raise ArgumentError(f"a file {ending} is run by {own}, not by {pictured.runtime}")
+    ending = path.suffix.lower()
+    fitting = RUNTIMES if ending == ".onnx" else (runtime_of(path),)
+    if pictured.runtime not in (None, *fitting):
+        raise ArgumentError(
+            f"a file {ending} is run by {' or '.join(fitting)}, not by {pictured.runtime}"
+        )
     if int8 and half:
         raise ArgumentError("give --int8 or --half, not both")
     if int8 and ending not in INT8_ENDINGS:
@@ -200,15 +209,19 @@ def _whole_files(path: Path) -> Iterator[Path]:
 
     Some forms are two files, which find one another by their names.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    with writing(path):
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, "it is a folder", str(path))
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield folder / path.name
         # the file of the name itself last: who sees it sees all
-        for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):
-            file.replace(path.parent / file.name)
+        with writing(path):
+            for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):
+                put_in_place(file, path.parent / file.name)
     except OSError as error:
-        if error.filename is None:
-            # of a full disk the system says no name
+        # of a full disk the system says no name
+        if error.filename is None and not isinstance(error, PoiseError):
             raise DataError(f"cannot write {path}: {error.strerror or error}") from error
         raise
     finally:

@@ -51,6 +51,11 @@ def load_config(
     if isinstance(source, dict):
         return in_todays_words(Config(source))
     path, text = Path(source), os.fspath(source)
+    if path.suffix.lower() == ".html":
+        raise ConfigError(
+            f"'{text}' is called as web pages are, which hold a model for browsers; give the model "
+            "itself: its name or config, or the .onnx that poise export writes"
+        )
     if is_file(path):
         if path.name == CONFIG:
             _refuse_foreign(path)

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from poise.cli.export_report import tell
 from poise.cli.main import app
 from poise.export import Report
+from poise.export.checks import parity
 from poise.export.checks.agreement import Agreement
 from poise.export.checks.looking import BOXES
 from poise.inference import Inferencer
@@ -42,6 +43,16 @@ def test_only_a_command_that_works_is_advised(tmp_path):
         (["movenet-lightning", "--out", "model.engine"], "trtexec --onnx=model.onnx"),
         (["movenet-lightning", "--out", "model.mlpackage"], ".onnx runs with ONNX Runtime"),
         (["{config}", "--out", "model.onnx"], "--weights FILE.pth"),
+        (["pose.html", "--out", "y.html"], "'pose.html' is called as web pages are"),
+        (["model.onnx", "--out", "y.xml"], "'model.onnx' is an exported file; only .onnx"),
+        (["model.xml", "--out", "y.html"], "'model.xml' is an exported file; only .onnx"),
+        (["photo.png"], "'photo.png' is neither a config file nor the name"),
+        (["movenet-lightning", "--out", "y.html", "--backend", "ncnn"], "is for files .ncnn.param"),
+        (["movenet-lightning", "--out", "y.onnx", "--backend", "ncnn"], "run by onnxruntime or op"),
+        (["movenet-lightning", "--images", "."], "--images is the folder of an annotation file"),
+        (["movenet-lightning", "--max-drop", "1"], "--max-drop is what the file may lose on"),
+        (["movenet-lightning", "--calibration", "."], "--calibration is for --int8"),
+        (["movenet-lightning", "--candidates", "9"], "--candidates is for RTMO; TopdownPoseEst"),
     ],
 )
 def test_wrong_arguments_are_explained(args, said, tmp_path):
@@ -50,6 +61,34 @@ def test_wrong_arguments_are_explained(args, said, tmp_path):
     done = CliRunner().invoke(app, ["export", *(arg.format(config=config) for arg in args)])
     assert done.exit_code
     assert said in f"{done.output}{done.exception}"
+
+
+def test_a_folder_in_place_of_the_file_is_named_as_it_was_given(tmp_path):
+    (tmp_path / "m.onnx").mkdir()
+    done = CliRunner().invoke(app, ["export", "nanodet", "--out", str(tmp_path / "m.onnx")])
+    assert f"cannot write {tmp_path / 'm.onnx'}: it is a folder" in str(done.exception)
+    assert [file.name for file in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_what_is_missing_is_not_said_to_be_unwritable(tmp_path):
+    args = ["export", "nanodet", "--no-check", "--out", str(tmp_path / "m.onnx")]
+    done = CliRunner().invoke(app, [*args, "--data", str(tmp_path / "none")])
+    assert "cannot write" not in str(done.exception)
+    assert "none" in str(done.exception)
+
+
+def test_an_onnx_file_is_tried_with_the_runtime_that_it_is_for(tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    opened = []
+    usual = parity.open_session
+    monkeypatch.setattr(parity, "open_session", lambda *args: opened.append(args) or usual(*args))
+    file = tmp_path / "a b.onnx"
+    args = ["export", "movenet-lightning", "--backend", "openvino", "--out", str(file)]
+    done = CliRunner().invoke(app, args)
+    assert done.exit_code == 0, done.output
+    assert [runtime for _, runtime in opened] == ["openvino"]
+    # the advice may be pasted into a shell
+    assert f"--model '{file}'" in done.output
 
 
 def test_the_report_of_a_detector_is_about_boxes(tmp_path):

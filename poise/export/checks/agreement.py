@@ -78,16 +78,19 @@ def shaken(model: Any) -> Any:
     return other
 
 
-def agreement(model: Any, other: Any, pictures: Sequence[Array]) -> Agreement:
+def agreement(
+    model: Any, other: Any, pictures: Sequence[Array], runtime: str | None = None
+) -> Agreement:
     """Poses, or boxes of detectors, by a model and by its file or by another model.
 
     Args:
         model: that was exported.
         other: path of the file; or a model of the same kind.
         pictures: (H, W, 3) uint8 BGR.
+        runtime: that runs a file of a pose model; None: by its ending.
     """
     find, unit = _finder(model)
-    expected, found = find(model, pictures), find(other, pictures)
+    expected, found = find(model, pictures, None), find(other, pictures, runtime)
     pairs = [_paired(e, f) for e, f in zip(expected, found, strict=True)]
     apart = np.concatenate([distances.reshape(-1) for distances, _ in pairs])
     scores = np.concatenate([differences.reshape(-1) for _, differences in pairs])
@@ -103,10 +106,11 @@ def agreement(model: Any, other: Any, pictures: Sequence[Array]) -> Agreement:
     )
 
 
-def _poses(model: Any, pictures: Sequence[Array]) -> list[Found]:
+def _poses(model: Any, pictures: Sequence[Array], runtime: str | None) -> list[Found]:
     from poise.inference import Inferencer
 
-    inferencer = Inferencer(model, device="cpu", flip_test=False)
+    backend = {} if runtime is None else {"backend": runtime}
+    inferencer = Inferencer(model, device="cpu", flip_test=False, **backend)
     options: dict[str, Any] = {}
     if inferencer.needs_boxes:
         options["boxes"] = [_places(picture) for picture in pictures]
@@ -121,12 +125,12 @@ def _places(picture: Array) -> Array:
     return np.array([[0, 0, width, height], [width / 2, height / 4, width * 1.1, height]])
 
 
-def _boxes(model: Any, pictures: Sequence[Array]) -> list[Found]:
+def _boxes(model: Any, pictures: Sequence[Array], runtime: str | None) -> list[Found]:
     found = detector_of(model, categories=None).detect(list(pictures))
     return [Found(boxes[:, :4].reshape(-1, 2, 2), boxes[:, 4:].repeat(2, 1)) for boxes in found]
 
 
-def _lifted(model: Any, pictures: Sequence[Array]) -> list[Found]:
+def _lifted(model: Any, pictures: Sequence[Array], runtime: str | None) -> list[Found]:
     from poise.export.plans.lifter import track_items
     from poise.inference.lifting.networks import ExportedLifter, TorchLifter
 
@@ -135,7 +139,7 @@ def _lifted(model: Any, pictures: Sequence[Array]) -> list[Found]:
     return [Found(pose, np.zeros(pose.shape[:2])) for pose in poses]
 
 
-def _finder(model: Any) -> tuple[Callable[[Any, Sequence[Array]], list[Found]], str]:
+def _finder(model: Any) -> tuple[Callable[[Any, Sequence[Array], str | None], list[Found]], str]:
     """What finds things with a model or its file, and the unit of places."""
     from poise.models.estimators import PoseLifter
 

@@ -67,19 +67,27 @@ class Report:
     kept_parts: int = 0
 
 
-def compare(plan: Plan, path: Path, *, tolerance: float = TOLERANCE, poses: bool = True) -> Report:
+def compare(
+    plan: Plan,
+    path: Path,
+    runtime: str | None = None,
+    *,
+    tolerance: float = TOLERANCE,
+    poses: bool = True,
+) -> Report:
     """Run a file beside the model.
 
     Args:
         plan: what was written.
         path: the file.
+        runtime: that runs it; None: by its ending.
         tolerance: largest difference of an output, in parts of its largest value.
         poses: also compare poses, and measure how fast both are.
 
     Raises:
         ConfigError: it says something else.
     """
-    session, names = open_session(path, runtime_of(path)), plan.output_names()
+    session, names = open_session(path, runtime or runtime_of(path)), plan.output_names()
     differences: dict[str, Difference] = {}
     for sample in (plan.sample[:1], plan.sample, *plan.others):
         expected: Arrays = [output.numpy() for output in plan.answers(sample)]
@@ -104,13 +112,13 @@ def compare(plan: Plan, path: Path, *, tolerance: float = TOLERANCE, poses: bool
             differences[name] = own if before is None or own.share > before.share else before
     if not poses:
         return Report(tuple(differences.values()))
-    found_poses = None if plan.model is None else _compare_poses(plan.model, path)
+    found_poses = None if plan.model is None else _compare_poses(plan.model, path, runtime)
     return Report(tuple(differences.values()), found_poses, _speed(plan, session))
 
 
-def _compare_poses(model: Any, path: Path) -> Agreement:
+def _compare_poses(model: Any, path: Path, runtime: str | None) -> Agreement:
     pictures = trial_pictures()
-    found = agreement(model, path, pictures)
+    found = agreement(model, path, pictures, runtime)
     apart = found.same < 1 - _JUMPED or abs(found.model - found.file) > _JUMPED * found.model
     # made-up weights give poses that hang on the last digits, in the model itself, too
     if apart and found.same < agreement(model, shaken(model), pictures).same - _JUMPED:
