@@ -32,7 +32,7 @@ _OPTIONS: dict[str, Any] = {
     "merge_results": True,
     # who is who, and 3D
     "use_oks_tracking": False,
-    "tracking_thr": 0.3,
+    "tracking_thr": None,
     "disable_norm_pose_2d": False,
     "disable_rebase_keypoint": False,
     # pictures
@@ -196,7 +196,10 @@ class MMPoseInferencer:
 
     def _tracking(self, options: Mapping[str, Any]) -> Any:
         # the lifter tells people apart by itself where nobody asks for more
-        return bool(options["use_oks_tracking"]) and self.lifter is not None
+        if self.lifter is None or not options["use_oks_tracking"]:
+            return False
+        least = options["tracking_thr"]
+        return True if least is None else {"match": least}
 
     def _tell_detector(self, options: Mapping[str, Any]) -> None:
         if options["bboxes"] is not None:
@@ -258,6 +261,8 @@ def _filter(result: PoseResult, options: Mapping[str, Any]) -> None:
 
 
 def _with_progress(results: Iterator[PoseResult]) -> Any:
+    from rich.console import Console
     from rich.progress import track
 
-    return track(results, description="Inference")
+    # what a script prints may go elsewhere
+    return track(results, description="Inference", console=Console(stderr=True))

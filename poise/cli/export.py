@@ -233,8 +233,8 @@ def _check_page(out: Path, backend: str | None, *of_pages: Any) -> None:
     if out.suffix.lower() == PAGE_ENDING:
         if backend not in (None, "onnxruntime"):
             raise ArgumentError(
-                f"'{out}' is a page, which browsers run by ONNX Runtime; --backend {backend} is for "
-                f"files {_ENDINGS[backend]}"
+                f"'{out}' is a page, which browsers run by ONNX Runtime; --backend {backend} is "
+                f"for files {_ENDINGS[backend]}"
             )
     elif any(value is not None for value in of_pages):
         raise ArgumentError(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from poise._words import numbered
 from poise.cli.terminal import show_table
 
 if TYPE_CHECKING:
@@ -61,20 +62,23 @@ def _tell_agreement(found: Agreement) -> None:
         )
         return
     typer.echo(
-        f"{found.file} of {found.model} {things.name}, on made pictures: {found.same:.1%} of the "
-        f"{things.place}s in the same place, within {found.apart:.2g} {found.unit} and "
+        f"{found.file} of {numbered(found.model, things.name)}, on made pictures: {found.same:.1%} "
+        f"of the {things.place}s in the same place, within {found.apart:.2g} {found.unit} and "
         f"{found.scores:.1g} of the score"
     )
 
 
 def _tell_accuracy(found: Accuracy) -> None:
+    pictures, things = (
+        numbered(count, name)
+        for count, name in ((found.pictures, "pictures"), (found.people, found.things.name))
+    )
     if found.figures:
         rows = (
             (name, f"{model:.4f}", f"{file:.4f}", f"{file - model:+.4f}")
             for name, (model, file) in found.figures.items()
         )
-        title = f"{found.pictures} pictures, {found.people} {found.things.name}"
-        show_table(("metric", "model", "file", "difference"), rows, title)
+        show_table(("metric", "model", "file", "difference"), rows, f"{pictures}, {things}")
     far = sorted(found.keypoints.items(), key=lambda item: -item[1].p95)[:_ROWS]
     shown = [item for item in found.keypoints.items() if item in far]
     rows = (
@@ -85,7 +89,7 @@ def _tell_accuracy(found: Accuracy) -> None:
     show_table((found.things.place, "median", "95 %", "largest"), rows, title)
     apart = found.apart
     typer.echo(
-        f"{found.people} {found.things.name} in {found.pictures} pictures: file and model are "
+        f"{things} in {pictures}: file and model are "
         f"{apart.median:.2f} px apart in the median, {apart.p95:.2f} px in 95 of 100, "
         f"{apart.largest:.2f} px at most; likeness (OKS) {found.likeness:.4f}"
     )

@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
+
+import typer
+
+from poise.report.text import aligned
 
 __all__ = ["counting", "show_table", "tracked"]
 
@@ -51,12 +55,7 @@ def tracked(items: Iterable[T], name: str) -> Iterable[T]:
     return track(items, name, console=Console(stderr=True), transient=True)
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """Draw a table; `poise.report.text` has plain ones."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns, title=title or None)
-    for row in rows:
-        table.add_row(*map(str, row))
-    Console().print(table)
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
+    """Print a table whose columns but the first end flush, below its title."""
+    lines = aligned([columns, *rows], right=range(1, len(columns)))
+    typer.echo("\n".join([title, *lines] if title else lines))

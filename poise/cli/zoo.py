@@ -87,7 +87,7 @@ def search(
     """Find models that have all words in name, short names, task or datasets."""
     wanted = [word.lower() for word in words]
     found = [m for m in models().values() if all(word in _text(m) for word in wanted)]
-    if not found:
+    if not found and not as_json:
         hint = nearest(" ".join(words), spellings()) or "; `poise zoo list` shows all"
         typer.echo(f"no model has all of: {' '.join(words)}{hint}", err=True)
         raise typer.Exit(1)

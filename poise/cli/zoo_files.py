@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from poise._files import whole_file, writing
+from poise.errors import CheckpointError, ConfigError, PoiseError
+from poise.zoo.hub import is_foreign
 
 __all__ = ["convert", "download", "path", "publish"]
 
@@ -23,14 +28,15 @@ def download(
     ] = None,
 ) -> None:
     """Fetch released weights, so that later work needs no network; prints the files."""
-    from poise.errors import PoiseError
-
     failed = 0
     # what cannot be meant is said before anything is fetched
+    several = next(filter(is_foreign, names), None)
+    if folder is not None and several is not None:
+        raise ConfigError(f"--out is for single files, and {several} has several; leave it out")
     addresses = [_address(name) for name in names]
     for name, address in zip(names, addresses, strict=True):
         try:
-            found = address if isinstance(address, Path) else _fetched(address, folder)
+            found = _kept(address, folder) if isinstance(address, Path) else _fetched(address, folder)
         except PoiseError as error:
             failed += 1
             sys.stderr.write(f"error: {name}: {error}\n")
@@ -40,9 +46,23 @@ def download(
         raise typer.Exit(1)
 
 
+def _kept(file: Path, folder: Path | None) -> Path:
+    """A file that is on this machine, copied to where it is wanted.
+
+    Raises:
+        DataError: the folder cannot be written to.
+    """
+    if folder is None:
+        return file
+    path = folder / file.name
+    if not path.is_file():
+        with writing(path), whole_file(path) as place:
+            shutil.copyfile(file, place)
+    return path
+
+
 def _fetched(address: str, folder: Path | None) -> Path:
     """File of an address, or of a model of Hugging Face's hub, whose settings come along."""
-    from poise.errors import ConfigError
     from poise.zoo import load_config
     from poise.zoo.downloads import bring_weights, fetch
     from poise.zoo.hub import hub_model, split_part
@@ -50,8 +70,6 @@ def _fetched(address: str, folder: Path | None) -> Path:
     model = hub_model(split_part(address)[0])
     if model is None:
         return fetch(address, folder)
-    if folder is not None:
-        raise ConfigError(f"--out is for single files; those of a hub's model go to {model.folder}")
     load_config(address)
     return bring_weights(model)
 
@@ -74,11 +92,13 @@ def path(
 
 def _address(name: str) -> str | Path:
     """Address of a name's weights, or their file where it is here already."""
-    from poise.errors import CheckpointError
     from poise.zoo.index import require_model
+    from poise.zoo.places import weights_file
     from poise.zoo.weights import default_weights, weights_url
 
     if name.startswith(("http://", "https://")):
+        if not weights_file(name):
+            raise CheckpointError(f"'{name}' names no file; expected https://HOST/.../FILE.pth")
         return name
     found = default_weights(name) or weights_url(name)
     if found is None:
@@ -127,7 +147,7 @@ def convert(
     if source != checkpoint:
         model = model or checkpoint
         # not beside the cached file, where nobody looks
-        out = out or Path(f"{checkpoint}.safetensors")
+        out = out or Path(f"{Path(checkpoint).name.removesuffix('.py')}.safetensors")
     typer.echo(_said(write(source, out, model=model, half=half)))
 
 

@@ -206,6 +206,25 @@ def test_inferencer_lifts_to_3d(clip, tmp_path):
     assert (tmp_path / "vis/clip.mp4").stat().st_size > 0
 
 
+def test_inferencer_hands_on_from_when_people_are_the_same(monkeypatch):
+    lifter = poise.build_model("image-pose-lift_tcn_8xb64-200e_h36m").eval()
+    inferencer = MMPoseInferencer("movenet-lightning", pose3d=lifter, device="cpu")
+    seen = []
+    predict = lambda inputs, **options: seen.append(options["track"]) or iter(())  # noqa: E731
+    monkeypatch.setattr(inferencer.inferencer, "predict", predict)
+    for options in ({}, {"use_oks_tracking": True}, {"use_oks_tracking": True, "tracking_thr": 0.4}):
+        list(inferencer("clip.mp4", **options))
+    assert seen == [False, True, {"match": 0.4}]
+
+
+def test_progress_is_no_part_of_what_a_script_prints(capsys):
+    inferencer = MMPoseInferencer("movenet-lightning", device="cpu", show_progress=True)
+    list(inferencer(str(PHOTO), bboxes=[[HER]]))
+    said = capsys.readouterr()
+    assert "Inference" in said.err
+    assert not said.out
+
+
 def test_inferencer_names_cameras_by_number():
     inferencer = MMPoseInferencer("movenet-lightning", det_model="whole_image", device="cpu")
     with pytest.raises(ArgumentError, match="called 'webcam' or 'webcam:1', got 'webcam:left'"):

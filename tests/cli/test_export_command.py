@@ -96,7 +96,7 @@ def test_the_report_of_a_detector_is_about_boxes(tmp_path):
     done = CliRunner().invoke(app, args)
     assert done.exit_code == 0, done.output
     assert "upper left corner" in done.output
-    assert "1 boxes in 1 pictures" in done.output
+    assert "1 box in 1 picture:" in done.output
     for word in ("poses", "keypoint"):
         assert word not in done.output.replace("poise predict", "")
 

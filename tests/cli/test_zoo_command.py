@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from poise.cli.zoo import app
 from poise.errors import PoiseError, UnknownNameError
-from poise.zoo import names
+from poise.zoo import default_weights, names
 
 run = CliRunner().invoke
 
@@ -161,3 +161,21 @@ def test_info_counts_the_network_of_a_config_file(tmp_path):
     assert "GFLOPs      5.47 for one input" in run(app, ["info", str(file)]).output
     file.write_text("optimizer = dict(lr=1)\n")
     assert "has no `model`" in str(run(app, ["info", str(file)]).exception)
+
+
+def test_a_file_that_is_here_already_is_copied_to_where_it_is_wanted(tmp_path):
+    kept = tmp_path / "stick" / "movenet-thunder.safetensors"
+    for _ in range(2):
+        done = run(app, ["download", "movenet-thunder", "--out", str(tmp_path / "stick")])
+        assert done.output.strip() == str(kept)
+    assert kept.read_bytes() == default_weights("movenet-thunder").read_bytes()
+
+
+def test_an_address_that_names_no_file_is_refused_before_anything_is_asked():
+    done = run(app, ["download", "https://host.invalid/"])
+    assert "'https://host.invalid/' names no file" in str(done.exception)
+
+
+def test_search_without_a_find_is_json_where_that_is_asked_for():
+    done = run(app, ["search", "no-such-model", "--json"])
+    assert (done.exit_code, json.loads(done.stdout)) == (0, [])

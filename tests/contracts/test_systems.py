@@ -36,7 +36,7 @@ from poise.training.machine.environment import (
 from poise.training.run import engine
 from poise.transforms.image import stored_image
 from poise.visualization.files import write_picture
-from poise.zoo.downloads import download, locks
+from poise.zoo.downloads import download
 
 WINDOWS = SimpleNamespace(**{**vars(os), "name": "nt"})
 
@@ -195,22 +195,6 @@ def test_elsewhere_a_refusal_is_final(tmp_path):
     with pytest.raises(PermissionError):
         _files.patiently(calls)
     assert calls.times == 999
-
-
-def test_a_lock_is_given_back_though_others_look_at_it(on_windows, tmp_path, monkeypatch):
-    path = tmp_path / "lock"
-    unlink = InUse(Path.unlink, 3)
-    with locks.locked(path, on_wait=pytest.fail):
-        monkeypatch.setattr(Path, "unlink", lambda self, **more: unlink(self, **more))
-    assert unlink.times == 0
-    assert not path.exists()
-
-
-def test_a_lock_that_is_just_being_removed_is_waited_for(on_windows, tmp_path, monkeypatch):
-    opened = InUse(os.open, 3)
-    monkeypatch.setattr(locks.os, "open", opened)
-    with locks.locked(tmp_path / "lock", on_wait=pytest.fail):
-        assert opened.times == 0
 
 
 def test_only_files_open_for_writing_are_flushed(tmp_path, monkeypatch):

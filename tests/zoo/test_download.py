@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from poise.errors import CheckpointError, ConfigError
-from poise.zoo.downloads import download, fetch, locks
+from poise.zoo.downloads import download, fetch
 from poise.zoo.downloads.fetching import hash_in_name
 
 CONTENT = os.urandom(300_000)
@@ -282,7 +283,7 @@ class TestPlaces:
         def refuse(*args, **kwargs):
             raise PermissionError(30, "Read-only file system")
 
-        monkeypatch.setattr(locks.os, "open", refuse)
+        monkeypatch.setattr(os, "open", refuse)
         assert fetch(f"{server.address}/{NAME}", tmp_path) == tmp_path / NAME
         with pytest.raises(CheckpointError, match="Read-only file system"):
             fetch(f"{server.address}/other.pth", tmp_path)
@@ -342,58 +343,29 @@ class TestProcesses:
         assert names(tmp_path) == [NAME]
         assert (tmp_path / NAME).read_bytes() == CONTENT
 
-    def test_the_lock_of_a_process_that_died_does_not_hold(self, server, tmp_path):
-        done = subprocess.run(
-            [sys.executable, "-c", "import os; print(os.getpid())"],
-            capture_output=True,
-            text=True,
-            check=True,
+    def test_the_lock_of_a_process_that_was_killed_does_not_hold(self, server, tmp_path):
+        code = (
+            "import os, sys, filelock; filelock.FileLock(sys.argv[1]).acquire();"
+            "os.kill(os.getpid(), 9)"
         )
-        owner = dict(pid=int(done.stdout), host=locks.socket.gethostname(), id="x")
-        (tmp_path / f"{NAME}.lock").write_text(json.dumps(owner))
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / f"{NAME}.lock")], check=False)
         assert fetch(f"{server.address}/{NAME}", tmp_path).read_bytes() == CONTENT
         assert names(tmp_path) == [NAME]
 
-    @pytest.mark.parametrize("text", ["", '{"pid": 1, "host": "elsewhere", "id": "x"}'])
-    def test_a_lock_without_a_sign_of_life_does_not_hold(self, server, tmp_path, text):
-        lock = tmp_path / f"{NAME}.lock"
-        lock.write_text(text)
-        long_ago = time.time() - 2 * locks.STALE_S
-        os.utime(lock, (long_ago, long_ago))
-        assert fetch(f"{server.address}/{NAME}", tmp_path).read_bytes() == CONTENT
-
-    def test_a_lock_that_is_alive_holds(self, server, tmp_path, caplog):
-        owner = dict(pid=os.getpid(), host=locks.socket.gethostname(), id="x")
-        lock = tmp_path / f"{NAME}.lock"
-        lock.write_text(json.dumps(owner))
+    def test_who_waits_is_told_for_what(self, server, tmp_path, caplog):
         found = []
         waiting = threading.Thread(
             target=lambda: found.append(fetch(f"{server.address}/{NAME}", tmp_path))
         )
-        waiting.start()
-        end = time.monotonic() + 240
-        while "waiting for process" not in caplog.text and time.monotonic() < end:
-            time.sleep(0.05)
-        assert f"waiting for process {os.getpid()}" in caplog.text
-        assert not found
-        lock.unlink()
+        with FileLock(tmp_path / f"{NAME}.lock"):
+            waiting.start()
+            end = time.monotonic() + 240
+            while "waiting for" not in caplog.text and time.monotonic() < end:
+                time.sleep(0.05)
+            assert f"waiting for another process, which downloads {NAME}" in caplog.text
+            assert not found
         waiting.join(240)
         assert found == [tmp_path / NAME]
-
-    def test_signs_of_life_keep_a_lock_young(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(locks, "BEAT_S", 0.0)
-        path = tmp_path / "a.lock"
-        with locks.locked(path, lambda owner: None) as lock:
-            os.utime(path, (1, 1))
-            lock.beat()
-            assert path.stat().st_mtime > 1
-        assert not path.exists()
-
-    def test_a_lock_taken_over_is_not_given_back_by_the_old_owner(self, tmp_path):
-        path = tmp_path / "a.lock"
-        with locks.locked(path, lambda owner: None):
-            path.write_text("another's")
-        assert path.read_text() == "another's"
 
 
 def test_nothing_of_this_imports_torch():

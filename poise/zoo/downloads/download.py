@@ -16,7 +16,6 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -78,7 +77,6 @@ class Download:
         addresses: where it may come from, in the order in which they are tried.
         sha256: first digits of its hash, or all; empty where nothing is known.
         token: told to the last address, the file's own; neither to mirrors nor to where it leads.
-        beat: called again and again while data come.
         failures: addresses that failed.
     """
 
@@ -86,7 +84,6 @@ class Download:
     addresses: list[str]
     sha256: str = ""
     token: str | None = None
-    beat: Callable[[], None] = lambda: None
     failures: list[Failure] = field(default_factory=list)
 
     @property
@@ -200,7 +197,6 @@ class Download:
                 except OSError as error:
                     raise _as_full(error, self.part) from error
                 advance(len(block))
-                self.beat()
 
     def _may_resume(self, address: str, known: dict[str, Any]) -> bool:
         """Whether a part can be gone on with: the same content, or content that is checked."""
@@ -239,7 +235,6 @@ class Download:
         with self.part.open("r+b") as file:
             while block := file.read(BLOCK_BYTES):
                 digest.update(block)
-                self.beat()
             os.fsync(file.fileno())
         found = digest.hexdigest()
         if not found.startswith(self.sha256):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import re
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from poise._files import is_file
 from poise.errors import CheckpointError
 from poise.zoo.downloads.download import DiskFullError, Download
-from poise.zoo.downloads.locks import locked
 from poise.zoo.downloads.mirrors import addresses_of
 from poise.zoo.places import FOLDER_VARIABLE, cache_folder, local_copy, weights_file
 
@@ -100,16 +102,22 @@ def fetch(url: str, folder: str | PathLike[str] | None = None, *, token: str | N
 
 
 def _bring(job: Download) -> None:
-    def say(owner: str) -> None:
-        _LOG.warning("waiting for %s, which downloads %s", owner, job.path.name)
-
-    with locked(job.path.with_name(f"{job.path.name}.lock"), say) as lock:
-        if job.path.is_file():
-            return
-        _LOG.info("downloading %s to %s", job.addresses[0], job.path)
-        job.beat = lock.beat
-        if job.run():
-            return
+    lock = FileLock(f"{job.path}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        _LOG.warning("waiting for another process, which downloads %s", job.path.name)
+    with lock:
+        try:
+            if job.path.is_file():
+                return
+            _LOG.info("downloading %s to %s", job.addresses[0], job.path)
+            if job.run():
+                return
+        finally:
+            # while it is held, so that nobody else's goes; Windows keeps it while it is open
+            with suppress(PermissionError):
+                Path(lock.lock_file).unlink()
     tried = "\n".join(f"  {failure.address}: {failure.reason}" for failure in job.failures)
     raise CheckpointError(f"could not download {job.path.name}:\n{tried}\n{_by_hand(job)}")
 

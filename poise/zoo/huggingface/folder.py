@@ -9,7 +9,7 @@ from poise._files import is_file
 from poise.config import Config
 from poise.errors import CheckpointError, ConfigError, PoiseError
 from poise.zoo.downloads.hub import bring
-from poise.zoo.hub import CONFIG, WEIGHTS, hub_model, pieces_of, split_part
+from poise.zoo.hub import CONFIG, WEIGHTS, hub_model, split_part
 from poise.zoo.huggingface import sapiens2, vitpose
 from poise.zoo.parts.assembly import Tree
 
