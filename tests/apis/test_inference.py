@@ -212,7 +212,8 @@ def test_inferencer_hands_on_from_when_people_are_the_same(monkeypatch):
     seen = []
     predict = lambda inputs, **options: seen.append(options["track"]) or iter(())  # noqa: E731
     monkeypatch.setattr(inferencer.inferencer, "predict", predict)
-    for options in ({}, {"use_oks_tracking": True}, {"use_oks_tracking": True, "tracking_thr": 0.4}):
+    tracked = {"use_oks_tracking": True}
+    for options in ({}, tracked, {**tracked, "tracking_thr": 0.4}):
         list(inferencer("clip.mp4", **options))
     assert seen == [False, True, {"match": 0.4}]
 
