@@ -25,6 +25,8 @@ _DEFAULT_GAP = 5
 #: Share of a person's joints that count in full where there are covariances, and what the least
 #: sure ones count.
 _SURE, _LEAST_WEIGHT = 0.25, 0.05
+#: field -> the scores that go with it, which those of filled places follow
+_SCORES = {"keypoints": "keypoint_scores", "keypoints_3d": "keypoint_scores_3d"}
 
 
 class SmoothingStage:
@@ -175,36 +177,37 @@ class _Buffer:
         out = np.array(result.instances[name], np.float32)
         out[rows] = np.where(wanted[order], smooth[order], out[rows])
         result.instances.set_field(out, name)
-        if name == "keypoints":
-            scores = gather([(f["ids"], f["keypoint_scores"]) for f in frames], ids)[..., None]
+        score = _SCORES.get(name, "")
+        if score in result.instances:
+            scores = gather([(f["ids"], f[score]) for f in frames_with], ids)[..., None]
             line, _ = fill_gaps(
                 times, scores, known, at, max_gap=self.stage.max_gap, hold=not self.stage.lag
             )
-            _note_filled(result, rows, filled[order], line[order, :, 0])
+            given = np.array(result.instances[score])
+            given[rows] = np.where(filled[order], line[order, :, 0], given[rows])
+            result.instances.set_field(given, score)
+        if name == "keypoints":
+            _note_filled(result, rows, filled[order])
 
 
 def _without(frames: list[dict[str, Any]], name: str) -> dict[str, Any]:
     """What stands for a frame that lacks a field which others have: nobody."""
     whole = next(f for f in frames if name in f)
-    keys = (name, f"{name}:weights", f"{name}:sizes")
-    return {key: whole[key][:0] for key in ("ids", *keys)}
+    keys = ("ids", name, f"{name}:weights", f"{name}:sizes", _SCORES.get(name))
+    return {key: whole[key][:0] for key in keys if key in whole}
 
 
-def _note_filled(result: PoseResult, rows: Array, filled: Array, scores: Array) -> None:
-    """Say which keypoints were filled in, and give these the scores of the line across the gap.
+def _note_filled(result: PoseResult, rows: Array, filled: Array) -> None:
+    """Say which keypoints were filled in.
 
     Args:
         result: changed.
         rows: (N,) bool, of whom the rest speaks: n people.
         filled: (n, K) bool.
-        scores: (n, K).
     """
     flags = np.zeros((len(rows), filled.shape[1]), bool)
     flags[rows] = filled
     result.instances.set_field(flags, "keypoints_filled")
-    given = np.array(result.instances.keypoint_scores)
-    given[rows] = np.where(filled, scores, given[rows])
-    result.instances.set_field(given, "keypoint_scores")
     if "keypoint_probabilities" in result.instances:
         # those that came with the scores before
         told = np.array(result.instances.keypoint_probabilities)
@@ -243,7 +246,8 @@ def _raw(result: PoseResult, stage: SmoothingStage) -> dict[str, Any]:
     out: dict[str, Any] = {"ids": ids[named]}
     scores = np.asarray(fields.keypoint_scores, float)
     boxes = np.asarray(fields.bboxes, float)
-    out["bboxes"], out["keypoint_scores"] = boxes[named], scores[named]
+    out["bboxes"] = boxes[named]
+    out |= {s: np.asarray(fields[s], float)[named] for s in _SCORES.values() if s in fields}
     out["bbox_scores"] = np.asarray(fields.bbox_scores, float)[named]
     if "categories" in fields:
         out["categories"] = dict(zip(out["ids"].tolist(), fields.categories[named], strict=True))

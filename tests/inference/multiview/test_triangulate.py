@@ -77,6 +77,8 @@ def test_smoothing_calms_and_fills_gaps(scenes):
     assert np.isnan(raw[21].keypoints_3d[0, 9]).all()
     assert np.isfinite(smooth[21].keypoints_3d[0, 9]).all()
     assert smooth[21].instances.keypoints_filled[0, 9]
+    # which count as those around them, in space, too
+    assert smooth[21].instances.keypoint_scores_3d[0, 9] > 0.5
     assert errors_of(smooth, bodies)[0].mean() < errors_of(raw, bodies)[0].mean()
 
 
