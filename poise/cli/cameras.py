@@ -10,6 +10,7 @@ import typer
 from poise.cli import options
 from poise.cli.cameras_from_people import from_people
 from poise.cli.terminal import counting
+from poise.report.text import aligned
 
 __all__ = ["app"]
 
@@ -98,7 +99,7 @@ def show(
     if placed:
         # which also looks at the unit of lengths
         cameras = read_cameras(file, unit=unit)
-    typer.echo(f"{'camera':16}{'picture':>12}{'focal px':>10}{'lens':>18}   place, metres")
+    rows = [("camera", "picture", "focal px", "lens", "place, metres")]
     for camera in cameras:
         size = "?" if camera.size is None else f"{camera.size[0]} x {camera.size[1]}"
         count = int(np.count_nonzero(camera.distortion))
@@ -106,7 +107,8 @@ def show(
             "fisheye" if camera.fisheye else f"{count} coefficients" if count else "no distortion"
         )
         place = " ".join(f"{v:8.3f}" for v in camera.center) if placed else "not known: lenses only"
-        typer.echo(f"{camera.name:16}{size:>12}{camera.matrix[0, 0]:10.1f}{lens:>18}  {place}")
+        rows.append((camera.name, size, f"{camera.matrix[0, 0]:.1f}", lens, place))
+    typer.echo("\n".join(aligned(rows, right=(1, 2, 3))))
     if out is not None:
         write_cameras(out, cameras)
         typer.echo(f"-> {out}")

@@ -150,6 +150,12 @@ class Camera:
         """
         return self if size is None or self.size is None else self.scaled(size)
 
+    def moved(self, turn: Array, shift: Any = 0.0) -> Camera:
+        """The camera in a world whose points are turn (3, 3) @ the old ones + shift (3,)."""
+        rotation = self.rotation @ np.transpose(turn)
+        translation = self.translation - rotation @ np.broadcast_to(shift, 3)
+        return dataclasses.replace(self, rotation=rotation, translation=translation)
+
     # ---------------------------------------------------------------- points
 
     def seen(self, points: Array) -> Array:

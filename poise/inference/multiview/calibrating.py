@@ -17,6 +17,7 @@ from poise.inference.multiview.lens_calibration import LensFit, calibrate_lens
 from poise.inference.multiview.placing import Places, place_cameras
 from poise.inference.multiview.views import distinct_names
 from poise.inference.sources.opening import open_sources
+from poise.report.text import aligned
 
 __all__ = ["Calibrated", "calibrate_cameras"]
 
@@ -53,14 +54,12 @@ class Calibrated:
 
     def text(self) -> str:
         """A table, and what was left out."""
-        lines = [f"{'camera':16}{'pictures':>10}{'board in':>10}{'lens px':>9}{'place px':>10}"]
-        for v, camera in enumerate(self.cameras):
-            fit = self.lenses[v]
+        rows = [("camera", "pictures", "board in", "lens px", "place px")]
+        for v, (camera, fit) in enumerate(zip(self.cameras, self.lenses, strict=True)):
             lens = "given" if fit is None else f"{fit.error:.2f}"
             place = "-" if self.places is None else f"{self.places.errors[v]:.2f}"
-            lines.append(
-                f"{camera.name:16}{self.looked[v]:10}{self.found[v]:10}{lens:>9}{place:>10}"
-            )
+            rows.append((camera.name, str(self.looked[v]), str(self.found[v]), lens, place))
+        lines = aligned(rows, right=range(1, 5))
         lines += [f"not readable: {why}" for why in self.unreadable.values()]
         for fit in self.lenses:
             if fit is not None:

@@ -96,17 +96,12 @@ def place_cameras(
             pair = lenses[corners.cameras[i]].name, keys[corners.boards[i]]
             dropped[pair] = f"error of {errors[i]:.2f} px, the others' {middle:.2f}"
         corners = corners.without(bad)
-    placed = [_in_world(camera, boards[0]) for camera in cameras]
+    turn, shift = boards[0]
+    to_world = (turn @ _FACE_UP).T
+    placed = [camera.moved(to_world, -to_world @ shift) for camera in cameras]
     rms = [float(np.sqrt((errors[corners.cameras == v] ** 2).mean())) for v in range(len(lenses))]
     counts = np.bincount(corners.cameras, minlength=len(lenses)).tolist()
     return Places(placed, rms, counts, origin, dropped)
-
-
-def _in_world(camera: Camera, board: tuple[Array, Array]) -> Camera:
-    """The camera in the world of a board's pose."""
-    turn, shift = board
-    rotation = camera.rotation @ turn @ _FACE_UP
-    return dataclasses.replace(camera, rotation=rotation, translation=camera.seen(shift))
 
 
 def _chosen(

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from poise._words import counted
+from poise.report.text import aligned
 
 __all__ = ["Summary", "ViewSummary"]
 
@@ -79,15 +80,11 @@ class Summary:
 
     def text(self) -> str:
         """A table and a few lines."""
-        lines = [*self.notes]
-        head = f"{'camera':16}{'frames':>8}{'offset':>8}{'keypoints':>11}{'left out':>10}"
-        lines += [f"{head}{'error px':>10}"]
-        for view in self.views:
-            error = f"{view.error:.2f}" if view.used else "-"
-            lines.append(
-                f"{view.camera:16}{view.frames:8}{view.offset:8}{view.used:11}{view.rejected:10}"
-                f"{error:>10}"
-            )
+        rows = [("camera", "frames", "offset", "keypoints", "left out", "error px")]
+        for v in self.views:
+            counts = map(str, (v.frames, v.offset, v.used, v.rejected))
+            rows.append((v.camera, *counts, f"{v.error:.2f}" if v.used else "-"))
+        lines = [*self.notes, *aligned(rows, right=range(1, 6))]
         lines += [
             f"{v.name}: {counted(v.unreadable, 'frame')} cannot be used"
             for v in self.views

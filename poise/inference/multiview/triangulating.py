@@ -153,7 +153,7 @@ def triangulate(
 
             inferencer = Inferencer()
         results = _results_of(item, inferencer, predict)
-        view = gather_view(title, results, _turned(camera, up))
+        view = gather_view(title, results, camera.moved(np.array(UP_AXES[up], float)))
         notes += _fit_size(view)
         gathered.append(view)
     check_together(gathered)
@@ -215,12 +215,6 @@ def _results_of(item: Any, inferencer: Any, options: Mapping[str, Any]) -> Itera
     if _is_path(item):
         return inferencer.predict(os.fspath(item), **{"track": True, **options})
     return item
-
-
-def _turned(camera: Camera, up: str) -> Camera:
-    """The camera in a world whose z points up."""
-    turn = np.array(UP_AXES[up], float)
-    return dataclasses.replace(camera, rotation=camera.rotation @ turn.T)
 
 
 def _fit_size(view: View) -> list[str]:

@@ -232,10 +232,10 @@ def _placed(camera: Camera, own: Camera, scale: Scale, ground: Ground, *, keep: 
     matrix = camera.matrix.copy()
     if not keep:
         matrix[[0, 1], [0, 1]] = own.matrix[0, 0]
-    rotation = own.rotation @ ground.turn.T
-    # x_old = turn' (x_new - shift)
-    translation = own.translation * scale.factor - rotation @ ground.shift
-    return dataclasses.replace(camera, matrix=matrix, rotation=rotation, translation=translation)
+    placed = dataclasses.replace(
+        camera, matrix=matrix, rotation=own.rotation, translation=own.translation * scale.factor
+    )
+    return placed.moved(ground.turn, ground.shift)
 
 
 def _accuracy(solution: Solution, settings: Settings) -> list[Accuracy]:

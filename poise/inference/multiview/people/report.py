@@ -8,6 +8,7 @@ import numpy as np
 
 from poise.geometry.camera_model import Camera
 from poise.inference.multiview.people.grounding import Ground, Scale
+from poise.report.text import aligned
 
 __all__ = ["Accuracy", "PeopleCalibrated"]
 
@@ -63,16 +64,15 @@ class PeopleCalibrated:
 
     def text(self) -> str:
         """A table, what was assumed, and remarks."""
-        head = f"{'camera':16}{'people':>8}{'error px':>10}{'focal px':>10}{'':>9}"
-        lines = [f"{head}{'turn':>10}{'place':>11}"]
+        rows = [("camera", "people", "error px", "focal px", "", "turn", "place")]
         for camera, own in zip(self.cameras, self.accuracy, strict=True):
+            figures = str(own.rows), f"{own.error:.1f}", f"{camera.matrix[0, 0]:.0f}"
             focal = "given" if own.focal == 0 else f"± {100 * own.focal:.1f} %"
-            turn = "first" if camera is self.cameras[0] else f"± {own.turn:.1f}°"
-            place = "" if camera is self.cameras[0] else f"± {100 * own.place:.0f} cm"
-            lines.append(
-                f"{camera.name:16}{own.rows:8}{own.error:10.1f}{camera.matrix[0, 0]:10.0f}"
-                f"{focal:>9}{turn:>10}{place:>11}"
-            )
+            turn, place = f"± {own.turn:.1f}°", f"± {100 * own.place:.0f} cm"
+            if camera is self.cameras[0]:
+                turn, place = "first", ""
+            rows.append((camera.name, *figures, focal, turn, place))
+        lines = aligned(rows, right=range(1, 7))
         part = f"± {100 * self.scale.spread:.1f} % of every length"
         lines.append(f"scale: {self.scale.text} ({part})")
         lines.append(f"{self.ground.text} (± {np.rad2deg(self.ground.spread):.1f}°)")
