@@ -80,6 +80,7 @@ class Matched:
         ids: (R,) of a tracker.
         moments: numbers of all frames.
         alone: people in frames whom no other camera confirms.
+        spread: metres, the median standard deviation of the points.
     """
 
     rows: _Rows
@@ -89,6 +90,7 @@ class Matched:
     ids: Array
     moments: list[int]
     alone: int
+    spread: float
 
 
 def reconstruct(
@@ -149,7 +151,8 @@ def matched_people(
     ids = np.zeros(len(rows.moments), np.int64)
     if person == "all":
         ids = _tracked(rows, found, _mean_scores(found, scores), moments)
-    return Matched(rows, pixels, scores, found, ids, moments, alone)
+    spread = _spread(found, None if covariances is not None else scores)
+    return Matched(rows, pixels, scores, found, ids, moments, alone, spread)
 
 
 def _moments(views: Sequence[View], offsets: Sequence[int]) -> list[int]:
@@ -283,6 +286,25 @@ def _completed(covariances: Array) -> Array:
     return covariances
 
 
+def _spread(found: Triangulation, scores: Array | None) -> float:
+    """Median standard deviation of the points, metres.
+
+    Args:
+        found: the points.
+        scores: (V, R, K) that weighed the views, whose noise follows from how far these differ;
+            None: covariances said it.
+    """
+    known = np.isfinite(found.points).all(-1)
+    if not known.any():
+        return float("nan")
+    whole = np.sqrt(np.trace(found.covariances[known], axis1=-2, axis2=-1))
+    free = 2 * int(found.used.sum()) - 3 * int(known.sum())
+    if scores is None or free <= 0:
+        return float(np.median(whole))
+    square = np.where(found.used, found.errors * scores, 0) ** 2
+    return float(np.median(whole) * np.sqrt(square.sum() / free))
+
+
 def _mean_scores(found: Triangulation, scores: Array) -> Array:
     """(R, K) mean score of the views that a point came from; 0 without a point."""
     used = np.where(found.used, scores, 0).sum(0)
@@ -378,4 +400,5 @@ def _summary(views: Sequence[View], people: Matched, offsets: Sequence[int]) -> 
         views_disagree=int(counts[2]),
         detections=int((rows.members >= 0).sum()) + people.alone,
         alone=people.alone,
+        spread=people.spread,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from poise._words import counted
@@ -12,6 +13,8 @@ __all__ = ["Summary", "ViewSummary"]
 
 #: Part of all that hints at a wrong calibration or wrong frame numbers.
 _MANY = 0.25
+#: Metres of deviation that cameras which look from different sides do not give.
+_UNSURE = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Summary:
         views_disagree: keypoints for which no two cameras agree on a place.
         detections: people in all frames of all cameras.
         alone: those of them that no other camera confirms.
+        spread: metres, the median standard deviation of places, as far as views contradict one
+            another; what is wrong in all of them is not in it.
         notes: further remarks, a line each.
     """
 
@@ -65,6 +70,7 @@ class Summary:
     views_disagree: int
     detections: int
     alone: int
+    spread: float = float("nan")
     notes: list[str] = dataclasses.field(default_factory=list)
 
     @property
@@ -80,7 +86,9 @@ class Summary:
 
     def text(self) -> str:
         """A table and a few lines."""
-        rows = [("camera", "frames", "offset", "keypoints", "left out", "error px")]
+        rows: list[Sequence[str]] = [
+            ("camera", "frames", "offset", "keypoints", "left out", "error px")
+        ]
         for v in self.views:
             counts = map(str, (v.frames, v.offset, v.used, v.rejected))
             rows.append((v.camera, *counts, f"{v.error:.2f}" if v.used else "-"))
@@ -91,7 +99,9 @@ class Summary:
             if v.unreadable
         ]
         total = self.found + self.too_few_views + self.views_disagree
-        error = f"; mean reprojection error {self.error:.2f} px" if self.found else ""
+        error = ""
+        if self.found:
+            error = f"; mean reprojection error {self.error:.2f} px, ± {1000 * self.spread:.0f} mm"
         lines.append(
             f"{counted(self.moments, 'frame')}, {counted(self.poses, 'pose')} of "
             f"{counted(self.people, 'person')}{error}"
@@ -104,6 +114,11 @@ class Summary:
             lines.append(
                 f"{self.alone} of {self.detections} times somebody was seen by one camera only, "
                 "and left out"
+            )
+        if self.spread > _UNSURE:
+            lines.append(
+                "places are unsure: the cameras look from almost the same side, or face one "
+                "another; 30 to 90 degrees between them are good"
             )
         if self.alone > _MANY * self.detections or self.views_disagree > _MANY * total:
             lines.append(

@@ -588,3 +588,27 @@ def test_a_refusal_names_the_views_that_were_kept(scenes, tmp_path, monkeypatch)
     assert f"take seconds: poise triangulate {kept} ..." in text
     again = CliRunner().invoke(app, ["triangulate", *kept.split(), *arguments[3:5]])
     assert again.exit_code == 0, again.output
+
+
+@pytest.mark.parametrize("views", [2, 3, 4])
+def test_it_is_told_how_sure_places_are(scenes, views):
+    cameras, bodies = scenes.ring(views), scenes.walk(40)
+    found = triangulate(seen(scenes, cameras, bodies, noise=3.0), cameras)
+    places = np.stack([result.keypoints_3d[0] for result in found])
+    away = np.sqrt(np.nanmedian(((places - bodies[:, 0]) ** 2).sum(-1)))
+    assert 0.7 * found.summary.spread < away < 1.1 * found.summary.spread
+    assert f"px, ± {1000 * found.summary.spread:.0f} mm" in found.summary.text()
+    assert "places are unsure" not in found.summary.text()
+
+
+def test_cameras_that_stand_together_are_said_to_be_unsure(scenes):
+    import dataclasses
+
+    first = scenes.ring(1)[0]
+    aside = dataclasses.replace(
+        first, name="b", translation=first.translation + np.array([0.05, 0, 0])
+    )
+    bodies = scenes.walk(20)
+    found = triangulate(seen(scenes, [first, aside], bodies, noise=1.0), [first, aside])
+    assert found.summary.spread > 0.2
+    assert "places are unsure: the cameras look from almost the same side" in found.summary.text()
