@@ -232,6 +232,24 @@ class TestYolo:
         back = read_annotations(about)
         assert [p["keypoints"] for p in back.people] == [[3, 4, 2, 5, 6, 1]]
 
+    def test_labels_are_found_where_the_pictures_are_elsewhere(self, tmp_path: Path) -> None:
+        names = ["p/a.png", "p/b.png"]
+        file = write(tmp_path / "in/a.json", names, [mouse(1, 1, 3), mouse(2, 2, 9)])
+        _, (about, labels) = convert_annotations(file, tmp_path / "out", form="yolo")
+        reading = Reading(images=tmp_path / "in")
+        assert [p["keypoints"][0] for p in read_annotations(about, reading).people] == [3, 9]
+        (labels / "p/b.txt").unlink()
+        found = read_annotations(about, reading)
+        assert [len(found.images), len(found.people)] == [2, 1]
+        assert found.said == ["1 picture without a file of labels, as of nobody in it: p/b.png"]
+        (labels / "p/a.txt").unlink()
+        with pytest.raises(DataError, match=r"none of its 2 pictures has a file .*labels/p/a\.txt"):
+            read_annotations(about, reading)
+        text = about.read_text().replace("- 3\n", "- 4\n")
+        about.write_text(text)
+        with pytest.raises(DataError, match=r"it needs kpt_shape: .*got \[2, 4\]"):
+            read_annotations(about, reading)
+
     def test_two_pictures_do_not_share_a_file(self, tmp_path: Path) -> None:
         file = write(tmp_path / "a.json", ["a.png", "a.jpg"], [mouse(1, 1, 3), mouse(2, 2, 9)])
         with pytest.raises(DataError, match=r"a\.jpg and a\.png would both have their labels"):

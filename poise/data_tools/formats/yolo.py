@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 
 from poise._files import files_below
-from poise._words import counted
+from poise._words import counted, shortened
 from poise.check.files import write_text
 from poise.data_tools.formats.annotations import Annotations, new_annotation
 from poise.data_tools.formats.reading import PICTURES, Reading, picture_size
@@ -120,13 +120,19 @@ def read_yolo(path: Path, reading: Reading) -> Annotations:
     try:
         about = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
         count, numbers = about["kpt_shape"]
+        if numbers not in (2, 3):
+            raise ValueError(f"got {about['kpt_shape']}")
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{path} is no data file of YOLO's pose format: it needs kpt_shape: [keypoints, 2 or 3]"
             f" ({error})"
         ) from error
     names, swap, skeleton, found = _keypoints(about, count, reading.schema)
-    folder, others = (reading.images, 0) if reading.images else _folder(path, about, reading.part)
+    # labels lie where pictures should, also where a user says that these are elsewhere
+    named, others = path.parent / _IMAGES, 0
+    if about.get(reading.part) or not reading.images:
+        named, others = _folder(path, about, reading.part)
+    folder = reading.images or named
     there = files_below(folder) if folder.is_dir() else ()
     pictures = [p for p in there if p.suffix.lower() in PICTURES]
     if not pictures:
@@ -143,13 +149,22 @@ def read_yolo(path: Path, reading: Reading) -> Annotations:
         found,
         folder=folder,
     )
-    if others:
+    if others and not reading.images:
         result.said.append(
             f"{path} names {others + 1} folders of pictures for {reading.part}: only {folder} was "
             "read; --images FOLDER reads another"
         )
-    for picture in pictures:
-        _read_picture(result, picture, folder, (count, numbers))
+    bare = [p for p in pictures if not _read_picture(result, p, named, (count, numbers))]
+    if len(bare) == len(pictures):
+        raise DataError(
+            f"{path}: none of its {counted(len(bare), 'picture')} has a file of labels, such as "
+            f"{_label_of(named / bare[0].relative_to(folder))}"
+        )
+    if bare:
+        result.said.append(
+            f"{counted(len(bare), 'picture')} without a file of labels, as of nobody in it: "
+            f"{shortened((p.relative_to(folder) for p in bare), 2)}"
+        )
     return result
 
 
@@ -164,17 +179,24 @@ def has_validation(path: Path) -> bool:
     return bool(parts.get("val")) and parts.get("val") != parts.get("train")
 
 
-def _read_picture(result: Annotations, picture: Path, folder: Path, shape: tuple[int, int]) -> None:
+def _read_picture(result: Annotations, picture: Path, named: Path, shape: tuple[int, int]) -> bool:
+    """Take in a picture and its people; labels lie by it, or by the folder that the file names.
+
+    Returns:
+        False for a picture without a file of labels.
+    """
+    assert result.folder is not None
     size = picture_size(picture)
-    name = picture.relative_to(folder).as_posix()
+    below = picture.relative_to(result.folder)
+    name = below.as_posix()
     if size is None:
         result.drop("pictures that cannot be read", name)
-        return
+        return True
     number = len(result.images) + 1
     result.images.append({"id": number, "file_name": name, "width": size[0], "height": size[1]})
-    label = _label_of(picture)
-    if not label.is_file():
-        return
+    label = next((f for f in map(_label_of, (picture, named / below)) if f.is_file()), None)
+    if label is None:
+        return False
     count, numbers = shape
     classes = {category["id"] - 1 for category in result.categories}
     for place, text in enumerate(label.read_text(encoding="utf-8-sig").splitlines(), 1):
@@ -198,6 +220,7 @@ def _read_picture(result: Annotations, picture: Path, folder: Path, shape: tuple
                 f"file names, {', '.join(map(str, sorted(classes)))}"
             )
         result.people.append(_person(values, size, shape, number, len(result.people) + 1))
+    return True
 
 
 def _person(
