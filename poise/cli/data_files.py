@@ -177,6 +177,7 @@ def split(
     ] = None,
 ) -> None:
     """Split an annotation file by pictures, such as into training and validation."""
+    from poise.data_tools.opening import folder_near
     from poise.data_tools.splitting import split_annotations
     from poise.errors import ArgumentError
 
@@ -195,3 +196,8 @@ def split(
     for file, pictures, people in written.values():
         held = f"{counted(pictures, 'picture')}, {counted(people, 'annotation')}"
         sys.stdout.write(f"wrote {file}: {held}\n")
+    home, near = folder_near(source), folder_near(file)
+    if home.resolve() != near.resolve():
+        sys.stdout.write(
+            f"names of pictures are relative to {home}; other commands take it as --images\n"
+        )

@@ -281,6 +281,15 @@ class TestOverwriting:
         assert file.read_text() == text
         assert not (tmp_path / "val.json").exists()
 
+    def test_a_split_says_where_the_pictures_are(self, tmp_path: Path) -> None:
+        file = write(tmp_path / "in/all.json", ["a.png", "b.png"], [mouse(1, 1, 3)])
+        shares = ["--share", "train=0.5", "--share", "val=0.5"]
+        for out, told in ((tmp_path / "in/parts", False), (tmp_path / "out", True)):
+            done = run(app, ["split", str(file), "-o", str(out), *shares])
+            assert done.exit_code == 0, done.output
+            place = f"relative to {tmp_path / 'in'}; other commands take it as --images"
+            assert (place in done.output) == told
+
     @pytest.mark.parametrize(
         ("shares", "text"),
         [

@@ -786,3 +786,19 @@ def test_a_model_of_other_keypoints_is_refused(pictures: Path) -> None:
         DataError, match=r"have none of the names of those that are labelled \(a, b"
     ):
         Proposer(StandIn(), kinds)
+
+
+def test_pictures_that_are_named_from_elsewhere_are_not_there_twice(
+    own: Own, tmp_path: Path
+) -> None:
+    convert_annotations(own(), tmp_path / "far/away/tool", form="labelme")
+    pictures = tmp_path / "images"
+    pictures.rename(tmp_path / "pictures")
+    cv2.imwrite(str(tmp_path / "pictures/3.png"), np.zeros((10, 10, 3), np.uint8))
+    place, images = tmp_path / "far/away/tool", tmp_path / "pictures"
+    store = open_labels(place, images=images)
+    assert [Path(name).name for name in store.overview()["names"]] == ["1.png", "2.png", "3.png"]
+    # also when the labels are where they were written, and the pictures have moved again
+    images.rename(tmp_path / "again")
+    store = open_labels(place, images=tmp_path / "again")
+    assert [Path(name).name for name in store.overview()["names"]] == ["1.png", "2.png", "3.png"]

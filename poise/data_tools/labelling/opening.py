@@ -193,7 +193,9 @@ def _folder_of(
 def _more_pictures(names: list[str], folder: Path, place: Path) -> list[str]:
     """Pictures of a folder that the labels do not list, by their names from `place`."""
     picked = [folder / name for name in _PICKED if (folder / name).is_dir()]
-    known = {(place / name).resolve() for name in names}
+    # names may lead elsewhere, and are found by their last parts
+    _, places = picture_folder(names, [place])
+    known = {(place / places.get(name, name)).resolve() for name in names}
     # a picked folder has sheets beside its pictures
     files = (file for home in picked or [folder] for file in files_below(home))
     files = (f for f in files if f.suffix.lower() in IMAGE_SUFFIXES)
