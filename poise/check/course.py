@@ -95,10 +95,8 @@ def _optimizer(context: Context) -> Iterator[Finding]:
         return
     place = context.at("optim_wrapper")
     try:
-        OPTIM_WRAPPERS.build(
-            {"type": "OptimWrapper"} | {k: v for k, v in cfg.items() if k not in _OF_CONSTRUCTORS}
-        )
         inner = {k: v for k, v in cfg.items() if k not in _OF_CONSTRUCTORS}
+        OPTIM_WRAPPERS.build({"type": "OptimWrapper"} | inner)
         built = OPTIM_WRAPPER_CONSTRUCTORS.build(
             {
                 "type": cfg.get("constructor", "DefaultOptimWrapperConstructor"),

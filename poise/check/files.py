@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from poise._files import unzipped, write_whole, writing
-from poise.datasets.coco_file import check_rows
+from poise._files import write_whole, writing
+from poise.datasets.coco_file import check_rows, read_json
 from poise.errors import DataError
 
 __all__ = [
@@ -70,11 +70,7 @@ def read_annotations(path: Path) -> dict[str, Any]:
 @functools.lru_cache(maxsize=4)
 def _read(path: Path, place: Path, changed: int, size: int) -> dict[str, Any]:
     """Content of a file; the other arguments say when it is another one."""
-    try:
-        content = json.loads(unzipped(path.read_bytes()).decode("utf-8-sig"))
-    except ValueError as error:
-        raise DataError(f"{path} is no annotation file: {error}") from error
-    return check_annotations(content, path)
+    return check_annotations(read_json(str(path), owner="The annotation file"), path)
 
 
 def check_annotations(content: Any, path: Path) -> dict[str, Any]:

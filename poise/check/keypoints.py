@@ -132,11 +132,6 @@ def _names(content: Mapping[str, Any], category: Mapping[str, Any], path: Path) 
     return names
 
 
-def _pairs(swap: Mapping[str, str]) -> str:
-    count = len(swap) // 2
-    return counted(count, "pair")
-
-
 def _swaps(
     names: Sequence[str], content: Mapping[str, Any]
 ) -> tuple[dict[str, str], bool, list[str]]:
@@ -144,9 +139,10 @@ def _swaps(
     flips = (content.get("info") or {}).get("flip_indices")
     if isinstance(flips, list) and sorted(flips) == list(range(len(names))):
         pairs = {names[i]: names[j] for i, j in enumerate(flips) if i != j}
-        return pairs, True, [f"left and right: {_pairs(pairs)}, from info.flip_indices"]
+        told = f"left and right: {counted(len(pairs) // 2, 'pair')}, from info.flip_indices"
+        return pairs, True, [told]
     pairs, alone = other_sides(names)
-    told = f"left and right: {_pairs(pairs)} guessed from the names"
+    told = f"left and right: {counted(len(pairs) // 2, 'pair')} guessed from the names"
     if pairs:
         told += f" ({', '.join(f'{a}/{b}' for a, b in list(pairs.items())[:6:2])} ...)"
     if alone:

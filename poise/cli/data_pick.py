@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 
 from poise._words import counted
 from poise.cli import options
+from poise.cli.terminal import tracked
 
 __all__ = ["pick"]
 
@@ -124,26 +126,15 @@ def pick(
             device=device,
             support=support,
         )
-    picked = pick_frames(inputs, inferencer, wishes, progress=_bar("looking"))
+    bar = partial(tracked, name="looking")
+    picked = pick_frames(inputs, inferencer, wishes, progress=bar)
     for fault in picked.faults:
         typer.echo(f"skipped: {fault}", err=True)
-    files = write_proposals(picked, out, how, inferencer, progress=_bar("writing"))
+    bar = partial(tracked, name="writing")
+    files = write_proposals(picked, out, how, inferencer, progress=bar)
     _show(picked)
     for file in files:
         typer.echo(f"wrote {file}")
-
-
-def _bar(name: str) -> Any:
-    """Wraps an iteration in a bar on stderr."""
-    from poise.cli.terminal import counting
-
-    def watch(items: Any) -> Any:
-        with counting(name) as count:
-            for item in items:
-                count(1)
-                yield item
-
-    return watch
 
 
 def _show(picked: Any) -> None:

@@ -37,14 +37,14 @@ def cvat_files(found: Annotations, out: Path) -> dict[Path, bytes]:
     file = out if out.suffix == ".xml" else out / FILE
     pictures = shown_people(found)
     links = [(found.names[a], found.names[b]) for a, b in found.skeleton]
+    own = category_keypoints(found)
     skeletons = {
         label: _svg(names, links, _typical(label, pictures, len(names)))
-        for label, names in category_keypoints(found).items()
+        for label, names in own.items()
     }
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"
     listed = ET.SubElement(ET.SubElement(ET.SubElement(root, "meta"), "task"), "labels")
-    own = category_keypoints(found)
     for label, svg in skeletons.items():
         _add_label(listed, label, "skeleton", svg=svg)
         for name in own[label]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,8 +15,9 @@ from poise._files import whole_file
 from poise._words import shortened
 from poise.data_tools.preparing.report import Prepared
 from poise.errors import DataError, FileMissingError
+from poise.visualization.files import write_picture
 
-__all__ = ["link_file", "link_folder", "part_of", "video_frames"]
+__all__ = ["link_file", "link_folder", "part_of", "video_frames", "write_frames"]
 
 #: of the names in a folder, so many are shown where one of them is missing
 _SHOWN = 8
@@ -81,6 +83,21 @@ def link_folder(source: Path, target: Path, report: Prepared) -> None:
         )
     else:
         report.said.append(f"configs look for the pictures in {target}: it is a link to {source}")
+
+
+def write_frames(video: Path, folder: Path, names: Sequence[str], *, every: int = 1) -> int:
+    """Write every n-th frame of a video as a picture, unless it is there; stops after the names.
+
+    Returns:
+        how many of the names the video has a frame for.
+    """
+    count = 0
+    frames = itertools.islice(video_frames(video), 0, None, every)
+    for name, image in zip(names, frames, strict=False):
+        if not (folder / name).is_file():
+            write_picture(image, folder / name, order="bgr")
+        count += 1
+    return count
 
 
 def video_frames(path: Path) -> Iterator[Array]:

@@ -14,13 +14,12 @@ from poise._arrays import Array
 from poise._lazy import needed
 from poise._words import counted
 from poise.data_tools.preparing.coco_writer import UNIT, CocoWriter
-from poise.data_tools.preparing.files import link_folder, part_of, video_frames
+from poise.data_tools.preparing.files import link_folder, part_of, write_frames
 from poise.data_tools.preparing.mocap import Frames, write_arrays, write_pickle, write_stats
 from poise.data_tools.preparing.report import Prepared
 from poise.datasets.safe_pickle import load_arrays, load_pickle
 from poise.errors import DataError, FileMissingError
 from poise.geometry import SimpleCamera
-from poise.visualization.files import write_picture
 
 __all__ = ["human36m", "human36m_coco"]
 
@@ -200,21 +199,15 @@ def _add(
         return
     flat, solid = flat[::every], solid[::every] * _MM
     base = f"{subject}_{sequence.replace(' ', '_')}"
-    names = []
-    for n, image in enumerate(video_frames(video)):
-        if n % every == 0:
-            name = f"{subject}/{base}/{base}_{n + 1:06d}.jpg"
-            if not (images / name).is_file():
-                write_picture(image, images / name, order="bgr")
-            names.append(name)
-            if len(names) == len(flat):
-                break
-    if len(names) < len(flat):
-        missing = counted(len(flat) - len(names), "frame")
+    names = [f"{subject}/{base}/{base}_{every * n + 1:06d}.jpg" for n in range(len(flat))]
+    count = write_frames(video, images, names, every=every)
+    if count < len(names):
+        missing = counted(len(names) - count, "frame")
         report.drop("sequences whose videos end early", f"{subject} {sequence} ({missing})")
-    if names:
-        count = len(names)
-        frames.add(names, *(np.insert(p[:count], p.shape[2], 1, axis=2) for p in (flat, solid)))
+    if count:
+        frames.add(
+            names[:count], *(np.insert(p[:count], p.shape[2], 1, axis=2) for p in (flat, solid))
+        )
 
 
 def _poses(path: Path, axes: int, report: Prepared) -> Array | None:

@@ -14,13 +14,12 @@ from poise.data_tools.formats.hdf_tables import import_h5py
 from poise.data_tools.preparing.files import (
     link_file,
     part_of,
-    video_frames,
+    write_frames,
 )
 from poise.data_tools.preparing.mocap import Frames, write_arrays, write_pickle, write_stats
 from poise.data_tools.preparing.report import Prepared
 from poise.datasets.safe_pickle import read_mat
 from poise.errors import DataError
-from poise.visualization.files import write_picture
 
 __all__ = ["mpi_inf_3dhp"]
 
@@ -68,17 +67,14 @@ def _training(folder: Path, out: Path, report: Prepared) -> None:
                 continue
             prefix = f"{name}_Cam{camera}"
             cameras[prefix] = {**calibration[camera], "name": f"train_cam_{camera}"}
-            names = []
+            names = [f"{prefix}_{n + 1:06d}.jpg" for n in range(len(flat[camera]))]
             video = place / "imageSequence" / f"video_{camera}.avi"
-            for n, image in zip(range(len(flat[camera])), video_frames(video), strict=False):
-                names.append(f"{prefix}_{n + 1:06d}.jpg")
-                if not (out / "images" / names[-1]).is_file():
-                    write_picture(image, out / "images" / names[-1], order="bgr")
-            if len(names) < len(flat[camera]):
-                missing = counted(len(flat[camera]) - len(names), "frame")
+            found = write_frames(video, out / "images", names)
+            if found < len(names):
+                missing = counted(len(names) - found, "frame")
                 report.drop("sequences whose videos end early", f"{prefix} ({missing})")
-            if names:
-                _add(frames, names, flat[camera][: len(names)], solid[camera][: len(names)])
+            if found:
+                _add(frames, names[:found], flat[camera][:found], solid[camera][:found])
     if not len(frames):
         raise DataError(f"{folder} has no sequences, such as S1/Seq1 with annot.mat")
     arrays, home = frames.joined(), out / "annotations"
