@@ -30,7 +30,8 @@ NUMBERS = 3
 #: a share of annotations that is no accident
 MANY = 0.5
 MOST = 0.9
-#: of boxes, a share that reaches beyond the picture by more than a part of it, and is no accident
+#: a share of boxes that reach beyond the picture by more than a part of it, or of keypoints beyond
+#: their boxes, that is no accident
 SEVERAL, SLACK = 0.2, 0.05
 #: folders near the file, and names of pictures, that are looked at to find where these lie
 MOST_FOLDERS, MOST_NAMES = 50, 20
@@ -347,7 +348,7 @@ class AnnotationFile:
             )
         boxes = [_box(a.get(self.rule.box_field)) or [math.nan] * 4 for a in same]
         straight, turned = (_share_inside(p, seen, boxes) for p in (points, points[..., ::-1]))
-        if straight < MANY and turned > MOST:
+        if turned > MOST and straight < turned - SEVERAL:
             yield Fault(
                 f"x and y of the keypoints seem to be exchanged: {straight:.0%} of them lie in "
                 f"their boxes, the other way round {turned:.0%}",

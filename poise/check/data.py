@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from poise._files import is_file
-from poise._words import counted, shortened
+from poise._words import counted, numbered, shortened
 from poise.check.annotations import AnnotationFile
 from poise.check.context import (
     Context,
@@ -215,7 +215,7 @@ def _records(source: _Source, dataset: Any, place: str) -> Iterator[Finding]:
         yield Finding(
             "warning" if odd.fault else "note",
             "data",
-            f"{source.file}: {len(odd.ids):,} {odd.about}: {shortened(odd.ids)}",
+            f"{source.file}: {numbered(len(odd.ids), odd.about)}: {shortened(odd.ids)}",
             place,
             fix="poise data check and poise data draw show more" if odd.fault else "",
         )

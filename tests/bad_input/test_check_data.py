@@ -137,6 +137,9 @@ def spoil(name):
             a["bbox"] = [1, 40, 60, 20]
             a["keypoints"] = [50, 20, 2] * 17
 
+    def one_astray(c):
+        c["annotations"][1]["bbox"] = [1, 1, 5, 5]
+
     def flags(c):
         c["annotations"][0]["keypoints"][2] = 3
 
@@ -171,6 +174,7 @@ def spoil(name):
         ("small_boxes", 1, "all boxes lie between 0 and 1: COCO's boxes are in pixels"),
         ("half_a_box", 1, "1 annotation whose `bbox` is not four numbers (id 2)"),
         ("exchanged", 1, "x and y of the keypoints seem to be exchanged: 0% of them lie in their"),
+        ("one_astray", 0, "1 person whose keypoints lie far outside of their box: 2"),
         ("flags", 0, "visibilities other than 0, 1 and 2 in 1 annotation (id 1)"),
         ("pairs", 1, "`poise data convert FILE -o NEW.json` makes triples of pairs"),
         ("order", 1, "number 0 is left_eye in the file and nose in the metainfo"),
