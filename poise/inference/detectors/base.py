@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+import cv2
 import numpy as np
 
 from poise.errors import ArgumentError
 from poise.geometry import nms
 
-__all__ = ["BatchDetector", "SelectingDetector"]
+__all__ = ["BatchDetector", "SelectingDetector", "fit_picture"]
 
 #: Classes that a log line names; of more it tells how many there are.
 _NAMED = 4
@@ -120,3 +121,16 @@ class SelectingDetector:
         else:
             order = np.array(nms(found, self.iou_threshold), np.intp)
         return found[order[: self.max_boxes]]
+
+
+def fit_picture(
+    image: np.ndarray, out: np.ndarray, *, centred: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write a picture into an input; return its scales and the place of its corner (x, y)."""
+    height, width = image.shape[:2]
+    room = np.array([out.shape[1] / width, out.shape[0] / height])
+    size = np.maximum(np.rint(np.array([width, height]) * room.min()), 1).astype(int)
+    corner = (np.array([out.shape[1], out.shape[0]]) - size) // 2 if centred else np.zeros(2, int)
+    x, y = corner
+    out[y : y + size[1], x : x + size[0]] = cv2.resize(image, (int(size[0]), int(size[1])))
+    return size / (width, height), corner

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
-from poise.inference.detectors.base import SelectingDetector
+from poise.inference.detectors.base import SelectingDetector, fit_picture
 from poise.inference.machine.devices import computing, half_type
 
 __all__ = ["NanoDetDetector"]
@@ -55,7 +54,9 @@ class NanoDetDetector(SelectingDetector):
         if not images:
             return []
         batch = np.full((len(images), self.side, self.side, 3), self.PADDING, np.uint8)
-        places = [_letterbox(image, out) for image, out in zip(images, batch, strict=True)]
+        places = [
+            fit_picture(image, out, centred=True) for image, out in zip(images, batch, strict=True)
+        ]
         device = self.model.mean.device
         inputs = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
         with computing(device, self._half):
@@ -63,17 +64,6 @@ class NanoDetDetector(SelectingDetector):
         people = []
         for sure, (scale, corner), image in zip(found, places, images, strict=True):
             boxes, scores = (t.cpu().numpy() for t in sure)
-            people.append(self.select((boxes - corner) / scale, scores, None, image.shape))
+            boxes = (boxes - np.tile(corner, 2)) / np.tile(scale, 2)
+            people.append(self.select(boxes, scores, None, image.shape))
         return people
-
-
-def _letterbox(image: np.ndarray, out: np.ndarray) -> tuple[float, np.ndarray]:
-    """Write a picture into the middle of a square; return its scale and the place of its corner."""
-    side = out.shape[0]
-    height, width = image.shape[:2]
-    scale = side / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    x, y = (side - size[0]) // 2, (side - size[1]) // 2
-    # bilinear without smoothing, as the network saw its training pictures
-    out[y : y + size[1], x : x + size[0]] = cv2.resize(image, size)
-    return scale, np.array([x, y, x, y], np.float32)

@@ -9,11 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from poise.errors import ArgumentError, DataError, FileMissingError
-from poise.inference.detectors.base import SelectingDetector
+from poise.inference.detectors.base import SelectingDetector, fit_picture
 from poise.runtimes import METADATA_KEY, Levels, open_onnx, read_pipeline
 
 __all__ = ["OnnxDetector"]
@@ -108,7 +107,7 @@ class OnnxDetector(SelectingDetector):
         self._std = np.asarray(levels.std if std is None else std, np.float32)
         if self.iou_threshold is None and self._form.raw:
             self.iou_threshold = YOLO_IOU
-        self.description = f"{path.name} (boxes with a score of {score_threshold:g} or more)"
+        self.description = self.described(path.name, None)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Boxes of each picture, best first, cut at the borders of the picture."""
@@ -123,7 +122,7 @@ class OnnxDetector(SelectingDetector):
         # a file of a fixed batch gets plain pictures in the places that are left
         batch = np.full((size, height, width, 3), self._padding, np.uint8)
         places = [
-            _fitted(image, out, centred=self._form.centred)
+            fit_picture(image, out, centred=self._form.centred)
             for image, out in zip(images, batch, strict=False)
         ]
         if not self._bgr:
@@ -137,17 +136,6 @@ class OnnxDetector(SelectingDetector):
             boxes = (boxes - np.tile(corner, 2)) / np.tile(scale, 2)
             results.append(self.select(boxes, scores, labels, images[i].shape))
         return results
-
-
-def _fitted(image: np.ndarray, out: np.ndarray, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Write a picture into an input; return its scales and the place of its corner (x, y)."""
-    height, width = image.shape[:2]
-    room = np.array([out.shape[1] / width, out.shape[0] / height])
-    size = np.maximum(np.rint(np.array([width, height]) * room.min()), 1).astype(int)
-    corner = (np.array([out.shape[1], out.shape[0]]) - size) // 2 if centred else np.zeros(2, int)
-    x, y = corner
-    out[y : y + size[1], x : x + size[0]] = cv2.resize(image, (int(size[0]), int(size[1])))
-    return size / (width, height), corner
 
 
 class _Form(NamedTuple):

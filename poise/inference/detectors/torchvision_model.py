@@ -49,9 +49,7 @@ class TorchvisionDetector(SelectingDetector):
             model = _built(model, weights)
         self.model = model.to(device).eval()
         self._device = device
-        self.description = (
-            f"torchvision's {name} (boxes with a score of {score_threshold:g} or more)"
-        )
+        self.description = self.described(f"torchvision's {name}", None)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Boxes of each picture, best first, cut at the borders of the picture."""

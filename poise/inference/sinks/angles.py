@@ -113,7 +113,7 @@ class AnglesSink(MotionSink):
 
 
 def _person(motion: Motion, identity: int, measuring: Measuring) -> Person:
-    rows = motion.records[motion.records["id"] == identity]
+    rows = motion.rows(identity)
     first, points, scores = motion.track(identity)
     times: Array = np.interp(first + np.arange(len(points)), rows["frame"], rows["time"])
     return measure_person(

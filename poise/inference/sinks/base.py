@@ -79,6 +79,7 @@ class FolderSink:
             )
         self.written: list[Path] = []
         self._taken: set[Path] = set()
+        self._before: tuple[str, int] | None = None
 
     def write(self, result: PoseResult) -> None:
         """Take one result.
@@ -125,6 +126,16 @@ class FolderSink:
     def _finish(self) -> None:
         """Nothing is open between two results, unless a subclass says otherwise."""
 
+    def _goes_on(self, result: PoseResult) -> bool:
+        """Whether a result is of the same video as the one before, or of still pictures as it.
+
+        A video that comes again begins anew.
+        """
+        before, self._before = self._before, (result.video, result.frame_index)
+        if before is None or before[0] != result.video:
+            return False
+        return not result.moves or before[1] < result.frame_index
+
     def _new_path(self, stem: Path, suffix: str | None = None) -> Path:
         """Path of a new file; a.jpg and a.png of one folder must not write the same one."""
         stem, end = self.folder / stem, self.suffix if suffix is None else suffix
@@ -145,8 +156,7 @@ class FileSink(FolderSink):
     """
 
     _handle: Any = None
-    _key: str | None = None
-    _last = -1
+    _begun = False
 
     def begin(self, path: Path, result: PoseResult) -> Any:
         """Open the file; what this returns is handed to `add` and `finish`.
@@ -166,19 +176,16 @@ class FileSink(FolderSink):
         handle.close()
 
     def _write(self, result: PoseResult) -> None:
-        key = result.name if result.moves else ""
-        again = result.moves and result.frame_index <= self._last
-        if key != self._key or again:
+        if not self._goes_on(result) or not self._begun:
             self._finish()
             path = self._new_path(stem_of(result) if result.moves else Path(PICTURES_STEM))
-            self._handle, self._key = self.begin(path, result), key
+            self._handle, self._begun = self.begin(path, result), True
             self.written.append(path)
-        self._last = result.frame_index
         self.add(self._handle, result)
 
     def _finish(self) -> None:
-        if self._key is not None:
-            handle, self._handle, self._key = self._handle, None, None
+        if self._begun:
+            handle, self._handle, self._begun = self._handle, None, False
             self.finish(handle)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from poise.inference.sinks.spool import Motion, MotionSink
 __all__ = ["DeepLabCutSink"]
 
 _SCORER = "poise"
+_COORDINATES = ("x", "y", "likelihood")
 
 
 class DeepLabCutSink(MotionSink):
@@ -24,34 +28,39 @@ class DeepLabCutSink(MotionSink):
     def save(self, path: Path, motion: Motion) -> list[Path]:
         """One file."""
         people = motion.ids
-        tracks = [motion.track(i, whole=True) for i in people]
-        coordinates = ("x", "y", "likelihood")
-        columns = [
-            (f"individual{i}", name, c)
-            for i in people
-            for name in motion.names
-            for c in coordinates
-        ]
-        levels = (
-            ("individuals", "bodyparts", "coords") if len(people) > 1 else ("bodyparts", "coords")
+        columns = list(
+            itertools.product((f"individual{i}" for i in people), motion.names, _COORDINATES)
         )
-        header: list[list[Any]] = [["scorer", *[_SCORER] * len(columns)]]
-        for level, index in zip(levels, range(3 - len(levels), 3), strict=True):
-            header.append([level, *(column[index] for column in columns)])
-        values = np.concatenate(
-            [
-                np.concatenate(
-                    (points, np.where(np.isnan(points[..., :1]), np.nan, s[..., None])), -1
-                )
-                for _, points, s in tracks
-            ],
-            axis=1,
+        levels = list(
+            zip(("individuals", "bodyparts", "coords"), zip(*columns, strict=True), strict=True)
         )
         with whole_file(path) as place, place.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerows(header)
-            for number, row in enumerate(values.reshape(len(values), -1), start=motion.span[0]):
-                writer.writerow(
-                    [number, *("" if np.isnan(v) else f"{v:.4f}" for v in row.tolist())]
-                )
+            writer.writerow(["scorer", *[_SCORER] * len(columns)])
+            # nobody needs to be told who the only one is
+            writer.writerows([level, *names] for level, names in levels[len(people) == 1 :])
+            writer.writerows(_rows(motion))
         return [path]
+
+
+def _rows(motion: Motion) -> Iterator[list[Any]]:
+    """Number and cells of each frame, one after the other: all at once may not fit into memory."""
+    width = len(_COORDINATES) * len(motion.names)
+    starts = {identity: width * place for place, identity in enumerate(motion.ids)}
+    numbers = np.arange(motion.span[0], motion.span[1] + 1)
+    places = np.searchsorted(motion.records["frame"], numbers).tolist()
+    for number, (low, high) in zip(numbers.tolist(), itertools.pairwise(places), strict=False):
+        cells = [""] * (width * len(starts))
+        part = motion.records[low:high]
+        for identity, points in zip(part["id"].tolist(), part["points"].tolist(), strict=True):
+            start = starts[identity]
+            cells[start : start + width] = itertools.chain(*map(_cells, points))
+        yield [number, *cells]
+
+
+def _cells(point: Sequence[float]) -> Sequence[str]:
+    """Texts of x, y and likelihood; empty for a keypoint without a place."""
+    x, y, score = point
+    if math.isnan(x) or math.isnan(y):
+        return ("",) * len(point)
+    return f"{x:.4f}", f"{y:.4f}", f"{0.0 if math.isnan(score) else score:.4f}"

@@ -22,25 +22,24 @@ _FRAME_DIGITS = 7
 class PictureFiles(FolderSink):
     """Base of sinks with a file for each picture, and a folder of such for a video."""
 
-    _video: str | None = None
-    _frames = Path()
-    _last = -1
+    _frames: Path | None = None
 
     def content(self, result: PoseResult) -> bytes | None:
         """What the file holds; None: no file."""
         raise NotImplementedError(f"{type(self).__name__} does not define `content`")
 
     def _write(self, result: PoseResult) -> None:
+        if not self._goes_on(result):
+            self._frames = None
         data = self.content(result)
         if data is None:
             return
         if result.moves:
             # names of frames are not kept: those of a long video would fill the memory
-            if result.name != self._video or result.frame_index <= self._last:
-                self._video, self._frames = result.name, self._new_path(stem_of(result), "")
+            if self._frames is None:
+                self._frames = self._new_path(stem_of(result), "")
                 self._frames.mkdir(exist_ok=True)
                 self.written.append(self._frames)
-            self._last = result.frame_index
             path = self._frames / f"{result.frame_index:0{_FRAME_DIGITS}}{self.suffix}"
         else:
             path = self._new_path(stem_of(result))

@@ -32,30 +32,42 @@ class SleapSink(MotionSink):
 
     def save(self, path: Path, motion: Motion) -> list[Path]:
         """One file."""
-        first, end = motion.span
-        people = motion.ids
+        people, nodes = motion.ids, len(motion.names)
         # from frame 0, since rows are frame numbers
-        tracks = np.full((len(people), 2, len(motion.names), end), np.nan)
-        scores = np.full((len(people), len(motion.names), end), np.nan)
-        whole = np.full((len(people), end), np.nan)
-        for row, identity in enumerate(people):
-            _, points, point_scores = motion.track(identity, whole=True)
-            seen = np.isfinite(points).all(-1)
-            tracks[row, :, :, first:] = points.transpose(2, 1, 0)
-            scores[row, :, first:] = np.where(seen, point_scores, np.nan).T
-            own = motion.records[motion.records["id"] == identity]
-            whole[row, own["frame"]] = own["score"]
+        end = motion.span[1]
         content = {
-            "tracks": (tracks, ["track", "xy", "node", "frame"]),
-            "track_occupancy": (np.isfinite(whole).T.astype(np.uint8), ["frame", "track"]),
-            "point_scores": (scores, ["track", "node", "frame"]),
-            "instance_scores": (whole, ["track", "frame"]),
-            "tracking_scores": (np.where(np.isfinite(whole), 1.0, np.nan), ["track", "frame"]),
+            "tracks": ((len(people), 2, nodes, end), ["track", "xy", "node", "frame"]),
+            "track_occupancy": ((end, len(people)), ["frame", "track"]),
+            "point_scores": ((len(people), nodes, end), ["track", "node", "frame"]),
+            "instance_scores": ((len(people), end), ["track", "frame"]),
+            "tracking_scores": ((len(people), end), ["track", "frame"]),
         }
         with whole_file(path) as place, self._h5py.File(place, "w") as file:
-            for name, (values, axes) in content.items():
-                stored = file.create_dataset(name, data=values, compression="gzip")
+            for name, (shape, axes) in content.items():
+                flags = name == "track_occupancy"
+                # a piece a person, and nothing for who is not there
+                pieces = (end, 1) if flags else (1, *shape[1:])
+                stored = file.create_dataset(
+                    name,
+                    shape,
+                    np.uint8 if flags else np.float64,
+                    chunks=pieces,
+                    compression="gzip",
+                    fillvalue=0 if flags else np.nan,
+                )
                 stored.attrs["dims"] = json.dumps(axes)
+            for row, identity in enumerate(people):
+                first, points, scores = motion.track(identity)
+                part = slice(first, first + len(points))
+                own, seen = motion.rows(identity), np.isfinite(points).all(-1)
+                whole = np.full(len(points), np.nan)
+                whole[own["frame"] - first] = own["score"]
+                there = np.isfinite(whole)
+                file["tracks"][row, :, :, part] = points.transpose(2, 1, 0)
+                file["track_occupancy"][part, row] = there
+                file["point_scores"][row, :, part] = np.where(seen, scores, np.nan).T
+                file["instance_scores"][row, part] = whole
+                file["tracking_scores"][row, part] = np.where(there, 1.0, np.nan)
             file["track_names"] = [f"person{i}".encode() for i in people]
             file["node_names"] = [n.encode() for n in motion.names]
             file["edge_names"] = [

@@ -8,6 +8,7 @@ with the video. A run that must lose nothing also saves `jsonl`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,6 @@ class Motion:
         links: pairs of keypoint indices.
         fps: frames a second.
         title: name of the video.
-        size: (width, height) of the pictures, or (0, 0).
         space: of 3D coordinates, in words; None for pixels.
     """
 
@@ -46,13 +46,23 @@ class Motion:
     links: list[tuple[int, int]]
     fps: float
     title: str
-    size: tuple[int, int]
     space: str | None
 
     @property
     def ids(self) -> list[int]:
         """Ids of the people, sorted."""
-        return np.unique(self.records["id"]).tolist()
+        return list(self._places)
+
+    @functools.cached_property
+    def _places(self) -> dict[int, Array]:
+        """Id -> places of the person's rows: found once, as there may be hundreds of people."""
+        order = np.argsort(self.records["id"], kind="stable")
+        ids, first = np.unique(self.records["id"][order], return_index=True)
+        return dict(zip(ids.tolist(), np.split(order, first[1:]), strict=True))
+
+    def rows(self, identity: int) -> Array:
+        """Records of one of `ids`."""
+        return self.records[self._places[identity]]
 
     @property
     def span(self) -> tuple[int, int]:
@@ -61,20 +71,13 @@ class Motion:
             return 0, 0
         return int(self.records["frame"].min()), int(self.records["frame"].max()) + 1
 
-    def track(self, identity: int, *, whole: bool = False) -> tuple[int, Array, Array]:
-        """One person: first frame, coordinates (T, K, D) and scores (T, K) float32.
+    def track(self, identity: int) -> tuple[int, Array, Array]:
+        """One of `ids`: first frame, coordinates (T, K, D) and scores (T, K) float32.
 
-        Args:
-            identity: one of `ids`.
-            whole: from the first frame of the video to its last, rather than the person's.
-
-        Returns:
-            NaN and 0 in frames without the person.
+        NaN and 0 in frames without the person.
         """
-        rows = self.records[self.records["id"] == identity]
+        rows = self.rows(identity)
         first, end = int(rows["frame"].min()), int(rows["frame"].max()) + 1
-        if whole:
-            first, end = self.span
         points = np.full((end - first, *rows["points"].shape[1:]), np.nan, np.float32)
         points[rows["frame"] - first] = rows["points"]
         return first, points[..., :-1], np.nan_to_num(points[..., -1])
@@ -191,7 +194,6 @@ class MotionSink(FileSink):
             links=[tuple(link) for link in meta.get("skeleton_links", ())],
             fps=result.fps or self.options.fps,
             title=_title(result) if result.moves else "",
-            size=result.size,
             space=result.space_3d if self.needs_3d else None,
         )
 

@@ -2,6 +2,8 @@
 
 import csv
 import struct
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -294,3 +296,28 @@ def test_an_empty_video_leaves_no_file_and_another_model_is_told(tmp_path):
     frames[1].instances.set_field(np.ones((1, 5), np.float32), "keypoint_scores")
     with pytest.raises(DataError, match="5 keypoints, those before 17"):
         saved("dlc", tmp_path, frames)
+
+
+@pytest.mark.parametrize("kind", ["dlc", "sleap"])
+def test_memory_does_not_grow_with_the_number_of_people(tmp_path, kind):
+    if kind == "sleap":
+        pytest.importorskip("h5py", exc_type=ImportError)
+    frames, people = 600, 100
+    (out,) = open_sinks(kind, tmp_path)
+    source = SourceInfo("crowd.mp4", "video", Path("crowd.mp4"), fps=25.0)
+    for index in range(frames):
+        fields = InstanceData(
+            keypoints=np.full((1, 17, 2), index, np.float32),
+            keypoint_scores=np.ones((1, 17), np.float32),
+            bboxes=np.ones((1, 4), np.float32),
+            bbox_scores=np.ones(1, np.float32),
+            track_ids=np.array([index * people // frames]),
+        )
+        moment = {"frame_index": index, "time": index / 25, "source": source}
+        out.write(PoseResult(None, fields, COCO, source.name, **moment))
+    tracemalloc.start()
+    out.close()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # everybody in every frame would be 600 x 100 x 17 x 3 numbers
+    assert peak < frames * people * 17 * 3 * 4 / 3
