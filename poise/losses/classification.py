@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from poise._options import options_of
 from poise.errors import ConfigError
 from poise.losses.weighting import REDUCTIONS, check_option, reduce_loss, require, spread
 from poise.registry import MODELS
@@ -21,9 +24,20 @@ LOG_EPS = 1e-24
 
 
 class _ScoreLoss(nn.Module):
-    """Losses of single scores (N, K): weigh, clean, reduce."""
+    """Losses of single scores (N, K): weigh, clean, reduce.
 
-    def __init__(self, use_target_weight: bool, loss_weight: float, reduction: str) -> None:
+    Args:
+        use_target_weight: weigh by the weights given to `forward`.
+        loss_weight: factor of the result.
+        reduction: "mean", "sum" or "none".
+    """
+
+    def __init__(
+        self,
+        use_target_weight: bool = False,
+        loss_weight: float = 1.0,
+        reduction: str = "mean",
+    ) -> None:
         super().__init__()
         self.reduction = check_option(self, "reduction", reduction, REDUCTIONS)
         self.use_target_weight = use_target_weight
@@ -58,21 +72,14 @@ class BCELoss(_ScoreLoss):
     """Binary cross entropy.
 
     Args:
-        use_target_weight: weigh by the weights given to `forward`.
-        loss_weight: factor of the result.
-        reduction: "mean", "sum" or "none".
+        **options: `use_target_weight`, `loss_weight` and `reduction`, as all losses of scores.
         use_sigmoid: MMPose's meaning: True says that the predictions went through a sigmoid
             already; False that they are logits.
     """
 
-    def __init__(
-        self,
-        use_target_weight: bool = False,
-        loss_weight: float = 1.0,
-        reduction: str = "mean",
-        use_sigmoid: bool = False,
-    ) -> None:
-        super().__init__(use_target_weight, loss_weight, reduction)
+    @options_of(_ScoreLoss, positional=True)
+    def __init__(self, *, use_sigmoid: bool = False, **options: Any) -> None:
+        super().__init__(**options)
         self.use_sigmoid = use_sigmoid
 
     def criterion(self, output: Tensor, target: Tensor) -> Tensor:
@@ -89,22 +96,14 @@ class VariFocalLoss(_ScoreLoss):
     Zhang 2021, "VarifocalNet", eq. 2, arXiv 2008.13367.
 
     Args:
-        use_target_weight: weigh by the weights given to `forward`.
-        loss_weight: factor of the result.
-        reduction: "mean", "sum" or "none".
+        **options: `use_target_weight`, `loss_weight` and `reduction`, as all losses of scores.
         alpha: factor of the negatives.
         gamma: exponent of the negatives' score.
     """
 
-    def __init__(
-        self,
-        use_target_weight: bool = False,
-        loss_weight: float = 1.0,
-        reduction: str = "mean",
-        alpha: float = 0.75,
-        gamma: float = 2.0,
-    ) -> None:
-        super().__init__(use_target_weight, loss_weight, reduction)
+    @options_of(_ScoreLoss, positional=True)
+    def __init__(self, *, alpha: float = 0.75, gamma: float = 2.0, **options: Any) -> None:
+        super().__init__(**options)
         self.alpha = alpha
         self.gamma = gamma
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from poise._options import options_of
 from poise.losses.weighting import (
     REDUCTIONS,
     WeightedLoss,
@@ -54,14 +56,12 @@ class L1Loss(WeightedLoss):
 
     Args:
         reduction: "mean", "sum" or "none".
-        use_target_weight: multiply both sides by the weights given to `forward`.
-        loss_weight: factor of the result.
+        **options: those of `WeightedLoss`.
     """
 
-    def __init__(
-        self, reduction: str = "mean", use_target_weight: bool = False, loss_weight: float = 1.0
-    ) -> None:
-        super().__init__(use_target_weight, loss_weight)
+    @options_of(WeightedLoss, positional=True)
+    def __init__(self, reduction: str = "mean", **options: Any) -> None:
+        super().__init__(**options)
         self.reduction = check_option(self, "reduction", reduction, REDUCTIONS)
 
     def criterion(self, output: Tensor, target: Tensor) -> Tensor:
@@ -143,18 +143,12 @@ class WingLoss(_PiecewiseLoss):
     Args:
         omega: error at which the logarithm turns into a line, in the coordinates' unit.
         epsilon: curvature of the logarithm.
-        use_target_weight: multiply both sides by the weights given to `forward`.
-        loss_weight: factor of the result.
+        **options: those of `WeightedLoss`.
     """
 
-    def __init__(
-        self,
-        omega: float = 10.0,
-        epsilon: float = 2.0,
-        use_target_weight: bool = False,
-        loss_weight: float = 1.0,
-    ) -> None:
-        super().__init__(use_target_weight, loss_weight)
+    @options_of(WeightedLoss, positional=True)
+    def __init__(self, omega: float = 10.0, epsilon: float = 2.0, **options: Any) -> None:
+        super().__init__(**options)
         self.omega = omega
         self.epsilon = epsilon
         # joins the two parts without a step
@@ -176,19 +170,14 @@ class SoftWingLoss(_PiecewiseLoss):
         omega1: error at which the line turns into a logarithm, in the coordinates' unit.
         omega2: height of the logarithm.
         epsilon: curvature of the logarithm.
-        use_target_weight: multiply both sides by the weights given to `forward`.
-        loss_weight: factor of the result.
+        **options: those of `WeightedLoss`.
     """
 
+    @options_of(WeightedLoss, positional=True)
     def __init__(
-        self,
-        omega1: float = 2.0,
-        omega2: float = 20.0,
-        epsilon: float = 0.5,
-        use_target_weight: bool = False,
-        loss_weight: float = 1.0,
+        self, omega1: float = 2.0, omega2: float = 20.0, epsilon: float = 0.5, **options: Any
     ) -> None:
-        super().__init__(use_target_weight, loss_weight)
+        super().__init__(**options)
         self.omega1 = omega1
         self.omega2 = omega2
         self.epsilon = epsilon

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from poise._options import options_of
 from poise.errors import ArgumentError, ConfigError
 from poise.geometry.boxes import bbox_overlaps
 from poise.losses.weighting import MODES, REDUCTIONS, check_option, dissimilarity, reduce_loss
@@ -155,23 +156,23 @@ class QualityFocalLoss(_DetectionLoss):
     Args:
         use_sigmoid: has to be True.
         beta: power of the distance from the target by which losses are weighed.
-        reduction: "mean", "sum" or "none".
-        loss_weight: factor of the result.
+        **options: `reduction` and `loss_weight`, as all losses of detectors.
         activated: predictions are probabilities, not logits.
 
     Raises:
         ConfigError: `use_sigmoid` is not True.
     """
 
+    @options_of(_DetectionLoss, positional=True)
     def __init__(
         self,
         use_sigmoid: bool = True,
         beta: float = 2.0,
-        reduction: str = "mean",
-        loss_weight: float = 1.0,
+        *,
         activated: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(reduction, loss_weight)
+        super().__init__(**options)
         if use_sigmoid is not True:
             raise ConfigError(f"QualityFocalLoss: use_sigmoid should be True, got {use_sigmoid!r}")
         self.beta = beta
@@ -231,14 +232,12 @@ class _BoxLoss(_DetectionLoss):
 
     Args:
         eps: smallest area, in square pixels.
-        reduction: "mean", "sum" or "none".
-        loss_weight: factor of the result.
+        **options: `reduction` and `loss_weight`, as all losses of detectors.
     """
 
-    def __init__(
-        self, eps: float = 1e-6, reduction: str = "mean", loss_weight: float = 1.0
-    ) -> None:
-        super().__init__(reduction, loss_weight)
+    @options_of(_DetectionLoss, positional=True)
+    def __init__(self, eps: float = 1e-6, **options: Any) -> None:
+        super().__init__(**options)
         self.eps = eps
 
 
@@ -248,21 +247,13 @@ class DetectionIoULoss(_BoxLoss):
 
     Args:
         linear: the old way to say mode="linear".
-        eps: smallest IoU.
-        reduction: "mean", "sum" or "none".
-        loss_weight: factor of the result.
+        **options: `eps` (the smallest IoU), `reduction` and `loss_weight`, as all losses of boxes.
         mode: of the IoU u: "linear" 1 - u, "square" 1 - u**2, "log" -log u.
     """
 
-    def __init__(
-        self,
-        linear: bool = False,
-        eps: float = 1e-6,
-        reduction: str = "mean",
-        loss_weight: float = 1.0,
-        mode: str = "log",
-    ) -> None:
-        super().__init__(eps, reduction, loss_weight)
+    @options_of(_BoxLoss, positional=True)
+    def __init__(self, linear: bool = False, *, mode: str = "log", **options: Any) -> None:
+        super().__init__(**options)
         self.mode = check_option(self, "mode", "linear" if linear else mode, MODES)
 
     def criterion(self, pred: Tensor, target: Tensor) -> Tensor:

@@ -164,7 +164,7 @@ class FocalHeatmapLoss(KeypointMSELoss):
 
 
 @MODELS.register_module()
-class CombinedTargetMSELoss(nn.Module):
+class CombinedTargetMSELoss(WeightedLoss):
     """Loss of UDP's combined targets: a response map and x, y offset maps per keypoint.
 
     Offsets count where the wanted response is on (Huang 2020, "The Devil is in the Details",
@@ -174,11 +174,6 @@ class CombinedTargetMSELoss(nn.Module):
         use_target_weight: weigh the response maps by the keypoint weights.
         loss_weight: factor of the result.
     """
-
-    def __init__(self, use_target_weight: bool = False, loss_weight: float = 1.0) -> None:
-        super().__init__()
-        self.use_target_weight = use_target_weight
-        self.loss_weight = loss_weight
 
     def forward(self, output: Tensor, target: Tensor, target_weights: Tensor) -> Tensor:
         """Return the loss.
@@ -272,20 +267,19 @@ class AdaptiveWingLoss(WeightedLoss):
         omega: height of the curved part.
         epsilon: width of the curved part.
         theta: error at which the curve turns into a line.
-        use_target_weight: weigh the heatmaps by the keypoint weights.
-        loss_weight: factor of the result.
+        **options: those of `WeightedLoss`.
     """
 
+    @options_of(WeightedLoss, positional=True)
     def __init__(
         self,
         alpha: float = 2.1,
         omega: float = 14,
         epsilon: float = 1,
         theta: float = 0.5,
-        use_target_weight: bool = False,
-        loss_weight: float = 1.0,
+        **options: Any,
     ) -> None:
-        super().__init__(use_target_weight, loss_weight)
+        super().__init__(**options)
         self.alpha = float(alpha)
         self.omega = float(omega)
         self.epsilon = float(epsilon)
