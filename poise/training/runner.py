@@ -20,6 +20,7 @@ from poise.models.progress import Progress, share_progress
 from poise.models.weights import load_checkpoint
 from poise.registry import LOOPS, use_scope
 from poise.training.build import build_dataloader, build_hooks, build_model
+from poise.training.hooks.ema import EMAHook
 from poise.training.logs.console import open_log
 from poise.training.logs.scalars import ScalarWriter
 from poise.training.machine.environment import apply_environment, process_group
@@ -129,13 +130,15 @@ class Runner(RunView):
         hooks: Sequence[Any] = (),
         device: str | None = None,
     ) -> dict[str, float]:
-        """Metrics of the test set with the weights of a file (or the config's `load_from`).
+        """Metrics of the test set.
 
         Args:
-            weights: file or address. hooks: more of them.
+            weights: file or address; None for what this run has trained, else the config's
+                `load_from`.
+            hooks: more of them.
             device: such as "cuda:1"; None takes what `accelerator` says, that is the best one.
         """
-        return self._evaluate("test", weights or self.cfg.get("load_from"), hooks, device)
+        return self._evaluate("test", weights, hooks, device)
 
     def val(
         self,
@@ -145,7 +148,7 @@ class Runner(RunView):
         device: str | None = None,
     ) -> dict[str, float]:
         """Metrics of the validation set; arguments as of `test`."""
-        return self._evaluate("val", weights or self.cfg.get("load_from"), hooks, device)
+        return self._evaluate("val", weights, hooks, device)
 
     def _evaluate(
         self, mode: str, weights: str | Path | None, hooks: Sequence[Any], device: str | None
@@ -168,9 +171,12 @@ class Runner(RunView):
                     f"nothing to evaluate: the config has no {mode}_dataloader and {mode}_evaluator"
                 )
             setattr(self, f"{mode}_loop", loop)
-            self.model = build_model(self.cfg, init=False)
+            if self.model is None or weights is not None:
+                weights = weights or self.cfg.get("load_from")
+                self.model, self.hooks = build_model(self.cfg, init=False), []
             self._open_scalars()
-            self.hooks = []
+            # averages of what was trained count still
+            self.hooks = [hook for hook in self.hooks if isinstance(hook, EMAHook)]
             for hook in (*build_hooks(self.cfg), *hooks):
                 if not getattr(hook, "only_training", False):
                     self.register_hook(hook)

@@ -52,10 +52,13 @@ class EMAHook(Hook):
         self.ema_cfg = {"type": ema_type, **kwargs}
         self.strict_load = strict_load
         self.begin_iter, self.begin_epoch = begin_iter, begin_epoch
+        self._model: Any = None
 
     def before_run(self, runner: Any) -> None:
-        """Make the average, a copy so far."""
-        self.average = MODELS.build(self.ema_cfg, model=runner.model)
+        """Make the average, a copy so far; a test after the training keeps the one it has."""
+        if self._model is not runner.model:
+            self._model = runner.model
+            self.average = MODELS.build(self.ema_cfg, model=runner.model)
 
     def before_train(self, runner: Any) -> None:
         """See that averaging starts within the run, and follow the model to its device."""

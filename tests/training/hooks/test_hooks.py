@@ -335,6 +335,26 @@ def test_a_run_with_an_average_resumes_exactly(make_config, tmp_path):
             assert torch.equal(tensor, ends[1][part][name]), name
 
 
+class Weights(Hook):
+    """Keeps what a test is made with."""
+
+    def before_test_iter(self, runner, batch_idx, data_batch=None):
+        self.seen = {k: v.clone() for k, v in runner.model.state_dict().items()}
+
+
+@pytest.mark.parametrize("custom", [[], ema_hook()])
+def test_a_test_after_the_training_is_one_of_what_was_trained(make_config, parts, custom):
+    """As in MMEngine, but for averages, which it forgets; a new model would tell nothing."""
+    MODELS.register_module(name="TrainedHere", module=parts.Regressor, force=True)
+    cfg = make_config(custom_hooks=custom, model={"type": "TrainedHere"})
+    runner, look = Runner(cfg, accelerator="cpu"), Weights()
+    runner.train()
+    runner.test(hooks=[look])
+    saved = torch.load(f"{runner.work_dir}/epoch_3.pth")["state_dict"]
+    for name in saved:
+        assert torch.equal(look.seen[name], saved[name]), name
+
+
 def test_an_average_that_begins_later_is_a_copy_until_then(make_config):
     runner = run(make_config(custom_hooks=ema_hook(begin_epoch=3), train_cfg={"max_epochs": 3}))
     content = files.read(files.Path(runner.work_dir) / "epoch_2.pth")
