@@ -164,7 +164,7 @@ class FocalHeatmapLoss(KeypointMSELoss):
 
 
 @MODELS.register_module()
-class CombinedTargetMSELoss(WeightedLoss):
+class CombinedTargetMSELoss(nn.Module):
     """Loss of UDP's combined targets: a response map and x, y offset maps per keypoint.
 
     Offsets count where the wanted response is on (Huang 2020, "The Devil is in the Details",
@@ -174,6 +174,11 @@ class CombinedTargetMSELoss(WeightedLoss):
         use_target_weight: weigh the response maps by the keypoint weights.
         loss_weight: factor of the result.
     """
+
+    def __init__(self, use_target_weight: bool = False, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.use_target_weight = use_target_weight
+        self.loss_weight = loss_weight
 
     def forward(self, output: Tensor, target: Tensor, target_weights: Tensor) -> Tensor:
         """Return the loss.
