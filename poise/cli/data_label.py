@@ -146,6 +146,8 @@ def _say_begin(store: Any, server: Any) -> None:
 
 
 def _say_end(store: Any) -> None:
+    from poise.data_tools.formats.reading import usual_folders
+
     typer.echo(f"\nreviewed: {store.reviewed:,} of {counted(len(store), 'picture')}")
     labels = shlex.quote(str(store.out))
     if store.unseen:
@@ -160,9 +162,8 @@ def _say_end(store: Any) -> None:
         return
     typer.echo(f"labels: {store.out}; next:")
     folder, home = store.labels.folder.resolve(), store.out.resolve().parent
-    usual = [place / below for place in (home, home.parent) for below in (".", "images")]
     audit, train = "", ""
-    if folder not in usual:
+    if folder not in usual_folders(home):
         audit, train = (
             f" {option} {shlex.quote(str(folder))}" for option in ("--images", "--train-images")
         )

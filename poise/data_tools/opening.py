@@ -15,7 +15,7 @@ from poise import schemas
 from poise.check.categories import has_several_sets, use_one_set
 from poise.check.files import read_annotations
 from poise.data_tools.formats.archives import is_archive, unpack
-from poise.data_tools.formats.reading import Reading
+from poise.data_tools.formats.reading import Reading, usual_folders
 from poise.data_tools.formats.table import labels_in
 from poise.data_tools.own_labels import as_coco_file, is_foreign
 from poise.datasets import BaseMocapDataset, build_dataset
@@ -217,10 +217,8 @@ def folder_near(path: Path) -> Path:
         row for row in (rows if isinstance(rows, list) else [])[:_TRIED] if isinstance(row, dict)
     ]
     names = [str(row.get("file_name", row.get("image", ""))).replace("\\", "/") for row in first]
-    around = (path.parent, path.parent.parent)
-    folders = [*around, *(folder / "images" for folder in around)]
     # one picture may be lost; most often the first is there
-    places = ((folder, name) for name in names if name for folder in folders)
+    places = ((folder, name) for name in names if name for folder in usual_folders(path.parent))
     return next((folder for folder, name in places if (folder / name).is_file()), path.parent)
 
 

@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 
 from poise._words import numbered
-from poise.data_tools.formats.reading import Reading, picture_folder, picture_size
+from poise.data_tools.formats.reading import (
+    Reading,
+    picture_folder,
+    picture_size,
+    usual_folders,
+)
 from poise.geometry.boxes import bbox_of_keypoints
 
 __all__ = ["mended"]
@@ -72,11 +77,9 @@ def _mend_pictures(
     images: list[dict[str, Any]], path: Path, reading: Reading, did: Counter[str]
 ) -> None:
     """Names below the folder of the pictures, and sizes, where they are not as they should be."""
-    around = (path.parent, path.parent.parent)
-    folders = [f / below for below in (".", "images") for f in around]
     names = [str(row.get("file_name", "")) for row in images]
     some = list(filter(None, names))[:: max(1, len(names) // _PROBED)]
-    folder, places = picture_folder(some, folders, reading.images)
+    folder, places = picture_folder(some, usual_folders(path.parent), reading.images)
     sized = all(row.get("width") and row.get("height") for row in images)
     if not places or (sized and all(places.get(name) == name for name in some)):
         # no pictures here, or all is well: not to look for each of a hundred thousand

@@ -10,7 +10,7 @@ from poise.datasets.paths import picture_folder
 from poise.errors import ArgumentError
 from poise.geometry.boxes import BOX_MARGIN
 
-__all__ = ["PICTURES", "Reading", "picture_folder", "picture_size"]
+__all__ = ["PICTURES", "Reading", "picture_folder", "picture_size", "usual_folders"]
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 #: EXIF's tag of the orientation, and its values that exchange width and height
@@ -54,6 +54,16 @@ class Reading:
                 f"the margin of boxes (--box-margin) is a part of the longer side such as 0.1, "
                 f"got {self.margin}"
             )
+
+
+def usual_folders(home: Path) -> list[Path]:
+    """Folders in which the pictures of labels usually lie, the likeliest first.
+
+    Example:
+        >>> [folder.as_posix() for folder in usual_folders(Path("data/annotations"))]
+        ['data/annotations', 'data', 'data/annotations/images', 'data/images']
+    """
+    return [folder / below for below in (".", "images") for folder in (home, home.parent)]
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:

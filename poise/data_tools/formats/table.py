@@ -24,7 +24,7 @@ from poise.data_tools.formats.label_studio import (
     read_label_studio,
 )
 from poise.data_tools.formats.labelme import is_labelme, labelme_files, read_labelme
-from poise.data_tools.formats.reading import Reading, picture_folder
+from poise.data_tools.formats.reading import Reading, picture_folder, usual_folders
 from poise.data_tools.formats.shown import identity, write_files
 from poise.data_tools.formats.sleap import is_sleap, read_sleap
 from poise.data_tools.formats.sleap_files import sleap_files
@@ -336,8 +336,7 @@ def _place(found: Annotations, path: Path, images: Path | None) -> None:
     """Find out where the pictures of labels lie, if their reader does not know."""
     if found.folder is not None:
         return
-    home = path if path.is_dir() else path.parent
-    around = [home, home.parent, home / "images", home.parent / "images"]
+    around = usual_folders(path if path.is_dir() else path.parent)
     names = [str(image["file_name"]) for image in found.images]
     # not to look for each of a hundred thousand where there are none
     folder, places = picture_folder(names[:: max(1, len(names) // _PROBED)], around, images)

@@ -9,7 +9,7 @@ from typing import Any
 
 from poise._files import files_below
 from poise.data_tools.audit import read_findings
-from poise.data_tools.formats.reading import Reading, picture_folder
+from poise.data_tools.formats.reading import Reading, picture_folder, usual_folders
 from poise.data_tools.formats.table import find_form, labels_in
 from poise.data_tools.labelling.kinds import kinds_of, new_category
 from poise.data_tools.labelling.store import Labels, LabelStore
@@ -177,8 +177,7 @@ def _folder_of(
         if images is not None and not images.is_dir():
             raise FileMissingError(f"there is no folder of pictures {images}")
         return images or folder or Path()
-    around = [source.parent, source.parent.parent]
-    around = [*([folder] if folder else []), *around, *(f / "images" for f in around)]
+    around = [*([folder] if folder else []), *usual_folders(source.parent)]
     some = list(filter(None, names))[:: max(1, len(names) // _PROBED)]
     place, found = picture_folder(some, around, images)
     if not found:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from poise.data_tools.formats.annotations import NUMBERS, Annotations
-from poise.data_tools.formats.reading import PICTURES, Reading, picture_folder
+from poise.data_tools.formats.reading import PICTURES, Reading, picture_folder, usual_folders
 from poise.data_tools.formats.table import read_annotations
 from poise.data_tools.picking.doubts import LOOK_SIDE, Candidate, Known
 from poise.data_tools.picking.shots import Place
@@ -47,8 +47,7 @@ class Labelled:
             self.found = read_annotations(path, Reading(images=images))
             names = [image["file_name"].replace("\\", "/") for image in self.found.images]
             home = path if path.is_dir() else path.parent
-            near = [self.found.folder or home, home, home / "images"]
-            near += [home.parent, home.parent / "images"]
+            near = [self.found.folder or home, *usual_folders(home)]
             folder, places = picture_folder(names, near, images)
             self._files = {(folder / place).resolve() for place in places.values()}
             absent = [name for name in names if name not in places]
