@@ -68,10 +68,12 @@ def measure(
         flat=flat,
     )
     stages = build_stages(smooth=smooth)
+    # a file that is not there is told before others are measured
+    read = [(file, read_results(file)) for file in files]
     came_from: dict[str, Path] = {}
     with AnglesSink(out, measuring=measuring, files=kinds, told=typer.echo) as sink:
-        for file in files:
-            for result in chain_stages(_with_ids(read_results(file)), stages):
+        for file, results in read:
+            for result in chain_stages(_with_ids(results), stages):
                 if came_from.setdefault(result.name, file) != file:
                     raise DataError(
                         f"'{came_from[result.name]}' and '{file}' both hold poses of "

@@ -16,7 +16,6 @@ from poise.registry import VISUALIZERS
 from poise.schemas import conversions
 from poise.structures import convert_keypoints, parse_pose_metainfo
 from poise.visualization.drawing import field_of
-from poise.visualization.figure3d import PoseFigure
 from poise.visualization.scene3d import View, draw_poses_3d
 from poise.visualization.style import Palette
 from poise.visualization.visualizer import PoseLocalVisualizer, part_of
@@ -30,8 +29,8 @@ class Pose3dLocalVisualizer(PoseLocalVisualizer):
 
     Pictures are RGB, as in MMPose.
 
-    The `backend` "opencv" draws the 3D panels with Poise's own camera, "matplotlib" with one figure
-    that is kept from frame to frame (about ten times slower); `alpha` is of the 2D drawing.
+    Poise's own camera draws the 3D panels, from where matplotlib's would and about ten times
+    quicker; `backend` is kept for configs, `alpha` is of the 2D drawing.
 
     Args:
         det_kpt_color: colours of the 2D keypoints; None: those of `dataset_2d`, or of the 3D ones
@@ -55,7 +54,6 @@ class Pose3dLocalVisualizer(PoseLocalVisualizer):
         self.det_kpt_color = det_kpt_color
         self.det_dataset_skeleton = det_dataset_skeleton
         self.det_dataset_link_color = det_dataset_link_color
-        self._figure: PoseFigure | None = None
 
     def add_datasample(  # type: ignore[override]
         self,
@@ -192,14 +190,10 @@ class Pose3dLocalVisualizer(PoseLocalVisualizer):
         score = scores[number : number + 1]
         if scores_2d is not None and len(scores_2d) > number and scores_2d.shape[1] == K:
             score = np.minimum(score, scores_2d[number : number + 1])
-        palette = self._palette(K)
-        if self.backend == "matplotlib":
-            self._figure = self._figure or PoseFigure()
-            return self._figure.draw(pose, score, palette, view, side, kpt_thr, title, show_kpt_idx)
         return draw_poses_3d(
             pose,
             score,
-            palette=palette,
+            palette=self._palette(K),
             size=(side, side),
             view=view,
             keypoint_threshold=kpt_thr,

@@ -82,8 +82,6 @@ def test_nearer_things_are_larger():
 
 @pytest.mark.parametrize("backend", ["opencv", "matplotlib"])
 def test_the_visualizer_puts_a_panel_a_person_beside_the_picture(backend, tmp_path):
-    if backend == "matplotlib":
-        pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     visualizer = VISUALIZERS.build(dict(type="Pose3dLocalVisualizer", backend=backend))
     visualizer.set_dataset_meta(H36M)
     coco = parse_pose_metainfo({"from_file": "configs/_base_/datasets/coco.py"})

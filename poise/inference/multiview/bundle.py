@@ -30,62 +30,50 @@ _EVALUATIONS, _ENOUGH = 60, 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class Corners:
-    """All sightings side by side; M corners of S sightings.
+    """All corners that are seen, M of S sightings, side by side.
 
     Attributes:
-        sighting: (M,) which one.
-        cameras, boards: (S,) whose, and of which board.
+        sighting: (M,) number of the sighting, which of a camera and a board there is one.
+        camera, board: (M,) whose, and of which board.
         points: (M, 3) on the board, metres.
         pixels: (M, 2) image space.
     """
 
     sighting: Array
-    cameras: Array
-    boards: Array
+    camera: Array
+    board: Array
     points: Array
     pixels: Array
 
-    def without(self, bad: Array) -> Corners:
-        """Those of the sightings that are not bad (S,)."""
-        keep = ~bad
-        number = np.cumsum(keep) - 1
-        rows = keep[self.sighting]
-        return Corners(
-            number[self.sighting[rows]],
-            self.cameras[keep],
-            self.boards[keep],
-            self.points[rows],
-            self.pixels[rows],
-        )
+    def where(self, keep: Array) -> Corners:
+        """Some of them (M,); sightings keep their numbers."""
+        return Corners(*(getattr(self, field.name)[keep] for field in dataclasses.fields(self)))
 
 
 def corners_of(
     sightings: Sequence[Mapping[str, Sighting]], keys: Sequence[str], board: Board
-) -> Corners:
-    """Corners of the pictures `keys`, of all cameras."""
-    rows = [
-        (v, b, seen[key])
-        for v, seen in enumerate(sightings)
-        for b, key in enumerate(keys)
-        if key in seen
-    ]
-    return Corners(
-        sighting=np.repeat(np.arange(len(rows)), [len(s.ids) for _, _, s in rows]),
-        cameras=np.array([v for v, _, _ in rows]),
-        boards=np.array([b for _, b, _ in rows]),
-        points=np.concatenate([board.points[s.ids] for _, _, s in rows]),
-        pixels=np.concatenate([s.pixels for _, _, s in rows]),
-    )
+) -> tuple[Corners, Array]:
+    """Corners of the pictures `keys` of all cameras; and (S, 2) camera and board of sightings."""
+    pairs = [(v, b) for v, seen in enumerate(sightings) for b, k in enumerate(keys) if k in seen]
+    own = [sightings[v][keys[b]] for v, b in pairs]
+    number = np.repeat(np.arange(len(own)), [len(seen.ids) for seen in own])
+    camera, of = np.array(pairs)[number].T
+    points, pixels = ([board.points[s.ids] for s in own], [s.pixels for s in own])
+    corners = Corners(number, camera, of, np.concatenate(points), np.concatenate(pixels))
+    return corners, np.array(pairs)
 
 
 def sighting_errors(
-    cameras: Sequence[Camera], boards: Sequence[tuple[Array, Array]], corners: Corners
+    cameras: Sequence[Camera], boards: Sequence[tuple[Array, Array]], corners: Corners, count: int
 ) -> Array:
-    """(S,) RMS pixels of each sighting; boards are rotations and places in the world."""
+    """(count,) RMS pixels of each sighting, 0 of one without corners.
+
+    Boards are rotations and places in the world.
+    """
     problem = _Problem(cameras, boards, corners)
     squares = (problem.off(problem.values) ** 2).sum(-1)
-    count = np.bincount(corners.sighting)
-    return np.sqrt(np.bincount(corners.sighting, squares) / np.maximum(count, 1))
+    seen, total = (np.bincount(corners.sighting, w, count) for w in (None, squares))
+    return np.sqrt(total / np.maximum(seen, 1))
 
 
 def adjusted(
@@ -162,7 +150,7 @@ class _Problem:
         """(M, 2) pixels between where corners would be and where they are seen."""
         poses, lenses, boards = self._split(values)
         corners = self.corners
-        v, b = corners.cameras[corners.sighting], corners.boards[corners.sighting]
+        v, b = corners.camera, corners.board
         turns, board_turns = _matrices(poses), _matrices(boards)
         world = np.einsum("mij,mj->mi", board_turns[b], corners.points) + boards[b, 3:]
         seen = np.einsum("mij,mj->mi", turns[v], world) + poses[v, 3:]
@@ -181,8 +169,8 @@ class _Problem:
         from scipy.sparse import coo_array
 
         V = len(self.cameras)
-        owner = np.repeat(self.corners.sighting, 2)
-        v, b = self.corners.cameras[owner], self.corners.boards[owner]
+        # a residual along x, and one along y
+        v, b = (np.repeat(owner, 2) for owner in (self.corners.camera, self.corners.board))
         columns = np.concatenate(
             (
                 v[:, None] * _POSE + np.arange(_POSE),
@@ -191,9 +179,9 @@ class _Problem:
             ),
             axis=1,
         )
-        rows = np.repeat(np.arange(len(owner)), columns.shape[1])
+        rows = np.repeat(np.arange(len(v)), columns.shape[1])
         ones = np.ones(columns.size)
-        shape = (len(owner), len(self.values))
+        shape = (len(v), len(self.values))
         return coo_array((ones, (rows, columns.ravel())), shape=shape).tocsc()
 
     def read(self, values: Array) -> tuple[list[Camera], list[tuple[Array, Array]]]:

@@ -80,28 +80,29 @@ def place_cameras(
     cameras = _tree(lenses, poses)
     boards = _boards(keys, poses, cameras)
     free = [camera.name not in fixed for camera in cameras]
-    corners = corners_of(sightings, keys, board)
+    corners, pairs = corners_of(sightings, keys, board)
     dropped: dict[tuple[str, str], str] = {}
     while True:
         cameras, boards = adjusted(cameras, boards, corners, free)
-        errors = sighting_errors(cameras, boards, corners)
-        middle = float(np.median(errors))
-        bad = errors > max(_BAD_TIMES * middle, _BAD_PIXELS)
+        errors = sighting_errors(cameras, boards, corners, len(pairs))
+        there = np.unique(corners.sighting)
+        middle = float(np.median(errors[there]))
         # the origin stays, and every camera keeps something
-        bad &= corners.boards > 0
-        left = np.bincount(corners.cameras[~bad], minlength=len(lenses))
-        if not bad.any() or not left.all():
+        bad = (errors > max(_BAD_TIMES * middle, _BAD_PIXELS)) & (pairs[:, 1] > 0)
+        if not bad.any() or len(
+            np.unique(pairs[np.setdiff1d(there, np.flatnonzero(bad)), 0])
+        ) < len(lenses):
             break
-        for i in np.flatnonzero(bad).tolist():
-            pair = lenses[corners.cameras[i]].name, keys[corners.boards[i]]
-            dropped[pair] = f"error of {errors[i]:.2f} px, the others' {middle:.2f}"
-        corners = corners.without(bad)
+        for (v, b), error in zip(pairs[bad].tolist(), errors[bad].tolist(), strict=True):
+            text = f"error of {error:.2f} px, the others' {middle:.2f}"
+            dropped[lenses[v].name, keys[b]] = text
+        corners = corners.where(~bad[corners.sighting])
     turn, shift = boards[0]
     to_world = (turn @ _FACE_UP).T
     placed = [camera.moved(to_world, -to_world @ shift) for camera in cameras]
-    rms = [float(np.sqrt((errors[corners.cameras == v] ** 2).mean())) for v in range(len(lenses))]
-    counts = np.bincount(corners.cameras, minlength=len(lenses)).tolist()
-    return Places(placed, rms, counts, origin, dropped)
+    own = [errors[there[pairs[there, 0] == v]] for v in range(len(lenses))]
+    rms = [float(np.sqrt((part**2).mean())) for part in own]
+    return Places(placed, rms, [len(part) for part in own], origin, dropped)
 
 
 def _chosen(

@@ -12,7 +12,7 @@ from poise._arrays import Array
 from poise.geometry import Triangulation, triangulate_points
 from poise.inference.multiview.association import Detections, associate
 from poise.inference.multiview.summary import Summary, ViewSummary
-from poise.inference.multiview.views import Seen, View, leading
+from poise.inference.multiview.views import DEFAULT_FPS, Seen, View, leading
 from poise.inference.results.pose_result import PoseResult, SourceInfo
 from poise.inference.tracking.tracker import NO_TRACK, PoseTracker
 from poise.structures import InstanceData
@@ -26,8 +26,6 @@ SPACE_WORLD = "metres, the world of the cameras, z up"
 _PERSON_LIMIT = 1.5
 #: Stem of the files of a run.
 _STEM = "triangulated"
-#: Frames a second where nothing says it.
-_DEFAULT_FPS = 25.0
 #: Keypoints by which people are associated: more cost time and tell nothing new.
 _ASSOCIATED_KEYPOINTS = 26
 
@@ -116,7 +114,8 @@ def reconstruct(
     """
     people = matched_people(views, offsets, person, limits or Limits(), progress)
     mean = _mean_scores(people.found, people.scores)
-    results = list(_results(views[0], people, mean))
+    fps = next((view.fps for view in views if view.fps), DEFAULT_FPS)
+    results = list(_results(views[0], people, mean, fps))
     return results, _summary(views, people, offsets)
 
 
@@ -323,10 +322,9 @@ def _tracked(rows: _Rows, found: Triangulation, scores: Array, moments: list[int
     return ids
 
 
-def _results(view: View, people: Matched, scores: Array) -> Iterator[PoseResult]:
+def _results(view: View, people: Matched, scores: Array, fps: float) -> Iterator[PoseResult]:
     """A result a moment; `view` is the one whose camera and clock they have."""
     found, moments = people.found, people.moments
-    fps = view.fps or _DEFAULT_FPS
     source = SourceInfo(view.name, "video", Path(_STEM), fps=fps, frames=len(moments))
     places = view.camera.project(found.points).astype(np.float32)
     count = found.used.sum(0)

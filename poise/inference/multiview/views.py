@@ -18,6 +18,7 @@ from poise.inference.results.pose_result import PoseResult
 from poise.inference.tracking.tracker import NO_TRACK
 
 __all__ = [
+    "DEFAULT_FPS",
     "PERSONS",
     "Seen",
     "View",
@@ -32,6 +33,8 @@ __all__ = [
     "told_offsets",
 ]
 
+#: Frames a second where nothing says it.
+DEFAULT_FPS = 25.0
 #: Rates that differ by more than this part are those of different clocks.
 _SAME_RATE = 0.01
 
@@ -224,6 +227,8 @@ def named_view(views: list[View], name: str) -> int:
 def clock_notes(views: Sequence[View], offsets: Sequence[int]) -> list[str]:
     """What to say of clocks that are uneven or drift apart, and of frames that nobody else has."""
     notes, rates = [], []
+    if not any(view.fps for view in views):
+        notes.append(f"nothing says the frames a second: taken for {DEFAULT_FPS:g}")
     for view in views:
         rates.append(view.fps or 0.0)
         if len(view.times) > 2:

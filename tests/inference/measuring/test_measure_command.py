@@ -273,3 +273,11 @@ def test_who_reaches_across_for_a_moment_is_still_seen_from_the_side(tmp_path, w
     assert "seen from the side, looks to the right in 100% of frames" in done.output
     cells = table(tmp_path / "out/walk_angles.csv")
     np.testing.assert_allclose(cells["left_knee_flexion"], true["left_knee_flexion"], atol=0.1)
+
+
+def test_a_file_that_is_not_there_is_told_before_others_are_measured(tmp_path, walker):
+    points, _ = walker.walk(2)
+    file = saved(tmp_path, walker.results(walker.from_the_side(points)))
+    done = run(file, tmp_path / "none.jsonl", "--out", tmp_path / "out")
+    assert "none.jsonl" in str(done.exception)
+    assert not (tmp_path / "out").exists()

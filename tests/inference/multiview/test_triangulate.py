@@ -525,6 +525,23 @@ def test_clocks_that_are_uneven_or_drift_are_told(scenes):
     assert re.search(r"view-1: frames are not evenly spaced in time \(up to \d+ ms off\)", text)
 
 
+def test_a_rate_that_nothing_tells_is_told(scenes):
+    import dataclasses
+
+    cameras, bodies = scenes.ring(2), scenes.walk(3)
+    views = seen(scenes, cameras, bodies)
+    for view in views:
+        for result in view:
+            result.source = dataclasses.replace(result.source, fps=None)
+    found = triangulate(views, cameras)
+    assert "nothing says the frames a second: taken for 25" in found.summary.text()
+    for result in views[1]:
+        result.source = dataclasses.replace(result.source, fps=50.0)
+    found = triangulate(views, cameras)
+    assert "nothing says" not in found.summary.text()
+    assert found[2].time == 2 / 50
+
+
 def test_frames_that_are_left_out_are_counted(scenes):
     cameras, bodies = scenes.ring(3), scenes.walk(30)
     views = seen(scenes, cameras, bodies)
