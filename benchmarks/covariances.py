@@ -6,7 +6,7 @@ Takes the people of a COCO keypoint file, with their boxes; keypoints are matche
 how many labels lie within ellipses that should hold 50, 90 and 95 % of them, and the rank
 correlation with the errors, each half of the people calibrated by the other one; then the
 calibration of all (`poise.inference.results.calibration.FITTED` has those of LSPET's validation
-set), and the coverage of the one that the model has.
+set), the coverage of the one that the model has, and the OKS it lets expect beside the true one.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from scipy.stats import spearmanr
+
 from poise import load_model
-from poise.geometry import mahalanobis_distances
+from poise.geometry import bbox_area, mahalanobis_distances
+from poise.geometry.boxes import AREA_PER_BOX
 from poise.inference import Inferencer
 from poise.inference.results.calibration import FITTED
 from poise.inference.results.covariances import (
@@ -58,6 +61,29 @@ def errors_of(inferencer, annotations: Path, images: Path) -> KeypointErrors:
         people,
         len(numbers),
     )
+
+
+def people_oks(inferencer, annotations: Path, images: Path) -> tuple[np.ndarray, ...]:
+    """Of each person with a label: OKS with the labels, what was expected, and the mean score."""
+    from calibration import labelled_people
+
+    truth = json.loads(annotations.read_text())
+    numbers = inferencer.metainfo["keypoint_name2id"]
+    names = truth["categories"][0]["keypoints"]
+    theirs = [i for i, name in enumerate(names) if name in numbers]
+    ours = [numbers[names[i]] for i in theirs]
+    constants = 2 * inferencer.metainfo["sigmas"][ours]
+    paths, boxes, labels = zip(*labelled_people(truth, images), strict=True)
+    people = []
+    results = inferencer.predict(paths, boxes=list(boxes), covariances=True)
+    for result, box, label in zip(results, boxes, labels, strict=True):
+        places, seen = label[0, theirs, :2], label[0, theirs, 2] > 0
+        squares = ((result.keypoints[0, ours] - places) ** 2).sum(-1)
+        unit = 2 * constants**2 * bbox_area(box[0]) * AREA_PER_BOX
+        if seen.any():
+            oks = np.exp(-squares / unit)[seen].mean()
+            people.append((oks, result.expected_oks()[0], result.keypoint_scores.mean()))
+    return tuple(np.transpose(people))
 
 
 def cost(inferencer, annotations: Path, images: Path) -> float:
@@ -105,6 +131,14 @@ def main() -> None:
         within = mahalanobis_distances(errors.offsets, errors.covariances) / scale
         shares = (f"{(within <= own.covariances.radius(p)).mean():5.1%}" for p in report.levels)
         print(f"{'by the calibration it comes with':29s}", "  ".join(shares))
+        true, expected, score = people_oks(
+            Inferencer(args.model), args.annotations, args.images
+        )
+        for title, guess in (("expected OKS", expected), ("mean score", score)):
+            print(
+                f"{title}: mean {guess.mean():.3f} where OKS is {true.mean():.3f}, off by "
+                f"{abs(guess - true).mean():.3f}, rank correlation {spearmanr(guess, true)[0]:.3f}"
+            )
     print(fit_covariances(errors))
     print(f"CPU time with covariances: {cost(inferencer, args.annotations, args.images):.3f} times")
 

@@ -28,6 +28,6 @@ __getattr__, __dir__, __all__ = attach(
         ),
         "angles": "angle_between turn_between body_axes continuous_angles angle_rates",
         "motion": "start_motion predict_motion correct_motion smooth_motion",
-        "oks": "oks_iou oks_nms soft_oks_nms COCO_SIGMAS",
+        "oks": "expected_oks oks_iou oks_nms soft_oks_nms COCO_SIGMAS",
     },
 )

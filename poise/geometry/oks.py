@@ -16,6 +16,7 @@ from poise.errors import DataError
 
 __all__ = [
     "COCO_SIGMAS",
+    "expected_oks",
     "greedy_keep",
     "oks_iou",
     "oks_matrix",
@@ -61,11 +62,7 @@ def oks_matrix(
         DataError: another number of sigmas than keypoints.
     """
     sigmas = COCO_SIGMAS if sigmas is None else np.asarray(sigmas)
-    if len(sigmas) != keypoints.shape[1]:
-        raise DataError(
-            f"there are {len(sigmas)} sigmas for {keypoints.shape[1]} keypoints; pass the sigmas"
-            " of the dataset"
-        )
+    _check_sigmas(sigmas, keypoints.shape[1])
     distance = ((keypoints[:, None, :, :2] - others[None, :, :, :2]) ** 2).sum(-1)
     area = (areas[:, None] + other_areas[None]) / 2 + _EPS
     similarity = np.exp(-distance / (2 * sigmas) ** 2 / area[..., None] / 2)
@@ -97,6 +94,39 @@ def oks_iou(
     poses = np.asarray(d).reshape(len(d), -1, 3) if len(d) else np.zeros((0, len(g) // 3, 3))
     one = np.asarray(g).reshape(1, -1, 3)
     return oks_matrix(one, poses, np.asarray([a_g]), np.asarray(a_d), sigmas, vis_thr)[0]
+
+
+def expected_oks(covariances: Array, areas: Array, sigmas: Array) -> Array:
+    """What OKS with the truth is to be expected of poses whose places are so sure.
+
+    For normal errors of covariance C a keypoint's exp(-d² / (2 s² k²)) is det(I + C / (s² k²)) **
+    -1/2 in the mean. Heavy tails, such as of swapped sides, make the true mean smaller.
+
+    Args:
+        covariances: (N, K, 2, 2) square pixels; keypoints with NaN do not count.
+        areas: (N,) square pixels.
+        sigmas: (K,).
+
+    Returns:
+        (N,) float64 in 0..1; NaN without an area, or where no keypoint counts.
+
+    Raises:
+        DataError: another number of sigmas than keypoints.
+
+    Example:
+        >>> sure = np.broadcast_to(np.eye(2), (1, 17, 2, 2))
+        >>> expected_oks(sure, np.array([100.0**2]), COCO_SIGMAS).round(3)
+        array([0.977])
+    """
+    covariances, sigmas = np.asarray(covariances, np.float64), np.asarray(sigmas)
+    _check_sigmas(sigmas, covariances.shape[1])
+    unit = np.where(areas > 0, areas, np.nan)[:, None] * (2 * sigmas) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = np.eye(2) + covariances / unit[..., None, None]
+        similarity = np.linalg.det(spread) ** -0.5
+        known = np.isfinite(similarity)
+        total = np.where(known, similarity, 0).sum(axis=1)
+        return np.asarray(total / known.sum(axis=1))
 
 
 def oks_nms(
@@ -192,6 +222,14 @@ def greedy_keep(count: int, too_close: Callable[[slice], Array]) -> Array:
             if alive[start + offset]:
                 alive[start + offset + 1 :] &= ~row[start + offset + 1 :]
     return np.nonzero(alive)[0]
+
+
+def _check_sigmas(sigmas: Array, keypoints: int) -> None:
+    if len(sigmas) != keypoints:
+        raise DataError(
+            f"there are {len(sigmas)} sigmas for {keypoints} keypoints; pass the sigmas"
+            " of the dataset"
+        )
 
 
 def _columns(

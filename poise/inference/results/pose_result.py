@@ -12,7 +12,10 @@ import numpy as np
 
 from poise._lazy import needed
 from poise._words import counted
+from poise.errors import DataError
+from poise.geometry.boxes import AREA_PER_BOX, bbox_area
 from poise.geometry.covariances import ellipse_radius
+from poise.geometry.oks import expected_oks
 from poise.inference.results.calibration import Calibration
 from poise.inference.results.probabilities import probabilities_of
 from poise.structures import InstanceData, keypoint_names, split_instances
@@ -164,6 +167,27 @@ class PoseResult:
         known = None if self.calibration is None else self.calibration.covariances
         return ellipse_radius(level) if known is None else known.radius(level)
 
+    def expected_oks(self) -> np.ndarray:
+        """OKS (N,) float64 with the true poses that `keypoint_covariances` let expect.
+
+        A score of whole people that means the same for every model: how near the poses should be,
+        in the measure of COCO's AP. The area is 0.53 of the box, as where masks are not known.
+        NaN without box, or where nothing is known of any keypoint.
+
+        Raises:
+            DataError: there are no covariances, or the schema has no sigmas.
+        """
+        if self.keypoint_covariances is None:
+            raise DataError("expected OKS needs covariances: predict(..., covariances=True)")
+        sigmas = np.asarray(self.metainfo.get("sigmas", ()))
+        if not len(sigmas):
+            raise DataError(
+                f"the schema {self.metainfo.get('dataset_name', '')!r} has no sigmas, which OKS"
+                " needs; `poise data sigmas` measures them"
+            )
+        areas = bbox_area(self.bboxes) * AREA_PER_BOX
+        return expected_oks(self.keypoint_covariances, areas, sigmas)
+
     @property
     def visible(self) -> np.ndarray:
         """(N, K) bool: the score reaches `keypoint_threshold`."""
@@ -281,6 +305,8 @@ class PoseResult:
         if self.keypoint_covariances is not None:
             spread = _plain(self.keypoint_covariances, _COVARIANCE_DECIMALS)
             columns["keypoint_covariances"] = spread
+            if len(self.metainfo.get("sigmas", ())):
+                columns["expected_oks"] = _plain(self.expected_oks(), _SCORE_DECIMALS)
         if self.categories is not None:
             columns["category_id"] = self.categories.tolist()
         if self.track_ids is not None:

@@ -237,6 +237,39 @@ def test_results_hold_covariances_in_every_layout(tmp_path):
     assert not len(nobody)
 
 
+def test_expected_oks_is_the_mean_over_the_places_that_covariances_allow():
+    found = result()
+    found.instances.keypoint_covariances[...] *= 3
+    found.instances.keypoint_covariances[1, 16] = np.nan
+    draws = np.random.default_rng(1)
+    area = 43 * 43 * 0.53
+    expected = found.expected_oks()
+    for person, known in ((0, 17), (1, 16)):
+        spread = found.keypoint_covariances[person, :known]
+        offsets = [draws.multivariate_normal((0, 0), each, 20_000) for each in spread]
+        squares = np.square(offsets).sum(axis=-1)
+        unit = 2 * area * (2 * found.metainfo["sigmas"][:known, None]) ** 2
+        assert expected[person] == pytest.approx(np.exp(-squares / unit).mean(), abs=2e-3)
+    rows = found.to_dict()["instances"]
+    assert [row["expected_oks"] for row in rows] == pytest.approx(expected, abs=1e-4)
+
+
+def test_expected_oks_of_what_is_not_known():
+    found = result()
+    found.instances.keypoint_covariances[0] = np.nan
+    found.instances.bboxes[1] = 7
+    assert np.isnan(found.expected_oks()).all()
+    assert found.to_dict()["instances"][0]["expected_oks"] is None
+    assert result(0).expected_oks().shape == (0,)
+    bare = dataclasses.replace(found, metainfo={**COCO, "sigmas": []})
+    assert "expected_oks" not in bare.to_dict()["instances"][0]
+    with pytest.raises(DataError, match="'coco' has no sigmas.*poise data sigmas"):
+        bare.expected_oks()
+    del found.instances.keypoint_covariances
+    with pytest.raises(DataError, match="covariances=True"):
+        found.expected_oks()
+
+
 def test_tables_of_frames_with_and_without_people_have_the_same_columns(tmp_path):
     (sink,) = open_sinks("csv", tmp_path)
     with sink:
