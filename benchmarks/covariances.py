@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-
 from scipy.stats import spearmanr
 
 from poise import load_model
@@ -131,9 +130,7 @@ def main() -> None:
         within = mahalanobis_distances(errors.offsets, errors.covariances) / scale
         shares = (f"{(within <= own.covariances.radius(p)).mean():5.1%}" for p in report.levels)
         print(f"{'by the calibration it comes with':29s}", "  ".join(shares))
-        true, expected, score = people_oks(
-            Inferencer(args.model), args.annotations, args.images
-        )
+        true, expected, score = people_oks(Inferencer(args.model), args.annotations, args.images)
         for title, guess in (("expected OKS", expected), ("mean score", score)):
             print(
                 f"{title}: mean {guess.mean():.3f} where OKS is {true.mean():.3f}, off by "
