@@ -194,7 +194,7 @@ def test_the_command_tells_what_covariances_are_worth(tmp_path):
 COCO = parse_pose_metainfo({"from_file": "coco"})
 
 
-def result(people=2, calibration=None):
+def result(people=2, calibration=None, frame=0):
     rng = np.random.default_rng(0)
     roots = rng.normal(size=(people, 17, 2, 2))
     fields = InstanceData(
@@ -207,8 +207,8 @@ def result(people=2, calibration=None):
     fields.set_field(spread, "keypoint_covariances")
     source = SourceInfo("clip.mp4", "video", fps=25.0)
     return PoseResult(
-        np.zeros((50, 50, 3), np.uint8), fields, COCO, "clip.mp4", time=0.0, source=source,
-        calibration=calibration,
+        np.zeros((50, 50, 3), np.uint8), fields, COCO, "clip.mp4", frame_index=frame, time=0.0,
+        source=source, calibration=calibration,
     )  # fmt: skip
 
 
@@ -231,7 +231,7 @@ def test_results_hold_covariances_in_every_layout(tmp_path):
     (sink,) = open_sinks("jsonl", tmp_path)
     with sink:
         sink.write(found)
-        sink.write(result(0))
+        sink.write(result(0, frame=1))
     again, nobody = read_results(tmp_path / "clip.jsonl")
     np.testing.assert_allclose(again.keypoint_covariances, found.keypoint_covariances, atol=1e-4)
     assert not len(nobody)
@@ -273,8 +273,8 @@ def test_expected_oks_of_what_is_not_known():
 def test_tables_of_frames_with_and_without_people_have_the_same_columns(tmp_path):
     (sink,) = open_sinks("csv", tmp_path)
     with sink:
-        for people in (0, 2, 1):
-            sink.write(result(people))
+        for frame, people in enumerate((0, 2, 1)):
+            sink.write(result(people, frame=frame))
     header, *rows = (tmp_path / "clip.csv").read_text().splitlines()
     assert len(rows) == 3
     assert header.endswith("right_ankle_var_x,right_ankle_cov_xy,right_ankle_var_y")
