@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from poise.cli.data import app
 from poise.data_tools.formats import Reading, convert_annotations, read_annotations
 from poise.data_tools.formats.reading import picture_size
+from poise.data_tools.labelling import open_labels
 from poise.errors import ArgumentError, DataError
 from poise.transforms.image import stored_image
 
@@ -363,3 +364,20 @@ class TestPictureSizes:
         assert picture_size(tmp_path / "scan.png") == (30_000, 20_000)
         (tmp_path / "scan.png").write_bytes(b"no picture")
         assert picture_size(tmp_path / "scan.png") is None
+
+
+def test_pictures_that_are_links_keep_their_own_names(tmp_path: Path) -> None:
+    source = write(tmp_path / "in/a.json", ["day1/a.png"], [mouse(1, 1, 3)])
+    convert_annotations(source, tmp_path / "in", form="labelme")
+    store = tmp_path / "in/store/5f3a.png"
+    store.parent.mkdir()
+    (tmp_path / "in/day1/a.png").rename(store)
+    (tmp_path / "in/day1/a.png").symlink_to(store)
+    source.unlink()
+    found, _ = convert_annotations(tmp_path / "in", tmp_path / "in/new.json")
+    assert [image["file_name"] for image in found.images] == ["day1/a.png"]
+    pytest.importorskip("h5py")
+    _, (slp,) = convert_annotations(tmp_path / "in/new.json", tmp_path / "in/l.slp")
+    assert [Path(i["file_name"]).name for i in read_annotations(slp).images] == ["a.png"]
+    labels = open_labels(tmp_path / "in/day1", keypoints="snout,tailbase")
+    assert labels.overview()["names"] == ["a.png"]

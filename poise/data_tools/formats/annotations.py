@@ -16,7 +16,15 @@ from poise.check.categories import OWN
 from poise.schemas import conversions
 from poise.structures import convert_keypoints
 
-__all__ = ["REVIEWED", "Annotations", "keypoints_of", "link_to", "new_annotation", "plain"]
+__all__ = [
+    "REVIEWED",
+    "Annotations",
+    "keypoints_of",
+    "link_to",
+    "new_annotation",
+    "plain",
+    "real_place",
+]
 
 #: values of a triple's third number: not labelled, labelled but hidden, visible
 NUMBERS = 3
@@ -127,7 +135,7 @@ def link_to(found: Annotations, name: str, home: Path) -> str:
     if found.folder is None or Path(name).is_absolute() or PureWindowsPath(name).is_absolute():
         return name
     place, home = found.folder / name, home.absolute()
-    real = Path(os.path.realpath(place.parent)) / place.name
+    real = real_place(place)
     # ".." behind a link is above what that leads to
     place = real if ".." in place.parts else place.absolute()
     if place.is_relative_to(home):
@@ -138,6 +146,11 @@ def link_to(found: Annotations, name: str, home: Path) -> str:
         # another drive of Windows
         return place.as_posix()
     return min(ways, key=lambda way: len(way.parts)).as_posix()
+
+
+def real_place(picture: Path) -> Path:
+    """Where a picture lies, whatever links lead to its folder; one that is a link has its name."""
+    return Path(os.path.realpath(picture.parent)) / picture.name
 
 
 def keypoints_of(metainfo: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from poise._words import shortened
 from poise.check.categories import OWN
-from poise.data_tools.formats.annotations import NUMBERS, Annotations, link_to, plain
+from poise.data_tools.formats.annotations import NUMBERS, Annotations, link_to, plain, real_place
 from poise.errors import DataError
 
 __all__ = ["join_annotations"]
@@ -96,8 +95,7 @@ def _identity(found: Annotations, name: str) -> str:
     """What is the same of a picture that two sources name through different links."""
     if found.folder is None:
         return name
-    place = found.folder / name
-    return str(Path(os.path.realpath(place.parent)) / place.name)
+    return str(real_place(found.folder / name))
 
 
 def _reordered(keypoints: list[float], part: Annotations, target: Annotations) -> list[Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from poise._files import files_below
-from poise.data_tools.formats.annotations import Annotations, link_to
+from poise.data_tools.formats.annotations import Annotations, link_to, real_place
 from poise.data_tools.formats.collection import HIDDEN, VISIBLE, Collection
 from poise.data_tools.formats.grouping import (
     HIDING,
@@ -86,8 +86,8 @@ def _picture_beside(file: Path, content: Mapping[str, Any], home: Path) -> str:
     name = str(content["imagePath"]).replace("\\", "/")
     beside = file.parent / name
     for place in (beside, file.parent / Path(name).name):
-        if place.is_file() and place.resolve().is_relative_to(home.resolve()):
-            return place.resolve().relative_to(home.resolve()).as_posix()
+        if place.is_file() and real_place(place).is_relative_to(home.resolve()):
+            return real_place(place).relative_to(home.resolve()).as_posix()
     return name
 
 

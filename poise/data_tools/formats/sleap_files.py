@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from poise.data_tools.formats.annotations import Annotations, link_to
+from poise.data_tools.formats.annotations import Annotations, link_to, real_place
 from poise.data_tools.formats.hdf_tables import import_h5py
 from poise.data_tools.formats.shown import Shown, category_keypoints, identity, shown_people
 from poise.data_tools.formats.sleap import BY_HAND, LINK, PREDICTED, SYMMETRY
@@ -129,7 +129,7 @@ def _videos(
     for (height, width), numbers in by_size.items():
         # absolute, as SLEAP has them: it looks for others from where it was started
         links = (link_to(found, images[n]["file_name"], home) for n in numbers)
-        files = [(home.resolve() / link).resolve().as_posix() for link in links]
+        files = [real_place(home.resolve() / link).as_posix() for link in links]
         backend = {
             "type": "ImageVideo",
             "shape": [len(files), height, width, 3],

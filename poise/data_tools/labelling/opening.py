@@ -9,6 +9,7 @@ from typing import Any
 
 from poise._files import files_below
 from poise.data_tools.audit import read_findings
+from poise.data_tools.formats.annotations import real_place
 from poise.data_tools.formats.reading import Reading, picture_folder, usual_folders
 from poise.data_tools.formats.table import find_form, labels_in
 from poise.data_tools.labelling.kinds import kinds_of, new_category
@@ -194,13 +195,10 @@ def _more_pictures(names: list[str], folder: Path, place: Path) -> list[str]:
     picked = [folder / name for name in _PICKED if (folder / name).is_dir()]
     # names may lead elsewhere, and are found by their last parts
     _, places = picture_folder(names, [place])
-    known = {(place / places.get(name, name)).resolve() for name in names}
+    known = {real_place(place / places.get(name, name)) for name in names}
     # a picked folder has sheets beside its pictures
     files = (file for home in picked or [folder] for file in files_below(home))
     files = (f for f in files if f.suffix.lower() in IMAGE_SUFFIXES)
-    found = [f for f in files if f.resolve() not in known] if known else list(files)
+    found = [f for f in map(real_place, files) if f not in known]
     inside = place.resolve()
-    return [
-        f.resolve().relative_to(inside).as_posix() if f.resolve().is_relative_to(inside) else str(f)
-        for f in found
-    ]
+    return [f.relative_to(inside).as_posix() if f.is_relative_to(inside) else str(f) for f in found]
