@@ -20,7 +20,7 @@ from poise.cli.data import app
 from poise.data_tools.formats import Reading, convert_annotations, read_annotations
 from poise.data_tools.formats.reading import picture_size
 from poise.data_tools.labelling import open_labels
-from poise.errors import ArgumentError, DataError
+from poise.errors import ArgumentError, DataError, FileMissingError
 from poise.transforms.image import stored_image
 
 run = CliRunner().invoke
@@ -172,6 +172,19 @@ class TestDeepLabCut:
         assert [row[3::4] for row in rows[4:]] == [["3.0", "13.0", "23.0"], ["33.0", "", ""]]
         assert any("lacks the individuals individual1: add them" in s for s in found.said)
 
+    @pytest.mark.parametrize(("field", "levels"), [("individual", 4), ("track_id", 3), ("", 3)])
+    def test_one_animal_is_not_lost_for_its_name(
+        self, field: str, levels: int, tmp_path: Path
+    ) -> None:
+        person = mouse(1, 1, 3, **({field: "m2"} if field else {}))
+        file = write(tmp_path / "a.json", ["v/a.png", "v/b.png"], [person, mouse(2, 2, 9)])
+        convert_annotations(file, tmp_path / "p", form="deeplabcut")
+        rows = self.table(tmp_path / "p")
+        assert [row[3:] for row in rows[levels:]] == [
+            ["3.0", "4.0", "5.0", "6.0"],
+            ["9.0", "4.0", "11.0", "6.0"],
+        ]
+
     def test_two_pictures_of_one_name_are_not_one(self, tmp_path: Path) -> None:
         names = ["x/v/a.png", "y/v/a.png"]
         file = write(tmp_path / "a.json", names, [mouse(1, 1, 3), mouse(2, 2, 9)])
@@ -250,6 +263,12 @@ class TestYolo:
         about.write_text(text)
         with pytest.raises(DataError, match=r"it needs kpt_shape: .*got \[2, 4\]"):
             read_annotations(about, reading)
+
+    def test_a_list_of_pictures_is_not_taken_for_an_empty_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "train.txt").write_text("a.png\n")
+        (tmp_path / "data.yaml").write_text("train: train.txt\nkpt_shape: [2, 3]\n")
+        with pytest.raises(FileMissingError, match=r"train\.txt.* is a list, which is not read"):
+            read_annotations(tmp_path / "data.yaml")
 
     def test_two_pictures_do_not_share_a_file(self, tmp_path: Path) -> None:
         file = write(tmp_path / "a.json", ["a.png", "a.jpg"], [mouse(1, 1, 3), mouse(2, 2, 9)])

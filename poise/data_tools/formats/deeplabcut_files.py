@@ -144,7 +144,8 @@ def _individuals(pictures: Sequence[Sequence[Shown]], known: Sequence[str]) -> l
     """
     names = list(dict.fromkeys([*known, *filter(None, map(_name, itertools.chain(*pictures)))]))
     most = max(map(len, pictures), default=0)
-    if not known and most < 2 and len(names) < 2:
+    called = any("individual" in person.about for people in pictures for person in people)
+    if not (known or called) and most < 2 and len(names) < 2:
         return []
     for people in pictures:
         nameless = len(people) - len(set(filter(None, map(_name, people))))
@@ -162,7 +163,11 @@ def _name(person: Shown) -> str | None:
 def _by_name(people: Sequence[Shown], individuals: Sequence[str]) -> dict[str, Shown]:
     """Who is who in a picture; who has the name of another one there has none."""
     found: dict[str, Shown] = {}
-    nameless = [p for p in people if (n := _name(p)) is None or found.setdefault(n, p) is not p]
+    nameless = [
+        p
+        for p in people
+        if (n := _name(p)) not in individuals or found.setdefault(str(n), p) is not p
+    ]
     free = (name for name in individuals if name not in found)
     return found | dict(zip(free, nameless, strict=False))
 

@@ -136,7 +136,8 @@ def read_yolo(path: Path, reading: Reading) -> Annotations:
     there = files_below(folder) if folder.is_dir() else ()
     pictures = [p for p in there if p.suffix.lower() in PICTURES]
     if not pictures:
-        raise FileMissingError(f"{folder}, the pictures of {path}, has none; give --images")
+        what = "is a list, which is not read" if folder.is_file() else "has none"
+        raise FileMissingError(f"{folder}, the pictures of {path}, {what}; give --images FOLDER")
     classes = about.get("names") or {0: category_name(names)}
     classes = dict(enumerate(classes)) if isinstance(classes, list) else classes
     result = Annotations(
