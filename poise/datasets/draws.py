@@ -90,14 +90,6 @@ class PlacedBatches(Sampler[list[int]]):
             if hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(epoch)
 
-    def state_dict(self) -> dict[str, int]:
-        """Where the next pass starts."""
-        return {"epoch": self._epoch, "start": self.start}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Counterpart of `state_dict`."""
-        self.place(state["epoch"], state["start"])
-
     def __iter__(self) -> Iterator[list[int]]:
         # torch asks twice where there are workers: the place stays until another is given
         start = self.start

@@ -24,6 +24,11 @@ from poise.transforms import Compose
 __all__ = ["RunView"]
 
 
+def _of_loop(mode: str, name: str, otherwise: Any = None) -> Any:
+    """Property that is an attribute of one of a run's loops."""
+    return property(lambda run: getattr(getattr(run, f"{mode}_loop"), name, otherwise))
+
+
 class RunView:
     """State of a run, with the names that hooks of MMPose know; `Runner` sets it.
 
@@ -83,50 +88,17 @@ class RunView:
         """Whether several processes run."""
         return self.world_size > 1
 
-    @property
-    def epoch(self) -> int:
-        """Epochs finished."""
-        return self.train_loop.epoch if self.train_loop else 0
-
-    @property
-    def iter(self) -> int:
-        """Iterations finished."""
-        return self.train_loop.iter if self.train_loop else 0
-
-    @property
-    def max_epochs(self) -> int:
-        """Epochs of the whole run; 0 where nothing is trained."""
-        return self.train_loop.max_epochs if self.train_loop else 0
-
-    @property
-    def max_iters(self) -> int:
-        """Iterations of the whole run; 0 where nothing is trained."""
-        return self.train_loop.max_iters if self.train_loop else 0
-
-    @property
-    def train_dataloader(self) -> Any:
-        """Training data, or None."""
-        return getattr(self.train_loop, "dataloader", None)
-
-    @property
-    def val_dataloader(self) -> Any:
-        """Validation data, or None."""
-        return getattr(self.val_loop, "dataloader", None)
-
-    @property
-    def test_dataloader(self) -> Any:
-        """Test data, or None."""
-        return getattr(self.test_loop, "dataloader", None)
-
-    @property
-    def val_evaluator(self) -> Any:
-        """Evaluator of the validation, or None."""
-        return getattr(self.val_loop, "evaluator", None)
-
-    @property
-    def test_evaluator(self) -> Any:
-        """Evaluator of the test, or None."""
-        return getattr(self.test_loop, "evaluator", None)
+    # finished, and of the whole run; 0 where nothing is trained
+    epoch = _of_loop("train", "epoch", 0)
+    iter = _of_loop("train", "iter", 0)
+    max_epochs = _of_loop("train", "max_epochs", 0)
+    max_iters = _of_loop("train", "max_iters", 0)
+    # None where there is no such loop
+    train_dataloader = _of_loop("train", "dataloader")
+    val_dataloader = _of_loop("val", "dataloader")
+    test_dataloader = _of_loop("test", "dataloader")
+    val_evaluator = _of_loop("val", "evaluator")
+    test_evaluator = _of_loop("test", "evaluator")
 
     @property
     def optim_wrapper(self) -> OptimizerView:

@@ -79,10 +79,10 @@ class DumpHook(Hook):
             return
         fields = ("pred_fields", "gt_fields")
         rows = [
-            {k: _lists(v) for k, v in p.items() if k not in fields} if isinstance(p, dict) else p
+            {k: v for k, v in p.items() if k not in fields} if isinstance(p, dict) else p
             for p in self.predictions
         ]
-        write_whole(self.path, json.dumps(rows, default=str).encode())
+        write_whole(self.path, json.dumps(rows, default=_listed).encode())
 
 
 def _header(runner: Any) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _configs(evaluator: Any) -> list[Any] | None:
     plain = evaluator.to_dict() if hasattr(evaluator, "to_dict") else evaluator
     several = plain if isinstance(plain, list) else [plain]
     good = all(isinstance(m, dict) and "type" in m and "datasets" not in m for m in several)
-    return [{k: _lists(v) for k, v in m.items()} for m in several] if good else None
+    return several if good else None
 
 
 def _arrays(tree: Any) -> Any:
@@ -120,11 +120,5 @@ def _arrays(tree: Any) -> Any:
     return tree
 
 
-def _lists(tree: Any) -> Any:
-    if isinstance(tree, Mapping):
-        return {k: _lists(v) for k, v in tree.items()}
-    if isinstance(tree, (np.ndarray, np.generic)):
-        return tree.tolist()
-    if isinstance(tree, (list, tuple)):
-        return list(map(_lists, tree))
-    return tree
+def _listed(value: Any) -> Any:
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
