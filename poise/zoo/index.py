@@ -47,6 +47,7 @@ _SIDES = {
     "movenet-thunder": 256,
     "movenet-lightning": 192,
     "pose-anything": 224,
+    "rf-detr-keypoint-preview": 576,
     "yolox-pose_tiny": 416,
     "yolox-pose_": 640,
 }

@@ -36,5 +36,6 @@ __getattr__, __dir__, __all__ = attach(
         "vgg": "VGG",
         "vision_transformer": "VisionTransformer",
         "vipnas": "ViPNAS_MobileNetV3 ViPNAS_ResNet",
+        "windowed_vit": "WindowedVisionTransformer",
     },
 )

@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = attach(
         "lifting": "MotionRegressionHead TemporalRegressionHead TrajectoryRegressionHead",
         "mspn": "MSPNHead",
         "regression": "RLEHead RegressionHead",
+        "rf_detr.head": "RFDETRHead",
         "rtmcc": "RTMCCHead RTMWHead",
         "rtmo": "RTMOHead",
         "rtmw3d": "RTMW3DHead",

@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = attach(
         "movenet": "MoveNetFPN",
         "pafpn": "CSPNeXtPAFPN YOLOXPAFPN",
         "posewarper": "PoseWarperNeck",
+        "rf_detr": "RFDETRNeck",
         "yolo_pafpn": "YOLOPAFPN",
     },
 )

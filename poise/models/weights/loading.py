@@ -18,6 +18,7 @@ from poise.models.weights.distilled import student_of
 from poise.models.weights.first_values import take_values
 from poise.models.weights.keys import strip_prefix, unwrap, with_versions
 from poise.models.weights.reading import read_checkpoint, state_dict_of
+from poise.models.weights.rf_detr import with_rf_detr_names
 from poise.models.weights.vision_names import with_our_names
 
 __all__ = ["LoadReport", "load_checkpoint", "load_state_dict", "named_for", "not_finite"]
@@ -278,7 +279,8 @@ def named_for(
         revise_keys: as of `load_checkpoint`.
     """
     expected = list(expected)
-    bare = with_our_names(unwrap(state, expected), expected)
+    bare = with_rf_detr_names(unwrap(state, expected), expected)
+    bare = with_our_names(bare, expected)
     weights = OrderedDict(bare)
     for pattern, replacement in revise_keys:
         weights = OrderedDict((re.sub(pattern, replacement, k), v) for k, v in weights.items())

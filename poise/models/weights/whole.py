@@ -14,6 +14,7 @@ import poise
 from poise.config import Config
 from poise.errors import CheckpointError
 from poise.models.weights.reading import read_checkpoint
+from poise.models.weights.rf_detr import rf_detr_config
 from poise.models.weights.saving import plain_values, save_checkpoint, stored
 from poise.models.weights.sources import locate
 from poise.models.weights.unpickle import Inert
@@ -66,6 +67,9 @@ def config_for(
     told = vitpose_config(content, dataset, path)
     if told is not None:
         return told, "ViTPose, by the shapes of its weights"
+    told = rf_detr_config(content, dataset, path)
+    if told is not None:
+        return told, "RF-DETR, by the shapes of its weights"
     raise CheckpointError(
         f"{path} does not say of which model it is; name it with --model NAME or --model CONFIG.py"
     )

@@ -161,8 +161,11 @@ TABLE: dict[str, dict[str, str]] = {
         "poise.layers.norms": "LN2d=LayerNorm2d",
         "poise.models.backbones.movenet": "MoveNetBackbone",
         "poise.models.backbones.timm_backbone": "TIMMBackbone",
+        "poise.models.backbones.windowed_vit": "WindowedVisionTransformer",
         "poise.models.detectors.nanodet_model": "NanoDet=NanoDetModel NanoDetHead",
         "poise.models.heads.movenet": "MoveNetHead",
+        "poise.models.heads.rf_detr.head": "RFDETRHead",
         "poise.models.necks.movenet": "MoveNetFPN",
+        "poise.models.necks.rf_detr": "RFDETRNeck",
     },
 }

@@ -15,22 +15,20 @@ from poise.layers.deform_attention import MultiScaleDeformableAttention
 from poise.layers.transformer import FFN, MultiheadAttention
 from poise.models.heads.edpose.encoder import LAYER_NORM, MLP, inverse_sigmoid, sine_waves
 
-__all__ = ["EDPoseDecoder", "box_encoding"]
+__all__ = ["DecoderLayer", "EDPoseDecoder", "box_encoding"]
 
 #: channels of the encoding of each number of a box
 BOX_CHANNELS = 128
 TEMPERATURE = 10000
 
 
-def box_encoding(boxes: Tensor) -> Tensor:
-    """Sine encoding (..., 512) of boxes (..., 4) as (cx, cy, w, h), 0..1; y stands first."""
-    waves = [
-        sine_waves(boxes[..., i] * 2 * math.pi, BOX_CHANNELS, TEMPERATURE) for i in (1, 0, 2, 3)
-    ]
+def box_encoding(boxes: Tensor, channels: int = BOX_CHANNELS) -> Tensor:
+    """Sine encoding (..., 4 * channels) of boxes (..., 4), (cx, cy, w, h) in 0..1; y is first."""
+    waves = [sine_waves(boxes[..., i] * 2 * math.pi, channels, TEMPERATURE) for i in (1, 0, 2, 3)]
     return torch.cat(waves, dim=-1)
 
 
-class _DecoderLayer(BaseModule):
+class DecoderLayer(BaseModule):
     """Self-attention, deformable cross-attention, feed-forward; a norm after each."""
 
     def __init__(
@@ -104,7 +102,7 @@ class EDPoseDecoder(BaseModule):
         self.num_keypoints = num_keypoints
         self.num_box_decoder_layers = num_box_decoder_layers
         self.num_group = num_group
-        self.layers = ModuleList(_DecoderLayer(**layer_cfg) for _ in range(num_layers))
+        self.layers = ModuleList(DecoderLayer(**layer_cfg) for _ in range(num_layers))
         self.norm = nn.LayerNorm(embed_dims)
         self.ref_point_head = MLP(query_dim // 2 * embed_dims, embed_dims, embed_dims, 2)
         self.hw = nn.Embedding(num_keypoints, 2)
