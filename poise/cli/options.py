@@ -236,7 +236,6 @@ def _warn_untrained(model: str, weights: str | None) -> None:
     """Say it where the options name a model without released weights, and give none."""
     from poise.inference.exported.opening import is_exported
     from poise.zoo import default_weights, find_model
-    from poise.zoo.whole import is_whole_model
 
     if weights is not None:
         return
@@ -244,7 +243,7 @@ def _warn_untrained(model: str, weights: str | None) -> None:
     if not Path(model).is_file():
         lacks = known is not None and known.weights is None and default_weights(model) is None
     else:
-        lacks = not is_exported(model) and not is_whole_model(model)
+        lacks = not is_exported(model) and default_weights(model) is None
     if lacks:
         typer.echo(
             f"warning: {model} is used without trained weights, so the poses mean nothing; give "

@@ -20,12 +20,14 @@ from poise.registry import MODELS
 __all__ = ["MultiScaleDeformableAttention", "map_sizes", "sample_and_weigh", "split_maps"]
 
 
-def map_sizes(spatial_shapes: Tensor) -> list[Any]:
-    """Pairs of height and width of (L, 2) sizes.
+def map_sizes(spatial_shapes: Tensor | Sequence[Any]) -> list[Any]:
+    """Pairs of height and width of (L, 2) sizes; those that are pairs already stay.
 
     Plain numbers; while a network is traced they are tensors, so that what is written follows from
     the picture.
     """
+    if not isinstance(spatial_shapes, Tensor):
+        return list(spatial_shapes)
     if torch.jit.is_tracing():
         return [tuple(size.unbind()) for size in spatial_shapes.unbind()]
     sizes: list[Any] = spatial_shapes.tolist()
@@ -43,13 +45,13 @@ def split_maps(values: Tensor, sizes: Sequence[Any]) -> list[Tensor]:
 
 
 def sample_and_weigh(
-    value: Tensor, spatial_shapes: Tensor, locations: Tensor, weights: Tensor
+    value: Tensor, spatial_shapes: Tensor | Sequence[Any], locations: Tensor, weights: Tensor
 ) -> Tensor:
     """Weighted sum of values at some places of all maps.
 
     Args:
         value: (B, S, heads, C) values of all maps, one map after another, row by row.
-        spatial_shapes: (L, 2) height and width of each map.
+        spatial_shapes: (L, 2) height and width of each map, or pairs of them.
         locations: (B, Q, heads, L, P, 2) places (x, y) in 0..1.
         weights: (B, Q, heads, L, P).
 
@@ -147,7 +149,7 @@ class MultiScaleDeformableAttention(BaseModule):
         query_pos: Tensor | None = None,
         key_padding_mask: Tensor | None = None,
         reference_points: Tensor | None = None,
-        spatial_shapes: Tensor | None = None,
+        spatial_shapes: Tensor | Sequence[Any] | None = None,
         level_start_index: Tensor | None = None,
         **kwargs: Any,
     ) -> Tensor:
@@ -161,7 +163,8 @@ class MultiScaleDeformableAttention(BaseModule):
             query_pos: added to the query.
             key_padding_mask: (B, S), True where there is no picture.
             reference_points: (B, Q, L, 2) points or (B, Q, L, 4) boxes (cx, cy, w, h), 0..1.
-            spatial_shapes: (L, 2) height and width of the maps.
+            spatial_shapes: (L, 2) height and width of the maps, or, where references are boxes,
+                pairs of plain numbers, which graphs hold better.
             level_start_index: not used.
             **kwargs: ignored; layers of a decoder get one set of arguments.
         """
@@ -189,7 +192,7 @@ class MultiScaleDeformableAttention(BaseModule):
             out = out.transpose(0, 1)
         return self.dropout(out) + identity
 
-    def _places(self, reference: Tensor, offsets: Tensor, spatial_shapes: Tensor) -> Tensor:
+    def _places(self, reference: Tensor, offsets: Tensor, spatial_shapes: Any) -> Tensor:
         """Places in 0..1 of offsets in map pixels, or in shares of a box."""
         if reference.shape[-1] == 2:
             size = spatial_shapes.flip(-1)[:, None]  # L, 1, (width, height)

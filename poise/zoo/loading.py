@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from pathlib import Path
@@ -18,9 +19,13 @@ from poise.zoo.index import find_recipe, models, spellings, suggestion
 from poise.zoo.older_configs import in_todays_words
 from poise.zoo.parts.runtime import dotted, runtime
 from poise.zoo.refused import refusal
+from poise.zoo.weights import is_checkpoint
 from poise.zoo.whole import SUFFIX, whole_config
 
 __all__ = ["load_config", "source"]
+
+#: module and function that tell of a checkpoint which model it is; they need torch
+_TELLER = ("poise.models.weights.whole", "config_of_checkpoint")
 
 
 def load_config(
@@ -30,9 +35,11 @@ def load_config(
 
     Args:
         source: name of a released model or an alias of it, path of its config in MMPose, path of
-            a config file, a whole model (`.safetensors`), a folder of Hugging Face's transformers
-            or a model of its hub ("hf:ORGANISATION/NAME"), a `Config`, or its tree. A file that
-            exists wins over a name.
+            a config file, a whole model (`.safetensors`), a checkpoint that tells which model it
+            is (ViTPose's and RF-DETR's own, and those with a config inside; behind "#" perhaps
+            whose keypoints they are), a folder of Hugging Face's transformers or a model of its
+            hub ("hf:ORGANISATION/NAME"), a `Config`, or its tree. A file that exists wins over a
+            name.
         trusted: execute the file where it holds code that the reader refuses.
 
     Raises:
@@ -56,6 +63,10 @@ def load_config(
             f"'{text}' is called as web pages are, which hold a model for browsers; give the model "
             "itself: its name or config, or the .onnx that poise export writes"
         )
+    if is_checkpoint(text):
+        tell = getattr(importlib.import_module(_TELLER[0]), _TELLER[1])
+        told: Config = tell(text)
+        return told
     if is_file(path):
         if path.name == CONFIG:
             _refuse_foreign(path)

@@ -37,6 +37,9 @@ NECKS = {
     "poise.MoveNetFPN": ({"in_channels": (8, 16, 32, 64), "channels": (8, 8, 6, 4)},
                          [(2, 8, 16, 8), (2, 16, 8, 4), (2, 32, 4, 2), (2, 64, 2, 1)],
                          [(2, 4, 16, 8)]),
+    "poise.RFDETRNeck": ({"in_channels": (8, 8), "out_channels": 6, "num_blocks": 1,
+                          "scale_factors": (2.0, 1.0, 0.5)}, [(2, 8, 8, 6)] * 2,
+                         [(2, 6, 16, 12), (2, 6, 8, 6), (2, 6, 4, 3)] * 2),
 }  # fmt: skip
 
 SIZE, MAP = (48, 64), (12, 16)
@@ -85,6 +88,10 @@ HEADS = {
     "MotionRegressionHead": ({"in_channels": 8, "embedding_size": 6}, (2, 4, K, 8),
                              [(2, 4, K, 3)]),
     "RLEHead": ({"in_channels": 8, "num_joints": K}, [(2, 8)], [(2, K, 4)]),
+    "poise.RFDETRHead": ({"keypoints_per_class": (K,), "num_classes": 2, "num_queries": 6,
+                          "num_layers": 2, "embed_dims": 32, "num_heads": 2, "num_cross_heads": 4,
+                          "feedforward_channels": 16}, [[(2, 32, 8, 6)]] * 2,
+                         [(2, 6, 2), (2, 6, 4), (2, 6, K, 8)]),
     "RTMCCHead": ({"in_channels": 8, "out_channels": K, **SIMCC, "gau_cfg": GAU}, [FEATURE], BINS),
     "RTMOHead": ({**ONE_STAGE, "head_module_cfg": {**LAYERS, "in_channels": 8,
                   "cls_feat_channels": 8, "num_groups": 2, "channels_per_group": 4,
@@ -124,6 +131,7 @@ ELSEWHERE = {
 IDLE = {
     "CIDHead": ("iia_module.keypoint_root_conv.",),
     "RLEHead": ("loss_module.",),
+    "poise.RFDETRHead": ("enc_out_class_embed.",),
     "RTMOHead": ("dcc.",),
 }
 CASES = {**NECKS, **HEADS}

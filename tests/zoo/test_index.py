@@ -27,7 +27,9 @@ def test_addresses_are_files_and_no_two_models_share_one_without_reason():
         if model.weights is None:
             continue
         assert re.fullmatch(
-            r"https://download\.openmmlab\.com/(mmpose|mmdetection)/[-\w./]+\.pth", model.weights
+            r"https://(download\.openmmlab\.com/(mmpose|mmdetection)|storage\.googleapis\.com/rfdetr)"
+            r"/[-\w./]+\.pth",
+            model.weights,
         )
         seen.setdefault(model.weights, []).append(model.name)
     shared = sorted(sorted(n) for n in seen.values() if len(n) > 1)

@@ -53,6 +53,8 @@ class AnyNetwork:
         self.batch_size = WHOLE_BATCH_ON_CPU if slow and whole else BATCH_SIZE
 
         settings = dict(test_cfg)
+        # what is shown to people can be less than what is measured
+        settings |= settings.pop("shown", {})
         if heatmaps and not isinstance(model, TopdownPoseEstimator3D):
             # heads without maps leave this alone, but for those of 3D, which refuse it
             settings["output_heatmaps"] = True
@@ -117,7 +119,8 @@ def _poses(instances: Any) -> Poses:
     keypoints, scores = _array(instances.keypoints), _array(instances.keypoint_scores)
     boxes = _array(instances.get("bboxes")), _array(instances.get("bbox_scores"))
     if keypoints.shape[-1] == 2:
-        return Poses(keypoints, scores, *boxes, covariances=spread)
+        kinds = _array(instances.get("categories"))
+        return Poses(keypoints, scores, *boxes, covariances=spread, categories=kinds)
     flat = _array(instances.get("transformed_keypoints"))
     if "hand_type" in instances:
         depth, hands = _array(instances.rel_root_depth), _array(instances.hand_type)

@@ -28,6 +28,7 @@ class Poses(NamedTuple):
         heat: (h, w) where the network saw keypoints, if asked for; else None.
         heat_box: (4,) xyxy, image space: what `heat` covers.
         covariances: (N, K, 2, 2) float32 of the keypoints, if asked for; else None.
+        categories: (N,) int64 where a network of whole pictures tells several apart, else None.
     """
 
     keypoints: np.ndarray
@@ -38,6 +39,7 @@ class Poses(NamedTuple):
     heat: np.ndarray | None = None
     heat_box: np.ndarray | None = None
     covariances: np.ndarray | None = None
+    categories: np.ndarray | None = None
 
     def moved(self, corner: np.ndarray) -> Poses:
         """The poses of a part of a picture whose upper left corner (2,) is there."""

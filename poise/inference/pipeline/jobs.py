@@ -107,8 +107,11 @@ class Job:
         people = InstanceData(
             keypoints=keypoints, keypoint_scores=scores, bboxes=boxes, bbox_scores=box_scores
         )
+        kinds = [poses.categories for poses in self._found if poses.categories is not None]
         if self.categories is not None:
             people.set_field(self.categories, "categories")
+        elif len(kinds) == len(self._found):
+            people.set_field(np.concatenate(kinds), "categories")
         if in_space is not None:
             people.set_field(in_space, "keypoints_3d")
         covariances = _stack([poses.covariances for poses in self._found])

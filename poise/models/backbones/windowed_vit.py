@@ -85,6 +85,7 @@ class WindowedVisionTransformer(VisionTransformer):
             )
         positions = self._positions(rows, columns)
         x = self._into_windows(x + positions[:, 1:], rows, columns)
+        assert self.cls_token is not None
         first = self.cls_token + positions[:, :1]
         x = torch.cat((first.expand(x.shape[0], -1, -1), x), dim=1)
         outs = []

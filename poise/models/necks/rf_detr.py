@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poise.errors import one_of
+from poise.errors import DataError, one_of
 from poise.layers import BaseModule, ConvModule, ModuleList, Sequential
 from poise.layers.norms import LayerNorm2d
 from poise.registry import MODELS
@@ -65,7 +65,9 @@ def _resampled(channels: int, scale: float) -> Sequential:
     one_of(scale, _SCALES, "scale")
     if scale > 1:
         return Sequential(nn.ConvTranspose2d(channels, channels // 2, 2, stride=2))
-    return Sequential() if scale == 1 else Sequential(_conv(channels, channels, 3, "ReLU", stride=2))
+    return (
+        Sequential() if scale == 1 else Sequential(_conv(channels, channels, 3, "ReLU", stride=2))
+    )
 
 
 class _Projector(BaseModule):
@@ -126,7 +128,14 @@ class RFDETRNeck(BaseModule):
         self.cross_attn_projector = _Projector(*settings) if dual else None
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Maps (B, C, H, W), all of one size -> maps of boxes and of keypoints, a level each."""
+        """Maps (B, C, H, W), all of one size -> maps of boxes and of keypoints, a level each.
+
+        Raises:
+            DataError: maps of several sizes.
+        """
+        sizes = [tuple(f.shape[-2:]) for f in feats]
+        if len(set(sizes)) > 1:
+            raise DataError(f"the maps that RFDETRNeck joins should be of one size, got {sizes}")
         boxes = self.projector(feats)
         own = self.cross_attn_projector
         return boxes, boxes if own is None else own(feats)

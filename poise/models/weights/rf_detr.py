@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from poise._words import counted
 from poise.config import Config
-from poise.errors import CheckpointError
+from poise.errors import CheckpointError, PoiseError
 from poise.models.weights.keys import with_versions
 from poise.models.weights.reading import state_dict_of
 from poise.zoo.families.rf_detr import tree
@@ -175,6 +175,8 @@ def rf_detr_config(content: Mapping[str, Any], dataset: str | None, path: Path) 
         network = _Network(state, told, dual=dual)
         return Config(network.tree(_data(state, told, dataset, path)))
     except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
+        if isinstance(error, PoiseError):
+            raise
         raise CheckpointError(
             f"{path} looks like an RF-DETR, but its weights are not all there, or of other shapes "
             f"({type(error).__name__}: {error}); get the file again"
@@ -188,7 +190,7 @@ def _refuse_others(state: Mapping[str, Tensor], path: Path) -> None:
         what = "boxes and masks" if masks else "boxes"
         classes = len(state["class_embed.bias"]) - 1 if "class_embed.bias" in state else 0
         raise CheckpointError(
-            f"{path} is an RF-DETR that finds {what} of {classes} classes and no "
+            f"{path} is an RF-DETR that finds {what} of {counted(classes, 'kind')} and no "
             "keypoints; Poise reads RF-DETR's keypoint models, such as "
             "rf-detr-keypoint-preview-xlarge.pth. Boxes of another detector can be given with "
             "boxes=... (--boxes FILE.json)"
@@ -327,9 +329,7 @@ class _Network:
         return tree(data, backbone, neck, head, side=side, limits=limits)
 
 
-def _data(
-    state: Mapping[str, Tensor], told: _Settings, dataset: str | None, path: Path
-) -> Binding:
+def _data(state: Mapping[str, Tensor], told: _Settings, dataset: str | None, path: Path) -> Binding:
     """What the keypoints are."""
     owners = _owners(state[_MASK]).tolist()
     own = [name for name in told.get("class_names") or () if isinstance(name, str)]
@@ -340,7 +340,7 @@ def _data(
         labels = [f"LABEL_{i}" for i in range(len(owners))]
     else:
         labels = [
-            f"{names.get(kind, f'class_{kind}')}_{owners[: i + 1].count(kind)}"
+            f"{names.get(kind, f'class_{kind}')}_{owners[:i].count(kind)}"
             for i, kind in enumerate(owners)
         ]
     flat = list(told.get("keypoint_flip_pairs") or ())

@@ -23,7 +23,7 @@ from poise.zoo.hub import is_foreign, split_part
 from poise.zoo.weights import default_weights
 from poise.zoo.whole import CONFIG_KEY, SUFFIX
 
-__all__ = ["config_for", "convert"]
+__all__ = ["config_for", "config_of_checkpoint", "convert"]
 
 #: parts of a config that a model needs to predict, to be tested and to be exported
 KEPT = (
@@ -71,8 +71,23 @@ def config_for(
     if told is not None:
         return told, "RF-DETR, by the shapes of its weights"
     raise CheckpointError(
-        f"{path} does not say of which model it is; name it with --model NAME or --model CONFIG.py"
+        f"{path} does not say of which model it is; name it with --model NAME or --model CONFIG.py "
+        "(to predict, give this file beside it: --weights)"
     )
+
+
+def config_of_checkpoint(source: str) -> Config:
+    """Config of a checkpoint that was given as the model, by what is in it.
+
+    Args:
+        source: path; behind "#" the dataset whose keypoints are meant.
+
+    Raises:
+        CheckpointError: a file that cannot be read, or does not say which model it is of.
+    """
+    name, dataset = split_part(source)
+    config, _ = config_for(Path(name), read_checkpoint(name), None, dataset)
+    return config
 
 
 def _config_in(held: Any) -> Config | None:

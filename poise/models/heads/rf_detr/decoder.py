@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -127,7 +127,7 @@ class RFDETRDecoder(BaseModule):
         boxes: Tensor,
         apart: Tensor,
         memory: tuple[Tensor, Tensor],
-        spatial_shapes: Tensor,
+        spatial_shapes: Sequence[tuple[int, int]],
     ) -> tuple[Tensor, Tensor]:
         """People (B, N, C) and their keypoints (B, N, K, C) after the last layer.
 
@@ -137,12 +137,16 @@ class RFDETRDecoder(BaseModule):
             boxes: (B, N, 4) as (cx, cy, w, h), 0..1.
             apart: (1 + K, 1 + K) bool, True for keypoints of different classes.
             memory: (B, S, C) pixels of the maps for people, and for keypoints.
-            spatial_shapes: (L, 2) height and width of the maps.
+            spatial_shapes: height and width of each map.
         """
-        places = self.ref_point_head(box_encoding(boxes, people.shape[-1] // 2))
+        waves = box_encoding(boxes, people.shape[-1] // 2)
+        places = self.ref_point_head(waves.to(people.dtype))
         nobody = torch.zeros_like(self.keypoint_pos_embed[:1])
         names = torch.cat((nobody, self.keypoint_pos_embed))
-        common = {"reference_points": boxes.unsqueeze(2), "spatial_shapes": spatial_shapes}
+        common: dict[str, Any] = {
+            "reference_points": boxes.unsqueeze(2),
+            "spatial_shapes": spatial_shapes,
+        }
         for layer in self.layers:
             people = layer(people, places, None, value=memory[0], **common)
             people, keypoints = layer.with_keypoints(

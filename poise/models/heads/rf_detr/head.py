@@ -134,9 +134,7 @@ class RFDETRHead(BaseHead):
         self.enc_out_class_embed = nn.Linear(self.embed_dims, count)
         start_rare((self.class_embed, self.enc_out_class_embed))
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Tensor], prefix: str, *args: Any
-    ) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         # what a file calls its classes matters as little as how many have no keypoints
         rows = state_dict.get(f"{prefix}class_embed.weight")
         if rows is not None and rows.ndim == 2 and len(rows) != self.num_classes:
@@ -162,7 +160,7 @@ class RFDETRHead(BaseHead):
             boxes,
             F.pad(classes[:, None] != classes, (1, 0, 1, 0)),
             (memory[0], memory[1]),
-            torch.stack([torch._shape_as_tensor(f)[-2:] for f in feats[0]]).to(boxes.device),
+            sizes,
         )
         points = self.keypoint_embed(keypoints)
         points = points.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
@@ -183,7 +181,7 @@ class RFDETRHead(BaseHead):
             centers = pixel_centres(rows, columns, memory.device) / size
             side = torch.full_like(centers, PROPOSAL_SIZE * 2.0**level)
             boxes.append(torch.cat((centers, side), dim=-1))
-        grid = torch.cat(boxes)
+        grid = torch.cat(boxes).to(memory.dtype)
         low, high = PROPOSAL_RANGE
         out = ~((grid > low) & (grid < high)).all(dim=-1, keepdim=True)
         pixels = self.enc_output_norm(self.enc_output(memory.masked_fill(out, 0.0)))
@@ -221,11 +219,15 @@ class RFDETRHead(BaseHead):
             ConfigError: `flip_test`, which the head does not know.
         """
         self.refuse_flip_test(test_cfg)
-        limits = {k: test_cfg[k] for k in ("num_select", "trace_alpha", "score_thr") if k in test_cfg}
+        limits = {
+            k: test_cfg[k] for k in ("num_select", "trace_alpha", "score_thr") if k in test_cfg
+        }
         several = len(self.keypoint_classes.unique()) > 1
+        outputs = self.forward(feats)
         results = []
-        for sample, *outputs in zip(batch_data_samples, *self.forward(feats), strict=True):
-            found = best_people(*outputs, self.keypoint_classes, **limits)
+        for i, sample in enumerate(batch_data_samples):
+            logits, boxes, points = (part[i] for part in outputs)
+            found = best_people(logits, boxes, points, self.keypoint_classes, **limits)
             size = found.boxes.new_tensor(sample.metainfo["input_size"])
             people = InstanceData(
                 labels=found.labels,
