@@ -122,8 +122,8 @@ def export(
 ) -> None:
     """Write a model, or a detector, as a file that runs without torch, or as a web page.
 
-    Top-down, one-stage (RTMO, YOLOX-Pose) and bottom-up models, ED-Pose, lifters, and detectors
-    (RTMDet, YOLOX, SSDLite, nanodet).
+    Top-down, one-stage (RTMO, YOLOX-Pose) and bottom-up models, ED-Pose, RF-DETR, lifters, and
+    detectors (RTMDet, YOLOX, SSDLite, nanodet).
     Normalising, schema and codec are part of the file: `poise predict --model FILE.onnx` needs
     nothing else, not even torch. The file runs beside the model before it is kept.
     """

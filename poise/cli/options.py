@@ -47,9 +47,9 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="Model name, config or exported file; of ViTPose and Sapiens2 also a folder of "
-        "Hugging Face or hf:ORGANISATION/NAME, for ViTPose++ with #DATASET behind; auto: the "
-        "best here.",
+        help="Model name, config, exported file, or checkpoint that tells its model (RF-DETR's); "
+        "of ViTPose and Sapiens2 also a folder of Hugging Face or hf:ORGANISATION/NAME, for "
+        "ViTPose++ with #DATASET behind; auto: the best here.",
     ),
 ]
 Weights = Annotated[

@@ -58,7 +58,7 @@ def sample_and_weigh(
     Returns:
         (B, Q, heads * C).
     """
-    batch, _, heads, channels = value.shape
+    heads, channels = value.shape[2:]
     queries = locations.shape[1]
     sizes = map_sizes(spatial_shapes)
     grids = (2 * locations - 1).permute(3, 0, 2, 1, 4, 5).flatten(1, 2)  # L, B * heads, Q, P, 2
@@ -68,13 +68,14 @@ def sample_and_weigh(
     for maps, (height, width), grid, weight in zip(
         split_maps(value, sizes), sizes, grids, weights, strict=True
     ):
-        maps = maps.permute(0, 2, 3, 1).reshape(batch * heads, channels, height, width)
+        # batch and heads as one; a number in place of -1 would be fixed in exported files
+        maps = maps.permute(0, 2, 3, 1).reshape(-1, channels, height, width)
         sampled = F.grid_sample(
             maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False
         )
         sums.append((sampled * weight).sum(dim=-1))
     out = torch.stack(sums).sum(dim=0)
-    return out.reshape(batch, heads * channels, queries).transpose(1, 2)
+    return out.reshape(-1, heads * channels, queries).transpose(1, 2)
 
 
 @MODELS.register_module(scope="mmcv")

@@ -76,6 +76,9 @@ def input_of(cfg: Any) -> tuple[int, int, Any]:
         return (*scale, value.get("img", 0) if isinstance(value, Mapping) else value)
     if size.get("keep_ratio") is False and len(scale) == 2 and not pad:
         return (*scale, 0)
+    drawn = steps.get("BottomupRandomChoiceResize", {})
+    if drawn.get("keep_ratio") is False and len(drawn["scales"]) == 1:
+        return (*drawn["scales"][0], 0)
     raise ConfigError(
         "models of whole pictures are exported with a fixed input size, which the test pipeline "
         "should say: expected BottomupResize(resize_mode='fit'), or a Resize and a Pad to a square"

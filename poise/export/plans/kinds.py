@@ -12,6 +12,7 @@ from poise.export.plans.lifter import lifter_plan
 from poise.export.plans.nanodet import nanodet_plan
 from poise.export.plans.one_stage import one_stage_plan
 from poise.export.plans.plan import Plan
+from poise.export.plans.rf_detr import rf_detr_plan
 from poise.export.plans.topdown import topdown_3d_plan, topdown_plan
 
 __all__ = ["plan_of"]
@@ -36,7 +37,7 @@ def plan_of(model: Any, *, candidates: int | None = None) -> Plan:
         TopdownPoseEstimator,
         TopdownPoseEstimator3D,
     )
-    from poise.models.heads import InternetHead, YOLOXPoseHead
+    from poise.models.heads import InternetHead, RFDETRHead, YOLOXPoseHead
 
     if isinstance(model, NanoDetDetector):
         return nanodet_plan(model)
@@ -44,6 +45,8 @@ def plan_of(model: Any, *, candidates: int | None = None) -> Plan:
     head = getattr(twin, "head", None)
     if isinstance(head, YOLOXPoseHead) or isinstance(twin, YOLODetector):
         return one_stage_plan(twin, candidates=candidates)
+    if isinstance(head, RFDETRHead):
+        return rf_detr_plan(twin)
     if isinstance(twin, Detector):
         return detector_plan(twin)
     if isinstance(twin, PoseLifter):

@@ -81,6 +81,11 @@ def _topdown(about: Mapping[str, Any], pipeline: Any, steps: Mapping[str, Any]) 
 
 
 def _people(about: Mapping[str, Any], pipeline: Any, steps: Mapping[str, Any]) -> dict[str, Any]:
+    if "BottomupRandomChoiceResize" in steps:
+        raise ConfigError(
+            "a web page keeps the shape of pictures, which RF-DETR stretches; show the model by "
+            "`poise serve`"
+        )
     fits = steps.get("BottomupResize")
     if fits is not None and (fits.use_udp or fits.aug_scales):
         raise ConfigError(

@@ -134,7 +134,7 @@ class RFDETRNeck(BaseModule):
             DataError: maps of several sizes.
         """
         sizes = [tuple(f.shape[-2:]) for f in feats]
-        if len(set(sizes)) > 1:
+        if not torch.jit.is_tracing() and len(set(sizes)) > 1:
             raise DataError(f"the maps that RFDETRNeck joins should be of one size, got {sizes}")
         boxes = self.projector(feats)
         own = self.cross_attn_projector

@@ -35,17 +35,19 @@ class People(NamedTuple):
     covariances: Tensor
 
 
-def log_mean_trace(points: Tensor, own: Tensor) -> Tensor:
+def log_mean_trace(points: Tensor, own: Tensor | None = None) -> Tensor:
     """Logarithm (N,) of the mean trace of keypoints' covariances, weighted by their scores.
 
     Args:
         points: (N, K, 8), see `best_people`.
-        own: (N, K) bool, keypoints that count.
+        own: (N, K) bool, keypoints that count; None for all.
     """
     first, shear, second = points[..., 4], points[..., 5], points[..., 6]
     parts = (-first, -second, shear.abs().clamp(min=_TINY).log() - first - second)
     trace = (2 * torch.stack(parts, dim=-1)).logsumexp(dim=-1)
-    weight = points[..., 2].sigmoid().clamp(min=_TINY).log().masked_fill(~own, -torch.inf)
+    weight = points[..., 2].sigmoid().clamp(min=_TINY).log()
+    if own is not None:
+        weight = weight.masked_fill(~own, -torch.inf)
     return (trace + weight).logsumexp(dim=-1) - weight.logsumexp(dim=-1)
 
 
