@@ -178,7 +178,7 @@ class RFDETRHead(BaseHead):
         boxes = []
         for level, (rows, columns) in enumerate(sizes):
             size = memory.new_tensor([columns, rows])
-            centers = pixel_centres(rows, columns, memory.device) / size
+            centers = pixel_centres(rows, columns, memory) / size
             side = torch.full_like(centers, PROPOSAL_SIZE * 2.0**level)
             boxes.append(torch.cat((centers, side), dim=-1))
         grid = torch.cat(boxes).to(memory.dtype)
