@@ -6,9 +6,11 @@ let other threads run meanwhile.
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,8 +21,11 @@ __all__ = ["Timings", "mapped", "prefetched"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Seconds between two looks at whether anybody still wants the items.
-_PATIENCE = 0.1
+#: Seconds between two looks at whether anybody still wants the items, and for which the end of the
+#: program waits for stages that are under way.
+_PATIENCE, _LAST_PATIENCE = 0.1, 15.0
+#: Threads of stages -> what stops them.
+_stages: weakref.WeakKeyDictionary[threading.Thread, threading.Event] = weakref.WeakKeyDictionary()
 
 
 class _Failure:
@@ -31,6 +36,17 @@ class _Failure:
 
 
 _END = object()
+
+
+@atexit.register
+def _end_stages() -> None:
+    """Stop what is under way: Python tears threads from under libraries, which abort at that."""
+    running = dict(_stages)
+    for stopped in running.values():
+        stopped.set()
+    end = time.monotonic() + _LAST_PATIENCE
+    for thread in running:
+        thread.join(max(0.0, end - time.monotonic()))
 
 
 def prefetched(items: Iterable[T], size: int, name: str) -> Generator[T, None, None]:
@@ -53,6 +69,14 @@ def prefetched(items: Iterable[T], size: int, name: str) -> Generator[T, None, N
             return True
         return False
 
+    def take() -> Any:
+        while not stopped.is_set():
+            try:
+                return waiting.get(timeout=_PATIENCE)
+            except queue.Empty:
+                continue
+        return _END
+
     def work() -> None:
         iterator = iter(items)
         try:
@@ -69,9 +93,10 @@ def prefetched(items: Iterable[T], size: int, name: str) -> Generator[T, None, N
                 close()
 
     thread = threading.Thread(target=work, name=f"poise-{name}", daemon=True)
+    _stages[thread] = stopped
     thread.start()
     try:
-        while (item := waiting.get()) is not _END:
+        while (item := take()) is not _END:
             if isinstance(item, _Failure):
                 raise item.error
             yield item

@@ -1,5 +1,7 @@
 """Order, batches, errors and boxes that follow, with networks that are mocked."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -376,3 +378,17 @@ def test_what_waits_does_not_grow_with_the_video(monkeypatch, capsys):
     # the queues and the batches in hand hold about 60 pictures, at any moment of the video
     assert max(ahead) < 80
     assert "all, overlapping" in capsys.readouterr().err
+
+
+def test_no_stage_is_under_way_when_the_program_ends():
+    """Libraries such as torch abort where a thread is torn from under them."""
+    code = (
+        "import atexit, itertools, threading\n"
+        "atexit.register(lambda: print([t.name for t in threading.enumerate()]))\n"
+        "from poise.inference.pipeline.overlap import mapped, prefetched\n"
+        "stage = prefetched(prefetched(itertools.count(), 2, 'a'), 2, 'b')\n"
+        "stage = mapped(str, stage, lanes=2, size=2, name='c')\n"
+        "print(next(stage))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["0", "['MainThread']"], done.stderr
