@@ -39,11 +39,12 @@ def bench(
     modes: Annotated[
         str, typer.Option("--modes", "-m", help="accurate, balanced, fast.")
     ] = "accurate,balanced,fast",
-    people: Annotated[int, typer.Option(help="People in each picture.")] = 4,
+    people: Annotated[int, typer.Option(min=1, help="People in each picture.")] = 4,
     batch_size: Annotated[
-        int | None, typer.Option(help="People per call of the network; default: by backend.")
+        int | None,
+        typer.Option(min=1, help="People per call of the network.", show_default="by backend"),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="To measure each row for.")] = 2.0,
+    seconds: Annotated[float, typer.Option(min=0.01, help="To measure each row for.")] = 2.0,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:

@@ -50,7 +50,7 @@ COMMANDS = {
     "zoo": ("poise.cli.zoo:app", "List released models; fetch, publish and convert weights."),
     "export": (
         "poise.cli.export:export",
-        "Write a model for ONNX, OpenVINO, torch, NCNN or TFLite.",
+        "Write a model for ONNX, OpenVINO, torch, NCNN, TFLite or a web page.",
     ),
     "bench": ("poise.cli.bench:bench", "Measure how fast models are on this machine."),
     "migrate": ("poise.cli.migrate:migrate", "Rewrite a file's MMPose imports to Poise's."),

@@ -87,11 +87,12 @@ def search(
     """Find models that have all words in name, short names, task or datasets."""
     wanted = [word.lower() for word in words]
     found = [m for m in models().values() if all(word in _text(m) for word in wanted)]
-    if not found and not as_json:
+    if found or as_json:
+        _print_models(found, sort, None, as_json=as_json)
+    if not found:
         hint = nearest(" ".join(words), spellings()) or "; `poise zoo list` shows all"
         typer.echo(f"no model has all of: {' '.join(words)}{hint}", err=True)
         raise typer.Exit(1)
-    _print_models(found, sort, None, as_json=as_json)
 
 
 def info(

@@ -178,4 +178,4 @@ def test_an_address_that_names_no_file_is_refused_before_anything_is_asked():
 
 def test_search_without_a_find_is_json_where_that_is_asked_for():
     done = run(app, ["search", "no-such-model", "--json"])
-    assert (done.exit_code, json.loads(done.stdout)) == (0, [])
+    assert (done.exit_code, json.loads(done.stdout)) == (1, [])

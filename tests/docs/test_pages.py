@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -57,6 +59,27 @@ def test_the_command_line_page_has_every_command_and_option() -> None:
     for command, options in found.items():
         written = set(re.findall(r"`(--[a-z][a-z0-9-]*)", sections[command]))
         assert options == written, command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_commands_of_a_page_are_understood(page: Path) -> None:
+    from poise.cli.main import app, fill_bare_options, refuse_moved_options
+
+    blocks = re.findall(r"^ *```(?:bash)?\n(.*?)^ *```", page.read_text(), re.S | re.M)
+    for line in re.sub(r"\\\n\s*", " ", "".join(blocks)).splitlines():
+        found = re.match(r"\s*(?:\$ )?(?:[A-Z_]+=\S+ )*poise (.*)", line)
+        if found is None:
+            continue
+        words = shlex.split(re.split(r" [|>&]", found[1])[0], comments=True)
+        command: Any = typer.main.get_command(app)
+        refuse_moved_options(words)
+        words = fill_bare_options(words)
+        context = command.make_context("poise", ["doctor"])
+        while words and hasattr(command, "get_command"):
+            command = command.get_command(context, words.pop(0))
+            assert command is not None, line
+        # options that are not there, or arguments that lack, are errors
+        command.make_context("poise", words)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
