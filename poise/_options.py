@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from poise.errors import ArgumentError, nearest
@@ -14,7 +14,9 @@ __all__ = ["options_of"]
 Init = TypeVar("Init", bound=Callable[..., None])
 
 
-def options_of(base: type, *, positional: bool = False, **defaults: Any) -> Callable[[Init], Init]:
+def options_of(
+    base: type, *, positional: bool = False, without: Collection[str] = (), **defaults: Any
+) -> Callable[[Init], Init]:
     """Mark an `__init__` whose `**options` are arguments of the `__init__` of `base`.
 
     Help texts and the registry then see all arguments, and one that neither knows is an
@@ -24,7 +26,8 @@ def options_of(base: type, *, positional: bool = False, **defaults: Any) -> Call
         base: whose `__init__` gets the options.
         positional: MMPose's order is that of the own arguments, the base's, and last the own
             ones behind a `*`; all may be given by place but those behind a `*` of the base.
-        **defaults: options of the base that have another default here.
+        without: arguments of the base that are no options, as the class sets them itself.
+        **defaults: options of the base that have another default here; they are always passed on.
 
     Example:
         >>> class Reader:
@@ -43,7 +46,8 @@ def options_of(base: type, *, positional: bool = False, **defaults: Any) -> Call
         theirs = [
             p
             for p in inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
-            if p.name not in names and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+            if p.name not in names.union(without)
+            and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
         ]
         passed = [
             p.replace(kind=p.KEYWORD_ONLY, default=defaults.get(p.name, p.default)) for p in theirs

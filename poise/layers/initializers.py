@@ -6,6 +6,7 @@ An initialiser walks a module and fills those layers whose class is named. `init
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -36,10 +37,10 @@ class Initializer:
         bias: value of biases.
         bias_prob: probability that a sigmoid after the bias answers; replaces `bias`.
         layer: class name or names, such as "Conv2d" or "_BatchNorm". None names no layer.
-        **options: arguments for the class's fill function.
+        *args, **options: arguments for the class's fill function.
 
     Raises:
-        ArgumentError: an option of the wrong type.
+        ArgumentError: an option of the wrong type, or that the function does not take.
     """
 
     #: function (module, **options, bias=) of `poise.layers.init`
@@ -47,7 +48,7 @@ class Initializer:
 
     def __init__(
         self,
-        *,
+        *args: Any,
         bias: float = 0,
         bias_prob: float | None = None,
         layer: str | Sequence[str] | None = None,
@@ -61,9 +62,20 @@ class Initializer:
             raise ArgumentError(f"layer must be a class name or a list of them, got {layer!r}")
         self.bias = bias if bias_prob is None else init.bias_init_with_prob(bias_prob)
         self.layer = [layer] if isinstance(layer, str) else list(layer or ())
-        self.options = options
+        self.options = self._bound(*args, **options)
         #: fill all layers instead of the named ones; `override` sets it
         self.wholemodule = False
+
+    def _bound(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """Arguments of the fill function by name, but for the module and its bias."""
+        fill = inspect.signature(type(self).fill)
+        own = [p for p in fill.parameters.values() if p.name not in ("module", "bias")]
+        try:
+            bound = inspect.Signature(own).bind(*args, **options)
+        except TypeError as error:
+            taken = ", ".join(str(p) for p in own)
+            raise ArgumentError(f"{type(self).__name__}: {error}; it takes {taken}") from error
+        return dict(bound.arguments)
 
     def __repr__(self) -> str:
         """Class with its options."""
@@ -85,18 +97,12 @@ class ConstantInit(Initializer):
 
     fill = staticmethod(init.constant_init)
 
-    def __init__(self, val: float, **kwargs: Any) -> None:
-        super().__init__(val=val, **kwargs)
-
 
 @WEIGHT_INITIALIZERS.register_module(name="Xavier", scope="mmengine")
 class XavierInit(Initializer):
     """Glorot's; arguments as `xavier_init`."""
 
     fill = staticmethod(init.xavier_init)
-
-    def __init__(self, gain: float = 1, distribution: str = "normal", **kwargs: Any) -> None:
-        super().__init__(gain=gain, distribution=distribution, **kwargs)
 
 
 @WEIGHT_INITIALIZERS.register_module(name="Normal", scope="mmengine")
@@ -105,20 +111,12 @@ class NormalInit(Initializer):
 
     fill = staticmethod(init.normal_init)
 
-    def __init__(self, mean: float = 0, std: float = 1, **kwargs: Any) -> None:
-        super().__init__(mean=mean, std=std, **kwargs)
-
 
 @WEIGHT_INITIALIZERS.register_module(name="TruncNormal", scope="mmengine")
 class TruncNormalInit(Initializer):
     """Gaussian without tails; arguments as `trunc_normal_init`."""
 
     fill = staticmethod(init.trunc_normal_init)
-
-    def __init__(
-        self, mean: float = 0, std: float = 1, a: float = -2, b: float = 2, **kwargs: Any
-    ) -> None:
-        super().__init__(mean=mean, std=std, a=a, b=b, **kwargs)
 
 
 @WEIGHT_INITIALIZERS.register_module(name="Uniform", scope="mmengine")
@@ -127,26 +125,12 @@ class UniformInit(Initializer):
 
     fill = staticmethod(init.uniform_init)
 
-    def __init__(self, a: float = 0.0, b: float = 1.0, **kwargs: Any) -> None:
-        super().__init__(a=a, b=b, **kwargs)
-
 
 @WEIGHT_INITIALIZERS.register_module(name="Kaiming", scope="mmengine")
 class KaimingInit(Initializer):
     """He's; arguments as `kaiming_init`."""
 
     fill = staticmethod(init.kaiming_init)
-
-    def __init__(
-        self,
-        a: float = 0,
-        mode: str = "fan_out",
-        nonlinearity: str = "relu",
-        distribution: str = "normal",
-        **kwargs: Any,
-    ) -> None:
-        options: dict[str, Any] = {"a": a, "mode": mode, "nonlinearity": nonlinearity}
-        super().__init__(distribution=distribution, **options, **kwargs)
 
 
 @WEIGHT_INITIALIZERS.register_module(name="Caffe2Xavier", scope="mmengine")

@@ -19,10 +19,16 @@ __all__ = [
     "ResidualBlock",
     "get_expansion",
     "make_shortcut",
+    "named_by",
 ]
 
 Config = Mapping[str, Any]
 BN: Config = {"type": "BN"}
+
+
+def named_by(attribute: str, doc: str) -> Any:
+    """Property of a module: the part whose name, which follows from a config, an attribute has."""
+    return property(lambda self: getattr(self, getattr(self, attribute)), doc=doc)
 
 
 class ResidualBlock(BaseModule):
@@ -104,20 +110,9 @@ class ResidualBlock(BaseModule):
         setattr(self, f"norm{index}_name", name)
         self.add_module(name, norm)
 
-    @property
-    def norm1(self) -> nn.Module:
-        """The first norm."""
-        return getattr(self, self.norm1_name)
-
-    @property
-    def norm2(self) -> nn.Module:
-        """The second norm."""
-        return getattr(self, self.norm2_name)
-
-    @property
-    def norm3(self) -> nn.Module:
-        """The third norm; bottlenecks only."""
-        return getattr(self, self.norm3_name)
+    norm1 = named_by("norm1_name", "The first norm.")
+    norm2 = named_by("norm2_name", "The second norm.")
+    norm3 = named_by("norm3_name", "The third norm; bottlenecks only.")
 
     def _sum(self, x: Tensor) -> Tensor:
         out = self._branch(x)

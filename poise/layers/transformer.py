@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -21,6 +21,7 @@ __all__ = [
     "FFN",
     "DetrTransformerEncoder",
     "DetrTransformerEncoderLayer",
+    "Mlp",
     "MultiheadAttention",
 ]
 
@@ -177,6 +178,33 @@ class FFN(BaseModule):
         return out + (x if identity is None else identity)
 
 
+class Mlp(nn.Module):
+    """Two layers with GELU: (..., C) -> the same.
+
+    Args:
+        channels, hidden: C, and channels between.
+        drop: dropout after each layer.
+        layer: makes them of (channels before, channels after).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        drop: float = 0.0,
+        layer: Callable[[int, int], nn.Module] = Linear,
+    ) -> None:
+        super().__init__()
+        self.fc1 = layer(channels, hidden)
+        self.act = nn.GELU()
+        self.fc2 = layer(hidden, channels)
+        self.drop = nn.Dropout(drop)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C), or (B, C, H, W) with convolutions -> the same shape."""
+        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+
+
 class DetrTransformerEncoderLayer(BaseModule):
     """Attention and feed-forward, each with a norm after it (Carion 2020, DETR).
 
@@ -189,6 +217,9 @@ class DetrTransformerEncoderLayer(BaseModule):
         ConfigError: `batch_first=False`.
     """
 
+    #: class of the attention
+    attention: ClassVar[Callable[..., Any]] = MultiheadAttention
+
     def __init__(
         self,
         self_attn_cfg: Config = {"embed_dims": 256, "num_heads": 8, "dropout": 0.0},  # noqa: B006
@@ -199,7 +230,7 @@ class DetrTransformerEncoderLayer(BaseModule):
         super().__init__(init_cfg)
         if not self_attn_cfg.get("batch_first", True):
             raise ConfigError("a DETR encoder layer takes the batch first; remove batch_first")
-        self.self_attn = MultiheadAttention(**{**self_attn_cfg, "batch_first": True})
+        self.self_attn = self.attention(**{**self_attn_cfg, "batch_first": True})
         self.embed_dims = self.self_attn.embed_dims
         self.ffn = FFN(**ffn_cfg)
         self.norms = ModuleList(build_norm_layer(norm_cfg, self.embed_dims)[1] for _ in range(2))

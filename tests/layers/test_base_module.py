@@ -5,7 +5,16 @@ import torch
 from torch import nn
 
 from poise.errors import ArgumentError, ConfigError
-from poise.layers import BaseModule, ModuleDict, ModuleList, Sequential, initialize
+from poise.layers import (
+    BaseModule,
+    ConstantInit,
+    ModuleDict,
+    ModuleList,
+    NormalInit,
+    Sequential,
+    XavierInit,
+    initialize,
+)
 
 
 class Net(BaseModule):
@@ -143,3 +152,15 @@ def test_containers_hold_modules():
 def test_faults_are_named(cfg, error, text):
     with pytest.raises(error, match=text):
         initialize(Net(), cfg)
+
+
+def test_start_values_take_the_arguments_of_their_function():
+    assert XavierInit(2.0, "uniform", layer="Linear").options == {
+        "gain": 2.0,
+        "distribution": "uniform",
+    }
+    assert ConstantInit(3).options == {"val": 3}
+    with pytest.raises(ArgumentError, match="NormalInit: .*'sdt'; it takes mean.*std"):
+        NormalInit(sdt=0.1)
+    with pytest.raises(ArgumentError, match="ConstantInit: .*'val'"):
+        ConstantInit(layer="Linear")

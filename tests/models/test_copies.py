@@ -1,6 +1,7 @@
 """Models are copied, pickled and sent to other processes; and tell what does not fit them."""
 
 import copy
+import inspect
 import pickle
 
 import numpy as np
@@ -11,7 +12,8 @@ from torch import nn
 from poise.codecs import MSRAHeatmap
 from poise.errors import ArgumentError, ConfigError, DataError
 from poise.layers.rtmcc_block import RTMCCBlock
-from poise.models.backbones import TCN, ResNet
+from poise.models.assigners import PoseSimOTAAssigner
+from poise.models.backbones import TCN, CSPNeXt, HRFormer, RegNet, ResNet
 from poise.models.estimators import TopdownPoseEstimator
 from poise.models.heads import (
     CIDHead,
@@ -173,3 +175,27 @@ def test_pictures_and_samples_are_as_many(sample):
 def test_a_class_in_place_of_a_part_is_named():
     with pytest.raises(ArgumentError, match="got the class ResNet"):
         TopdownPoseEstimator(ResNet)
+
+
+SIGNATURES = {
+    RegNet: "arch in_channels stem_channels base_channels strides dilations out_indices style "
+    "deep_stem avg_down frozen_stages conv_cfg norm_cfg norm_eval with_cp zero_init_residual "
+    "init_cfg",
+    HRFormer: "extra in_channels conv_cfg norm_cfg transformer_norm_cfg norm_eval with_cp "
+    "zero_init_residual frozen_stages init_cfg",
+    CSPNeXt: "arch deepen_factor widen_factor out_indices frozen_stages use_depthwise "
+    "expand_ratio arch_ovewrite spp_kernel_sizes channel_attention conv_cfg norm_cfg act_cfg "
+    "norm_eval init_cfg",
+    PoseSimOTAAssigner: "center_radius candidate_topk iou_weight cls_weight oks_weight vis_weight "
+    "iou_calculator oks_calculator",
+}
+
+
+@pytest.mark.parametrize("cls", SIGNATURES)
+def test_constructors_that_pass_options_on_take_mmposes_arguments_in_its_order(cls):
+    assert list(inspect.signature(cls).parameters) == SIGNATURES[cls].split()
+
+
+def test_what_a_family_sets_itself_is_no_option_of_it():
+    with pytest.raises(ArgumentError, match="RegNet does not take the argument 'depth'"):
+        RegNet("regnetx_400mf", depth=50)

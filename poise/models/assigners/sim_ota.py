@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from poise._options import options_of
 from poise.errors import one_of
 from poise.models.assigners.dynamic import (
     BOX_OVERLAPS,
@@ -21,6 +22,8 @@ from poise.structures import InstanceData
 
 __all__ = ["BoxSimOTAAssigner", "PoseSimOTAAssigner", "SimOTAAssigner"]
 
+#: what only MMPose's own assigner asks
+_OF_POSES = ("dynamic_k_indicator", "use_keypoints_for_center")
 #: cost of a point that is not inside the box and near the centre
 OUTSIDE_COST = 100000.0
 
@@ -168,28 +171,17 @@ class SimOTAAssigner(DynamicAssigner):
 class BoxSimOTAAssigner(SimOTAAssigner):
     """As MMDetection's YOLOX assigns: by boxes and classes alone.
 
-    Args:
-        center_radius, candidate_topk, iou_weight, cls_weight: as `SimOTAAssigner`.
-        iou_calculator: config or object.
+    Takes the other arguments of `SimOTAAssigner`.
     """
 
-    def __init__(
-        self,
-        center_radius: float = 2.5,
-        candidate_topk: int = 10,
-        iou_weight: float = 3.0,
-        cls_weight: float = 1.0,
-        iou_calculator: Any = BOX_OVERLAPS,
-    ) -> None:
-        super().__init__(
-            center_radius,
-            candidate_topk,
-            iou_weight,
-            cls_weight,
-            oks_weight=0.0,
-            iou_calculator=iou_calculator,
-            oks_calculator=None,
-        )
+    @options_of(
+        SimOTAAssigner,
+        positional=True,
+        without=("oks_weight", "vis_weight", "oks_calculator", *_OF_POSES),
+        iou_calculator=BOX_OVERLAPS,
+    )
+    def __init__(self, **options: Any) -> None:
+        super().__init__(oks_weight=0.0, oks_calculator=None, **options)
 
     def costs(
         self, predicted: InstanceData, wanted: InstanceData, near: Tensor
@@ -213,33 +205,21 @@ class PoseSimOTAAssigner(SimOTAAssigner):
     `max_overlaps` is the square root of the keypoint similarity, sizes being diagonals of boxes.
 
     Args:
-        center_radius, candidate_topk, iou_weight, cls_weight, oks_weight, vis_weight: as
-            `SimOTAAssigner`.
-        iou_calculator: config or object.
-        oks_calculator: config or module with `compute_oks`, such as `mmyolo.OksLoss`.
+        **options: as `SimOTAAssigner`; `oks_calculator` is a config or module with `compute_oks`,
+            such as `mmyolo.OksLoss`.
     """
 
-    def __init__(
-        self,
-        center_radius: float = 2.5,
-        candidate_topk: int = 10,
-        iou_weight: float = 3.0,
-        cls_weight: float = 1.0,
-        oks_weight: float = 0.0,
-        vis_weight: float = 0.0,
-        iou_calculator: Any = BOX_OVERLAPS,
-        oks_calculator: Any = {"type": "mmyolo.OksLoss"},  # noqa: B006
-    ) -> None:
-        super().__init__(
-            center_radius,
-            candidate_topk,
-            iou_weight,
-            cls_weight,
-            oks_weight,
-            vis_weight,
-            iou_calculator=iou_calculator,
-            oks_calculator=MODELS.build(oks_calculator),
-        )
+    @options_of(
+        SimOTAAssigner,
+        positional=True,
+        without=_OF_POSES,
+        oks_weight=0.0,
+        iou_calculator=BOX_OVERLAPS,
+        oks_calculator={"type": "mmyolo.OksLoss"},
+    )
+    def __init__(self, **options: Any) -> None:
+        calculator = MODELS.build(options["oks_calculator"])
+        super().__init__(**{**options, "oks_calculator": calculator})
 
     def costs(
         self, predicted: InstanceData, wanted: InstanceData, near: Tensor

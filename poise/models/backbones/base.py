@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import partial, wraps
 from typing import Any, ClassVar, Self, TypeVar
 
 import torch
@@ -61,20 +61,7 @@ TOKEN_INIT: list[Config] = [
 ]
 
 
-class _Ready(ABCMeta):
-    """Frozen stages and batch norms at rest are so from the start, not from `train()` on.
-
-    An optimizer is often made, and a loop of one's own often runs, without a call of it.
-    """
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        network = super().__call__(*args, **kwargs)
-        # MMPose's own return nothing
-        network.train(network.training)
-        return network
-
-
-class BaseBackbone(BaseModule, metaclass=_Ready):
+class BaseBackbone(BaseModule, metaclass=ABCMeta):
     """A network from pictures to feature maps.
 
     Subclasses define `forward(x)`: (B, 3, H, W) float32 -> a tuple of feature maps
@@ -89,6 +76,24 @@ class BaseBackbone(BaseModule, metaclass=_Ready):
 
     #: whether maps in channels-last order give the same digits sooner (see `PictureNetwork`)
     channels_last: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let frozen stages and batch norms at rest be so from the start, not from `train()` on.
+
+        An optimizer is often made, and a loop of one's own often runs, without a call of it.
+        """
+        super().__init_subclass__(**kwargs)
+        init: Callable[..., None] = cls.__init__
+
+        @wraps(init)
+        def ready(self: BaseBackbone, *args: Any, **options: Any) -> None:
+            init(self, *args, **options)
+            # not within the constructor of a subclass, which goes on
+            if type(self).__init__ is ready:
+                self.train(self.training)
+
+        if "__init__" in vars(cls):
+            cls.__init__ = ready  # type: ignore[assignment]
 
     @abstractmethod
     def forward(self, x: Tensor) -> Any:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from poise._options import options_of
 from poise.errors import ConfigError
 from poise.layers import BaseModule, Conv2d, DropPath, build_activation_layer, build_norm_layer
 from poise.layers.drop import drop_path_rates
@@ -21,7 +22,7 @@ from poise.layers.window_attention import (
     split_windows,
     window_padding,
 )
-from poise.models.backbones.base import NORMAL_INIT, ShortForm
+from poise.models.backbones.base import ShortForm
 from poise.models.backbones.hr_module import HRModule, separable_norm
 from poise.models.backbones.hrnet import HRNet
 from poise.registry import MODELS
@@ -39,10 +40,10 @@ class LocalWindowSelfAttention(BaseModule):
     """Attention inside windows that tile the map, padded on all sides: (B, H * W, C) -> the same.
 
     Args:
-        embed_dims, num_heads, qkv_bias, qk_scale, attn_drop_rate, proj_drop_rate, with_rpe: as
-            `WindowMSA`.
+        embed_dims, num_heads: C and heads.
         window_size: side of a window, or (h, w).
         with_pad_mask: keep padding out of the attention, where both sides are padded.
+        **attention: further arguments of `WindowMSA`.
     """
 
     def __init__(
@@ -50,27 +51,14 @@ class LocalWindowSelfAttention(BaseModule):
         embed_dims: int,
         num_heads: int,
         window_size: int | Sequence[int],
-        qkv_bias: bool = True,
-        qk_scale: float | None = None,
-        attn_drop_rate: float = 0.0,
-        proj_drop_rate: float = 0.0,
-        with_rpe: bool = True,
         with_pad_mask: bool = False,
         init_cfg: Any = None,
+        **attention: Any,
     ) -> None:
         super().__init__(init_cfg)
         self.window_size = _pair(window_size)
         self.with_pad_mask = with_pad_mask
-        self.attn = WindowMSA(
-            embed_dims,
-            num_heads,
-            self.window_size,
-            qkv_bias,
-            qk_scale,
-            attn_drop_rate,
-            proj_drop_rate,
-            with_rpe,
-        )
+        self.attn = WindowMSA(embed_dims, num_heads, self.window_size, **attention)
 
     def forward(self, x: Tensor, H: int, W: int) -> Tensor:
         """Tokens (B, H * W, C) -> (B, H * W, C)."""
@@ -231,11 +219,13 @@ class HRFormer(HRNet):
             `with_pad_mask`.
         in_channels, conv_cfg, norm_cfg: as `HRNet`.
         transformer_norm_cfg: of the norms before attention and feed-forward.
-        norm_eval, with_cp, zero_init_residual, frozen_stages, init_cfg: as `HRNet`.
+        **options: as `HRNet`.
     """
 
     blocks_dict = {"BOTTLENECK": Bottleneck, "HRFORMERBLOCK": HRFormerBlock}
+    _module = HRFormerModule
 
+    @options_of(HRNet, positional=True)
     def __init__(
         self,
         extra: Config,
@@ -243,11 +233,7 @@ class HRFormer(HRNet):
         conv_cfg: Config | None = None,
         norm_cfg: Config = {"type": "BN", "requires_grad": True},  # noqa: B006 (never changed)
         transformer_norm_cfg: Config = LN,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        zero_init_residual: bool = False,
-        frozen_stages: int = -1,
-        init_cfg: Any = NORMAL_INIT,
+        **options: Any,
     ) -> None:
         stages = {n: dict(extra[n]) for n in ("stage2", "stage3", "stage4")}
         depths = [s["num_blocks"][0] * s["num_modules"] for s in stages.values()]
@@ -260,40 +246,20 @@ class HRFormer(HRNet):
                 "with_pad_mask": extra.get("with_pad_mask", False),
             }
         super().__init__(
-            {"upsample": BILINEAR, **extra, **stages},
-            in_channels,
-            conv_cfg,
-            norm_cfg,
-            norm_eval,
-            with_cp,
-            zero_init_residual,
-            frozen_stages,
-            init_cfg,
+            {"upsample": BILINEAR, **extra, **stages}, in_channels, conv_cfg, norm_cfg, **options
         )
 
     def _make_module(
-        self, stage: Config, widths: list[int], index: int, multiscale: bool
+        self, stage: Config, widths: list[int], index: int, multiscale: bool, **options: Any
     ) -> nn.Module:
         count = stage["num_blocks"][0]
         settings = zip(stage["num_heads"], stage["window_sizes"], stage["mlp_ratios"], strict=True)
-        options = [
+        options["branch_options"] = [
             {"num_heads": h, "window_size": w, "mlp_ratio": m, **stage["block_options"]}
             for h, w, m in settings
         ]
-        return HRFormerModule(
-            stage["num_branches"],
-            self._block(stage),
-            stage["num_blocks"],
-            widths,
-            stage["num_channels"],
-            multiscale,
-            with_cp=self.with_cp,
-            conv_cfg=self.conv_cfg,
-            norm_cfg=self.norm_cfg,
-            upsample_cfg=self.upsample_cfg,
-            branch_options=options,
-            drop_paths=stage["drop_path_rates"][count * index : count * (index + 1)],
-        )
+        rates = stage["drop_path_rates"][count * index : count * (index + 1)]
+        return super()._make_module(stage, widths, index, multiscale, drop_paths=rates, **options)
 
     @classmethod
     def width(cls, channels: int, **kwargs: Any) -> HRFormer:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from poise.errors import one_of
 from poise.layers import build_conv_layer, build_norm_layer
-from poise.layers.residual import BasicBlock, Bottleneck, ResLayer, get_expansion
+from poise.layers.residual import BasicBlock, Bottleneck, ResLayer, get_expansion, named_by
 from poise.models.backbones.base import (
     NORMAL_INIT,
     BaseBackbone,
@@ -52,6 +52,8 @@ class HRNet(BaseBackbone):
     """
 
     blocks_dict: ClassVar[dict[str, type]] = {"BASIC": BasicBlock, "BOTTLENECK": Bottleneck}
+
+    _module: ClassVar[type[HRModule]] = HRModule
 
     def __init__(
         self,
@@ -117,10 +119,10 @@ class HRNet(BaseBackbone):
         )
 
     def _make_module(
-        self, stage: Config, widths: list[int], index: int, multiscale: bool
+        self, stage: Config, widths: list[int], index: int, multiscale: bool, **options: Any
     ) -> nn.Module:
-        """Module number `index` of a stage."""
-        return HRModule(
+        """Module number `index` of a stage; `options` are those of its class alone."""
+        return self._module(
             stage["num_branches"],
             self._block(stage),
             stage["num_blocks"],
@@ -131,17 +133,11 @@ class HRNet(BaseBackbone):
             conv_cfg=self.conv_cfg,
             norm_cfg=self.norm_cfg,
             upsample_cfg=self.upsample_cfg,
+            **options,
         )
 
-    @property
-    def norm1(self) -> nn.Module:
-        """First norm of the stem."""
-        return getattr(self, self.norm1_name)
-
-    @property
-    def norm2(self) -> nn.Module:
-        """Second norm of the stem."""
-        return getattr(self, self.norm2_name)
+    norm1 = named_by("norm1_name", "First norm of the stem.")
+    norm2 = named_by("norm2_name", "Second norm of the stem.")
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages >= 0:

@@ -236,11 +236,7 @@ class LiteHRModule(BaseModule):
         self.multiscale_output, self.with_fuse = multiscale_output, with_fuse
         self._cfgs: dict[str, Any] = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
         if self.lite:
-            options: dict[str, Any] = {
-                "stride": 1,
-                "reduce_ratio": reduce_ratio,
-                "with_cp": with_cp,
-            }
+            options: dict[str, Any] = dict(stride=1, reduce_ratio=reduce_ratio, with_cp=with_cp)
             self.layers: nn.Sequential | nn.ModuleList = nn.Sequential(
                 *(
                     ConditionalChannelWeighting(in_channels, **options, **self._cfgs)

@@ -91,36 +91,23 @@ class SpatialReductionAttention(MultiheadAttention):
     """Attention whose keys are a smaller copy of the map: (B, H * W, C) -> the same.
 
     Args:
-        embed_dims, num_heads, attn_drop, proj_drop, dropout_layer, batch_first: as
-            `MultiheadAttention`.
+        embed_dims, num_heads: C and heads.
         qkv_bias: bias of projections.
         norm_cfg: norm of the smaller copy.
         sr_ratio: how much smaller each side is.
+        **options: further arguments of `MultiheadAttention`.
     """
 
     def __init__(
         self,
         embed_dims: int,
         num_heads: int,
-        attn_drop: float = 0.0,
-        proj_drop: float = 0.0,
-        dropout_layer: Config | None = None,
-        batch_first: bool = True,
         qkv_bias: bool = True,
         norm_cfg: Config = {"type": "LN"},  # noqa: B006 (never changed)
         sr_ratio: int = 1,
-        init_cfg: Any = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            embed_dims,
-            num_heads,
-            attn_drop,
-            proj_drop,
-            dropout_layer,
-            init_cfg,
-            batch_first,
-            bias=qkv_bias,
-        )
+        super().__init__(embed_dims, num_heads, batch_first=True, bias=qkv_bias, **options)
         self.sr_ratio = sr_ratio
         if sr_ratio > 1:
             self.sr = Conv2d(embed_dims, embed_dims, sr_ratio, stride=sr_ratio)
@@ -169,12 +156,12 @@ class PVTEncoderLayer(BaseModule):
         self.attn = SpatialReductionAttention(
             embed_dims,
             num_heads,
-            attn_drop_rate,
-            drop_rate,
-            drop_path,
-            qkv_bias=qkv_bias,
-            norm_cfg=norm_cfg,
-            sr_ratio=sr_ratio,
+            qkv_bias,
+            norm_cfg,
+            sr_ratio,
+            attn_drop=attn_drop_rate,
+            proj_drop=drop_rate,
+            dropout_layer=drop_path,
         )
         self.norm2 = build_norm_layer(norm_cfg, embed_dims)[1]
         self.ffn = MixFFN(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 from torch import nn
 
+from poise._options import options_of
 from poise.errors import ArgumentError, ConfigError, one_of
-from poise.models.backbones.base import KAIMING_INIT
-from poise.models.backbones.resnet import ResNet
+from poise.models.backbones.resnet import OWN_WAYS, ResNet
 from poise.registry import MODELS
 
 __all__ = ["RegNet"]
@@ -79,12 +79,8 @@ class RegNet(ResNet):
     Args:
         arch: name such as "regnetx_400mf" (see `ARCHS`), or a dict with `w0`, `wa`,
             `wm`, `depth`, `group_w` and `bot_mul`.
-        in_channels: channels of the picture.
-        stem_channels: after the stem.
-        base_channels: accepted for MMPose's configs; widths follow from `arch`.
-        strides, dilations, out_indices, style, avg_down, frozen_stages: as `ResNet`.
-        deep_stem: must be False.
-        conv_cfg, norm_cfg, norm_eval, with_cp, zero_init_residual, init_cfg: as `ResNet`.
+        **options: as `ResNet`, but for those that follow from `arch`. `base_channels` is accepted
+            for MMPose's configs, and follows, too; `deep_stem` must be False.
 
     Raises:
         ConfigError: an unknown name, or numbers that give no network.
@@ -95,40 +91,22 @@ class RegNet(ResNet):
         [32, 64, 160, 384]
     """
 
-    def __init__(
-        self,
-        arch: str | Config,
-        in_channels: int = 3,
-        stem_channels: int = 32,
-        base_channels: int = 32,
-        strides: Sequence[int] = (2, 2, 2, 2),
-        dilations: Sequence[int] = (1, 1, 1, 1),
-        out_indices: Sequence[int] = (3,),
-        style: str = "pytorch",
-        deep_stem: bool = False,
-        avg_down: bool = False,
-        frozen_stages: int = -1,
-        conv_cfg: Config | None = None,
-        norm_cfg: Config = {"type": "BN", "requires_grad": True},  # noqa: B006 (never changed)
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        zero_init_residual: bool = True,
-        init_cfg: Any = KAIMING_INIT,
-    ) -> None:
-        if deep_stem:
+    @options_of(
+        ResNet,
+        positional=True,
+        without=("depth", "expansion", "num_stages", *OWN_WAYS),
+        stem_channels=32,
+        base_channels=32,
+        strides=(2, 2, 2, 2),
+    )
+    def __init__(self, arch: str | Config, **options: Any) -> None:
+        if options.get("deep_stem", False):
             raise ConfigError("RegNet has no deep stem; set deep_stem=False")
         stages = _design({"bot_mul": 1.0, **_settings(arch)})
         super().__init__(
             50,  # whose blocks are bottlenecks
-            in_channels,
-            stem_channels,
-            base_channels,
             expansion=1,
             num_stages=len(stages),
-            strides=strides,
-            dilations=dilations,
-            out_indices=out_indices,
-            style=style,
             stages=[
                 {
                     "num_blocks": stage.blocks,
@@ -141,14 +119,7 @@ class RegNet(ResNet):
                 for stage in stages
             ],
             stem_kernel_size=3,
-            avg_down=avg_down,
-            frozen_stages=frozen_stages,
-            conv_cfg=conv_cfg,
-            norm_cfg=norm_cfg,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            zero_init_residual=zero_init_residual,
-            init_cfg=init_cfg,
+            **options,
         )
         self.stage_widths = [stage.width for stage in stages]
         self.depth = sum(self.stage_blocks)

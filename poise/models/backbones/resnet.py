@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from poise.errors import ConfigError, UnknownNameError
 from poise.layers import ConvModule, MaxPool2d, build_conv_layer, build_norm_layer
-from poise.layers.residual import BasicBlock, Bottleneck, ResLayer, get_expansion
+from poise.layers.residual import BasicBlock, Bottleneck, ResLayer, get_expansion, named_by
 from poise.models.backbones.base import (
     KAIMING_INIT,
     BaseBackbone,
@@ -29,6 +29,9 @@ Config = Mapping[str, Any]
 
 #: depth -> block, and how many of them each stage has
 Depths = Mapping[int, tuple[type[nn.Module], tuple[int, ...]]]
+
+#: arguments by which a family does something its own way
+OWN_WAYS = ("block_options", "stages", "stem_kernel_size")
 
 
 @MODELS.register_module()
@@ -167,10 +170,7 @@ class ResNet(BaseBackbone):
             self.relu = nn.ReLU(inplace=True)
         self.maxpool: nn.Module = MaxPool2d(kernel_size=3, stride=2, padding=1)
 
-    @property
-    def norm1(self) -> nn.Module:
-        """Norm of the plain stem."""
-        return getattr(self, self.norm1_name)
+    norm1 = named_by("norm1_name", "Norm of the plain stem.")
 
     def _stem(self, x: Tensor) -> Tensor:
         x = self.stem(x) if self.deep_stem else self.relu(self.norm1(self.conv1(x)))

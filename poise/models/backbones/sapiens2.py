@@ -28,9 +28,9 @@ from poise.models.backbones.base import (
     is_pretrained,
 )
 from poise.models.backbones.tokens import (
+    LayerDepths,
     arch_settings,
     arch_table,
-    layer_depth,
     layer_indices,
 )
 from poise.models.renames import rename_old_keys
@@ -196,7 +196,7 @@ class Sapiens2Layer(BaseModule):
 
 
 @MODELS.register_module()
-class Sapiens2(BaseBackbone):
+class Sapiens2(LayerDepths, BaseBackbone):
     """Patches, a class token and registers through layers with rotary positions.
 
     (B, 3, H, W) -> (B, C, H / patch, W / patch), one map for each of `out_indices`. Pictures of
@@ -227,6 +227,7 @@ class Sapiens2(BaseBackbone):
     """
 
     arch_zoo = arch_table(_ARCHS)
+    stack, first = "blocks", ("cls_token", "storage_tokens", "patch_embed")
 
     def __init__(
         self,
@@ -343,13 +344,3 @@ class Sapiens2(BaseBackbone):
         if self.out_type == "cls_token":
             return x[:, 0]
         return nlc_to_nchw(x[:, 1 + self.storage_tokens.shape[1] :], grid)
-
-    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
-        """(depth of a parameter, number of depths), for learning rates that fall with depth.
-
-        Args:
-            param_name: name of the parameter.
-            prefix: of this backbone's parameters.
-        """
-        first = ("cls_token", "storage_tokens", "patch_embed")
-        return layer_depth(param_name, prefix, layers=self.num_layers, first=first, stack="blocks")

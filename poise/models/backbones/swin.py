@@ -48,11 +48,11 @@ class ShiftWindowMSA(BaseModule):
     """Attention in windows, which may lie shifted over the map: (B, H * W, C) -> the same.
 
     Args:
-        embed_dims, num_heads, qkv_bias, qk_scale, attn_drop_rate, proj_drop_rate: as
-            `WindowMSA`.
+        embed_dims, num_heads: C and heads.
         window_size: side of a window.
         shift_size: places the windows are moved by; less than a window.
         dropout_layer: dropout of the result.
+        **attention: further arguments of `WindowMSA`.
 
     Raises:
         ConfigError: a shift of a window or more.
@@ -64,26 +64,15 @@ class ShiftWindowMSA(BaseModule):
         num_heads: int,
         window_size: int,
         shift_size: int = 0,
-        qkv_bias: bool = True,
-        qk_scale: float | None = None,
-        attn_drop_rate: float = 0,
-        proj_drop_rate: float = 0,
         dropout_layer: Config = {"type": "DropPath", "drop_prob": 0.0},  # noqa: B006
         init_cfg: Any = None,
+        **attention: Any,
     ) -> None:
         super().__init__(init_cfg)
         if not 0 <= shift_size < window_size:
             raise ConfigError(f"shift_size must be in 0 ... {window_size - 1}, got {shift_size}")
         self.window_size, self.shift_size = window_size, shift_size
-        self.w_msa = WindowMSA(
-            embed_dims,
-            num_heads,
-            _pair(window_size),
-            qkv_bias,
-            qk_scale,
-            attn_drop_rate,
-            proj_drop_rate,
-        )
+        self.w_msa = WindowMSA(embed_dims, num_heads, _pair(window_size), **attention)
         self.drop = build_dropout(dropout_layer)
 
     def _mask(self, height: int, width: int, x: Tensor) -> Tensor | None:
@@ -144,11 +133,11 @@ class SwinBlock(BaseModule):
             num_heads,
             window_size,
             window_size // 2 if shift else 0,
-            qkv_bias,
-            qk_scale,
-            attn_drop_rate,
-            drop_rate,
-            dropout_layer=drop_path,
+            drop_path,
+            qkv_bias=qkv_bias,
+            qk_scale=qk_scale,
+            attn_drop_rate=attn_drop_rate,
+            proj_drop_rate=drop_rate,
         )
         self.norm2 = build_norm_layer(norm_cfg, embed_dims)[1]
         self.ffn = FFN(

@@ -15,6 +15,7 @@ from poise.layers import DropPath, constant_init
 from poise.layers.drop import drop_path_rates
 from poise.layers.patches import picture_sides
 from poise.layers.recompute import maybe_checkpoint
+from poise.layers.transformer import Mlp
 from poise.layers.window_attention import (
     attend_in_windows,
     relative_index,
@@ -118,20 +119,6 @@ def _log_distances(window: Size, pretrained: int) -> Tensor:
     return (steps.sign() * (steps.abs() + 1).log2() / math.log2(REACH)).unsqueeze(0)
 
 
-class _FeedForward(nn.Module):
-    """Two linear layers: (..., C) -> (..., C)."""
-
-    def __init__(self, dim: int, hidden: int, drop: float) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-        self.drop = nn.Dropout(drop)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., C)."""
-        return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
-
-
 class SwinBlockV2(nn.Module):
     """Attention and feed-forward, each with its norm at the end of the branch (section 3.2).
 
@@ -169,7 +156,7 @@ class SwinBlockV2(nn.Module):
         self.attn = CosineWindowAttention(dim, window, num_heads, proj_drop=drop, **attention)
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = _FeedForward(dim, hidden, drop)
+        self.mlp = Mlp(dim, hidden, drop, nn.Linear)
         _, right, _, below = window_padding(*grid, self.window_size)
         padded = (grid[0] + below, grid[1] + right)
         mask = shift_mask(*padded, self.window_size, self.shift) if self.shift else None

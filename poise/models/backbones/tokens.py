@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from poise.errors import ConfigError, nearest
 
-__all__ = ["arch_settings", "arch_table", "layer_depth", "layer_indices"]
+__all__ = ["LayerDepths", "arch_settings", "arch_table", "layer_indices"]
 
 _KEYS = ("embed_dims", "num_layers", "num_heads", "feedforward_channels")
 
@@ -65,24 +65,27 @@ def layer_indices(out_indices: int | Sequence[int], layers: int) -> list[int]:
     return found
 
 
-def layer_depth(
-    param_name: str, prefix: str, *, layers: int, first: tuple[str, ...], stack: str
-) -> tuple[int, int]:
-    """(depth of a parameter, number of depths), for learning rates that fall with depth.
+class LayerDepths:
+    """Networks that are a row of layers, whose learning rates may fall with depth."""
 
-    Args:
-        param_name: name of the parameter.
-        prefix: of the backbone's parameters.
-        layers: how many there are.
-        first: starts of the names of what comes before the layers.
-        stack: name of the layers' list.
-    """
-    count = layers + 2
-    name = param_name.removeprefix(prefix)
-    if not param_name.startswith(prefix):
+    #: name of the layers' list, and starts of the names of what comes before it
+    stack: ClassVar[str]
+    first: ClassVar[tuple[str, ...]]
+    num_layers: int
+
+    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
+        """(depth of a parameter, number of depths).
+
+        Args:
+            param_name: name of the parameter.
+            prefix: of this backbone's parameters.
+        """
+        count = self.num_layers + 2
+        name = param_name.removeprefix(prefix)
+        if not param_name.startswith(prefix):
+            return count - 1, count
+        if name.startswith(self.first):
+            return 0, count
+        if name.startswith(f"{self.stack}."):
+            return int(name.split(".")[1]) + 1, count
         return count - 1, count
-    if name.startswith(first):
-        return 0, count
-    if name.startswith(f"{stack}."):
-        return int(name.split(".")[1]) + 1, count
-    return count - 1, count

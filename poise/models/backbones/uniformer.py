@@ -13,12 +13,12 @@ from poise.layers import (
     BaseModule,
     Conv2d,
     DropPath,
-    Linear,
     initialize,
     maybe_checkpoint,
 )
 from poise.layers.attention import SelfAttention
 from poise.layers.drop import drop_path_rates
+from poise.layers.transformer import Mlp
 from poise.layers.window_attention import attend_in_windows
 from poise.models.backbones.base import (
     TOKEN_INIT,
@@ -39,23 +39,6 @@ HYBRID_PERIOD = 4
 def _over_channels(norm: nn.Module, x: Tensor) -> Tensor:
     """Layer norm over the channels of (B, C, H, W)."""
     return norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous()
-
-
-class _Mlp(nn.Module):
-    """Two layers with GELU; `layer` makes them of (channels before, channels after)."""
-
-    def __init__(
-        self, channels: int, hidden: int, drop: float, layer: Callable[[int, int], nn.Module]
-    ) -> None:
-        super().__init__()
-        self.fc1 = layer(channels, hidden)
-        self.act = nn.GELU()
-        self.fc2 = layer(hidden, channels)
-        self.drop = nn.Dropout(drop)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., C) or (B, C, H, W) -> the same shape."""
-        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
 
 
 class _Patches(BaseModule):
@@ -91,7 +74,7 @@ class ConvBlock(BaseModule):
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.BatchNorm2d(channels)
         pointwise = partial(Conv2d, kernel_size=1)
-        self.mlp = _Mlp(channels, int(channels * mlp_ratio), drop, pointwise)
+        self.mlp = Mlp(channels, int(channels * mlp_ratio), drop, pointwise)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
@@ -130,7 +113,7 @@ class AttentionBlock(BaseModule):
         self.attn = SelfAttention(channels, num_heads, qkv_bias, qk_scale, attn_drop, drop)
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(channels)
-        self.mlp = _Mlp(channels, int(channels * mlp_ratio), drop, Linear)
+        self.mlp = Mlp(channels, int(channels * mlp_ratio), drop)
 
     def _attend(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
@@ -207,11 +190,9 @@ class UniFormer(BaseBackbone):
             )
         self.embed_dims, self.num_features = embed_dims, embed_dims
         self.checkpoint_num = tuple(checkpoint_num) if use_checkpoint else (0, 0, 0, 0)
-        attention: dict[str, Any] = {
-            "qkv_bias": qkv_bias,
-            "qk_scale": qk_scale,
-            "attn_drop": attn_drop_rate,
-        }
+        attention: dict[str, Any] = dict(
+            qkv_bias=qkv_bias, qk_scale=qk_scale, attn_drop=attn_drop_rate
+        )
         rates = drop_path_rates(drop_path_rate, depths)
 
         def block(stage: int, index: int) -> nn.Module:

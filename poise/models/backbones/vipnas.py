@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from poise._options import options_of
 from poise.layers import ConvModule, InvertedResidual
 from poise.layers.context import ContextBlock
 from poise.layers.residual import Bottleneck
@@ -17,7 +18,7 @@ from poise.models.backbones.base import (
     check_frozen_stages,
     freeze,
 )
-from poise.models.backbones.resnet import ResNet
+from poise.models.backbones.resnet import OWN_WAYS, ResNet
 from poise.registry import MODELS
 
 __all__ = ["ViPNAS_MobileNetV3", "ViPNAS_ResNet"]
@@ -87,13 +88,13 @@ class ViPNAS_ResNet(ResNet):  # noqa: N801 (MMPose's name)
 
     Args:
         depth: 50.
-        in_channels ... zero_init_residual: as `ResNet`; the last has no effect, as in MMPose.
         wid: channels of the stem and of each stage.
         expan: expansion in each stage.
         dep: blocks of each stage.
         ks: kernel sizes of the stem and of each stage.
         group: groups in each stage.
         att: global context in each stage.
+        **options: as `ResNet`; `zero_init_residual` has no effect, as in MMPose.
 
     Raises:
         ConfigError: lists that have not an entry for the stem and one for each stage.
@@ -101,23 +102,16 @@ class ViPNAS_ResNet(ResNet):  # noqa: N801 (MMPose's name)
 
     arch_settings = {50: (ViPNASBottleneck, ())}
 
+    @options_of(
+        ResNet,
+        positional=True,
+        without=("stem_channels", "base_channels", "expansion", *OWN_WAYS),
+        num_stages=4,
+    )
     def __init__(
         self,
         depth: int,
-        in_channels: int = 3,
-        num_stages: int = 4,
-        strides: Sequence[int] = (1, 2, 2, 2),
-        dilations: Sequence[int] = (1, 1, 1, 1),
-        out_indices: Sequence[int] = (3,),
-        style: str = "pytorch",
-        deep_stem: bool = False,
-        avg_down: bool = False,
-        frozen_stages: int = -1,
-        conv_cfg: Config | None = None,
-        norm_cfg: Config = {"type": "BN", "requires_grad": True},  # noqa: B006 (never changed)
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        zero_init_residual: bool = True,
+        *,
         wid: Sequence[int] = (48, 80, 160, 304, 608),
         expan: Sequence[int | None] = (None, 1, 1, 1, 1),
         dep: Sequence[int | None] = (None, 4, 6, 7, 3),
@@ -125,15 +119,12 @@ class ViPNAS_ResNet(ResNet):  # noqa: N801 (MMPose's name)
         group: Sequence[int | None] = (None, 16, 16, 16, 16),
         att: Sequence[bool | None] = (None, True, False, True, True),
         init_cfg: Any = NORMAL_INIT,
+        **options: Any,
     ) -> None:
-        lists: Mapping[str, Sequence[Any]] = {
-            "wid": wid,
-            "expan": expan,
-            "dep": dep,
-            "ks": ks,
-            "group": group,
-            "att": att,
-        }
+        num_stages = options["num_stages"]
+        lists: Mapping[str, Sequence[Any]] = dict(
+            wid=wid, expan=expan, dep=dep, ks=ks, group=group, att=att
+        )
         check_entries(self, num_stages + 1, "stages and the stem", lists, or_more=True)
         stages = [
             {
@@ -148,24 +139,11 @@ class ViPNAS_ResNet(ResNet):  # noqa: N801 (MMPose's name)
         ]
         super().__init__(
             depth,
-            in_channels,
-            wid[0],
-            num_stages=num_stages,
-            strides=strides,
-            dilations=dilations,
-            out_indices=out_indices,
-            style=style,
-            deep_stem=deep_stem,
-            avg_down=avg_down,
-            frozen_stages=frozen_stages,
-            conv_cfg=conv_cfg,
-            norm_cfg=norm_cfg,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            zero_init_residual=False,
-            init_cfg=init_cfg,
+            stem_channels=wid[0],
             stages=stages,
             stem_kernel_size=ks[0],
+            init_cfg=init_cfg,
+            **{**options, "zero_init_residual": False},
         )
 
 
@@ -207,15 +185,9 @@ class ViPNAS_MobileNetV3(BaseBackbone):  # noqa: N801 (MMPose's name)
         init_cfg: Any = NORMAL_INIT,
     ) -> None:
         super().__init__(init_cfg)
-        lists: Mapping[str, Sequence[Any]] = {
-            "wid": wid,
-            "expan": expan,
-            "ks": ks,
-            "group": group,
-            "att": att,
-            "stride": stride,
-            "act": act,
-        }
+        lists: Mapping[str, Sequence[Any]] = dict(
+            wid=wid, expan=expan, ks=ks, group=group, att=att, stride=stride, act=act
+        )
         check_entries(self, len(dep), "stages and the stem", lists, or_more=True)
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
         cfgs = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}

@@ -35,9 +35,9 @@ from poise.models.backbones.base import (
     is_pretrained,
 )
 from poise.models.backbones.tokens import (
+    LayerDepths,
     arch_settings,
     arch_table,
-    layer_depth,
     layer_indices,
 )
 from poise.registry import MODELS
@@ -189,7 +189,7 @@ class TransformerEncoderLayer(BaseModule):
 
 
 @MODELS.register_module(scope="mmpretrain")
-class VisionTransformer(BaseBackbone):
+class VisionTransformer(LayerDepths, BaseBackbone):
     """Patches through attention layers: (B, 3, H, W) -> what `out_type` says, a layer each.
 
     Args:
@@ -218,6 +218,7 @@ class VisionTransformer(BaseBackbone):
     """
 
     arch_zoo = arch_table(_ARCHS)
+    stack, first = "layers", ("cls_token", "pos_embed", "patch_embed")
 
     def __init__(
         self,
@@ -370,16 +371,6 @@ class VisionTransformer(BaseBackbone):
         if self.out_type == "avg_featmap":
             return self.ln2(patches.mean(dim=1))
         return patches.transpose(1, 2).unflatten(2, grid)
-
-    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
-        """(depth of a parameter, number of depths), for learning rates that fall with depth.
-
-        Args:
-            param_name: name of the parameter.
-            prefix: of this backbone's parameters.
-        """
-        first = ("cls_token", "pos_embed", "patch_embed")
-        return layer_depth(param_name, prefix, layers=self.num_layers, first=first, stack="layers")
 
     small = ShortForm()
     base = ShortForm()

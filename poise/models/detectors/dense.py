@@ -71,6 +71,7 @@ class DenseBoxHead(BaseModule):
     """
 
     prior_generator: Any
+    bbox_coder: Any
     num_classes: int
 
     def __init__(
@@ -127,6 +128,37 @@ class DenseBoxHead(BaseModule):
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Boxes (N, 4) in input space, scores (N,) and labels (N,) of each picture."""
         raise NotImplementedError(f"{type(self).__name__} does not define `candidates`")
+
+    def best_of_levels(
+        self,
+        scores: Sequence[Tensor],
+        places: Sequence[Tensor],
+        moves: Sequence[Tensor],
+        metas: Sequence[Mapping[str, Any]],
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Candidates that each level puts forward by itself; see `candidates`.
+
+        Args:
+            scores: of each level (B, P, C) probabilities.
+            places: of each level (P, ...) what boxes are decoded from, points or anchors.
+            moves: of each level (B, P, 4).
+            metas: of B samples.
+        """
+        found = []
+        for i, meta in enumerate(metas):
+            chosen = [self._best(level[i], number) for number, level in enumerate(scores)]
+            best, rows, labels = zip(*chosen, strict=True)
+            boxes = self.bbox_coder.decode(
+                torch.cat([place[index] for place, index in zip(places, rows, strict=True)]),
+                torch.cat([move[i, index] for move, index in zip(moves, rows, strict=True)]),
+                max_shape=meta["img_shape"],
+            )
+            found.append((boxes, torch.cat(best), torch.cat(labels)))
+        return found
+
+    def _best(self, scores: Tensor, level: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores, places and labels of what one level of a picture puts forward."""
+        return best_of(scores, self.test_cfg.get("score_thr", 0), self.test_cfg.get("nms_pre", -1))
 
     def to_image_space(self, boxes: Tensor, scale_factor: Sequence[float]) -> Tensor:
         """Boxes (N, 4) of pictures that were scaled by (x, y) factors."""

@@ -79,25 +79,12 @@ class AnchorHead(DenseBoxHead):
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """The best of each level, `nms_pre` at most, with a score above `score_thr`."""
         logits, moves = outputs
-        anchors = self.anchors(logits)
-        scores = [self.scores(level) for level in logits]
-        moves = [per_anchor(level, self.bbox_coder.encode_size) for level in moves]
-        found = []
-        for i, meta in enumerate(metas):
-            chosen = [self._best(level[i], number) for number, level in enumerate(scores)]
-            rows = [index for _, index, _ in chosen]
-            boxes = self.bbox_coder.decode(
-                torch.cat([a[index] for a, index in zip(anchors, rows, strict=True)]),
-                torch.cat([m[i, index] for m, index in zip(moves, rows, strict=True)]),
-                max_shape=meta["img_shape"],
-            )
-            best = torch.cat([score for score, _, _ in chosen])
-            found.append((boxes, best, torch.cat([label for _, _, label in chosen])))
-        return found
-
-    def _best(self, scores: Tensor, level: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores, places and labels of what one level of a picture puts forward."""
-        return best_of(scores, self.test_cfg.get("score_thr", 0), self.test_cfg.get("nms_pre", -1))
+        return self.best_of_levels(
+            [self.scores(level) for level in logits],
+            self.anchors(logits),
+            [per_anchor(level, self.bbox_coder.encode_size) for level in moves],
+            metas,
+        )
 
 
 def per_anchor(maps: Tensor, channels: int) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poise._options import options_of
 from poise.errors import ConfigError
 from poise.layers import BaseModule
 from poise.models.detectors.dense import keep_best
@@ -24,15 +25,43 @@ class _RoIHead(BaseModule):
     """Proposals -> boxes of objects; subclasses say in `refined` how.
 
     Args:
-        with_mask: there is a head for masks in the config. It is not made, as poses need boxes
-            alone, and its weights are left out; boxes are rounded as those with masks are.
+        bbox_roi_extractor: maps and boxes -> features; a config or a module, as all parts.
+        bbox_head: features -> class logits and moves.
+        mask_roi_extractor, mask_head: kept for configs. Masks are not computed, as poses need boxes
+            alone, and their weights are left out; boxes are rounded as those with masks are.
+        shared_head: None.
+        train_cfg: kept for configs; it is about training.
         test_cfg: `score_thr`, `nms`, `max_per_img`.
+
+    Raises:
+        ConfigError: a head that boxes and masks share.
     """
 
-    def __init__(self, *, with_mask: bool, test_cfg: Config | None, init_cfg: Any) -> None:
+    def __init__(
+        self,
+        bbox_roi_extractor: Any = None,
+        bbox_head: Any = None,
+        mask_roi_extractor: Any = None,
+        mask_head: Any = None,
+        shared_head: Any = None,
+        train_cfg: Any = None,
+        test_cfg: Config | None = None,
+        init_cfg: Any = None,
+    ) -> None:
         super().__init__(init_cfg)
-        self.with_mask, self.test_cfg = with_mask, dict(test_cfg or {})
-        rename_old_keys(self, [], always=[(r"mask_head\.", None)] if with_mask else [])
+        if shared_head is not None:
+            raise ConfigError(
+                f"{type(self).__name__} has no shared_head here; expected the feature pyramid "
+                "(FPN) of MMPose's demos, whose configs leave it out"
+            )
+        self.with_mask, self.test_cfg = mask_head is not None, dict(test_cfg or {})
+        rename_old_keys(self, [], always=[(r"mask_head\.", None)] if self.with_mask else [])
+        self.bbox_roi_extractor: Any = self._made(bbox_roi_extractor, "bbox_roi_extractor")
+        self.bbox_head: Any = self._made(bbox_head, "bbox_head")
+
+    def _made(self, part: Any, name: str) -> nn.Module:
+        """The module of a part, whose argument has that name."""
+        return MODELS.build(part)
 
     @property
     def last_box_head(self) -> Any:
@@ -112,35 +141,7 @@ class _RoIHead(BaseModule):
 
 @MODELS.register_module(scope="mmdet")
 class StandardRoIHead(_RoIHead):
-    """One look at each proposal (Ren 2015, Faster R-CNN; He 2017, Mask R-CNN).
-
-    Args:
-        bbox_roi_extractor: maps and boxes -> features; a config or a module, as all parts.
-        bbox_head: features -> class logits and moves.
-        mask_roi_extractor, mask_head: kept for configs; masks are not computed.
-        shared_head: None.
-        train_cfg: kept for configs; it is about training.
-        test_cfg: `score_thr`, `nms`, `max_per_img`.
-
-    Raises:
-        ConfigError: a head that boxes and masks share.
-    """
-
-    def __init__(
-        self,
-        bbox_roi_extractor: Any = None,
-        bbox_head: Any = None,
-        mask_roi_extractor: Any = None,
-        mask_head: Any = None,
-        shared_head: Any = None,
-        train_cfg: Any = None,
-        test_cfg: Config | None = None,
-        init_cfg: Any = None,
-    ) -> None:
-        super().__init__(with_mask=mask_head is not None, test_cfg=test_cfg, init_cfg=init_cfg)
-        _refuse_shared(self, shared_head)
-        self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor)
-        self.bbox_head = MODELS.build(bbox_head)
+    """One look at each proposal (Ren 2015, Faster R-CNN; He 2017, Mask R-CNN)."""
 
     @property
     def last_box_head(self) -> Any:
@@ -161,34 +162,21 @@ class CascadeRoIHead(_RoIHead):
     Args:
         num_stages: looks.
         stage_loss_weights: kept for configs; it is about training.
-        bbox_roi_extractor: one for all stages, or a list.
-        bbox_head: one for all stages, or a list.
-        mask_roi_extractor, mask_head, shared_head, train_cfg, test_cfg: as `StandardRoIHead`.
+        **options: as `StandardRoIHead`; of `bbox_roi_extractor` and `bbox_head` there is one for
+            all stages, or a list.
 
     Raises:
         ConfigError: lists of another length than `num_stages`.
     """
 
+    @options_of(_RoIHead, positional=True)
     def __init__(
-        self,
-        num_stages: int,
-        stage_loss_weights: Sequence[float],
-        bbox_roi_extractor: Any = None,
-        bbox_head: Any = None,
-        mask_roi_extractor: Any = None,
-        mask_head: Any = None,
-        shared_head: Any = None,
-        train_cfg: Any = None,
-        test_cfg: Config | None = None,
-        init_cfg: Any = None,
+        self, num_stages: int, stage_loss_weights: Sequence[float], **options: Any
     ) -> None:
-        super().__init__(with_mask=mask_head is not None, test_cfg=test_cfg, init_cfg=init_cfg)
-        _refuse_shared(self, shared_head)
         self.num_stages = num_stages
-        self.bbox_roi_extractor = self._stages(bbox_roi_extractor, "bbox_roi_extractor")
-        self.bbox_head = self._stages(bbox_head, "bbox_head")
+        super().__init__(**options)
 
-    def _stages(self, part: Any, name: str) -> nn.ModuleList:
+    def _made(self, part: Any, name: str) -> nn.ModuleList:
         """A module for each stage."""
         parts = part if isinstance(part, (list, tuple)) else [part] * self.num_stages
         if len(parts) != self.num_stages:
@@ -218,11 +206,3 @@ class CascadeRoIHead(_RoIHead):
             answers.append(head(extractor(x, rois)))
         total = sum((logits for logits, _ in answers[1:]), answers[0][0])
         return rois, total / self.num_stages, answers[-1][1]
-
-
-def _refuse_shared(head: nn.Module, shared_head: Any) -> None:
-    if shared_head is not None:
-        raise ConfigError(
-            f"{type(head).__name__} has no shared_head here; expected the feature pyramid (FPN) of "
-            "MMPose's demos, whose configs leave it out"
-        )

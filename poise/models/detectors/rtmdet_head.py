@@ -20,7 +20,6 @@ from poise.models.detectors.dense import (
     GRID,
     QUALITY_SCORES,
     DenseBoxHead,
-    best_of,
 )
 from poise.models.detectors.targets import assign_boxes, in_pictures, quality_losses
 from poise.models.heads.dense import flatten, points_of, start_rare
@@ -189,18 +188,8 @@ class RTMDetSepBNHead(DenseBoxHead):
         logits, distances = outputs
         sizes = [level.shape[-2:] for level in logits]
         points = self.prior_generator.grid_priors(sizes, logits[0].dtype, logits[0].device)
-        scores = [_rows(level).sigmoid() for level in logits]
-        sides = [_rows(level) for level in distances]
-        limits = self.test_cfg.get("score_thr", 0), self.test_cfg.get("nms_pre", -1)
-        found = []
-        for i, meta in enumerate(metas):
-            chosen = [best_of(level[i], *limits) for level in scores]
-            at = torch.cat([p[index] for p, (_, index, _) in zip(points, chosen, strict=True)])
-            reach = torch.cat([s[i, index] for s, (_, index, _) in zip(sides, chosen, strict=True)])
-            boxes = self.bbox_coder.decode(at, reach, max_shape=meta["img_shape"])
-            best = torch.cat([score for score, _, _ in chosen])
-            found.append((boxes, best, torch.cat([label for _, _, label in chosen])))
-        return found
+        scores = [flatten([level]).sigmoid() for level in logits]
+        return self.best_of_levels(scores, points, [flatten([d]) for d in distances], metas)
 
 
 def _share_convolutions(branches: nn.ModuleList) -> None:
@@ -218,8 +207,3 @@ def _mean_logit(scores: Tensor, objectness: Tensor) -> Tensor:
     mean = product.clamp(min=_NEAREST**2 / 2).sqrt()
     logit = torch.log(mean.clamp(min=_NEAREST) / (1 - mean).clamp(min=_NEAREST))
     return logit.to(scores.dtype)
-
-
-def _rows(maps: Tensor) -> Tensor:
-    """Maps (B, C, H, W) as points (B, H * W, C)."""
-    return maps.flatten(2).transpose(1, 2)

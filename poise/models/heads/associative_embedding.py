@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from poise._options import options_of
 from poise.errors import DataError
 from poise.models.flip import aggregate_heatmaps, flip_heatmaps
 from poise.models.heads.base import per_sample
@@ -34,39 +35,29 @@ class AssociativeEmbeddingHead(HeatmapHead):
         tag_per_keypoint: every keypoint has tag maps of its own.
         keypoint_loss: config or module.
         tag_loss: config or module.
-        deconv_out_channels, deconv_kernel_sizes, conv_out_channels, conv_kernel_sizes, final_layer,
-            decoder: as of `HeatmapHead`.
+        decoder: codec or its config.
+        **options: layers, as of `HeatmapHead`.
     """
 
+    @options_of(HeatmapHead, positional=True, without=("out_channels", "loss"))
     def __init__(
         self,
         in_channels: int | Sequence[int],
         num_keypoints: int,
         tag_dim: int = 1,
         tag_per_keypoint: bool = True,
-        deconv_out_channels: Sequence[int] | None = (256, 256, 256),
-        deconv_kernel_sizes: Sequence[int] | None = (4, 4, 4),
-        conv_out_channels: Sequence[int] | None = None,
-        conv_kernel_sizes: Sequence[int] | None = None,
-        final_layer: Mapping[str, Any] | None = {"kernel_size": 1},
+        *,
         keypoint_loss: Any = KEYPOINT_LOSS,
         tag_loss: Any = TAG_LOSS,
         decoder: Any = None,
         init_cfg: Any = None,
+        **options: Any,
     ) -> None:
         tags = tag_dim * (num_keypoints if tag_per_keypoint else 1)
         losses = {"keypoint_loss": keypoint_loss, "tag_loss": tag_loss}
+        options |= {"loss": {"type": "CombinedLoss", "losses": losses}}
         super().__init__(
-            in_channels,
-            num_keypoints + tags,
-            deconv_out_channels,
-            deconv_kernel_sizes,
-            conv_out_channels,
-            conv_kernel_sizes,
-            final_layer,
-            {"type": "CombinedLoss", "losses": losses},
-            decoder,
-            init_cfg,
+            in_channels, num_keypoints + tags, decoder=decoder, init_cfg=init_cfg, **options
         )
         self.num_keypoints = num_keypoints
         self.tag_dim = tag_dim

@@ -13,7 +13,7 @@ from poise.models.flip import flip_heatmaps, unflip_coordinates
 from poise.models.heads.base import BaseHead, last_map
 from poise.models.heads.deconv import last_conv
 from poise.models.heads.defaults import COORDINATE_LOSS, DSNT_LOSS, LINEAR_INIT
-from poise.models.heads.heatmap import HeatmapHead
+from poise.models.heads.heatmap import DECONV_LAYERS, HeatmapHead
 from poise.models.heads.targets import coordinate_accuracy, labels, stacked_fields
 from poise.models.progress import Progress
 from poise.models.renames import rename_old_keys
@@ -42,13 +42,9 @@ class IntegralRegressionHead(BaseHead):
         num_joints: number of keypoints.
         debias: take away the pull of the background towards the centre.
         beta: factor of the heatmap before the softmax.
-        deconv_out_channels: channels of each deconvolution; None for none.
-        deconv_kernel_sizes: kernel size of each.
-        conv_out_channels: channels of each convolution after them; None for none.
-        conv_kernel_sizes: kernel size of each.
-        final_layer: arguments of the last layer; None for none.
         loss: config or module.
         decoder: codec or its config.
+        **layers: as of `HeatmapHead`; without deconvolutions there is the last layer alone.
 
     Raises:
         ConfigError: several feature maps.
@@ -57,6 +53,7 @@ class IntegralRegressionHead(BaseHead):
     _version = 2
     default_init_cfg = LINEAR_INIT
 
+    @options_of(HeatmapHead, positional=True, without=("out_channels",), **DECONV_LAYERS)
     def __init__(
         self,
         in_channels: int | Sequence[int],
@@ -64,14 +61,11 @@ class IntegralRegressionHead(BaseHead):
         num_joints: int,
         debias: bool = False,
         beta: float = 1.0,
-        deconv_out_channels: Sequence[int] | None = (256, 256, 256),
-        deconv_kernel_sizes: Sequence[int] | None = (4, 4, 4),
-        conv_out_channels: Sequence[int] | None = None,
-        conv_kernel_sizes: Sequence[int] | None = None,
-        final_layer: Mapping[str, Any] | None = {"kernel_size": 1},
+        *,
         loss: Any = COORDINATE_LOSS,
         decoder: Any = None,
         init_cfg: Any = None,
+        **layers: Any,
     ) -> None:
         super().__init__(init_cfg)
         self.in_channels = in_channels = self.single_width(in_channels)
@@ -81,20 +75,14 @@ class IntegralRegressionHead(BaseHead):
         self.loss_module = MODELS.build(loss)
         self.decoder = self.build_decoder(decoder)
         self.simplebaseline_head: HeatmapHead | None = None
-        if deconv_out_channels:
-            self.simplebaseline_head = HeatmapHead(
-                in_channels,
-                num_joints,
-                deconv_out_channels,
-                deconv_kernel_sizes,
-                conv_out_channels,
-                conv_kernel_sizes,
-                final_layer,
-            )
+        deconvs = layers["deconv_out_channels"]
+        if deconvs:
+            self.simplebaseline_head = HeatmapHead(in_channels, num_joints, **layers)
         else:
+            final_layer = layers["final_layer"]
             self.final_layer = last_conv(final_layer, in_channels, num_joints) or nn.Identity()
         self.in_featuremap_size = tuple(in_featuremap_size)
-        scale = 2 ** len(deconv_out_channels or ())
+        scale = 2 ** len(deconvs or ())
         self.heatmap_size = tuple(side * scale for side in in_featuremap_size)
         width, height = self.heatmap_size
         self.linspace_x = _positions(width, (1, 1, 1, width))

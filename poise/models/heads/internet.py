@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from poise._arrays import as_numpy
+from poise._options import options_of
 from poise.errors import ConfigError
 from poise.layers import normal_init
 from poise.metrics.functional import multilabel_classification_accuracy
@@ -35,37 +36,30 @@ class Heatmap3DHead(HeatmapHead):
         in_channels: channels of the feature map.
         out_channels: number of keypoints times `depth_size`.
         depth_size: depth bins.
-        deconv_out_channels: channels of each deconvolution.
-        deconv_kernel_sizes: kernel size of each.
-        final_layer: arguments of the last layer.
+        **options: deconvolutions, last layer and start values, as of `HeatmapHead`.
 
     Raises:
         ConfigError: `out_channels` is no multiple of `depth_size`.
     """
 
+    @options_of(
+        HeatmapHead,
+        positional=True,
+        without=("conv_out_channels", "conv_kernel_sizes", "loss", "decoder"),
+    )
     def __init__(
         self,
         in_channels: int | Sequence[int],
         out_channels: int,
         depth_size: int = 64,
-        deconv_out_channels: Sequence[int] | None = (256, 256, 256),
-        deconv_kernel_sizes: Sequence[int] | None = (4, 4, 4),
-        final_layer: Mapping[str, Any] | None = {"kernel_size": 1},
-        init_cfg: Any = None,
+        **options: Any,
     ) -> None:
         if out_channels % depth_size:
             raise ConfigError(
                 f"Heatmap3DHead: out_channels ({out_channels}) should be a multiple of "
                 f"depth_size ({depth_size})"
             )
-        super().__init__(
-            in_channels,
-            out_channels,
-            deconv_out_channels,
-            deconv_kernel_sizes,
-            final_layer=final_layer,
-            init_cfg=init_cfg,
-        )
+        super().__init__(in_channels, out_channels, **options)
         self.depth_size = depth_size
 
     def forward(self, feats: Any) -> Tensor:

@@ -73,12 +73,7 @@ class RTMOHeadModule(BaseModule):
         self.in_channels = int(in_channels * widen_factor)
         self.cls_feat_channels = int(cls_feat_channels * widen_factor)
         pose_channels = num_groups * int(widen_factor * channels_per_group)
-        settings = {
-            "conv_cfg": conv_cfg,
-            "norm_cfg": norm_cfg,
-            "act_cfg": act_cfg,
-            "bias": conv_bias,
-        }
+        settings = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg, bias=conv_bias)
 
         def branches(channels: int, depth: int, groups: int = 1) -> nn.ModuleList:
             return nn.ModuleList(

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from poise._arrays import as_numpy
+from poise._options import options_of
 from poise.codecs.utils.post_processing import simcc_peaks
 from poise.errors import ConfigError
 from poise.layers import Linear
 from poise.metrics.functional import keypoint_mpjpe
 from poise.models.heads.base import per_sample
 from poise.models.heads.defaults import SIMCC_LOSS
-from poise.models.heads.rtmcc import GAU_CFG, RTMWHead
+from poise.models.heads.rtmcc import RTMWHead
 from poise.models.heads.targets import labels
 from poise.registry import MODELS
 from poise.structures import InstanceData
@@ -34,44 +35,22 @@ class RTMW3DHead(RTMWHead):
     Jiang 2024, "RTMW", arXiv 2407.08634, section 3.4.
 
     Args:
-        in_channels, out_channels, in_featuremap_size, simcc_split_ratio, final_layer_kernel_size,
-            gau_cfg: as of `RTMWHead`.
-        input_size: (width, height, depth) of the model's input, pixels.
-        loss: config or module, or a list; each loss's `loss_name` names its item.
-        decoder: codec whose `decode` returns keypoints, keypoints in bins, and scores.
+        **options: as of `RTMWHead`. `input_size` is (width, height, depth) of the model's input,
+            pixels; `loss` a config or module, or a list, of which each one's `loss_name` names its
+            item; `decoder` a codec whose `decode` returns keypoints, keypoints in bins, and scores.
     """
 
     #: left and right cannot be swapped along z, and MMPose has no flip test here either
     unflip = None  # type: ignore[assignment]  # takes away what the base class has
 
-    def __init__(
-        self,
-        in_channels: int | Sequence[int],
-        out_channels: int,
-        input_size: Sequence[int],
-        in_featuremap_size: Sequence[int],
-        simcc_split_ratio: float = 2.0,
-        final_layer_kernel_size: int = 1,
-        gau_cfg: Mapping[str, Any] = GAU_CFG,
-        loss: Any = SIMCC_LOSS,
-        decoder: Any = None,
-        init_cfg: Any = None,
-    ) -> None:
+    @options_of(RTMWHead, positional=True, loss=SIMCC_LOSS)
+    def __init__(self, **options: Any) -> None:
+        loss = options["loss"]
         losses = loss if isinstance(loss, (list, tuple)) else [loss]
-        super().__init__(
-            in_channels,
-            out_channels,
-            input_size,
-            in_featuremap_size,
-            simcc_split_ratio,
-            final_layer_kernel_size,
-            gau_cfg,
-            nn.ModuleList([MODELS.build(part) for part in losses]),
-            decoder,
-            init_cfg,
-        )
-        depth = int(input_size[2] * simcc_split_ratio)
-        self.cls_z = Linear(gau_cfg["hidden_dims"], depth, bias=False)
+        parts = nn.ModuleList([MODELS.build(part) for part in losses])
+        super().__init__(**{**options, "loss": parts})
+        depth = int(self.input_size[2] * self.simcc_split_ratio)
+        self.cls_z = Linear(self.cls_x.in_features, depth, bias=False)
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Distributions over x, y and z, (B, K, bins) each."""

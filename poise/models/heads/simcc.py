@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from poise._arrays import as_numpy
+from poise._options import options_of
 from poise.codecs.utils.post_processing import get_simcc_normalized
 from poise.errors import one_of
 from poise.layers import Linear
@@ -110,11 +111,10 @@ class SimCCHead(BaseSimCCHead):
         deconv_out_channels: channels of each deconvolution; None for none.
         deconv_kernel_sizes: kernel size of each.
         deconv_num_groups: groups of each ("vipnas").
-        conv_out_channels: channels of each convolution after them; None for none.
-        conv_kernel_sizes: kernel size of each.
-        final_layer: arguments of the last convolution; None for none.
         loss: config or module.
         decoder: codec or its config.
+        **layers: `conv_out_channels`, `conv_kernel_sizes`, `final_layer` of `HeatmapHead`; without
+            deconvolutions there is the last layer alone.
 
     Raises:
         ConfigError: unknown `deconv_type`.
@@ -123,6 +123,7 @@ class SimCCHead(BaseSimCCHead):
     _version = 2
     default_init_cfg = [*HEATMAP_INIT, *LINEAR_INIT]
 
+    @options_of(HeatmapHead, positional=True, final_layer={"kernel_size": 1})
     def __init__(
         self,
         in_channels: int | Sequence[int],
@@ -134,12 +135,11 @@ class SimCCHead(BaseSimCCHead):
         deconv_out_channels: Sequence[int] | None = (256, 256, 256),
         deconv_kernel_sizes: Sequence[int] | None = (4, 4, 4),
         deconv_num_groups: Sequence[int] | None = (16, 16, 16),
-        conv_out_channels: Sequence[int] | None = None,
-        conv_kernel_sizes: Sequence[int] | None = None,
-        final_layer: Mapping[str, Any] | None = {"kernel_size": 1},
+        *,
         loss: Any = SIMCC_LOSS,
         decoder: Any = None,
         init_cfg: Any = None,
+        **layers: Any,
     ) -> None:
         super().__init__(init_cfg)
         one_of(deconv_type, ("heatmap", "vipnas"), "SimCCHead: deconv_type")
@@ -152,12 +152,7 @@ class SimCCHead(BaseSimCCHead):
         self.decoder = self.build_decoder(decoder)
         self.deconv_head: HeatmapHead | None = None
         if deconv_out_channels:
-            inner: dict[str, Any] = {
-                "deconv_out_channels": deconv_out_channels,
-                "conv_out_channels": conv_out_channels,
-                "conv_kernel_sizes": conv_kernel_sizes,
-                "final_layer": final_layer,
-            }
+            inner: dict[str, Any] = {"deconv_out_channels": deconv_out_channels, **layers}
             if deconv_type == "heatmap":
                 self.deconv_head = HeatmapHead(
                     in_channels, out_channels, deconv_kernel_sizes=deconv_kernel_sizes, **inner
@@ -171,6 +166,7 @@ class SimCCHead(BaseSimCCHead):
                     in_channels, out_channels, deconv_num_groups=deconv_num_groups, **inner
                 )
         else:
+            final_layer = layers["final_layer"]
             self.final_layer = last_conv(final_layer, in_channels, out_channels) or nn.Identity()
         scale = 2 ** len(deconv_out_channels or ())
         self.heatmap_size = tuple(side * scale for side in in_featuremap_size)

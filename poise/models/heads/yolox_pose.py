@@ -76,12 +76,7 @@ class YOLOXPoseHeadModule(BaseModule):
                 "their common number of channels"
             )
         self.in_channels = int(in_channels * widen_factor)
-        settings = {
-            "conv_cfg": conv_cfg,
-            "norm_cfg": norm_cfg,
-            "act_cfg": act_cfg,
-            "bias": conv_bias,
-        }
+        settings = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg, bias=conv_bias)
 
         def branches(depth: int) -> nn.ModuleList:
             return nn.ModuleList(

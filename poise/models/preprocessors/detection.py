@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from poise._options import options_of
 from poise.models.preprocessors.pose import PoseDataPreprocessor
 from poise.registry import MODELS
 
@@ -16,13 +17,12 @@ class DetDataPreprocessor(PoseDataPreprocessor):
     """Normalises pictures and brings those of a batch to one size.
 
     Args:
-        mean, std, pad_size_divisor, pad_value, bgr_to_rgb, rgb_to_bgr: as
-            `PoseDataPreprocessor`.
+        mean, std, pad_size_divisor, pad_value, **options: as `PoseDataPreprocessor`.
         pad_mask, mask_pad_value, pad_seg, seg_pad_value, boxtype2tensor: kept for configs; they
             are about masks and boxes of annotations.
-        non_blocking, batch_augments: as `PoseDataPreprocessor`.
     """
 
+    @options_of(PoseDataPreprocessor, positional=True)
     def __init__(
         self,
         mean: Sequence[float] | None = None,
@@ -33,19 +33,9 @@ class DetDataPreprocessor(PoseDataPreprocessor):
         mask_pad_value: int = 0,
         pad_seg: bool = False,
         seg_pad_value: int = 255,
-        bgr_to_rgb: bool = False,
-        rgb_to_bgr: bool = False,
+        *,
         boxtype2tensor: bool = True,
-        non_blocking: bool | None = False,
-        batch_augments: Sequence[Any] | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            mean=mean,
-            std=std,
-            pad_size_divisor=pad_size_divisor,
-            pad_value=pad_value,
-            bgr_to_rgb=bgr_to_rgb,
-            rgb_to_bgr=rgb_to_bgr,
-            non_blocking=non_blocking,
-            batch_augments=batch_augments,
-        )
+        options |= {"pad_size_divisor": pad_size_divisor, "pad_value": pad_value}
+        super().__init__(mean=mean, std=std, **options)

@@ -1,5 +1,6 @@
 """One contract for all backbones: they build from a config, keep their shapes, freeze, train."""
 
+import inspect
 import pickle
 
 import pytest
@@ -9,7 +10,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from poise.errors import ConfigError
 from poise.layers import BaseModule
-from poise.models.backbones import BaseBackbone, HRNet, SwinTransformerV2
+from poise.models.backbones import (
+    BaseBackbone,
+    HRNet,
+    ResNet,
+    SwinTransformer,
+    SwinTransformerV2,
+)
 from poise.models.backbones.base import KAIMING_INIT
 from poise.models.backbones.lite_hrnet import LiteHRModule
 from poise.registry import MODELS
@@ -256,6 +263,11 @@ def test_backbones_of_mmdetection_start_from_the_file_that_pretrained_names(name
     net = MODELS.build({"type": name, "pretrained": "weights.pth", **depth})
     assert net.init_cfg == {"type": "Pretrained", "checkpoint": "weights.pth"}
     assert MODELS.build({"type": name, **depth}).init_cfg == KAIMING_INIT
+
+
+def test_backbones_show_what_they_take():
+    assert next(iter(inspect.signature(ResNet).parameters)) == "depth"
+    assert "out_indices" in inspect.signature(SwinTransformer).parameters
 
 
 def test_vgg_freezes_stages_when_it_trains():

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from poise.errors import ConfigError
-from poise.layers import BaseModule, Linear, ModuleList, build_norm_layer
+from poise.layers import BaseModule, Linear, ModuleList
 from poise.layers.deform_attention import MultiScaleDeformableAttention, map_sizes
-from poise.layers.transformer import FFN
+from poise.layers.transformer import DetrTransformerEncoderLayer
 
 __all__ = [
     "MLP",
@@ -126,25 +126,10 @@ class PositionEmbeddingSineHW(BaseModule):
         return torch.cat(waves, dim=3).permute(0, 3, 1, 2)
 
 
-class _EncoderLayer(BaseModule):
+class _EncoderLayer(DetrTransformerEncoderLayer):
     """Deformable self-attention and feed-forward, each with a norm after it."""
 
-    def __init__(
-        self,
-        self_attn_cfg: Mapping[str, Any],
-        ffn_cfg: Mapping[str, Any],
-        norm_cfg: Mapping[str, Any] = LAYER_NORM,
-    ) -> None:
-        super().__init__()
-        self.self_attn = MultiScaleDeformableAttention(**{**self_attn_cfg, "batch_first": True})
-        self.embed_dims = self.self_attn.embed_dims
-        self.ffn = FFN(**ffn_cfg)
-        self.norms = ModuleList(build_norm_layer(norm_cfg, self.embed_dims)[1] for _ in range(2))
-
-    def forward(self, query: Tensor, query_pos: Tensor, **places: Any) -> Tensor:
-        """(B, S, C) -> (B, S, C)."""
-        query = self.norms[0](self.self_attn(query, query_pos=query_pos, **places))
-        return self.norms[1](self.ffn(query))
+    attention = MultiScaleDeformableAttention
 
 
 class DeformableEncoder(BaseModule):

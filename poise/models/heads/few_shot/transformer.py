@@ -92,12 +92,9 @@ class EncoderDecoder(BaseModule):
     ) -> None:
         super().__init__()
         self.d_model = d_model
-        layer: dict[str, Any] = {
-            "nhead": nhead,
-            "dim_feedforward": dim_feedforward,
-            "dropout": dropout,
-            "activation": activation,
-        }
+        layer: dict[str, Any] = dict(
+            nhead=nhead, dim_feedforward=dim_feedforward, dropout=dropout, activation=activation
+        )
         self.encoder = _Encoder(d_model, num_encoder_layers, normalize_before, **layer)
         self.decoder = GraphDecoder(
             d_model,
