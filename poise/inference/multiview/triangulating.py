@@ -165,11 +165,9 @@ def triangulate(
         gathered, offsets=frames, person=person, limits=limits, progress=progress
     )
     if not results:
+        spans = ", ".join(f"{view.name} {view.span}" for view in gathered)
         raise DataError(
-            "no two views have frames at the same time; do the offsets fit? Frames: "
-            + ", ".join(
-                f"{v.name} {min(v.frames, default=0)}-{max(v.frames, default=0)}" for v in gathered
-            )
+            f"no two views have frames at the same time; do the offsets fit? Frames: {spans}"
         )
     summary.notes = notes + clock_notes(gathered, frames)
     smoothed = list(chain_stages(iter(results), stages))

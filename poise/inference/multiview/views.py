@@ -88,6 +88,13 @@ class View:
         return int(self.metainfo["num_keypoints"])
 
     @property
+    def span(self) -> str:
+        """First and last frame, in words."""
+        if self.frames:
+            return f"{min(self.frames)}-{max(self.frames)}"
+        return f"none ({counted(self.errors, 'frame')} cannot be used)"
+
+    @property
     def has_covariances(self) -> bool:
         """Whether every person has covariances."""
         people = [seen for seen in self.frames.values() if len(seen.keypoints)]

@@ -525,6 +525,16 @@ def test_clocks_that_are_uneven_or_drift_are_told(scenes):
     assert re.search(r"view-1: frames are not evenly spaced in time \(up to \d+ ms off\)", text)
 
 
+def test_a_view_of_which_nothing_can_be_used_is_named(scenes):
+    import dataclasses
+
+    cameras, bodies = scenes.ring(2), scenes.walk(3)
+    a, b = seen(scenes, cameras, bodies)
+    broken = [dataclasses.replace(result, error="broken") for result in b]
+    with pytest.raises(DataError, match=r"view-0 0-2, view-1 none \(3 frames cannot be used\)"):
+        triangulate([a, broken], cameras)
+
+
 def test_a_rate_that_nothing_tells_is_told(scenes):
     import dataclasses
 

@@ -25,7 +25,7 @@ from poise.inference.multiview.people.report import Accuracy, PeopleCalibrated
 from poise.inference.multiview.people.solving import Solution, solve
 from poise.inference.multiview.people.starting import Pair, Scene, all_pairs
 from poise.inference.multiview.timing import find_offsets, timing_note
-from poise.inference.multiview.tracks import extent_of, plain_view, tracks_of
+from poise.inference.multiview.tracks import LEAST_SCORE, extent_of, plain_view, tracks_of
 from poise.inference.multiview.views import (
     View,
     check_together,
@@ -115,7 +115,7 @@ def calibrate_from_people(
     solution = solve(scene, pairs)
     points = triangulate_points(
         solution.matched.pixels, solution.cameras, scores=solution.matched.scores,
-        min_score=0.3, max_error=6 * float(np.max(solution.errors)),
+        min_score=LEAST_SCORE, max_error=6 * float(np.max(solution.errors)),
     ).points  # fmt: skip
     notes += check_angles(solution.cameras, points)
     scale = scale_of(
