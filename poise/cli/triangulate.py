@@ -58,8 +58,12 @@ def triangulate(
         int, typer.Option(min=2, help="Cameras that must see a keypoint and a person.")
     ] = 2,
     max_error: Annotated[
-        float, typer.Option(help="Pixels; a camera that is farther off is left out.")
-    ] = 15.0,
+        float | None,
+        typer.Option(
+            help="Pixels; a camera that is farther off is left out.",
+            show_default="15, more in pictures above 1920",
+        ),
+    ] = None,
     smooth: Annotated[
         str | None, typer.Option(help="Smooth poses over time and fill gaps, such as savgol.")
     ] = None,
@@ -214,11 +218,12 @@ def _looked_at(inferencer: Any, name: str, file: Path, **settings: Any) -> Itera
     from poise.inference.sinks.json_files import JsonLinesSink
 
     class ViewSink(JsonLinesSink):
-        def _write(self, result: Any) -> None:
-            if self._handle is None:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                self._handle, self._key = self.begin(file, result), result.name
-            self.add(self._handle, result)
+        def _goes_on(self, result: Any) -> bool:
+            return True
+
+        def _new_path(self, stem: Path, suffix: str | None = None) -> Path:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            return file
 
     sink = ViewSink(file.parent)
     results = inferencer.predict(name, track=True, keep_going=True, **settings)

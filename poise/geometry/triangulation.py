@@ -72,7 +72,7 @@ def triangulate_points(
     covariances: Any = None,
     min_score: float = 0.0,
     min_views: int = 2,
-    max_error: float | None = None,
+    max_error: float | Sequence[float] | Array | None = None,
     steps: int = 3,
 ) -> Triangulation:
     """Points of space from what V cameras see of them.
@@ -84,8 +84,8 @@ def triangulate_points(
         covariances: (V, ..., 2, 2) pixels²; instead of the scores as weights.
         min_score: views with a lower score of a point do not count for it.
         min_views: fewest views of a point, at least 2.
-        max_error: pixels. Where a view's keypoint lies farther from the projected point, views
-            are left out, as few as possible. None: all views are believed.
+        max_error: pixels, or of each view. Where a view's keypoint lies farther from the projected
+            point, views are left out, as few as possible. None: all views are believed.
         steps: of Gauss-Newton after the linear solution; 0 leaves that.
 
     Raises:
@@ -93,8 +93,11 @@ def triangulate_points(
             none.
     """
     points, shape = _checked(pixels, cameras, min_views)
-    if max_error is not None and not max_error > 0:
-        raise DataError(f"max_error is a number of pixels above 0, or None; got {max_error}")
+    limit = None
+    if max_error is not None:
+        limit = np.broadcast_to(np.asarray(max_error, float), len(cameras))[:, None]
+        if not (limit > 0).all():
+            raise DataError(f"max_error is a number of pixels above 0, or None; got {max_error}")
     weights = _weights(scores, shape)
     info = None if covariances is None else _inverse(covariances, shape)
     parts = []
@@ -107,7 +110,7 @@ def triangulate_points(
             None if info is None else info[..., part],
             min_score,
         )
-        parts.append(_solve(rays, min_views, max_error, steps))
+        parts.append(_solve(rays, min_views, limit, steps))
     columns = zip(*parts, strict=True)
     joined = [np.concatenate(c, axis) for axis, c in zip(_AXES, columns, strict=True)]
     whole = shape[1:]
@@ -199,19 +202,18 @@ def _in_plane(info: Array, slopes: Array) -> Array:
 
 
 def _solve(
-    rays: _Rays, min_views: int, max_error: float | None, steps: int
+    rays: _Rays, min_views: int, limit: Array | None, steps: int
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """What `Triangulation` holds, of M points."""
-    limit = np.inf if max_error is None else max_error
+    """What `Triangulation` holds, of M points; `limit` (V, 1) pixels."""
     enough = rays.there.sum(0) >= min_views
     used = rays.there & enough
     places, spread = _placed(rays, used, steps)
     errors = rays.errors(places)
     doubtful = enough & _any_worse(errors, used, limit)
-    if doubtful.any() and max_error is not None:
+    if doubtful.any() and limit is not None:
         index = np.flatnonzero(doubtful)
         some = rays.part(index)
-        chosen = _agreeing(some, min_views, max_error)
+        chosen = _agreeing(some, min_views, limit)
         places[:, index], spread[index] = _placed(some, chosen, steps)
         errors[:, index], used[:, index] = some.errors(places[:, index]), chosen
     # what the steps made worse, and what lies behind a camera that sees it
@@ -227,9 +229,9 @@ def _solve(
     return places.T, errors, used & found, rejected, status, spread
 
 
-def _any_worse(errors: Array, used: Array, limit: float) -> Array:
+def _any_worse(errors: Array, used: Array, limit: Array | None) -> Array:
     # infinite errors, of points behind a camera, are worse than no limit at all
-    worse = (errors > limit) | np.isinf(errors)
+    worse = np.isinf(errors) if limit is None else (errors > limit) | np.isinf(errors)
     return np.asarray((worse & used).any(0))
 
 
@@ -316,7 +318,7 @@ def _adjoint(normal: Array) -> tuple[Array, Array]:
     return adjoint, np.where(determinant > _PARALLEL * largest, determinant, np.nan)
 
 
-def _agreeing(rays: _Rays, min_views: int, max_error: float) -> Array:
+def _agreeing(rays: _Rays, min_views: int, limit: Array) -> Array:
     """(V, M) bool: the views that agree with the pair of views that most agree with.
 
     No view where fewer than `min_views` agree with any pair.
@@ -328,8 +330,8 @@ def _agreeing(rays: _Rays, min_views: int, max_error: float) -> Array:
         used[list(pair)] = rays.there[list(pair)].all(0)
         places = _linear(rays, np.where(used[:, None], rays.info, 0))
         errors = np.nan_to_num(rays.errors(places), nan=np.inf)
-        agree = errors <= max_error
-        loss = (rays.weights * np.minimum(errors / max_error, 1) ** 2).sum(0)
+        agree = errors <= limit
+        loss = (rays.weights * np.minimum(errors / limit, 1) ** 2).sum(0)
         # two views that do not agree with one another say nothing
         sound = agree[list(pair)].all(0) & (agree.sum(0) >= min_views)
         better = sound & (loss < best)

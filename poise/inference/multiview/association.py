@@ -62,7 +62,7 @@ def associate(
     people: Detections,
     cameras: Sequence[Camera],
     *,
-    limit: float,
+    limit: float | Array,
     min_views: int = 2,
     before: Array | None = None,
 ) -> list[Group]:
@@ -71,8 +71,8 @@ def associate(
     Args:
         people: of one moment.
         cameras: V of them.
-        limit: pixels, the largest mean distance between a camera's keypoints and those of the
-            pose.
+        limit: pixels, or (V,) of each camera, the largest mean distance between a camera's
+            keypoints and those of the pose.
         min_views: cameras that must agree.
         before: (M, K, 3) poses of the moment before, or None.
     """
@@ -80,7 +80,7 @@ def associate(
     if not len(first):
         return []
     poses = _meetings(people, cameras, first, second)
-    cost = _costs(people, cameras, poses, limit)
+    cost = _costs(people, cameras, poses, np.broadcast_to(limit, len(cameras)))
     # a person is seen once by each camera: of its own camera a hypothesis knows whom
     own = people.views[None] == people.views[first][:, None]
     own |= people.views[None] == people.views[second][:, None]
@@ -131,7 +131,7 @@ def _meetings(people: Detections, cameras: Sequence[Camera], first: Array, secon
     return np.where(seen[..., None], middle, np.nan)
 
 
-def _costs(people: Detections, cameras: Sequence[Camera], poses: Array, limit: float) -> Array:
+def _costs(people: Detections, cameras: Sequence[Camera], poses: Array, limit: Array) -> Array:
     """(H, D) mean distance in parts of the limit; infinite with too little in common."""
     out = np.full((len(poses), len(people.views)), np.inf)
     known: Array = np.asarray(np.isfinite(poses).all(-1))
@@ -148,7 +148,7 @@ def _costs(people: Detections, cameras: Sequence[Camera], poses: Array, limit: f
         away = np.where((seen[..., 2] > 0)[:, None], away, np.inf)
         both = known[:, None] & people.there[index][None]
         count = both.sum(-1)
-        capped = np.where(both, np.minimum(away / limit, _WORST_PART), 0)
+        capped = np.where(both, np.minimum(away / limit[view], _WORST_PART), 0)
         mean = capped.sum(-1) / np.maximum(count, 1)
         out[:, index] = np.where(count >= least, mean, np.inf)
     return out

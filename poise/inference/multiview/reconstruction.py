@@ -37,13 +37,13 @@ class Limits:
     Attributes:
         min_score: keypoints with a lower score are not used.
         min_views: cameras that must see a keypoint.
-        max_error: pixels; a camera whose keypoint lies farther from the projected point is left
-            out of it.
+        max_error: pixels, or (V,) of each view; a camera whose keypoint lies farther from the
+            projected point is left out of it.
     """
 
     min_score: float = 0.3
     min_views: int = 2
-    max_error: float = 15.0
+    max_error: float | Array = 15.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _everybody(
         groups = associate(
             people,
             cameras,
-            limit=_PERSON_LIMIT * limits.max_error,
+            limit=_PERSON_LIMIT * np.asarray(limits.max_error),
             min_views=limits.min_views,
             before=before,
         )

@@ -44,6 +44,8 @@ UP_AXES = {
     "x": ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
     "-x": ((0, -1, 0), (0, 0, 1), (-1, 0, 0)),
 }
+#: Pixels by which a keypoint may be off, in pictures whose longer side is not above this.
+_MAX_ERROR, _USUAL_SIDE = 15.0, 1920
 #: Part of a picture's side within which no lens has its axis.
 _OFF = 0.25
 
@@ -85,7 +87,7 @@ def triangulate(
     person: str = "all",
     min_score: float = 0.3,
     min_views: int = 2,
-    max_error: float = 15.0,
+    max_error: float | None = None,
     smooth: Any = None,
     skeleton: str | None = None,
     inferencer: Any = None,
@@ -114,7 +116,8 @@ def triangulate(
         person: "all"; or one person, in each view the most "confident" or the "largest".
         min_score: keypoints with a lower score are not used.
         min_views: cameras that must see a keypoint, and a person.
-        max_error: pixels; farther from the projected point, a camera's keypoint is left out.
+        max_error: pixels; farther from the projected point, a camera's keypoint is left out. None:
+            15, in pictures larger than 1920 pixels as many more.
         smooth: a smoother, such as "savgol", which also fills gaps (`poise.inference.smoothing`).
         skeleton: schema that `keypoints_3d` shall have, such as "h36m" (with a pelvis and a spine,
             which animation wants); None: that of the views.
@@ -142,7 +145,8 @@ def triangulate(
     if isinstance(views, (str, os.PathLike)) or len(views) < 2:
         raise DataError("poses in space need at least two views, a video or file of each camera")
     given = read_cameras(cameras, unit=unit) if _is_path(cameras) else list(cameras)
-    limits = _checked_limits(Limits(min_score, min_views, max_error), len(views))
+    most = _MAX_ERROR if max_error is None else max_error
+    limits = _checked_limits(Limits(min_score, min_views, most), len(views))
     titles = _titles(views, names)
     matched, how = match_cameras(titles, given)
     notes = [f"views and cameras matched {how}"]
@@ -157,6 +161,10 @@ def triangulate(
         notes += _fit_size(view)
         gathered.append(view)
     check_together(gathered)
+    if max_error is None:
+        sides = [max(view.size or (0,)) for view in gathered]
+        each = _MAX_ERROR * np.maximum(np.array(sides) / _USUAL_SIDE, 1)
+        limits = dataclasses.replace(limits, max_error=each)
     frames = told_offsets(gathered, offsets)
     if offsets == "auto":
         frames, said = offsets_by_rays(gathered, person)

@@ -639,3 +639,19 @@ def test_cameras_that_stand_together_are_said_to_be_unsure(scenes):
     found = triangulate(seen(scenes, [first, aside], bodies, noise=1.0), [first, aside])
     assert found.summary.spread > 0.2
     assert "places are unsure: the cameras look from almost the same side" in found.summary.text()
+
+
+def test_large_pictures_have_larger_errors(scenes, tmp_path):
+    cameras, bodies = [c.scaled((3840, 2160)) for c in scenes.ring(3)], scenes.walk(30)
+    files = [
+        scenes.write_lines(
+            tmp_path / f"{camera.name}.jsonl",
+            scenes.see(camera, bodies, noise=8.0, seed=number),
+            size=camera.size,
+        )
+        for number, camera in enumerate(cameras)
+    ]
+    usual, strict, told = (triangulate(files, cameras, max_error=n) for n in (None, 15, 30))
+    rejected = [sum(v.rejected for v in found.summary.views) for found in (usual, strict, told)]
+    assert rejected[1] > 50 > 10 * rejected[0]
+    assert rejected[2] == rejected[0]
