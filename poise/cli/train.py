@@ -202,7 +202,9 @@ def _tell_cut_off(runner: Any) -> None:
     from poise.training.run.checkpoint import find_latest
 
     latest = find_latest(Path(runner.work_dir))
-    if runner.is_main and latest is not None:
+    # what another run has left in the folder is nothing to go on with
+    written = runner.message_hub.get_info("last_ckpt")
+    if runner.is_main and written and latest is not None:
         typer.echo(
             f"stopped without saving; the latest checkpoint is {latest}. To go on:\n"
             f"  {going_on(sys.argv[1:])}",

@@ -67,10 +67,10 @@ class Runner(RunView):
         precision: str | None = None,
     ) -> None:
         super().__init__(cfg, work_dir)
-        self.resume_from = resume
-        if resume is None:
+        self.resume_from = cfg.get("resume") if resume is None else resume
+        if resume is None and self.resume_from is True:
             # as in MMEngine, where a config goes on from the file that it names
-            self.resume_from = cfg.get("resume") and (cfg.get("load_from") or cfg["resume"])
+            self.resume_from = cfg.get("load_from") or True
         self.validate = validate
         self.engine = {
             "devices": devices,

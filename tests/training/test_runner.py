@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from poise.cli.train import _tell_cut_off
 from poise.cli.train import train as train_command
 from poise.config import Config
 from poise.datasets import pseudo_collate
@@ -249,6 +250,10 @@ def test_the_command_says_what_a_run_that_was_cut_off_has_left(
     with pytest.raises(KeyboardInterrupt):
         train_command("my.py", accelerator="cpu")
     told = capsys.readouterr().err
+    # whoever starts anew in the folder of another run is not told to go on with that
+    anew = Runner(cfg)
+    _tell_cut_off(anew)
+    assert capsys.readouterr().err == ""
     assert re.search(r"stopped without saving; the latest checkpoint is .*epoch_1\.pth", told)
     assert "poise train my.py --resume" in told
 
@@ -261,6 +266,13 @@ def test_signals_are_as_before_after_a_run(make_config):
 
 def test_resuming_without_a_checkpoint_starts_anew(make_config):
     assert run(make_config(), resume="auto").iter == 12
+
+
+def test_a_file_to_go_on_from_counts_before_one_to_load(make_config, tmp_path):
+    run(make_config())
+    first, third = (str(tmp_path / "run" / f"epoch_{n}.pth") for n in (1, 3))
+    cfg = make_config(work_dir=str(tmp_path / "other"), resume=first, load_from=third)
+    assert len(run(cfg).message_hub.get_scalar("train/loss").data[0]) == 8
 
 
 @pytest.mark.parametrize("resume", [None, True])
@@ -277,6 +289,12 @@ def test_a_copied_folder_goes_on_from_its_copy(make_config, tmp_path):
     run(make_config())
     shutil.copytree(tmp_path / "run", tmp_path / "copy")
     assert files.find_latest(tmp_path / "copy") == tmp_path / "copy" / "epoch_3.pth"
+
+
+def test_other_schedules_than_those_of_the_checkpoint_are_told(make_config, capsys):
+    run(make_config())
+    run(make_config(param_scheduler=None, train_cfg={"max_epochs": 4}), resume=True)
+    assert "2 schedules, the config has 0" in capsys.readouterr().err
 
 
 def test_resuming_from_a_missing_file_is_an_error(make_config):

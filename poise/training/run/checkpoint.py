@@ -15,6 +15,7 @@ import torch
 
 import poise
 from poise._files import write_whole
+from poise._words import counted
 from poise.errors import CheckpointError, FileMissingError
 from poise.training.machine.sharding import lay_out, whole
 from poise.training.optim import optimizer_state
@@ -245,7 +246,14 @@ def restore(runner: Any, content: Mapping[str, Any]) -> None:
         for key, value in entries.items():
             if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
                 entries[key] = lay_out(value, parameter)
-    for schedule, state in zip(runner.param_schedulers, content["param_schedulers"], strict=False):
+    mine, theirs = runner.param_schedulers, content["param_schedulers"]
+    if len(mine) != len(theirs):
+        runner.logger.warning(
+            "The checkpoint has %s, the config has %d: they go on in the order of the config",
+            counted(len(theirs), "schedule"),
+            len(mine),
+        )
+    for schedule, state in zip(mine, theirs, strict=False):
         schedule.load_state_dict(state)
     if runner.scaler is not None and own.get("scaler"):
         runner.scaler.load_state_dict(own["scaler"])
