@@ -54,11 +54,13 @@ def located(
 
 
 def _with_given_boxes(job: Job, given: GivenBoxes) -> Job:
-    if job.error is None:
-        try:
-            job.locate(*given.of(job.frame, job.name))
-        except PoiseError as error:
-            job.fail(error)
+    try:
+        # also those of what could not be read: they come in order
+        boxes = given.of(job.frame, job.name)
+        if job.error is None:
+            job.locate(*boxes)
+    except PoiseError as error:
+        job.fail(job.error or error)
     return job
 
 

@@ -231,6 +231,19 @@ def test_boxes_of_a_video_come_in_every_usual_form(boxes, expected):
     assert [0 if j.instances() is None else len(j.instances()) for j in jobs] == expected
 
 
+@pytest.mark.parametrize("form", [list, iter])
+def test_boxes_stay_with_their_pictures_behind_one_that_cannot_be_read(form):
+    boxes = form([[[n, 1, n + 9, 19]] for n in range(4)])
+    jobs = run(frames(5, bad=(1, 4)), Network(), given=GivenBoxes(boxes, None))
+    assert [str(j.error) if j.error else int(j.bboxes[0, 0]) for j in jobs] == [
+        0,
+        "frame 1 is broken",
+        2,
+        3,
+        "frame 4 is broken",
+    ]
+
+
 def test_frame_without_boxes_is_an_error_that_names_it():
     jobs = run(frames(3), Network(), given=GivenBoxes([[[0, 0, 5, 5]]], None))
     assert jobs[0].error is None
