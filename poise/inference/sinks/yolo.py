@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 
+from poise.errors import DataError
+from poise.inference.detectors.targets import category_name
 from poise.inference.results.pose_result import PoseResult
 from poise.inference.sinks.image import PictureFiles
 
@@ -22,6 +24,7 @@ class YoloSink(PictureFiles):
     """
 
     suffix = ".txt"
+    _described = False
 
     def content(self, result: PoseResult) -> bytes | None:
         """Lines of a picture; no file where it could not be read."""
@@ -46,18 +49,35 @@ class YoloSink(PictureFiles):
         return ("\n".join(lines) + "\n" if lines else "").encode()
 
     def _describe(self, result: PoseResult) -> None:
-        """Write `data.yaml` beside the labels, where there is none yet."""
-        path = self.folder / "data.yaml"
-        if path.exists():
+        """Write `data.yaml` beside the labels, once; one that is there must be of such keypoints.
+
+        Raises:
+            DataError: it is of others.
+        """
+        if self._described:
             return
-        meta = result.metainfo
-        order = [int(i) for i in meta.get("flip_indices", range(meta["num_keypoints"]))]
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path, meta = self.folder / "data.yaml", result.metainfo
         # JSON is YAML
-        path.write_text(
-            "# labels by poise; train: and val: name your folders of pictures\n"
-            f"path: .\ntrain: images\nval: images\nnames: {{0: person}}\n"
-            f"kpt_shape: [{meta['num_keypoints']}, 3]\nflip_idx: {json.dumps(order)}\n"
-            f"kpt_names: {{0: {json.dumps(result.keypoint_names)}}}\n",
-            encoding="utf-8",
-        )
+        own = {
+            "names": f"{{0: {category_name(meta)}}}",
+            "kpt_shape": f"[{meta['num_keypoints']}, 3]",
+            "flip_idx": json.dumps(
+                [int(i) for i in meta.get("flip_indices", range(meta["num_keypoints"]))]
+            ),
+            "kpt_names": f"{{0: {json.dumps(result.keypoint_names)}}}",
+        }
+        if path.exists():
+            there = dict(x.partition(": ")[::2] for x in path.read_text("utf-8").splitlines())
+            for key in ("kpt_shape", "kpt_names"):
+                if there.get(key, own[key]) != own[key]:
+                    raise DataError(
+                        f"'{path}' is of other keypoints: expected {key}: {own[key]}, got "
+                        f"{there[key]}; save runs of different models in different folders"
+                    )
+        else:
+            lines = "".join(f"{key}: {value}\n" for key, value in own.items())
+            note = "# labels by poise; train: and val: name your folders of pictures\n"
+            text = f"{note}path: .\ntrain: images\nval: images\n{lines}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        self._described = True

@@ -403,6 +403,22 @@ def test_json_of_a_keypoint_without_a_place_is_valid(tmp_path, layout):
     json.loads(out.written[0].read_text(), parse_constant=refuse)
 
 
+def test_yolo_labels_of_other_keypoints_go_elsewhere(tmp_path):
+    mouse = still("mouse.png", 0)
+    mouse.metainfo = parse_pose_metainfo({"from_file": "ap10k"})
+    with sink("yolo", tmp_path) as out:
+        out.write(mouse)
+    described = (tmp_path / "data.yaml").read_text()
+    assert "names: {0: animal}\n" in described
+    # those of the same keypoints may come later, and what a user changed stays
+    (tmp_path / "data.yaml").write_text(described.replace("images", "pictures"))
+    with sink("yolo", tmp_path) as out:
+        out.write(mouse)
+    assert "train: pictures" in (tmp_path / "data.yaml").read_text()
+    with pytest.raises(DataError, match="is of other keypoints: expected kpt_names: .*nose.* got"):
+        sink("yolo", tmp_path).write(still())
+
+
 def test_what_is_not_known_is_empty_in_tables(tmp_path):
     result = frame(0, 1)
     result.instances.keypoints[0, 0] = np.nan
