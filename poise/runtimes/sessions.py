@@ -128,12 +128,12 @@ def _library(name: str) -> Any:
         ) from error
 
 
-def open_onnx(path: Path, threads: int = 0) -> Any:
+def open_onnx(path: Path, threads: int | None = None) -> Any:
     """ONNX Runtime's own session of a file, on CUDA where its build has that, else on the CPU.
 
     Args:
         path: ONNX file.
-        threads: for one call; 0: as many as it thinks best.
+        threads: for one call; None: as many as the user has asked for, or as it thinks best.
 
     Raises:
         MissingDependencyError: ONNX Runtime is not installed.
@@ -141,7 +141,7 @@ def open_onnx(path: Path, threads: int = 0) -> Any:
     """
     runtime = _library("onnxruntime")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or chosen_threads() or 0
     # what goes wrong comes as an exception, once
     options.log_severity_level = 4
     # threads that have nothing to do leave their core to those that read, crop, draw and write
@@ -173,7 +173,7 @@ class OnnxRuntimeSession:
 
     def __init__(self, path: Path, *, half: bool = False) -> None:
         self._path, threads = path, chosen_threads()
-        self._session = open_onnx(path, threads or 0)
+        self._session = open_onnx(path)
         on_cpu = self._session.get_providers()[0] == "CPUExecutionProvider"
         self.batch_size = _BATCH_ON_CPU if on_cpu else _BATCH_ON_GPU
         self._lanes = Lanes((threads or available_cores()) if on_cpu else 1)

@@ -116,10 +116,12 @@ def test_file_is_used_with_torch_blocked(file, without_torch):
     assert "poise export nanodet --out nanodet.onnx" in advice
 
 
-def test_exported_detector_finds_what_the_embedded_one_finds(tmp_path):
+def test_exported_detector_finds_what_the_embedded_one_finds(tmp_path, monkeypatch):
     from poise.inference.detectors import NanoDetDetector, OnnxDetector
 
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
     exported = OnnxDetector(export_detector(tmp_path / "nanodet.onnx"))
+    assert exported._session.get_session_options().intra_op_num_threads == 3
     photo = cv2.imread(str(PHOTO))
     # sides whose scale is rounded, too
     pictures = [photo, photo[:300], np.concatenate((photo, photo), 1), photo[:331, :499]]

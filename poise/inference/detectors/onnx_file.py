@@ -57,7 +57,6 @@ class OnnxDetector(SelectingDetector):
         bgr: the network takes BGR; None: of RTMDet and YOLOX yes, of others no.
         objectness: raw boxes carry an objectness; None: where there are
             85 columns, for COCO's classes.
-        threads: of ONNX Runtime; 0 lets it choose.
 
     Raises:
         FileMissingError, CheckpointError: no such file, or one that ONNX Runtime cannot read.
@@ -78,7 +77,6 @@ class OnnxDetector(SelectingDetector):
         std: Sequence[float] | None = None,
         bgr: bool | None = None,
         objectness: bool | None = None,
-        threads: int = 0,
     ) -> None:
         super().__init__(score_threshold, iou_threshold, categories, max_boxes)
         if (mean is None) != (std is None):
@@ -86,7 +84,7 @@ class OnnxDetector(SelectingDetector):
         path = Path(path)
         if not path.is_file():
             raise FileMissingError(f"there is no detector file '{path}' (looked in {Path.cwd()})")
-        self._session = open_onnx(path, threads)
+        self._session = open_onnx(path)
         entry = self._session.get_inputs()[0]
         self._input, shape = entry.name, entry.shape
         width, height = (s if isinstance(s, int) else SIDE for s in (shape[3], shape[2]))

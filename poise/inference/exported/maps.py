@@ -10,8 +10,7 @@ import numpy as np
 
 from poise._arrays import Array
 from poise.geometry import nearby_joints_nms
-from poise.inference.exported.people import FittedPicture, PictureSteps
-from poise.inference.networks.crops import Crop
+from poise.inference.exported.people import FittedPicture, OfPictures, PictureSteps
 from poise.inference.networks.network import Poses
 from poise.runtimes import Session
 
@@ -33,7 +32,7 @@ class People(NamedTuple):
     boxes: Array | None = None
 
 
-class ExportedMaps:
+class ExportedMaps(OfPictures):
     """Bottom-up network of a runtime.
 
     Args:
@@ -54,10 +53,6 @@ class ExportedMaps:
         self._people = _READERS[about["head"]]
         self._rescore = None if about.get("rescore") is None else _Rescore(about["rescore"])
         self.lanes = session.lanes
-
-    def prepare(self, crops: Sequence[Crop]) -> list[FittedPicture]:
-        """Fitted pictures."""
-        return [self._steps(crop) for crop in crops]
 
     def run(self, batch: list[FittedPicture]) -> list[tuple[Array, ...]]:
         """Maps of each picture, (1, ...)."""

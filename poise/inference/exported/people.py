@@ -15,7 +15,7 @@ from poise.inference.networks.crops import Crop, PipelineCrops, results_of
 from poise.inference.networks.network import Poses
 from poise.runtimes import Session
 
-__all__ = ["ExportedPeople", "FittedPicture", "PictureSteps"]
+__all__ = ["ExportedPeople", "FittedPicture", "OfPictures", "PictureSteps"]
 
 _LOG = logging.getLogger(__name__)
 #: Whole pictures per call.
@@ -76,7 +76,17 @@ class PictureSteps:
         return FittedPicture(results["img"], results)
 
 
-class ExportedPeople:
+class OfPictures:
+    """Base of exported networks that take fitted pictures, one by one."""
+
+    _steps: PictureSteps
+
+    def prepare(self, crops: Sequence[Crop]) -> list[FittedPicture]:
+        """Fitted pictures."""
+        return [self._steps(crop) for crop in crops]
+
+
+class ExportedPeople(OfPictures):
     """One-stage network of a runtime: points that could be people in, people out.
 
     Args:
@@ -97,10 +107,6 @@ class ExportedPeople:
         self._session, self._steps, self._select = session, steps, select
         self._candidates, self._told = candidates, False
         self.batch_size, self.lanes = _BATCH, session.lanes
-
-    def prepare(self, crops: Sequence[Crop]) -> list[FittedPicture]:
-        """Fitted pictures."""
-        return [self._steps(crop) for crop in crops]
 
     def run(self, batch: list[FittedPicture]) -> tuple[Array, ...]:
         """What the points say."""

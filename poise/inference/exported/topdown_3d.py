@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from poise._arrays import Array
-from poise.inference.exported.people import FittedPicture, PictureSteps
-from poise.inference.networks.crops import Crop
+from poise.inference.exported.people import FittedPicture, OfPictures, PictureSteps
 from poise.inference.networks.direct3d import hand_poses, standing
 from poise.inference.networks.network import Poses
 from poise.runtimes import Session
@@ -17,7 +16,7 @@ from poise.runtimes import Session
 __all__ = ["ExportedTopdown3D"]
 
 
-class ExportedTopdown3D:
+class ExportedTopdown3D(OfPictures):
     """3D top-down network of a runtime.
 
     Args:
@@ -33,10 +32,6 @@ class ExportedTopdown3D:
         self._session, self._steps, self._decoder = session, steps, decoder
         self._focal, self._read = about.get("focal"), _READERS[about["head"]]
         self.batch_size, self.lanes = session.batch_size, session.lanes
-
-    def prepare(self, crops: Sequence[Crop]) -> list[FittedPicture]:
-        """Crops."""
-        return [self._steps(crop) for crop in crops]
 
     def run(self, batch: list[FittedPicture]) -> tuple[Array, ...]:
         """What the codec decodes."""

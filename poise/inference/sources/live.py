@@ -26,7 +26,17 @@ _set_log_level: Any = getattr(cv2.utils, "logging", cv2).setLogLevel
 _SILENT = 0
 
 
-class CameraSource:
+class _LiveSource:
+    info: SourceInfo
+    _timeout: float
+    _read: Callable[[], Iterator[Frame]]
+
+    def frames(self) -> Iterator[Frame]:
+        """The newest frame each time one is asked for."""
+        yield from newest_frames(self._read, lambda: self.info, self._timeout)
+
+
+class CameraSource(_LiveSource):
     """A camera of this computer, by its number.
 
     Args:
@@ -38,10 +48,6 @@ class CameraSource:
         self._index, self._timeout = index, timeout
         name = f"camera-{index}"
         self.info = SourceInfo(name, "camera", Path(name))
-
-    def frames(self) -> Iterator[Frame]:
-        """The newest frame each time one is asked for."""
-        yield from newest_frames(self._read, lambda: self.info, self._timeout)
 
     def _read(self) -> Iterator[Frame]:
         # what OpenCV writes to the terminal says less than the error below
@@ -67,7 +73,7 @@ class CameraSource:
             capture.release()
 
 
-class StreamSource:
+class StreamSource(_LiveSource):
     """A stream of the network (rtsp, rtmp, udp, HLS ...).
 
     Args:
@@ -79,10 +85,6 @@ class StreamSource:
         self._timeout = timeout
         host = re.sub(r"\W+", "-", urlsplit(address).netloc.rpartition("@")[2])
         self.info = SourceInfo(address, "stream", name_of_address(address, host or "stream"))
-
-    def frames(self) -> Iterator[Frame]:
-        """The newest frame each time one is asked for."""
-        yield from newest_frames(self._read, lambda: self.info, self._timeout)
 
     def _read(self) -> Iterator[Frame]:
         av = import_av()
