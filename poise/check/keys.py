@@ -129,7 +129,7 @@ def check_trains(cfg: Mapping[str, Any]) -> None:
     """See that the model of a config is one that is trained here.
 
     Raises:
-        ConfigError: a detector that only predicts.
+        ConfigError: a detector, or an RF-DETR, that only predicts.
     """
     model = cfg.get("model")
     if not isinstance(model, Mapping):
@@ -138,6 +138,12 @@ def check_trains(cfg: Mapping[str, Any]) -> None:
     # a detector of one stage may have a head that trains
     if kind in INFERENCE_ONLY and (kind, head != "SSDHead") != ("SingleStageDetector", True):
         raise ConfigError(f"{no_training(kind)}{_at(cfg, 'model')}")
+    if bare_type(model.get("head")) == "RFDETRHead":
+        raise ConfigError(
+            "RF-DETR only predicts here: train it with its package, rfdetr, whose checkpoints are "
+            "models (`poise predict -m FILE.pth`), or train RTMO for one-stage pose estimation"
+            f"{_at(cfg, 'model')}"
+        )
 
 
 def key_faults(cfg: Mapping[str, Any]) -> Iterator[ConfigError]:

@@ -29,7 +29,7 @@ __all__ = ["check_real_samples", "check_trial"]
 #: samples that go through
 SAMPLES = 2
 #: heads that can only predict
-_UNTRAINED_HEADS = ("EDPoseHead",)
+_UNTRAINED_HEADS = ("EDPoseHead", "RFDETRHead")
 
 
 @contextmanager

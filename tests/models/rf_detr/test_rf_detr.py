@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import poise
+from poise.check.keys import check_trains
 from poise.errors import CheckpointError, ConfigError, DataError
 from poise.models.backbones import WindowedVisionTransformer
 from poise.models.heads import RFDETRHead
@@ -270,6 +271,12 @@ def test_training_and_flip_tests_are_refused(files):
         head.loss(None, [])
     with pytest.raises(ConfigError, match="has no flip test"):
         head.predict(None, [], {"flip_test": True})
+
+
+def test_runs_say_that_it_only_predicts():
+    cfg = poise.load_config("rf-detr-keypoint-preview-xlarge")
+    with pytest.raises(ConfigError, match=r"RF-DETR only predicts here.*package, rfdetr"):
+        check_trains(cfg)
 
 
 def test_windows_must_divide_the_picture():
