@@ -254,8 +254,8 @@ def test_missing_pictures_and_double_boxes_are_found(trained, data, tmp_path):
     cfg["val_dataloader"]["dataset"]["ann_file"] = str(file)
     cfg["val_evaluator"]["ann_file"] = str(file)
     texts = [f.text for f in check(cfg, parts=("val",))]
-    assert any("1 pictures not found" in text and "gone.png" in text for text in texts)
-    assert any("1 pictures with the very same box twice: 3" in text for text in texts)
+    assert any("1 picture not found" in text and "gone.png" in text for text in texts)
+    assert any("1 picture with the very same box twice: 3" in text for text in texts)
 
 
 def test_detectors_that_only_predict_say_what_trains(data):
