@@ -157,9 +157,12 @@ def export(
     from poise.cli.terminal import counting
     from poise.export import Pictured, export_model
     from poise.inference.detectors import NanoDetDetector
+    from poise.inference.results.calibration import FITTED
 
     embedded = model == "nanodet" and weights is None
     network: Any = NanoDetDetector() if embedded else load_model(model, weights, device="cpu")
+    if weights is None and model in FITTED:
+        network.calibration = FITTED[model]
     given = [_pictures(source, network, images) for source in (data, calibration)]
     write: Any = export_model
     if page:

@@ -76,7 +76,8 @@ class Inferencer:
         flip_test: True or False; None leaves it to the mode.
         calibration: map from scores to probabilities, and what makes covariances those of errors
             (`poise.inference.results.calibration`), or the JSON file of one. None: the one of a
-            model inside the package, else the map that follows from how the model makes its scores.
+            model inside the package or of an exported file, else the map that follows from how the
+            model makes its scores.
         covariances: also keep how unsure each keypoint is, unless a call says otherwise.
         support: labelled pictures that say what to look for, of a model such as pose-anything:
             `poise.inference.Support`, or a COCO-style file of one or a few.
@@ -153,8 +154,10 @@ class Inferencer:
         self._score_kind = score_kind_of(
             getattr(getattr(self.model, "head", None), "decoder", None)
         )
-        if calibration is None and weights is None:
-            calibration = FITTED.get(str(model))
+        if calibration is None:
+            calibration = getattr(self.model, "calibration", None)
+            if calibration is None and weights is None:
+                calibration = FITTED.get(str(model))
         elif isinstance(calibration, (str, os.PathLike)):
             calibration = Calibration.load(calibration)
         self.calibration: Any = calibration

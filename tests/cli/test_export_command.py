@@ -12,6 +12,7 @@ from poise.export.checks import parity
 from poise.export.checks.agreement import Agreement
 from poise.export.checks.looking import BOXES
 from poise.inference import Inferencer
+from poise.inference.results.calibration import FITTED
 
 pytest.importorskip("onnx", reason="exporting needs onnx")
 pytest.importorskip("onnxruntime", reason="exporting needs onnxruntime")
@@ -24,8 +25,11 @@ def test_exported_model_finds_the_pose(tmp_path):
     done = CliRunner().invoke(app, ["export", "movenet-lightning", "--out", str(file)])
     assert done.exit_code == 0, done.output
     assert f"--model {file}" in done.output
-    (result,) = Inferencer(file, detector="whole-image")(PHOTO)
+    exported = Inferencer(file, detector="whole-image")
+    (result,) = exported(PHOTO)
     assert result.visible.sum() > 8
+    # chances and covariances mean what they mean of the model itself
+    assert exported.calibration == FITTED["movenet-lightning"]
 
 
 def test_only_a_command_that_works_is_advised(tmp_path):

@@ -19,12 +19,15 @@ def describe(model: Any, kind: str, **more: Any) -> dict[str, Any]:
     """Plain values that JSON can hold, and that `poise.inference` reads.
 
     Args:
-        model: with `cfg` and `dataset_meta`.
+        model: with `cfg` and `dataset_meta`; what its scores mean, too, where it has a `calibration`.
         kind: how the outputs are read: "topdown", "people", "maps", "boxes" or "lifter".
         **more: what that needs to know.
     """
     from poise.inference.networks.crops import pipeline_config
 
+    calibration = getattr(model, "calibration", None)
+    if calibration is not None:
+        more["calibration"] = calibration.plain()
     return {
         "version": VERSION,
         "kind": kind,

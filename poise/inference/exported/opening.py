@@ -24,6 +24,7 @@ from poise.inference.networks.heat import warn_without_heatmaps
 from poise.inference.networks.modes import Mode
 from poise.inference.networks.network import Network
 from poise.inference.networks.topdown import TopdownNetwork, covariance_options
+from poise.inference.results.calibration import Calibration
 from poise.runtimes import is_exported_name, open_session
 from poise.structures.metainfo import restore_metainfo
 
@@ -200,6 +201,7 @@ def load_exported(
         )
     codec = about.get("codec")
     decoder: Any = None if codec is None else KEYPOINT_CODECS.build(codec)
+    known = about.get("calibration")
     return SimpleNamespace(
         session=session,
         kind=kind,
@@ -215,4 +217,5 @@ def load_exported(
         ),
         test_cfg={},
         space_3d=about.get("space_3d"),
+        calibration=None if known is None else Calibration.of(known),
     )

@@ -75,10 +75,29 @@ class Calibration:
         plain = np.nan_to_num(np.asarray(scores, float), nan=0.0)
         return np.interp(plain, self.scores, self.chances).astype(np.float32)
 
+    def plain(self) -> dict[str, Any]:
+        """Values that JSON can hold, for `of`."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Calibration:
+        """The one that `plain` gave.
+
+        Raises:
+            DataError: numbers that are no calibration.
+            KeyError, TypeError, AttributeError, ValueError: something else.
+        """
+        spread = content.get("covariances")
+        return cls(
+            tuple(content["scores"]),
+            tuple(content["chances"]),
+            str(content.get("source", "")),
+            None if spread is None else CovarianceCalibration.of(spread),
+        )
+
     def save(self, path: str | Path) -> None:
         """Write it as JSON."""
-        content = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
-        Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        Path(path).write_text(json.dumps(self.plain(), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Calibration:
@@ -89,14 +108,7 @@ class Calibration:
             DataError: it is another kind of file.
         """
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-            spread = content.get("covariances")
-            return cls(
-                tuple(content["scores"]),
-                tuple(content["chances"]),
-                str(content.get("source", "")),
-                None if spread is None else CovarianceCalibration.of(spread),
-            )
+            return cls.of(json.loads(Path(path).read_text(encoding="utf-8-sig")))
         except FileNotFoundError as error:
             raise FileMissingError(f"there is no calibration file {path}") from error
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
