@@ -19,7 +19,7 @@ def describe(model: Any, kind: str, **more: Any) -> dict[str, Any]:
     """Plain values that JSON can hold, and that `poise.inference` reads.
 
     Args:
-        model: with `cfg` and `dataset_meta`; what its scores mean, too, where it has a `calibration`.
+        model: with `cfg` and `dataset_meta`, and a `calibration` where its scores have one.
         kind: how the outputs are read: "topdown", "people", "maps", "boxes" or "lifter".
         **more: what that needs to know.
     """
