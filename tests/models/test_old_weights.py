@@ -22,7 +22,8 @@ def type_of(part):
 
 def has_old_weights(model):
     """Whether the released file was written by MMPose 0.x."""
-    return bool(model.weights) and not model.is_detector and "/mmpose/v1/" not in model.weights
+    weights = model.weights or ""
+    return "/mmpose/" in weights and not model.is_detector and "/mmpose/v1/" not in weights
 
 
 def kinds():

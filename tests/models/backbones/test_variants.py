@@ -15,7 +15,9 @@ from poise.zoo.backbone_costs import known_costs, variant_names
 from poise.zoo.variants import VARIANTS
 
 #: their makers take sizes that no paper has published
-WITHOUT = {"BaseBackbone", "MoveNetBackbone", "TIMMBackbone", "V2VNet"}
+WITHOUT = {
+    "BaseBackbone", "MoveNetBackbone", "TIMMBackbone", "V2VNet", "WindowedVisionTransformer",
+}  # fmt: skip
 #: class -> (short form, variant)
 SHORT = {
     "CSPDarknet": "tiny s m l x",
