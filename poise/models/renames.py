@@ -14,14 +14,15 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["Rename", "rename_old_keys"]
+__all__ = ["Rename", "rename_old_keys", "renamed"]
 
 #: (pattern, replacement): the key below the module's prefix, and what `re.sub` makes of it.
 #: A replacement of None drops the entry.
 Rename = tuple[str, str | None]
 
 
-def _renamed(key: str, table: list[Rename]) -> str | None:
+def renamed(key: str, table: Iterable[Rename]) -> str | None:
+    """The key by the first row whose pattern matches its start; None drops the entry."""
     for pattern, replacement in table:
         if re.match(pattern, key):
             return None if replacement is None else re.sub(pattern, replacement, key, count=1)
@@ -74,6 +75,6 @@ def _rename(
     # all entries are taken out and put back, which keeps their order
     for key in [k for k in state_dict if k.startswith(prefix)]:
         value = state_dict.pop(key)
-        new = _renamed(key[len(prefix) :], rows)
+        new = renamed(key[len(prefix) :], rows)
         if new is not None:
             state_dict[prefix + new] = value

@@ -68,4 +68,4 @@ def test_flip_test_is_refused_with_the_setting_to_change(named_model):
 def test_training_is_refused_with_a_model_to_take_instead(named_model):
     _, model = named_model
     with pytest.raises(ConfigError, match="cannot be trained here.*RTMPose"):
-        model.head.loss([])
+        model.head.loss([], [])

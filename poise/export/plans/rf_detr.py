@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torchvision.ops import box_convert
 
 from poise.errors import ConfigError
 from poise.export.plans.description import describe, input_of
@@ -46,8 +47,7 @@ class _RFDETR(FromPixels):
         points = rows.unflatten(2, points.shape[2:])
         if self.alpha > 0:
             scores = with_doubt(scores, log_mean_trace(points), self.alpha)
-        half = boxes[..., 2:] / 2
-        corners = torch.cat((boxes[..., :2] - half, boxes[..., :2] + half), dim=-1)
+        corners = box_convert(boxes, "cxcywh", "xyxy")
         size = points.new_tensor(self.size)
         keypoints = points[..., :2] * size
         return corners * size.tile(2), scores * ours, keypoints, points[..., 2].sigmoid()

@@ -72,6 +72,7 @@ def resize_pos_embed(
     dst_shape: Sequence[int],
     mode: str = "bicubic",
     num_extra_tokens: int = 1,
+    antialias: bool = False,
 ) -> Tensor:
     """Position embeddings for another grid of patches.
 
@@ -81,6 +82,7 @@ def resize_pos_embed(
         dst_shape: (H', W') wanted.
         mode: of the interpolation.
         num_extra_tokens: tokens in front that stand for no patch.
+        antialias: smooth before a grid is made smaller.
 
     Returns:
         (1, extra + H' * W', C).
@@ -95,7 +97,9 @@ def resize_pos_embed(
         )
     extra, patches = pos_embed[:, :num_extra_tokens], pos_embed[:, num_extra_tokens:]
     grid = patches.transpose(1, 2).unflatten(2, (height, width))
-    resized = F.interpolate(grid.float(), size=tuple(dst_shape), mode=mode, align_corners=False)
+    resized = F.interpolate(
+        grid.float(), tuple(dst_shape), mode=mode, align_corners=False, antialias=antialias
+    )
     return torch.cat((extra, resized.flatten(2).transpose(1, 2).to(patches.dtype)), dim=1)
 
 

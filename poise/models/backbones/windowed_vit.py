@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from poise._options import options_of
 from poise.errors import ConfigError, DataError
-from poise.models.backbones.vision_transformer import VisionTransformer
+from poise.layers.window_attention import split_windows
+from poise.models.backbones.vision_transformer import VisionTransformer, resize_pos_embed
 from poise.registry import MODELS
 
 __all__ = ["WindowedVisionTransformer"]
@@ -27,12 +27,8 @@ class WindowedVisionTransformer(VisionTransformer):
 
     Args:
         arch: as of `VisionTransformer`.
-        img_size: of the picture that position embeddings are for; another one is interpolated.
-        patch_size: side of patches.
         num_windows: windows along each side of the picture.
-        out_indices: layers whose output is returned.
         global_layers: layers that look at the whole picture.
-        layer_scale_init_value: start of factors per channel.
         **options: others of `VisionTransformer`; there is a class token, and outputs are maps.
 
     Raises:
@@ -42,26 +38,23 @@ class WindowedVisionTransformer(VisionTransformer):
     #: MMPose does not have it, so its digits are nobody's reference
     prefers_speed = True
 
+    @options_of(
+        VisionTransformer,
+        without=("out_type", "with_cls_token", "output_cls_token"),
+        img_size=576,
+        patch_size=12,
+        out_indices=(2, 5, 8, 11),
+        layer_scale_init_value=1.0,
+    )
     def __init__(
         self,
         arch: str | dict[str, Any] = "dinov2-small",
-        img_size: int | Sequence[int] = 576,
-        patch_size: int = 12,
+        *,
         num_windows: int = 2,
-        out_indices: Sequence[int] = (2, 5, 8, 11),
         global_layers: Sequence[int] = (3, 6, 9),
-        layer_scale_init_value: float = 1.0,
         **options: Any,
     ) -> None:
-        super().__init__(
-            arch,
-            img_size,
-            patch_size,
-            out_indices=out_indices,
-            layer_scale_init_value=layer_scale_init_value,
-            out_type="featmap",
-            **options,
-        )
+        super().__init__(arch, out_type="featmap", **options)
         if num_windows < 1 or not set(global_layers) <= set(range(self.num_layers)):
             raise ConfigError(
                 f"num_windows should be 1 or more, and global_layers among the {self.num_layers} "
@@ -76,55 +69,30 @@ class WindowedVisionTransformer(VisionTransformer):
         Raises:
             DataError: a picture that windows do not divide.
         """
-        x, (rows, columns) = self.patch_embed(x)
+        x, grid = self.patch_embed(x)
         count = self.num_windows
-        if not torch.jit.is_tracing() and (rows % count or columns % count):
+        if not torch.jit.is_tracing() and any(side % count for side in grid):
             raise DataError(
-                f"{rows} x {columns} patches cannot be divided into {count} x {count} windows; "
+                f"{grid[0]} x {grid[1]} patches cannot be divided into {count} x {count} windows; "
                 f"sides of the input should be multiples of {self.patch_embed.stride[0] * count}"
             )
-        positions = self._positions(rows, columns)
-        x = self._into_windows(x + positions[:, 1:], rows, columns)
+        high, wide = grid[0] // count, grid[1] // count
+        places = resize_pos_embed(
+            self.pos_embed, self.patch_resolution, grid, self.interpolate_mode, antialias=True
+        )
+        x = (x + places[:, 1:]).view(-1, *grid, self.embed_dims)
+        x = split_windows(x, (high, wide))
         assert self.cls_token is not None
-        first = self.cls_token + positions[:, :1]
+        first = self.cls_token + places[:, :1]
         x = torch.cat((first.expand(x.shape[0], -1, -1), x), dim=1)
         outs = []
-        for i, layer in enumerate(self.layers):
-            if i > max(self.out_indices):
-                break
-            x = self._attended(layer, x, whole=i in self.global_layers)
+        for i, layer in enumerate(list(self.layers)[: max(self.out_indices) + 1]):
+            if i in self.global_layers:
+                x = layer(x.reshape(-1, count**2 * x.shape[1], self.embed_dims)).reshape_as(x)
+            else:
+                x = layer(x)
             if i in self.out_indices:
-                outs.append(self._out_of_windows(self.ln1(x)[:, 1:], rows, columns))
+                parts = self.ln1(x)[:, 1:].reshape(-1, count, count, high, wide, self.embed_dims)
+                rows = parts.permute(0, 5, 1, 3, 2, 4)
+                outs.append(rows.reshape(-1, self.embed_dims, *grid))
         return tuple(outs)
-
-    def _positions(self, rows: int, columns: int) -> Tensor:
-        """Position embeddings (1, 1 + rows * columns, C) of the class token and a grid."""
-        own = self.patch_resolution
-        if (rows, columns) == tuple(own):
-            return self.pos_embed
-        first, patches = self.pos_embed[:, :1], self.pos_embed[:, 1:]
-        grid = patches.transpose(1, 2).unflatten(2, own).float()
-        grid = F.interpolate(grid, size=(rows, columns), mode=self.interpolate_mode, antialias=True)
-        return torch.cat((first, grid.flatten(2).transpose(1, 2).to(first.dtype)), dim=1)
-
-    def _into_windows(self, x: Tensor, rows: int, columns: int) -> Tensor:
-        """(B, rows * columns, C) -> (B * windows, patches of a window, C)."""
-        count, channels = self.num_windows, x.shape[-1]
-        high, wide = rows // count, columns // count
-        split = x.reshape(-1, high, count, wide, channels).transpose(1, 2)
-        return split.reshape(-1, high * wide, channels)
-
-    def _out_of_windows(self, x: Tensor, rows: int, columns: int) -> Tensor:
-        """(B * windows, patches of a window, C) -> (B, C, rows, columns)."""
-        count, channels = self.num_windows, x.shape[-1]
-        high, wide = rows // count, columns // count
-        joined = x.reshape(-1, count, high, wide, channels).transpose(1, 2)
-        return joined.reshape(-1, rows, columns, channels).permute(0, 3, 1, 2)
-
-    def _attended(self, layer: Any, x: Tensor, *, whole: bool) -> Tensor:
-        """Windows (B * windows, L, C) through a layer; of a global one as one sequence."""
-        if not whole:
-            return layer(x)
-        length, channels = x.shape[1:]
-        joined = layer(x.reshape(-1, math.prod((self.num_windows,) * 2) * length, channels))
-        return joined.reshape(-1, length, channels)

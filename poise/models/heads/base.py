@@ -61,6 +61,9 @@ class BaseHead(BaseModule):
     #: (outputs of the mirrored picture, metainfo, test_cfg) -> outputs mirrored back
     unflip: ClassVar[Callable[..., Any] | None] = None
 
+    #: of a head that only predicts: what to train in its place
+    instead: ClassVar[str] = ""
+
     #: codec, or None
     decoder: Any
 
@@ -74,8 +77,15 @@ class BaseHead(BaseModule):
     def loss(
         self, feats: Any, batch_data_samples: Sequence[Any], train_cfg: Mapping[str, Any] = {}
     ) -> dict[str, Tensor]:
-        """Losses and training accuracy of a batch."""
-        raise NotImplementedError(f"{type(self).__name__} does not define `loss`")
+        """Losses and training accuracy of a batch.
+
+        Raises:
+            ConfigError: the head only predicts; the text names what to train instead.
+        """
+        name = type(self).__name__
+        if self.instead:
+            raise ConfigError(f"{name} only predicts and cannot be trained here; {self.instead}")
+        raise NotImplementedError(f"{name} does not define `loss`")
 
     def test_forward(self, feats: Any) -> Any:
         """Outputs that are decoded; heads with several stages return the last stage's."""

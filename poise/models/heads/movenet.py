@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from poise.errors import ConfigError
 from poise.layers import Conv2d
 from poise.models.heads.base import BaseHead, last_map
 from poise.models.necks.movenet import SeparableConv
@@ -24,14 +23,14 @@ _HIDDEN = 96
 class MoveNetHead(BaseHead):
     """Keypoint heatmaps, person centre, regression from the centre, offsets inside cells.
 
-    The released networks are for inference: this head has no loss.
-
     Args:
         in_channels: channels of the feature map.
         out_channels: number of keypoints K.
         decoder: `MoveNetLabel` codec, as a config dict or built.
         test_cfg: kept for configs; the estimator's counts.
     """
+
+    instead = "train RTMPose: configs/lspet/ shows a config for data of your own"
 
     def __init__(
         self,
@@ -62,14 +61,3 @@ class MoveNetHead(BaseHead):
         x = last_map(feats)
         heatmaps, centers, regressions, offsets = (self.branches[name](x) for name in _BRANCHES)
         return heatmaps.sigmoid(), centers.sigmoid(), regressions, offsets
-
-    def loss(self, feats: Sequence[Tensor], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
-        """Refused.
-
-        Raises:
-            ConfigError: always; the text names a model to train instead.
-        """
-        raise ConfigError(
-            "MoveNet is shipped for inference and cannot be trained here. "
-            "For training take RTMPose: configs/lspet/ shows a config for data of your own"
-        )

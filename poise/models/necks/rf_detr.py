@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from poise.errors import DataError, one_of
+from poise.errors import one_of
 from poise.layers import BaseModule, ConvModule, ModuleList, Sequential
 from poise.layers.norms import LayerNorm2d
+from poise.layers.paths import check_maps
 from poise.registry import MODELS
 
 __all__ = ["RFDETRNeck"]
@@ -29,19 +31,6 @@ def _conv(before: int, after: int, size: int, act: str = "SiLU", **more: Any) ->
     )
 
 
-class _Block(BaseModule):
-    """Two 3 x 3 convolutions: (B, C, H, W) -> the same."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.cv1 = _conv(channels, channels, 3)
-        self.cv2 = _conv(channels, channels, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
-        return self.cv2(self.cv1(x))
-
-
 class _C2f(BaseModule):
     """Blocks in a row, all of whose outputs are joined: (B, C, H, W) -> (B, C', H, W)."""
 
@@ -50,7 +39,10 @@ class _C2f(BaseModule):
         self.width = int(out_channels * _EXPANSION)
         self.cv1 = _conv(in_channels, 2 * self.width, 1)
         self.cv2 = _conv((2 + num_blocks) * self.width, out_channels, 1)
-        self.m = ModuleList(_Block(self.width) for _ in range(num_blocks))
+        self.m = ModuleList(
+            Sequential(OrderedDict((n, _conv(self.width, self.width, 3)) for n in ("cv1", "cv2")))
+            for _ in range(num_blocks)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W)."""
@@ -65,9 +57,8 @@ def _resampled(channels: int, scale: float) -> Sequential:
     one_of(scale, _SCALES, "scale")
     if scale > 1:
         return Sequential(nn.ConvTranspose2d(channels, channels // 2, 2, stride=2))
-    return (
-        Sequential() if scale == 1 else Sequential(_conv(channels, channels, 3, "ReLU", stride=2))
-    )
+    halved = [_conv(channels, channels, 3, "ReLU", stride=2)] if scale < 1 else []
+    return Sequential(*halved)
 
 
 class _Projector(BaseModule):
@@ -123,6 +114,7 @@ class RFDETRNeck(BaseModule):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
+        self.num_maps = len(in_channels)
         settings = (in_channels, out_channels, scale_factors, num_blocks)
         self.projector = _Projector(*settings)
         self.cross_attn_projector = _Projector(*settings) if dual else None
@@ -131,11 +123,9 @@ class RFDETRNeck(BaseModule):
         """Maps (B, C, H, W), all of one size -> maps of boxes and of keypoints, a level each.
 
         Raises:
-            DataError: maps of several sizes.
+            DataError: another number of maps than `in_channels` says.
         """
-        sizes = [tuple(f.shape[-2:]) for f in feats]
-        if not torch.jit.is_tracing() and len(set(sizes)) > 1:
-            raise DataError(f"the maps that RFDETRNeck joins should be of one size, got {sizes}")
+        check_maps(self, feats, self.num_maps)
         boxes = self.projector(feats)
         own = self.cross_attn_projector
         return boxes, boxes if own is None else own(feats)

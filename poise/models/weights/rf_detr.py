@@ -7,6 +7,7 @@ numbers of the released preview decide.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from torch import Tensor
 from poise._words import counted
 from poise.config import Config
 from poise.errors import CheckpointError, PoiseError
+from poise.models.renames import Rename, renamed
 from poise.models.weights.keys import with_versions
 from poise.models.weights.reading import state_dict_of
 from poise.zoo.families.rf_detr import tree
@@ -27,18 +29,20 @@ from poise.zoo.parts.vitpose import bound
 
 __all__ = ["rf_detr_config", "with_rf_detr_names"]
 
-#: a key of every RF-DETR, and one of a network of ours
+#: a key of every RF-DETR, one of those whose keypoints have maps of their own, one of ours
 _SIGN = "transformer.decoder.ref_point_head.layers.0.weight"
+_DUAL = "backbone.0.cross_attn_projector.stages.0.1.weight"
 _OURS = "head.keypoint_queries.queries"
 _VIT = "backbone.0.encoder.encoder."
 _MASK = "_kp_active_mask"
 _VIT_LAYER = rf"^{re.escape(_VIT)}encoder\.layer\.(\d+)\."
 #: groups of queries that training has; the first one predicts
+_GROUP = r"transformer\.enc_output\.(\d+)\."
 _GROUPS = r"transformer\.(enc_output|enc_output_norm|enc_out_bbox_embed|enc_out_class_embed)\."
 _LAYER = r"^transformer\.decoder\.layers\.(\d+)\."
 _TO_LAYER = r"head.decoder.layers.\1."
-#: the first row that fits the start of a key says its new name; None: nothing of prediction
-_NAMES: tuple[tuple[str, str | None], ...] = (
+#: for `renamed`; what has no new name is not read by predictions
+_NAMES: tuple[Rename, ...] = (
     (rf"^{_GROUPS}0\.", r"head.\1."),
     (rf"^{_GROUPS}", None),
     (r"^transformer\.(enc_out_keypoint_embed|keypoint_query_initializer_enc)\.", None),
@@ -63,6 +67,7 @@ _NAMES: tuple[tuple[str, str | None], ...] = (
     (r"^transformer\.keypoint_query_initializer\.adaLN_modulation\.", _OURS[:-7] + "modulation."),
     (r"^transformer\.keypoint_query_initializer\.", _OURS[:-7]),
     (r"^(class_embed|bbox_embed|keypoint_embed|refpoint_embed|query_feat)\.", r"head.\1."),
+    (r"^backbone\.0\.(cross_attn_)?projector\.(.*)\.bn\.", r"neck.\1projector.\2.ln."),
     (r"^backbone\.0\.(cross_attn_)?projector\.", r"neck.\1projector."),
     (rf"^{re.escape(_VIT)}embeddings\.cls_token", "backbone.cls_token"),
     (_VIT_LAYER + r"norm([12])\.", r"backbone.layers.\1.ln\2."),
@@ -71,7 +76,6 @@ _NAMES: tuple[tuple[str, str | None], ...] = (
     # the rest of it is named as transformers names it, which `with_our_names` knows
     (rf"^{re.escape(_VIT)}", "backbone."),
 )
-_NECK_NORM = re.compile(r"^(neck\..*\.)bn\.")
 
 #: part of a key, or its end -> what Poise's RF-DETR does not have
 _UNKNOWN = {
@@ -114,29 +118,18 @@ def with_rf_detr_names(
     bare = _bare(state) if _OURS in set(expected) else None
     if bare is None:
         return state
-    groups = sum(re.match(r"transformer\.enc_output\.\d+\.bias", key) is not None for key in bare)
+    groups = len({group[1] for key in bare if (group := re.match(_GROUP, key))})
     found = OrderedDict()
     for key, value in bare.items():
         if key == _MASK:
             found["head.keypoint_classes"] = _owners(value)
             continue
-        new = _renamed(key)
+        new = renamed(key, _NAMES)
         if new in ("head.refpoint_embed.weight", "head.query_feat.weight"):
             value = value[: len(value) // max(groups, 1)]
         if new is not None:
             found[new] = value
     return with_versions(found, None)
-
-
-def _renamed(key: str) -> str | None:
-    """A key of ours, or None for one that predictions do not need."""
-    for pattern, replacement in _NAMES:
-        if re.match(pattern, key):
-            if replacement is None:
-                return None
-            key = re.sub(pattern, replacement, key)
-            break
-    return _NECK_NORM.sub(r"\1ln.", key)
 
 
 def _owners(mask: Tensor) -> Tensor:
@@ -159,21 +152,15 @@ def rf_detr_config(content: Mapping[str, Any], dataset: str | None, path: Path) 
     if state is None:
         return None
     _refuse_others(state, path)
-    told = _Settings(content)
-    for key, value in _FIXED.items():
+    told = _settings(content)
+    fixed = _FIXED | {"dual_projector_kp_only": True} if _DUAL in state else _FIXED
+    for key, value in fixed.items():
         if told.get(key, value) != value:
             raise CheckpointError(
-                f"{path} is an RF-DETR with {key}={told.get(key)}; Poise has {key}={value} only"
+                f"{path} is an RF-DETR with {key}={told[key]}; Poise has {key}={value} only"
             )
-    dual = "backbone.0.cross_attn_projector.stages.0.1.weight" in state
-    if dual and not told.get("dual_projector_kp_only", True):
-        raise CheckpointError(
-            f"{path} is an RF-DETR with dual_projector_kp_only=False, where people look at the "
-            "maps of keypoints; Poise has True only"
-        )
     try:
-        network = _Network(state, told, dual=dual)
-        return Config(network.tree(_data(state, told, dataset, path)))
+        return Config(_Network(state, told).tree(_data(state, told, dataset, path)))
     except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
         if isinstance(error, PoiseError):
             raise
@@ -203,23 +190,11 @@ def _refuse_others(state: Mapping[str, Tensor], path: Path) -> None:
         )
 
 
-class _Settings:
-    """What a file says of how its network was built.
-
-    Args:
-        content: what the file holds.
-    """
-
-    def __init__(self, content: Mapping[str, Any]) -> None:
-        kept = [content.get(key) for key in ("model_config", "args", "hyper_parameters")]
-        told = [_plain(value) for value in kept]
-        inner = [_plain(part.get("model_config")) for part in told]
-        self._parts = [part for part in (*told, *inner) if part]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """A setting; the default where nobody tells it."""
-        values = (part[name] for part in self._parts if part.get(name) is not None)
-        return next(values, default)
+def _settings(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says of how its network was built; the first part that says a thing counts."""
+    told = [_plain(content.get(key)) for key in ("model_config", "args", "hyper_parameters")]
+    told += [_plain(part.get("model_config")) for part in told]
+    return {k: v for part in reversed(told) for k, v in part.items() if v is not None}
 
 
 def _plain(value: Any) -> Mapping[str, Any]:
@@ -236,19 +211,10 @@ class _Network:
     Args:
         state: weights under bare names.
         told: settings of the file.
-        dual: keypoints have maps of their own.
     """
 
-    def __init__(self, state: Mapping[str, Tensor], told: _Settings, *, dual: bool) -> None:
-        self.state, self.told, self.dual = state, told, dual
-        self.width = self._shape(f"{_VIT}layernorm.weight")[0]
-        self.patch, channels = self._patch()
-        if channels != 3:
-            raise ValueError(f"pictures of {channels} channels, expected 3")
-        tokens = self._shape(f"{_VIT}embeddings.position_embeddings")[1] - 1
-        self.side = int(tokens**0.5) * self.patch
-        if (self.side // self.patch) ** 2 != tokens:
-            raise ValueError(f"{tokens} position embeddings are no square")
+    def __init__(self, state: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:
+        self.state, self.told = state, told
 
     def _shape(self, key: str) -> Sequence[int]:
         return tuple(self.state[key].shape)
@@ -257,24 +223,21 @@ class _Network:
         """How many numbers a part of keys takes."""
         return len({found[1] for key in self.state if (found := re.match(pattern, key))})
 
-    def _patch(self) -> tuple[int, int]:
-        _, channels, side, _ = self._shape(f"{_VIT}embeddings.patch_embeddings.projection.weight")
-        return side, channels
-
     def _backbone(self) -> Tree:
-        layers = self._count(rf"{re.escape(_VIT)}encoder\.layer\.(\d+)\.")
-        inner = self._shape(f"{_VIT}encoder.layer.0.mlp.fc1.weight")[0]
+        width, _, _, patch = self._shape(f"{_VIT}embeddings.patch_embeddings.projection.weight")
+        layers = self._count(_VIT_LAYER)
+        tokens = self._shape(f"{_VIT}embeddings.position_embeddings")[1] - 1
         stages = [int(i) for i in self.told.get("out_feature_indexes", _OUT_STAGES)]
         arch = dict(
-            embed_dims=self.width,
+            embed_dims=width,
             num_layers=layers,
-            num_heads=self.width // _HEAD_DIMS,
-            feedforward_channels=inner,
+            num_heads=width // _HEAD_DIMS,
+            feedforward_channels=self._shape(f"{_VIT}encoder.layer.0.mlp.fc1.weight")[0],
         )
         return dict(
             arch=arch,
-            img_size=self.side,
-            patch_size=self.patch,
+            img_size=math.isqrt(tokens) * patch,
+            patch_size=patch,
             num_windows=int(self.told.get("num_windows", _WINDOWS)),
             # after the n-th layer is before layer n, which looks at everything
             out_indices=tuple(stage - 1 for stage in stages),
@@ -287,27 +250,26 @@ class _Network:
             return 2.0
         return 0.5 if f"{start}conv.weight" in self.state else 1.0
 
-    def _neck(self, maps: int) -> Tree:
+    def _neck(self, backbone: Tree) -> Tree:
         levels = self._count(r"backbone\.0\.projector\.stages\.(\d+)\.")
         return dict(
-            in_channels=[self.width] * maps,
+            in_channels=[backbone["arch"]["embed_dims"]] * len(backbone["out_indices"]),
             out_channels=self._shape("backbone.0.projector.stages.0.1.weight")[0],
             scale_factors=[self._scale(level) for level in range(levels)],
             num_blocks=self._count(r"backbone\.0\.projector\.stages\.0\.0\.m\.(\d+)\."),
-            dual=self.dual,
+            dual=_DUAL in self.state,
         )
 
     def _head(self, levels: int) -> Tree:
         classes, width = self._shape("class_embed.weight")
-        groups = self._count(r"transformer\.enc_output\.(\d+)\.")
         start = "transformer.decoder.layers.0."
         heads = int(self.told.get("ca_nheads", width // _CROSS_DIMS))
         places = self._shape(f"{start}kp_cross_attn.attention_weights.bias")[0]
         return dict(
             keypoints_per_class=self.state[_MASK].sum(dim=1).tolist(),
             num_classes=classes,
-            num_queries=self._shape("query_feat.weight")[0] // groups,
-            num_layers=self._count(r"transformer\.decoder\.layers\.(\d+)\."),
+            num_queries=self._shape("query_feat.weight")[0] // self._count(_GROUP),
+            num_layers=self._count(_LAYER),
             embed_dims=width,
             num_heads=int(self.told.get("sa_nheads", width // _SELF_DIMS)),
             num_cross_heads=heads,
@@ -319,45 +281,48 @@ class _Network:
     def tree(self, data: Binding) -> Tree:
         """Config tree."""
         backbone = self._backbone()
-        neck = self._neck(len(backbone["out_indices"]))
+        neck = self._neck(backbone)
         head = self._head(len(neck["scale_factors"]))
         limits = dict(
             num_select=int(self.told.get("num_select", head["num_queries"])),
             trace_alpha=float(self.told.get("postprocess_trace_alpha", 0.2)),
         )
-        side = int(self.told.get("resolution", self.side))
+        side = int(self.told.get("resolution", backbone["img_size"]))
         return tree(data, backbone, neck, head, side=side, limits=limits)
 
 
-def _data(state: Mapping[str, Tensor], told: _Settings, dataset: str | None, path: Path) -> Binding:
+def _data(
+    state: Mapping[str, Tensor], told: Mapping[str, Any], dataset: str | None, path: Path
+) -> Binding:
     """What the keypoints are."""
     owners = _owners(state[_MASK]).tolist()
-    own = [name for name in told.get("class_names") or () if isinstance(name, str)]
     kinds = sorted(set(owners))
+    own = [name for name in told.get("class_names", ()) if isinstance(name, str)]
     # names are those of classes with keypoints, or of all classes
-    names = dict(zip(kinds, own, strict=False)) if len(own) <= len(kinds) else dict(enumerate(own))
-    if len(kinds) == 1:
-        labels = [f"LABEL_{i}" for i in range(len(owners))]
+    names = {kind: f"class_{kind}" for kind in kinds}
+    names |= dict(zip(kinds if len(own) <= len(kinds) else range(len(own)), own, strict=False))
+    pairs: list[tuple[int, int]] = []
+    if len(kinds) > 1:
+        labels = [f"{names[kind]}_{owners[:i].count(kind)}" for i, kind in enumerate(owners)]
     else:
-        labels = [
-            f"{names.get(kind, f'class_{kind}')}_{owners[:i].count(kind)}"
-            for i, kind in enumerate(owners)
-        ]
-    flat = list(told.get("keypoint_flip_pairs") or ())
-    pairs = list(zip(flat[::2], flat[1::2], strict=False)) if len(kinds) == 1 else []
+        labels = [f"LABEL_{i}" for i in range(len(owners))]
+        flat = told.get("keypoint_flip_pairs", ())
+        pairs = list(zip(flat[::2], flat[1::2], strict=False))
     if not all(0 <= point < len(owners) for pair in pairs for point in pair):
         raise CheckpointError(f"{path}: keypoint_flip_pairs {pairs} name others than its keypoints")
     data, _ = bound(labels, (), dataset, experts=False, where=path, pairs=pairs)
     info = data.options.get("metainfo") or {}
-    sigmas = told.get("keypoint_oks_sigmas") or ()
-    if "keypoint_info" in info and len(sigmas) == len(owners):
+    if "keypoint_info" not in info:
+        return data
+    sigmas = told.get("keypoint_oks_sigmas", ())
+    if len(sigmas) == len(owners):
         info["sigmas"] = [float(sigma) for sigma in sigmas]
-    if len(kinds) > 1 and "keypoint_info" in info:
+    if len(kinds) > 1:
         points = [point["name"] for point in info["keypoint_info"].values()]
         info["categories"] = [
             dict(
                 id=kind,
-                name=names.get(kind, f"class_{kind}"),
+                name=names[kind],
                 keypoints=[p for p, owner in zip(points, owners, strict=True) if owner == kind],
             )
             for kind in kinds

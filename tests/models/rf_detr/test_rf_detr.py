@@ -281,11 +281,11 @@ def test_runs_say_that_it_only_predicts():
 
 def test_windows_must_divide_the_picture():
     arch = dict(embed_dims=64, num_layers=2, num_heads=1, feedforward_channels=64)
-    backbone = WindowedVisionTransformer(arch, 96, 12, 2, [1], [1])
+    backbone = WindowedVisionTransformer(arch, img_size=96, out_indices=[1], global_layers=[1])
     with pytest.raises(DataError, match="multiples of 24"):
         backbone(torch.zeros(1, 3, 96, 108))
     with pytest.raises(ConfigError, match="among the 2 layers"):
-        WindowedVisionTransformer(arch, 96, 12, 2, [1], [2])
+        WindowedVisionTransformer(arch, img_size=96, out_indices=[1], global_layers=[2])
 
 
 def test_a_head_without_keypoints_is_refused():

@@ -122,6 +122,7 @@ class EDPoseHead(TransformerHead):
     """
 
     default_init_cfg = LINEAR_INIT
+    instead = "train RTMO or YOLOX-Pose for one-stage pose estimation"
     decoder: Any
 
     def __init__(
@@ -380,19 +381,3 @@ class EDPoseHead(TransformerHead):
             boxes, keypoints, scores = self.data_decoder.decode(*parts)
             preds.append(InstanceData(keypoints=keypoints, keypoint_scores=scores, bboxes=boxes))
         return preds
-
-    def loss(
-        self,
-        feats: Sequence[Tensor],
-        batch_data_samples: Sequence[Any],
-        train_cfg: Mapping[str, Any] = {},
-    ) -> dict[str, Tensor]:
-        """Not there: neither MMPose nor Poise trains ED-Pose.
-
-        Raises:
-            ConfigError: always.
-        """
-        raise ConfigError(
-            "EDPoseHead cannot be trained, its weights are for inference; train RTMO or "
-            "YOLOX-Pose for one-stage pose estimation"
-        )

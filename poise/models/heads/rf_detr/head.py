@@ -25,6 +25,8 @@ __all__ = ["RFDETRHead", "moved_boxes"]
 
 #: numbers that a keypoint's query predicts, see `best_people`
 _NUMBERS = 8
+#: settings of predictions that `best_people` takes
+_LIMITS = ("num_select", "trace_alpha", "score_thr")
 
 
 def moved_boxes(deltas: Tensor, boxes: Tensor) -> Tensor:
@@ -77,6 +79,10 @@ class RFDETRHead(BaseHead):
         ConfigError: no keypoints, or more classes with keypoints than classes.
     """
 
+    instead = (
+        "train it with the package rfdetr, whose checkpoints Poise reads, or train RTMO for "
+        "one-stage pose estimation"
+    )
     keypoint_classes: Tensor
 
     def __init__(
@@ -219,14 +225,11 @@ class RFDETRHead(BaseHead):
             ConfigError: `flip_test`, which the head does not know.
         """
         self.refuse_flip_test(test_cfg)
-        limits = {
-            k: test_cfg[k] for k in ("num_select", "trace_alpha", "score_thr") if k in test_cfg
-        }
+        limits = {name: test_cfg[name] for name in _LIMITS if name in test_cfg}
         several = len(self.keypoint_classes.unique()) > 1
-        outputs = self.forward(feats)
         results = []
-        for i, sample in enumerate(batch_data_samples):
-            logits, boxes, points = (part[i] for part in outputs)
+        outputs = zip(*self.forward(feats), strict=True)
+        for sample, (logits, boxes, points) in zip(batch_data_samples, outputs, strict=True):
             found = best_people(logits, boxes, points, self.keypoint_classes, **limits)
             size = found.boxes.new_tensor(sample.metainfo["input_size"])
             people = InstanceData(
@@ -245,19 +248,3 @@ class RFDETRHead(BaseHead):
                 people.set_field(as_numpy(covariances), "keypoint_covariances")
             results.append(people)
         return results
-
-    def loss(
-        self,
-        feats: Any,
-        batch_data_samples: Sequence[Any],
-        train_cfg: Mapping[str, Any] = {},
-    ) -> dict[str, Tensor]:
-        """Not there: RF-DETR is trained by its own package.
-
-        Raises:
-            ConfigError: always.
-        """
-        raise ConfigError(
-            "RFDETRHead cannot be trained here, only run; train it with the package rfdetr, whose "
-            "checkpoints Poise reads, or train RTMO for one-stage pose estimation"
-        )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torchvision.ops import box_convert
 
 __all__ = ["People", "best_people", "log_mean_trace", "with_doubt"]
 
@@ -98,15 +99,13 @@ def best_people(
     order = scores.argsort(descending=True, stable=True)
     order = order[scores[order] > score_thr]
     points, boxes, own = points[order], boxes[order], own[order]
-    half = boxes[:, 2:] / 2
-    corners = torch.cat((boxes[:, :2] - half, boxes[:, :2] + half), dim=-1)
     found = points[..., 2:4].sigmoid() * own.unsqueeze(-1)
     covariances = _covariances(points[..., 4:7]) * boxes[:, 2:].prod(dim=-1)[:, None, None, None]
     sure = covariances.isfinite().flatten(2).all(dim=-1) & own
     return People(
         scores[order],
         labels[order],
-        corners.clamp(0, 1),
+        box_convert(boxes, "cxcywh", "xyxy").clamp(0, 1),
         points[..., :2],
         found[..., 0],
         found[..., 1],
