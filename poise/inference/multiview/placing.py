@@ -89,9 +89,8 @@ def place_cameras(
         middle = float(np.median(errors[there]))
         # the origin stays, and every camera keeps something
         bad = (errors > max(_BAD_TIMES * middle, _BAD_PIXELS)) & (pairs[:, 1] > 0)
-        if not bad.any() or len(
-            np.unique(pairs[np.setdiff1d(there, np.flatnonzero(bad)), 0])
-        ) < len(lenses):
+        left = np.setdiff1d(there, np.flatnonzero(bad))
+        if not bad.any() or len(np.unique(pairs[left, 0])) < len(lenses):
             break
         for (v, b), error in zip(pairs[bad].tolist(), errors[bad].tolist(), strict=True):
             text = f"error of {error:.2f} px, the others' {middle:.2f}"

@@ -25,13 +25,6 @@ from poise.registry import MODELS
 __all__ = ["HeatmapHead"]
 
 
-#: three deconvolutions and a 1 x 1 convolution: layers unless a config says otherwise
-DECONV_LAYERS: dict[str, Any] = {
-    "deconv_out_channels": (256, 256, 256),
-    "final_layer": {"kernel_size": 1},
-}
-
-
 @MODELS.register_module()
 class HeatmapHead(BaseHead):
     """Deconvolutions, convolutions and a last layer that gives the heatmaps.

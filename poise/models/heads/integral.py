@@ -13,7 +13,7 @@ from poise.models.flip import flip_heatmaps, unflip_coordinates
 from poise.models.heads.base import BaseHead, last_map
 from poise.models.heads.deconv import last_conv
 from poise.models.heads.defaults import COORDINATE_LOSS, DSNT_LOSS, LINEAR_INIT
-from poise.models.heads.heatmap import DECONV_LAYERS, HeatmapHead
+from poise.models.heads.heatmap import HeatmapHead
 from poise.models.heads.targets import coordinate_accuracy, labels, stacked_fields
 from poise.models.progress import Progress
 from poise.models.renames import rename_old_keys
@@ -53,7 +53,13 @@ class IntegralRegressionHead(BaseHead):
     _version = 2
     default_init_cfg = LINEAR_INIT
 
-    @options_of(HeatmapHead, positional=True, without=("out_channels",), **DECONV_LAYERS)
+    @options_of(
+        HeatmapHead,
+        positional=True,
+        without=("out_channels",),
+        deconv_out_channels=(256, 256, 256),
+        final_layer={"kernel_size": 1},
+    )
     def __init__(
         self,
         in_channels: int | Sequence[int],

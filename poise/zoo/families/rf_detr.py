@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from poise.zoo.parts.assembly import Tree
 from poise.zoo.parts.datasets import Binding, binding
 from poise.zoo.parts.pipelines import META_KEYS, eval_loader, validated
@@ -39,7 +37,18 @@ def tree(
         side: of the square that pictures are stretched to, in pixels.
         limits: settings of predictions, see `RFDETRHead.predict`.
     """
-    loader = eval_loader(data.changed(boxes={}).dataset("val", _pipeline([side, side]), "bottomup"))
+    stretch = dict(
+        type="BottomupRandomChoiceResize",
+        scales=[(side, side)],
+        keep_ratio=False,
+        mmpose_faults=False,
+    )
+    pipeline = [
+        dict(type="LoadImage", to_float32=True),
+        stretch,
+        dict(type="PackPoseInputs", meta_keys=META_KEYS),
+    ]
+    loader = eval_loader(data.changed(boxes={}).dataset("val", pipeline, "bottomup"))
     coco = isinstance(data.metric, dict) and data.metric["type"] == "CocoMetric"
     metric = data.evaluator(**(dict(score_mode="bbox", nms_mode="none") if coco else {}))
     return dict(
@@ -56,18 +65,3 @@ def tree(
         val_cfg=dict(),
         test_cfg=dict(),
     )
-
-
-def _pipeline(size: Sequence[int]) -> list[Tree]:
-    """Pictures stretched to a square, without rounding between."""
-    resize = dict(
-        type="BottomupRandomChoiceResize",
-        scales=[tuple(size)],
-        keep_ratio=False,
-        mmpose_faults=False,
-    )
-    return [
-        dict(type="LoadImage", to_float32=True),
-        resize,
-        dict(type="PackPoseInputs", meta_keys=META_KEYS),
-    ]

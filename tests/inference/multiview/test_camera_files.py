@@ -7,7 +7,9 @@ import tomllib
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from poise.cli.main import app
 from poise.errors import DataError, FileMissingError, UnknownNameError
 from poise.geometry import Camera
 from poise.inference.multiview import read_cameras, write_cameras
@@ -284,10 +286,6 @@ def test_a_file_that_is_not_there(tmp_path):
 
 
 def test_lenses_without_places_are_shown(tmp_path):
-    from typer.testing import CliRunner
-
-    from poise.cli.main import app
-
     lens = [[900, 0, 640], [0, 900, 360], [0, 0, 1]]
     write_cameras(tmp_path / "lens.toml", [Camera(n, lens, size=(1280, 720)) for n in "ab"])
     done = CliRunner().invoke(app, ["cameras", "show", str(tmp_path / "lens.toml")])

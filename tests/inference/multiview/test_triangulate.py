@@ -1,13 +1,16 @@
 """Several videos' poses -> poses in metres."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import poise
+from poise.cli.main import app
 from poise.errors import ArgumentError, DataError, FileMissingError, PoiseError, UnknownNameError
 from poise.inference.multiview import triangulate, write_cameras
 from poise.inference.results.reading import read_results
@@ -378,8 +381,6 @@ def test_views_of_other_keypoints_or_rates_are_refused(scenes):
         result.metainfo = {**result.metainfo, "dataset_name": "h36m"}
     with pytest.raises(DataError, match="view-0 has 17 of 'coco', view-1 17 of 'h36m'"):
         triangulate([a, b], cameras)
-    import dataclasses
-
     a, b = seen(scenes, cameras, bodies)
     for result in b:
         result.source = dataclasses.replace(result.source, fps=30.0)
@@ -390,10 +391,6 @@ def test_views_of_other_keypoints_or_rates_are_refused(scenes):
 def test_the_command_writes_files_and_says_what_became_of_the_keypoints(
     scenes, tmp_path, monkeypatch
 ):
-    from typer.testing import CliRunner
-
-    from poise.cli.main import app
-
     monkeypatch.chdir(tmp_path)
     cameras, bodies = scenes.ring(3), scenes.walk(20)
     write_cameras("calib.toml", cameras)
@@ -421,10 +418,6 @@ def test_the_command_writes_files_and_says_what_became_of_the_keypoints(
 
 
 def test_the_command_refuses_before_it_works(scenes, tmp_path, monkeypatch):
-    from typer.testing import CliRunner
-
-    from poise.cli.main import app
-
     monkeypatch.chdir(tmp_path)
     cameras, bodies = scenes.ring(2), scenes.walk(2)
     write_cameras("calib.toml", cameras)
@@ -456,9 +449,6 @@ def test_videos_of_a_poster_give_a_flat_person_in_metres(scenes, drawn, tmp_path
     """The package's own model looks at videos; what it finds lies in the plane of the poster."""
     import av
     import cv2
-    from typer.testing import CliRunner
-
-    from poise.cli.main import app
 
     photo = cv2.imread(str(ROOT / "examples/photos/astronaut.png"))
     monkeypatch.chdir(tmp_path)
@@ -512,8 +502,6 @@ def test_a_name_that_contradicts_the_order_is_refused(scenes):
 
 
 def test_clocks_that_are_uneven_or_drift_are_told(scenes):
-    import dataclasses
-
     cameras, bodies = scenes.ring(2), scenes.walk(60)
     views = seen(scenes, cameras, bodies)
     assert "spaced" not in triangulate(views, cameras).summary.text()
@@ -526,8 +514,6 @@ def test_clocks_that_are_uneven_or_drift_are_told(scenes):
 
 
 def test_a_view_of_which_nothing_can_be_used_is_named(scenes):
-    import dataclasses
-
     cameras, bodies = scenes.ring(2), scenes.walk(3)
     a, b = seen(scenes, cameras, bodies)
     broken = [dataclasses.replace(result, error="broken") for result in b]
@@ -536,8 +522,6 @@ def test_a_view_of_which_nothing_can_be_used_is_named(scenes):
 
 
 def test_a_rate_that_nothing_tells_is_told(scenes):
-    import dataclasses
-
     cameras, bodies = scenes.ring(2), scenes.walk(3)
     views = seen(scenes, cameras, bodies)
     for view in views:
@@ -575,8 +559,6 @@ def test_pictures_of_two_sizes_are_no_view_of_one_camera(scenes, tmp_path):
 
 
 def test_a_camera_of_other_pictures_is_noticed_where_no_size_is_told(scenes, tmp_path):
-    import dataclasses
-
     cameras, bodies = scenes.ring(2), scenes.walk(3)
     for camera in cameras:
         scenes.write_lines(tmp_path / f"{camera.name}.jsonl", scenes.see(camera, bodies))
@@ -590,11 +572,6 @@ def test_a_camera_of_other_pictures_is_noticed_where_no_size_is_told(scenes, tmp
 
 
 def test_a_refusal_names_the_views_that_were_kept(scenes, tmp_path, monkeypatch):
-    from typer.testing import CliRunner
-
-    from poise.cli import options
-    from poise.cli.main import app
-
     cameras, bodies = scenes.ring(2), scenes.walk(30)
     monkeypatch.chdir(tmp_path)
     write_cameras("calib.toml", cameras)
@@ -606,7 +583,7 @@ def test_a_refusal_names_the_views_that_were_kept(scenes, tmp_path, monkeypatch)
             camera = cameras[int(name[3])]
             return scenes.see(camera, np.repeat(bodies[:1], 30, 0), name=name)
 
-    monkeypatch.setattr(options, "open_inferencer", lambda *a, **k: Looks())
+    monkeypatch.setattr("poise.cli.options.open_inferencer", lambda *a, **k: Looks())
     arguments = ["triangulate", "cam0.mp4", "cam1.mp4", "-c", "calib.toml", "--sync"]
     done = CliRunner().invoke(app, arguments)
     text = str(done.exception)
@@ -629,8 +606,6 @@ def test_it_is_told_how_sure_places_are(scenes, views):
 
 
 def test_cameras_that_stand_together_are_said_to_be_unsure(scenes):
-    import dataclasses
-
     first = scenes.ring(1)[0]
     aside = dataclasses.replace(
         first, name="b", translation=first.translation + np.array([0.05, 0, 0])

@@ -11,7 +11,7 @@ from poise.check.keys import check_trains
 from poise.errors import CheckpointError, ConfigError, DataError
 from poise.models.backbones import WindowedVisionTransformer
 from poise.models.heads import RFDETRHead
-from poise.models.heads.rf_detr import best_people
+from poise.models.heads.rf_detr.people import best_people
 from poise.models.weights import convert
 
 from .made import CASES, FOLDER, checkpoint, pixels

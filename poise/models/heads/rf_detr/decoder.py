@@ -23,12 +23,7 @@ _WIDER = 4
 
 
 class _PoseLayer(DecoderLayer):
-    """A layer of people, then one of each person and its keypoints.
-
-    Args:
-        embed_dims, num_heads, feedforward_channels: C, heads of self-attention, channels inside.
-        cross: heads, levels and points of the attention to maps.
-    """
+    """A layer of people, then one of each person and its keypoints; see `RFDETRDecoder`."""
 
     def __init__(
         self, embed_dims: int, num_heads: int, feedforward_channels: int, cross: Mapping[str, int]
@@ -97,25 +92,14 @@ class RFDETRDecoder(BaseModule):
         num_keypoints: K, of all classes.
         num_layers: layers.
         embed_dims: C.
-        num_heads: heads of self-attention.
-        feedforward_channels: channels inside the feed-forward of people.
-        cross: heads, levels and points of the attention to maps.
+        **layer: of each layer: heads of self-attention `num_heads`, channels inside the
+            feed-forward of people `feedforward_channels`; `cross`, the heads, levels and points of
+            the attention to maps.
     """
 
-    def __init__(
-        self,
-        num_keypoints: int,
-        num_layers: int,
-        embed_dims: int,
-        num_heads: int,
-        feedforward_channels: int,
-        cross: Mapping[str, int],
-    ) -> None:
+    def __init__(self, num_keypoints: int, num_layers: int, embed_dims: int, **layer: Any) -> None:
         super().__init__()
-        self.layers = ModuleList(
-            _PoseLayer(embed_dims, num_heads, feedforward_channels, cross)
-            for _ in range(num_layers)
-        )
+        self.layers = ModuleList(_PoseLayer(embed_dims, **layer) for _ in range(num_layers))
         self.norm = nn.LayerNorm(embed_dims)
         self.ref_point_head = MLP(2 * embed_dims, embed_dims, embed_dims, 2)
         self.keypoint_pos_embed = nn.Parameter(torch.randn(num_keypoints, embed_dims))

@@ -119,8 +119,8 @@ class RFDETRHead(BaseHead):
             len(owners),
             num_layers,
             embed_dims,
-            num_heads,
-            feedforward_channels,
+            num_heads=num_heads,
+            feedforward_channels=feedforward_channels,
             cross=dict(num_heads=num_cross_heads, num_levels=num_levels, num_points=num_points),
         )
         self.bbox_embed = MLP(embed_dims, embed_dims, 4, 3)
