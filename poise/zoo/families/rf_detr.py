@@ -37,15 +37,15 @@ def tree(
         side: of the square that pictures are stretched to, in pixels.
         limits: settings of predictions, see `RFDETRHead.predict`.
     """
-    stretch = dict(
-        type="BottomupRandomChoiceResize",
-        scales=[(side, side)],
-        keep_ratio=False,
-        mmpose_faults=False,
-    )
-    pipeline = [
+    # without rounding between
+    pipeline: list[Tree] = [
         dict(type="LoadImage", to_float32=True),
-        stretch,
+        dict(
+            type="BottomupRandomChoiceResize",
+            scales=[(side, side)],
+            keep_ratio=False,
+            mmpose_faults=False,
+        ),
         dict(type="PackPoseInputs", meta_keys=META_KEYS),
     ]
     loader = eval_loader(data.changed(boxes={}).dataset("val", pipeline, "bottomup"))
