@@ -14,6 +14,10 @@ from poise.errors import ArgumentError, ConfigError, DataError
 from poise.layers.rtmcc_block import RTMCCBlock
 from poise.models.assigners import PoseSimOTAAssigner
 from poise.models.backbones import TCN, CSPNeXt, HRFormer, RegNet, ResNet
+from poise.models.backbones.base import KAIMING_INIT, start_of
+from poise.models.backbones.hrformer import LocalWindowSelfAttention
+from poise.models.backbones.pvt import SpatialReductionAttention
+from poise.models.backbones.swin import ShiftWindowMSA
 from poise.models.estimators import TopdownPoseEstimator
 from poise.models.heads import (
     CIDHead,
@@ -28,6 +32,7 @@ from poise.models.heads import (
 )
 from poise.models.heads.dense import on_each
 from poise.models.necks import MoveNetFPN
+from poise.models.preprocessors import DetDataPreprocessor
 
 K = 5
 GAU = {"hidden_dims": 16, "s": 8, "expansion_factor": 2, "dropout_rate": 0.0, "drop_path": 0.0,
@@ -186,6 +191,14 @@ SIGNATURES = {
     CSPNeXt: "arch deepen_factor widen_factor out_indices frozen_stages use_depthwise "
     "expand_ratio arch_ovewrite spp_kernel_sizes channel_attention conv_cfg norm_cfg act_cfg "
     "norm_eval init_cfg",
+    ShiftWindowMSA: "embed_dims num_heads window_size shift_size qkv_bias qk_scale "
+    "attn_drop_rate proj_drop_rate dropout_layer init_cfg",
+    LocalWindowSelfAttention: "embed_dims num_heads window_size qkv_bias qk_scale attn_drop_rate "
+    "proj_drop_rate with_rpe with_pad_mask init_cfg",
+    SpatialReductionAttention: "embed_dims num_heads attn_drop proj_drop dropout_layer "
+    "batch_first qkv_bias norm_cfg sr_ratio init_cfg",
+    DetDataPreprocessor: "mean std pad_size_divisor pad_value pad_mask mask_pad_value pad_seg "
+    "seg_pad_value bgr_to_rgb rgb_to_bgr boxtype2tensor non_blocking batch_augments",
     PoseSimOTAAssigner: "center_radius candidate_topk iou_weight cls_weight oks_weight vis_weight "
     "iou_calculator oks_calculator",
 }
@@ -199,3 +212,15 @@ def test_constructors_that_pass_options_on_take_mmposes_arguments_in_its_order(c
 def test_what_a_family_sets_itself_is_no_option_of_it():
     with pytest.raises(ArgumentError, match="RegNet does not take the argument 'depth'"):
         RegNet("regnetx_400mf", depth=50)
+
+
+def test_an_empty_init_cfg_leaves_weights_as_torch_draws_them():
+    assert start_of([], None) == [] and start_of([], "a.pth") == []
+    assert start_of(None, None) == KAIMING_INIT
+    assert start_of(None, "a.pth") == {"type": "Pretrained", "checkpoint": "a.pth"}
+
+
+def test_arguments_by_place_mean_what_they_mean_in_mmpose():
+    windows = ShiftWindowMSA(8, 2, 4, 1, False, 0.5, 0.1, 0.2)
+    assert windows.w_msa.qkv.bias is None and windows.w_msa.scale == 0.5
+    assert SpatialReductionAttention(8, 2, 0.1, 0.2, None, True, False).proj_drop.p == 0.2

@@ -596,6 +596,9 @@ def test_settings_of_the_wrapper_reach_the_strategy(make_config):
     wrapper = {"type": "MMDistributedDataParallel", "find_unused_parameters": True}
     assert strategy(model_wrapper_cfg=wrapper)._ddp_kwargs["find_unused_parameters"]
     assert not strategy(model_wrapper_cfg={})._ddp_kwargs["find_unused_parameters"]
+    # as in MMEngine: torch's default where a wrapper is configured, else none
+    assert strategy(model_wrapper_cfg=wrapper)._ddp_kwargs["broadcast_buffers"]
+    assert not strategy()._ddp_kwargs["broadcast_buffers"]
     with pytest.raises(ConfigError, match="--strategy fsdp"):
         strategy(model_wrapper_cfg={"type": "MMFullyShardedDataParallel"})
 

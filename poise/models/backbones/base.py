@@ -232,7 +232,7 @@ def is_pretrained(module: nn.Module) -> bool:
 def start_of(init_cfg: Any, pretrained: str | None) -> Any:
     """`init_cfg`; else the file that MMDetection's `pretrained` names; else He's values."""
     file = {"type": "Pretrained", "checkpoint": pretrained}
-    return init_cfg or (file if pretrained else KAIMING_INIT)
+    return (file if pretrained else KAIMING_INIT) if init_cfg is None else init_cfg
 
 
 def check_entries(

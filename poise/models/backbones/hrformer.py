@@ -46,11 +46,13 @@ class LocalWindowSelfAttention(BaseModule):
         **attention: further arguments of `WindowMSA`.
     """
 
+    @options_of(WindowMSA, positional=True)
     def __init__(
         self,
         embed_dims: int,
         num_heads: int,
         window_size: int | Sequence[int],
+        *,
         with_pad_mask: bool = False,
         init_cfg: Any = None,
         **attention: Any,

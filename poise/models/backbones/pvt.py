@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from poise._options import options_of
 from poise.layers import (
     BaseModule,
     Conv2d,
@@ -98,16 +99,19 @@ class SpatialReductionAttention(MultiheadAttention):
         **options: further arguments of `MultiheadAttention`.
     """
 
+    @options_of(MultiheadAttention, positional=True, batch_first=True, dropout_layer=None)
     def __init__(
         self,
         embed_dims: int,
         num_heads: int,
+        *,
         qkv_bias: bool = True,
         norm_cfg: Config = {"type": "LN"},  # noqa: B006 (never changed)
         sr_ratio: int = 1,
+        init_cfg: Any = None,
         **options: Any,
     ) -> None:
-        super().__init__(embed_dims, num_heads, batch_first=True, bias=qkv_bias, **options)
+        super().__init__(embed_dims, num_heads, init_cfg=init_cfg, bias=qkv_bias, **options)
         self.sr_ratio = sr_ratio
         if sr_ratio > 1:
             self.sr = Conv2d(embed_dims, embed_dims, sr_ratio, stride=sr_ratio)
@@ -156,12 +160,12 @@ class PVTEncoderLayer(BaseModule):
         self.attn = SpatialReductionAttention(
             embed_dims,
             num_heads,
-            qkv_bias,
-            norm_cfg,
-            sr_ratio,
-            attn_drop=attn_drop_rate,
-            proj_drop=drop_rate,
-            dropout_layer=drop_path,
+            attn_drop_rate,
+            drop_rate,
+            drop_path,
+            qkv_bias=qkv_bias,
+            norm_cfg=norm_cfg,
+            sr_ratio=sr_ratio,
         )
         self.norm2 = build_norm_layer(norm_cfg, embed_dims)[1]
         self.ffn = MixFFN(

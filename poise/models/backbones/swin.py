@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from poise._options import options_of
 from poise.errors import ConfigError
 from poise.layers import BaseModule, build_dropout, build_norm_layer, trunc_normal_
 from poise.layers.drop import drop_path_rates
@@ -58,12 +59,14 @@ class ShiftWindowMSA(BaseModule):
         ConfigError: a shift of a window or more.
     """
 
+    @options_of(WindowMSA, positional=True, without=("with_rpe",))
     def __init__(
         self,
         embed_dims: int,
         num_heads: int,
         window_size: int,
         shift_size: int = 0,
+        *,
         dropout_layer: Config = {"type": "DropPath", "drop_prob": 0.0},  # noqa: B006
         init_cfg: Any = None,
         **attention: Any,
@@ -133,11 +136,11 @@ class SwinBlock(BaseModule):
             num_heads,
             window_size,
             window_size // 2 if shift else 0,
-            drop_path,
-            qkv_bias=qkv_bias,
-            qk_scale=qk_scale,
-            attn_drop_rate=attn_drop_rate,
-            proj_drop_rate=drop_rate,
+            qkv_bias,
+            qk_scale,
+            attn_drop_rate,
+            drop_rate,
+            dropout_layer=drop_path,
         )
         self.norm2 = build_norm_layer(norm_cfg, embed_dims)[1]
         self.ffn = FFN(

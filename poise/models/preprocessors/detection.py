@@ -33,9 +33,11 @@ class DetDataPreprocessor(PoseDataPreprocessor):
         mask_pad_value: int = 0,
         pad_seg: bool = False,
         seg_pad_value: int = 255,
-        *,
+        bgr_to_rgb: bool = False,
+        rgb_to_bgr: bool = False,
         boxtype2tensor: bool = True,
         **options: Any,
     ) -> None:
         options |= {"pad_size_divisor": pad_size_divisor, "pad_value": pad_value}
+        options |= {"bgr_to_rgb": bgr_to_rgb, "rgb_to_bgr": rgb_to_bgr}
         super().__init__(mean=mean, std=std, **options)

@@ -131,7 +131,8 @@ def _strategy(runner: Any) -> Any:
         )
     # MMEngine's own, which torch does not know
     wrapper.pop("detect_anomalous_params", None)
-    settings = {"find_unused_parameters": unused, "broadcast_buffers": False, **wrapper}
+    # MMEngine's default without a wrapper's settings, and torch's with them
+    settings = {"find_unused_parameters": unused, "broadcast_buffers": bool(wrapper), **wrapper}
     return DDPStrategy(**settings, **processes)
 
 
