@@ -215,12 +215,14 @@ def test_what_a_family_sets_itself_is_no_option_of_it():
 
 
 def test_an_empty_init_cfg_leaves_weights_as_torch_draws_them():
-    assert start_of([], None) == [] and start_of([], "a.pth") == []
+    assert start_of([], None) == []
+    assert start_of([], "a.pth") == []
     assert start_of(None, None) == KAIMING_INIT
     assert start_of(None, "a.pth") == {"type": "Pretrained", "checkpoint": "a.pth"}
 
 
 def test_arguments_by_place_mean_what_they_mean_in_mmpose():
     windows = ShiftWindowMSA(8, 2, 4, 1, False, 0.5, 0.1, 0.2)
-    assert windows.w_msa.qkv.bias is None and windows.w_msa.scale == 0.5
+    assert windows.w_msa.qkv.bias is None
+    assert windows.w_msa.scale == 0.5
     assert SpatialReductionAttention(8, 2, 0.1, 0.2, None, True, False).proj_drop.p == 0.2
