@@ -160,9 +160,9 @@ class PVTEncoderLayer(BaseModule):
         self.attn = SpatialReductionAttention(
             embed_dims,
             num_heads,
-            attn_drop_rate,
-            drop_rate,
-            drop_path,
+            attn_drop=attn_drop_rate,
+            proj_drop=drop_rate,
+            dropout_layer=drop_path,
             qkv_bias=qkv_bias,
             norm_cfg=norm_cfg,
             sr_ratio=sr_ratio,

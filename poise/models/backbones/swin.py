@@ -136,11 +136,11 @@ class SwinBlock(BaseModule):
             num_heads,
             window_size,
             window_size // 2 if shift else 0,
-            qkv_bias,
-            qk_scale,
-            attn_drop_rate,
-            drop_rate,
             dropout_layer=drop_path,
+            qkv_bias=qkv_bias,
+            qk_scale=qk_scale,
+            attn_drop_rate=attn_drop_rate,
+            proj_drop_rate=drop_rate,
         )
         self.norm2 = build_norm_layer(norm_cfg, embed_dims)[1]
         self.ffn = FFN(
