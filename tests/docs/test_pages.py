@@ -126,13 +126,46 @@ def test_the_tutorial_on_own_parts_builds_its_model(
     monkeypatch.syspath_prepend(str(tmp_path))
     page = (DOCS / "tutorials/your-own-parts.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 6
     for block in blocks:
         name = re.match(r"# (\w+\.py)\n", block)
         if name:
             (tmp_path / name[1]).write_text(block)
         else:
             exec(compile(block, "docs/tutorials/your-own-parts.md", "exec"), {})
+
+    import torch
+
+    from poise import build_model
+
+    loss = build_model("my_loss_config.py").head.loss_module
+    assert type(loss).__name__ == "HuberHeatmapLoss"
+    assert loss.delta == 0.2
+    one, other = torch.zeros(2, 17, 4, 4), torch.ones(2, 17, 4, 4)
+    weights = torch.zeros(2, 17)
+    weights[0] = 1
+    assert loss(one, other, weights).item() == pytest.approx(0.5 * 0.2 * (1 - 0.1))
+
+
+def test_the_page_on_distillation_has_a_config_that_builds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from poise import build_model, load_config
+
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "how-to/distil-a-model.md").read_text()
+    (block,) = re.findall(r"```python\n# distil.py\n(.*?)```", page, re.S)
+    (tmp_path / "distil.py").write_text(block)
+    for name in set(re.findall(r'"(runs/\w+/rtmpose.*?\.py)"', block)):
+        (tmp_path / name).parent.mkdir(parents=True)
+        base = f"mmpose::body_2d_keypoint/rtmpose/coco/{Path(name).name}"
+        (tmp_path / name).write_text(f'_base_ = "{base}"\n')
+    assert load_config("distil.py").train_dataloader.dataset.type == "CocoDataset"
+    model = build_model("distil.py")
+    assert set(model.distill_losses) == {"loss_fea", "loss_logit"}
+    channels = model.distill_losses["loss_fea"].align
+    assert channels.in_channels == model.student.head.in_channels
+    assert channels.out_channels == model.teacher.head.in_channels
 
 
 def test_the_page_on_several_cameras_has_an_example_that_runs(
