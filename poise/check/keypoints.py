@@ -144,9 +144,10 @@ def _swaps(
     pairs, alone = other_sides(names)
     told = f"left and right: {counted(len(pairs) // 2, 'pair')} guessed from the names"
     if pairs:
-        told += f" ({', '.join(f'{a}/{b}' for a, b in list(pairs.items())[:6:2])} ...)"
+        told += f" ({shortened([f'{a}/{b}' for a, b in list(pairs.items())[::2]], 3)})"
     if alone:
-        told += f"; {', '.join(alone[:3])} ... have no other side"
+        have = "has" if len(alone) == 1 else "have"
+        told += f"; {shortened(alone, 3)} {have} no other side"
     if alone or not pairs:
         told += "; pictures are therefore not mirrored"
     return pairs, bool(pairs) and not alone, [told]

@@ -383,6 +383,10 @@ class TestOfFiles:
         assert "left out: 1 person that was to be left out: 4" in done.output
         ids = [row["id"] for row in json.loads(clean.read_text())["annotations"]]
         assert ids == [n for n in range(60) if n != 4]
+        leave_out = ["convert", str(source), "-o", str(clean), "--without", str(out)]
+        done = run(app, [*leave_out, "--without-least", "1", "--force"])
+        assert f"nobody was left out: {out} doubts nobody of {source} by 1 or more" in done.output
+        assert len(json.loads(clean.read_text())["annotations"]) == 60
         with pytest.raises(DataError, match="is no file of poise data audit --out"):
             doubtful_ids(source, 0.5)
         (tmp_path / "file").write_text("")

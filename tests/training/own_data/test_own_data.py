@@ -131,7 +131,7 @@ class TestKeypoints:
         assert [points[i]["swap"] for i in range(4)] == ["", "right_ear", "left_ear", ""]
         assert found.metainfo["skeleton_info"][0]["link"] == ("nose", "left_ear")
         assert found.mirrored
-        assert "1 pair guessed from the names (left_ear/right_ear" in found.said[1]
+        assert "1 pair guessed from the names (left_ear/right_ear)" in found.said[1]
 
     @pytest.mark.parametrize(
         "names",
