@@ -146,7 +146,8 @@ def convert(
         sys.stdout.write(f"{sentence}\n")
     if without is not None and not found.lost["people that were to be left out"]:
         sys.stdout.write(
-            f"nobody was left out: {without} doubts nobody of {source} by {without_least:g} or more\n"
+            f"nobody was left out: {without} doubts nobody of {source} "
+            f"by {without_least:g} or more\n"
         )
     for reason, count in found.lost.items():
         if count:
