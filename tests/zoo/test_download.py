@@ -1,6 +1,7 @@
 """Downloads of weights against a real server on this machine, with the faults that servers have."""
 
 import contextlib
+import errno
 import hashlib
 import http.server
 import json
@@ -351,6 +352,22 @@ class TestProcesses:
         subprocess.run([sys.executable, "-c", code, str(tmp_path / f"{NAME}.lock")], check=False)
         assert fetch(f"{server.address}/{NAME}", tmp_path).read_bytes() == CONTENT
         assert names(tmp_path) == [NAME]
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="flock is POSIX")
+    def test_file_systems_without_locks_are_worked_with_or_told(
+        self, server, tmp_path, monkeypatch
+    ):
+        def fail(*args):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr("fcntl.flock", fail)
+        number = errno.ENOLCK
+        with pytest.raises(CheckpointError, match=r"No locks available.*`poise zoo download --out"):
+            fetch(f"{server.address}/{NAME}", tmp_path / "other")
+        number = errno.ENOSYS
+        with pytest.warns(UserWarning, match="flock not supported"):
+            assert fetch(f"{server.address}/{NAME}", tmp_path / "this").read_bytes() == CONTENT
+        assert names(tmp_path / "this") == [NAME]
 
     def test_who_waits_is_told_for_what(self, server, tmp_path, caplog):
         found = []

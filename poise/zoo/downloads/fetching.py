@@ -106,18 +106,23 @@ def _bring(job: Download) -> None:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        _LOG.warning("waiting for another process, which downloads %s", job.path.name)
-    with lock:
-        try:
-            if job.path.is_file():
-                return
-            _LOG.info("downloading %s to %s", job.addresses[0], job.path)
-            if job.run():
-                return
-        finally:
-            # while it is held, so that nobody else's goes; Windows keeps it while it is open
-            with suppress(PermissionError):
-                Path(lock.lock_file).unlink()
+        _LOG.warning(
+            "waiting for another process, which downloads %s and holds %s",
+            job.path.name,
+            lock.lock_file,
+        )
+        lock.acquire()
+    try:
+        if job.path.is_file():
+            return
+        _LOG.info("downloading %s to %s", job.addresses[0], job.path)
+        if job.run():
+            return
+    finally:
+        # while it is held, so that nobody else's goes; Windows keeps it while it is open
+        with suppress(PermissionError):
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
     tried = "\n".join(f"  {failure.address}: {failure.reason}" for failure in job.failures)
     raise CheckpointError(f"could not download {job.path.name}:\n{tried}\n{_by_hand(job)}")
 
