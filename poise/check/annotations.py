@@ -6,7 +6,6 @@ kinds of faults, each with how many and which.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from poise._words import counted, numbered, shortened
-from poise.check.files import check_forms
+from poise.check.files import check_forms, folders_in
 from poise.datasets.coco_file import read_json
 from poise.datasets.instances import InstanceRule
 from poise.datasets.paths import join_path, picture_folder
@@ -117,8 +116,7 @@ class AnnotationFile:
     def _remedy_of_folder(self) -> str:
         """What to write where no picture is in the folder: another one near, if they are there."""
         homes = Path(self.path).absolute().parents[:2]
-        below = (sorted(p for p in home.iterdir() if p.is_dir())[:MOST_FOLDERS] for home in homes)
-        folders = [*homes, *itertools.chain.from_iterable(below)]
+        folders = [*homes, *(f for home in homes for f in folders_in(home)[:MOST_FOLDERS])]
         names = [str(row["file_name"]) for row in self.images if row.get("file_name")][:MOST_NAMES]
         folder, found = picture_folder(names, folders)
         if found and all(place == name for name, place in found.items()):
@@ -207,10 +205,7 @@ class AnnotationFile:
             )
             return
         if without:
-            yield Fault(
-                numbered(without, "annotations that have no `keypoints`"),
-                grave=False,
-            )
+            yield Fault(numbered(without, "annotations that have no `keypoints`"), grave=False)
         lengths = Counter(len(a["keypoints"]) for a in labelled)
         if not lengths:
             return

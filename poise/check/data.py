@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from poise.check.context import (
     metrics_of,
     own_format,
 )
+from poise.check.files import folders_in
 from poise.check.records import check_data
 from poise.check.report import Finding, Level
 from poise.datasets.loader import build_dataset
@@ -118,9 +118,7 @@ def _missing(context: Context, source: _Source) -> Finding:
 
 def _namesake(file: Path, near: Path) -> Path | None:
     """A file of the same name in a folder, or in one right below it."""
-    folders = [near]
-    with suppress(OSError):
-        folders += sorted(entry for entry in near.iterdir() if entry.is_dir())
+    folders = [near, *folders_in(near)]
     return next((f / file.name for f in folders if is_file(f / file.name)), None)
 
 

@@ -15,6 +15,7 @@ from poise.errors import DataError
 __all__ = [
     "check_annotations",
     "check_forms",
+    "folders_in",
     "read_annotations",
     "write_annotations",
     "write_text",
@@ -71,6 +72,14 @@ def read_annotations(path: Path) -> dict[str, Any]:
 def _read(path: Path, place: Path, changed: int, size: int) -> dict[str, Any]:
     """Content of a file; the other arguments say when it is another one."""
     return check_annotations(read_json(str(path), owner="The annotation file"), path)
+
+
+def folders_in(home: Path) -> list[Path]:
+    """Folders right below one, sorted; none where it may not be looked into."""
+    try:
+        return sorted(entry for entry in home.iterdir() if entry.is_dir())
+    except OSError:
+        return []
 
 
 def check_annotations(content: Any, path: Path) -> dict[str, Any]:

@@ -55,3 +55,16 @@ def test_what_is_no_list_or_number_is_named(tmp_path, place, value, text):
         AnnotationFile(str(file), InstanceRule(), None, "")
     with pytest.raises(DataError, match=text):
         describe_keypoints(file)
+
+
+def test_pictures_are_not_looked_for_where_nobody_may_look(tmp_path, monkeypatch):
+    def refuse(_):
+        raise PermissionError("not yours")
+
+    file = tmp_path / "own.json"
+    person = {"id": 1, "image_id": 1, "bbox": [1, 1, 5, 5], "keypoints": [1, 2, 2]}
+    image = {"id": 1, "file_name": "a.png"}
+    file.write_text(json.dumps({"images": [image], "annotations": [person]}))
+    monkeypatch.setattr("pathlib.Path.iterdir", refuse)
+    (fault,) = AnnotationFile(str(file), InstanceRule(), None, str(tmp_path)).faults()
+    assert fault.fix == "correct data_root, or data_prefix=dict(img=FOLDER)"
