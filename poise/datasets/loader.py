@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Subset
 
 from poise.config import where
 from poise.datasets import collate
@@ -94,7 +94,7 @@ def build_dataloader(
     batches = settings.pop("num_batch_per_epoch", None)
     if batches is not None:
         each = settings.get("batch_size", 1) * rank_and_world_size()[1]
-        dataset = _First(dataset, batches * each)
+        dataset = _First(dataset, range(min(batches * each, len(dataset))))
     sampler = _sampler(settings.pop("sampler", None), dataset, None if diff_rank_seed else seed)
     batch_sampler = settings.pop("batch_sampler", None)
     if isinstance(batch_sampler, Mapping):
@@ -126,18 +126,8 @@ def build_dataloader(
         raise ConfigError(f"a dataloader has a setting that torch cannot use: {error}") from error
 
 
-class _First(Dataset[Any]):
+class _First(Subset[Any]):
     """The first samples of a data set, with whatever else it knows."""
-
-    def __init__(self, dataset: Any, count: int) -> None:
-        self.dataset = dataset
-        self.count = min(count, len(dataset))
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> Any:
-        return self.dataset[index]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "dataset":

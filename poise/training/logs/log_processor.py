@@ -16,8 +16,8 @@ __all__ = ["LogProcessor"]
 _LEADING = ("base_lr", "lr", "time", "data_time", "grad_norm")
 #: What `window_size` may be beside a number.
 _WINDOWS = ("epoch", "global")
-_FORMATS = dict.fromkeys(("base_lr", "lr"), "{:.4e}") | {"memory": "{}"}
-_FORMATS |= dict.fromkeys(("time", "data_time"), "{:.4f}")
+_RATE, _SECONDS = "{:.4e}", "{:.4f}"
+_FORMATS = {"base_lr": _RATE, "lr": _RATE, "time": _SECONDS, "data_time": _SECONDS, "memory": "{}"}
 
 
 @LOG_PROCESSORS.register_module(scope="mmengine")
