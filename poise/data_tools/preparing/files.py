@@ -12,7 +12,7 @@ import cv2
 
 from poise._arrays import Array
 from poise._files import whole_file
-from poise._words import shortened
+from poise._words import counted, shortened
 from poise.data_tools.preparing.report import Prepared
 from poise.errors import DataError, FileMissingError
 from poise.visualization.files import write_picture
@@ -85,11 +85,13 @@ def link_folder(source: Path, target: Path, report: Prepared) -> None:
         report.said.append(f"configs look for the pictures in {target}: it is a link to {source}")
 
 
-def write_frames(video: Path, folder: Path, names: Sequence[str], *, every: int = 1) -> int:
+def write_frames(
+    video: Path, folder: Path, names: Sequence[str], report: Prepared, where: str, *, every: int = 1
+) -> int:
     """Write every n-th frame of a video as a picture, unless it is there; stops after the names.
 
     Returns:
-        how many of the names the video has a frame for.
+        how many of the names the video has a frame for; fewer than all are reported.
     """
     count = 0
     frames = itertools.islice(video_frames(video), 0, None, every)
@@ -97,6 +99,9 @@ def write_frames(video: Path, folder: Path, names: Sequence[str], *, every: int 
         if not (folder / name).is_file():
             write_picture(image, folder / name, order="bgr")
         count += 1
+    if count < len(names):
+        missing = counted(len(names) - count, "frame")
+        report.drop("sequences whose videos end early", f"{where} ({missing})")
     return count
 
 

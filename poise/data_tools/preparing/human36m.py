@@ -200,14 +200,10 @@ def _add(
     flat, solid = flat[::every], solid[::every] * _MM
     base = f"{subject}_{sequence.replace(' ', '_')}"
     names = [f"{subject}/{base}/{base}_{every * n + 1:06d}.jpg" for n in range(len(flat))]
-    count = write_frames(video, images, names, every=every)
-    if count < len(names):
-        missing = counted(len(names) - count, "frame")
-        report.drop("sequences whose videos end early", f"{subject} {sequence} ({missing})")
+    count = write_frames(video, images, names, report, f"{subject} {sequence}", every=every)
     if count:
-        frames.add(
-            names[:count], *(np.insert(p[:count], p.shape[2], 1, axis=2) for p in (flat, solid))
-        )
+        points = (np.insert(p[:count], p.shape[2], 1, axis=2) for p in (flat, solid))
+        frames.add(names[:count], *points)
 
 
 def _poses(path: Path, axes: int, report: Prepared) -> Array | None:

@@ -11,11 +11,7 @@ import numpy as np
 from poise._arrays import Array
 from poise._words import counted
 from poise.data_tools.formats.hdf_tables import import_h5py
-from poise.data_tools.preparing.files import (
-    link_file,
-    part_of,
-    write_frames,
-)
+from poise.data_tools.preparing.files import link_file, part_of, write_frames
 from poise.data_tools.preparing.mocap import Frames, write_arrays, write_pickle, write_stats
 from poise.data_tools.preparing.report import Prepared
 from poise.datasets.safe_pickle import read_mat
@@ -69,10 +65,7 @@ def _training(folder: Path, out: Path, report: Prepared) -> None:
             cameras[prefix] = {**calibration[camera], "name": f"train_cam_{camera}"}
             names = [f"{prefix}_{n + 1:06d}.jpg" for n in range(len(flat[camera]))]
             video = place / "imageSequence" / f"video_{camera}.avi"
-            found = write_frames(video, out / "images", names)
-            if found < len(names):
-                missing = counted(len(names) - found, "frame")
-                report.drop("sequences whose videos end early", f"{prefix} ({missing})")
+            found = write_frames(video, out / "images", names, report, prefix)
             if found:
                 _add(frames, names[:found], flat[camera][:found], solid[camera][:found])
     if not len(frames):
