@@ -36,8 +36,10 @@ def download(
     addresses = [_address(name) for name in names]
     for name, address in zip(names, addresses, strict=True):
         try:
-            here = isinstance(address, Path)
-            found = _kept(address, folder) if here else _fetched(str(address), folder)
+            if isinstance(address, Path):
+                found = _kept(address, folder)
+            else:
+                found = _fetched(address, folder)
         except PoiseError as error:
             failed += 1
             sys.stderr.write(f"error: {name}: {error}\n")
@@ -47,13 +49,12 @@ def download(
         raise typer.Exit(1)
 
 
-def _kept(file: str | Path, folder: Path | None) -> Path:
+def _kept(file: Path, folder: Path | None) -> Path:
     """A file that is on this machine, copied to where it is wanted.
 
     Raises:
         DataError: the folder cannot be written to.
     """
-    file = Path(file)
     if folder is None:
         return file
     path = folder / file.name

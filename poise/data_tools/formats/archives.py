@@ -7,7 +7,7 @@ import stat
 import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from poise._files import BROKEN_ZIP
+from poise._files import BROKEN_ZIP, files_below
 from poise._words import counted
 from poise.data_tools.formats.reading import PICTURES
 from poise.errors import DataError
@@ -95,13 +95,14 @@ def _members(archive: zipfile.ZipFile, path: Path) -> list[tuple[zipfile.ZipInfo
 def _check_alone(
     members: list[tuple[zipfile.ZipInfo, PurePosixPath]], path: Path, into: Path
 ) -> None:
-    """Raise DataError where a folder has files that the archive has not: all would be read."""
+    """Raise DataError where a folder has labels that the archive has not: all would be read."""
     own = {into / name for _, name in members}
-    other = next((f for f in into.rglob("*") if f.is_file() and f not in own), None)
+    there = files_below(into) if into.is_dir() else ()
+    other = next((f for f in there if f.suffix.lower() in _WANTED and f not in own), None)
     if other is not None:
         raise DataError(
             f"{into} has {other.relative_to(into)}, which {path} has not: labels of both would be "
-            "read together; remove that folder, or choose another --out"
+            "read together; move it away, or choose another --out"
         )
 
 

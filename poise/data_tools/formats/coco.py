@@ -97,6 +97,7 @@ def _take(found: Annotations, content: dict[str, Any], listed: set[Any], path: P
     names: dict[Any, str] = {}
     for image in content["images"]:
         if image["id"] not in names:
+            names[image["id"]] = image["file_name"]
             found.images.append(image)
         elif names[image["id"]] != image["file_name"]:
             raise DataError(
@@ -105,7 +106,6 @@ def _take(found: Annotations, content: dict[str, Any], listed: set[Any], path: P
             )
         else:
             found.drop("pictures that are listed twice", image["file_name"])
-        names.setdefault(image["id"], image["file_name"])
     for person in content["annotations"]:
         if person.get("category_id") in listed:
             found.people.append(person)

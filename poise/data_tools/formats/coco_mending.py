@@ -149,8 +149,9 @@ def _number(people: list[dict[str, Any]], did: Counter[str]) -> None:
     used: set[Any] = set()
     for person in people:
         number = person.get("id")
-        if number is None or (isinstance(number, int | float | str) and number in used):
-            person["id"] = next(following)
-            did["ids of annotations" + ", for those that came twice" * (number is not None)] += 1
-        elif isinstance(number, int | float | str):
+        given = isinstance(number, int | float | str)
+        if given and number not in used:
             used.add(number)
+        elif given or number is None:
+            person["id"] = next(following)
+            did[f"ids of annotations{', for those that came twice' if given else ''}"] += 1

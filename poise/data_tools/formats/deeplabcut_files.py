@@ -163,11 +163,13 @@ def _name(person: Shown) -> str | None:
 def _by_name(people: Sequence[Shown], individuals: Sequence[str]) -> dict[str, Shown]:
     """Who is who in a picture; who has the name of another one there has none."""
     found: dict[str, Shown] = {}
-    nameless = [
-        p
-        for p in people
-        if (n := _name(p)) not in individuals or found.setdefault(str(n), p) is not p
-    ]
+    nameless = []
+    for person in people:
+        name = _name(person)
+        if name is None or name not in individuals or name in found:
+            nameless.append(person)
+        else:
+            found[name] = person
     free = (name for name in individuals if name not in found)
     return found | dict(zip(free, nameless, strict=False))
 

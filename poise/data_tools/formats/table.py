@@ -287,7 +287,7 @@ def convert_annotations(
             )
         found = found.converted(to_schema, derived=derived)
     form = _form_to_write(out, form)
-    _check_apart(path, added, out, form, replace=replace)
+    _keep_source(path, added, out, form, replace=replace)
     made, home = FORMS[form].make is not None, out.parent if out.suffix else out
     own = path if path.is_dir() else path.parent
     if made or added or own.resolve() != home.resolve():
@@ -300,7 +300,7 @@ def convert_annotations(
     return found, write_annotations(found, out, form, replace=replace)
 
 
-def _check_apart(path: Path, added: Sequence[Path], out: Path, form: str, *, replace: bool) -> None:
+def _keep_source(path: Path, added: Sequence[Path], out: Path, form: str, *, replace: bool) -> None:
     """Raise DataError where labels that are read would be overwritten, unless that is wanted."""
     target = out / DATA_FILE if form == "yolo" and not out.suffix else out
     for source in (path, *added):
