@@ -280,12 +280,13 @@ def _rate(context: Context) -> Iterator[Finding]:
     )
     if not base or not batch or scale.get("enable") or batch == base:
         return
+    whole = base % batch == 0
+    devices = f"{base // batch} devices with {batch} each" if whole else f"these have {batch}"
     rate = ((context.tree.get("optim_wrapper") or {}).get("optimizer") or {}).get("lr")
     yield Finding(
         "note",
         "course",
-        f"the learning rate {rate} is meant for batches of {base} "
-        f"({base / batch:g} devices with {batch} each)",
+        f"the learning rate {rate} is meant for batches of {base} ({devices})",
         context.at("auto_scale_lr"),
         fix="with fewer devices: --set auto_scale_lr.enable=True",
     )

@@ -84,6 +84,11 @@ def folders_in(home: Path) -> list[Path]:
 
 def check_annotations(content: Any, path: Path) -> dict[str, Any]:
     """The same content, once it is known to be of COCO's form; errors as of `read_annotations`."""
+    if isinstance(content, list):
+        raise DataError(
+            f"{path} is no COCO-style annotation file: it is a list, as results of models are "
+            "(poise predict --save coco); labels are made of the .jsonl that --save jsonl writes"
+        )
     lacking = [
         key
         for key in ("images", "annotations", "categories")

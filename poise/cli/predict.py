@@ -130,6 +130,11 @@ def predict(
     who = _parse_follow(follow) if follow else None
     lifter = options.lifter_of(lift, lift_weights)
     sources = list(open_sources(inputs, timeout=timeout))
+    if box and len(sources) > 1:
+        raise ArgumentError(
+            f"--box is for one picture or video, and {len(sources)} are given; --boxes FILE has "
+            "boxes by picture"
+        )
     if draw_covariances and "ellipses" not in style:
         style = f"{style},ellipses"
     group = _open_group(save, show=show, draw=draw, folder=out, layout=layout, style=style)
@@ -246,12 +251,14 @@ def _run(results: Iterator[Any], group: Any, sources: list[Any]) -> _Tally:
     """Take all results; Ctrl-C and a closed window end the run, not the files."""
     from poise.inference.sinks.window import WindowClosed
 
-    tally = _Tally(sources)
+    tally, told = _Tally(sources), ("", None)
     with group:
         try:
             for result in _with_progress(results, sources):
-                if result.error is not None:
+                # a fault of all frames of a video is one line
+                if result.error is not None and (result.name, result.error) != told:
                     typer.echo(f"skipped: {result.error}", err=True)
+                told = (result.name, result.error)
                 tally.count(result)
                 group.write(result)
         except KeyboardInterrupt:

@@ -11,7 +11,7 @@ import numpy as np
 
 from poise.data_tools.opening import PARTS, data_of_config
 from poise.data_tools.pictures import LABELLED
-from poise.data_tools.sheets import PER_SHEET, choice, write_sheets
+from poise.data_tools.sheets import PER_SHEET, check_ending, choice, write_sheets
 from poise.datasets import build_dataset
 from poise.datasets.draws import SampleIndex, SeededItems
 from poise.datasets.people import parsed_metainfo
@@ -61,6 +61,7 @@ def browse(
         DataError: samples without a picture, or a file that cannot be written.
     """
     one_of(part, PARTS, "a part of a config")
+    check_ending(out)
     tree, scope = data_of_config(str(source), part, settings)
     with use_scope(scope):
         dataset = build_dataset(_unpacked(tree))

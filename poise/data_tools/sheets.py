@@ -11,10 +11,11 @@ import numpy as np
 
 from poise.data_tools.pictures import NOT_FOUND, record_picture
 from poise.datasets.people import image_folder, parsed_metainfo
+from poise.errors import DataError
 from poise.visualization.files import write_picture
 from poise.visualization.sheets import contact_sheet
 
-__all__ = ["PER_SHEET", "choice", "draw_sheets", "write_sheets"]
+__all__ = ["PER_SHEET", "check_ending", "choice", "draw_sheets", "write_sheets"]
 
 PER_SHEET = 16
 
@@ -50,6 +51,7 @@ def draw_sheets(
     Raises:
         DataError: a file cannot be written, or its ending is not that of a picture.
     """
+    check_ending(out)
     chosen = choice(len(dataset), num, seed)
     meta = parsed_metainfo(dataset)
     folder = image_folder(dataset)
@@ -75,6 +77,19 @@ def draw_sheets(
         )
     title = f"{title}  {len(chosen)} of {len(dataset):,}".strip()
     return write_sheets(out, drawn, title=title, size=size)
+
+
+def check_ending(out: Path) -> None:
+    """See, before anything is drawn, that a file of sheets is called as pictures are.
+
+    Raises:
+        DataError: it has no ending, as a folder has none.
+    """
+    if not out.suffix:
+        raise DataError(
+            f"'{out}' has no ending of pictures; expected a picture file, such as "
+            f"{out / 'sheet.jpg' if out.is_dir() else out.with_suffix('.jpg')}"
+        )
 
 
 def write_sheets(

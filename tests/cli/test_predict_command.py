@@ -118,6 +118,19 @@ def test_options_that_would_be_ignored_are_refused(run, args, said):
         run(PHOTO, *args)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_box_for_several_pictures_is_refused(run, count):
+    with pytest.raises(ArgumentError, match="for one picture or video, and 2 are given; --boxes"):
+        run(PHOTO, PHOTO, *["--box", "10,10,90,90"] * count)
+
+
+def test_a_fault_of_all_frames_is_one_line(run, clip, tmp_path):
+    (tmp_path / "boxes.json").write_text('{"other.avi": []}')
+    done = run(clip, "--boxes", tmp_path / "boxes.json", "--out", tmp_path / "out", *SMALL)
+    assert done.output.count("has no entry for") == 1
+    assert "0 of 6 frames" in done.output
+
+
 def test_what_is_not_drawn_may_go_without_drawing(run, tmp_path):
     done = run(PHOTO, "--no-draw", "--save", "yolo", "--out", tmp_path / "out", *SMALL)
     assert done.exit_code == 0

@@ -135,6 +135,15 @@ def test_sheets_go_on_in_more_files(own: Any, tmp_path: Path) -> None:
         draw_sheets(dataset, tmp_path / "file/s.png", num=1)
 
 
+def test_sheets_need_a_name_of_a_picture(own: Any, tmp_path: Path) -> None:
+    dataset = open_dataset(own())
+    with pytest.raises(DataError, match=r"expected a picture file, such as .*drawn\.jpg"):
+        draw_sheets(dataset, tmp_path / "drawn")
+    with pytest.raises(DataError, match=r"expected a picture file, such as .*sheet\.jpg"):
+        draw_sheets(dataset, tmp_path)
+    assert not (tmp_path / "drawn").exists()
+
+
 def test_the_choice_depends_on_the_seed_alone(own: Any, tmp_path: Path) -> None:
     dataset = open_dataset(own())
     one, two, three = (

@@ -14,6 +14,10 @@ from poise.errors import DataError
 __all__ = ["Table", "import_h5py", "is_hdf5", "read_table"]
 
 
+#: what analysis files of SLEAP have, and tables have not
+_OF_SLEAP = {"tracks", "node_names", "track_occupancy"}
+
+
 @dataclass(frozen=True)
 class Table:
     """A table: names of its rows, heading of each column from top to bottom, (R, C) float64."""
@@ -50,6 +54,12 @@ def read_table(file: Path) -> Table:
     h5py = import_h5py()
     try:
         with h5py.File(file, "r") as content:
+            if set(content) >= _OF_SLEAP:
+                raise DataError(
+                    f"{file} is an analysis file of SLEAP, which holds predictions and names no "
+                    "pictures; labels are in the project, .slp, or in what poise predict --save "
+                    "jsonl writes"
+                )
             group = next(g for g in content.values() if "axis0" in g or "axis0_label0" in g)
             columns = _labels(group, "axis0")
             rows = ["/".join(parts).replace("\\", "/") for parts in _labels(group, "axis1")]
@@ -58,6 +68,8 @@ def read_table(file: Path) -> Table:
             for n in range(int(group.attrs.get("nblocks", 1))):
                 items = [place[column] for column in _labels(group, f"block{n}_items")]
                 values[:, items] = group[f"block{n}_values"][()]
+    except DataError:
+        raise
     except (OSError, KeyError, ValueError, TypeError, StopIteration) as error:
         raise DataError(
             f"{file} is no table of numbers that pandas wrote ({type(error).__name__}: {error}); "

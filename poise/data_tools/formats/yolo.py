@@ -155,7 +155,8 @@ def read_yolo(path: Path, reading: Reading) -> Annotations:
             f"{path} names {others + 1} folders of pictures for {reading.part}: only {folder} was "
             "read; --images FOLDER reads another"
         )
-    bare = [p for p in pictures if not _read_picture(result, p, named, (count, numbers))]
+    shape, beside = (count, numbers), path.parent
+    bare = [p for p in pictures if not _read_picture(result, p, named, beside, shape)]
     if len(bare) == len(pictures):
         raise DataError(
             f"{path}: none of its {counted(len(bare), 'picture')} has a file of labels, such as "
@@ -180,7 +181,9 @@ def has_validation(path: Path) -> bool:
     return bool(parts.get("val")) and parts.get("val") != parts.get("train")
 
 
-def _read_picture(result: Annotations, picture: Path, named: Path, shape: tuple[int, int]) -> bool:
+def _read_picture(
+    result: Annotations, picture: Path, named: Path, beside: Path, shape: tuple[int, int]
+) -> bool:
     """Take in a picture and its people; labels lie by it, or by the folder that the file names.
 
     Returns:
@@ -195,7 +198,9 @@ def _read_picture(result: Annotations, picture: Path, named: Path, shape: tuple[
         return True
     number = len(result.images) + 1
     result.images.append({"id": number, "file_name": name, "width": size[0], "height": size[1]})
-    label = next((f for f in map(_label_of, (picture, named / below)) if f.is_file()), None)
+    # beside the data file: as poise predict --save yolo leaves them
+    places = (_label_of(picture), _label_of(named / below), (beside / below).with_suffix(".txt"))
+    label = next((f for f in places if f.is_file()), None)
     if label is None:
         return False
     count, numbers = shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import json
@@ -75,12 +76,23 @@ def _results(file: Path) -> Iterator[PoseResult]:
     try:
         first = list(itertools.islice(entries, _RATED_FRAMES))
         rate = _rate(first)
+        only = _only_video(first)
         for number, entry in enumerate(itertools.chain(first, entries), start=1):
-            yield _result(entry, rate, f"{file}, line {number}")
+            found = _result(entry, rate, f"{file}, line {number}")
+            if found.source is not None and found.video and found.name == only:
+                # what is made of a file of one video is called like that file
+                found.source = dataclasses.replace(found.source, relative=Path(file.name))
+            yield found
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is no text; expected what --save jsonl writes") from error
     if not number:
         raise DataError(f"{file} holds no results; was the run that wrote it broken off?")
+
+
+def _only_video(first: Sequence[Any]) -> str | None:
+    """Name of the video whose frames a file begins with; None where they are of several."""
+    names = {str(e.get("image")) for e in first if isinstance(e, dict) and "frame" in e}
+    return names.pop() if len(names) == 1 else None
 
 
 def _entries(file: Path) -> Iterator[Any]:

@@ -181,6 +181,15 @@ def test_the_command_smooths_fills_gaps_and_writes_other_formats(written, tmp_pa
     assert np.abs(np.diff(calm, 2, axis=0)).mean() < 0.5 * np.abs(np.diff(rough, 2, axis=0)).mean()
 
 
+def test_what_is_made_of_a_file_of_one_video_is_called_like_it(written, tmp_path):
+    # such as the poses of several cameras, whose video is the first camera's
+    other = written.rename(written.with_name("triangulated.jsonl"))
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["smooth", str(other), "-o", str(out), "--save", "jsonl,csv"])
+    assert done.exit_code == 0, done.output
+    assert sorted(file.name for file in out.iterdir()) == ["triangulated.csv", "triangulated.jsonl"]
+
+
 def test_the_command_refuses_to_write_over_its_input(written):
     done = CliRunner().invoke(app, ["smooth", str(written), "-o", str(written.parent)])
     assert done.exit_code == 1
