@@ -93,6 +93,5 @@ class WindowedVisionTransformer(VisionTransformer):
                 x = layer(x)
             if i in self.out_indices:
                 parts = self.ln1(x)[:, 1:].reshape(-1, count, count, high, wide, self.embed_dims)
-                rows = parts.permute(0, 5, 1, 3, 2, 4)
-                outs.append(rows.reshape(-1, self.embed_dims, *grid))
+                outs.append(parts.permute(0, 5, 1, 3, 2, 4).reshape(-1, self.embed_dims, *grid))
         return tuple(outs)

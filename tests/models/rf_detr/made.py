@@ -71,11 +71,9 @@ def checkpoint(case):
     owners = settings["num_keypoints_per_class"]
     mask = torch.arange(max(owners)) < torch.tensor(owners)[:, None]
     state = {
-        key: torch.zeros(shape, dtype=torch.bool if "mask" in key.rpartition(".")[2] else None)
+        key: torch.zeros(shape, dtype=torch.bool if key.endswith("_mask") else None)
         for key, shape in layout.items()
-        if not key.endswith("mask_token")
     }
-    state |= {key: torch.zeros(layout[key]) for key in layout if key.endswith("mask_token")}
     state["_kp_active_mask"] = mask
     return {"model": filled(state), "args": {"lr": 0.1}, "model_config": settings}
 
