@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poise.errors import one_of
+from poise.errors import DataError, one_of
 from poise.layers import BaseModule, ConvModule, ModuleList, Sequential
 from poise.layers.norms import LayerNorm2d
-from poise.layers.paths import check_maps
 from poise.registry import MODELS
 
 __all__ = ["RFDETRNeck"]
@@ -114,7 +113,6 @@ class RFDETRNeck(BaseModule):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.num_maps = len(in_channels)
         settings = (in_channels, out_channels, scale_factors, num_blocks)
         self.projector = _Projector(*settings)
         self.cross_attn_projector = _Projector(*settings) if dual else None
@@ -123,9 +121,11 @@ class RFDETRNeck(BaseModule):
         """Maps (B, C, H, W), all of one size -> maps of boxes and of keypoints, a level each.
 
         Raises:
-            DataError: another number of maps than `in_channels` says.
+            DataError: maps of several sizes.
         """
-        check_maps(self, feats, self.num_maps)
+        sizes = [tuple(f.shape[-2:]) for f in feats]
+        if not torch.jit.is_tracing() and len(set(sizes)) > 1:
+            raise DataError(f"the maps that RFDETRNeck joins should be of one size, got {sizes}")
         boxes = self.projector(feats)
         own = self.cross_attn_projector
         return boxes, boxes if own is None else own(feats)
