@@ -23,6 +23,19 @@ def test_what_training_takes_in_place_of_weights_is_no_missing_file(project, wor
     assert status == 0, text
 
 
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [(16, "batches of 16 (8 devices with 2 each)"), (5, "batches of 5 (these have 2)")],
+)
+def test_a_rate_for_other_batches_is_a_note(project, base, said):
+    project.config(
+        ("default_scope", f"auto_scale_lr = dict(base_batch_size={base})\ndefault_scope")
+    )
+    status, text = check(project, "--part", "train")
+    assert status == 0
+    assert said in text
+
+
 def test_all_faults_are_found_at_once(project):
     project.config(
         ("optimizer=dict(type='Adam', lr=5e-4)", "optimizer=dict(type='Adm', lr=5e-4)"),
