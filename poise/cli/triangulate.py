@@ -214,7 +214,8 @@ def views_of(
 
 
 def _looked_at(inferencer: Any, name: str, file: Path, **settings: Any) -> Iterator[Any]:
-    """Results of a video or folder, written to a file on their way."""
+    """Results of a video or folder, written to a file on their way, which is there once all are."""
+    from poise._files import whole_file, writing
     from poise.inference.sinks.json_files import JsonLinesSink
 
     class ViewSink(JsonLinesSink):
@@ -222,12 +223,16 @@ def _looked_at(inferencer: Any, name: str, file: Path, **settings: Any) -> Itera
             return True
 
         def _new_path(self, stem: Path, suffix: str | None = None) -> Path:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            return file
+            return place
 
-    sink = ViewSink(file.parent)
     results = inferencer.predict(name, track=True, keep_going=True, **settings)
-    with contextlib.closing(sink), counting(f"frames of {name}") as told:
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        whole_file(file) as place,
+        contextlib.closing(ViewSink(file.parent)) as sink,
+        counting(f"frames of {name}") as told,
+    ):
         for result in results:
             if result.error is not None:
                 typer.echo(f"skipped: {result.error}", err=True)

@@ -594,6 +594,28 @@ def test_a_refusal_names_the_views_that_were_kept(scenes, tmp_path, monkeypatch)
     assert again.exit_code == 0, again.output
 
 
+def test_views_of_an_interrupted_run_are_not_kept_as_if_whole(scenes, tmp_path, monkeypatch):
+    cameras, bodies = scenes.ring(2), scenes.walk(30)
+    monkeypatch.chdir(tmp_path)
+    write_cameras("calib.toml", cameras)
+    for camera in cameras:
+        Path(f"{camera.name}.mp4").touch()
+
+    class Interrupted:
+        def predict(self, name, **_):
+            seen = scenes.see(cameras[int(name[3])], bodies, name=name)
+            for n, result in enumerate(seen):
+                if name == "cam1.mp4" and n == 10:
+                    raise KeyboardInterrupt
+                yield result
+
+    monkeypatch.setattr("poise.cli.options.open_inferencer", lambda *a, **k: Interrupted())
+    done = CliRunner().invoke(app, ["triangulate", "cam0.mp4", "cam1.mp4", "-c", "calib.toml"])
+    assert done.exit_code != 0
+    kept = {file.name: file.read_text() for file in Path("triangulated/views").iterdir()}
+    assert {name: text.count("\n") for name, text in kept.items()} == {"cam0.jsonl": 30}
+
+
 @pytest.mark.parametrize("views", [2, 3, 4])
 def test_it_is_told_how_sure_places_are(scenes, views):
     cameras, bodies = scenes.ring(views), scenes.walk(40)
