@@ -227,7 +227,7 @@ def _looked_at(inferencer: Any, name: str, file: Path, **settings: Any) -> Itera
 
     results = inferencer.predict(name, track=True, keep_going=True, **settings)
     with writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
+        pass  # its folder is there now, or the error says why not
     with (
         whole_file(file) as place,
         contextlib.closing(ViewSink(file.parent)) as sink,
