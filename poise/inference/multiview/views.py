@@ -210,8 +210,9 @@ def match_cameras(names: list[str], cameras: list[Camera]) -> tuple[list[Camera]
                 )
     if len(names) != len(cameras):
         raise DataError(
-            f"{len(names)} views and {len(cameras)} cameras ({', '.join(known)}): call the files, "
-            f"or their folders, like the cameras; got {', '.join(Path(n).stem for n in names)}"
+            f"{counted(len(names), 'view')} and {counted(len(cameras), 'camera')} "
+            f"({', '.join(known)}): call the files, or their folders, like the cameras; got "
+            f"{', '.join(Path(n).stem for n in names)}"
         )
     return cameras, "by their order"
 
