@@ -228,6 +228,6 @@ def test_train_and_test_from_the_config_of_the_zoo(place):
     state = torch.load(place / "run" / "epoch_1.pth", weights_only=False)["state_dict"]
     assert "keypoint_head.transformer.decoder.layers.0.ffn1.conv.weight" in state
     weights = str(place / "run" / "epoch_1.pth")
-    done = CliRunner().invoke(app, ["test", config, weights])
+    done = CliRunner().invoke(app, ["test", config, weights, "-w", out])
     assert done.exit_code == 0, done.output
     assert "mPCK" in done.output

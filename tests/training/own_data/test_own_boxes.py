@@ -206,7 +206,8 @@ def test_the_end_of_a_run_says_how_to_use_it(trained):
 def test_its_boxes_are_tested_and_found_in_pictures(trained, data, tmp_path):
     _, config, best = trained
     figures = tmp_path / "figures.json"
-    ended = CliRunner().invoke(app, ["test", str(config), str(best), "--out", str(figures)])
+    where = ["--out", str(figures), "--work-dir", str(tmp_path)]
+    ended = CliRunner().invoke(app, ["test", str(config), str(best), *where])
     assert ended.exit_code == 0, ended.output
     assert "coco/bbox_mAP_50" in ended.output
     assert json.loads(figures.read_text())["coco/bbox_mAP_50"] > 0.3

@@ -181,7 +181,7 @@ def test_a_resumed_run_goes_on_with_its_loss_scale(config, scaler, tmp_path):
     assert scaler[1].get_scale() == 4096
 
 
-def test_bfloat16_trains_and_losses_are_float32(dots):
+def test_bfloat16_trains_and_losses_are_float32(dots, tmp_path):
     """The precision of AmpOptimWrapper's bfloat16, on a network of convolutions."""
     cfg = open_config(
         str(dots), [f"optim_wrapper.{s}" for s in ("type=AmpOptimWrapper", "dtype=bfloat16")]
@@ -192,6 +192,7 @@ def test_bfloat16_trains_and_losses_are_float32(dots):
         def after_train_iter(self, runner, outputs=None, **_):
             types.append({value.dtype for value in outputs.values()})
 
-    Runner({**cfg, "custom_hooks": [Types()]}, accelerator="cpu", validate=False).train()
+    cfg = {**cfg, "custom_hooks": [Types()], "work_dir": str(tmp_path / "run")}
+    Runner(cfg, accelerator="cpu", validate=False).train()
     assert types
     assert all(kinds == {torch.float32} for kinds in types)
