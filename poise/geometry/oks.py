@@ -116,7 +116,7 @@ def expected_oks(covariances: Array, areas: Array, sigmas: Array) -> Array:
     Example:
         >>> sure = np.broadcast_to(np.eye(2), (1, 17, 2, 2))
         >>> expected_oks(sure, np.array([100.0**2]), COCO_SIGMAS).round(3)
-        array([0.977])
+        array([0.988])
     """
     covariances, sigmas = np.asarray(covariances, np.float64), np.asarray(sigmas)
     _check_sigmas(sigmas, covariances.shape[1])

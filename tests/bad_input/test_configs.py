@@ -1,6 +1,7 @@
 """What a wrong config says, read as a beginner reads it."""
 
 import pytest
+import torch
 
 
 def test_the_project_itself_trains(project):
@@ -79,10 +80,10 @@ def test_a_missing_config_is_answered_with_the_nearest(project, name, texts):
 
 
 def test_a_checkpoint_in_place_of_a_config_is_answered_with_both_ways(project):
-    (project.folder / "epoch_3.pth").write_bytes(b"weights")
+    torch.save({"state_dict": {"a": torch.zeros(1)}}, project.folder / "epoch_3.pth")
     text = project.fails("config", "show", "epoch_3.pth")
-    assert "epoch_3.pth' has weights, and a config is needed" in text
-    assert "poise zoo convert" in text
+    assert "epoch_3.pth does not say of which model it is: give the config" in text
+    assert "poise zoo convert epoch_3.pth --model" in text
     text = project.fails("config", "show", "epoch_4.pth")
     assert "there is no file 'epoch_4.pth'" in text
     assert "which go beside a config or the name of a model" in text

@@ -71,8 +71,9 @@ def config_for(
     if told is not None:
         return told, "RF-DETR, by the shapes of its weights"
     raise CheckpointError(
-        f"{path} does not say of which model it is; name it with --model NAME or --model CONFIG.py "
-        "(to predict, give this file beside it: --weights)"
+        f"{path} does not say of which model it is: give the config or the name of a model, and "
+        "this file as its weights (--weights, or behind it), or make one file of both with `poise "
+        f"zoo convert {path} --model NAME_OR_CONFIG`"
     )
 
 
