@@ -210,7 +210,11 @@ def test_inferencer_hands_on_from_when_people_are_the_same(monkeypatch):
     lifter = poise.build_model("image-pose-lift_tcn_8xb64-200e_h36m").eval()
     inferencer = MMPoseInferencer("movenet-lightning", pose3d=lifter, device="cpu")
     seen = []
-    predict = lambda inputs, **options: seen.append(options["track"]) or iter(())  # noqa: E731
+
+    def predict(inputs, **options):
+        seen.append(options["track"])
+        return iter(())
+
     monkeypatch.setattr(inferencer.inferencer, "predict", predict)
     tracked = {"use_oks_tracking": True}
     for options in ({}, tracked, {**tracked, "tracking_thr": 0.4}):

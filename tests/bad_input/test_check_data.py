@@ -71,8 +71,8 @@ def test_other_keypoints_than_the_configs_are_one_clear_error(project, annotatio
     assert "1 error" in text
 
 
-def spoil(name):
-    """A change of the annotations, and what is said of it."""
+class Spoils:
+    """Changes of the annotations."""
 
     def no_boxes(c):
         for a in c["annotations"][:2]:
@@ -152,8 +152,6 @@ def spoil(name):
         names[:2] = names[1::-1]
         c["categories"][0]["keypoints"] = names
 
-    return locals()[name]
-
 
 @pytest.mark.parametrize(
     ("change", "status", "said"),
@@ -183,7 +181,7 @@ def spoil(name):
 )
 def test_a_fault_of_the_annotations_is_counted(project, annotations, change, status, said):
     content = annotations()
-    spoil(change)(content)
+    getattr(Spoils, change)(content)
     project.annotate(content)
     came, text = check(project)
     assert came == status, text
@@ -193,7 +191,7 @@ def test_a_fault_of_the_annotations_is_counted(project, annotations, change, sta
 def test_all_faults_of_a_file_are_found_at_once(project, annotations):
     content = annotations(14)
     for change in ("no_boxes", "twice", "pictures"):
-        spoil(change)(content)
+        getattr(Spoils, change)(content)
     project.annotate(content)
     status, text = check(project)
     assert status == 1

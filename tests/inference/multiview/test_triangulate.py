@@ -571,12 +571,22 @@ def test_a_camera_of_other_pictures_is_noticed_where_no_size_is_told(scenes, tmp
     assert f"cam0.jsonl: pictures of 1280 x 720, and {axis}" in text
 
 
-def test_a_refusal_names_the_views_that_were_kept(scenes, tmp_path, monkeypatch):
+@pytest.fixture
+def filmed(tmp_path, monkeypatch):
+    """Cameras -> their file and their videos, which are empty, in the folder one is in."""
+
+    def film(cameras):
+        monkeypatch.chdir(tmp_path)
+        write_cameras("calib.toml", cameras)
+        for camera in cameras:
+            Path(f"{camera.name}.mp4").touch()
+
+    return film
+
+
+def test_a_refusal_names_the_views_that_were_kept(scenes, filmed, monkeypatch):
     cameras, bodies = scenes.ring(2), scenes.walk(30)
-    monkeypatch.chdir(tmp_path)
-    write_cameras("calib.toml", cameras)
-    for camera in cameras:
-        Path(f"{camera.name}.mp4").touch()
+    filmed(cameras)
 
     class Looks:
         def predict(self, name, **_):
@@ -594,12 +604,9 @@ def test_a_refusal_names_the_views_that_were_kept(scenes, tmp_path, monkeypatch)
     assert again.exit_code == 0, again.output
 
 
-def test_views_of_an_interrupted_run_are_not_kept_as_if_whole(scenes, tmp_path, monkeypatch):
+def test_views_of_an_interrupted_run_are_not_kept_as_if_whole(scenes, filmed, monkeypatch):
     cameras, bodies = scenes.ring(2), scenes.walk(30)
-    monkeypatch.chdir(tmp_path)
-    write_cameras("calib.toml", cameras)
-    for camera in cameras:
-        Path(f"{camera.name}.mp4").touch()
+    filmed(cameras)
 
     class Interrupted:
         def predict(self, name, **_):
