@@ -9,8 +9,6 @@ from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from poise._files import is_file
 from poise.errors import CheckpointError
 from poise.zoo.downloads.download import DiskFullError, Download
@@ -102,6 +100,9 @@ def fetch(url: str, folder: str | PathLike[str] | None = None, *, token: str | N
 
 
 def _bring(job: Download) -> None:
+    # not needed for what is here already, as most times
+    from filelock import FileLock, Timeout
+
     lock = FileLock(f"{job.path}.lock")
     try:
         lock.acquire(blocking=False)
